@@ -1,0 +1,91 @@
+import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { inspect } from 'node:util';
+
+const REDACTED = '[redacted]';
+
+/** Keyed per process: a fingerprint in a log can be compared within one run and is worthless outside it. */
+const fingerprintKey = randomBytes(32);
+
+/**
+ * A value that must never be printed: every implicit conversion (string, JSON, inspect, template) gives
+ * `[redacted]`. `reveal()` is the only way to the value, so that a search for it finds every use.
+ */
+export class Secret {
+  readonly #value: string;
+
+  constructor(value: string) {
+    this.#value = value;
+  }
+
+  reveal(): string {
+    return this.#value;
+  }
+
+  /** Eight hex characters that tell two secrets apart in logs of one process, and nothing else. */
+  get fingerprint(): string {
+    return fingerprintOf(this.#value);
+  }
+
+  toString(): string {
+    return REDACTED;
+  }
+
+  toJSON(): string {
+    return REDACTED;
+  }
+
+  [Symbol.toPrimitive](): string {
+    return REDACTED;
+  }
+
+  [inspect.custom](): string {
+    return REDACTED;
+  }
+}
+
+/** HMAC-SHA256 under a key of this process, cut to eight hex characters. */
+export function fingerprintOf(value: string): string {
+  return createHmac('sha256', fingerprintKey).update(value).digest('hex').slice(0, 8);
+}
+
+/** SHA-256 in lower-case hex; what `key_sha256` in the configuration holds. */
+export function sha256Hex(value: string): string {
+  return createHash('sha256').update(value).digest('hex');
+}
+
+/** Compares two hex digests of equal length without telling by its timing where they differ. */
+export function isSameDigest(left: string, right: string): boolean {
+  return left.length === right.length && timingSafeEqual(Buffer.from(left), Buffer.from(right));
+}
+
+/** Shorter values would blank out ordinary words, and are no secrets worth the name. */
+const SHORTEST_SCRUBBED = 6;
+
+/**
+ * The secrets that are alive right now: configured ones for good, tokens while they may still appear in
+ * something an upstream or issuer echoes. `scrub` is the last door of every text that came from outside.
+ */
+export class SecretRegistry {
+  readonly #values = new Set<string>();
+
+  add(value: string): void {
+    if (value.length >= SHORTEST_SCRUBBED) this.#values.add(value);
+  }
+
+  delete(value: string): void {
+    this.#values.delete(value);
+  }
+
+  get size(): number {
+    return this.#values.size;
+  }
+
+  /** `text` with each living secret replaced by `[redacted]`. */
+  scrub(text: string): string {
+    let clean = text;
+    for (const value of this.#values) {
+      if (clean.includes(value)) clean = clean.replaceAll(value, REDACTED);
+    }
+    return clean;
+  }
+}
