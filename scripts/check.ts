@@ -1,0 +1,29 @@
+/** `npm run check`: format and lint, types, architecture. All of them run, so that one pass shows everything. */
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+const CHECKS = [
+  { name: 'format and lint', command: ['biome', 'check', '--error-on-warnings', '.'] },
+  { name: 'types', command: ['tsc', '-p', 'tsconfig.json'] },
+  { name: 'architecture', command: ['node', 'scripts/architecture.ts'] },
+] as const;
+
+/** Runs every check in `root` and returns the names of those that failed; their findings go to the terminal. */
+export function runChecks(root: string): string[] {
+  const failed: string[] = [];
+  for (const { name, command } of CHECKS) {
+    const startedMs = performance.now();
+    const [tool, ...args] = command;
+    const program = tool === 'node' ? process.execPath : `${root}/node_modules/.bin/${tool}`;
+    const result = spawnSync(program, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+    const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
+    const isGood = result.status === 0;
+    console.log(`${isGood ? 'ok  ' : 'FAIL'} ${name} (${seconds} s)`);
+    if (!isGood) failed.push(name);
+  }
+  return failed;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  process.exitCode = runChecks(fileURLToPath(new URL('..', import.meta.url))).length === 0 ? 0 : 1;
+}

@@ -1,0 +1,51 @@
+/**
+ * `npm test`: all checks, then all tests, whatever the checks said; one exit code for both.
+ *
+ *   npm test -- routing tokens/lease    only test files whose path contains one of the words, no checks
+ *   npm test -- --name 'renews once'    only tests whose title matches
+ *   npm test -- --no-check              all tests, no checks
+ */
+import { spawnSync } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { runChecks } from './check.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Suites with needs of their own (other clients' packages, a browser) have scripts of their own. */
+const SEPARATE_SUITES = ['test/clients/', 'test/browser/'];
+
+/** A test that takes longer hangs. Applies to a whole file too, as the runner counts it. */
+const LONGEST_TEST_MS = 180_000;
+
+/** Test processes at a time: most wait on sockets and timers, so one per core of a small machine. */
+const CONCURRENCY = 2;
+
+const { values, positionals: words } = parseArgs({
+  allowPositionals: true,
+  options: { name: { type: 'string' }, check: { type: 'boolean', default: true } },
+  allowNegative: true,
+});
+
+const files = globSync('test/**/*.test.ts', { cwd: root })
+  .map((file) => file.replaceAll('\\', '/'))
+  .filter((file) => !SEPARATE_SUITES.some((folder) => file.startsWith(folder)))
+  .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+  .sort();
+
+if (files.length === 0) {
+  console.error(`no test file matches ${words.join(' ')}`);
+  process.exit(2);
+}
+
+const isWhole = words.length === 0 && values.name === undefined;
+const failedChecks = isWhole && values.check ? runChecks(root) : [];
+
+const flags = ['--test', `--test-concurrency=${CONCURRENCY}`, `--test-timeout=${LONGEST_TEST_MS}`];
+if (values.name !== undefined) flags.push(`--test-name-pattern=${values.name}`);
+const tests = spawnSync(process.execPath, [...flags, ...files], { cwd: root, stdio: 'inherit' });
+
+if (failedChecks.length > 0)
+  console.error(`\nfailed before the tests: ${failedChecks.join(', ')} (see above)`);
+process.exit(tests.status !== 0 || failedChecks.length > 0 ? 1 : 0);

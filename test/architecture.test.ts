@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import {
+  importsOf,
+  readSources,
+  type SourceFile,
+  type Violation,
+  violationsIn,
+} from '../scripts/architecture.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
+const sources = readSources(root, 'src');
+
+/** What the rules say about `files` added to an otherwise orderly house. */
+function seeded(...files: SourceFile[]): Violation[] {
+  const ground = [
+    { path: 'src/clock.ts', text: '' },
+    { path: 'src/tokens/lease.ts', text: "import { x } from '../clock.ts';\n" },
+    { path: 'src/routing/router.ts', text: "import type { Lease } from '../tokens/lease.ts';\n" },
+  ];
+  assert.deepEqual(violationsIn(ground), []);
+  return violationsIn([...ground, ...files]);
+}
+
+function rulesOf(violations: Violation[]): string[] {
+  return violations.map((violation) => violation.rule);
+}
+
+test('the house is in order', () => {
+  assert.ok(sources.length > 0);
+  assert.deepEqual(violationsIn(sources), []);
+});
+
+test('an import of a higher floor is a violation', () => {
+  const found = seeded({
+    path: 'src/tokens/probe.ts',
+    text: "import { Router } from '../routing/router.ts';\n",
+  });
+  assert.deepEqual(rulesOf(found), ['floor']);
+});
+
+test('the ground may not import a room', () => {
+  const found = seeded({ path: 'src/stage.ts', text: "export { Lease } from './tokens/lease.ts';\n" });
+  assert.deepEqual(rulesOf(found), ['floor']);
+});
+
+test('an import of a neighbour on the same floor is a violation, a type too', () => {
+  const text = "import {\n  type Lease,\n} from '../tokens/lease.ts';\n";
+  assert.deepEqual(rulesOf(seeded({ path: 'src/canonical/reply.ts', text })), ['neighbour']);
+});
+
+test('a dynamic import and a worker count as imports', () => {
+  const dynamic = "const router = await import('../routing/router.ts');\n";
+  assert.deepEqual(rulesOf(seeded({ path: 'src/tokens/probe.ts', text: dynamic })), ['floor']);
+  const worker = "  new Worker(new URL('../routing/router.ts', import.meta.url));\n";
+  assert.deepEqual(rulesOf(seeded({ path: 'src/tokens/probe.ts', text: worker })), ['floor']);
+});
+
+test('a cycle of files is a violation even inside one room', () => {
+  const found = seeded(
+    { path: 'src/tokens/a.ts', text: "import { b } from './b.ts';\n" },
+    { path: 'src/tokens/b.ts', text: "import { c } from './c.ts';\n" },
+    { path: 'src/tokens/c.ts', text: "import { a } from './a.ts';\n" },
+  );
+  assert.deepEqual(found, [
+    { rule: 'cycle', message: 'src/tokens/a.ts → src/tokens/b.ts → src/tokens/c.ts → src/tokens/a.ts' },
+  ]);
+});
+
+test('a package outside the room that owns it is a violation', () => {
+  const found = seeded({ path: 'src/routing/transport.ts', text: "import { Agent } from 'undici';\n" });
+  assert.deepEqual(rulesOf(found), ['owner']);
+  assert.deepEqual(
+    seeded({ path: 'src/upstream/transport.ts', text: "import { Agent } from 'undici';\n" }),
+    [],
+  );
+  assert.deepEqual(
+    seeded({ path: 'src/tokens/issuer-call.ts', text: "import { Agent } from 'undici';\n" }),
+    [],
+  );
+});
+
+test('of the commands only verify may use the openai client', () => {
+  const text = "import OpenAI from 'openai';\n";
+  assert.deepEqual(seeded({ path: 'src/commands/verify.ts', text }), []);
+  assert.deepEqual(rulesOf(seeded({ path: 'src/commands/check.ts', text })), ['owner']);
+});
+
+test('a package that nobody owns is a violation, a builtin module is not', () => {
+  assert.deepEqual(
+    rulesOf(seeded({ path: 'src/http/probe.ts', text: "import _ from '@scope/new/deep';\n" })),
+    ['owner'],
+  );
+  assert.deepEqual(seeded({ path: 'src/http/probe.ts', text: "import { once } from 'node:events';\n" }), []);
+});
+
+test('a name without a noun, a name in another case and a room without a floor are violations', () => {
+  assert.deepEqual(rulesOf(seeded({ path: 'src/tokens/utils.ts', text: '' })), ['name']);
+  assert.deepEqual(rulesOf(seeded({ path: 'src/http/helpers/cors.ts', text: '' })), ['name']);
+  assert.deepEqual(rulesOf(seeded({ path: 'src/http/common-headers.ts', text: '' })), ['name']);
+  assert.deepEqual(rulesOf(seeded({ path: 'src/tokens/tokenHolder.ts', text: '' })), ['name']);
+  assert.deepEqual(rulesOf(seeded({ path: 'src/attic/box.ts', text: '' })), ['room']);
+});
+
+test('an import of a file that is not there is a violation', () => {
+  const found = seeded({ path: 'src/http/probe.ts', text: "import '../tokens/gone.ts';\n" });
+  assert.deepEqual(rulesOf(found), ['missing']);
+});
+
+test('text that only looks like an import is none', () => {
+  const text =
+    " * import { a } from '../routing/router.ts'\nconst shown = \"import OpenAI from 'openai'\";\n";
+  assert.deepEqual(importsOf(text), []);
+});
+
+// The patterns below are written so that they do not find themselves.
+const FOREIGN_TEXT: readonly { readonly what: string; readonly pattern: RegExp }[] = [
+  {
+    what: 'the host of a package registry',
+    pattern: /\bregistry[.](?:npmjs|yarnpkg|npmmirror)|\bpypi[.]org\/simple|pythonhosted[.]/i,
+  },
+  {
+    what: 'a home folder',
+    pattern: /\/home[/][a-z][\w-]*\/|\/Users[/][A-Z]?[a-z]\w*\/|\/root[/]\w|\b[A-Z]:\\Users/,
+  },
+  { what: 'the folder of this very clone', pattern: new RegExp(escaped(distinctPart(root))) },
+];
+
+/** The clone's folder where its path is long enough to be nobody else's word (`/app` is not). */
+function distinctPart(path: string): string {
+  return dirname(path) === '/' ? `${path}/${basename(path)}/never` : path;
+}
+
+function escaped(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+}
+
+function foreignTextIn(text: string): string[] {
+  return FOREIGN_TEXT.filter(({ pattern }) => pattern.test(text)).map(({ what }) => what);
+}
+
+test('no file of the repository names a package registry or a path of somebody’s machine', () => {
+  const listed = execFileSync('git', ['ls-files', '-z'], { cwd: root, encoding: 'utf8' }).split('\0');
+  const findings = listed
+    .filter((path) => path !== '' && existsSync(join(root, path)))
+    .map((path) => ({ path, found: foreignTextIn(readFileSync(join(root, path), 'utf8')) }))
+    .filter(({ found }) => found.length > 0);
+  assert.deepEqual(findings, []);
+});
+
+test('a registry host, a home folder and the clone’s own folder are found when they are there', () => {
+  assert.equal(foreignTextIn(`see https://${['registry', 'npmjs', 'org'].join('.')}/x`).length, 1);
+  assert.equal(foreignTextIn(`cp ${['', 'home', 'ann', 'x'].join('/')}`).length, 1);
+  if (dirname(root) !== '/') assert.ok(foreignTextIn(`cd ${root}`).length >= 1);
+});
+
+test('package-lock.json names no download address', () => {
+  const lock = readFileSync(join(root, 'package-lock.json'), 'utf8');
+  assert.ok(!lock.includes('"resolved"'));
+});
