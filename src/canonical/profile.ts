@@ -1,0 +1,35 @@
+/** The adaptations of one upstream (`upstreams[].profile`, product.md section 4), as the request and reply sides read them. */
+export interface Profile {
+  /**
+   * `split`: text between `<think>` tags becomes `reasoning_content`, also when the template swallowed the opening
+   * tag. To recognise that case, text is held until a tag, `THINK_HOLD_CHARS` characters or the end came.
+   */
+  readonly thinkTags: 'keep' | 'split';
+  /** `always`: every delta repeats all text so far. Never guessed. */
+  readonly cumulative: 'never' | 'always';
+  /** Parameters that are never sent to this upstream. */
+  readonly dropParams: readonly string[];
+  readonly renameParams: Readonly<Record<string, string>>;
+  /** Role that clients send → role that this upstream knows. */
+  readonly roles: Readonly<Record<string, string>>;
+  /** Whether parameters that the upstream refuses are dropped for an hour. */
+  readonly learn: boolean;
+  /** The upstream is always asked for a stream; `stream: false` is aggregated here. */
+  readonly alwaysStream: boolean;
+  /** Largest number of inputs in one embeddings call; 0: no limit known. */
+  readonly embeddingBatch: number;
+  /** `via_chat`: the upstream has no /completions, the prompt is wrapped into a chat. */
+  readonly completions: 'native' | 'via_chat';
+}
+
+export const DEFAULT_PROFILE: Profile = Object.freeze({
+  thinkTags: 'keep',
+  cumulative: 'never',
+  dropParams: Object.freeze([]),
+  renameParams: Object.freeze({}),
+  roles: Object.freeze({}),
+  learn: true,
+  alwaysStream: false,
+  embeddingBatch: 0,
+  completions: 'native',
+});
