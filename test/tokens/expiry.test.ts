@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type ExpiryHint, readExpiry, resolveExpiry } from '../../src/tokens/expiry.ts';
+
+const NOW = Date.UTC(2026, 0, 1);
+const NOW_S = NOW / 1000;
+
+function hint(value: unknown, as: ExpiryHint['as'] = 'auto', unit: ExpiryHint['unit'] = 'auto'): ExpiryHint {
+  return { origin: 'expiry', value, as, unit };
+}
+
+function jwt(claims: object): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  return `${part({ alg: 'none' })}.${part(claims)}.c2ln`;
+}
+
+const relative = (lifetimeMs: number) => ({ kind: 'relative', lifetimeMs });
+const absolute = (expiresAtWallMs: number) => ({ kind: 'absolute', expiresAtWallMs });
+const ignored = (why: string) => ({ kind: 'ignored', note: `expiry ${why}: ignored` });
+const localNoon = new Date(2026, 10, 21, 12, 0, 0).getTime();
+
+const READINGS: readonly [string, ExpiryHint, object][] = [
+  ['seconds', hint(300), relative(300_000)],
+  ['a fraction of a second', hint(0.5), relative(500)],
+  ['seconds as a string', hint('3599'), relative(3_599_000)],
+  ['seconds as a string with blanks', hint(' 3599 '), relative(3_599_000)],
+  ['a duration with its unit', hint('3599s'), relative(3_599_000)],
+  ['an exponent', hint('3e2'), relative(300_000)],
+  ['thirty days', hint(2_592_000), relative(2_592_000_000)],
+  ['one million million, epoch milliseconds by size', hint(1e12), absolute(1e12)],
+  ['epoch seconds', hint(NOW_S), absolute(NOW)],
+  ['epoch seconds as a string', hint(String(NOW_S)), absolute(NOW)],
+  ['epoch milliseconds', hint(NOW), absolute(NOW)],
+  ['epoch microseconds', hint(NOW * 1e3), absolute(NOW)],
+  ['epoch nanoseconds', hint(NOW * 1e6), absolute(NOW)],
+  ['epoch nanoseconds as a string', hint(`${NOW}000000`), absolute(NOW)],
+  ['relative milliseconds, when configured', hint(300_000, 'relative', 'ms'), relative(300_000)],
+  ['relative seconds, when configured, however many', hint(1e8, 'relative', 's'), relative(1e11)],
+  ['a life of more than ten years is cut', hint(1e12, 'relative', 's'), relative(10 * 365 * 86_400_000)],
+  ['absolute milliseconds, when configured', hint(NOW, 'absolute', 'ms'), absolute(NOW)],
+  ['the unit without the meaning', hint(300_000, 'auto', 'ms'), relative(300_000)],
+  ['the unit without the meaning, a date', hint(NOW, 'auto', 'ms'), absolute(NOW)],
+  ['ISO with Z', hint('2026-01-01T00:00:00Z'), absolute(NOW)],
+  ['ISO with nine digits of a second', hint('2026-01-01T00:00:00.123456789Z'), absolute(NOW + 123)],
+  ['ISO with an offset', hint('2026-01-01T08:00:00+08:00'), absolute(NOW)],
+  ['ISO with an offset without colon', hint('2026-01-01T08:00:00+0800'), absolute(NOW)],
+  ['ISO with a blank and UTC', hint('2026-01-01 00:00:00 UTC'), absolute(NOW)],
+  ['ISO without seconds', hint('2026-01-01T00:00Z'), absolute(NOW)],
+  ['ISO where the unit says so', hint('2026-01-01T00:00:00Z', 'absolute', 'iso'), absolute(NOW)],
+  ['epoch seconds where ISO was configured', hint(NOW_S, 'absolute', 'iso'), absolute(NOW)],
+  ['an HTTP date', hint('Thu, 01 Jan 2026 00:00:00 GMT'), absolute(NOW)],
+  ['the American form of App Service', hint('01/01/2026 00:00:00 AM +00:00'), absolute(NOW)],
+  [
+    'local time without zone, as az prints it',
+    hint('2026-11-21 12:00:00.000000'),
+    { ...absolute(localNoon), note: 'expiry has no time zone: read as local time' },
+  ],
+  ['nothing', hint(undefined), { kind: 'absent' }],
+  ['null', hint(null), { kind: 'absent' }],
+  ['an empty string', hint(' '), { kind: 'absent' }],
+  ['0', hint(0), ignored('is 0')],
+  ['0 as a string', hint('0'), ignored('is 0')],
+  ['a negative number', hint(-1), ignored('is negative (-1)')],
+  ['a negative string', hint('-300'), ignored('is negative (-300)')],
+  ['NaN', hint(Number.NaN), ignored('is not a number')],
+  ['infinity', hint(Number.POSITIVE_INFINITY), ignored('is infinite')],
+  ['prose', hint('tomorrow'), ignored('is text of 8 characters that is no date')],
+  ['an impossible date', hint('2026-13-45T00:00:00Z'), ignored('is text of 20 characters that is no date')],
+  ['the zero date of Go', hint('0001-01-01T00:00:00Z'), ignored('is a date before 1970')],
+  ['a date of 1970, when configured', hint(300, 'absolute', 's'), ignored('is a date before 2001')],
+  ['an object', hint({}), ignored('is an object')],
+  ['an array', hint([300]), ignored('is an array')],
+  ['a boolean', hint(true), ignored('is a boolean')],
+  [
+    'a date where a life was expected',
+    hint(NOW_S, 'relative'),
+    { ...absolute(NOW), note: 'expiry was expected to be relative and looks absolute: read as absolute' },
+  ],
+  [
+    'a life where a date was expected',
+    hint(300, 'absolute'),
+    { ...relative(300_000), note: 'expiry was expected to be absolute and looks relative: read as relative' },
+  ],
+];
+
+for (const [name, given, expected] of READINGS) {
+  test(`#23 an expiry is read: ${name}`, () => assert.deepEqual(readExpiry(given), expected));
+}
+
+test('#23 the shorter of expires_in and JWT exp counts, and a difference of more than 10 % is noted', () => {
+  const expiry = resolveExpiry([hint(3600, 'relative')], jwt({ exp: NOW_S + 300 }), NOW);
+  assert.equal(expiry.lifetimeMs, 3_600_000);
+  assert.equal(expiry.expiresAtWallMs, NOW + 300_000);
+  assert.deepEqual(expiry.notes, [
+    'JWT exp and expiry disagree (300 s and 3600 s left): the shorter one counts',
+  ]);
+});
+
+test('#23 hints within 10 % of each other are not worth a note', () => {
+  assert.deepEqual(resolveExpiry([hint(300, 'relative')], jwt({ exp: NOW_S + 290 }), NOW).notes, []);
+});
+
+test('#23 milliseconds in JWT exp are recognised', () => {
+  const expiry = resolveExpiry([], jwt({ exp: NOW + 300_000 }), NOW);
+  assert.deepEqual(expiry, { expiresAtWallMs: NOW + 300_000, notes: [] });
+});
+
+test('#23 JWT times written as strings are read, nonsense in them is not', () => {
+  assert.equal(resolveExpiry([], jwt({ exp: String(NOW_S) }), NOW).expiresAtWallMs, NOW);
+  assert.deepEqual(resolveExpiry([], jwt({ exp: 'soon', iat: {}, nbf: null }), NOW), { notes: [] });
+  assert.deepEqual(resolveExpiry([], jwt({ exp: -5 }), NOW).notes, ['JWT exp is -5: ignored']);
+});
+
+test('#21 the later of nbf and iat says from when on a token is good', () => {
+  const token = jwt({ exp: NOW_S + 300, iat: NOW_S, nbf: NOW_S + 2 });
+  assert.equal(resolveExpiry([], token, NOW).notBeforeWallMs, NOW + 2000);
+});
+
+test('#22 no expiry at all is no error and no guess', () => {
+  assert.deepEqual(resolveExpiry([hint(undefined)], 'opaque', NOW), { notes: [] });
+});
+
+test('#23 a hint that cannot be read leaves the others in force', () => {
+  const expiry = resolveExpiry([hint('soon'), hint(240, 'relative')], 'opaque', NOW);
+  assert.equal(expiry.lifetimeMs, 240_000);
+  assert.deepEqual(expiry.notes, ['expiry is text of 4 characters that is no date: ignored']);
+});
+
+test('#23 tokens that only look like a JWT carry no times', () => {
+  const odd = [
+    'a.b.c',
+    'ey.ey.ey',
+    `${jwt({ exp: 1 })}.x.y`,
+    'eyJ.W10.c2ln',
+    `eyJ.${'A'.repeat(70_000)}.c2ln`,
+  ];
+  for (const token of odd) assert.deepEqual(resolveExpiry([], token, NOW), { notes: [] });
+});
+
+test('#23 whatever an issuer writes, the reading is finite, positive and never throws', () => {
+  const random = seeded(20_261_121);
+  const pieces = [
+    '',
+    '0',
+    '-',
+    '9',
+    '1e',
+    's',
+    'T',
+    ':',
+    '-',
+    ' ',
+    'Z',
+    '+08:00',
+    '.',
+    '2026',
+    'NaN',
+    '\u0000',
+  ];
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
+  for (let round = 0; round < 5000; round++) {
+    const text = Array.from({ length: Math.floor(random() * 8) }, () => pick(pieces)).join('');
+    const number = (random() - 0.2) * 10 ** Math.floor(random() * 25);
+    const value = pick([text, number, String(number), -number, [text], { text }, null, undefined, 1 / 0]);
+    const given = hint(
+      value,
+      pick(['relative', 'absolute', 'auto']),
+      pick(['auto', 's', 'ms', 'us', 'ns', 'iso']),
+    );
+    const reading = readExpiry(given);
+    const ms =
+      reading.kind === 'relative'
+        ? reading.lifetimeMs
+        : reading.kind === 'absolute'
+          ? reading.expiresAtWallMs
+          : 1;
+    assert.ok(Number.isFinite(ms) && ms > 0, `${JSON.stringify(given)} gave ${ms}`);
+  }
+});
+
+/** mulberry32: small, and the same on every machine. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
