@@ -1,0 +1,67 @@
+import type { Clock } from '../clock.ts';
+import type { RawToken } from './token-source.ts';
+
+/** A moment on both clocks. */
+export interface Moment {
+  readonly monoMs: number;
+  readonly wallMs: number;
+}
+
+export function momentOf(clock: Clock): Moment {
+  return { monoMs: clock.monoMs(), wallMs: clock.wallMs() };
+}
+
+/**
+ * How long a token lives, on both clocks. What is left is the smaller of the two: the monotonic clock is right
+ * when an operator or NTP moves the wall clock, the wall clock is right when the machine slept.
+ */
+export class Lifetime {
+  readonly lifeMs: number;
+  readonly endMonoMs: number;
+  readonly endWallMs: number;
+
+  /** `issued` is when the request for the token was sent: how long the answer travelled is unknowable. */
+  constructor(issued: Moment, lifeMs: number) {
+    this.lifeMs = lifeMs;
+    this.endMonoMs = issued.monoMs + lifeMs;
+    this.endWallMs = issued.wallMs + lifeMs;
+  }
+
+  /** Milliseconds left at a moment, negative after the end. Takes two numbers so that the hot path allocates nothing. */
+  remainingMs(monoMs: number, wallMs: number): number {
+    return Math.min(this.endMonoMs - monoMs, this.endWallMs - wallMs);
+  }
+}
+
+/** The life that an answer's hints add up to. */
+export interface LifeStatement {
+  /** The shortest of all hints, counted from `sent`; null when the issuer does not say. */
+  readonly lifeMs: number | null;
+  /** True: the hints are more than a tenth apart. */
+  readonly isDisputed: boolean;
+}
+
+export function statedLife(raw: RawToken, sent: Moment, received: Moment): LifeStatement {
+  const hints: number[] = [];
+  if (isNumber(raw.lifetimeMs)) hints.push(raw.lifetimeMs);
+  if (isNumber(raw.expiresAtWallMs)) hints.push(raw.expiresAtWallMs - issuerNowMs(raw, sent, received));
+  if (hints.length === 0) return { lifeMs: null, isDisputed: false };
+  const shortest = Math.min(...hints);
+  return { lifeMs: shortest, isDisputed: Math.max(...hints) - shortest > 0.1 * Math.abs(shortest) };
+}
+
+/**
+ * The issuer's wall clock at the middle of the exchange. Its `Date` has whole seconds, cut off, so the true time
+ * lies in the second that begins there: our own clock decides where in it, unless it lies outside; then the end
+ * of that second is taken, which makes the token's life shorter and never longer.
+ */
+export function issuerNowMs(raw: RawToken, sent: Moment, received: Moment): number {
+  const oursMs = (sent.wallMs + received.wallMs) / 2;
+  if (!isNumber(raw.serverDateWallMs)) return oursMs;
+  const isWithin = oursMs >= raw.serverDateWallMs && oursMs < raw.serverDateWallMs + 1_000;
+  return isWithin ? oursMs : raw.serverDateWallMs + 1_000;
+}
+
+function isNumber(value: number | undefined): value is number {
+  return value !== undefined && Number.isFinite(value);
+}

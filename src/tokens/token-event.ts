@@ -1,0 +1,60 @@
+import type { AcquireReason } from './token-source.ts';
+import type { SourceErrorSeverity } from './token-source-error.ts';
+
+/** What became of a request whose token was refused. */
+export type RenewalOutcome = 'superseded' | 'joined' | 'renewing' | 'denied';
+
+interface EventFacts {
+  acquired: {
+    readonly reason: AcquireReason;
+    readonly durationMs: number;
+    readonly lifeMs: number;
+    readonly isExpiryKnown: boolean;
+    readonly generation: number;
+    /** The issuer's wall clock less ours; null when it does not tell. */
+    readonly issuerSkewMs: number | null;
+  };
+  renewal_failed: {
+    readonly reason: AcquireReason;
+    readonly durationMs: number;
+    readonly severity: SourceErrorSeverity;
+    /** Value-free. */
+    readonly message: string;
+    readonly failures: number;
+    /** What the token in use has left; null when there is none. */
+    readonly remainingMs: number | null;
+    readonly nextAttemptInMs: number;
+  };
+  /** An upstream refused a token. */
+  rejected: {
+    readonly status: number | null;
+    readonly outcome: RenewalOutcome;
+    /** More than a fifth of the token's life was left and no renewal of ours explains it. */
+    readonly isEarly: boolean;
+    readonly remainingMs: number | null;
+  };
+  /** No usable token is left and requests wait or will have to. */
+  starving: { readonly failures: number; readonly message: string };
+  /** A token again after failures. */
+  recovered: { readonly failures: number; readonly failedForMs: number; readonly wasStarving: boolean };
+  /** The wall clock ran ahead (positive) or behind the monotonic one. */
+  clock_jump: { readonly jumpMs: number };
+  /** The issuer returned the token that we have already. */
+  same_token: { readonly remainingMs: number; readonly wasRejected: boolean };
+  hints_disagree: { readonly note: string };
+  /** Someone else seems to obtain tokens with the same credentials, which kills ours. */
+  shared_credential_suspected: { readonly earlyRejections: number };
+  /** New tokens are refused too: no replay for a while. */
+  breaker_open: { readonly pauseMs: number };
+  /** A request's wait for a token ended. */
+  waited: { readonly waitMs: number; readonly outcome: 'served' | 'unavailable' | 'left' };
+  /** No request for long: renewal stopped. */
+  dormant: { readonly idleMs: number };
+}
+
+export type TokenEventKind = keyof EventFacts;
+
+/** Something worth a log line or a count, with plain facts and without secrets. `holder` is the source's name. */
+export type TokenEvent = {
+  [Kind in TokenEventKind]: { readonly kind: Kind; readonly holder: string } & EventFacts[Kind];
+}[TokenEventKind];
