@@ -42,6 +42,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   openai: ['upstream', 'src/commands/verify.ts'],
   undici: ['upstream', 'tokens'],
   'eventsource-parser': ['canonical'],
+  'gpt-tokenizer': ['canonical'],
   'better-sqlite3': ['request-log'],
   pg: ['request-log'],
   kysely: ['request-log'],

@@ -65,10 +65,10 @@ function install(state) {
   // --include=dev: with NODE_ENV=production npm would leave out Node itself and the test tools.
   const quiet = ['--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
   // `npm ci` empties node_modules first, which would pull the files away under a running gateway.
-  const first = state === 'missing' ? ['ci'] : ['install', '--no-save'];
-  return npm(first.concat(quiet)).then((result) => {
+  const gentle = ['install', '--no-save'];
+  return npm((state === 'missing' ? ['ci'] : gentle).concat(quiet)).then((result) => {
     if (result.code === 0) return undefined;
-    return npm(['install'].concat(quiet)).then((second) => {
+    return npm(gentle.concat(quiet)).then((second) => {
       if (second.code === 0) return undefined;
       console.error(result.said + second.said);
       console.error('npm could not install the dependencies: see above. Try `npm ci` by hand.');
@@ -115,11 +115,23 @@ function run(node, args) {
     if (!hasTerminal) child.kill('SIGINT');
   });
   for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  if (process.env.npm_lifecycle_event) endWithNpm(child);
   child.on('error', (error) => {
     console.error(`cannot start ${node}: ${error.message}`);
     process.exit(1);
   });
   child.on('exit', (code, signal) => process.exit(signal ? 128 + constants.signals[signal] : code));
+}
+
+/**
+ * npm passes a SIGTERM to its shell, and the shell to nobody: without this, `npm start` that was ended would
+ * leave the gateway running under init.
+ */
+function endWithNpm(child) {
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) child.kill('SIGTERM');
+  }, 500).unref();
 }
 
 const file = process.argv[2];

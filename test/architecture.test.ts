@@ -162,3 +162,13 @@ test('package-lock.json names no download address', () => {
   const lock = readFileSync(join(root, 'package-lock.json'), 'utf8');
   assert.ok(!lock.includes('"resolved"'));
 });
+
+test('package-lock.json is complete for every platform, so that npm ci takes it', () => {
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { optionalDependencies?: Record<string, string> }>;
+  };
+  const missing = Object.values(lock.packages)
+    .flatMap((entry) => Object.keys(entry.optionalDependencies ?? {}))
+    .filter((name) => !Object.keys(lock.packages).some((path) => path.endsWith(`node_modules/${name}`)));
+  assert.deepEqual(missing, []);
+});
