@@ -1,0 +1,188 @@
+import type { Clock } from '../clock.ts';
+import type { RequestRecord } from '../record.ts';
+import type { SecretRegistry } from '../secret.ts';
+import { BatchWriter, type RequestLogEvent } from './batch-writer.ts';
+import { type ContentPolicy, RecordSelection } from './record-selection.ts';
+import { appendRow, type ColumnValue } from './request-row.ts';
+import type { PageRequest, RequestFilter, RequestPage, StoredRequest } from './request-store.ts';
+import { Retention } from './retention.ts';
+import { SqliteWorkerStore } from './sqlite-worker-store.ts';
+
+export interface RequestLogSettings {
+  readonly type: 'sqlite' | 'none';
+  /** The database file. */
+  readonly path: string;
+  /** Rows that may wait for a store that is slow or away. */
+  readonly queueRows: number;
+  /** How long a request is kept; 0 for ever. */
+  readonly retentionMs: number;
+  /** UTF-8 bytes of a body that are kept. */
+  readonly maxBodyBytes: number;
+  /** The rest has the defaults of product.md section 4. */
+  readonly content?: ContentPolicy | undefined;
+  readonly keepHeaders?: readonly string[] | undefined;
+  readonly include?: Partial<IncludeSettings> | undefined;
+  /** Sources of regular expressions; what they match in a body becomes `[redacted]`. */
+  readonly redact?: readonly string[] | undefined;
+}
+
+export interface IncludeSettings {
+  readonly models: readonly string[];
+  readonly clients: readonly string[];
+  readonly paths: readonly string[];
+  readonly sample: number;
+}
+
+export interface RequestLogDeps {
+  readonly clock: Clock;
+  readonly secrets: SecretRegistry;
+  readonly random: () => number;
+  /** Called on changes of state, at most a few times a minute; must not throw. */
+  readonly onEvent: (event: RequestLogEvent) => void;
+}
+
+/** Rows since the start: in the store, lost, waiting. */
+export interface RequestLogStats {
+  readonly written: number;
+  readonly dropped: number;
+  readonly queued: number;
+}
+
+/** Where records go and are asked for. */
+export interface RequestLog {
+  /** Takes a batch. Never throws, never blocks; a queue that is full drops and counts. */
+  write(records: readonly RequestRecord[]): void;
+  stats(): RequestLogStats;
+  /** Rejects with `StoreError` when the store is away. */
+  recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage>;
+  byId(id: string): Promise<StoredRequest | null>;
+  /** Writes what waits and closes, within `boundMs` (5 s unless told); then the rest is dropped. Never rejects. */
+  close(boundMs?: number): Promise<void>;
+}
+
+/** The request log that the settings name. Invalid `redact` patterns throw here, not in the middle of the night. */
+export function createRequestLog(settings: RequestLogSettings, deps: RequestLogDeps): RequestLog {
+  return settings.type === 'none' ? new NoRequestLog() : new SqliteRequestLog(settings, deps);
+}
+
+/** All waiting rows together; beside `queueRows`, because rows with bodies are large. */
+const MOST_QUEUED_CHARS = 64 * 1024 * 1024;
+const CLOSE_BOUND_MS = 5_000;
+
+class SqliteRequestLog implements RequestLog {
+  readonly #selection: RecordSelection;
+  readonly #secrets: SecretRegistry;
+  readonly #clock: Clock;
+  readonly #store: SqliteWorkerStore;
+  readonly #writer: BatchWriter;
+  readonly #retention: Retention;
+  #isClosed = false;
+
+  constructor(settings: RequestLogSettings, deps: RequestLogDeps) {
+    const redact = settings.redact ?? [];
+    for (const source of redact) new RegExp(source, 'g');
+    this.#selection = new RecordSelection(selectionOf(settings), deps.random);
+    this.#secrets = deps.secrets;
+    this.#clock = deps.clock;
+    this.#store = new SqliteWorkerStore({ path: settings.path, maxBodyBytes: settings.maxBodyBytes, redact });
+    this.#writer = new BatchWriter({
+      store: this.#store,
+      clock: deps.clock,
+      limits: { rows: settings.queueRows, chars: MOST_QUEUED_CHARS },
+      onEvent: deps.onEvent,
+    });
+    this.#retention = new Retention({
+      store: this.#store,
+      clock: deps.clock,
+      retentionMs: settings.retentionMs,
+    });
+    this.#retention.start();
+  }
+
+  write(records: readonly RequestRecord[]): void {
+    if (this.#isClosed) {
+      this.#writer.drop(records.length);
+      return;
+    }
+    const room = this.#writer.room;
+    const values: ColumnValue[] = [];
+    let rows = 0;
+    let dropped = 0;
+    for (const record of records) {
+      const kept = this.#selection.keep(record);
+      if (kept === null) continue;
+      if (rows >= room) {
+        dropped += 1;
+        continue;
+      }
+      appendRow(values, kept);
+      rows += 1;
+    }
+    if (dropped > 0) this.#writer.drop(dropped);
+    // The last door: whatever a client or an upstream put into any column, no living secret passes.
+    if (rows > 0)
+      this.#writer.push({ rows, values: this.#secrets.scrub(JSON.stringify(values).slice(1, -1)) });
+  }
+
+  stats(): RequestLogStats {
+    return this.#writer.counts;
+  }
+
+  recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage> {
+    return this.#store.recent(filter, page);
+  }
+
+  byId(id: string): Promise<StoredRequest | null> {
+    return this.#store.byId(id);
+  }
+
+  async close(boundMs = CLOSE_BOUND_MS): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#retention.stop();
+    const bound = new AbortController();
+    const timer = this.#clock.schedule(() => bound.abort(), boundMs);
+    const expired = new Promise<void>((resolve) => bound.signal.addEventListener('abort', () => resolve()));
+    try {
+      this.#store.holdProcess();
+      await this.#writer.flush(bound.signal);
+      this.#writer.stop();
+      await Promise.race([this.#store.close(), expired]);
+    } finally {
+      timer.cancel();
+      if (bound.signal.aborted) await this.#store.terminate();
+    }
+  }
+}
+
+function selectionOf(settings: RequestLogSettings): ConstructorParameters<typeof RecordSelection>[0] {
+  const { include } = settings;
+  return {
+    content: settings.content ?? 'none',
+    maxBodyBytes: settings.maxBodyBytes,
+    keepHeaders: settings.keepHeaders ?? ['user-agent', 'x-request-id'],
+    includeModels: include?.models ?? ['*'],
+    includeClients: include?.clients ?? ['*'],
+    includePaths: include?.paths ?? ['*'],
+    sample: include?.sample ?? 1,
+  };
+}
+
+/** `dbtype: none`: nothing is kept, and nothing is lost by that. */
+class NoRequestLog implements RequestLog {
+  write(): void {}
+
+  stats(): RequestLogStats {
+    return { written: 0, dropped: 0, queued: 0 };
+  }
+
+  async recent(): Promise<RequestPage> {
+    return { requests: [], next: null };
+  }
+
+  async byId(): Promise<null> {
+    return null;
+  }
+
+  async close(): Promise<void> {}
+}
