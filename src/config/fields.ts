@@ -1,0 +1,92 @@
+import { z } from 'zod';
+import { kindOf } from './scalar.ts';
+import { Wrong } from './wrong.ts';
+
+/**
+ * What one kind of value looks like in the file and how it is read. `read` gets what stands there (a string, a
+ * `FileScalar`, a list, a mapping) or a default as it could stand there.
+ */
+export interface FieldKind<T> {
+  /** For the reference, e.g. `duration` or `order | random`. */
+  readonly name: string;
+  /** JSON Schema of what may be written, for editors. */
+  readonly json: Readonly<Record<string, unknown>>;
+  read(value: unknown): T | Wrong;
+}
+
+/**
+ * Leaves are built here and not of zod's own strings and numbers, because only the field knows whether the
+ * plain scalar `0123` is a number or a key.
+ */
+function leaf<T>(kind: Pick<FieldKind<T>, 'read'>) {
+  return z.unknown().transform((value, context): T => {
+    const result = value === undefined ? new Wrong('is required') : kind.read(value);
+    if (!(result instanceof Wrong)) return result;
+    // One value can be wrong in several places (a list): each gets its own problem.
+    for (const { message, path } of result.all()) {
+      context.issues.push({ code: 'custom', message, path: [...path], input: undefined });
+    }
+    return z.NEVER;
+  });
+}
+
+/** A field that must be there. */
+export function required<T>(kind: FieldKind<T>, description: string) {
+  return leaf(kind).meta({ ...kind.json, description, kind: kind.name });
+}
+
+/** A field that is null when it is absent. */
+export function optional<T>(kind: FieldKind<T>, description: string) {
+  return leaf<T | null>({ read: (value) => (value === null ? null : kind.read(value)) })
+    .prefault(null)
+    .meta({ ...kind.json, description, kind: kind.name });
+}
+
+/** A field with a default, written as in the file (`'120s'`, not 120000). */
+export function field<T>(kind: FieldKind<T>, fallback: unknown, description: string) {
+  return leaf(kind)
+    .prefault(fallback)
+    .meta({ ...kind.json, description, kind: kind.name });
+}
+
+/** A mapping with exactly these keys. */
+export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape, description: string) {
+  return z.strictObject(shape, { error: notA('mapping') }).meta({ description });
+}
+
+/** A mapping with exactly these keys, all of which may be left out, and so may the mapping. */
+export function sectionOr<Shape extends z.core.$ZodLooseShape>(shape: Shape, description: string) {
+  const empty = {} as z.input<z.ZodObject<Shape, z.core.$strict>>;
+  return section(shape, description)
+    .prefault(empty as never)
+    .meta({ description });
+}
+
+/** A mapping with exactly these keys, or null. */
+export function sectionOrNull<Shape extends z.core.$ZodLooseShape>(shape: Shape, description: string) {
+  return section(shape, description)
+    .optional()
+    .transform((value) => value ?? null)
+    .meta({ description });
+}
+
+/** A list of what `item` says. */
+export function listOf<Item extends z.ZodType>(item: Item, description: string) {
+  return z
+    .array(item, { error: notA('list') })
+    .prefault([])
+    .meta({ description });
+}
+
+/** A mapping from names of the user's choice to what `item` says. */
+export function named<Item extends z.ZodType>(item: Item, description: string) {
+  return z
+    .record(z.string(), item, { error: notA('mapping') })
+    .prefault({})
+    .meta({ description });
+}
+
+function notA(what: string) {
+  return (issue: { readonly code?: string | undefined; readonly input?: unknown }) =>
+    issue.code === 'invalid_type' ? `must be a ${what}, is ${kindOf(issue.input)}` : undefined;
+}

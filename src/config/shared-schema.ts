@@ -1,0 +1,49 @@
+import { field, optional, sectionOrNull } from './fields.ts';
+import { choice, duration, secretUrl, textOrNull, word } from './kinds.ts';
+
+/** Client side TLS of a connection that we open. Paths are relative to the configuration file. */
+export const clientTls = sectionOrNull(
+  {
+    ca: optional(
+      textOrNull,
+      'File with the certificate authorities to trust instead of the built-in ones (PEM).',
+    ),
+    cert: optional(textOrNull, 'File with our client certificate (PEM), for mutual TLS.'),
+    key: optional(textOrNull, 'File with the private key of `cert` (PEM).'),
+    servername: optional(
+      textOrNull,
+      'Name to ask for and to check the certificate against, when it is not the host.',
+    ),
+    min: field(choice('TLSv1.2', 'TLSv1.3'), 'TLSv1.2', 'Oldest protocol version accepted.'),
+  },
+  'TLS of the connections opened here.',
+);
+
+/** Server side TLS. */
+export const serverTls = sectionOrNull(
+  {
+    cert: optional(word, 'File with the certificate chain (PEM).'),
+    key: optional(word, 'File with its private key (PEM).'),
+  },
+  'Serve HTTPS with this certificate; reloaded when the files change.',
+);
+
+export const proxy = optional(
+  secretUrl(),
+  'HTTP proxy for the connections opened here, http://[user:password@]host:port.',
+);
+
+/** The timeouts that an upstream may have of its own. */
+export const UPSTREAM_TIMEOUTS = {
+  timeout: 'One attempt: to the whole body (JSON), to the response headers of the last candidate (stream).',
+  stream_timeout: 'Stream: to the response headers, while another candidate is left.',
+  first_content_timeout: 'Stream: from the headers to the first content, while another candidate is left.',
+  embeddings_timeout: 'Embeddings and rerank: one attempt.',
+  connect_timeout: 'To an open connection.',
+  idle_timeout: 'Longest silence between two upstream events; comments count as life.',
+} as const;
+
+/** Own timeout of an upstream: 0 and absent both inherit, as in openai-api-route. */
+export function inheritedTimeout(description: string) {
+  return field(duration(), 0, `${description} 0 inherits the global one.`);
+}
