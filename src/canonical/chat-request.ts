@@ -1,49 +1,155 @@
-import type { Profile } from './profile.ts';
+import { isUtf8 } from 'node:buffer';
+import { FerryError } from '../errors.ts';
+import { findJsonFault } from './json-fault.ts';
+import { readMembers } from './json-members.ts';
+import type { AdaptableRequest, RequestKind } from './request-adaptation.ts';
 
-export type RequestKind = 'chat' | 'completions' | 'embeddings' | 'rerank';
+export {
+  type Adaptation,
+  type AdaptedRequest,
+  adaptRequest,
+  type RequestKind,
+} from './request-adaptation.ts';
 
 /** A client's JSON request, checked; `text` and `body` are the client's own. */
-export interface ReadRequest {
-  readonly kind: RequestKind;
-  /** The client's bytes without a byte order mark. */
-  readonly body: Buffer;
-  readonly text: string;
-  readonly json: Readonly<Record<string, unknown>>;
-  readonly model: string;
-  readonly stream: boolean;
-  /** True: the client asked for `stream_options.include_usage` on a stream. */
-  readonly includeUsage: boolean;
+export interface ReadRequest extends AdaptableRequest {
   /** True: the request uses `functions` / `function_call`, so the answer must too. */
   readonly usesLegacyFunctions: boolean;
-  readonly hasTools: boolean;
 }
 
-export interface Adaptation {
-  readonly upstreamModel: string;
-  readonly profile: Pick<Profile, 'dropParams' | 'renameParams' | 'roles' | 'alwaysStream'>;
-  /** True: usage is needed even when the client did not ask for it. */
-  readonly wantUsage: boolean;
-  /** Parameters that this upstream refused lately; `max_tokens` and `max_completion_tokens` are renamed. */
-  readonly learnedDrops: readonly string[];
-  /** True: ask for a stream whatever the client asked. */
-  readonly forceStream: boolean;
-}
-
-export interface AdaptedRequest {
-  /** The client's own bytes when nothing had to change. */
-  readonly body: Buffer;
-  /** The client's parameters that are not sent because of the profile or `learnedDrops` (`x-tokenferry-dropped`). */
-  readonly dropped: readonly string[];
-  /** Whether the upstream is asked for a stream. */
-  readonly stream: boolean;
-}
+/** Deeper JSON than any real request has; Python upstreams die at about 1000 levels. */
+const DEEPEST = 256;
 
 /** Reads a request body; throws FerryError `invalid_json`, `invalid_request` or `missing_model`. */
-export function readRequest(_body: Buffer, _kind: RequestKind): ReadRequest {
-  throw new Error('not built yet');
+export function readRequest(body: Buffer, kind: RequestKind): ReadRequest {
+  const bytes = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? body.subarray(3) : body;
+  if (!isUtf8(bytes)) {
+    throw new FerryError('invalid_json', { message: 'The request body is not valid UTF-8 text.' });
+  }
+  const text = bytes.toString('utf8');
+  const json = parseObject(text);
+  refuseDuplicates(text);
+  // Every level costs two bytes, so that short bodies need no walk.
+  if (text.length > 2 * DEEPEST && isTooDeep(json)) {
+    throw new FerryError('invalid_request', {
+      message: `The request body is nested deeper than ${DEEPEST} levels.`,
+    });
+  }
+  const model = modelOf(json);
+  const stream = json.stream === true;
+  const hasTools = Array.isArray(json.tools) && json.tools.length > 0;
+  return {
+    kind,
+    body: bytes,
+    text,
+    json,
+    model,
+    stream,
+    includeUsage: stream && asksForUsage(json.stream_options),
+    usesLegacyFunctions: !hasTools && (Array.isArray(json.functions) || isPresent(json.function_call)),
+    hasTools,
+  };
 }
 
-/** What goes to the upstream: byte for byte the client's, but for the adaptations that product.md promise 5 names. */
-export function adaptRequest(_request: ReadRequest, _adaptation: Adaptation): AdaptedRequest {
-  throw new Error('not built yet');
+function parseObject(text: string): Record<string, unknown> {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new FerryError('invalid_json', { message: describeFault(text), cause });
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
+    const found = json === null ? 'null' : Array.isArray(json) ? 'an array' : `a ${typeof json}`;
+    throw new FerryError('invalid_request', {
+      message: `The request body must be a JSON object, not ${found}.`,
+    });
+  }
+  return json as Record<string, unknown>;
+}
+
+function describeFault(text: string): string {
+  if (text.trim() === '') return 'The request body is empty; a JSON object is needed.';
+  const fault = findJsonFault(text);
+  const place = `line ${fault.line}, column ${fault.column}`;
+  return fault.isCutOff
+    ? `The request body is not valid JSON: it ends too early, at ${place}.`
+    : `The request body is not valid JSON: unexpected character at ${place} (position ${fault.position}).`;
+}
+
+function modelOf(json: Readonly<Record<string, unknown>>): string {
+  const { model } = json;
+  if (typeof model === 'string' && model.trim() !== '') return model;
+  const found =
+    model === undefined || model === null
+      ? 'The request names no model'
+      : typeof model === 'string'
+        ? 'The model in the request is empty'
+        : 'The model in the request is not a string';
+  throw new FerryError('missing_model', {
+    message: `${found}: set "model" to the name of a model.`,
+    param: 'model',
+  });
+}
+
+/**
+ * Keys that we decide by. Given twice, we would read the last and an upstream perhaps the first: a way around
+ * the models that a client may use.
+ */
+const MEANINGFUL = ['model', 'stream', 'messages', 'input'];
+
+/**
+ * Looks for a second `"model"` with the native search; only then, or when a key may be written with escapes
+ * (`\u006d…`), the members are listed, because the second one may well stand inside a message.
+ */
+function refuseDuplicates(text: string): void {
+  const isSuspect = text.includes('\\u00') || MEANINGFUL.some((key) => occursTwice(text, `"${key}"`));
+  if (!isSuspect) return;
+  const seen = new Set<string>();
+  for (const { key } of readMembers(text)) {
+    if (seen.has(key) && MEANINGFUL.includes(key)) {
+      throw new FerryError('invalid_request', {
+        message: `The request body has "${key}" twice.`,
+        param: key,
+      });
+    }
+    seen.add(key);
+  }
+}
+
+function occursTwice(text: string, word: string): boolean {
+  const first = text.indexOf(word);
+  return first !== -1 && text.indexOf(word, first + word.length) !== -1;
+}
+
+/** Level by level instead of recursing: the walk itself must survive what it looks for. */
+function isTooDeep(root: object): boolean {
+  let level: object[] = [root];
+  for (let depth = 1; level.length > 0; depth++) {
+    if (depth > DEEPEST) return true;
+    const below: object[] = [];
+    for (const node of level) {
+      if (Array.isArray(node)) {
+        for (const value of node) if (typeof value === 'object' && value !== null) below.push(value);
+      } else {
+        for (const value of Object.values(node)) {
+          if (typeof value === 'object' && value !== null) below.push(value);
+        }
+      }
+    }
+    level = below;
+  }
+  return false;
+}
+
+function asksForUsage(options: unknown): boolean {
+  return (
+    typeof options === 'object' &&
+    options !== null &&
+    'include_usage' in options &&
+    options.include_usage === true
+  );
+}
+
+function isPresent(value: unknown): boolean {
+  return value !== undefined && value !== null;
 }
