@@ -1,0 +1,149 @@
+import { type Dispatcher, request } from 'undici';
+import type { Clock } from '../clock.ts';
+import { BodyTooLong, LONGEST_BODY_BYTES, readBody } from './issuer-body.ts';
+import { makeDispatcher, type ProxySetting } from './issuer-dispatcher.ts';
+import { describeFailure, isReset } from './issuer-failure.ts';
+import type { TlsMaterial } from './issuer-tls.ts';
+import { TokenSourceError } from './token-source-error.ts';
+
+/** One request to an issuer, complete. */
+export interface IssuerRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | null;
+}
+
+/** An issuer's answer of whatever status, body read. */
+export interface IssuerReply {
+  readonly status: number;
+  /** Lower-case names; several `set-cookie` stay several. */
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: string;
+  readonly sentWallMs: number;
+  readonly receivedWallMs: number;
+  /** The issuer's own time by its `Date` header: whole seconds, cut off. */
+  readonly serverDateWallMs?: number;
+}
+
+/** The wall clock to read absolute times against: the issuer's own if it told it. */
+export function issuerNowMs(reply: IssuerReply): number {
+  return reply.serverDateWallMs ?? reply.receivedWallMs;
+}
+
+/** A header's value, the first of several. */
+export function headerOf(reply: IssuerReply, name: string): string | undefined {
+  const value = reply.headers[name.toLowerCase()];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+export interface IssuerClientOptions {
+  /** Begins every message: `corp: token_url`. */
+  readonly label: string;
+  readonly tls: TlsMaterial;
+  readonly proxy?: ProxySetting | undefined;
+}
+
+/**
+ * The HTTP of token sources: one call, one answer. Redirects are answers, not followed: a login page is no place
+ * for a secret. A connection that is reset before the answer is replaced at once, one time: pooled sockets go
+ * stale between renewals.
+ */
+export class IssuerClient {
+  readonly #options: IssuerClientOptions;
+  #dispatcher: Dispatcher;
+
+  constructor(options: IssuerClientOptions) {
+    this.#options = options;
+    this.#dispatcher = makeDispatcher(options.tls, options.proxy);
+  }
+
+  /**
+   * `make` builds the request and is asked again for the retry: signatures, assertions and nonces must not be
+   * sent twice. Rejects with a transient `TokenSourceError` when there is no whole answer.
+   */
+  async call(
+    make: () => IssuerRequest | Promise<IssuerRequest>,
+    context: { readonly signal: AbortSignal; readonly clock: Clock },
+  ): Promise<IssuerReply> {
+    try {
+      return await this.#once(await make(), context);
+    } catch (error) {
+      if (!(error instanceof NoAnswer) || !isReset(error.cause) || context.signal.aborted) {
+        throw this.#describe(error, context.signal);
+      }
+    }
+    this.#reconnect();
+    try {
+      return await this.#once(await make(), context);
+    } catch (error) {
+      throw this.#describe(error, context.signal);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#dispatcher.destroy();
+  }
+
+  async #once(
+    issuerRequest: IssuerRequest,
+    context: { readonly signal: AbortSignal; readonly clock: Clock },
+  ): Promise<IssuerReply> {
+    const { method, url, headers, body } = issuerRequest;
+    const sentWallMs = context.clock.wallMs();
+    const response = await request(url, {
+      dispatcher: this.#dispatcher,
+      method: method as Dispatcher.HttpMethod,
+      headers: {
+        accept: 'application/json',
+        'accept-encoding': 'identity',
+        'user-agent': 'tokenferry',
+        ...headers,
+      },
+      body,
+      signal: context.signal,
+    }).catch((cause: unknown) => {
+      throw new NoAnswer(cause);
+    });
+    const encoding = response.headers['content-encoding'];
+    const text = await readBody(response.body, Array.isArray(encoding) ? encoding[0] : encoding);
+    const date = Date.parse(String(response.headers.date));
+    return {
+      status: response.statusCode,
+      headers: response.headers,
+      body: text,
+      sentWallMs,
+      receivedWallMs: context.clock.wallMs(),
+      ...(Number.isNaN(date) ? {} : { serverDateWallMs: date }),
+    };
+  }
+
+  /** All pooled sockets may be as stale as the one that broke. */
+  #reconnect(): void {
+    const stale = this.#dispatcher;
+    this.#dispatcher = makeDispatcher(this.#options.tls, this.#options.proxy);
+    stale.close().catch(() => {});
+  }
+
+  #describe(error: unknown, signal: AbortSignal): unknown {
+    // What `make` throws is described already.
+    if (error instanceof TokenSourceError) return error;
+    const { label } = this.#options;
+    if (signal.aborted) {
+      return new TokenSourceError(`${label} gave no whole answer before the attempt was given up`);
+    }
+    if (error instanceof BodyTooLong) {
+      return new TokenSourceError(`${label} answered with more than ${LONGEST_BODY_BYTES / 1024} KiB`);
+    }
+    if (error instanceof NoAnswer) return new TokenSourceError(`${label} ${describeFailure(error.cause)}`);
+    return new TokenSourceError(`${label} broke off in the middle of its answer`);
+  }
+}
+
+/** The request failed before any status came back; `cause` says how. */
+class NoAnswer extends Error {
+  constructor(cause: unknown) {
+    super('no answer', { cause });
+    this.name = 'NoAnswer';
+  }
+}

@@ -1,0 +1,27 @@
+import { Agent, type Dispatcher, EnvHttpProxyAgent, ProxyAgent } from 'undici';
+import { Secret } from '../secret.ts';
+import type { TlsMaterial } from './issuer-tls.ts';
+
+/** The proxy's URL, credentials in it included; or `environment`: HTTP_PROXY, HTTPS_PROXY and NO_PROXY count. */
+export type ProxySetting = string | Secret;
+
+const CONNECT_TIMEOUT_MS = 3_000;
+/** The caller's signal ends a call long before; this is for a caller without one. */
+const ANSWER_TIMEOUT_MS = 120_000;
+/** One flight at a time is the rule; a few more for sources that share an issuer by accident. */
+const CONNECTIONS = 4;
+
+/** The connections of one issuer: its own certificates, its own way out, shared with nobody. */
+export function makeDispatcher(tls: TlsMaterial, proxy: ProxySetting | undefined): Dispatcher {
+  const common = {
+    connections: CONNECTIONS,
+    headersTimeout: ANSWER_TIMEOUT_MS,
+    bodyTimeout: ANSWER_TIMEOUT_MS,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    connect: { ...tls, timeout: CONNECT_TIMEOUT_MS },
+  };
+  const uri = proxy instanceof Secret ? proxy.reveal() : proxy;
+  if (uri === undefined || uri === '') return new Agent(common);
+  if (uri === 'environment') return new EnvHttpProxyAgent({ ...common, requestTls: tls });
+  return new ProxyAgent({ ...common, uri, requestTls: tls });
+}

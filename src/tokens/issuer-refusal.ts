@@ -1,0 +1,78 @@
+import type { SourceErrorSeverity } from './token-source-error.ts';
+
+/** OAuth error codes (RFC 6749 5.2 and relatives) that trying again does not cure. */
+const CREDENTIAL_CODES: ReadonlySet<string> = new Set([
+  'invalid_client',
+  'unauthorized_client',
+  'invalid_grant',
+  'invalid_scope',
+  'invalid_target',
+  'access_denied',
+  'unsupported_grant_type',
+  'invalid_assertion',
+  'incorrect_client_credentials',
+]);
+
+/** Statuses that say "what you sent or where you sent it is wrong", whatever the body says. */
+const CREDENTIAL_STATUSES: ReadonlySet<number> = new Set([401, 403, 404, 405, 410]);
+const BUSY_STATUSES: ReadonlySet<number> = new Set([408, 425, 429]);
+
+/** The members in which issuers put a code or an explanation, most telling first. */
+const CODE_MEMBERS = ['error', 'error_code', 'errcode', 'errorCode', 'code', 'status'];
+const TEXT_MEMBERS = ['error_description', 'errmsg', 'error_msg', 'errorMessage', 'message', 'msg', 'detail'];
+const LONGEST_WORDS = 200;
+
+/**
+ * Whether a refusal means that the configuration is wrong. A 400 alone does not: some issuers use it for their
+ * rate limit (Vertex Inc), so only a known code makes it one.
+ */
+export function severityOf(status: number, json: unknown): SourceErrorSeverity {
+  if (BUSY_STATUSES.has(status) || status >= 500) return 'transient';
+  const code = codeOf(json);
+  if (code !== undefined && CREDENTIAL_CODES.has(code)) return 'credentials';
+  return CREDENTIAL_STATUSES.has(status) ? 'credentials' : 'transient';
+}
+
+/** The issuer's own error code, when it is a plain identifier or number. */
+export function codeOf(json: unknown): string | undefined {
+  for (const object of errorObjects(json)) {
+    for (const member of CODE_MEMBERS) {
+      const code = object[member];
+      if (typeof code === 'number') return String(code);
+      if (typeof code === 'string' && /^[A-Za-z][\w.-]{0,63}$/.test(code)) return code;
+    }
+  }
+  return undefined;
+}
+
+/** What the issuer said about its refusal, fit for a log: ` (invalid_client: "unknown client")`, or nothing. */
+export function issuerWords(json: unknown, scrub: (text: string) => string): string {
+  const code = codeOf(json);
+  let text: string | undefined;
+  for (const object of errorObjects(json)) {
+    for (const member of TEXT_MEMBERS) {
+      const words = object[member];
+      if (text === undefined && typeof words === 'string' && words !== '') text = words;
+    }
+  }
+  const words = text === undefined ? undefined : `"${quietWords(text, scrub)}"`;
+  const parts = [code === undefined ? undefined : scrub(code), words].filter((part) => part !== undefined);
+  return parts.length === 0 ? '' : ` (${parts.join(': ')})`;
+}
+
+/** Foreign text on one line: known secrets out, anything that could be an unknown one out, cut. */
+export function quietWords(text: string, scrub: (text: string) => string): string {
+  return scrub(text)
+    .replace(/[\p{Cc}\s"]+/gu, ' ')
+    .replace(/[\w+/=.~-]{24,}/g, '[...]')
+    .trim()
+    .slice(0, LONGEST_WORDS);
+}
+
+/** The answer itself, and its `error` when that is an object. */
+function errorObjects(json: unknown): Record<string, unknown>[] {
+  if (typeof json !== 'object' || json === null) return [];
+  const object = json as Record<string, unknown>;
+  const inner = object.error;
+  return typeof inner === 'object' && inner !== null ? [inner as Record<string, unknown>, object] : [object];
+}
