@@ -1,0 +1,167 @@
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
+
+/** One token source as it is now; read when metrics are. */
+export interface TokenGauge {
+  readonly source: string;
+  /** Null: there is no token. */
+  readonly remainingSeconds: number | null;
+  /** A state of tokens.md section 5.2, in lower case. */
+  readonly state: string;
+  readonly waiters?: number | undefined;
+  readonly consecutiveFailures?: number | undefined;
+  /** Leases handed out since the start, by what the holder was doing; counted there because it is once a request. */
+  readonly served?:
+    | { readonly fresh: number; readonly renewing: number; readonly degraded: number }
+    | undefined;
+}
+
+export interface TokenAcquired {
+  readonly source: string;
+  /** Why: start, demand, renewal, rejected, manual. */
+  readonly trigger: string;
+  /** `ok`, or the kind of failure. */
+  readonly outcome: string;
+  readonly seconds: number;
+}
+
+const WAIT_BUCKETS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+/** The metrics of tokens.md section 5.7: events are counted as they come, states are read when asked for. */
+export class TokenMetrics {
+  readonly #acquired: Counter<'source' | 'trigger' | 'outcome'>;
+  readonly #acquireSeconds: Histogram<'source'>;
+  readonly #waitSeconds: Histogram<'source'>;
+  readonly #rejections: Counter<'source' | 'status'>;
+  readonly #replays: Counter<'source' | 'outcome'>;
+  readonly #sameReturned: Counter<'source'>;
+  readonly #earlyRejections: Counter<'source'>;
+  readonly #clockJumps: Counter;
+  readonly #skew: Gauge<'source'>;
+
+  constructor(registry: Registry, prefix: string, read: () => readonly TokenGauge[]) {
+    const counter = <Label extends string>(name: string, help: string, labelNames: readonly Label[]) =>
+      new Counter({ name: prefix + name, help, labelNames, registers: [registry] });
+    const histogram = (name: string, help: string) =>
+      new Histogram({
+        name: prefix + name,
+        help,
+        labelNames: ['source'],
+        buckets: WAIT_BUCKETS,
+        registers: [registry],
+      });
+    this.#acquired = counter('token_acquire_total', 'Tokens asked of an issuer.', [
+      'source',
+      'trigger',
+      'outcome',
+    ]);
+    this.#acquireSeconds = histogram('token_acquire_seconds', 'Time an issuer took to answer.');
+    this.#waitSeconds = histogram(
+      'token_get_wait_seconds',
+      'Time requests waited because no token was usable.',
+    );
+    this.#rejections = counter('token_rejections_total', 'Tokens that an upstream refused.', [
+      'source',
+      'status',
+    ]);
+    this.#replays = counter('token_replays_total', 'Requests sent again with a renewed token.', [
+      'source',
+      'outcome',
+    ]);
+    this.#sameReturned = counter('token_same_returned_total', 'Renewals that gave the token we had.', [
+      'source',
+    ]);
+    this.#earlyRejections = counter('token_early_rejections_total', 'Tokens refused well before their end.', [
+      'source',
+    ]);
+    this.#clockJumps = counter('clock_jump_total', 'Jumps of the wall clock that were noticed.', []);
+    this.#skew = new Gauge({
+      name: `${prefix}issuer_clock_skew_seconds`,
+      help: "The issuer's clock less ours.",
+      labelNames: ['source'],
+      registers: [registry],
+    });
+    addGauges(registry, prefix, read);
+  }
+
+  acquired({ source, trigger, outcome, seconds }: TokenAcquired): void {
+    this.#acquired.inc({ source, trigger, outcome });
+    this.#acquireSeconds.observe({ source }, seconds);
+  }
+
+  waited(source: string, seconds: number): void {
+    this.#waitSeconds.observe({ source }, seconds);
+  }
+
+  rejected(source: string, status: number | null): void {
+    this.#rejections.inc({ source, status: status === null ? 'none' : String(status) });
+  }
+
+  replayed(source: string, outcome: string): void {
+    this.#replays.inc({ source, outcome });
+  }
+
+  sameReturned(source: string): void {
+    this.#sameReturned.inc({ source });
+  }
+
+  rejectedEarly(source: string): void {
+    this.#earlyRejections.inc({ source });
+  }
+
+  clockJumped(): void {
+    this.#clockJumps.inc();
+  }
+
+  skewSeen(source: string, seconds: number): void {
+    this.#skew.set({ source }, seconds);
+  }
+}
+
+/** Each reads the holders anew, so that a source that a reload took away leaves no last value behind. */
+function addGauges(registry: Registry, prefix: string, read: () => readonly TokenGauge[]): void {
+  const gauge = <Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[],
+    set: (gauge: Gauge<Label>, now: TokenGauge) => void,
+  ) =>
+    new Gauge<Label>({
+      name: prefix + name,
+      help,
+      labelNames,
+      registers: [registry],
+      collect() {
+        this.reset();
+        for (const now of read()) set(this, now);
+      },
+    });
+  gauge('token_remaining_seconds', 'Life left in the current token; 0: none.', ['source'], (metric, now) =>
+    metric.set({ source: now.source }, Math.max(0, now.remainingSeconds ?? 0)),
+  );
+  gauge(
+    'token_state',
+    'The state of a token source: 1 for the one that it is in.',
+    ['source', 'state'],
+    (metric, now) => metric.set({ source: now.source, state: now.state }, 1),
+  );
+  gauge('token_waiters', 'Requests that wait for a token.', ['source'], (metric, now) =>
+    metric.set({ source: now.source }, now.waiters ?? 0),
+  );
+  gauge('token_consecutive_failures', 'Failed acquisitions in a row.', ['source'], (metric, now) =>
+    metric.set({ source: now.source }, now.consecutiveFailures ?? 0),
+  );
+  new Counter({
+    name: `${prefix}token_served_total`,
+    help: 'Leases handed to requests, by the state of the token.',
+    labelNames: ['source', 'mode'],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { source, served } of read()) {
+        for (const mode of ['fresh', 'renewing', 'degraded'] as const) {
+          this.inc({ source, mode }, served?.[mode] ?? 0);
+        }
+      }
+    },
+  });
+}
