@@ -1,0 +1,31 @@
+import type { Secret } from '../../secret.ts';
+import { recipeKey } from '../recipe-key.ts';
+import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
+import { issuedToken } from './issued-token.ts';
+import type { SourceDeps } from './source-deps.ts';
+import { SourceVoice } from './source-voice.ts';
+
+/** A token that stands in the configuration. */
+export interface StaticSettings {
+  readonly type: 'static';
+  readonly value: Secret;
+}
+
+/** The configured token; its life is known only when it is a JWT. */
+export class StaticSource implements TokenSource {
+  readonly kind = 'static';
+  readonly key: string;
+  readonly #voice: SourceVoice;
+  readonly #value: Secret;
+
+  constructor(name: string, settings: StaticSettings, deps: SourceDeps) {
+    this.#voice = new SourceVoice(name, deps.secrets);
+    this.#value = settings.value;
+    this.key = recipeKey(settings);
+  }
+
+  async acquire({ clock }: AcquireContext): Promise<RawToken> {
+    const value = this.#value.reveal();
+    return issuedToken(this.#voice, { field: 'value', value, hints: [], nowWallMs: clock.wallMs() });
+  }
+}
