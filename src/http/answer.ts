@@ -1,0 +1,75 @@
+import { errorEvent } from '../canonical/error-event.ts';
+import type { FerryError } from '../errors.ts';
+import { CORS_HEADERS } from './cors.ts';
+import type { RequestContext } from './request-context.ts';
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+
+/** The headers that every answer of the API carries, as a new flat array. */
+export function commonHeaders(context: RequestContext): string[] {
+  const headers = [...CORS_HEADERS, 'x-request-id', context.id];
+  const { upstream, count } = context.log;
+  if (upstream !== null)
+    headers.push('x-tokenferry-upstream', encodeHeader(upstream), 'x-tokenferry-attempts', String(count));
+  return headers;
+}
+
+/** Answers with a whole JSON body; `extra` are flat headers. */
+export function answerJson(
+  context: RequestContext,
+  status: number,
+  body: Buffer | string,
+  extra: readonly string[] = [],
+): void {
+  const { response } = context;
+  if (response.destroyed || response.headersSent) return;
+  const length = Buffer.byteLength(body);
+  const headers = commonHeaders(context);
+  headers.push('content-type', JSON_TYPE, 'content-length', String(length), ...extra);
+  context.responseBytes = length;
+  if (context.keepsContent) context.responseText = body.toString();
+  response.writeHead(status, headers);
+  response.end(context.request.method === 'HEAD' ? undefined : body);
+}
+
+/**
+ * The one place that tells a client of a failure: as a status and an OpenAI-shaped body, or as the last event of a
+ * stream whose headers are out already.
+ */
+export function answerError(context: RequestContext, error: FerryError): void {
+  const { response } = context;
+  context.fail(error);
+  if (response.destroyed || response.writableEnded || error.kind === 'client_gone') {
+    response.destroy();
+    return;
+  }
+  if (response.headersSent) {
+    response.end(context.isStream ? errorEvent(error) : undefined);
+    return;
+  }
+  answerJson(context, error.status, JSON.stringify(error.toBody()), errorHeaders(context, error));
+}
+
+function errorHeaders(context: RequestContext, error: FerryError): string[] {
+  const headers: string[] = [];
+  if (error.shouldRetry !== null) headers.push('x-should-retry', String(error.shouldRetry));
+  const retryAfterMs =
+    error.retryAfterMs ?? (error.status === 429 || error.status === 503 ? DEFAULT_RETRY_AFTER_MS : undefined);
+  if (retryAfterMs !== undefined) {
+    const boundedMs = Math.min(LONGEST_RETRY_AFTER_MS, Math.max(1, Math.ceil(retryAfterMs)));
+    headers.push('retry-after', String(Math.ceil(boundedMs / 1000)), 'retry-after-ms', String(boundedMs));
+  }
+  // An unread body would be taken for the next request on this connection.
+  if (!context.request.complete) headers.push('connection', 'close');
+  return headers;
+}
+
+/** A 429 or 503 that does not know better. */
+const DEFAULT_RETRY_AFTER_MS = 1_000;
+/** openai for Node ignores longer waits (clients.md statement 86). */
+const LONGEST_RETRY_AFTER_MS = 60_000;
+
+/** Names are free text in the configuration; a header takes printable ASCII only. */
+export function encodeHeader(text: string): string {
+  return /^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text);
+}

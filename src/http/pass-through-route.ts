@@ -1,0 +1,149 @@
+import type { IncomingMessage } from 'node:http';
+import { FerryError } from '../errors.ts';
+import { asFerryError } from '../routing/attempt.ts';
+import type { ClientIdentity } from '../routing/client-identity.ts';
+import type { Matcher } from '../routing/glob.ts';
+import { PassThroughService, type RawAnswer } from '../routing/pass-through-service.ts';
+import type { Router } from '../routing/router.ts';
+import type { ServingSettings } from '../routing/serving.ts';
+import { commonHeaders } from './answer.ts';
+import { readRequestBody } from './request-body.ts';
+import type { RequestContext } from './request-context.ts';
+
+export interface PassThroughSettings {
+  readonly router: Router;
+  readonly serving: ServingSettings;
+  /** Patterns of `METHOD /path` and `/path` that are refused. */
+  readonly isDenied: Matcher;
+  /** A body up to this size is buffered, so that it can be sent again and its model is known. */
+  readonly replayLimitBytes: number;
+  /** The most that is streamed through. */
+  readonly uploadLimitBytes: number;
+}
+
+/** Paths with a memory at one upstream: asking another one for them makes no sense. */
+const STATEFUL =
+  /^\/v1\/(?:files|batches|uploads|threads|assistants|vector_stores|fine_tuning|containers|conversations|evals|videos)(?:\/|$)|^\/v1\/responses\/./;
+/** Paths that make something new from what is sent, so that another upstream may be asked after a failure. */
+const GENERATIONS = /^\/v1\/(?:responses|moderations|images\/[a-z]+|audio\/[a-z]+)$/;
+
+/** Reply headers that clients get; never set-cookie or www-authenticate (product.md section 6). */
+const REPLY_HEADERS =
+  /^(?:content-type|content-disposition|content-range|accept-ranges|x-ratelimit-.*|openai-.*)$/;
+
+/** Serves any other `/v1/*` path by handing request and reply through. */
+export async function passThrough(
+  context: RequestContext,
+  client: ClientIdentity,
+  settings: PassThroughSettings,
+): Promise<void> {
+  const { request } = context;
+  const method = request.method ?? 'GET';
+  if (settings.isDenied(context.path) || settings.isDenied(`${method} ${context.path}`)) {
+    throw new FerryError('not_permitted', {
+      message: `${method} ${context.path} is refused by pass_through.deny.`,
+    });
+  }
+  const body = await bodyToSend(context, settings);
+  const model = modelOf(body, request) ?? context.path;
+  context.model = model;
+  const routed = context.routed(model, client);
+  const candidates = settings.router.candidates(routed);
+  const service = new PassThroughService(
+    { method, body, isJson: isJson(request), isGeneration: GENERATIONS.test(context.path) },
+    settings.serving,
+  );
+  const answer = await settings.router.run(
+    routed,
+    service,
+    STATEFUL.test(context.path) ? candidates.slice(0, 1) : candidates,
+  );
+  context.isKnownModel = settings.router.isKnownModel(model);
+  await relay(context, answer);
+}
+
+async function bodyToSend(
+  context: RequestContext,
+  settings: PassThroughSettings,
+): Promise<Buffer | IncomingMessage | null> {
+  const { request } = context;
+  const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
+  if (coding === undefined && (length === undefined || length === '0')) {
+    request.resume();
+    return null;
+  }
+  const declared = length === undefined ? Number.POSITIVE_INFINITY : Number(length);
+  if (declared > settings.uploadLimitBytes && length !== undefined) {
+    throw new FerryError('body_too_large', {
+      message: `The request body is larger than ${settings.uploadLimitBytes} bytes, which is what limits.upload allows.`,
+    });
+  }
+  if (declared > settings.replayLimitBytes) {
+    request.on('data', (chunk: Buffer) => {
+      context.requestBytes += chunk.length;
+      if (context.requestBytes > settings.uploadLimitBytes) request.destroy();
+    });
+    request.pause();
+    return request;
+  }
+  const body = await readRequestBody(request, settings.replayLimitBytes, context.signal);
+  context.requestBytes = body.length;
+  return body;
+}
+
+/** The model of a JSON body or of a multipart form whose field comes within the first 64 KiB; null when there is none. */
+function modelOf(body: Buffer | IncomingMessage | null, request: IncomingMessage): string | null {
+  if (!Buffer.isBuffer(body)) return null;
+  if (isJson(request)) {
+    try {
+      const { model } = JSON.parse(body.toString('utf8')) as { model?: unknown };
+      return typeof model === 'string' && model !== '' ? model : null;
+    } catch {
+      return null;
+    }
+  }
+  if (!/^multipart\/form-data/i.test(request.headers['content-type'] ?? '')) return null;
+  const head = body.toString('utf8', 0, Math.min(body.length, 64 * 1024));
+  const field =
+    /\r\ncontent-disposition:[^\r\n]*\bname="?model"?(?:;[^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]+)\r\n/i.exec(
+      head,
+    );
+  return field?.[1] ?? null;
+}
+
+function isJson(request: IncomingMessage): boolean {
+  return /^application\/(?:[\w.-]+\+)?json\b/i.test(request.headers['content-type'] ?? '');
+}
+
+async function relay(context: RequestContext, answer: RawAnswer): Promise<void> {
+  const { reply, attempt } = answer;
+  const { response } = context;
+  const headers = commonHeaders(context);
+  for (const [name, value] of Object.entries(reply.headers.all())) {
+    if (value === undefined || !REPLY_HEADERS.test(name)) continue;
+    for (const one of Array.isArray(value) ? value : [value]) headers.push(name, one);
+  }
+  const length = reply.headers.get('content-length');
+  if (length !== null && reply.headers.get('content-encoding') === null)
+    headers.push('content-length', length);
+  response.writeHead(reply.status, headers);
+  try {
+    for (let bytes = await reply.body.next(); bytes !== null; bytes = await reply.body.next()) {
+      context.firstTokenMs ??= context.elapsedMs;
+      context.responseBytes += bytes.length;
+      if (response.destroyed || response.write(bytes)) continue;
+      await new Promise<void>((resolve) => {
+        response.once('drain', resolve);
+        response.once('close', resolve);
+      });
+    }
+    attempt.finish(null);
+    response.end();
+  } catch (error) {
+    const failure = asFerryError(error);
+    attempt.finish(failure);
+    context.failStream(failure);
+    // The status is out: cutting the connection is the only way left to say that the rest is missing.
+    response.destroy();
+  }
+}

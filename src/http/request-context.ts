@@ -1,0 +1,207 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { FerryError, type Outcome } from '../errors.ts';
+import type { RequestRecord } from '../record.ts';
+import { AttemptLog } from '../routing/attempt-log.ts';
+import type { ClientIdentity } from '../routing/client-identity.ts';
+import type { RoutedRequest } from '../routing/routed-request.ts';
+
+/** What the record takes from the installation rather than from the request. */
+export interface RecordingSettings {
+  readonly hostname: string;
+  /** Lower-case names of the client headers that are kept. */
+  readonly keptHeaders: readonly string[];
+  /** When request and response bodies are kept. */
+  readonly content: 'none' | 'errors' | 'all';
+  /** `finish`: the upstream's answer is read to its end for the record although nobody listens. */
+  readonly onDisconnect: 'abort' | 'finish';
+  readonly onRecord: (record: RequestRecord) => void;
+}
+
+interface Tokens {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly totalTokens: number;
+}
+
+/** An id from the client is taken over only when it is short and safe to print. */
+const SAFE_ID = /^[\w.:/+=@-]{1,128}$/;
+
+/**
+ * One request from its arrival to its record. It collects facts while the request is served; the record is frozen
+ * and handed out once, when the response is closed and the route has returned.
+ */
+export class RequestContext {
+  readonly id: string;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly path: string;
+  readonly query: string;
+  readonly ip: string;
+  readonly startedMonoMs: number;
+  readonly log = new AttemptLog();
+  readonly #settings: RecordingSettings;
+  readonly #createdAtMs: number;
+  readonly #controller = new AbortController();
+  client: ClientIdentity | null = null;
+  model: string | null = null;
+  isKnownModel = false;
+  isStream = false;
+  /** Set when the first content was handed to the client's socket. */
+  firstTokenMs: number | null = null;
+  tokens: Tokens | null = null;
+  isUsageEstimated = false;
+  requestBytes = 0;
+  responseBytes = 0;
+  /** Kept as `record.content` says; null when not. */
+  requestBody: Buffer | null = null;
+  responseText: string | null = null;
+  /** The first failure wins: what comes after it is only its echo. */
+  #error: FerryError | null = null;
+  #isStreamBroken = false;
+  #isClosed = false;
+  #isServed = false;
+
+  constructor(
+    exchange: { request: IncomingMessage; response: ServerResponse; path: string; query: string; ip: string },
+    settings: RecordingSettings,
+  ) {
+    this.request = exchange.request;
+    this.response = exchange.response;
+    this.path = exchange.path;
+    this.query = exchange.query;
+    this.ip = exchange.ip;
+    this.#settings = settings;
+    this.startedMonoMs = performance.now();
+    this.#createdAtMs = Date.now();
+    this.id = requestId(exchange.request);
+    exchange.response.once('close', () => this.#onClose());
+  }
+
+  /** Aborted when the client leaves or the service ends, with the FerryError that says so. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get error(): FerryError | null {
+    return this.#error;
+  }
+
+  /** True: bodies are to be handed over for the record. */
+  get keepsContent(): boolean {
+    return this.#settings.content !== 'none';
+  }
+
+  get elapsedMs(): number {
+    return performance.now() - this.startedMonoMs;
+  }
+
+  abort(reason: FerryError): void {
+    this.#controller.abort(reason);
+  }
+
+  fail(error: FerryError): void {
+    this.#error ??= error;
+  }
+
+  failStream(error: FerryError): void {
+    this.#isStreamBroken = this.#error === null;
+    this.fail(error);
+  }
+
+  routed(model: string, client: ClientIdentity): RoutedRequest {
+    return {
+      path: this.path,
+      query: this.query,
+      model,
+      client,
+      headers: this.request.headers,
+      signal: this.signal,
+      startedMonoMs: this.startedMonoMs,
+      log: this.log,
+    };
+  }
+
+  /** The route has returned and will change nothing more. */
+  served(): void {
+    this.#isServed = true;
+    this.#emitWhenOver();
+  }
+
+  #onClose(): void {
+    this.#isClosed = true;
+    if (!this.response.writableFinished) {
+      const gone = new FerryError('client_gone', {
+        message: 'The client closed the connection before the answer was complete.',
+      });
+      this.fail(gone);
+      if (this.#settings.onDisconnect === 'abort' || this.log.upstream === null) this.abort(gone);
+    }
+    this.#emitWhenOver();
+  }
+
+  #emitWhenOver(): void {
+    if (this.#isClosed && this.#isServed) this.#settings.onRecord(Object.freeze(this.#record()));
+  }
+
+  #record(): RequestRecord {
+    const { request, log, tokens } = this;
+    const elapsedMs = this.elapsedMs;
+    const outcome = this.#outcome();
+    const keepsContent = this.#settings.content === 'all' || (this.keepsContent && outcome !== 'ok');
+    return {
+      id: this.id,
+      createdAtMs: this.#createdAtMs,
+      hostname: this.#settings.hostname,
+      client: this.client?.name ?? null,
+      ip: this.ip,
+      userAgent: request.headers['user-agent'] ?? null,
+      method: request.method ?? '',
+      path: this.path,
+      model: this.model,
+      isKnownModel: this.isKnownModel,
+      upstreamModel: log.upstreamModel,
+      upstream: log.upstream,
+      isStream: this.isStream,
+      status: outcome === 'client_gone' ? 499 : this.response.statusCode,
+      outcome,
+      attempts: log.attempts,
+      firstTokenMs: this.firstTokenMs,
+      elapsedMs,
+      overheadMs: Math.max(0, elapsedMs - log.upstreamMs),
+      promptTokens: tokens?.promptTokens ?? null,
+      completionTokens: tokens?.completionTokens ?? null,
+      totalTokens: tokens?.totalTokens ?? null,
+      isUsageEstimated: this.isUsageEstimated,
+      requestBytes: this.requestBytes,
+      responseBytes: this.responseBytes,
+      errorCode: this.#error === null ? null : (this.#error.code ?? this.#error.kind),
+      errorMessage: this.#error === null ? null : (this.#error.detail ?? this.#error.message),
+      headers: this.#keptHeaders(),
+      body: keepsContent ? (this.requestBody?.toString('utf8') ?? null) : null,
+      response: keepsContent ? this.responseText : null,
+    };
+  }
+
+  #outcome(): Outcome {
+    if (this.#error === null) return this.response.statusCode < 400 ? 'ok' : 'client_error';
+    if (this.#error.kind === 'client_gone') return 'client_gone';
+    return this.#isStreamBroken ? 'stream_broken' : this.#error.row.outcome;
+  }
+
+  #keptHeaders(): Record<string, string> | null {
+    let kept: Record<string, string> | null = null;
+    for (const name of this.#settings.keptHeaders) {
+      const value = this.request.headers[name];
+      if (value === undefined) continue;
+      kept ??= {};
+      kept[name] = Array.isArray(value) ? value.join(', ') : value;
+    }
+    return kept;
+  }
+}
+
+function requestId(request: IncomingMessage): string {
+  const given = request.headers['x-request-id'] ?? request.headers['x-client-request-id'];
+  return typeof given === 'string' && SAFE_ID.test(given) ? given : `req_${randomUUID().replaceAll('-', '')}`;
+}

@@ -1,0 +1,77 @@
+import { FerryError } from '../errors.ts';
+
+/** A request target after normalisation. */
+export interface RequestPath {
+  /**
+   * API paths have exactly one leading `/v1`; the others (`/livez`, `/metrics`, `/admin/…`) are as they were. No
+   * trailing slash, no empty, `.` or `..` segments.
+   */
+  readonly path: string;
+  /** Without `?`; '' when there is none. */
+  readonly query: string;
+}
+
+/** Outside the API's name space, so that `/v1` is not put before them. */
+const OUTSIDE_API = /^\/(?:livez|readyz|health|metrics|admin|ui)(?:\/|$)/;
+
+/** Endpoints that people paste whole into a field meant for a base URL, so that clients append a path to a path. */
+const PASTED_ENDPOINT =
+  /^\/(?:chat\/completions|completions|embeddings|rerank|models|responses)(?=\/(?:v1\/)?(?:chat\/completions|completions|embeddings|rerank|models|responses)(?:\/|$))/;
+
+/** Segments that climb, also when they are percent-encoded; backslashes and control characters that others read as such. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+const UNSAFE = /(?:^|\/)(?:\.|%2e){1,2}(?:\/|$)|\\|%5c|[\u0000-\u0020\u007f]|%(?:0[0-9a-f]|1[0-9a-f]|7f)/i;
+
+/**
+ * Normalises a request target: doubled and trailing slashes, `/v1` missing or doubled, an absolute URL, the
+ * configured `base_path`. Throws `invalid_request` for a path that could mean another one to an upstream.
+ */
+export function readRequestPath(target: string, basePath: string): RequestPath {
+  const origin = /^https?:\/\/[^/?#]*/i.exec(target);
+  const local = origin === null ? target : target.slice(origin[0].length) || '/';
+  const mark = local.search(/[?#]/);
+  const rawPath = mark === -1 ? local : local.slice(0, mark);
+  const query = mark === -1 || local[mark] === '#' ? '' : (local.slice(mark + 1).split('#', 1)[0] ?? '');
+  if (!rawPath.startsWith('/') || UNSAFE.test(rawPath)) {
+    throw new FerryError('invalid_request', {
+      message: 'The path of the request has segments that are not allowed.',
+    });
+  }
+  const path = withoutBase(rawPath.replace(/\/{2,}/g, '/').replace(/\/$/, '') || '/', basePath);
+  return { path: OUTSIDE_API.test(path) ? path : apiPath(path), query };
+}
+
+function withoutBase(path: string, basePath: string): string {
+  if (basePath === '' || !(path === basePath || path.startsWith(`${basePath}/`))) return path;
+  return path.slice(basePath.length) || '/';
+}
+
+function apiPath(path: string): string {
+  let rest = withoutVersion(path);
+  for (let pasted = PASTED_ENDPOINT.exec(rest); pasted !== null; pasted = PASTED_ENDPOINT.exec(rest)) {
+    rest = withoutVersion(rest.slice(pasted[0].length));
+  }
+  return rest === '/' || rest === '' ? '/v1' : `/v1${rest}`;
+}
+
+function withoutVersion(path: string): string {
+  return path.replace(/^(?:\/v1(?=\/|$))+/, '');
+}
+
+/** Most clients send the same few targets: remembering them costs one map look-up instead of four expressions. */
+export class RequestPaths {
+  readonly #basePath: string;
+  readonly #known = new Map<string, RequestPath>();
+
+  constructor(basePath: string) {
+    this.#basePath = basePath.replace(/\/+$/, '');
+  }
+
+  read(target: string): RequestPath {
+    const known = this.#known.get(target);
+    if (known !== undefined) return known;
+    const path = readRequestPath(target, this.#basePath);
+    if (this.#known.size < 256 && target.length < 256) this.#known.set(target, path);
+    return path;
+  }
+}

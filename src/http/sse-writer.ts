@@ -1,0 +1,102 @@
+import { commonHeaders, encodeHeader } from './answer.ts';
+import type { RequestContext } from './request-context.ts';
+
+export interface SseSettings {
+  /** A comment block after so much silence; 0 = never. */
+  readonly keepAliveMs: number;
+}
+
+const KEEP_ALIVE = ': keep-alive\n\n';
+
+/**
+ * Writes one event stream to a client: headers with the first text, back-pressure, a comment in long silences. Texts
+ * are whole events, so a comment never falls into one.
+ */
+export class SseWriter {
+  readonly #context: RequestContext;
+  readonly #keepAliveMs: number;
+  #keepAlive: NodeJS.Timeout | null = null;
+  #isOpen = false;
+
+  constructor(context: RequestContext, settings: SseSettings) {
+    this.#context = context;
+    this.#keepAliveMs = settings.keepAliveMs;
+  }
+
+  /** Sends the headers; idempotent. From here on a failure can only be told as an event. */
+  open(extra: readonly string[] = []): void {
+    const { response } = this.#context;
+    if (this.#isOpen || response.destroyed) return;
+    this.#isOpen = true;
+    const headers = commonHeaders(this.#context);
+    headers.push(
+      'content-type',
+      'text/event-stream; charset=utf-8',
+      'cache-control',
+      'no-cache, no-transform',
+      // nginx would otherwise collect the stream before it passes it on.
+      'x-accel-buffering',
+      'no',
+      ...extra,
+    );
+    response.writeHead(200, headers);
+    if (this.#keepAliveMs > 0) this.#keepAlive = setTimeout(() => this.#comment(), this.#keepAliveMs);
+  }
+
+  /** Sends the headers at once, before there is any text. */
+  openEarly(): void {
+    this.open();
+    this.#context.response.flushHeaders();
+  }
+
+  /** Resolves when more may be written: at once, or when the client has read enough. Null: no need to wait. */
+  write(text: string): Promise<void> | null {
+    const { response } = this.#context;
+    if (response.destroyed) return null;
+    this.#context.responseBytes += text.length;
+    if (this.#context.keepsContent) this.#context.responseText = (this.#context.responseText ?? '') + text;
+    this.#keepAlive?.refresh();
+    return response.write(text) ? null : this.#drained();
+  }
+
+  end(): void {
+    this.#stopKeepAlive();
+    this.#context.response.end();
+  }
+
+  /** The route is over, however it ended. */
+  dispose(): void {
+    this.#stopKeepAlive();
+  }
+
+  #stopKeepAlive(): void {
+    if (this.#keepAlive !== null) clearTimeout(this.#keepAlive);
+    this.#keepAlive = null;
+  }
+
+  #comment(): void {
+    const { response } = this.#context;
+    if (response.destroyed || response.writableEnded) return;
+    // A client that does not read needs no sign of life, and would only collect them.
+    if (!response.writableNeedDrain) response.write(KEEP_ALIVE);
+    this.#keepAlive?.refresh();
+  }
+
+  #drained(): Promise<void> {
+    const { response } = this.#context;
+    return new Promise((resolve) => {
+      const settle = (): void => {
+        response.off('drain', settle);
+        response.off('close', settle);
+        resolve();
+      };
+      response.on('drain', settle);
+      response.on('close', settle);
+    });
+  }
+}
+
+/** Flat headers that tell which parameters of the client were not sent. */
+export function droppedHeaders(dropped: readonly string[]): string[] {
+  return dropped.length === 0 ? [] : ['x-tokenferry-dropped', encodeHeader(dropped.join(', '))];
+}

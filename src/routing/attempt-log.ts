@@ -1,0 +1,28 @@
+import type { AttemptRecord } from '../record.ts';
+
+/** The attempts of one request, for its record, and how long upstreams worked for it. */
+export class AttemptLog {
+  readonly attempts: AttemptRecord[] = [];
+  /** Attempts that were begun; the last one may still be running. */
+  count = 0;
+  /** The upstream of the last attempt and its own name for the model; null before the first. */
+  upstream: string | null = null;
+  upstreamModel: string | null = null;
+  #upstreamMs = 0;
+
+  begin(upstream: string, upstreamModel: string): void {
+    this.count += 1;
+    this.upstream = upstream;
+    this.upstreamModel = upstreamModel;
+  }
+
+  end(attempt: AttemptRecord): void {
+    this.attempts.push(attempt);
+    this.#upstreamMs += attempt.elapsedMs;
+  }
+
+  /** Milliseconds in which an upstream was working on the request. */
+  get upstreamMs(): number {
+    return this.#upstreamMs;
+  }
+}

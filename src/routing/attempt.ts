@@ -1,0 +1,141 @@
+import type { Clock } from '../clock.ts';
+import { FerryError } from '../errors.ts';
+import type { AttemptRecord } from '../record.ts';
+import { AttemptTimer } from '../upstream/attempt-timer.ts';
+import type { RoutedRequest } from './routed-request.ts';
+import type { RoutedUpstream } from './routed-upstream.ts';
+
+/** What one attempt may take, decided by the fail-over loop. */
+export interface AttemptBounds {
+  /** True: when this attempt fails nothing is left to try. */
+  readonly isLast: boolean;
+  /** Monotonic time at which all attempts together must have brought content. */
+  readonly deadlineMonoMs: number;
+  readonly tokenWaitMs: number;
+}
+
+/**
+ * One try at one candidate: its signal, its running time limit and, exactly once, its end. Whoever serves from it
+ * calls `commit` at the first content or the whole checked body, and `finish` when nothing more will come.
+ */
+export class Attempt {
+  readonly upstream: RoutedUpstream;
+  readonly request: RoutedRequest;
+  /** The upstream's own name of the model. */
+  readonly model: string;
+  readonly bounds: AttemptBounds;
+  readonly timer: AttemptTimer;
+  readonly #clock: Clock;
+  readonly #controller = new AbortController();
+  readonly #startedMonoMs: number;
+  /** The upstream's status once it answered. */
+  status: number | null = null;
+  isTokenRenewed = false;
+  #isCommitted = false;
+  #isEnded = false;
+
+  constructor(request: RoutedRequest, upstream: RoutedUpstream, bounds: AttemptBounds, clock: Clock) {
+    this.request = request;
+    this.upstream = upstream;
+    this.model = upstream.upstreamModel(request.model);
+    this.bounds = bounds;
+    this.#clock = clock;
+    this.#startedMonoMs = clock.monoMs();
+    this.timer = new AttemptTimer((error) => this.#controller.abort(error));
+    request.log.begin(upstream.name, this.model);
+    upstream.beginAttempt();
+    request.signal.addEventListener('abort', this.#onRequestAborted);
+    if (request.signal.aborted) this.#onRequestAborted();
+  }
+
+  readonly #onRequestAborted = (): void => {
+    this.#controller.abort(this.request.signal.reason);
+  };
+
+  /** Aborted when the client leaves or a limit passes, with the FerryError to report as its reason. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get isCommitted(): boolean {
+    return this.#isCommitted;
+  }
+
+  /** `limitMs` (0 = none), but never past the deadline of all attempts; 0 = none. */
+  within(limitMs: number): number {
+    const leftMs = Math.max(1, this.bounds.deadlineMonoMs - this.#clock.monoMs());
+    if (!Number.isFinite(leftMs)) return limitMs;
+    return limitMs === 0 ? leftMs : Math.min(limitMs, leftMs);
+  }
+
+  /**
+   * From here on silence of `idle_timeout` ends the attempt. Silence while the reader is behind is the reader's: then
+   * nothing comes because nothing is asked for.
+   */
+  limitIdleTime(body: { readonly isBacklogged: boolean }): void {
+    const { name, limits } = this.upstream;
+    const goneSilent = (): FerryError | null => {
+      if (body.isBacklogged) return null;
+      return new FerryError('timeout', {
+        message: `Upstream "${name}" went silent in the middle of its answer for ${limits.idleTimeoutMs / 1000} s.`,
+      });
+    };
+    this.timer.start(limits.idleTimeoutMs, goneSilent, 'on_bytes');
+  }
+
+  /** The upstream delivered: it is healthy, and from here on no other one can take over. */
+  commit(): void {
+    this.#isCommitted = true;
+    this.upstream.circuit.succeed();
+    this.upstream.pauses.clear(this.model);
+  }
+
+  /** Ends the attempt. `error` is null for a complete answer. Only the first call counts. */
+  finish(error: FerryError | null): void {
+    if (this.#isEnded) return;
+    this.#isEnded = true;
+    this.timer.clear();
+    this.request.signal.removeEventListener('abort', this.#onRequestAborted);
+    this.upstream.endAttempt();
+    if (error !== null) this.#blame(error);
+    const detail = error === null ? undefined : (error.detail ?? error.message);
+    const entry: AttemptRecord = {
+      upstream: this.upstream.name,
+      outcome: this.#outcome(error),
+      status: this.status,
+      elapsedMs: this.#clock.monoMs() - this.#startedMonoMs,
+      tokenRenewed: this.isTokenRenewed,
+      ...(detail === undefined ? {} : { detail }),
+    };
+    this.request.log.end(entry);
+  }
+
+  #outcome(error: FerryError | null): AttemptRecord['outcome'] {
+    if (error === null) return 'ok';
+    return this.#isCommitted && error.kind !== 'client_gone' ? 'stream_broken' : error.kind;
+  }
+
+  #blame(error: FerryError): void {
+    const { circuit, pauses } = this.upstream;
+    if (error.kind === 'rate_limited' || error.kind === 'quota_exhausted') {
+      pauses.pause(this.model, 'rate_limited', error.retryAfterMs ?? DEFAULT_RATE_PAUSE_MS);
+    }
+    if (error.kind === 'model_not_found') pauses.pause(this.model, 'model_not_found', MISSING_MODEL_PAUSE_MS);
+    circuit.fail(error.row.countsAgainst);
+  }
+}
+
+/** A 429 that does not say how long: short, since the next one may say more. */
+const DEFAULT_RATE_PAUSE_MS = 1_000;
+/** product.md section 6. */
+const MISSING_MODEL_PAUSE_MS = 60_000;
+
+/** Whatever was thrown during an attempt as the FerryError that it means. */
+export function asFerryError(error: unknown): FerryError {
+  if (error instanceof FerryError) return error;
+  return new FerryError('internal', {
+    message: 'The request could not be served because of a mistake in tokenferry. The log has the details.',
+    detail: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+    cause: error,
+  });
+}

@@ -1,0 +1,108 @@
+import { FerryError } from '../errors.ts';
+import type { RoutedRequest } from './routed-request.ts';
+import type { RoutedUpstream } from './routed-upstream.ts';
+
+export type LoadBalancing = 'order' | 'random' | 'least_busy';
+
+/**
+ * The upstreams that may serve `request`, in the order of the policy. Throws `model_not_found` when none admits the
+ * model, and `not_permitted` when only the key is what is missing.
+ */
+export function findCandidates(
+  upstreams: readonly RoutedUpstream[],
+  request: RoutedRequest,
+  policy: LoadBalancing,
+  random: () => number,
+): RoutedUpstream[] {
+  const { client, model, path } = request;
+  const admitting = upstreams.filter((upstream) => upstream.admits(model, path));
+  if (admitting.length === 0) throw noSuchModel(request);
+  const candidates = admitting.filter((upstream) => upstream.admitsClient(client));
+  if (candidates.length === 0 || !client.mayUseModel(model) || !client.mayUsePath(path))
+    throw notPermitted(request);
+  return arrange(candidates, policy, random);
+}
+
+function arrange(
+  candidates: RoutedUpstream[],
+  policy: LoadBalancing,
+  random: () => number,
+): RoutedUpstream[] {
+  if (candidates.length === 1 || policy === 'order') return candidates;
+  if (policy === 'least_busy') return candidates.sort((left, right) => left.inflight - right.inflight);
+  for (let last = candidates.length - 1; last > 0; last--) {
+    const other = Math.floor(random() * (last + 1));
+    [candidates[last], candidates[other]] = [
+      candidates[other] as RoutedUpstream,
+      candidates[last] as RoutedUpstream,
+    ];
+  }
+  return candidates;
+}
+
+/**
+ * Takes the best of `left` out of it: healthy with a token, then healthy, then cooling (tried only when nothing else
+ * is left). Upstreams that asked for a pause for this model are not tried at all; null when only such are left.
+ */
+export function takeNext(left: RoutedUpstream[], request: RoutedRequest): RoutedUpstream | null {
+  let best = -1;
+  let bestRank = Number.POSITIVE_INFINITY;
+  for (let index = 0; index < left.length && bestRank > 0; index++) {
+    const rank = rankOf(left[index] as RoutedUpstream, request);
+    if (rank < bestRank) {
+      bestRank = rank;
+      best = index;
+    }
+  }
+  if (best === -1) return null;
+  return left.splice(best, 1)[0] ?? null;
+}
+
+/** False: it asked for a pause for this model. */
+export function isTakeable(upstream: RoutedUpstream, request: RoutedRequest): boolean {
+  return Number.isFinite(rankOf(upstream, request));
+}
+
+function rankOf(upstream: RoutedUpstream, request: RoutedRequest): number {
+  const pause = upstream.pauses.get(upstream.upstreamModel(request.model));
+  if (pause?.reason === 'rate_limited') return Number.POSITIVE_INFINITY;
+  if (pause !== null) return 3;
+  if (!upstream.circuit.isOpenForRequests()) return 2;
+  return upstream.client.hasToken() ? 0 : 1;
+}
+
+/** The answer when all that is left asked for a pause: 429 at once, with the shortest remaining time. */
+export function allPaused(left: readonly RoutedUpstream[], request: RoutedRequest): FerryError {
+  let retryAfterMs = Number.POSITIVE_INFINITY;
+  for (const upstream of left) {
+    const pause = upstream.pauses.get(upstream.upstreamModel(request.model));
+    if (pause !== null) retryAfterMs = Math.min(retryAfterMs, pause.remainingMs);
+  }
+  return new FerryError('rate_limited', {
+    message: `Every upstream for model "${request.model}" asked for a pause (429). Try again after the time in retry-after.`,
+    retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : 1_000,
+  });
+}
+
+function noSuchModel(request: RoutedRequest): FerryError {
+  return new FerryError('model_not_found', {
+    message: `The model "${shorten(request.model)}" does not exist here. GET /v1/models lists the models that do.`,
+    param: 'model',
+  });
+}
+
+function notPermitted(request: RoutedRequest): FerryError {
+  if (request.client.keyDigest === null && !request.client.isGlobal) {
+    return new FerryError('invalid_api_key', {
+      message: `The model "${shorten(request.model)}" needs an API key: send it as "Authorization: Bearer <key>".`,
+    });
+  }
+  return new FerryError('not_permitted', {
+    message: `This API key may not use the model "${shorten(request.model)}" on ${shorten(request.path)}.`,
+    param: 'model',
+  });
+}
+
+function shorten(text: string): string {
+  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+}

@@ -1,0 +1,166 @@
+import { type ChatReply, readChatReply } from '../canonical/chat-reply.ts';
+import { type AdaptedRequest, adaptRequest, type ReadRequest } from '../canonical/chat-request.ts';
+import { type ChatReplyOptions, ChatStream } from '../canonical/chat-stream.ts';
+import { findRefusedParameter } from '../canonical/refused-parameter.ts';
+import { FerryError } from '../errors.ts';
+import type { UpstreamCall } from '../upstream/upstream-client.ts';
+import type { UpstreamReply } from '../upstream/upstream-reply.ts';
+import type { Attempt } from './attempt.ts';
+import type { Service } from './fail-over.ts';
+import { OpenStream } from './open-stream.ts';
+import { fromUpstream, type ServingSettings } from './serving.ts';
+
+/** A whole answer, checked and canonical. */
+export interface WholeAnswer extends ChatReply {
+  readonly kind: 'whole';
+  readonly dropped: readonly string[];
+}
+
+export type ChatAnswer = WholeAnswer | OpenStream;
+
+/** Serves `chat/completions` and `completions`, whole or as a stream, from one attempt. */
+export class ChatService implements Service<ChatAnswer> {
+  readonly #request: ReadRequest;
+  readonly #settings: ServingSettings;
+
+  constructor(request: ReadRequest, settings: ServingSettings) {
+    this.#request = request;
+    this.#settings = settings;
+  }
+
+  async serve(attempt: Attempt): Promise<ChatAnswer> {
+    try {
+      const adapted = this.#adapt(attempt);
+      const call = this.#call(attempt, adapted);
+      let reply = await attempt.upstream.client.call(call);
+      for (;;) {
+        attempt.status = reply.status;
+        attempt.isTokenRenewed = reply.isReplayed;
+        try {
+          return this.#request.stream
+            ? await this.#openStream(attempt, reply, adapted)
+            : await this.#readWhole(attempt, reply, adapted);
+        } catch (error) {
+          const replayed = isTokenRefusal(error) ? await attempt.upstream.client.replay(call, reply) : null;
+          reply.body.destroy(error as Error);
+          if (replayed === null) throw error;
+          reply = replayed;
+        }
+      }
+    } catch (error) {
+      throw fromUpstream(error, attempt, this.#settings);
+    }
+  }
+
+  refusedParameter(error: FerryError, attempt: Attempt): string | null {
+    return attempt.upstream.profile.learn ? findRefusedParameter(error, this.#request) : null;
+  }
+
+  #adapt(attempt: Attempt): AdaptedRequest {
+    const { upstream, model } = attempt;
+    return adaptRequest(this.#request, {
+      upstreamModel: model,
+      profile: upstream.profile,
+      wantUsage: this.#settings.wantsUsage,
+      learnedDrops: upstream.learnedDrops.get(model),
+      forceStream: upstream.profile.alwaysStream,
+    });
+  }
+
+  #call(attempt: Attempt, adapted: AdaptedRequest): UpstreamCall {
+    const { request, upstream, bounds } = attempt;
+    const { timeoutMs, streamTimeoutMs } = upstream.limits;
+    const headersMs = this.#request.stream && !bounds.isLast ? streamTimeoutMs || timeoutMs : timeoutMs;
+    return {
+      method: 'POST',
+      path: request.path.slice('/v1'.length),
+      query: request.query,
+      model: attempt.model,
+      clientHeaders: request.headers,
+      body: adapted.body,
+      isJson: true,
+      signal: attempt.signal,
+      timer: attempt.timer,
+      headersTimeoutMs: attempt.within(headersMs),
+      tokenWaitMs: bounds.tokenWaitMs,
+    };
+  }
+
+  async #readWhole(attempt: Attempt, reply: UpstreamReply, adapted: AdaptedRequest): Promise<WholeAnswer> {
+    const body = await reply.body.readAll(this.#settings.maxResponseBytes);
+    const { client } = attempt.upstream;
+    if (client.hasBodyMatchers && client.refusesTokenIn(reply, body.toString('utf8')))
+      throw refusedInBody(attempt);
+    const answer = readChatReply(body, this.#options(attempt, reply));
+    attempt.commit();
+    attempt.finish(null);
+    return { kind: 'whole', ...answer, dropped: adapted.dropped };
+  }
+
+  async #openStream(attempt: Attempt, reply: UpstreamReply, adapted: AdaptedRequest): Promise<OpenStream> {
+    const stream = new ChatStream({
+      ...this.#options(attempt, reply),
+      includeUsage: this.#request.includeUsage,
+      estimateUsage: this.#settings.wantsUsage,
+      maxEventBytes: this.#settings.maxResponseBytes,
+    });
+    const head = await this.#untilContent(attempt, reply, stream);
+    return new OpenStream({ attempt, reply, stream, head, dropped: adapted.dropped });
+  }
+
+  /** Reads until the stream proves itself by content, or by a legitimate end; throws what it proves otherwise. */
+  async #untilContent(attempt: Attempt, reply: UpstreamReply, stream: ChatStream): Promise<string> {
+    const { client, limits } = attempt.upstream;
+    const limitMs = attempt.within(
+      attempt.bounds.isLast ? limits.timeoutMs : limits.firstContentTimeoutMs || limits.timeoutMs,
+    );
+    attempt.timer.start(limitMs, () => noContent(attempt, limitMs));
+    let seen = '';
+    let head = '';
+    while (!stream.hasContent && !stream.isFinished) {
+      const bytes = await reply.body.next();
+      if (client.hasBodyMatchers && bytes !== null) {
+        seen += bytes.toString('utf8');
+        if (client.refusesTokenIn(reply, seen)) throw refusedInBody(attempt);
+      }
+      head += bytes === null ? stream.end() : stream.push(bytes);
+      if (stream.failure !== null && !stream.hasContent) throw stream.failure;
+      if (bytes === null) break;
+    }
+    return head;
+  }
+
+  #options(attempt: Attempt, reply: UpstreamReply): ChatReplyOptions {
+    const { json, kind, model, usesLegacyFunctions } = this.#request;
+    const settings = this.#settings;
+    return {
+      endpoint: kind === 'completions' ? 'completions' : 'chat',
+      requestedModel: model,
+      replyModel: settings.replyModel,
+      profile: attempt.upstream.profile,
+      legacyFunctions: usesLegacyFunctions,
+      contentType: reply.headers.get('content-type'),
+      ...(typeof json['n'] === 'number' ? { choiceCount: json['n'] } : {}),
+      promptForEstimate: () => JSON.stringify(json['messages'] ?? json['prompt'] ?? ''),
+      scrub: settings.scrub,
+      newId: settings.newId,
+      nowSeconds: settings.nowSeconds,
+    };
+  }
+}
+
+function isTokenRefusal(error: unknown): boolean {
+  return error instanceof FerryError && error.kind === 'auth_rejected';
+}
+
+function refusedInBody(attempt: Attempt): FerryError {
+  return new FerryError('auth_rejected', {
+    message: `Upstream "${attempt.upstream.name}" refused its token in the body of a 200 answer (tokens.*.reject.body).`,
+  });
+}
+
+function noContent(attempt: Attempt, limitMs: number): FerryError {
+  return new FerryError('timeout', {
+    message: `Upstream "${attempt.upstream.name}" began a stream but sent no content within ${limitMs / 1000} s.`,
+  });
+}

@@ -1,0 +1,88 @@
+import type { Clock } from '../clock.ts';
+import type { CountsAgainst } from '../errors.ts';
+
+export interface CircuitSettings {
+  /** How many failures in a row open the circuit. */
+  readonly failures: number;
+  readonly firstPauseMs: number;
+  readonly longestPauseMs: number;
+}
+
+export type CircuitState = 'closed' | 'cooling' | 'probing';
+
+/**
+ * The health of one upstream. `failures` in a row, or one failure that means "nobody is there", open it for a pause
+ * that doubles up to `longestPauseMs`; when the pause is over one request at a time may try (half open).
+ */
+export class Circuit {
+  readonly #settings: CircuitSettings;
+  readonly #clock: Clock;
+  readonly #onChange: (state: CircuitState) => void;
+  #failuresInRow = 0;
+  /** Zero while closed; doubles with each pause. */
+  #pauseMs = 0;
+  #coolsUntilMonoMs = 0;
+  #isProbing = false;
+
+  constructor(settings: CircuitSettings, clock: Clock, onChange: (state: CircuitState) => void = () => {}) {
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#onChange = onChange;
+  }
+
+  get state(): CircuitState {
+    if (this.#pauseMs === 0) return 'closed';
+    return this.#isProbing ? 'probing' : 'cooling';
+  }
+
+  get failuresInRow(): number {
+    return this.#failuresInRow;
+  }
+
+  /** Milliseconds until the next probe is due; 0 when closed or due. */
+  get remainingMs(): number {
+    return this.#pauseMs === 0 ? 0 : Math.max(0, this.#coolsUntilMonoMs - this.#clock.monoMs());
+  }
+
+  /** True: a request may go here as to a healthy upstream, or as the one probe of a pause that is over. */
+  isOpenForRequests(): boolean {
+    return this.#pauseMs === 0 || (!this.#isProbing && this.remainingMs === 0);
+  }
+
+  /** Called when an attempt begins; every `begin` is followed by `succeed`, `fail` or `abandon`. */
+  begin(): void {
+    if (this.#pauseMs > 0 && this.remainingMs === 0) this.#isProbing = true;
+  }
+
+  succeed(): void {
+    this.#failuresInRow = 0;
+    this.#isProbing = false;
+    if (this.#pauseMs === 0) return;
+    this.#pauseMs = 0;
+    this.#onChange('closed');
+  }
+
+  fail(counts: CountsAgainst): void {
+    if (counts === 'no') {
+      this.abandon();
+      return;
+    }
+    this.#failuresInRow += 1;
+    const wasProbe = this.#isProbing;
+    this.#isProbing = false;
+    const isOpening = counts === 'cools_at_once' || this.#failuresInRow >= this.#settings.failures;
+    if (!isOpening) return;
+    // Requests that were under way when it opened fail too; they say nothing new, so the pause doubles only when
+    // one was tried after the pause, or the circuit had been closed.
+    if (this.#pauseMs > 0 && !wasProbe && this.remainingMs > 0) return;
+    const doubled = this.#pauseMs === 0 ? this.#settings.firstPauseMs : this.#pauseMs * 2;
+    this.#pauseMs = Math.min(doubled, this.#settings.longestPauseMs);
+    this.#coolsUntilMonoMs = this.#clock.monoMs() + this.#pauseMs;
+    this.#onChange('cooling');
+  }
+
+  /** The attempt ended without saying anything of the upstream: the client left, or the fault was not its own. */
+  abandon(): void {
+    this.#isProbing = false;
+  }
+}

@@ -1,0 +1,33 @@
+import NodeCache from 'node-cache';
+
+/** How long an upstream's dislike of a parameter is remembered (product.md section 6). */
+const REMEMBERED_SECONDS = 3_600;
+
+const NONE: readonly string[] = [];
+
+/** The parameters that one upstream refused lately, per model; forgotten after an hour, since upstreams are upgraded. */
+export class LearnedDrops {
+  readonly #byModel = new NodeCache({
+    stdTTL: REMEMBERED_SECONDS,
+    maxKeys: 1_000,
+    checkperiod: 0,
+    useClones: false,
+  });
+  /** Keeps the ordinary request from asking the cache at all. */
+  #isEmpty = true;
+
+  get(model: string): readonly string[] {
+    if (this.#isEmpty) return NONE;
+    return this.#byModel.get<readonly string[]>(model) ?? NONE;
+  }
+
+  /** False: it was known already, so that dropping it again would change nothing. */
+  add(model: string, parameter: string): boolean {
+    const known = this.get(model);
+    if (known.includes(parameter)) return false;
+    if (!this.#byModel.has(model) && this.#byModel.keys().length >= 1_000) this.#byModel.flushAll();
+    this.#byModel.set(model, [...known, parameter]);
+    this.#isEmpty = false;
+    return true;
+  }
+}

@@ -1,0 +1,99 @@
+import NodeCache from 'node-cache';
+import { type ListedModel, readModelsReply } from '../canonical/models-reply.ts';
+import { AttemptTimer } from '../upstream/attempt-timer.ts';
+import type { ClientIdentity } from './client-identity.ts';
+import type { RoutedUpstream } from './routed-upstream.ts';
+
+/** How long an upstream's own list is believed, and how long its failure to give one. */
+const FRESH_SECONDS = 300;
+const FAILED_SECONDS = 30;
+/** A list is asked for while a client waits for ours: RAGFlow and Open WebUI give up after ten seconds. */
+const DISCOVERY_TIMEOUT_MS = 5_000;
+const LONGEST_LIST_BYTES = 8 * 1024 * 1024;
+
+/** The models of all upstreams: configured ones, aliases, and what upstreams list themselves where `allow` is open. */
+export class ModelList {
+  readonly #upstreams: readonly RoutedUpstream[];
+  readonly #createdSeconds: number;
+  readonly #discovered = new NodeCache({ stdTTL: FRESH_SECONDS, checkperiod: 0, useClones: false });
+  /** One question a time to each upstream, however many clients ask. */
+  readonly #asking = new Map<string, Promise<readonly ListedModel[]>>();
+
+  constructor(upstreams: readonly RoutedUpstream[], createdSeconds: number) {
+    this.#upstreams = upstreams;
+    this.#createdSeconds = createdSeconds;
+  }
+
+  /** What `client` may use, each id once, in the order of the upstreams. Never throws: a silent upstream lists nothing. */
+  async listFor(client: ClientIdentity): Promise<readonly ListedModel[]> {
+    const usable = this.#upstreams.filter((upstream) => upstream.admitsClient(client));
+    const lists = await Promise.all(usable.map((upstream) => this.#modelsOf(upstream)));
+    const models = new Map<string, ListedModel>();
+    for (const model of lists.flat()) {
+      if (!models.has(model.id) && client.mayUseModel(model.id)) models.set(model.id, model);
+    }
+    return [...models.values()];
+  }
+
+  async #modelsOf(upstream: RoutedUpstream): Promise<ListedModel[]> {
+    const discovered = upstream.isOpenEnded ? await this.#discover(upstream) : [];
+    const byId = new Map(discovered.map((model) => [model.id, model]));
+    const named = upstream.namedModels.map(
+      (id) =>
+        byId.get(id) ?? {
+          ...byId.get(upstream.upstreamModel(id)),
+          id,
+          object: 'model' as const,
+          created: this.#createdSeconds,
+          owned_by: 'tokenferry',
+        },
+    );
+    return [...named, ...discovered].filter((model) => upstream.admits(model.id, '/v1/models'));
+  }
+
+  async #discover(upstream: RoutedUpstream): Promise<readonly ListedModel[]> {
+    const known = this.#discovered.get<readonly ListedModel[]>(upstream.name);
+    if (known !== undefined) return known;
+    let asking = this.#asking.get(upstream.name);
+    if (asking === undefined) {
+      asking = this.#ask(upstream).finally(() => this.#asking.delete(upstream.name));
+      this.#asking.set(upstream.name, asking);
+    }
+    return asking;
+  }
+
+  async #ask(upstream: RoutedUpstream): Promise<readonly ListedModel[]> {
+    const controller = new AbortController();
+    const timer = new AttemptTimer((error) => controller.abort(error));
+    const limit = setTimeout(
+      () => controller.abort(new Error('the upstream did not list its models in time')),
+      DISCOVERY_TIMEOUT_MS,
+    );
+    try {
+      const reply = await upstream.client.call({
+        method: 'GET',
+        path: '/models',
+        query: '',
+        model: '',
+        clientHeaders: { accept: 'application/json' },
+        body: null,
+        isJson: false,
+        signal: controller.signal,
+        timer,
+        headersTimeoutMs: DISCOVERY_TIMEOUT_MS,
+        tokenWaitMs: DISCOVERY_TIMEOUT_MS,
+      });
+      const body = await reply.body.readAll(LONGEST_LIST_BYTES);
+      const models = readModelsReply(body, this.#createdSeconds);
+      this.#discovered.set(upstream.name, models);
+      return models;
+    } catch {
+      // Not listing is no failure of the upstream: many gateways have no such path.
+      this.#discovered.set(upstream.name, [], FAILED_SECONDS);
+      return [];
+    } finally {
+      clearTimeout(limit);
+      timer.clear();
+    }
+  }
+}

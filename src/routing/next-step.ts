@@ -1,0 +1,82 @@
+import type { FerryError } from '../errors.ts';
+
+/** What follows a failed attempt. */
+export type NextStep =
+  | 'same_upstream_after_backoff'
+  | 'same_upstream_without_parameter'
+  | 'next_candidate'
+  | 'give_up';
+
+/** All that the decision depends on. */
+export interface Situation {
+  readonly error: FerryError;
+  /** Candidates that were not tried yet. */
+  readonly candidatesLeft: number;
+  /** True: there never was another candidate. */
+  readonly isOnlyCandidate: boolean;
+  /** Tries of this upstream so far, this one included. */
+  readonly tries: number;
+  /** `retry.same_upstream`. */
+  readonly sameUpstreamRetries: number;
+  /** A parameter that the upstream refused and that may be dropped was found, and was not dropped before. */
+  readonly canDropParameter: boolean;
+  /** The time for all attempts is over. */
+  readonly isPastDeadline: boolean;
+  /** The request's body was a stream and is gone. */
+  readonly isReplayable: boolean;
+}
+
+/** The fault table of product.md section 6 as a pure function. The renewal of tokens happens inside an attempt. */
+export function nextStep(situation: Situation): NextStep {
+  const { error } = situation;
+  if (situation.isPastDeadline || !situation.isReplayable) return 'give_up';
+  const { again, nextCandidate } = error.row;
+  if (again === 'without_refused_parameter' && situation.canDropParameter)
+    return 'same_upstream_without_parameter';
+  if (nextCandidate && situation.candidatesLeft > 0) return 'next_candidate';
+  if (
+    again === 'if_only_candidate' &&
+    situation.isOnlyCandidate &&
+    situation.tries <= situation.sameUpstreamRetries
+  ) {
+    return 'same_upstream_after_backoff';
+  }
+  return 'give_up';
+}
+
+/** Which of several failures the client is told: the one that it can do most about. */
+export function worthiest(errors: readonly FerryError[]): FerryError | undefined {
+  let best: FerryError | undefined;
+  for (const error of errors) {
+    if (best === undefined || worth(error) >= worth(best)) best = withShortestRetry(best, error);
+    else best = withShortestRetry(error, best);
+  }
+  return best;
+}
+
+/** Of two rate limits the shorter wait is the one worth telling. */
+function withShortestRetry(other: FerryError | undefined, chosen: FerryError): FerryError {
+  if (other === undefined || other.kind !== chosen.kind || chosen.kind !== 'rate_limited') return chosen;
+  const isOtherShorter =
+    (other.retryAfterMs ?? Number.POSITIVE_INFINITY) < (chosen.retryAfterMs ?? Number.POSITIVE_INFINITY);
+  return isOtherShorter ? other : chosen;
+}
+
+/** A client's own mistake wins over 429, over the last transport failure, over a missing model, over auth. */
+function worth(error: FerryError): number {
+  switch (error.kind) {
+    case 'rate_limited':
+      return 5;
+    case 'quota_exhausted':
+      return 4;
+    case 'model_not_found':
+      return 2;
+    case 'auth_rejected':
+    case 'forbidden':
+      return 1;
+    case 'upstream_misconfigured':
+      return 0;
+    default:
+      return error.row.nextCandidate ? 3 : 6;
+  }
+}

@@ -1,0 +1,158 @@
+import type { ChatStream } from '../canonical/chat-stream.ts';
+import { errorEvent } from '../canonical/error-event.ts';
+import type { Usage } from '../canonical/usage.ts';
+import { FerryError } from '../errors.ts';
+import type { UpstreamReply } from '../upstream/upstream-reply.ts';
+import { type Attempt, asFerryError } from './attempt.ts';
+
+/** How long an upstream may hold its connection after `[DONE]`: long enough to end properly and keep it pooled. */
+const LINGER_MS = 500;
+
+/**
+ * A stream that proved itself: canonical text from its first event on. It ends its attempt itself, so that a break
+ * after the router returned still counts against the upstream.
+ */
+export class OpenStream {
+  readonly kind = 'stream';
+  readonly dropped: readonly string[];
+  readonly #attempt: Attempt;
+  readonly #reply: UpstreamReply;
+  readonly #stream: ChatStream;
+  /** What was read before the stream was handed out; null once it was given on. */
+  #head: string | null;
+  #isOver = false;
+  #failure: FerryError | null = null;
+  #totalTimer: NodeJS.Timeout | null = null;
+
+  constructor(parts: {
+    attempt: Attempt;
+    reply: UpstreamReply;
+    stream: ChatStream;
+    head: string;
+    dropped: readonly string[];
+  }) {
+    this.#attempt = parts.attempt;
+    this.#reply = parts.reply;
+    this.#stream = parts.stream;
+    this.#head = parts.head;
+    this.dropped = parts.dropped;
+    parts.attempt.commit();
+    parts.attempt.limitIdleTime(parts.reply.body);
+    this.#limitTotalTime();
+  }
+
+  /** Canonical SSE text, null after the last. Never throws: a break is text too, the error event. */
+  async next(): Promise<string | null> {
+    const head = this.#takeHead();
+    if (head !== null) return head;
+    while (!this.#isOver) {
+      const text = await this.#read();
+      if (text !== '') return text;
+    }
+    return null;
+  }
+
+  /** The client left or the service ends: nothing more is read. */
+  close(reason: FerryError): void {
+    this.#end(reason);
+    this.#reply.body.destroy(reason);
+  }
+
+  /** Why the stream broke; null while it runs and after a proper end. */
+  get failure(): FerryError | null {
+    return this.#failure;
+  }
+
+  get usage(): Usage | null {
+    return this.#stream.usage;
+  }
+
+  get isUsageEstimated(): boolean {
+    return this.#stream.isUsageEstimated;
+  }
+
+  #takeHead(): string | null {
+    const head = this.#head;
+    if (head === null) return null;
+    this.#head = null;
+    const text = head + this.#settle();
+    return text === '' ? null : text;
+  }
+
+  async #read(): Promise<string> {
+    let bytes: Buffer | null;
+    try {
+      bytes = await this.#reply.body.next();
+    } catch (error) {
+      return this.#broken(error);
+    }
+    const text = bytes === null ? this.#stream.end() : this.#stream.push(bytes);
+    return text + this.#settle(bytes === null);
+  }
+
+  /** Looks whether the last text was the end of the stream; gives the error event when it ended badly. */
+  #settle(isBodyOver = false): string {
+    const { failure, isFinished } = this.#stream;
+    if (failure !== null) {
+      this.#end(failure);
+      this.#reply.body.destroy(failure);
+      return errorEvent(failure);
+    }
+    if (isFinished || isBodyOver) {
+      this.#end(null);
+      this.#linger();
+    }
+    return '';
+  }
+
+  #broken(error: unknown): string {
+    // Everything that matters was said: a reset after the finish is not a broken stream.
+    if (this.#stream.canEnd) {
+      const text = this.#stream.end();
+      if (this.#stream.failure === null) {
+        this.#end(null);
+        return text;
+      }
+    }
+    const failure = asFerryError(error);
+    this.#end(failure);
+    return failure.kind === 'client_gone' ? '' : errorEvent(failure);
+  }
+
+  #end(failure: FerryError | null): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#failure = failure;
+    if (this.#totalTimer !== null) clearTimeout(this.#totalTimer);
+    this.#attempt.finish(failure);
+  }
+
+  #linger(): void {
+    const { body } = this.#reply;
+    if (body.isSettled) return;
+    const timer = setTimeout(() => body.destroy(new Error('held open after [DONE]')), LINGER_MS);
+    timer.unref();
+    void discard(this.#reply).finally(() => clearTimeout(timer));
+  }
+
+  #limitTotalTime(): void {
+    const { upstream } = this.#attempt;
+    const limitMs = upstream.limits.streamTotalTimeoutMs;
+    if (limitMs <= 0) return;
+    this.#totalTimer = setTimeout(() => {
+      this.#reply.body.destroy(
+        new FerryError('timeout', {
+          message: `The stream was ended after stream_total_timeout (${limitMs / 1000} s).`,
+        }),
+      );
+    }, limitMs);
+  }
+}
+
+async function discard(reply: UpstreamReply): Promise<void> {
+  try {
+    while ((await reply.body.next()) !== null);
+  } catch {
+    // Destroyed while lingering: that is what the timer is for.
+  }
+}

@@ -1,0 +1,114 @@
+import type { Profile } from '../canonical/profile.ts';
+import type { UpstreamClient } from '../upstream/upstream-client.ts';
+import type { Circuit } from './circuit.ts';
+import type { ClientIdentity } from './client-identity.ts';
+import { anyMatcher, type Matcher } from './glob.ts';
+import type { LearnedDrops } from './learned-drops.ts';
+import type { ModelPauses } from './model-pauses.ts';
+
+/** The time limits of one upstream in milliseconds; 0 = none. */
+export interface UpstreamLimits {
+  readonly timeoutMs: number;
+  readonly streamTimeoutMs: number;
+  readonly firstContentTimeoutMs: number;
+  readonly embeddingsTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly streamTotalTimeoutMs: number;
+}
+
+export interface RoutedUpstreamSettings {
+  readonly name: string;
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+  /** What clients say: what the upstream is told. */
+  readonly aliases: Readonly<Record<string, string>>;
+  /** SHA-256 digests of the keys that may use it instead of the global ones; null: the global ones. */
+  readonly keyDigests: ReadonlySet<string> | null;
+  /** Names of the only clients that may use it; null: no such limit. */
+  readonly clients: ReadonlySet<string> | null;
+  readonly isOpenToAll: boolean;
+  readonly limits: UpstreamLimits;
+  readonly profile: Profile;
+}
+
+/** One upstream as routing sees it: who may use it for what, its health, and the client that talks to it. */
+export class RoutedUpstream {
+  readonly name: string;
+  readonly client: UpstreamClient;
+  readonly circuit: Circuit;
+  readonly pauses: ModelPauses;
+  readonly learnedDrops: LearnedDrops;
+  readonly limits: UpstreamLimits;
+  readonly profile: Profile;
+  /** Model names that the configuration spells out: aliases and patterns without wildcards. */
+  readonly namedModels: readonly string[];
+  /** Attempts under way. */
+  #inflight = 0;
+  readonly #settings: RoutedUpstreamSettings;
+  readonly #allows: Matcher;
+  readonly #denies: Matcher;
+
+  constructor(
+    settings: RoutedUpstreamSettings,
+    parts: { client: UpstreamClient; circuit: Circuit; pauses: ModelPauses; learnedDrops: LearnedDrops },
+  ) {
+    this.name = settings.name;
+    this.client = parts.client;
+    this.circuit = parts.circuit;
+    this.pauses = parts.pauses;
+    this.learnedDrops = parts.learnedDrops;
+    this.limits = settings.limits;
+    this.profile = settings.profile;
+    this.#settings = settings;
+    this.#allows = settings.allow.length === 0 ? () => true : anyMatcher(settings.allow);
+    this.#denies = anyMatcher(settings.deny);
+    const exact = settings.allow.filter((pattern) => !pattern.startsWith('/') && !/[*?]/.test(pattern));
+    this.namedModels = [...new Set([...Object.keys(settings.aliases), ...exact])];
+  }
+
+  get inflight(): number {
+    return this.#inflight;
+  }
+
+  /** Every call is followed by one of `endAttempt`. */
+  beginAttempt(): void {
+    this.#inflight += 1;
+    this.circuit.begin();
+  }
+
+  endAttempt(): void {
+    this.#inflight -= 1;
+  }
+
+  /** True: `allow` leaves room for models that the configuration does not spell out. */
+  get isOpenEnded(): boolean {
+    const { allow } = this.#settings;
+    return allow.length === 0 || allow.some((pattern) => !pattern.startsWith('/') && /[*?]/.test(pattern));
+  }
+
+  /** The upstream's own name for what the client calls `model`. */
+  upstreamModel(model: string): string {
+    const { aliases } = this.#settings;
+    return Object.hasOwn(aliases, model) ? (aliases[model] ?? model) : model;
+  }
+
+  /** First allow, then deny; the model under either of its names, or the normalised path. */
+  admits(model: string, path: string): boolean {
+    const own = this.upstreamModel(model);
+    // An alias is a promise by itself: whoever lists it does not have to repeat it under `allow`.
+    const isAllowed =
+      this.#allows(own) ||
+      this.#allows(path) ||
+      (own !== model && this.#allows(model)) ||
+      Object.hasOwn(this.#settings.aliases, model);
+    return isAllowed && !this.#denies(own) && !this.#denies(model) && !this.#denies(path);
+  }
+
+  admitsClient(client: ClientIdentity): boolean {
+    const { isOpenToAll, keyDigests, clients } = this.#settings;
+    if (isOpenToAll) return true;
+    if (keyDigests === null && clients === null) return client.isGlobal;
+    if (keyDigests !== null && client.keyDigest !== null && keyDigests.has(client.keyDigest)) return true;
+    return clients !== null && client.name !== null && clients.has(client.name);
+  }
+}

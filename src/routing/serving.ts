@@ -1,0 +1,50 @@
+import { readUpstreamError } from '../canonical/upstream-error.ts';
+import { FerryError as Failure, type FerryError } from '../errors.ts';
+import { UpstreamStatusError } from '../upstream/sdk-client.ts';
+import type { Attempt } from './attempt.ts';
+
+/** What every endpoint's service needs beside its request. */
+export interface ServingSettings {
+  readonly replyModel: 'upstream' | 'requested';
+  /** True: limits or the record need to know how many tokens were used. */
+  readonly wantsUsage: boolean;
+  readonly maxResponseBytes: number;
+  /** Whether `retry.statuses` names this status. */
+  readonly isRetryable: (status: number) => boolean;
+  /** Replaces living secrets in text that came from outside. */
+  readonly scrub: (text: string) => string;
+  newId(): string;
+  nowSeconds(): number;
+}
+
+/** Converts the upstream's answer of any status but 2xx; every other error is handed on as it is. */
+export function fromUpstream(error: unknown, attempt: Attempt, settings: ServingSettings): unknown {
+  if (!(error instanceof UpstreamStatusError)) return error;
+  const { reply, text } = error;
+  attempt.status = reply.status;
+  attempt.isTokenRenewed = reply.isReplayed;
+  const failure = readUpstreamError({
+    status: reply.status,
+    headers: (name) => reply.headers.get(name) ?? undefined,
+    body: text,
+    model: attempt.request.model,
+    path: attempt.request.path,
+    isRetryable: settings.isRetryable,
+    scrub: settings.scrub,
+  });
+  return ownCredentials(failure, attempt);
+}
+
+/** Under `sk: asis` a refusal is about the client's own credentials, so the client gets it as it was sent. */
+function ownCredentials(failure: FerryError, attempt: Attempt): FerryError {
+  const isRefusal = failure.upstreamStatus === 401 || failure.upstreamStatus === 403;
+  if (!isRefusal || attempt.upstream.client.credentials.kind !== 'as_is') return failure;
+  return new Failure('auth_passed_through', {
+    message: failure.message,
+    status: failure.upstreamStatus,
+    upstreamStatus: failure.upstreamStatus,
+    code: failure.upstreamStatus === 401 ? 'invalid_api_key' : 'not_permitted',
+    detail: failure.detail,
+    cause: failure,
+  });
+}

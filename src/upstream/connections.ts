@@ -1,0 +1,116 @@
+import { readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici';
+import type { Secret } from '../secret.ts';
+
+/** How to reach one upstream's origin. Files are read when the connections are opened. */
+export interface ConnectionSettings {
+  /** Scheme, host and port. */
+  readonly origin: string;
+  readonly connectTimeoutMs: number;
+  readonly maxHeaderBytes: number;
+  readonly tls?:
+    | {
+        readonly caFile?: string | undefined;
+        readonly certFile?: string | undefined;
+        readonly keyFile?: string | undefined;
+        readonly servername?: string | undefined;
+        readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined;
+      }
+    | undefined;
+  /** An HTTP CONNECT proxy; may carry credentials in its URL, hence a secret. */
+  readonly proxy?: Secret | undefined;
+}
+
+/**
+ * The pooled connections to one upstream. Timeouts are off here: `AttemptTimer` owns them, since undici's own
+ * clock ticks only every half second and knows nothing of first content.
+ */
+export class Connections {
+  readonly #dispatcher: Dispatcher;
+  readonly #origin: string;
+  /** Errors of sockets that had already served a reply: the other side closed an idle connection under us. */
+  readonly #staleErrors = new WeakSet<Error>();
+
+  constructor(settings: ConnectionSettings) {
+    this.#origin = settings.origin;
+    const tls = readTls(settings);
+    const pool = {
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      pipelining: 1,
+      allowH2: false,
+      maxHeaderSize: settings.maxHeaderBytes,
+      keepAliveTimeout: 10_000,
+      keepAliveMaxTimeout: 60_000,
+    };
+    if (settings.proxy === undefined) {
+      const connect = buildConnector({
+        ...tls,
+        timeout: settings.connectTimeoutMs,
+        allowH2: false,
+        autoSelectFamily: true,
+      });
+      this.#dispatcher = new Pool(settings.origin, { ...pool, connect: this.#watchStale(connect) });
+    } else {
+      this.#dispatcher = new ProxyAgent({
+        ...pool,
+        uri: settings.proxy.reveal(),
+        requestTls: { ...tls, timeout: settings.connectTimeoutMs },
+      });
+    }
+  }
+
+  dispatch(options: Omit<Dispatcher.DispatchOptions, 'origin'>, handler: Dispatcher.DispatchHandler): void {
+    this.#dispatcher.dispatch({ ...options, origin: this.#origin } as Dispatcher.DispatchOptions, handler);
+  }
+
+  /** True: the request never reached a living connection, so sending it again cannot repeat work. */
+  isStaleSocket(error: unknown): boolean {
+    return error instanceof Error && this.#staleErrors.has(error);
+  }
+
+  async close(): Promise<void> {
+    await this.#dispatcher.destroy();
+  }
+
+  #watchStale(connect: buildConnector.connector): buildConnector.connector {
+    return (options, callback) => {
+      connect(options, (error, socket) => {
+        if (error !== null) {
+          callback(error, null);
+          return;
+        }
+        this.#watch(socket as Socket);
+        callback(null, socket);
+      });
+    };
+  }
+
+  #watch(socket: Socket): void {
+    const bytesAtStart = socket.bytesRead;
+    // `destroy` sees every error of the connection, also those that undici makes itself ("other side closed")
+    // and hands to its requests without the socket emitting them.
+    const destroy = socket.destroy.bind(socket);
+    const remember = (error: unknown): void => {
+      if (error instanceof Error && socket.bytesRead > bytesAtStart) this.#staleErrors.add(error);
+    };
+    socket.destroy = (error?: Error) => {
+      remember(error);
+      return destroy(error);
+    };
+    socket.on('error', remember);
+  }
+}
+
+function readTls(settings: ConnectionSettings): buildConnector.BuildOptions {
+  const { tls } = settings;
+  if (tls === undefined) return {};
+  return {
+    ...(tls.caFile === undefined ? {} : { ca: readFileSync(tls.caFile) }),
+    ...(tls.certFile === undefined ? {} : { cert: readFileSync(tls.certFile) }),
+    ...(tls.keyFile === undefined ? {} : { key: readFileSync(tls.keyFile) }),
+    ...(tls.servername === undefined ? {} : { servername: tls.servername }),
+    ...(tls.minVersion === undefined ? {} : { minVersion: tls.minVersion }),
+  };
+}

@@ -1,0 +1,98 @@
+import type { IncomingHttpHeaders } from 'node:http';
+
+/** Hop-by-hop (RFC 9110 section 7.6.1) and framing headers: they belong to one connection. */
+const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
+  'connection',
+  'content-length',
+  'expect',
+  'host',
+  'http2-settings',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** What identifies the client to us and must never reach an upstream. */
+const CLIENT_HEADERS: ReadonlySet<string> = new Set([
+  'api-key',
+  'authorization',
+  'cookie',
+  'forwarded',
+  'via',
+  'x-api-key',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-port',
+  'x-forwarded-proto',
+  'x-real-ip',
+  // Our answers are plain; an upstream that compresses costs CPU twice.
+  'accept-encoding',
+]);
+
+/** Sent on for every upstream. */
+const ALWAYS_FORWARDED = ['content-type', 'accept', 'openai-beta'] as const;
+
+export interface HeaderSettings {
+  /** Fixed headers of the upstream's configuration; they win over the client's. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Names of client headers that are passed on. */
+  readonly forwardHeaders: readonly string[];
+  /** True: all client headers but those of the connection and those that identify the client. */
+  readonly isKeepingHeaders: boolean;
+}
+
+/** Decides which headers an upstream gets; prepared once per upstream, one flat array a request. */
+export class RequestHeaders {
+  readonly #fixed: readonly string[];
+  readonly #fixedNames: ReadonlySet<string>;
+  readonly #forwarded: readonly string[];
+  readonly #isKeepingHeaders: boolean;
+
+  constructor(settings: HeaderSettings) {
+    const fixed = Object.entries(settings.headers).map(
+      ([name, value]) => [name.toLowerCase(), value] as const,
+    );
+    this.#fixed = fixed.flat();
+    this.#fixedNames = new Set(fixed.map(([name]) => name));
+    const wanted = [...ALWAYS_FORWARDED, ...settings.forwardHeaders.map((name) => name.toLowerCase())];
+    this.#forwarded = wanted.filter((name) => !this.#fixedNames.has(name) && !CONNECTION_HEADERS.has(name));
+    this.#isKeepingHeaders = settings.isKeepingHeaders;
+  }
+
+  /** Flat name, value, … in lower case, as `undici.dispatch` takes them. */
+  build(client: IncomingHttpHeaders): string[] {
+    const flat = [...this.#fixed];
+    if (this.#isKeepingHeaders) {
+      for (const name in client) {
+        if (this.#isKept(name, client)) add(flat, name, client[name]);
+      }
+      return flat;
+    }
+    for (const name of this.#forwarded) add(flat, name, client[name]);
+    return flat;
+  }
+
+  #isKept(name: string, client: IncomingHttpHeaders): boolean {
+    if (CONNECTION_HEADERS.has(name) || CLIENT_HEADERS.has(name) || this.#fixedNames.has(name)) return false;
+    // RFC 9110 section 7.6.1: `connection` names further headers of this hop.
+    const { connection } = client;
+    return (
+      connection === undefined ||
+      !connection
+        .toLowerCase()
+        .split(/\s*,\s*/)
+        .includes(name)
+    );
+  }
+}
+
+function add(flat: string[], name: string, value: string | string[] | undefined): void {
+  if (value === undefined) return;
+  if (typeof value === 'string') flat.push(name, value);
+  else for (const one of value) flat.push(name, one);
+}

@@ -1,0 +1,65 @@
+/** The endpoints that `paths:` can move, by their path after `/v1`. */
+export const PATH_NAMES = {
+  '/chat/completions': 'chat',
+  '/completions': 'completions',
+  '/embeddings': 'embeddings',
+  '/rerank': 'rerank',
+  '/models': 'models',
+  '/responses': 'responses',
+} as const;
+
+export type PathName = (typeof PATH_NAMES)[keyof typeof PATH_NAMES];
+
+export interface PathSettings {
+  /** The upstream's base URL; its own path is kept. */
+  readonly endpoint: URL;
+  /** Added to every request. */
+  readonly query: Readonly<Record<string, string>>;
+  /** Templates with `{model}`, absolute on the upstream's origin. */
+  readonly paths: Readonly<Partial<Record<PathName, string>>>;
+}
+
+/** Builds the path and query that an upstream gets. Templates and the query are prepared once. */
+export class RequestPaths {
+  readonly #prefix: string;
+  readonly #query: string;
+  readonly #templates: PathSettings['paths'];
+  /** Results for paths without a query of the client's: a handful per upstream. */
+  readonly #prepared = new Map<string, string>();
+
+  constructor(settings: PathSettings) {
+    this.#prefix = settings.endpoint.pathname.replace(/\/+$/, '');
+    this.#templates = settings.paths;
+    const query = new URLSearchParams(settings.endpoint.search);
+    for (const [name, value] of Object.entries(settings.query)) query.set(name, value);
+    this.#query = query.toString();
+  }
+
+  /**
+   * `path` is what follows our `/v1`, with a leading slash; `clientQuery` is without `?`; `model` is the upstream's
+   * own name for it.
+   */
+  build(path: string, clientQuery: string, model: string): string {
+    const name = (PATH_NAMES as Readonly<Record<string, PathName>>)[path];
+    const template = name === undefined ? undefined : this.#templates[name];
+    if (template === undefined && clientQuery === '') {
+      const known = this.#prepared.get(path);
+      if (known !== undefined) return known;
+      const built = this.#join(this.#prefix + path, '');
+      if (name !== undefined) this.#prepared.set(path, built);
+      return built;
+    }
+    const target =
+      template === undefined
+        ? this.#prefix + path
+        : template.replaceAll('{model}', encodeURIComponent(model));
+    return this.#join(target, clientQuery);
+  }
+
+  #join(path: string, clientQuery: string): string {
+    const query =
+      clientQuery !== '' && this.#query !== '' ? `${clientQuery}&${this.#query}` : clientQuery + this.#query;
+    if (query === '') return path === '' ? '/' : path;
+    return `${path}${path.includes('?') ? '&' : '?'}${query}`;
+  }
+}

@@ -1,0 +1,235 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Readable } from 'node:stream';
+import { FerryError } from '../errors.ts';
+import type { Secret } from '../secret.ts';
+import type { Lease, OutgoingRequest } from '../tokens/lease.ts';
+import { isTokenRejection, type RejectionRules } from '../tokens/rejection.ts';
+import type { TokenHolder } from '../tokens/token-holder.ts';
+import { TokenUnavailable } from '../tokens/token-unavailable.ts';
+import type { AttemptTimer } from './attempt-timer.ts';
+import { type ConnectionSettings, Connections } from './connections.ts';
+import { exchange, StaleSocketError, type WireRequest } from './exchange.ts';
+import { type HeaderSettings, RequestHeaders } from './request-headers.ts';
+import { type PathSettings, RequestPaths } from './request-path.ts';
+import { SdkClient, UpstreamStatusError } from './sdk-client.ts';
+import type { UpstreamReply } from './upstream-reply.ts';
+
+/** Where an upstream's credentials come from. */
+export type UpstreamCredentials =
+  | { readonly kind: 'none' }
+  /** A static key, sent as `Authorization: <scheme> <key>`. */
+  | { readonly kind: 'key'; readonly key: Secret; readonly scheme: 'Bearer' | 'Token' }
+  /** `sk: asis`: the client's own `Authorization` header. */
+  | { readonly kind: 'as_is' }
+  | { readonly kind: 'token'; readonly holder: TokenHolder; readonly reject: RejectionRules };
+
+export interface UpstreamClientSettings {
+  readonly name: string;
+  readonly connection: ConnectionSettings;
+  readonly paths: PathSettings;
+  readonly headers: HeaderSettings;
+  readonly credentials: UpstreamCredentials;
+}
+
+/** One attempt, as routing asks for it. */
+export interface UpstreamCall {
+  readonly method: string;
+  /** What follows our `/v1`, with a leading slash, and the client's query without `?`. */
+  readonly path: string;
+  readonly query: string;
+  /** The upstream's own name of the model, for path templates. */
+  readonly model: string;
+  readonly clientHeaders: IncomingHttpHeaders;
+  /** A stream can be sent once only: no replay, no second try on a stale socket. */
+  readonly body: Buffer | Readable | null;
+  readonly isJson: boolean;
+  readonly signal: AbortSignal;
+  readonly timer: AttemptTimer;
+  /** From sending to the response's headers; 0 = no limit. Does not include the wait for a token. */
+  readonly headersTimeoutMs: number;
+  /** How long a token may be waited for. */
+  readonly tokenWaitMs: number;
+}
+
+/** Talks to one upstream: prepared headers and paths, a pool of connections, the token and its one replay. */
+export class UpstreamClient {
+  readonly name: string;
+  readonly credentials: UpstreamCredentials;
+  readonly #connections: Connections;
+  readonly #paths: RequestPaths;
+  readonly #headers: RequestHeaders;
+  readonly #sdk: SdkClient;
+
+  constructor(settings: UpstreamClientSettings) {
+    this.name = settings.name;
+    this.credentials = settings.credentials;
+    this.#connections = new Connections(settings.connection);
+    this.#paths = new RequestPaths(settings.paths);
+    this.#headers = new RequestHeaders(settings.headers);
+    this.#sdk = new SdkClient(settings.paths.endpoint.href);
+  }
+
+  /** False: a request would have to wait for the issuer. Asking starts a renewal that is due. */
+  hasToken(): boolean {
+    return this.credentials.kind !== 'token' || this.credentials.holder.peek() !== null;
+  }
+
+  /**
+   * One JSON or SSE call. Resolves at the headers of a 2xx reply. Rejects with `UpstreamStatusError` for any other
+   * status and with `FerryError` for everything else.
+   */
+  call(call: UpstreamCall): Promise<UpstreamReply> {
+    const method = call.method === 'GET' ? 'get' : 'post';
+    return this.#sdk.call({ method, send: () => this.send(call) });
+  }
+
+  /** Any request at all, with any status as its answer: pass-through. Rejects with `FerryError`. */
+  async send(call: UpstreamCall): Promise<UpstreamReply> {
+    const { credentials } = this;
+    if (credentials.kind !== 'token') return this.#sendOn(call, null);
+    const lease = credentials.holder.peek() ?? (await this.#waitForToken(credentials.holder, call));
+    const reply = await this.#sendOn(call, lease);
+    if (!this.#refusesToken(reply, null)) {
+      credentials.holder.reportAccepted(lease);
+      return reply;
+    }
+    return (
+      (await this.#replay(call, lease, reply.status, () => reply.body.destroy(new Error('token renewed')))) ??
+      reply
+    );
+  }
+
+  /**
+   * For a rejection that was found in the body of a 2xx reply: renews the token and sends the call once more. Null
+   * when it must not be replayed (it was already, or no other token is to be had). Nothing of `rejected` may have
+   * been forwarded.
+   */
+  async replay(call: UpstreamCall, rejected: UpstreamReply): Promise<UpstreamReply | null> {
+    if (rejected.lease === null || rejected.isReplayed) return null;
+    const reply = await this.#replay(call, rejected.lease, rejected.status, () =>
+      rejected.body.destroy(new Error('token renewed')),
+    );
+    if (reply !== null && !reply.ok) throw new UpstreamStatusError(reply, await reply.text());
+    return reply;
+  }
+
+  /** Whether the beginning of a 2xx reply's body says that the token is no longer good (`reject.body`). */
+  refusesTokenIn(reply: UpstreamReply, bodyText: string): boolean {
+    const { credentials } = this;
+    return (
+      credentials.kind === 'token' &&
+      credentials.reject.body.length > 0 &&
+      this.#refusesToken(reply, bodyText)
+    );
+  }
+
+  /** True: `reject.body` is configured, so bodies have to be looked at before anything of them is forwarded. */
+  get hasBodyMatchers(): boolean {
+    return this.credentials.kind === 'token' && this.credentials.reject.body.length > 0;
+  }
+
+  async close(): Promise<void> {
+    await this.#connections.close();
+  }
+
+  async #replay(
+    call: UpstreamCall,
+    lease: Lease,
+    status: number,
+    discard: () => void,
+  ): Promise<UpstreamReply | null> {
+    const { credentials } = this;
+    if (credentials.kind !== 'token' || (call.body !== null && !Buffer.isBuffer(call.body))) return null;
+    call.timer.clear();
+    const renewed = await credentials.holder
+      .renewAfter(lease, { signal: call.signal, maxWaitMs: call.tokenWaitMs, status })
+      .catch((error: unknown) => {
+        if (error instanceof TokenUnavailable) return null;
+        throw error;
+      });
+    if (renewed === null) return null;
+    discard();
+    const reply = await this.#sendOn(call, renewed);
+    reply.isReplayed = true;
+    if (!this.#refusesToken(reply, null)) credentials.holder.reportAccepted(renewed);
+    return reply;
+  }
+
+  #refusesToken(reply: UpstreamReply, bodyText: string | null): boolean {
+    const { credentials } = this;
+    if (credentials.kind !== 'token') return false;
+    return isTokenRejection(
+      reply.status,
+      (name) => reply.headers.get(name) ?? undefined,
+      bodyText,
+      credentials.reject,
+    );
+  }
+
+  async #waitForToken(holder: TokenHolder, call: UpstreamCall): Promise<Lease> {
+    try {
+      return await holder.get({ signal: call.signal, maxWaitMs: call.tokenWaitMs });
+    } catch (error) {
+      if (!(error instanceof TokenUnavailable)) throw error;
+      throw new FerryError('token_unavailable', {
+        message: `Upstream "${this.name}" cannot be used now: ${error.message}. GET /readyz says more.`,
+        retryAfterMs: error.retryAfterMs,
+        ...(error.detail === null ? {} : { detail: error.detail }),
+        cause: error,
+      });
+    }
+  }
+
+  async #sendOn(call: UpstreamCall, lease: Lease | null): Promise<UpstreamReply> {
+    const request = this.#prepare(call, lease);
+    const control = { upstream: this.name, signal: call.signal, timer: call.timer };
+    call.timer.start(call.headersTimeoutMs, () => this.#noHeaders(call));
+    for (let isRetry = false; ; isRetry = true) {
+      try {
+        const reply = await exchange(this.#connections, request, control);
+        reply.lease = lease;
+        return reply;
+      } catch (error) {
+        if (!(error instanceof StaleSocketError)) throw error;
+        const isReplayable = call.body === null || Buffer.isBuffer(call.body);
+        if (isReplayable && !isRetry) continue;
+        throw new FerryError('unreachable', {
+          message: `Upstream "${this.name}" closed the connection before it answered. Check that it is running.`,
+          cause: error.cause,
+        });
+      }
+    }
+  }
+
+  #prepare(call: UpstreamCall, lease: Lease | null): WireRequest {
+    const headers = this.#headers.build(call.clientHeaders);
+    const { credentials } = this;
+    if (credentials.kind === 'key')
+      headers.push('authorization', `${credentials.scheme} ${credentials.key.reveal()}`);
+    else if (credentials.kind === 'as_is' && call.clientHeaders.authorization !== undefined) {
+      headers.push('authorization', call.clientHeaders.authorization);
+    }
+    const path = this.#paths.build(call.path, call.query, call.model);
+    if (lease === null) return { method: call.method, path, headers, body: call.body };
+    const isBuffered = call.body === null || Buffer.isBuffer(call.body);
+    const outgoing: OutgoingRequest = {
+      path,
+      headers,
+      body: isBuffered ? (call.body as Buffer | null) : null,
+      isJson: call.isJson && isBuffered,
+    };
+    lease.apply(outgoing);
+    return {
+      method: call.method,
+      path: outgoing.path,
+      headers: outgoing.headers,
+      body: isBuffered ? outgoing.body : call.body,
+    };
+  }
+
+  #noHeaders(call: UpstreamCall): FerryError {
+    return new FerryError('timeout', {
+      message: `Upstream "${this.name}" sent no response headers within ${call.headersTimeoutMs / 1000} s.`,
+    });
+  }
+}

@@ -1,0 +1,84 @@
+import type { Lease } from '../tokens/lease.ts';
+import type { ReplyBody } from './reply-body.ts';
+
+type HeaderValue = string | string[] | undefined;
+
+/** Response headers by lower-case name, in the little interface that the openai SDK asks of `Response.headers`. */
+export class ReplyHeaders {
+  readonly #values: Readonly<Record<string, HeaderValue>>;
+
+  constructor(values: Readonly<Record<string, HeaderValue>>) {
+    this.#values = values;
+  }
+
+  /** Several values of one name are joined with `, `; null when absent. */
+  get(name: string): string | null {
+    const value = this.#values[name];
+    if (value === undefined) return null;
+    return typeof value === 'string' ? value : value.join(', ');
+  }
+
+  /** The SDK looks here for `x-request-id` when it logs, which it never does for us. */
+  entries(): Iterable<[string, string]> & { filter(test: unknown): { map(run: unknown): string[] } } {
+    return NO_ENTRIES;
+  }
+
+  /** Every header, for pass-through. */
+  all(): Readonly<Record<string, HeaderValue>> {
+    return this.#values;
+  }
+}
+
+const NO_ENTRIES = [] as unknown as Iterable<[string, string]> & {
+  filter(test: unknown): { map(run: unknown): string[] };
+};
+
+/** At most this much of an error reply is read: enough for any message, not for a hostile stream. */
+const ERROR_BODY_LIMIT_BYTES = 256 * 1024;
+
+/**
+ * An upstream's reply from its headers on, in the shape that the openai SDK takes for a `Response`; building a
+ * real one costs more CPU than the rest of the request.
+ */
+export class UpstreamReply {
+  readonly status: number;
+  readonly headers: ReplyHeaders;
+  readonly body: ReplyBody;
+  /** The token that the request went out with; null when the upstream needs none. */
+  lease: Lease | null = null;
+  /** True: the upstream refused a token before and this is the answer to the replay. */
+  isReplayed = false;
+
+  constructor(status: number, headers: ReplyHeaders, body: ReplyBody) {
+    this.status = status;
+    this.headers = headers;
+    this.body = body;
+  }
+
+  get ok(): boolean {
+    return this.status >= 200 && this.status < 300;
+  }
+
+  get url(): string {
+    return '';
+  }
+
+  /** The error text of a reply that is not `ok`, cut off rather than refused when it is too long. */
+  async text(): Promise<string> {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    try {
+      for (let chunk = await this.body.next(); chunk !== null; chunk = await this.body.next()) {
+        chunks.push(chunk);
+        size += chunk.length;
+        if (size > ERROR_BODY_LIMIT_BYTES) {
+          this.body.destroy(new Error('error reply longer than needed'));
+          break;
+        }
+      }
+    } catch {
+      // The status is what counts; a broken error text is as good as a short one.
+    }
+    return Buffer.concat(chunks, size).toString('utf8').slice(0, ERROR_BODY_LIMIT_BYTES);
+  }
+}
