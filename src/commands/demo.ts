@@ -1,0 +1,122 @@
+import { once } from 'node:events';
+import { parseArgs } from 'node:util';
+import { countdownLine, minutesAndSeconds } from '../demo/countdown.ts';
+import { instructions } from '../demo/instructions.ts';
+import { type Demo, startDemo } from '../demo/stack.ts';
+
+const USAGE = 'usage: tokenferry demo [--port 8888] [--token-life SECONDS]';
+
+/** Where nobody watches: a sign of life this often. */
+const PLAIN_LINE_EVERY_MS = 60_000;
+const TICK_MS = 1000;
+
+/** Below it a renewal would be due all the time. Seconds. */
+const SHORTEST_TOKEN_LIFE_S = 10;
+
+interface DemoArguments {
+  readonly port: number;
+  readonly tokenLifetimeMs: number;
+}
+
+/** `tokenferry demo`: runs until SIGINT or SIGTERM. Resolves with the exit code. */
+export async function demo(args: readonly string[]): Promise<number> {
+  const given = readArguments(args);
+  if (typeof given === 'string') {
+    console.error(`${given}\n${USAGE}`);
+    return 2;
+  }
+  const stopped = untilStopped();
+  const view = process.stdout.isTTY ? new LiveView() : new PlainView();
+  const started = await startDemo({ ...given, onIssue: (serial) => view.onIssue(serial) });
+  console.log(instructions({ ...started, tokenLifetimeMs: given.tokenLifetimeMs }));
+  view.show(started);
+  const ticking = setInterval(() => view.show(started), TICK_MS);
+  try {
+    await stopped;
+  } finally {
+    clearInterval(ticking);
+    view.end();
+    await started.close();
+  }
+  return 0;
+}
+
+/** The text says what is wrong. */
+function readArguments(args: readonly string[]): DemoArguments | string {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        port: { type: 'string', default: '8888' },
+        'token-life': { type: 'string', default: '300' },
+      },
+    });
+    const [port, lifeSeconds] = [Number(values.port), Number(values['token-life'])];
+    if (!Number.isInteger(port) || port < 0 || port > 65_535) return '--port is a number up to 65535';
+    if (!(lifeSeconds >= SHORTEST_TOKEN_LIFE_S))
+      return `--token-life is ${SHORTEST_TOKEN_LIFE_S} seconds or more`;
+    return { port, tokenLifetimeMs: lifeSeconds * 1000 };
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+async function untilStopped(): Promise<void> {
+  const heard = new AbortController();
+  const signals = ['SIGINT', 'SIGTERM'].map((name) => once(process, name, { signal: heard.signal }));
+  await Promise.race(signals);
+  heard.abort();
+  await Promise.allSettled(signals);
+}
+
+/** One line that is written over every second; a renewal stays on the screen. */
+class LiveView {
+  onIssue(serial: number): void {
+    if (serial > 1) process.stdout.write(`\r\x1b[K${clockTime()}  token ${serial} issued\n`);
+  }
+
+  show(running: Demo): void {
+    const token = running.token();
+    if (token !== undefined) process.stdout.write(`\r\x1b[K${fitted(countdownLine(token))}`);
+  }
+
+  end(): void {
+    process.stdout.write('\r\x1b[Kstopping\n');
+  }
+}
+
+/** For logs and pipes: a line at each renewal and one a minute. */
+class PlainView {
+  #shownAtMs = Number.NEGATIVE_INFINITY;
+  #issued = 0;
+  #reported = 0;
+
+  onIssue(serial: number): void {
+    this.#issued = serial;
+  }
+
+  show(running: Demo): void {
+    const token = running.token();
+    if (token === undefined) return;
+    const isNew = token.generation !== this.#reported && token.remainingMs !== null;
+    if (!isNew && performance.now() - this.#shownAtMs < PLAIN_LINE_EVERY_MS) return;
+    this.#shownAtMs = performance.now();
+    this.#reported = token.generation;
+    const life = `ends in ${minutesAndSeconds(token.remainingMs ?? 0)}`;
+    const what = isNew ? `token ${token.generation} obtained, ${life}` : `token ${token.generation} ${life}`;
+    console.log(`${clockTime()}  ${what} (${token.state}, ${this.#issued} issued so far)`);
+  }
+
+  end(): void {
+    console.log(`${clockTime()}  stopping`);
+  }
+}
+
+function clockTime(): string {
+  return new Date().toTimeString().slice(0, 8);
+}
+
+/** A line that wraps could not be written over. */
+function fitted(line: string): string {
+  return line.slice(0, Math.max(20, (process.stdout.columns ?? 80) - 1));
+}

@@ -1,0 +1,76 @@
+export interface DemoFacts {
+  /** Without `/v1`. */
+  readonly url: string;
+  readonly key: string;
+  readonly models: readonly string[];
+  readonly tokenLifetimeMs: number;
+}
+
+/**
+ * What the demo prints at its start. The examples begin in the first column, because indented Python does not run
+ * when it is pasted, and work as they stand in a shell in this repository.
+ */
+export function instructions({ url, key, models, tokenLifetimeMs }: DemoFacts): string {
+  const life =
+    tokenLifetimeMs % 60_000 === 0
+      ? `${tokenLifetimeMs / 60_000}-minute`
+      : `${tokenLifetimeMs / 1000}-second`;
+  return [
+    '',
+    `tokenferry demo: an identity provider with ${life} tokens, a model that insists on them, and the gateway`,
+    'in front. All of it is on this machine; nothing is kept. For your own endpoint, write a config.yaml',
+    '(config.sample.yaml shows how) and start again.',
+    '',
+    `  base URL   ${url}/v1`,
+    `  API key    ${key}`,
+    `  models     ${models.join(', ')}`,
+    '',
+    'Try it:',
+    '',
+    curlLine(url, key),
+    '',
+    'With the openai client for Python (pip install openai):',
+    '',
+    ...pythonLines(url, key),
+    '',
+    'With the openai client for Node:',
+    '',
+    ...nodeLines(url, key),
+    '',
+    'As RAGFlow or Dify will see it:',
+    '',
+    `npm start -- verify --url ${url}/v1 --key ${key} --model demo-chat --embedding-model demo-embed`,
+    '',
+  ].join('\n');
+}
+
+export function curlLine(url: string, key: string): string {
+  const body = '{"model":"demo-chat","stream":true,"messages":[{"role":"user","content":"Hello"}]}';
+  return `curl -N ${url}/v1/chat/completions -H 'Authorization: Bearer ${key}' -H 'Content-Type: application/json' -d '${body}'`;
+}
+
+export function pythonLines(url: string, key: string): string[] {
+  return [
+    "python3 - <<'END'",
+    'from openai import OpenAI',
+    `client = OpenAI(base_url="${url}/v1", api_key="${key}")`,
+    'messages = [{"role": "user", "content": "Hello"}]',
+    'for chunk in client.chat.completions.create(model="demo-chat", messages=messages, stream=True):',
+    '    print(chunk.choices[0].delta.content or "", end="", flush=True)',
+    'print()',
+    'END',
+  ];
+}
+
+export function nodeLines(url: string, key: string): string[] {
+  return [
+    "node --input-type=module - <<'END'",
+    "import OpenAI from 'openai';",
+    `const client = new OpenAI({ baseURL: '${url}/v1', apiKey: '${key}' });`,
+    "const messages = [{ role: 'user', content: 'Hello' }];",
+    "const stream = await client.chat.completions.create({ model: 'demo-chat', messages, stream: true });",
+    "for await (const chunk of stream) process.stdout.write(chunk.choices[0]?.delta.content ?? '');",
+    'console.log();',
+    'END',
+  ];
+}

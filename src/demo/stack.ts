@@ -1,0 +1,114 @@
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { systemClock } from '../clock.ts';
+import { loadConfig } from '../config/load-config.ts';
+import { startService } from '../server.ts';
+import type { HolderStatus } from '../tokens/holder-status.ts';
+import { DemoIssuer } from './issuer.ts';
+import { CHAT_MODELS, DemoModel, EMBEDDING_MODEL } from './model.ts';
+
+/** The same at every start, so that an application configured for the demo works again tomorrow. Loopback only. */
+const DEMO_KEY = 'sk-tokenferry-demo';
+
+const CLIENT_ID = 'demo-app';
+const CLIENT_SECRET = 'demo-app-secret';
+
+export interface DemoOptions {
+  /** Where the gateway listens on 127.0.0.1; a free port is taken when this one is not. */
+  readonly port: number;
+  readonly tokenLifetimeMs: number;
+  /** Called with the serial (from 1) of each token that the issuer hands out. */
+  readonly onIssue: (serial: number) => void;
+}
+
+/** Issuer, model and gateway, all on 127.0.0.1 and in this process. */
+export interface Demo {
+  /** Without `/v1`. */
+  readonly url: string;
+  readonly key: string;
+  readonly models: readonly string[];
+  /** The token that the gateway holds. */
+  token(): HolderStatus | undefined;
+  /** Ends everything and removes the records. */
+  close(): Promise<void>;
+}
+
+export async function startDemo(options: DemoOptions): Promise<Demo> {
+  const issuer = await DemoIssuer.start({
+    clientId: CLIENT_ID,
+    clientSecret: CLIENT_SECRET,
+    lifetimeMs: options.tokenLifetimeMs,
+    clock: systemClock,
+    onIssue: options.onIssue,
+  });
+  const model = await DemoModel.start({ issuer, tokenLifetimeMs: options.tokenLifetimeMs });
+  const folder = await mkdtemp(join(tmpdir(), 'tokenferry-demo-'));
+  const closeAround = async (): Promise<void> => {
+    await Promise.all([issuer.close(), model.close()]);
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    const port = await takeablePort(options.port);
+    const file = join(folder, 'config.yaml');
+    // JSON is YAML.
+    await writeFile(file, JSON.stringify(demoConfig(port, issuer, model, folder), null, 2), { mode: 0o600 });
+    const service = await startService(loadConfig(file, {}));
+    return {
+      url: `http://127.0.0.1:${port}`,
+      key: DEMO_KEY,
+      models: [...CHAT_MODELS, EMBEDDING_MODEL],
+      token: () => service.status().tokens[0],
+      async close() {
+        await service.close();
+        await closeAround();
+      },
+    };
+  } catch (error) {
+    await closeAround();
+    throw error;
+  }
+}
+
+/** What a user would write, in the same keys: the shortest useful configuration. */
+function demoConfig(port: number, issuer: DemoIssuer, model: DemoModel, folder: string): object {
+  return {
+    address: `127.0.0.1:${port}`,
+    authorization: DEMO_KEY,
+    tokens: {
+      demo: {
+        type: 'oauth2',
+        token_url: issuer.tokenUrl,
+        grant: 'client_credentials',
+        client_id: CLIENT_ID,
+        client_secret: CLIENT_SECRET,
+      },
+    },
+    upstreams: [
+      { name: 'demo', endpoint: model.endpoint, token: 'demo', allow: [...CHAT_MODELS, EMBEDDING_MODEL] },
+    ],
+    dbtype: 'sqlite',
+    dbaddr: join(folder, 'db.sqlite'),
+    log: { level: 'warn', format: 'text' },
+  };
+}
+
+/** `wanted` when nobody listens there, else a free port. */
+async function takeablePort(wanted: number): Promise<number> {
+  for (const port of [wanted, 0]) {
+    const server = createServer();
+    server.listen(port, '127.0.0.1');
+    try {
+      await once(server, 'listening');
+    } catch {
+      continue;
+    }
+    const taken = (server.address() as AddressInfo).port;
+    server.close();
+    await once(server, 'close');
+    return taken;
+  }
+  throw new Error('no free port on 127.0.0.1');
+}
