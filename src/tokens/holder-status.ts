@@ -49,3 +49,27 @@ export interface HolderCounters {
   readonly servedRenewing: number;
   readonly servedDegraded: number;
 }
+
+export interface StateFacts {
+  readonly isStopped: boolean;
+  readonly isDormant: boolean;
+  readonly isUsable: boolean;
+  readonly isRefused: boolean;
+  readonly isBusy: boolean;
+  readonly isMisconfigured: boolean;
+  readonly failures: number;
+}
+
+/** The one word for a holder's facts; a later line is looked at only when the earlier ones do not hold. */
+export function stateOf(facts: StateFacts): HolderState {
+  if (facts.isStopped) return 'stopped';
+  if (facts.isDormant) return 'dormant';
+  if (facts.isMisconfigured) return 'misconfigured';
+  if (facts.isUsable) {
+    if (facts.failures > 0) return 'degraded';
+    return facts.isBusy ? 'renewing' : 'fresh';
+  }
+  if (facts.isRefused) return 'rejected';
+  if (facts.failures > 0) return 'starved';
+  return facts.isBusy ? 'acquiring' : 'empty';
+}

@@ -4,13 +4,13 @@ import type { SourceErrorSeverity } from './token-source-error.ts';
 /** What became of a request whose token was refused. */
 export type RenewalOutcome = 'superseded' | 'joined' | 'renewing' | 'denied';
 
-interface EventFacts {
+/** What each kind of event tells. */
+export interface TokenEventFacts {
   acquired: {
     readonly reason: AcquireReason;
     readonly durationMs: number;
     readonly lifeMs: number;
     readonly isExpiryKnown: boolean;
-    readonly generation: number;
     /** The issuer's wall clock less ours; null when it does not tell. */
     readonly issuerSkewMs: number | null;
   };
@@ -23,7 +23,8 @@ interface EventFacts {
     readonly failures: number;
     /** What the token in use has left; null when there is none. */
     readonly remainingMs: number | null;
-    readonly nextAttemptInMs: number;
+    /** Null: none is planned, as nobody asks. */
+    readonly nextAttemptInMs: number | null;
   };
   /** An upstream refused a token. */
   rejected: {
@@ -41,7 +42,8 @@ interface EventFacts {
   clock_jump: { readonly jumpMs: number };
   /** The issuer returned the token that we have already. */
   same_token: { readonly remainingMs: number; readonly wasRejected: boolean };
-  hints_disagree: { readonly note: string };
+  /** A remark about the answers, such as expiry hints that disagree; each is made once. */
+  note: { readonly note: string };
   /** Someone else seems to obtain tokens with the same credentials, which kills ours. */
   shared_credential_suspected: { readonly earlyRejections: number };
   /** New tokens are refused too: no replay for a while. */
@@ -52,9 +54,12 @@ interface EventFacts {
   dormant: { readonly idleMs: number };
 }
 
-export type TokenEventKind = keyof EventFacts;
+export type TokenEventKind = keyof TokenEventFacts;
 
 /** Something worth a log line or a count, with plain facts and without secrets. `holder` is the source's name. */
 export type TokenEvent = {
-  [Kind in TokenEventKind]: { readonly kind: Kind; readonly holder: string } & EventFacts[Kind];
+  [Kind in TokenEventKind]: { readonly kind: Kind; readonly holder: string } & TokenEventFacts[Kind];
 }[TokenEventKind];
+
+/** How the parts of a holder report events. */
+export type EmitTokenEvent = <Kind extends TokenEventKind>(kind: Kind, facts: TokenEventFacts[Kind]) => void;

@@ -1,10 +1,18 @@
 import type { Clock } from '../clock.ts';
 import type { SecretRegistry } from '../secret.ts';
+import { type Answer, type Attempt, attemptTimeoutMs } from './attempt.ts';
+import type { Failure, PauseContext } from './failure-streak.ts';
 import type { HolderSettings } from './holder-settings.ts';
-import type { HolderStatus } from './holder-status.ts';
+import { type HolderStatus, stateOf } from './holder-status.ts';
+import { oldEnoughMonoMs } from './issued-token.ts';
 import type { Lease } from './lease.ts';
-import type { TokenEvent } from './token-event.ts';
+import { type Moment, momentOf } from './lifetime.ts';
+import { RenewalLoop, type Wish } from './renewal-loop.ts';
+import { TokenCustody } from './token-custody.ts';
+import type { EmitTokenEvent, TokenEvent } from './token-event.ts';
 import type { TokenSource } from './token-source.ts';
+import { TokenUnavailable, type UnavailableReason } from './token-unavailable.ts';
+import { type WaiterKind, WaitingRoom } from './waiting-room.ts';
 
 export interface HolderOptions {
   readonly name: string;
@@ -14,51 +22,415 @@ export interface HolderOptions {
   /** Uniform in [0, 1). */
   readonly random: () => number;
   readonly secrets: SecretRegistry;
+  /** Called for what is worth a log line or a count. What it throws is dropped. */
   readonly onEvent?: (event: TokenEvent) => void;
 }
 
 export interface WaitOptions {
   readonly signal?: AbortSignal | undefined;
+  /** Shortens the configured wait, in milliseconds. */
   readonly maxWaitMs?: number | undefined;
 }
 
+/** Without a request for so long, nobody minds slower retries. */
+const IDLE_MS = 60_000;
+/** How long a token that is "too young" is held back when there is no other. */
+const LONGEST_SETTLE_MS = 3_000;
+
+/**
+ * Keeps one token of one source usable: renews it in the background long before its end, serves the old one while
+ * renewal fails, makes requests wait (and not fail) when there is none, and answers a refused token with at most one
+ * renewal. What a request gets is decided by the token's time left on two clocks and by nothing else.
+ */
 export class TokenHolder {
   readonly name: string;
+  readonly #source: TokenSource;
+  readonly #settings: HolderSettings;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #emit: EmitTokenEvent;
+  readonly #loop: RenewalLoop;
+  readonly #waiters: WaitingRoom;
+  readonly #custody: TokenCustody;
+
+  #lastRequestMonoMs: number;
+  /** Background attempts wait until then: start jitter. A request does not. */
+  #startMonoMs = Number.NEGATIVE_INFINITY;
+  /** Set when renewal stopped for want of requests; cleared by the next one. */
+  #isDormant = false;
+  /** Set when `starving` was reported; cleared by the next token. */
+  #isStarving = false;
+  #isStopped = false;
+  #onSettled: (() => void) | null = null;
+  #watch: { close(): void } | undefined;
+  readonly #counters = {
+    acquired: 0,
+    failed: 0,
+    rejected: 0,
+    clockJumps: 0,
+    servedFresh: 0,
+    servedRenewing: 0,
+    servedDegraded: 0,
+  };
 
   constructor(options: HolderOptions) {
     this.name = options.name;
+    this.#source = options.source;
+    this.#settings = options.settings;
+    this.#clock = options.clock;
+    this.#random = options.random;
+    this.#emit = emitter(options);
+    this.#custody = new TokenCustody({ ...options, emit: this.#emit });
+    this.#lastRequestMonoMs = options.clock.monoMs();
+    this.#waiters = new WaitingRoom(options.clock, (waitMs, outcome) =>
+      this.#emit('waited', { waitMs, outcome }),
+    );
+    this.#loop = new RenewalLoop(options.source, options.clock, options.random, {
+      wish: (now, hasNews) => this.#wish(now, hasNews),
+      pauseContext: (now) => this.#pauseContext(now),
+      usableFromMonoMs: (answer, now) => this.#usableFromMonoMs(answer, now),
+      accept: (answer, attempt) => this.#accept(answer, attempt),
+      onFailure: () => this.#onFailure(),
+      onFailurePlanned: (failure, attempt) => this.#onFailurePlanned(failure, attempt),
+      scrub: (text) => options.secrets.scrub(text),
+      onClockJump: (jumpMs) => {
+        this.#counters.clockJumps += 1;
+        this.#emit('clock_jump', { jumpMs });
+      },
+      onSettled: () => this.#onSettled?.(),
+    });
   }
 
+  /** Begins to obtain and renew tokens. Resolves when the first attempt is over, however it ended; never rejects. */
   start(): Promise<void> {
-    throw new Error('not built yet');
+    if (this.#isStopped || this.#onSettled !== null) return Promise.resolve();
+    const monoMs = this.#clock.monoMs();
+    this.#lastRequestMonoMs = monoMs;
+    this.#startMonoMs = monoMs + this.#settings.startJitterMs * this.#random();
+    const settled = new Promise<void>((resolve) => {
+      this.#onSettled = resolve;
+    });
+    this.#watchSource();
+    this.#loop.look();
+    return settled;
   }
 
+  /**
+   * A usable lease right now, or null. The request path: two clock readings and a few comparisons, nothing
+   * allocated. Starts a renewal in the background when one is due, or when there is no token.
+   */
   peek(): Lease | null {
-    throw new Error('not built yet');
+    const token = this.#custody.token;
+    const monoMs = this.#clock.monoMs();
+    if (token === null) {
+      this.#noteDemand(monoMs);
+      return null;
+    }
+    const remainingMs = token.lifetime.remainingMs(monoMs, this.#clock.wallMs());
+    if (remainingMs <= token.renewBelowMs || this.#isDormant) this.#noteDemand(monoMs);
+    this.#lastRequestMonoMs = monoMs;
+    if (remainingMs <= token.cutoffMs) return null;
+    this.#countServed();
+    return token.lease;
   }
 
-  get(_options: WaitOptions = {}): Promise<Lease> {
-    throw new Error('not built yet');
+  /**
+   * A usable lease, waited for if need be. Rejects with `TokenUnavailable` when none came within the wait, or
+   * none can come, and with the signal's reason when that aborts.
+   */
+  async get(options: WaitOptions = {}): Promise<Lease> {
+    options.signal?.throwIfAborted();
+    return this.peek() ?? (await this.#wait('get', options)) ?? this.#fail('issuer_failing');
   }
 
-  renewAfter(
-    _rejected: Lease,
-    _options: WaitOptions & { readonly status?: number | undefined } = {},
+  /**
+   * Another lease than the one that an upstream refused: for one replay. Null: do not replay, as a renewal would not
+   * help or is not permitted now. Rejects like `get`. However many requests report one token, it is renewed once.
+   */
+  async renewAfter(
+    rejected: Lease,
+    options: WaitOptions & { readonly status?: number | undefined } = {},
   ): Promise<Lease | null> {
-    throw new Error('not built yet');
+    options.signal?.throwIfAborted();
+    const outcome = this.#custody.refuse(rejected, {
+      status: options.status ?? null,
+      maxWaitMs: this.#maxWaitMs(options),
+      isBusy: this.#loop.isBusy,
+    });
+    this.#counters.rejected += 1;
+    if (outcome === 'denied') return null;
+    const current = outcome === 'superseded' ? this.peek() : null;
+    return current ?? this.#wait('replay', options);
   }
 
-  reportAccepted(_lease: Lease): void {}
+  /** The replay was refused as well. Renews nothing, but tokens that nobody accepts open the breaker sooner. */
+  reportRejected(lease: Lease): void {
+    this.#counters.rejected += 1;
+    this.#custody.refuseReplay(lease);
+  }
 
-  refresh(_options: WaitOptions = {}): Promise<Lease> {
-    throw new Error('not built yet');
+  /** An upstream accepted the token of `lease`. */
+  reportAccepted(lease: Lease): void {
+    this.#custody.prove(lease);
+  }
+
+  /** Obtains a token now, whatever the one in use has left. Rejects with `TokenUnavailable` when the attempt fails. */
+  async refresh(options: WaitOptions = {}): Promise<Lease> {
+    options.signal?.throwIfAborted();
+    return (await this.#wait('manual', options)) ?? this.#fail('issuer_failing');
   }
 
   status(): HolderStatus {
-    throw new Error('not built yet');
+    const now = momentOf(this.#clock);
+    const token = this.#custody.token;
+    const { streak } = this.#loop;
+    const nextMonoMs = this.#loop.nextAttemptMonoMs;
+    const isUsable = token?.isUsable(now) ?? false;
+    return {
+      name: this.name,
+      kind: this.#source.kind,
+      state: stateOf({
+        isStopped: this.#isStopped,
+        isDormant: this.#isDormant,
+        isUsable,
+        isRefused: token?.isRefused ?? false,
+        isBusy: this.#loop.isBusy,
+        isMisconfigured: streak.isMisconfigured,
+        failures: streak.failures,
+      }),
+      isUsable,
+      remainingMs: token?.remainingMs(now) ?? null,
+      lifeMs: token?.lifetime.lifeMs ?? null,
+      generation: this.#custody.generation,
+      fingerprint: token?.lease.fingerprint ?? null,
+      nextAttemptInMs: Number.isFinite(nextMonoMs) ? Math.max(0, nextMonoMs - now.monoMs) : null,
+      consecutiveFailures: streak.failures,
+      lastError: streak.message,
+      lastErrorAtMs: streak.lastAtWallMs,
+      waiters: this.#waiters.size,
+      isBreakerOpen: this.#custody.isBreakerOpen(now.monoMs),
+      counters: { ...this.#counters, sameToken: this.#custody.sameTokens },
+    };
   }
 
-  stop(): Promise<void> {
-    return Promise.resolve();
+  /** Ends everything: the attempt in flight is aborted, waiters are refused, no timer is left. Idempotent. */
+  async stop(): Promise<void> {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.#watch?.close();
+    this.#loop.stop();
+    this.#custody.drop();
+    for (const waiter of this.#waiters.all()) waiter.refuse(this.#unavailable('stopped'));
+    try {
+      await this.#source.close?.();
+    } catch {
+      this.#emit('note', { note: 'the source did not close cleanly' });
+    }
   }
+
+  #watchSource(): void {
+    try {
+      this.#watch = this.#source.watch?.(() => this.#loop.sourceChanged());
+    } catch {
+      this.#emit('note', { note: 'the source cannot be watched; its changes are seen at the next renewal' });
+    }
+  }
+
+  /** A request came while a renewal is due, nothing is there, or renewal had stopped for want of requests. */
+  #noteDemand(monoMs: number): void {
+    const wasIdle = this.#isDormant || monoMs - this.#lastRequestMonoMs > IDLE_MS;
+    this.#lastRequestMonoMs = monoMs;
+    this.#startMonoMs = Number.NEGATIVE_INFINITY;
+    this.#isDormant = false;
+    if (this.#loop.isBusy) return;
+    // While the issuer fails this is called for every request, and there is nothing to do before the pause ends.
+    const isPausing = this.#loop.streak.failures > 0 && monoMs < this.#loop.nextAttemptMonoMs;
+    if (!isPausing || wasIdle) this.#loop.look();
+  }
+
+  #maxWaitMs(options: WaitOptions): number {
+    return Math.min(options.maxWaitMs ?? Number.POSITIVE_INFINITY, this.#settings.maxWaitMs);
+  }
+
+  async #wait(kind: WaiterKind, options: WaitOptions): Promise<Lease | null> {
+    if (this.#isStopped) return this.#fail('stopped');
+    if (this.#waiters.size >= this.#settings.maxWaiters) return this.#fail('too_many_waiters');
+    const monoMs = this.#clock.monoMs();
+    const lease = this.#waiters.enter({
+      kind,
+      maxWaitMs: this.#maxWaitMs(options),
+      signal: options.signal,
+      timeoutError: () => this.#unavailable('issuer_failing'),
+    });
+    this.#noteDemand(monoMs);
+    this.#loop.look();
+    this.#noteStarving(momentOf(this.#clock));
+    this.#refuseHopeless();
+    return lease;
+  }
+
+  /** Requests that would only wait for their deadline hear at once that no attempt will be made before it. */
+  #refuseHopeless(): void {
+    if (this.#loop.isBusy) return;
+    for (const waiter of this.#waiters.all()) {
+      if (waiter.deadlineMonoMs < this.#loop.nextAttemptMonoMs)
+        waiter.refuse(this.#unavailable('issuer_failing'));
+    }
+  }
+
+  #unavailable(reason: UnavailableReason): TokenUnavailable {
+    const { streak, nextAttemptMonoMs } = this.#loop;
+    return new TokenUnavailable({
+      holder: this.name,
+      reason: reason === 'issuer_failing' && streak.isMisconfigured ? 'credentials_refused' : reason,
+      retryAfterMs: Number.isFinite(nextAttemptMonoMs) ? nextAttemptMonoMs - this.#clock.monoMs() : 0,
+      detail: streak.message,
+    });
+  }
+
+  #fail(reason: UnavailableReason): never {
+    throw this.#unavailable(reason);
+  }
+
+  #serveWaiters(now: Moment): void {
+    const token = this.#custody.token;
+    if (this.#waiters.size === 0 || token === null || !token.isUsable(now)) return;
+    for (const waiter of this.#waiters.all()) {
+      if (waiter.kind === 'manual') continue;
+      this.#countServed();
+      waiter.serve(token.lease);
+    }
+  }
+
+  #countServed(): void {
+    if (this.#loop.streak.failures > 0) this.#counters.servedDegraded += 1;
+    else if (this.#loop.isBusy) this.#counters.servedRenewing += 1;
+    else this.#counters.servedFresh += 1;
+  }
+
+  // What the renewal loop asks and tells.
+
+  #wish(now: Moment, hasNews: boolean): Wish | null {
+    const token = this.#custody.token;
+    const remainingMs = token?.remainingMs(now) ?? 0;
+    const usableForMs = token?.isUsable(now) === true ? remainingMs - token.floorMs : null;
+    const facts = {
+      force: false,
+      dueInMs: 0,
+      isUrgent: false,
+      previousFingerprint: token?.lease.fingerprint ?? null,
+      timeoutMs: attemptTimeoutMs(this.#settings.attemptTimeoutMs, usableForMs, this.#loop.lastDurationMs),
+    };
+    if (this.#waiters.hasManual) return { ...facts, reason: 'manual', force: true, isUrgent: true };
+    if (hasNews) return { ...facts, reason: 'renewal', isUrgent: true };
+    if (this.#fallsDormant(now)) return null;
+    if (token === null) {
+      const isAwaited = this.#waiters.size > 0;
+      return { ...facts, reason: isAwaited ? 'demand' : 'start', dueInMs: this.#startMonoMs - now.monoMs };
+    }
+    if (token.isRefused) {
+      return {
+        ...facts,
+        reason: 'rejected',
+        force: true,
+        dueInMs: this.#custody.forcedFromMonoMs - now.monoMs,
+      };
+    }
+    if (usableForMs === null) return { ...facts, reason: 'demand' };
+    return { ...facts, reason: 'renewal', dueInMs: remainingMs - token.renewBelowMs };
+  }
+
+  #fallsDormant(now: Moment): boolean {
+    const idleMs = now.monoMs - this.#lastRequestMonoMs;
+    if (this.#waiters.size > 0 || idleMs < this.#settings.idleStopMs) return false;
+    if (!this.#isDormant) this.#emit('dormant', { idleMs });
+    this.#isDormant = true;
+    return true;
+  }
+
+  #pauseContext(now: Moment): PauseContext {
+    const token = this.#custody.token;
+    return {
+      hasWaiters: this.#waiters.size > 0,
+      isIdle: now.monoMs - this.#lastRequestMonoMs > IDLE_MS,
+      remainingMs: token === null || token.isRefused ? null : token.remainingMs(now),
+      lifeMs: token?.lifetime.lifeMs ?? null,
+    };
+  }
+
+  /** A young token waits while the old one serves, or at most 3 s when there is none. */
+  #usableFromMonoMs(answer: Answer, now: Moment): number {
+    const oldEnough = oldEnoughMonoMs(answer);
+    const token = this.#custody.token;
+    const oldServesForMs = token?.isUsable(now) === true ? token.remainingMs(now) - token.cutoffMs : 0;
+    const latest = Math.max(answer.received.monoMs + LONGEST_SETTLE_MS, now.monoMs + oldServesForMs);
+    return Math.min(oldEnough, latest);
+  }
+
+  #accept(answer: Answer, attempt: Attempt): Failure | null {
+    const { streak } = this.#loop;
+    const intake = this.#custody.take(answer, attempt, streak.failures);
+    if (typeof intake === 'object') return intake;
+    if (intake === 'ask_again') return null;
+    this.#counters.acquired += 1;
+    const now = momentOf(this.#clock);
+    if (streak.failures > 0) {
+      const failedForMs = streak.failingForMs(now.monoMs);
+      this.#emit('recovered', { failures: streak.failures, failedForMs, wasStarving: this.#isStarving });
+    }
+    this.#isStarving = false;
+    const lease = this.#custody.token?.lease ?? null;
+    for (const waiter of this.#waiters.all()) {
+      if (waiter.kind === 'manual' && lease !== null) waiter.serve(lease);
+      else if (waiter.kind === 'replay' && intake === 'reinstated') waiter.serve(null);
+    }
+    this.#serveWaiters(now);
+    return null;
+  }
+
+  #onFailure(): void {
+    this.#counters.failed += 1;
+    this.#custody.token?.serveToTheEnd();
+    this.#serveWaiters(momentOf(this.#clock));
+    for (const waiter of this.#waiters.all()) {
+      if (waiter.kind === 'manual') waiter.refuse(this.#unavailable('issuer_failing'));
+    }
+  }
+
+  #onFailurePlanned(failure: Failure, attempt: Attempt): void {
+    const now = momentOf(this.#clock);
+    const { nextAttemptMonoMs } = this.#loop;
+    this.#emit('renewal_failed', {
+      reason: attempt.reason,
+      durationMs: now.monoMs - attempt.sent.monoMs,
+      severity: failure.severity,
+      message: failure.message,
+      failures: this.#loop.streak.failures,
+      remainingMs: this.#custody.token?.remainingMs(now) ?? null,
+      nextAttemptInMs: Number.isFinite(nextAttemptMonoMs)
+        ? Math.max(0, nextAttemptMonoMs - now.monoMs)
+        : null,
+    });
+    this.#noteStarving(now);
+    this.#refuseHopeless();
+  }
+
+  /** Says once that requests have to wait because the issuer fails. */
+  #noteStarving(now: Moment): void {
+    const { streak } = this.#loop;
+    if (this.#isStarving || streak.failures === 0 || this.#custody.token?.isUsable(now) === true) return;
+    this.#isStarving = true;
+    this.#emit('starving', { failures: streak.failures, message: streak.message ?? '' });
+  }
+}
+
+/** Events are for people and counters: a listener that throws must not keep a token from a request. */
+function emitter({ name, onEvent }: HolderOptions): EmitTokenEvent {
+  return (kind, facts) => {
+    try {
+      onEvent?.({ kind, holder: name, ...facts } as TokenEvent);
+    } catch {
+      // Dropped: there is nobody above who could do anything about it.
+    }
+  };
 }

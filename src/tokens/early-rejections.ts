@@ -1,0 +1,34 @@
+const WINDOW_MS = 60 * 60_000;
+const SUSPICIOUS = 2;
+const LEARN_FROM = 2;
+const SAFETY = 0.9;
+const SHORTEST_LEARNED_MS = 5_000;
+
+/** What can be learned from working tokens that were refused long before their end. */
+export class EarlyRejections {
+  #seenAt: number[] = [];
+  #saidAt = Number.NEGATIVE_INFINITY;
+  /** Ages at which tokens without a stated life were refused, in milliseconds. */
+  #ages: number[] = [];
+
+  /** Returns how many there were within the hour when that is suspicious and was not said within it; else null. */
+  note(monoMs: number): number | null {
+    this.#seenAt = this.#seenAt.filter((at) => monoMs - at < WINDOW_MS);
+    this.#seenAt.push(monoMs);
+    if (this.#seenAt.length < SUSPICIOUS || monoMs - this.#saidAt < WINDOW_MS) return null;
+    this.#saidAt = monoMs;
+    return this.#seenAt.length;
+  }
+
+  /** A token whose issuer states no life was refused at this age. */
+  noteAge(ageMs: number): void {
+    this.#ages.push(ageMs);
+    if (this.#ages.length > 8) this.#ages.shift();
+  }
+
+  /** The life to assume where the issuer states none: one refusal may be chance, two are a life. */
+  learnedLifeMs(defaultMs: number): number {
+    if (this.#ages.length < LEARN_FROM) return defaultMs;
+    return Math.min(defaultMs, Math.max(SHORTEST_LEARNED_MS, SAFETY * Math.min(...this.#ages)));
+  }
+}
