@@ -1,14 +1,14 @@
 import { field, optional, required, section, sectionOr } from './fields.ts';
-import { integer, list, secretOrNull, sha256, size, word } from './kinds.ts';
+import { integer, list, pathGlob, secret, sha256, size, word } from './kinds.ts';
 
 export const client = section(
   {
     name: required(word, 'Its name in records, metrics and `upstreams[].clients`.'),
-    key: optional(secretOrNull, 'Its key.'),
+    key: optional(secret, 'Its key.'),
     key_sha256: optional(sha256, 'SHA-256 of its key in hex, instead of the key.'),
     models: field(list(word), ['*'], 'Models that it may use: names and globs.'),
     paths: field(
-      list(word),
+      list(pathGlob),
       ['/**'],
       'Paths that it may use: globs, each with an optional method before it. Default: all that `pass_through` allows.',
     ),
@@ -39,7 +39,7 @@ export const limits = sectionOr(
 export const passThrough = sectionOr(
   {
     deny: field(
-      list(word),
+      list(pathGlob),
       ['/v1/organization/**', '/v1/projects/**', 'DELETE /v1/models/*'],
       'Paths refused with 403: globs, each with an optional method before it.',
     ),

@@ -41,3 +41,13 @@ export function formatPath(path: readonly PropertyKey[]): string {
   }
   return text;
 }
+
+/** True when `path` is `start` or below it. */
+export function startsWith(path: readonly PathStep[], start: readonly PathStep[]): boolean {
+  return start.length <= path.length && start.every((step, index) => path[index] === step);
+}
+
+/** True when one of them is the other or below it. */
+export function isOnOnePath(left: readonly PathStep[], right: readonly PathStep[]): boolean {
+  return startsWith(left, right) || startsWith(right, left);
+}

@@ -1,4 +1,5 @@
 import { hostname } from 'node:os';
+import { resolve } from 'node:path';
 import type { z } from 'zod';
 import type { WrittenConfig } from './schema.ts';
 import type { tokenSource } from './tokens-schema.ts';
@@ -11,21 +12,22 @@ export interface UpstreamConfig extends WrittenUpstream {
   readonly name: string;
 }
 
-type WithRefreshAt<Source extends WrittenTokenSource> = Source extends WrittenTokenSource
-  ? Omit<Source, 'refresh'> & {
-      readonly refresh: Omit<Source['refresh'], 'at' | 'attempt_timeout'> & {
-        readonly at: readonly [number, number];
-        readonly attempt_timeout: number;
-      };
-    }
+type Completed<Source extends WrittenTokenSource> = Source extends WrittenTokenSource
+  ? Omit<Source, 'refresh'> & { readonly refresh: RefreshConfig }
   : never;
 
+/** When a token is renewed; durations in milliseconds, `at` as shares of its life. */
+export interface RefreshConfig extends Omit<WrittenTokenSource['refresh'], 'at' | 'attempt_timeout'> {
+  readonly at: readonly [number, number];
+  readonly attempt_timeout: number;
+}
+
 /** One source of `tokens`, told apart by `type`. */
-export type TokenSourceConfig = WithRefreshAt<WrittenTokenSource>;
+export type TokenSourceConfig = Completed<WrittenTokenSource>;
 
 /**
  * The configuration in the names of the file (product.md section 4): durations in milliseconds, sizes in bytes,
- * secrets as `Secret`, every default filled in, also those that depend on other keys. Absent texts are null.
+ * secrets as `Secret`, every default filled in, also those that depend on other keys. What is absent is null.
  */
 export interface Config extends Omit<WrittenConfig, 'address' | 'hostname' | 'tokens' | 'upstreams'> {
   /** host:port; an empty host means every address of the machine. */
@@ -35,18 +37,29 @@ export interface Config extends Omit<WrittenConfig, 'address' | 'hostname' | 'to
   readonly upstreams: readonly UpstreamConfig[];
 }
 
-/** Fills in the defaults that depend on other keys. */
-export function complete(written: WrittenConfig): Config {
+/**
+ * Fills in the defaults that depend on other keys. Names of files that are read here are relative to
+ * `directory`, the one of the configuration file.
+ */
+export function complete(written: WrittenConfig, directory: string): Config {
   return {
     ...written,
     address: written.address ?? (needsKeyAlways(written) ? ':8888' : '127.0.0.1:8888'),
     hostname: written.hostname ?? hostname(),
+    tls: inDirectory(written.tls, directory),
     tokens: Object.fromEntries(
-      Object.entries(written.tokens).map(([name, source]) => [name, completeSource(source)]),
+      Object.entries(written.tokens).map(([name, source]) => [name, completeSource(source, directory)]),
     ),
-    upstreams: written.upstreams.map((one, index) => ({ ...one, name: one.name ?? `upstream-${index + 1}` })),
+    upstreams: written.upstreams.map((one, index) => ({
+      ...one,
+      name: one.name ?? `upstream-${index + 1}`,
+      endpoint: one.endpoint ?? (one.type === 'replicate' ? REPLICATE : null),
+      tls: inDirectory(one.tls, directory),
+    })),
   };
 }
+
+const REPLICATE = 'https://api.replicate.com/v1';
 
 /** True when there is a key and no request is let in without one. */
 export function needsKeyAlways(config: KeyFacts): boolean {
@@ -66,17 +79,44 @@ export type KeyFacts = Pick<WrittenConfig, 'authorization' | 'clients' | 'noauth
   readonly upstreams: readonly Pick<WrittenUpstream, 'authorization' | 'noauth'>[];
 };
 
-/** Renewal early enough to survive an outage of the issuer (tokens.md 5.3); late where each one ends another. */
+/**
+ * Why an upstream can serve nothing, or null. Such an upstream is no error: as in openai-api-route it is
+ * skipped and logged, so that one empty variable does not take down the others.
+ */
+export function upstreamDefect(one: Pick<UpstreamConfig, 'endpoint' | 'sk' | 'token'>): string | null {
+  const hasCredentials = one.sk !== null || one.token !== null;
+  if (one.endpoint === null && !hasCredentials) return 'no endpoint and no credentials (token or sk)';
+  if (one.endpoint === null) return 'no endpoint';
+  return hasCredentials ? null : 'no credentials: set token, or sk, or `token: none` if none are needed';
+}
+
+/** Early enough to survive an outage of the issuer (tokens.md 5.3); late where each token ends another. */
 const REFRESH_AT = { overlap: [0.4, 0.5], exclusive: [0.75, 0.8] } as const;
 const ATTEMPT_TIMEOUT_MS = 10_000;
 
-function completeSource(source: WrittenTokenSource): TokenSourceConfig {
-  const [from, to = from] = source.refresh.at ?? REFRESH_AT[source.rotation];
-  const own = 'timeout' in source ? source.timeout : ATTEMPT_TIMEOUT_MS;
+function completeSource(source: WrittenTokenSource, directory: string): TokenSourceConfig {
+  const [early, late] = REFRESH_AT[source.rotation];
+  const [from = early, to = source.refresh.at === null ? late : from] = source.refresh.at ?? [];
+  const ownTimeout = 'timeout' in source ? source.timeout : ATTEMPT_TIMEOUT_MS;
   const refresh = {
     ...source.refresh,
-    at: [from ?? 0.4, to ?? 0.5] as const,
-    attempt_timeout: source.refresh.attempt_timeout ?? own,
+    at: [from, to] as const,
+    attempt_timeout: source.refresh.attempt_timeout ?? ownTimeout,
   };
-  return { ...source, refresh };
+  return 'tls' in source
+    ? { ...source, refresh, tls: inDirectory(source.tls, directory) }
+    : { ...source, refresh };
+}
+
+interface FileNames {
+  readonly ca?: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+}
+
+function inDirectory<Tls extends FileNames>(tls: Tls | null, directory: string): Tls | null {
+  if (tls === null) return null;
+  const absolute = (name: string | null): string | null => (name === null ? null : resolve(directory, name));
+  const ca = tls.ca === undefined ? {} : { ca: absolute(tls.ca) };
+  return { ...tls, ...ca, cert: absolute(tls.cert), key: absolute(tls.key) };
 }

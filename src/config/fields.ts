@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { kindOf } from './scalar.ts';
+import { FileScalar, kindOf, scalarText } from './scalar.ts';
 import { Wrong } from './wrong.ts';
 
 /**
@@ -35,9 +35,10 @@ export function required<T>(kind: FieldKind<T>, description: string) {
   return leaf(kind).meta({ ...kind.json, description, kind: kind.name });
 }
 
-/** A field that is null when it is absent. */
+/** A field that is null when it is absent, or empty: `"${ADMIN_KEY:-}"` with the variable unset. */
 export function optional<T>(kind: FieldKind<T>, description: string) {
-  return leaf<T | null>({ read: (value) => (value === null ? null : kind.read(value)) })
+  const isUnset = (value: unknown) => value === null || scalarText(value) === '';
+  return leaf<T | null>({ read: (value) => (isUnset(value) ? null : kind.read(value)) })
     .prefault(null)
     .meta({ ...kind.json, description, kind: kind.name });
 }
@@ -49,17 +50,19 @@ export function field<T>(kind: FieldKind<T>, fallback: unknown, description: str
     .meta({ ...kind.json, description, kind: kind.name });
 }
 
+/** The keys of one variant of a union; elsewhere `section`. */
+export function variant<Shape extends z.core.$ZodLooseShape>(shape: Shape, description: string) {
+  return z.strictObject(shape, { error: notA('mapping') }).meta({ description });
+}
+
 /** A mapping with exactly these keys. */
 export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape, description: string) {
-  return z.strictObject(shape, { error: notA('mapping') }).meta({ description });
+  return z.preprocess(unwrapped, variant(shape, description)).meta({ description });
 }
 
 /** A mapping with exactly these keys, all of which may be left out, and so may the mapping. */
 export function sectionOr<Shape extends z.core.$ZodLooseShape>(shape: Shape, description: string) {
-  const empty = {} as z.input<z.ZodObject<Shape, z.core.$strict>>;
-  return section(shape, description)
-    .prefault(empty as never)
-    .meta({ description });
+  return section(shape, description).prefault({}).meta({ description });
 }
 
 /** A mapping with exactly these keys, or null. */
@@ -68,6 +71,11 @@ export function sectionOrNull<Shape extends z.core.$ZodLooseShape>(shape: Shape,
     .optional()
     .transform((value) => value ?? null)
     .meta({ description });
+}
+
+/** To zod every instance of a class is a mapping, also a scalar of ours. */
+export function unwrapped(value: unknown): unknown {
+  return value instanceof FileScalar ? value.value : value;
 }
 
 /** A list of what `item` says. */
@@ -86,7 +94,7 @@ export function named<Item extends z.ZodType>(item: Item, description: string) {
     .meta({ description });
 }
 
-function notA(what: string) {
+export function notA(what: string) {
   return (issue: { readonly code?: string | undefined; readonly input?: unknown }) =>
     issue.code === 'invalid_type' ? `must be a ${what}, is ${kindOf(issue.input)}` : undefined;
 }

@@ -1,6 +1,6 @@
 import { Secret } from '../secret.ts';
 import type { FieldKind } from './fields.ts';
-import { nearest } from './nearest.ts';
+import { didYouMean } from './nearest.ts';
 import { durationMs, sizeBytes, statusRange } from './quantities.ts';
 import { FileScalar, isMapping, kindOf, scalarText } from './scalar.ts';
 import { Wrong } from './wrong.ts';
@@ -24,15 +24,6 @@ export const word: FieldKind<string> = {
   },
 };
 
-/** Text for which empty and absent are the same. */
-export const textOrNull: FieldKind<string | null> = {
-  ...text,
-  read: (value) => {
-    const read = text.read(value);
-    return read === '' ? null : read;
-  },
-};
-
 export const secret: FieldKind<Secret> = {
   name: 'secret',
   json: text.json,
@@ -42,13 +33,16 @@ export const secret: FieldKind<Secret> = {
   },
 };
 
-/** An empty secret is no secret: `"${ADMIN_KEY:-}"` with the variable unset. */
-export const secretOrNull: FieldKind<Secret | null> = {
+/** `key-one, key-two`, as in openai-api-route, or a list. */
+/** The word instead of a key that forwards the client's own header. */
+export const AS_IS = 'asis';
+
+/** An upstream's static key, or the word that forwards the client's own. */
+export const upstreamKey: FieldKind<Secret | typeof AS_IS> = {
   ...secret,
-  read: (value) => (scalarText(value) === '' ? null : secret.read(value)),
+  read: (value) => (scalarText(value) === AS_IS ? AS_IS : secret.read(value)),
 };
 
-/** `key-one, key-two`, as in openai-api-route, or a list. */
 export const secretsByComma: FieldKind<Secret[]> = {
   name: 'secrets, comma separated or a list',
   json: { type: ['string', 'number', 'array'] },
@@ -84,6 +78,9 @@ interface Range {
   readonly min?: number;
   readonly max?: number;
 }
+
+/** Timers cannot be set further ahead: 2^31 - 1 ms, a bit under 25 days. */
+const LONGEST_TIMER_MS = 2_147_483_647;
 
 /** Null when `amount` is in range; else the limit that it breaks, in `unit`s. */
 function outside(amount: number, range: Range, unit = ''): Wrong | null {
@@ -134,7 +131,10 @@ function jsonRange(range: Range): Record<string, number> {
   };
 }
 
-/** A time in milliseconds; in the file seconds as a number, or with its unit. The range is in milliseconds. */
+/**
+ * A time in milliseconds; in the file seconds as a number, or with its unit. The range is in milliseconds, and
+ * no wider than a timer unless it says so.
+ */
 export function duration(range: Range = {}): FieldKind<number> {
   return {
     name: 'duration',
@@ -149,7 +149,7 @@ export function duration(range: Range = {}): FieldKind<number> {
       const ms = durationMs(scalarText(value) ?? '');
       if (ms === null)
         return new Wrong('must be a duration: seconds as a number, or 500ms, 30s, 5m, 2h, 30d');
-      return outside(ms, range, ' ms') ?? ms;
+      return outside(ms, { max: LONGEST_TIMER_MS, ...range }, ' ms') ?? ms;
     },
   };
 }
@@ -182,21 +182,24 @@ export function choice<const Word extends string>(...words: readonly Word[]): Fi
       const written = scalarText(value);
       const found = words.find((candidate) => candidate === written);
       if (found !== undefined) return found;
-      const near = written === null ? null : nearest(written, words);
-      const hint = near === null ? '' : `; did you mean "${near}"?`;
-      return new Wrong(`must be one of ${words.join(', ')}${hint}`);
+      return new Wrong(`must be one of ${words.join(', ')}${didYouMean(written ?? '', words)}`);
     },
   };
 }
 
 /** A list of what `item` reads; each wrong item is a problem of its own. */
-export function list<T>(item: FieldKind<T>, options: { readonly minItems?: number } = {}): FieldKind<T[]> {
+export function list<T>(
+  item: FieldKind<T>,
+  options: { readonly minItems?: number; readonly maxItems?: number } = {},
+): FieldKind<T[]> {
   return {
     name: `list of ${item.name}`,
     json: { type: 'array', items: item.json },
     read: (value) => {
       if (!Array.isArray(value)) return new Wrong(`must be a list, is ${kindOf(value)}`);
       if (value.length < (options.minItems ?? 0)) return new Wrong('must not be empty');
+      if (value.length > (options.maxItems ?? Infinity))
+        return new Wrong(`must have at most ${options.maxItems} items`);
       return readEach(
         value.map((entry, index) => [index, entry]),
         item,
@@ -296,18 +299,41 @@ export const basePath: FieldKind<string> = {
   },
 };
 
-export const regularExpression: FieldKind<string> = {
+export const regularExpression: FieldKind<RegExp> = {
   name: 'regular expression',
   json: { type: 'string', format: 'regex' },
   read: (value) => {
     const read = word.read(value);
     if (read instanceof Wrong) return read;
     try {
-      new RegExp(read, 'u');
-      return read;
+      return new RegExp(read, 'gu');
     } catch {
       return new Wrong('is no valid regular expression');
     }
+  },
+};
+
+/** The name of a file that is read here; not its content, which would end in a message when it is not found. */
+export const fileName: FieldKind<string> = {
+  name: 'file',
+  json: { type: 'string' },
+  read: (value) => {
+    const read = word.read(value);
+    if (read instanceof Wrong || !/-----BEGIN|\n/.test(read)) return read;
+    return new Wrong('must be the name of a file, is its content');
+  },
+};
+
+/** `/v1/chat/**`, or `DELETE /v1/models/*`. */
+export const pathGlob: FieldKind<string> = {
+  name: 'path glob',
+  json: { type: 'string' },
+  read: (value) => {
+    const read = word.read(value);
+    if (read instanceof Wrong || read === '*' || /^(?:[A-Z]+ +)?\/\S*$/.test(read)) return read;
+    return new Wrong(
+      'must be a path that begins with /, or a method in capitals and a path; * and ** stand for any',
+    );
   },
 };
 

@@ -1,25 +1,60 @@
 import { readFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import type { Secret } from '../secret.ts';
-import { type Config, complete } from './config.ts';
-import { ConfigError } from './config-error.ts';
-import { configSchema } from './schema.ts';
+import { checkConfig } from './check-config.ts';
+import type { Config } from './config.ts';
+import { ConfigError, isOnOnePath, type PathStep } from './config-error.ts';
+import { describeFileError, Interpolator } from './interpolation.ts';
+import { ProblemReport } from './problem-report.ts';
+import { isMapping, kindOf } from './scalar.ts';
+import { secretsOf } from './secrets-of.ts';
+import { tlsFiles } from './tls-rules.ts';
 import { parseYaml } from './yaml-file.ts';
 
 export interface LoadedConfig {
   readonly config: Config;
-  /** For people, each with its place. */
+  /** For people, each with its place in the file. */
   readonly warnings: readonly string[];
-  /** Every file that was read, absolute: the configuration and what it names. */
+  /** Every file that was read or is named for reading, absolute: a change of one is a reason to load again. */
   readonly files: readonly string[];
   /** Everything in the configuration that must never be printed. */
   readonly secrets: readonly Secret[];
 }
 
-/** First form, to be replaced. */
-export function loadConfig(file: string, _env: NodeJS.ProcessEnv): LoadedConfig {
-  const yaml = parseYaml(readFileSync(file, 'utf8'), (value) => value);
-  const parsed = configSchema.safeParse(yaml.root ?? {});
-  if (!parsed.success) throw new ConfigError(file, [{ path: '', line: null, message: parsed.error.message }]);
-  return { config: complete(parsed.data), warnings: [], files: [dirname(file)], secrets: [] };
+/**
+ * Reads and checks a configuration file. Throws `ConfigError`, and nothing else, with all that is wrong: syntax,
+ * unknown keys, types, ranges, references and what is not built yet, in the order of the file.
+ */
+export function loadConfig(file: string, env: Readonly<Record<string, string | undefined>>): LoadedConfig {
+  const directory = dirname(resolve(file));
+  const interpolator = new Interpolator({ env, directory });
+  const yaml = parseYaml(readText(file), (value, path, line) => interpolator.fill(value, path, line));
+  const report = new ProblemReport(file, yaml.lines);
+  for (const { path, message, line } of [...yaml.problems, ...interpolator.problems])
+    report.error(path, message, line);
+  const root = yaml.root ?? {};
+  if (!isMapping(root)) {
+    report.error([], `must be a mapping of keys to values, is ${kindOf(root)}`);
+    throw report.asError();
+  }
+  const unfilled = interpolator.problems.map(({ path }) => path);
+  const isNews = (path: readonly PathStep[]) =>
+    yaml.isSound(path) && !unfilled.some((one) => isOnOnePath(one, path));
+  const config = checkConfig(root, { directory, report, isNews, isWhole: yaml.isWhole });
+  if (config === null || report.hasErrors) throw report.asError();
+  return {
+    config,
+    warnings: report.warnings,
+    files: [...new Set([resolve(file), ...interpolator.files, ...tlsFiles(config)])],
+    secrets: secretsOf(config, interpolator.secrets),
+  };
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    const message = `cannot read the configuration: ${describeFileError(error)}`;
+    throw new ConfigError(file, [{ path: '', line: null, message }]);
+  }
 }

@@ -6,10 +6,10 @@ import {
   list,
   number,
   regularExpression,
-  secretOrNull,
+  secret,
   secretUrl,
   size,
-  textOrNull,
+  text,
   url,
   word,
 } from './kinds.ts';
@@ -33,7 +33,11 @@ export const record = sectionOr(
       [],
       'Regular expressions whose matches are blanked in bodies; e-mail addresses and key-like strings are built in.',
     ),
-    retention: field(duration(), '30d', 'Rows older than this are deleted; 0: never.'),
+    retention: field(
+      duration({ max: 100 * 365 * 86_400_000 }),
+      '30d',
+      'Rows older than this are deleted; 0: never.',
+    ),
     queue: field(integer({ min: 1 }), 10_000, 'Rows that wait for the store; more are dropped and counted.'),
   },
   'What is recorded of each request.',
@@ -43,7 +47,7 @@ export const log = sectionOr(
   {
     level: field(choice('debug', 'info', 'warn', 'error'), 'info', 'Least level written.'),
     format: field(choice('json', 'text'), 'json', 'Form of a line.'),
-    file: optional(textOrNull, 'File instead of standard output.'),
+    file: optional(text, 'File instead of standard output.'),
   },
   'The log.',
 );
@@ -65,8 +69,8 @@ export const notification = section(
     url: optional(secretUrl(), 'Where it is sent.'),
     events: field(list(choice(...ALERTS)), [...ALERTS], 'Changes of state that are told.'),
     every: field(duration(), '5m', 'At most one message per kind and upstream in this time.'),
-    secret: optional(secretOrNull, 'Signs the message, where the receiver knows that.'),
-    template: optional(textOrNull, 'Text of the message.'),
+    secret: optional(secret, 'Signs the message, where the receiver knows that.'),
+    template: optional(text, 'Text of the message.'),
   },
   'Who is told when something changes its state.',
 );
@@ -78,8 +82,8 @@ export const tracing = sectionOr(
 
 export const admin = sectionOr(
   {
-    key: optional(secretOrNull, 'Key of /admin and /ui; absent: both are off.'),
-    address: optional(textOrNull, 'Own address for both; absent: the address of the service.'),
+    key: optional(secret, 'Key of /admin and /ui; absent: both are off.'),
+    address: optional(text, 'Own address for both; absent: the address of the service.'),
   },
   'The admin API and the dashboard.',
 );

@@ -8,12 +8,12 @@ import {
   flag,
   integer,
   list,
-  secretOrNull,
+  secret,
   secretsByComma,
   secretUrl,
   size,
   statuses,
-  textOrNull,
+  text,
   word,
 } from './kinds.ts';
 import { admin, log, metrics, notification, record, tracing } from './record-schema.ts';
@@ -111,10 +111,7 @@ const storage = {
     secretUrl('postgres', 'postgresql'),
     'PostgreSQL that replicas share tokens, limits, cool-downs and alert states through.',
   ),
-  shared_key: optional(
-    secretOrNull,
-    '32 bytes in base64 that encrypt the tokens there; required with `shared`.',
-  ),
+  shared_key: optional(secret, '32 bytes in base64 that encrypt the tokens there; required with `shared`.'),
   dbtype: field(choice('sqlite', 'postgres', 'none'), 'sqlite', 'Store of the records.'),
   dbaddr: field(word, './db.sqlite', 'A path, a libpq keyword string, or a postgres:// URL.'),
 };
@@ -123,7 +120,7 @@ const storage = {
 export const configSchema = section(
   {
     address: optional(
-      textOrNull,
+      text,
       'host:port or :port to listen on. Default: ":8888" when every request needs a key, else 127.0.0.1:8888.',
     ),
     tls: serverTls,
@@ -132,7 +129,7 @@ export const configSchema = section(
       '',
       'Path below which everything is served as well, e.g. /agent/api/llm_proxy.',
     ),
-    hostname: optional(textOrNull, 'Written to records. Default: the name of the machine.'),
+    hostname: optional(text, 'Written to records. Default: the name of the machine.'),
     workers: field(
       integer({ min: 0, max: 256 }),
       1,

@@ -1,17 +1,17 @@
 import { field, optional, sectionOrNull } from './fields.ts';
-import { choice, duration, secretUrl, textOrNull, word } from './kinds.ts';
+import { choice, duration, fileName, secretUrl, text } from './kinds.ts';
 
 /** Client side TLS of a connection that we open. Paths are relative to the configuration file. */
 export const clientTls = sectionOrNull(
   {
     ca: optional(
-      textOrNull,
+      fileName,
       'File with the certificate authorities to trust instead of the built-in ones (PEM).',
     ),
-    cert: optional(textOrNull, 'File with our client certificate (PEM), for mutual TLS.'),
-    key: optional(textOrNull, 'File with the private key of `cert` (PEM).'),
+    cert: optional(fileName, 'File with our client certificate (PEM), for mutual TLS.'),
+    key: optional(fileName, 'File with the private key of `cert` (PEM).'),
     servername: optional(
-      textOrNull,
+      text,
       'Name to ask for and to check the certificate against, when it is not the host.',
     ),
     min: field(choice('TLSv1.2', 'TLSv1.3'), 'TLSv1.2', 'Oldest protocol version accepted.'),
@@ -22,8 +22,8 @@ export const clientTls = sectionOrNull(
 /** Server side TLS. */
 export const serverTls = sectionOrNull(
   {
-    cert: optional(word, 'File with the certificate chain (PEM).'),
-    key: optional(word, 'File with its private key (PEM).'),
+    cert: optional(fileName, 'File with the certificate chain (PEM).'),
+    key: optional(fileName, 'File with its private key (PEM).'),
   },
   'Serve HTTPS with this certificate; reloaded when the files change.',
 );

@@ -1,83 +1,85 @@
 import type { FieldKind } from './fields.ts';
-import { type JsonValue, json } from './kinds.ts';
-import { nearest } from './nearest.ts';
-import { isMapping, kindOf, scalarText } from './scalar.ts';
+import { json } from './kinds.ts';
+import { didYouMean } from './nearest.ts';
+import { FileScalar, isMapping, kindOf, scalarText } from './scalar.ts';
 import { Wrong } from './wrong.ts';
 
 const PLACES = ['header', 'query', 'cookie', 'body'] as const;
 
-/** Where a token goes in a request: the place, its name there, and what stands before the token. */
-export interface PlacementSetting {
-  readonly in: (typeof PLACES)[number];
-  /** Header, parameter or cookie name; for a body the top-level JSON field. */
-  readonly name: string;
-  readonly prefix: string;
-}
+/** Where a token goes in a request, by the name it has there; `body` is a top-level field of a JSON body. */
+export type PlacementConfig =
+  | { readonly header: string; readonly prefix?: string }
+  | { readonly query: string }
+  | { readonly cookie: string }
+  | { readonly body: string };
 
 /** `{ header: Authorization, prefix: "Bearer " }`, or a list of such. */
-export const placements: FieldKind<PlacementSetting[]> = {
-  name: 'place or list of places',
+export const placements: FieldKind<PlacementConfig[]> = {
+  name: 'place, or list of places',
   json: { type: ['object', 'array'] },
   read: (value) => {
     const items: readonly unknown[] = Array.isArray(value) ? value : [value];
     const read = items.map(placement);
     const wrong = read.find((item) => item instanceof Wrong);
     if (wrong !== undefined) return wrong;
-    return items.length === 0 ? new Wrong('must not be empty') : (read as PlacementSetting[]);
+    return items.length === 0 ? new Wrong('must not be empty') : (read as PlacementConfig[]);
   },
 };
 
-/** A field name is a token of RFC 9110: anything else would make each request fail later. */
-const HEADER_NAME = /^[!#$%&'*+\-.^_`|~\w]+$/;
+/** A token of RFC 9110: any other name would make every request fail later. */
+export const HEADER_NAME = /^[!#$%&'*+\-.^_`|~\w]+$/;
 
-function placement(value: unknown): PlacementSetting | Wrong {
+function placement(value: unknown): PlacementConfig | Wrong {
   if (!isMapping(value))
-    return new Wrong(`must be a mapping such as { header: Authorization }, is ${kindOf(value)}`);
+    return new Wrong(`must be a mapping such as { header: X-Token }, is ${kindOf(value)}`);
   const allowed = [...PLACES, 'prefix'];
   const unknown = Object.keys(value).find((key) => !allowed.includes(key));
   if (unknown !== undefined) {
-    const near = nearest(unknown, allowed);
-    return new Wrong(`unknown key "${unknown}"${near === null ? '' : `; did you mean "${near}"?`}`, [
-      { path: [unknown], message: `unknown key${near === null ? '' : `; did you mean "${near}"?`}` },
-    ]);
+    const message = `unknown key${didYouMean(unknown, allowed)}`;
+    return new Wrong(message, [{ path: [unknown], message }]);
   }
   const named = PLACES.filter((place) => value[place] !== undefined);
   const place = named[0];
   if (place === undefined || named.length > 1) return new Wrong(`must name one of ${PLACES.join(', ')}`);
   const name = scalarText(value[place]) ?? '';
-  if (place === 'body' ? name === '' : !HEADER_NAME.test(name))
-    return new Wrong(`${place}: is no valid name`);
-  // "Bearer " is the convention of the Authorization header and of nothing else.
-  const usual = place === 'header' && name.toLowerCase() === 'authorization' ? 'Bearer ' : '';
-  return { in: place, name, prefix: value.prefix === undefined ? usual : (scalarText(value.prefix) ?? '') };
+  if (place === 'header' ? !HEADER_NAME.test(name) : name === '')
+    return new Wrong(`the ${place} name is not valid`);
+  if (value.prefix === undefined) return { [place]: name } as PlacementConfig;
+  if (place !== 'header') return new Wrong('prefix is for headers only');
+  const prefix = scalarText(value.prefix);
+  return prefix === null ? new Wrong('prefix must be text') : { header: name, prefix };
 }
 
-/** What a body must hold to count as a rejection: a text, or all of these values at these JSON pointers. */
-export type BodyMatcher =
-  | { readonly text: string }
-  | { readonly json: Readonly<Record<string, readonly JsonValue[]>> };
+/** Values at a JSON pointer that mean "this token is no longer good". */
+export interface BodyMatcherConfig {
+  readonly path: string;
+  readonly equals: readonly (string | number | boolean | null)[];
+}
 
-export const bodyMatchers: FieldKind<BodyMatcher[]> = {
-  name: 'list of texts or mappings of JSON pointers',
-  json: { type: 'array' },
+/** `{ /error_code: [110, 111] }`, or a list of such; one that fits is enough. */
+export const bodyMatchers: FieldKind<BodyMatcherConfig[]> = {
+  name: 'mapping from JSON pointers to a value or a list of values',
+  json: { type: ['object', 'array'] },
   read: (value) => {
     const items: readonly unknown[] = Array.isArray(value) ? value : [value];
-    const read = items.map(bodyMatcher);
-    const wrong = read.find((item) => item instanceof Wrong);
-    return wrong ?? (read as BodyMatcher[]);
+    const matchers: BodyMatcherConfig[] = [];
+    for (const item of items) {
+      if (!isMapping(item))
+        return new Wrong(`must be a mapping such as { /error_code: [110, 111] }, is ${kindOf(item)}`);
+      for (const [path, expected] of Object.entries(item)) {
+        const equals = (Array.isArray(expected) ? expected : [expected]).map(scalarOf);
+        if (!path.startsWith('/')) return new Wrong('a key must be a JSON pointer such as /error_code');
+        if (equals.includes(undefined))
+          return new Wrong('a value must be text, a number, true, false or null');
+        matchers.push({ path, equals: equals as BodyMatcherConfig['equals'] });
+      }
+    }
+    return matchers;
   },
 };
 
-function bodyMatcher(value: unknown): BodyMatcher | Wrong {
-  const written = scalarText(value);
-  if (written !== null)
-    return written === '' ? new Wrong('an empty text is in every body') : { text: written };
-  if (!isMapping(value)) return new Wrong(`must be a text or a mapping, is ${kindOf(value)}`);
-  const pointers: Record<string, readonly JsonValue[]> = {};
-  for (const [pointer, expected] of Object.entries(value)) {
-    if (!pointer.startsWith('/')) return new Wrong('keys must be JSON pointers such as /error_code');
-    const values = json.read(expected);
-    if (!(values instanceof Wrong)) pointers[pointer] = Array.isArray(values) ? values : [values];
-  }
-  return Object.keys(pointers).length === 0 ? new Wrong('must not be empty') : { json: pointers };
+function scalarOf(value: unknown): string | number | boolean | null | undefined {
+  if (value instanceof FileScalar) return value.value;
+  const read = json.read(value);
+  return typeof read === 'object' && read !== null ? undefined : (read as string | number | boolean | null);
 }

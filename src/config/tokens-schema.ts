@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { field, optional, required, section, sectionOr, sectionOrNull } from './fields.ts';
+import { field, notA, optional, required, sectionOr, sectionOrNull, unwrapped, variant } from './fields.ts';
 import {
   choice,
   duration,
@@ -9,14 +9,14 @@ import {
   mapOf,
   number,
   secret,
-  secretOrNull,
   size,
   statuses,
   text,
-  textOrNull,
   url,
   word,
 } from './kinds.ts';
+import { didYouMean } from './nearest.ts';
+import { isMapping, scalarText } from './scalar.ts';
 import { clientTls, proxy } from './shared-schema.ts';
 import { bodyMatchers, placements } from './token-kinds.ts';
 
@@ -33,7 +33,7 @@ const ofEverySource = {
       body: field(
         bodyMatchers,
         [],
-        'Upstream bodies that mean it, whatever the status: a text they contain, or a mapping from JSON pointers to a value or a list of values.',
+        'Upstream bodies that mean it, whatever the status: JSON pointers and the value, or list of values, found there.',
       ),
     },
     'How an upstream says that the token is no longer good: it is renewed and the request replayed once.',
@@ -41,7 +41,7 @@ const ofEverySource = {
   refresh: sectionOr(
     {
       at: optional(
-        list(number({ min: 0.05, max: 0.95 })),
+        list(number({ min: 0.05, max: 0.95 }), { minItems: 1, maxItems: 2 }),
         'Share of the life, from and to, in which a renewal starts; jittered between the two. Default [0.40, 0.50]; [0.75, 0.80] with `rotation: exclusive`.',
       ),
       leeway: field(
@@ -72,18 +72,22 @@ const ofEverySource = {
     'none',
     'Who renews: each process by itself, one process of this machine, one replica of all (`shared`).',
   ),
-  default_ttl: field(duration({ min: 1_000 }), 240, 'Life of a token that does not say when it ends.'),
+  default_ttl: field(
+    duration({ min: 1_000, max: 10 * 365 * 86_400_000 }),
+    240,
+    'Life of a token that does not say when it ends.',
+  ),
 };
 
 /** Where an answer keeps the token and its end; for sources that read an answer. */
 const ofAnswers = {
   token_at: optional(
-    textOrNull,
+    text,
     'Where the token is: a JSON pointer (/data/accessToken), header:NAME, cookie:NAME, form:NAME, regex:..., or body. Default: the usual places.',
   ),
   expires_at: sectionOrNull(
     {
-      pointer: optional(textOrNull, 'JSON pointer, or header:NAME, to the time.'),
+      pointer: optional(text, 'JSON pointer, or header:NAME, to the time.'),
       as: field(
         choice('auto', 'relative', 'absolute', 'jwt'),
         'auto',
@@ -93,7 +97,7 @@ const ofAnswers = {
     },
     'When the token ends. Default: `expires_in` and the like, and the `exp` of a JWT; the earliest counts.',
   ),
-  refresh_in_at: optional(textOrNull, 'JSON pointer to the seconds after which the issuer wants a renewal.'),
+  refresh_in_at: optional(text, 'JSON pointer to the seconds after which the issuer wants a renewal.'),
 };
 
 const ofCalls = {
@@ -102,17 +106,17 @@ const ofCalls = {
   max_response: field(size({ min: 1 }), '256KiB', 'Longest answer read from the issuer.'),
 };
 
-const staticSource = section(
+const staticSource = variant(
   { type: z.literal('static'), value: required(secret, 'The token.'), ...ofEverySource },
   'A token that does not change.',
 );
 
-const envSource = section(
+const envSource = variant(
   { type: z.literal('env'), name: required(word, 'Name of the environment variable.'), ...ofEverySource },
   'A token from an environment variable.',
 );
 
-const fileSource = section(
+const fileSource = variant(
   {
     type: z.literal('file'),
     path: required(word, 'The file; read again when it changes.'),
@@ -122,7 +126,7 @@ const fileSource = section(
   'A token that something else writes to a file: a Kubernetes service account, a Vault agent, a sidecar.',
 );
 
-const execSource = section(
+const execSource = variant(
   {
     type: z.literal('exec'),
     command: required(list(text, { minItems: 1 }), 'Program and arguments; no shell.'),
@@ -134,7 +138,7 @@ const execSource = section(
   'A token that a program prints: bare, as JSON, or as a Kubernetes ExecCredential.',
 );
 
-const oauth2Source = section(
+const oauth2Source = variant(
   {
     type: z.literal('oauth2'),
     token_url: required(url(), 'The token endpoint.'),
@@ -143,29 +147,29 @@ const oauth2Source = section(
       'client_credentials',
       'The grant (RFC 6749, 7523, 8693).',
     ),
-    client_id: optional(textOrNull, 'Our client id.'),
-    client_secret: optional(secretOrNull, 'Our client secret.'),
+    client_id: optional(text, 'Our client id.'),
+    client_secret: optional(secret, 'Our client secret.'),
     auth: field(
       choice('basic', 'post', 'private_key_jwt', 'client_secret_jwt', 'mtls', 'none'),
       'basic',
       'How we prove who we are.',
     ),
-    private_key: optional(secretOrNull, 'PEM, for private_key_jwt and jwt_bearer; e.g. "${file:key.pem}".'),
-    key_id: optional(textOrNull, '`kid` of assertions.'),
-    alg: optional(textOrNull, 'Signature algorithm of assertions, e.g. RS256. Default: what fits the key.'),
-    assertion_audience: optional(textOrNull, '`aud` of assertions. Default: the token endpoint.'),
+    private_key: optional(secret, 'PEM, for private_key_jwt and jwt_bearer; usually from a file.'),
+    key_id: optional(text, '`kid` of assertions.'),
+    alg: optional(text, 'Signature algorithm of assertions, e.g. RS256. Default: what fits the key.'),
+    assertion_audience: optional(text, '`aud` of assertions. Default: the token endpoint.'),
     assertion_claims: field(jsonMap, {}, 'More claims of assertions.'),
-    username: optional(textOrNull, 'For the password grant.'),
-    password: optional(secretOrNull, 'For the password grant.'),
-    refresh_token: optional(secretOrNull, 'For the refresh_token grant.'),
-    assertion: optional(secretOrNull, 'A ready assertion for jwt_bearer, instead of `private_key`.'),
-    subject_token: optional(secretOrNull, 'For token_exchange.'),
+    username: optional(text, 'For the password grant.'),
+    password: optional(secret, 'For the password grant.'),
+    refresh_token: optional(secret, 'For the refresh_token grant.'),
+    assertion: optional(secret, 'A ready assertion for jwt_bearer, instead of `private_key`.'),
+    subject_token: optional(secret, 'For token_exchange.'),
     subject_token_type: field(
       word,
       'urn:ietf:params:oauth:token-type:access_token',
       'For token_exchange: what `subject_token` is.',
     ),
-    scope: optional(textOrNull, 'Scopes, separated by blanks.'),
+    scope: optional(text, 'Scopes, separated by blanks.'),
     params: field(mapOf(text), {}, 'More parameters of the request, e.g. audience or resource.'),
     headers: field(mapOf(text), {}, 'More headers of the request.'),
     encoding: field(choice('form', 'json'), 'form', 'Form of the request body.'),
@@ -176,7 +180,7 @@ const oauth2Source = section(
   'A token from an OAuth 2 or OpenID Connect token endpoint.',
 );
 
-const httpSource = section(
+const httpSource = variant(
   {
     type: z.literal('http'),
     url: required(url(), 'The issuer.'),
@@ -210,7 +214,7 @@ const httpSource = section(
   'A token from any HTTP endpoint.',
 );
 
-const jwtSource = section(
+const jwtSource = variant(
   {
     type: z.literal('jwt'),
     alg: required(word, 'Signature algorithm, e.g. HS256, RS256, ES256, EdDSA.'),
@@ -218,13 +222,13 @@ const jwtSource = section(
     header: field(jsonMap, {}, 'More header fields.'),
     claims: field(jsonMap, {}, 'Claims; texts may hold {{templates}}.'),
     vars: field(mapOf(secret), {}, 'Names for templates; all are treated as secrets.'),
-    ttl: field(duration({ min: 1_000 }), 300, 'Life of each token.'),
+    ttl: field(duration({ min: 1_000, max: 10 * 365 * 86_400_000 }), 300, 'Life of each token.'),
     ...ofEverySource,
   },
   'A token that is signed here: Zhipu, Snowflake and the like.',
 );
 
-const functionSource = section(
+const functionSource = variant(
   {
     type: z.literal('function'),
     module: required(
@@ -250,13 +254,18 @@ export const TOKEN_SOURCES = {
   function: functionSource,
 } as const;
 
-export const tokenSource = z.discriminatedUnion('type', [
-  staticSource,
-  envSource,
-  fileSource,
-  execSource,
-  oauth2Source,
-  httpSource,
-  jwtSource,
-  functionSource,
-]);
+const TYPES = Object.keys(TOKEN_SOURCES);
+
+export const tokenSource = z.preprocess(
+  unwrapped,
+  z.discriminatedUnion(
+    'type',
+    [staticSource, envSource, fileSource, execSource, oauth2Source, httpSource, jwtSource, functionSource],
+    { error: (issue) => (issue.code === 'invalid_union' ? wrongType(issue.input) : notA('mapping')(issue)) },
+  ),
+);
+
+function wrongType(source: unknown): string {
+  const written = isMapping(source) ? scalarText(source.type) : null;
+  return `must be one of ${TYPES.join(', ')}${didYouMean(written ?? '', TYPES)}`;
+}

@@ -1,17 +1,5 @@
 import { field, optional, section, sectionOr } from './fields.ts';
-import {
-  choice,
-  flag,
-  integer,
-  list,
-  mapOf,
-  secretOrNull,
-  secretsByComma,
-  text,
-  textOrNull,
-  url,
-  word,
-} from './kinds.ts';
+import { choice, flag, integer, list, mapOf, secretsByComma, text, upstreamKey, url, word } from './kinds.ts';
 import { clientTls, inheritedTimeout, proxy, UPSTREAM_TIMEOUTS } from './shared-schema.ts';
 
 const profile = sectionOr(
@@ -54,7 +42,7 @@ const profile = sectionOr(
 );
 
 function path(of: string) {
-  return optional(textOrNull, `Path of ${of} below the origin; may hold {model}.`);
+  return optional(text, `Path of ${of} below the origin; may hold {model}.`);
 }
 
 const paths = sectionOr(
@@ -71,17 +59,14 @@ const paths = sectionOr(
 
 export const upstream = section(
   {
-    name: optional(textOrNull, 'Its name in logs, metrics and headers. Default: upstream-1, upstream-2, ...'),
+    name: optional(text, 'Its name in logs, metrics and headers. Default: upstream-1, upstream-2, ...'),
     type: field(choice('openai', 'replicate'), 'openai', 'What it speaks.'),
     endpoint: optional(
       url(),
       'Base URL; its own path is kept. Default for replicate: https://api.replicate.com/v1.',
     ),
-    token: optional(
-      textOrNull,
-      'The token source, by its name in `tokens`; `none`: no credentials are sent.',
-    ),
-    sk: optional(secretOrNull, 'A static key instead; `asis`: the header of the client is forwarded.'),
+    token: optional(text, 'The token source, by its name in `tokens`; `none`: no credentials are sent.'),
+    sk: optional(upstreamKey, 'A static key instead; `asis`: the header of the client is forwarded.'),
     allow: field(
       list(word),
       [],

@@ -9,7 +9,7 @@ import {
   type Scalar,
   type YAMLMap,
 } from 'yaml';
-import { type ConfigProblem, formatPath, type PathStep } from './config-error.ts';
+import { formatPath, type PathStep } from './config-error.ts';
 import { type FileMapping, FileScalar, type FileValue, isMapping } from './scalar.ts';
 import { YAML_ERRORS } from './yaml-errors.ts';
 
@@ -18,7 +18,15 @@ export interface YamlFile {
   readonly root: FileValue;
   /** Line of each key and list item by its formatted path. */
   readonly lines: ReadonlyMap<string, number>;
-  readonly problems: readonly ConfigProblem[];
+  readonly problems: readonly {
+    readonly path: readonly PathStep[];
+    readonly line: number;
+    readonly message: string;
+  }[];
+  /** False when there is a syntax error. */
+  readonly isWhole: boolean;
+  /** Whether what stands at `path` was read before the first syntax error: the rest is not what was meant. */
+  isSound(path: readonly PathStep[]): boolean;
 }
 
 /** Called for each text or scalar; returns what stands in its place. */
@@ -38,21 +46,23 @@ export function parseYaml(text: string, onScalar: ScalarHook): YamlFile {
     uniqueKeys: false, // found below, with the path
   });
   const reader = new NodeReader(lineCounter, onScalar);
-  if (!Array.isArray(documents)) return { root: undefined, lines: reader.lines, problems: [] };
-  const [document, second] = documents;
-  if (document === undefined) return { root: undefined, lines: reader.lines, problems: [] };
+  // An empty file gives no document at all.
+  const [document, second] = Array.isArray(documents) ? documents : [];
+  const errors = document === undefined ? [] : [...document.errors, ...document.warnings];
+  for (const error of errors) reader.report([], error.pos[0], `YAML: ${YAML_ERRORS[error.code]}`);
   if (second !== undefined) reader.report([], second.range[0], YAML_ERRORS.MULTIPLE_DOCS);
-  for (const error of [...document.errors, ...document.warnings]) {
-    reader.report([], error.pos[0], `YAML: ${YAML_ERRORS[error.code]}`);
-  }
-  const root = reader.read(document.contents, []);
-  return { root, lines: reader.lines, problems: reader.problems };
+  const root = reader.read(document?.contents, []);
+  const { lines, problems } = reader;
+  const firstError = Math.min(...errors.map((error) => lineCounter.linePos(error.pos[0]).line));
+  const isSound = (path: readonly PathStep[]) =>
+    errors.length === 0 || (lines.get(formatPath(path)) ?? Infinity) < firstError;
+  return { root, lines, problems, isWhole: errors.length === 0, isSound };
 }
 
 /** Turns YAML nodes into file values and remembers where each stood. */
 class NodeReader {
   readonly lines = new Map<string, number>();
-  readonly problems: ConfigProblem[] = [];
+  readonly problems: { path: readonly PathStep[]; line: number; message: string }[] = [];
   readonly #lineCounter: LineCounter;
   readonly #onScalar: ScalarHook;
   /** Anchored nodes so far; an alias may only refer to what came before it. */
@@ -66,7 +76,7 @@ class NodeReader {
   }
 
   report(path: readonly PathStep[], offset: number, message: string): void {
-    this.problems.push({ path: formatPath(path), line: this.#lineCounter.linePos(offset).line, message });
+    this.problems.push({ path, line: this.#lineCounter.linePos(offset).line, message });
   }
 
   read(node: unknown, path: readonly PathStep[]): FileValue {

@@ -1,0 +1,71 @@
+import type { Config } from './config.ts';
+
+/** A capability of the design that this version does not have: its keys are known, and only their defaults work. */
+interface NotBuilt {
+  /** YAML path; `*` stands for any name, `[]` for each item of a list. */
+  readonly path: string;
+  /** Whether this value works all the same. */
+  readonly accepts: (value: unknown) => boolean;
+  readonly what: string;
+}
+
+const isNull = (value: unknown): boolean => value === null;
+const only =
+  (accepted: unknown) =>
+  (value: unknown): boolean =>
+    value === accepted;
+
+/** Take a row out when its capability is there; nothing else needs to change. */
+export const NOT_BUILT_YET: readonly NotBuilt[] = [
+  { path: 'workers', accepts: only(1), what: 'more than one process' },
+  { path: 'tls', accepts: isNull, what: 'serving HTTPS' },
+  { path: 'shared', accepts: isNull, what: 'state shared by replicas' },
+  { path: 'shared_key', accepts: isNull, what: 'state shared by replicas' },
+  { path: 'tokens.*.share', accepts: only('none'), what: 'sharing tokens between processes' },
+  { path: 'tracing.otlp', accepts: isNull, what: 'traces' },
+  { path: 'notify[]', accepts: () => false, what: 'alerts' },
+  { path: 'admin.key', accepts: isNull, what: 'the admin API and the dashboard' },
+  { path: 'admin.address', accepts: isNull, what: 'the admin API and the dashboard' },
+  { path: 'embeddings_cache.size', accepts: only(0), what: 'the embeddings cache' },
+  { path: 'probe.every', accepts: only(0), what: 'probing cooling upstreams' },
+  { path: 'upstreams[].type', accepts: only('openai'), what: 'Replicate' },
+  { path: 'upstreams[].max_concurrency', accepts: only(0), what: 'queueing for an upstream' },
+  { path: 'upstreams[].profile.completions', accepts: only('native'), what: 'completions by way of chat' },
+  { path: 'clients[].rpm', accepts: only(0), what: 'limits of requests a minute' },
+  { path: 'clients[].tpm', accepts: only(0), what: 'limits of tokens a minute' },
+  { path: 'dbtype', accepts: (value) => value !== 'postgres', what: 'records in PostgreSQL' },
+  { path: 'lb_policy', accepts: only('order'), what: 'any other order than the one of the file' },
+];
+
+export interface NotBuiltFinding {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+/** Every key whose value asks for something that is not built yet. */
+export function findNotBuilt(config: Config, table: readonly NotBuilt[] = NOT_BUILT_YET): NotBuiltFinding[] {
+  return table.flatMap(({ path, accepts, what }) =>
+    matches(config, path.replaceAll('[]', '.[]').split('.'))
+      .filter(({ value }) => !accepts(value))
+      .map((match) => ({ path: match.path, message: `not built yet: ${what}; leave this key out` })),
+  );
+}
+
+interface Match {
+  readonly path: readonly (string | number)[];
+  readonly value: unknown;
+}
+
+function matches(root: unknown, steps: readonly string[]): Match[] {
+  let found: Match[] = [{ path: [], value: root }];
+  for (const step of steps) found = found.flatMap((match) => childrenAt(match, step));
+  return found;
+}
+
+function childrenAt({ path, value }: Match, step: string): Match[] {
+  if (typeof value !== 'object' || value === null) return [];
+  if (step === '[]')
+    return Array.isArray(value) ? value.map((item, index) => ({ path: [...path, index], value: item })) : [];
+  const entries = Object.entries(value).filter(([key]) => step === '*' || key === step);
+  return entries.map(([key, child]) => ({ path: [...path, key], value: child }));
+}

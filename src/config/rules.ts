@@ -1,0 +1,40 @@
+import {
+  addressIsSafe,
+  clientsHaveKeys,
+  coolDownGrows,
+  noauthIsMeant,
+  proxiesAreNetworks,
+  sharingIsComplete,
+} from './access-rules.ts';
+import type { Rule } from './rule.ts';
+import { tlsIsUsable } from './tls-rules.ts';
+import { refreshRanges, sourcesAreComplete, tokenNames, tokensAreUsed } from './token-rules.ts';
+import {
+  hasUpstreams,
+  upstreamClients,
+  upstreamCredentials,
+  upstreamEndpoints,
+  upstreamHeaders,
+  upstreamNames,
+} from './upstream-rules.ts';
+
+/** All that is checked between keys. */
+export const RULES: readonly Rule[] = [
+  addressIsSafe,
+  noauthIsMeant,
+  clientsHaveKeys,
+  proxiesAreNetworks,
+  sharingIsComplete,
+  coolDownGrows,
+  tokenNames,
+  tokensAreUsed,
+  refreshRanges,
+  sourcesAreComplete,
+  hasUpstreams,
+  upstreamNames,
+  upstreamCredentials,
+  upstreamClients,
+  upstreamEndpoints,
+  upstreamHeaders,
+  tlsIsUsable,
+];
