@@ -74,6 +74,10 @@ export function adaptRequest(request: AdaptableRequest, adaptation: Adaptation):
     planStream(plan, request, adaptation, stream);
     plan.editsMessages = messagesNeedEdit(request.json.messages, adaptation.profile);
   }
+  // Asked for as floats, made base64 here: upstreams do it wrongly or not at all (clients.md 109, 110).
+  if (request.kind === 'embeddings' && request.json.encoding_format === 'base64') {
+    plan.set.set('encoding_format', '"float"');
+  }
   return { body: execute(plan, request, adaptation), dropped: plan.dropped, stream };
 }
 

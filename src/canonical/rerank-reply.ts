@@ -1,0 +1,163 @@
+import { FerryError } from '../errors.ts';
+import { findErrorInBody } from './error-shapes.ts';
+import type { RerankRequest } from './rerank-request.ts';
+import { type ErrorContext, invalidBodyError, readBodyError } from './upstream-error.ts';
+import { readUsage, type Usage } from './usage.ts';
+
+export interface RerankReplyOptions extends Omit<ErrorContext, 'model' | 'path'> {
+  readonly request: RerankRequest;
+  readonly requestedModel: string;
+  readonly replyModel: 'upstream' | 'requested';
+  /** True: scores that are logits are put through the logistic function (clients.md 119). Default false. */
+  readonly normaliseScores?: boolean;
+  newId(): string;
+}
+
+export interface RerankReply {
+  readonly body: Buffer;
+  /** Null: the upstream counted nothing. */
+  readonly usage: Usage | null;
+  readonly upstreamModel: string | null;
+}
+
+interface Result {
+  readonly index: number;
+  readonly relevance_score: number;
+  readonly document?: unknown;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+const LIST_NAMES = ['results', 'data', 'output', 'rankings', 'result', 'scores'];
+const SCORE_NAMES = ['relevance_score', 'score', 'relevanceScore', 'logit', 'similarity'];
+const INDEX_NAMES = ['index', 'corpus_id', 'document_index', 'position'];
+
+/**
+ * The canonical rerank reply from any shape of upstream (Q159): `results` with `index` and `relevance_score`, the
+ * best first, at most `top_n`. Throws FerryError: the error inside the body, `invalid_response`, `mismatch`.
+ */
+export function readRerankReply(body: Buffer, options: RerankReplyOptions): RerankReply {
+  const context: ErrorContext = { ...options, model: options.requestedModel, path: '/v1/rerank' };
+  const text = body
+    .toString('utf8')
+    .replace(/^\ufeff/, '')
+    .trim();
+  const json = parse(text, context);
+  const error = findErrorInBody(json);
+  if (error !== null) throw readBodyError(error, context);
+  const list = findList(json, 3);
+  if (list === null) throw invalidBodyError(text.slice(0, 4000), context);
+  const holder = isObject(json) ? json : {};
+  const upstreamModel = typeof holder.model === 'string' && holder.model !== '' ? holder.model : null;
+  const usage = usageOf(holder);
+  const answer = {
+    id: typeof holder.id === 'string' && holder.id !== '' ? holder.id : options.newId(),
+    model:
+      options.replyModel === 'requested' ? options.requestedModel : (upstreamModel ?? options.requestedModel),
+    results: resultsOf(list, options),
+    usage: { prompt_tokens: usage?.promptTokens ?? 0, total_tokens: usage?.totalTokens ?? 0 },
+    ...(isObject(holder.meta) && { meta: holder.meta }),
+  };
+  return { body: Buffer.from(JSON.stringify(answer)), usage, upstreamModel };
+}
+
+function parse(text: string, context: ErrorContext): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    if (/^[{[]/.test(text) && !/[}\]]$/.test(text)) {
+      throw new FerryError('disconnected', {
+        message: 'The upstream closed the connection in the middle of its answer.',
+        upstreamStatus: 200,
+      });
+    }
+    throw invalidBodyError(text.slice(0, 4000), context);
+  }
+}
+
+function findList(json: unknown, depth: number): readonly unknown[] | null {
+  if (Array.isArray(json)) return json;
+  if (!isObject(json) || depth === 0) return null;
+  for (const name of LIST_NAMES) {
+    const list = findList(json[name], depth - 1);
+    if (list !== null) return list;
+  }
+  return null;
+}
+
+function resultsOf(list: readonly unknown[], options: RerankReplyOptions): Result[] {
+  const { request } = options;
+  const results = list.map((entry, position) => readResult(entry, position, request));
+  if (new Set(results.map((result) => result.index)).size !== results.length) {
+    throw new FerryError('mismatch', {
+      message: 'The upstream ranked one document twice.',
+      upstreamStatus: 200,
+    });
+  }
+  if (results.length === 0 && request.documents > 0) {
+    throw new FerryError('mismatch', {
+      message: `The upstream ranked none of ${request.documents} documents.`,
+      upstreamStatus: 200,
+    });
+  }
+  const scaled = options.normaliseScores ? withoutLogits(results) : results;
+  return scaled.sort((left, right) => right.relevance_score - left.relevance_score).slice(0, request.topN);
+}
+
+/** A bare number is the score of the document at its place. */
+function readResult(entry: unknown, position: number, request: RerankRequest): Result {
+  const json: Json = isObject(entry) ? entry : { score: entry };
+  const score = numberOf(json, SCORE_NAMES);
+  const index = numberOf(json, INDEX_NAMES) ?? position;
+  if (score === null) {
+    throw new FerryError('invalid_response', {
+      message: 'The upstream answered with a result that has no score.',
+      upstreamStatus: 200,
+    });
+  }
+  if (!Number.isInteger(index) || index < 0 || index >= request.documents) {
+    throw new FerryError('mismatch', {
+      message: `The upstream ranked a document ${index} of ${request.documents}.`,
+      upstreamStatus: 200,
+    });
+  }
+  const document = request.returnDocuments
+    ? asDocument(json.document ?? json.text ?? request.documentAt(index))
+    : null;
+  return { index, relevance_score: score, ...(document !== null && { document }) };
+}
+
+/** Clients expect `{text}`; servers send the text alone as well. */
+function asDocument(document: unknown): unknown {
+  return typeof document === 'string' ? { text: document } : (document ?? null);
+}
+
+function numberOf(json: Json, names: readonly string[]): number | null {
+  for (const name of names) {
+    const value = json[name];
+    const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+    if (typeof number === 'number' && Number.isFinite(number)) return number;
+  }
+  return null;
+}
+
+/** Scores outside of [0, 1] are logits; then all of them are, so that the order stays. */
+function withoutLogits(results: Result[]): Result[] {
+  const areLogits = results.some((result) => result.relevance_score < 0 || result.relevance_score > 1);
+  if (!areLogits) return results;
+  return results.map((result) => ({
+    ...result,
+    relevance_score: 1 / (1 + Math.exp(-result.relevance_score)),
+  }));
+}
+
+function usageOf(holder: Json): Usage | null {
+  const meta = isObject(holder.meta) ? (holder.meta.tokens ?? holder.meta.billed_units) : undefined;
+  const usage = readUsage([holder.usage, meta].find(isObject));
+  // Jina and vLLM count the total only; in a ranking nothing is completed.
+  return usage && { promptTokens: usage.totalTokens, completionTokens: 0, totalTokens: usage.totalTokens };
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
