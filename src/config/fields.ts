@@ -14,13 +14,16 @@ export interface FieldKind<T> {
   read(value: unknown): T | Wrong;
 }
 
+/** What is said of a field without a default that is absent. */
+export const IS_REQUIRED = 'is required';
+
 /**
  * Leaves are built here and not of zod's own strings and numbers, because only the field knows whether the
  * plain scalar `0123` is a number or a key.
  */
 function leaf<T>(kind: Pick<FieldKind<T>, 'read'>) {
   return z.unknown().transform((value, context): T => {
-    const result = value === undefined ? new Wrong('is required') : kind.read(value);
+    const result = value === undefined ? new Wrong(IS_REQUIRED) : kind.read(value);
     if (!(result instanceof Wrong)) return result;
     // One value can be wrong in several places (a list): each gets its own problem.
     for (const { message, path } of result.all()) {
@@ -40,7 +43,7 @@ export function optional<T>(kind: FieldKind<T>, description: string) {
   const isUnset = (value: unknown) => value === null || scalarText(value) === '';
   return leaf<T | null>({ read: (value) => (isUnset(value) ? null : kind.read(value)) })
     .prefault(null)
-    .meta({ ...kind.json, description, kind: kind.name });
+    .meta({ ...kind.json, description, kind: kind.name, isNullable: true });
 }
 
 /** A field with a default, written as in the file (`'120s'`, not 120000). */
@@ -70,7 +73,7 @@ export function sectionOrNull<Shape extends z.core.$ZodLooseShape>(shape: Shape,
   return section(shape, description)
     .optional()
     .transform((value) => value ?? null)
-    .meta({ description });
+    .meta({ description, isNullable: true });
 }
 
 /** To zod every instance of a class is a mapping, also a scalar of ours. */

@@ -1,32 +1,35 @@
 /** What people write who come from other products, and what it is called here. */
-const OTHER_NAMES: Readonly<Record<string, string>> = {
-  api_key: 'sk',
-  apikey: 'sk',
-  secret_key: 'sk',
-  base_url: 'endpoint',
-  baseurl: 'endpoint',
-  api_base: 'endpoint',
-  host: 'address',
-  listen: 'address',
-  port: 'address',
-  keys: 'authorization',
-  api_keys: 'authorization',
-  model_list: 'upstreams',
-  backends: 'upstreams',
-  providers: 'upstreams',
-  database: 'dbaddr',
-};
+const OTHER_NAMES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    api_key: 'sk',
+    apikey: 'sk',
+    secret_key: 'sk',
+    base_url: 'endpoint',
+    baseurl: 'endpoint',
+    api_base: 'endpoint',
+    host: 'address',
+    listen: 'address',
+    port: 'address',
+    keys: 'authorization',
+    api_keys: 'authorization',
+    model_list: 'upstreams',
+    backends: 'upstreams',
+    providers: 'upstreams',
+    database: 'dbaddr',
+  }),
+);
 
 /** `; did you mean "endpoint"?`, or nothing when no candidate is near. */
 export function didYouMean(word: string, candidates: readonly string[]): string {
-  const other = OTHER_NAMES[word.toLowerCase()];
-  const near = other !== undefined && candidates.includes(other) ? other : nearest(word, candidates);
+  const near = nearest(word, candidates);
   return near === null ? '' : `; did you mean "${near}"?`;
 }
 
 /** The candidate that `word` is most likely a slip of; null when none is near. */
 export function nearest(word: string, candidates: readonly string[]): string | null {
   const folded = word.toLowerCase().replaceAll('-', '_');
+  const other = OTHER_NAMES.get(folded);
+  if (other !== undefined && candidates.includes(other)) return other;
   let best: string | null = null;
   let bestDistance = Math.max(1, Math.floor(folded.length / 3)) + 1;
   for (const candidate of candidates) {

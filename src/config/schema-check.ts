@@ -1,6 +1,7 @@
 import type { z } from 'zod';
-import type { PathStep } from './config-error.ts';
-import { didYouMean } from './nearest.ts';
+import { formatPath, type PathStep } from './config-error.ts';
+import { IS_REQUIRED } from './fields.ts';
+import { didYouMean, nearest } from './nearest.ts';
 import type { FileMapping, FileValue } from './scalar.ts';
 import { isMapping } from './scalar.ts';
 import { configSchema, type WrittenConfig } from './schema.ts';
@@ -11,6 +12,8 @@ export interface Finding {
   readonly path: readonly PathStep[];
   readonly message: string;
   readonly isUnknownKey: boolean;
+  /** The known key that an unknown one is probably meant to be. */
+  readonly meant?: string | null;
 }
 
 export interface Checked {
@@ -29,7 +32,7 @@ const MOST_ROUNDS = 200;
 export function checkSchema(root: FileMapping): Checked {
   const first = configSchema.safeParse(root);
   if (first.success) return { written: first.data, findings: [] };
-  const findings = first.error.issues.flatMap((issue) => findingsOf(issue, root));
+  const findings = withoutEchoes(first.error.issues.flatMap((issue) => findingsOf(issue, root)));
   let rest: FileMapping = root;
   let wrong = findings;
   for (let round = 0; round < MOST_ROUNDS && wrong.length > 0; round++) {
@@ -52,7 +55,16 @@ function findingsOf(issue: z.core.$ZodIssue, root: FileMapping): Finding[] {
     path: [...path, key],
     message: `unknown key${didYouMean(key, known)}`,
     isUnknownKey: true,
+    meant: nearest(key, known),
   }));
+}
+
+/** A misspelt key is one mistake: that the right one is missing says nothing new. */
+function withoutEchoes(findings: readonly Finding[]): Finding[] {
+  const meant = new Set(
+    findings.flatMap(({ path, meant: key }) => (key ? [formatPath([...path.slice(0, -1), key])] : [])),
+  );
+  return findings.filter(({ path, message }) => message !== IS_REQUIRED || !meant.has(formatPath(path)));
 }
 
 /**
