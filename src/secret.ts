@@ -69,11 +69,12 @@ export class SecretRegistry {
   readonly #values = new Set<string>();
 
   add(value: string): void {
-    if (value.length >= SHORTEST_SCRUBBED) this.#values.add(value);
+    if (value.length < SHORTEST_SCRUBBED) return;
+    for (const form of formsOf(value)) this.#values.add(form);
   }
 
   delete(value: string): void {
-    this.#values.delete(value);
+    for (const form of formsOf(value)) this.#values.delete(form);
   }
 
   get size(): number {
@@ -88,4 +89,18 @@ export class SecretRegistry {
     }
     return clean;
   }
+}
+
+/**
+ * How a secret may stand in a text: as it is, percent-encoded in a URL, or escaped in JSON, which may itself be
+ * quoted in JSON (a body in a row of the record). One form for what has none of these characters.
+ */
+function formsOf(value: string): Set<string> {
+  const forms = new Set([value, encodeURIComponent(value.toWellFormed())]);
+  let escaped = value;
+  for (let depth = 0; depth < 3; depth++) {
+    escaped = JSON.stringify(escaped).slice(1, -1);
+    forms.add(escaped);
+  }
+  return forms;
 }

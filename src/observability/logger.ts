@@ -110,12 +110,12 @@ class WinstonLogger implements Logger {
     try {
       let lines = '';
       for (const record of records) {
-        if (LOUDNESS[LEVEL_OF_OUTCOME[record.outcome]] <= this.#loudness)
-          lines += `\n${this.#requestLine(record)}`;
+        if (LOUDNESS[LEVEL_OF_OUTCOME[record.outcome]] > this.#loudness) continue;
+        lines += lines === '' ? this.#requestLine(record) : `\n${this.#requestLine(record)}`;
       }
+      if (lines === '') return;
       // The level of the write is one that passes: each line was judged by its own.
-      if (lines !== '')
-        this.#winston.log({ level: 'error', message: '', atMs: 0, facts: null, lines } satisfies LogEntry);
+      this.#winston.log({ level: 'error', message: '', atMs: 0, facts: null, lines } satisfies LogEntry);
     } catch {
       // Never the caller's trouble.
     }

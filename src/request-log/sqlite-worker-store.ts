@@ -94,11 +94,14 @@ export class SqliteWorkerStore implements RequestStore {
     const worker = new Worker(new URL(`./sqlite-worker${extension}`, import.meta.url), {
       name: 'request-log',
       workerData: this.#settings,
+      // Flags of the main thread may be about its own input, which this file is not.
+      execArgv: [],
     });
-    worker.unref();
     worker.on('message', (answer: WorkerAnswer) => this.#settle(answer));
     worker.on('error', (error) => this.#lose(worker, error));
     worker.on('exit', () => this.#lose(worker, new Error('the worker ended')));
+    // After the listeners: each of them holds the process anew.
+    worker.unref();
     return worker;
   }
 

@@ -1,0 +1,156 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import Database from 'better-sqlite3';
+import { type RequestLogEvent, retryDelayMs } from '../../src/request-log/batch-writer.ts';
+import {
+  createRequestLog,
+  type RequestLog,
+  type RequestLogSettings,
+} from '../../src/request-log/request-log.ts';
+import { SecretRegistry } from '../../src/secret.ts';
+import { VirtualClock } from '../helpers/virtual-clock.ts';
+import { sampleRecord } from './sample-record.ts';
+import { temporaryDirectory, tinyDisk } from './temporary-directory.ts';
+import { until } from './until.ts';
+
+interface Fixture {
+  readonly log: RequestLog;
+  readonly clock: VirtualClock;
+  readonly events: RequestLogEvent[];
+}
+
+function openLog(t: TestContext, settings: Partial<RequestLogSettings> & { path: string }): Fixture {
+  const clock = new VirtualClock();
+  const events: RequestLogEvent[] = [];
+  const log = createRequestLog(
+    { type: 'sqlite', queueRows: 10_000, retentionMs: 0, maxBodyBytes: 65_536, ...settings },
+    { clock, secrets: new SecretRegistry(), random: () => 0.5, onEvent: (event) => events.push(event) },
+  );
+  t.after(() => log.close());
+  return { log, clock, events };
+}
+
+test('rows wait while another process holds the lock, and are written when it lets go', async (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  const { log, clock, events } = openLog(t, { path });
+  log.write([sampleRecord()]);
+  await until('the first row is written', () => log.stats().written === 1);
+  const other = new Database(path);
+  t.after(() => other.close());
+  other.exec('BEGIN IMMEDIATE');
+  log.write([sampleRecord(), sampleRecord()]);
+  await until('the lock was met', () => events.length === 1);
+  assert.deepEqual(log.stats(), { written: 1, dropped: 0, queued: 2 });
+  assert.equal(events[0]?.kind, 'unavailable');
+  assert.match(events[0]?.kind === 'unavailable' ? events[0].message : '', /locked by another process/);
+  log.write([sampleRecord()]);
+  other.exec('COMMIT');
+  await clock.advance(250);
+  await until('all rows are written', () => log.stats().written === 4);
+  assert.deepEqual(events[1], { kind: 'available', waitingRows: 0, droppedRows: 0 });
+});
+
+test('a full queue drops and counts, reports it once, and goes on when the store is back', async (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  const { log, clock, events } = openLog(t, { path, queueRows: 10 });
+  log.write([sampleRecord()]);
+  await until('the first row is written', () => log.stats().written === 1);
+  const other = new Database(path);
+  t.after(() => other.close());
+  other.exec('BEGIN IMMEDIATE');
+  log.write(Array(7).fill(sampleRecord()));
+  log.write(Array(7).fill(sampleRecord()));
+  log.write(Array(7).fill(sampleRecord()));
+  assert.deepEqual(log.stats(), { written: 1, dropped: 11, queued: 10 });
+  await until('the lock was met', () => events.some((event) => event.kind === 'unavailable'));
+  assert.equal(events.filter((event) => event.kind === 'dropping').length, 1);
+  other.exec('COMMIT');
+  await clock.advance(250);
+  await until('the queue is empty', () => log.stats().queued === 0);
+  assert.deepEqual(log.stats(), { written: 11, dropped: 11, queued: 0 });
+});
+
+test('a disk that is full and then is not: nothing throws, what waited is written', async (t) => {
+  const disk = tinyDisk(t, 512);
+  if (disk === null) return t.skip('this user may not mount a small disk');
+  const ballast = join(disk, 'ballast');
+  const { log, clock, events } = openLog(t, { path: join(disk, 'db.sqlite') });
+  log.write([sampleRecord()]);
+  await until('the first row is written', () => log.stats().written === 1);
+  try {
+    writeFileSync(ballast, Buffer.alloc(1024 * 1024));
+  } catch {
+    // It fills what there is and then fails: that is what it is for.
+  }
+  const sent = 1 + 500;
+  log.write(Array(500).fill(sampleRecord({ errorMessage: 'x'.repeat(200) })));
+  await until('the disk is full', () => events.length === 1);
+  assert.match(
+    events[0]?.kind === 'unavailable' ? events[0].message : '',
+    /the disk is full|reports an error/,
+  );
+  assert.equal(log.stats().dropped, 0);
+  rmSync(ballast);
+  await clock.advance(10_000);
+  await until('everything is written', () => log.stats().written === sent);
+  assert.equal(events.at(-1)?.kind, 'available');
+});
+
+test('a read-only disk that becomes writable is used from then on', async (t) => {
+  const disk = tinyDisk(t, 512);
+  if (disk === null) return t.skip('this user may not mount a small disk');
+  const remount = (mode: string) => execFileSync('mount', ['-o', `remount,${mode}`, disk]);
+  remount('ro');
+  const { log, clock, events } = openLog(t, { path: join(disk, 'db.sqlite') });
+  log.write([sampleRecord()]);
+  await until('the fault was met', () => events.length === 1);
+  assert.match(events[0]?.kind === 'unavailable' ? events[0].message : '', /read-only/);
+  remount('rw');
+  await clock.advance(250);
+  await until('the row is written', () => log.stats().written === 1);
+});
+
+test('a file that is no database is reported once with what to do, and rows go on being taken', async (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  writeFileSync(path, 'not a database '.repeat(1_000));
+  const { log, clock, events } = openLog(t, { path });
+  log.write([sampleRecord()]);
+  await until('the fault was met', () => events.length === 1);
+  assert.deepEqual(
+    events.map((event) => event.kind === 'unavailable' && event.fault),
+    ['unusable'],
+  );
+  log.write([sampleRecord()]);
+  await clock.advance(29_000);
+  assert.equal(log.stats().queued, 2);
+  rmSync(path);
+  await clock.advance(2_000);
+  await until('the rows are written', () => log.stats().written === 2);
+});
+
+test('close gives up within its bound when the store is away, and counts what is lost', async (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  const { log } = openLog(t, { path });
+  log.write([sampleRecord()]);
+  await until('the first row is written', () => log.stats().written === 1);
+  const other = new Database(path);
+  t.after(() => other.close());
+  other.exec('BEGIN IMMEDIATE');
+  log.write([sampleRecord(), sampleRecord()]);
+  const beganAtMs = performance.now();
+  await log.close();
+  assert.ok(performance.now() - beganAtMs < 2_000);
+  assert.deepEqual(log.stats(), { written: 1, dropped: 2, queued: 0 });
+  other.exec('COMMIT');
+});
+
+test('the pause between tries grows to five seconds, and is long where only a person can help', () => {
+  assert.deepEqual(
+    [1, 2, 3, 4, 5, 6, 40].map((n) => retryDelayMs('unavailable', n)),
+    [250, 500, 1000, 2000, 4000, 5000, 5000],
+  );
+  assert.equal(retryDelayMs('unusable', 1), 30_000);
+});

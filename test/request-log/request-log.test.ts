@@ -1,0 +1,214 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
+import { systemClock } from '../../src/clock.ts';
+import type { RequestLogEvent } from '../../src/request-log/batch-writer.ts';
+import {
+  createRequestLog,
+  type RequestLog,
+  type RequestLogSettings,
+} from '../../src/request-log/request-log.ts';
+import { SecretRegistry } from '../../src/secret.ts';
+import { VirtualClock } from '../helpers/virtual-clock.ts';
+import { failedRecord, sampleRecord } from './sample-record.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
+import { until } from './until.ts';
+
+function openLog(t: TestContext, settings: Partial<RequestLogSettings> = {}, secrets = new SecretRegistry()) {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  const clock = new VirtualClock(Date.UTC(2026, 0, 1));
+  const events: RequestLogEvent[] = [];
+  const log = createRequestLog(
+    { type: 'sqlite', path, queueRows: 10_000, retentionMs: 0, maxBodyBytes: 1_000, ...settings },
+    { clock, secrets, random: () => 0.5, onEvent: (event) => events.push(event) },
+  );
+  t.after(() => log.close());
+  return { log, path, clock, events };
+}
+
+async function written(log: RequestLog): Promise<void> {
+  await until('the queue is empty', () => log.stats().queued === 0);
+}
+
+test('every row of a burst is in the store after close, though the queue was never waited for', async (t) => {
+  const { log } = openLog(t);
+  for (let batch = 0; batch < 50; batch++) log.write(Array(100).fill(sampleRecord({ id: `req_${batch}` })));
+  await log.close();
+  assert.deepEqual(log.stats(), { written: 5_000, dropped: 0, queued: 0 });
+});
+
+test('what is written after close is dropped and counted', async (t) => {
+  const { log } = openLog(t);
+  await log.close();
+  await log.close();
+  log.write([sampleRecord()]);
+  assert.deepEqual(log.stats(), { written: 0, dropped: 1, queued: 0 });
+});
+
+test('bodies are kept as record.content says, redacted and cut', async (t) => {
+  const body = `{"to":"ann@corp.example","image":"data:image/png;base64,${'A'.repeat(4_000)}","key":"sk-${'a'.repeat(40)}"}`;
+  const contents = { none: [null, null], errors: [null, 'kept'], all: ['kept', 'kept'] } as const;
+  for (const [content, expected] of Object.entries(contents)) {
+    const { log } = openLog(t, { content: content as 'none' | 'errors' | 'all' });
+    log.write([sampleRecord({ id: 'ok', body }), failedRecord({ id: 'failed', body })]);
+    const bodies = [(await log.byId('ok'))?.body, (await log.byId('failed'))?.body];
+    const kept = '{"to":"[email]","image":"[data image/png 3000 bytes]","key":"[redacted]"}';
+    assert.deepEqual(
+      bodies,
+      expected.map((what) => (what === 'kept' ? kept : null)),
+      content,
+    );
+  }
+});
+
+test('own patterns redact beside the built-in ones, and a broken one fails at the start', async (t) => {
+  const { log } = openLog(t, { content: 'all', redact: ['EMP-\\d{6}'] });
+  log.write([sampleRecord({ response: 'employee EMP-123456, EMP-654321' })]);
+  assert.equal((await log.byId('req_sample'))?.response, 'employee [redacted], [redacted]');
+  assert.throws(() => openLog(t, { redact: ['('] }), SyntaxError);
+});
+
+test('a pattern that takes for ever stalls the store and not the gateway', async (t) => {
+  const { log } = openLog(t, { content: 'all', redact: ['^(a+)+$'] });
+  log.write([sampleRecord({ body: `${'a'.repeat(26)}b` })]);
+  const beganAtMs = performance.now();
+  log.write([sampleRecord()]);
+  assert.ok(performance.now() - beganAtMs < 20);
+});
+
+test('only the headers that are named are kept, and never one that holds a credential', async (t) => {
+  const { log } = openLog(t, { keepHeaders: ['user-agent', 'authorization', 'cookie'] });
+  const headers = { 'user-agent': 'curl/8', authorization: 'Bearer abc', cookie: 'a=b', 'x-other': '1' };
+  log.write([sampleRecord({ headers })]);
+  assert.deepEqual((await log.byId('req_sample'))?.headers, { 'user-agent': 'curl/8' });
+});
+
+test('a record is kept when its model, client and path are all included', async (t) => {
+  const { log } = openLog(t, {
+    include: { models: ['gpt-4*', 'bge.m3'], clients: ['rag*'], paths: ['/v1/chat/**'] },
+  });
+  log.write([
+    sampleRecord({ id: 'kept' }),
+    sampleRecord({ id: 'model', model: 'bge-m3' }),
+    sampleRecord({ id: 'dot', model: 'bgexm3' }),
+    sampleRecord({ id: 'client', client: null }),
+    sampleRecord({ id: 'path', path: '/v1/embeddings' }),
+  ]);
+  await written(log);
+  assert.deepEqual(
+    (await log.recent({}, { limit: 9 })).requests.map((r) => r.id),
+    ['kept'],
+  );
+});
+
+test('sampling leaves out successful requests and never a failed one', async (t) => {
+  const { log } = openLog(t, { include: { sample: 0.4 } });
+  log.write([sampleRecord(), failedRecord({ id: 'failed' })]);
+  assert.deepEqual(
+    (await log.recent({}, { limit: 9 })).requests.map((r) => r.id),
+    ['failed'],
+  );
+  assert.deepEqual(log.stats(), { written: 1, dropped: 0, queued: 0 });
+});
+
+test('requests older than the retention go, step by step, and younger ones stay', async (t) => {
+  const hour = 3_600_000;
+  const { log, clock } = openLog(t, { retentionMs: 24 * hour });
+  const old = clock.wallMs() - 25 * hour;
+  log.write(Array(1_200).fill(sampleRecord({ id: 'old', createdAtMs: old })));
+  log.write([sampleRecord({ id: 'young', createdAtMs: clock.wallMs() - 23 * hour })]);
+  await written(log);
+  const count = async () => (await log.recent({}, { limit: 1_000 })).requests.length;
+  await clock.advance(60);
+  await until('the first step is done', () => clock.pending > 0);
+  assert.equal(await count(), 701);
+  for (let step = 0; step < 3; step++) {
+    await clock.advance(50);
+    await until('the next step is planned', () => clock.pending > 0);
+  }
+  assert.equal(await count(), 1);
+  assert.equal(await log.byId('old'), null);
+  for (let round = 0; round < 7; round++) {
+    await clock.advance(hour / 6);
+    await until('the next round is planned', () => clock.pending > 0);
+  }
+  assert.equal(await log.byId('young'), null);
+});
+
+test('no living secret is in any column, whatever a client or upstream wrote there', async (t) => {
+  const secrets = new SecretRegistry();
+  const secret = 'tok"with\\quotes-93hd7';
+  const plain = 'eyJhbGciOiJub25lIn0.c2VjcmV0LXRva2Vu.x';
+  secrets.add(secret);
+  secrets.add(plain);
+  const { log, path } = openLog(t, { content: 'all' }, secrets);
+  for (const value of [secret, plain]) {
+    const attempt = {
+      upstream: 'chat',
+      outcome: 'auth_rejected',
+      status: 401,
+      elapsedMs: 1,
+      tokenRenewed: false,
+      detail: `sent ${value}`,
+    } as const;
+    log.write([
+      failedRecord({
+        id: value,
+        path: `/v1/${value}`,
+        model: value,
+        userAgent: value,
+        errorMessage: `invalid key ${value}`,
+        upstreamModel: value,
+        attempts: [attempt],
+        headers: { 'user-agent': value },
+        body: JSON.stringify({ key: value }),
+        response: `echo ${value}`,
+      }),
+    ]);
+  }
+  await log.close();
+  for (const file of readdirSync(join(path, '..'))) {
+    const bytes = readFileSync(join(path, '..', file)).toString('latin1');
+    for (const value of [secret, plain, JSON.stringify(secret).slice(1, -1), '93hd7']) {
+      assert.ok(!bytes.includes(value), `${file} holds ${value}`);
+    }
+  }
+});
+
+test('type none keeps nothing, makes no file and loses nothing', async (t) => {
+  const { log, path } = openLog(t, { type: 'none' });
+  log.write([sampleRecord()]);
+  assert.deepEqual(log.stats(), { written: 0, dropped: 0, queued: 0 });
+  assert.deepEqual(await log.recent({}, { limit: 1 }), { requests: [], next: null });
+  await log.close();
+  assert.ok(!existsSync(path));
+});
+
+test('an open request log does not keep the process alive, and close writes before the process ends', async (t) => {
+  const directory = temporaryDirectory(t);
+  const script = (close: string) => `
+    import { createRequestLog } from './src/request-log/request-log.ts';
+    import { systemClock } from './src/clock.ts';
+    import { SecretRegistry } from './src/secret.ts';
+    import { sampleRecord } from './test/request-log/sample-record.ts';
+    const log = createRequestLog(
+      { type: 'sqlite', path: ${JSON.stringify(join(directory, 'db.sqlite'))}, queueRows: 10, retentionMs: 1e6, maxBodyBytes: 10 },
+      { clock: systemClock, secrets: new SecretRegistry(), random: Math.random, onEvent: () => {} });
+    log.write([sampleRecord()]);
+    ${close}`;
+  const run = (code: string) =>
+    promisify(execFile)(process.execPath, ['--input-type=module-typescript', '-e', code], {
+      timeout: 10_000,
+    });
+  await run(script(''));
+  await run(script('await log.close(); console.log = () => {};'));
+  const log = createRequestLog(
+    { type: 'sqlite', path: join(directory, 'db.sqlite'), queueRows: 10, retentionMs: 0, maxBodyBytes: 10 },
+    { clock: systemClock, secrets: new SecretRegistry(), random: Math.random, onEvent: () => {} },
+  );
+  t.after(() => log.close());
+  assert.ok((await log.recent({}, { limit: 10 })).requests.length >= 1);
+});

@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import Database from 'better-sqlite3';
+import { COLUMNS } from '../../src/request-log/request-row.ts';
+import { StoreError } from '../../src/request-log/request-store.ts';
+import { SqliteDatabase } from '../../src/request-log/sqlite-database.ts';
+import { SQLITE_MIGRATIONS } from '../../src/request-log/sqlite-migrations.ts';
+import { SqliteWorkerStore } from '../../src/request-log/sqlite-worker-store.ts';
+import { failedRecord, sampleRecord } from './sample-record.ts';
+import { batchOf, storeContract } from './store-contract.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
+
+storeContract('SQLite', async (t) => storeAt(join(temporaryDirectory(t), 'db.sqlite')));
+
+function storeAt(path: string): SqliteWorkerStore {
+  return new SqliteWorkerStore({ path, maxBodyBytes: 65_536, redact: [] });
+}
+
+function databaseAt(t: TestContext, path: string): SqliteDatabase {
+  const database = new SqliteDatabase({ path, redact: (body) => body });
+  t.after(() => database.close());
+  return database;
+}
+
+function fails(run: () => unknown, fault: string, text: RegExp): void {
+  assert.throws(run, (error) => {
+    assert.ok(error instanceof StoreError);
+    assert.equal(error.fault, fault);
+    assert.match(error.message, text);
+    return true;
+  });
+}
+
+test('the table has exactly the columns of the record, in order', (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  databaseAt(t, path).insert(batchOf([sampleRecord()]));
+  const reader = new Database(path, { readonly: true });
+  t.after(() => reader.close());
+  const found = reader.prepare("SELECT name FROM pragma_table_info('tokenferry_requests')").pluck().all();
+  assert.deepEqual(found, [...COLUMNS]);
+});
+
+test('another process reads with plain SQL while the gateway writes', (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  const database = databaseAt(t, path);
+  database.insert(batchOf([failedRecord()]));
+  const reader = new Database(path, { readonly: true });
+  t.after(() => reader.close());
+  reader.prepare('BEGIN').run();
+  const read = () =>
+    reader.prepare("SELECT count(*) FROM tokenferry_requests WHERE attempts ->> 1 ->> 'token_renewed'");
+  assert.equal(read().pluck().get(), 1);
+  assert.deepEqual(database.insert(batchOf([failedRecord()])), { written: 1, refused: 0 });
+});
+
+test('a new database and its directory are made, for this user only', (t) => {
+  const path = join(temporaryDirectory(t), 'data', 'deep', 'db.sqlite');
+  databaseAt(t, path).insert(batchOf([sampleRecord()]));
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.equal(statSync(`${path}-wal`).mode & 0o777, 0o600);
+});
+
+test('the migrations are numbered without gaps and each is applied once', (t) => {
+  assert.deepEqual(
+    SQLITE_MIGRATIONS.map((step) => step.number),
+    SQLITE_MIGRATIONS.map((_, index) => index + 1),
+  );
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  for (let start = 0; start < 3; start++) {
+    const database = databaseAt(t, path);
+    database.insert(batchOf([sampleRecord()]));
+    database.close();
+  }
+  const reader = new Database(path, { readonly: true });
+  t.after(() => reader.close());
+  assert.equal(
+    reader.prepare('SELECT count(*) FROM tokenferry_migrations').pluck().get(),
+    SQLITE_MIGRATIONS.length,
+  );
+  assert.equal(reader.prepare('SELECT count(*) FROM tokenferry_requests').pluck().get(), 3);
+});
+
+test('a database with tables of another program is shared, and those are left alone', (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  const other = new Database(path);
+  other.exec(
+    "CREATE TABLE open_ai_requests (id INTEGER, body TEXT); INSERT INTO open_ai_requests VALUES (1, 'x')",
+  );
+  databaseAt(t, path).insert(batchOf([sampleRecord()]));
+  assert.equal(other.prepare('SELECT body FROM open_ai_requests').pluck().get(), 'x');
+  other.close();
+});
+
+test('a table of our name that is not ours is refused with what to do', (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  const other = new Database(path);
+  other.exec('CREATE TABLE tokenferry_requests (something TEXT)');
+  other.close();
+  fails(
+    () => databaseAt(t, path).insert(batchOf([sampleRecord()])),
+    'unusable',
+    /not ours; name another file in dbaddr/,
+  );
+});
+
+test('a database of a newer version is refused untouched', (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  databaseAt(t, path).insert(batchOf([sampleRecord()]));
+  const newer = new Database(path);
+  newer.exec("INSERT INTO tokenferry_migrations VALUES (999, 'future', 0)");
+  newer.close();
+  fails(() => databaseAt(t, path).insert(batchOf([sampleRecord()])), 'unusable', /newer tokenferry/);
+});
+
+test('a file that is no database is refused with what to do, and not overwritten', (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  writeFileSync(path, 'address: ":8888"\n'.repeat(100));
+  const before = statSync(path).size;
+  fails(
+    () => databaseAt(t, path).insert(batchOf([sampleRecord()])),
+    'unusable',
+    /no SQLite database: move it away/,
+  );
+  assert.equal(statSync(path).size, before);
+});
+
+test('a database with torn pages is refused, and used again after it was moved away', (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  const first = databaseAt(t, path);
+  for (let round = 0; round < 20; round++) first.insert(batchOf(Array(20).fill(sampleRecord())));
+  first.close();
+  const size = statSync(path).size;
+  // The header stays, so that it still looks like a database.
+  const torn = Buffer.alloc(size - 200, 0xab);
+  const database = new Database(path);
+  const header = Buffer.from(database.serialize().subarray(0, 100));
+  database.close();
+  writeFileSync(path, Buffer.concat([header, torn]));
+  const second = databaseAt(t, path);
+  fails(() => second.insert(batchOf([sampleRecord()])), 'unusable', /is corrupt|no SQLite database/);
+  renameSync(path, `${path}.broken`);
+  assert.deepEqual(second.insert(batchOf([sampleRecord()])), { written: 1, refused: 0 });
+});
+
+test('one row that SQLite refuses costs itself and not its batch', (t) => {
+  const database = databaseAt(t, join(temporaryDirectory(t), 'db.sqlite'));
+  const bad = { ...sampleRecord({ id: 'bad' }), hostname: null as unknown as string };
+  const records = [sampleRecord({ id: 'a' }), bad, sampleRecord({ id: 'b' })];
+  assert.deepEqual(database.insert(batchOf(records)), { written: 2, refused: 1 });
+});
+
+test('rows go to a new file after the old one was moved away under the open connection', async (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  let nowMs = 0;
+  t.mock.method(performance, 'now', () => nowMs);
+  const database = databaseAt(t, path);
+  database.insert(batchOf([sampleRecord()]));
+  renameSync(path, `${path}.old`);
+  nowMs += 10_000;
+  database.insert(batchOf([sampleRecord()]));
+  assert.ok(existsSync(path));
+});
+
+test('a path whose directory is a file is a fault that passes', async (t) => {
+  const directory = join(temporaryDirectory(t), 'closed');
+  writeFileSync(directory, '');
+  const store = storeAt(join(directory, 'db.sqlite'));
+  t.after(() => store.close());
+  await assert.rejects(store.insert(batchOf([sampleRecord()])), /cannot be opened/);
+  renameSync(directory, `${directory}-away`);
+  assert.deepEqual(await store.insert(batchOf([sampleRecord()])), { written: 1, refused: 0 });
+});
+
+test('a read-only directory is a fault that passes', { skip: process.getuid?.() === 0 }, (t) => {
+  const directory = temporaryDirectory(t);
+  chmodSync(directory, 0o500);
+  t.after(() => chmodSync(directory, 0o700));
+  fails(
+    () => databaseAt(t, join(directory, 'db.sqlite')).insert(batchOf([sampleRecord()])),
+    'unavailable',
+    /read-only/,
+  );
+});
+
+test('a worker that dies rejects what it was asked, and the next call starts another', async (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  // Its own start is the one thing that can be made to fail from outside.
+  const store = new SqliteWorkerStore({ path, maxBodyBytes: 1, redact: ['('] });
+  t.after(() => store.close());
+  const died = (error: unknown) =>
+    error instanceof StoreError && error.code === 'WORKER' && error.fault === 'unavailable';
+  await assert.rejects(store.insert(batchOf([sampleRecord()])), died);
+  await assert.rejects(store.byId('req_sample'), died);
+});

@@ -1,0 +1,154 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import type { RequestRecord } from '../../src/record.ts';
+import { appendRow, type ColumnValue } from '../../src/request-log/request-row.ts';
+import { type RequestStore, type RowBatch, StoreError } from '../../src/request-log/request-store.ts';
+import { failedRecord, sampleRecord } from './sample-record.ts';
+
+/** Opens an empty store; what it needs is gone after the test. */
+export type OpenStore = (t: TestContext) => Promise<RequestStore>;
+
+export function batchOf(records: readonly RequestRecord[]): RowBatch {
+  const values: ColumnValue[] = [];
+  for (const record of records) appendRow(values, record);
+  return { rows: records.length, values: JSON.stringify(values).slice(1, -1) };
+}
+
+/** What every store promises. Each store's own test calls this once and adds what only it can do. */
+export function storeContract(name: string, open: OpenStore): void {
+  const contract = (title: string, run: (store: RequestStore) => Promise<void>) =>
+    test(`${name}: ${title}`, async (t) => {
+      const store = await open(t);
+      try {
+        await run(store);
+      } finally {
+        await store.close();
+      }
+    });
+
+  contract('gives back every field of a request as it was written', async (store) => {
+    const record = failedRecord({
+      id: 'req_all',
+      headers: { 'user-agent': 'curl "8"', 'x-request-id': '7' },
+      body: '{"emoji":"🙂","quote":"\\"","nul":"\\u0000"}',
+      response: 'zeile\n\u2028zeile',
+      isStream: true,
+      model: 'ünïcode/模型',
+      requestBytes: 5_000_000_000,
+    });
+    assert.deepEqual(await store.insert(batchOf([record])), { written: 1, refused: 0 });
+    const { isKnownModel, overheadMs, isUsageEstimated, ...kept } = record;
+    assert.deepEqual(await store.byId('req_all'), kept);
+    assert.deepEqual([isKnownModel, overheadMs, isUsageEstimated], [true, 0.8, false]);
+  });
+
+  contract('rounds times to whole milliseconds', async (store) => {
+    const attempt = {
+      upstream: 'chat',
+      outcome: 'ok',
+      status: 200,
+      elapsedMs: 1.6,
+      tokenRenewed: false,
+    } as const;
+    await store.insert(batchOf([sampleRecord({ elapsedMs: 1.5, firstTokenMs: 0.4, attempts: [attempt] })]));
+    const found = await store.byId('req_sample');
+    assert.deepEqual([found?.elapsedMs, found?.firstTokenMs, found?.attempts[0]?.elapsedMs], [2, 0, 2]);
+  });
+
+  contract('has no answer to an id that was never written', async (store) => {
+    assert.equal(await store.byId('req_none'), null);
+    assert.deepEqual(await store.recent({}, { limit: 10 }), { requests: [], next: null });
+  });
+
+  contract('gives the newest of several requests with one id, since clients may repeat it', async (store) => {
+    await store.insert(
+      batchOf([sampleRecord({ createdAtMs: 2_000, model: 'new' }), sampleRecord({ createdAtMs: 1_000 })]),
+    );
+    assert.equal((await store.byId('req_sample'))?.model, 'new');
+  });
+
+  contract('pages through all requests, newest first, without gap or repetition', async (store) => {
+    // Pairs share a millisecond, and pages end in the middle of pairs.
+    const records = Array.from({ length: 11 }, (_, index) =>
+      sampleRecord({
+        id: `req_${String(index).padStart(2, '0')}`,
+        createdAtMs: 1_000 + Math.floor(index / 2),
+      }),
+    );
+    await store.insert(batchOf(records));
+    const seen: string[] = [];
+    let page = await store.recent({}, { limit: 3 });
+    for (;;) {
+      seen.push(...page.requests.map((request) => request.id));
+      if (page.next === null) break;
+      page = await store.recent({}, { limit: 3, after: page.next });
+    }
+    assert.deepEqual(seen, records.map((record) => record.id).reverse());
+  });
+
+  contract(
+    'filters by time, outcome, client, model, upstream, path and status, all together',
+    async (store) => {
+      await store.insert(
+        batchOf([
+          sampleRecord({ id: 'old', createdAtMs: 1_000 }),
+          sampleRecord({ id: 'plain', createdAtMs: 2_000 }),
+          sampleRecord({
+            id: 'dify',
+            createdAtMs: 2_000,
+            client: 'dify',
+            model: 'bge',
+            path: '/v1/embeddings',
+          }),
+          failedRecord({ id: 'failed', createdAtMs: 3_000 }),
+        ]),
+      );
+      const ids = async (filter: Parameters<RequestStore['recent']>[0]) =>
+        (await store.recent(filter, { limit: 10 })).requests.map((request) => request.id);
+      assert.deepEqual(await ids({ sinceMs: 2_000, untilMs: 3_000 }), ['plain', 'dify']);
+      assert.deepEqual(await ids({ onlyFailed: true }), ['failed']);
+      assert.deepEqual(await ids({ outcome: 'upstream_error', status: 502, upstream: 'backup' }), ['failed']);
+      assert.deepEqual(await ids({ client: 'dify', model: 'bge', path: '/v1/embeddings' }), ['dify']);
+      assert.deepEqual(await ids({ client: 'dify', onlyFailed: true }), []);
+    },
+  );
+
+  contract('takes a filter as a value and never as SQL', async (store) => {
+    await store.insert(batchOf([sampleRecord({ model: "'; DROP TABLE tokenferry_requests; --" })]));
+    const filter = { model: "'; DROP TABLE tokenferry_requests; --" };
+    assert.equal((await store.recent(filter, { limit: 5 })).requests.length, 1);
+    assert.equal((await store.recent({ client: "' OR '1'='1" }, { limit: 5 })).requests.length, 0);
+  });
+
+  contract('gives at most 1000 requests a page and at least one, whatever is asked', async (store) => {
+    await store.insert(
+      batchOf(Array.from({ length: 1_100 }, (_, index) => sampleRecord({ id: `req_${index}` }))),
+    );
+    assert.equal((await store.recent({}, { limit: 1_000_000 })).requests.length, 1_000);
+    assert.equal((await store.recent({}, { limit: -5 })).requests.length, 1);
+  });
+
+  contract('deletes the oldest first, no more than asked, and says how many', async (store) => {
+    const records = [5, 3, 1, 4, 2].map((time) =>
+      sampleRecord({ id: `at_${time}`, createdAtMs: time * 1_000 }),
+    );
+    await store.insert(batchOf(records));
+    assert.equal(await store.deleteBefore(4_000, 2), 2);
+    assert.deepEqual(
+      (await store.recent({}, { limit: 9 })).requests.map((r) => r.id),
+      ['at_5', 'at_4', 'at_3'],
+    );
+    assert.equal(await store.deleteBefore(4_000, 2), 1);
+    assert.equal(await store.deleteBefore(4_000, 2), 0);
+  });
+
+  contract('rejects every call after close with a StoreError', async (store) => {
+    await store.close();
+    await store.close();
+    const isStoreError = (error: unknown) => error instanceof StoreError;
+    await assert.rejects(store.insert(batchOf([sampleRecord()])), isStoreError);
+    await assert.rejects(store.byId('req_sample'), isStoreError);
+    await assert.rejects(store.recent({}, { limit: 1 }), isStoreError);
+    await assert.rejects(store.deleteBefore(1, 1), isStoreError);
+  });
+}
