@@ -1,5 +1,12 @@
 import type { ChatReplyOptions } from './chat-stream.ts';
-import type { Usage } from './usage.ts';
+import { isCanonicalReply } from './stream/canonical-reply.ts';
+import { isJsonObject } from './stream/json-object.ts';
+import { newCallId, ReplyAssembler } from './stream/reply-assembler.ts';
+import { ReplyCollector } from './stream/reply-collector.ts';
+import { ReplyIdentity } from './stream/reply-identity.ts';
+import { ReplyReader } from './stream/reply-reader.ts';
+import { UsageMeter } from './stream/usage-meter.ts';
+import { readUsage, type Usage, usageToWire } from './usage.ts';
 
 export interface ChatReply {
   readonly body: Buffer | string;
@@ -12,8 +19,85 @@ export interface ChatReply {
 
 /**
  * The whole body of a `stream: false` call → the canonical JSON of clients.md section 2.2. Throws `FerryError` when
- * it carries an error, is empty, HTML, cut or no answer at all.
+ * it carries an error, is empty, HTML, cut or no answer at all. A canonical body is relayed as its own bytes.
  */
-export function readChatReply(body: Buffer, _options: ChatReplyOptions): ChatReply {
-  return { body, usage: null, isUsageEstimated: false, upstreamModel: null, isRelayed: true };
+export function readChatReply(body: Buffer, options: ChatReplyOptions): ChatReply {
+  return relayed(body, options) ?? rewritten(body, options);
+}
+
+function relayed(body: Buffer, options: ChatReplyOptions): ChatReply | null {
+  // One line, no byte order mark, nothing around it.
+  if (body[0] !== 0x7b || body[body.length - 1] !== 0x7d || body.includes(0x0a)) return null;
+  if (/charset\s*=\s*"?(?!utf-?8)\w/i.test(options.contentType ?? '')) return null;
+  const reply = parse(body.toString('utf8'));
+  const rules = {
+    endpoint: options.endpoint,
+    model: options.replyModel === 'requested' ? options.requestedModel : null,
+    usesLegacyFunctions: options.legacyFunctions,
+    splitsThinkTags: options.profile.thinkTags === 'split',
+  };
+  if (!isJsonObject(reply) || !isCanonicalReply(reply, rules)) return null;
+  return {
+    body,
+    usage: readUsage(reply.usage),
+    isUsageEstimated: false,
+    upstreamModel: reply.model as string,
+    isRelayed: true,
+  };
+}
+
+/** The body passes the stages of a stream, so that whatever streams can contain is understood here as well. */
+function rewritten(body: Buffer, options: ChatReplyOptions): ChatReply {
+  const collector = new ReplyCollector();
+  const identity = new ReplyIdentity(options);
+  const meter = new UsageMeter(true, options.promptForEstimate);
+  const onNote = (note: string) => options.onNote?.(note);
+  const assembler = new ReplyAssembler({
+    sink: collector,
+    identity,
+    splitsThinkTags: options.profile.thinkTags === 'split',
+    isCumulative: options.profile.cumulative === 'always',
+    choiceCount: options.choiceCount,
+    newCallId,
+    onNote,
+    onText: (text) => meter.note(text),
+    scrub: options.scrub,
+  });
+  const maxEventLength = Number.POSITIVE_INFINITY;
+  const onComplete = () => {
+    assembler.close(() => {});
+    meter.close();
+  };
+  const reader = new ReplyReader({
+    ...options,
+    maxEventLength,
+    onNote,
+    assembler,
+    meter,
+    relay: null,
+    onComplete,
+  });
+  reader.push(body);
+  reader.end();
+  if (reader.failure !== null) throw reader.failure;
+  const usage = meter.usage === null ? null : usageToWire(meter.usage);
+  const reply =
+    options.endpoint === 'chat'
+      ? collector.chatReply(identity.fixed, usage, options.legacyFunctions)
+      : collector.textReply(identity.fixed, usage);
+  return {
+    body: JSON.stringify(reply),
+    usage: meter.usage,
+    isUsageEstimated: meter.isEstimated,
+    upstreamModel: identity.upstreamModel,
+    isRelayed: false,
+  };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,6 +1,12 @@
 import type { FerryError } from '../errors.ts';
 import type { Profile } from './profile.ts';
-import type { Usage } from './usage.ts';
+import { CanonicalRelay } from './stream/canonical-relay.ts';
+import { ChatChunkWriter, FrameBuffer, TextChunkWriter } from './stream/chunk-writer.ts';
+import { newCallId, ReplyAssembler } from './stream/reply-assembler.ts';
+import { ReplyIdentity } from './stream/reply-identity.ts';
+import { ReplyReader } from './stream/reply-reader.ts';
+import { UsageMeter } from './stream/usage-meter.ts';
+import { type Usage, usageToWire } from './usage.ts';
 
 /** What a reply is read with; the same for streams and whole bodies. */
 export interface ChatReplyOptions {
@@ -13,74 +19,127 @@ export interface ChatReplyOptions {
   readonly legacyFunctions: boolean;
   /** The upstream's content-type; only its charset is believed. */
   readonly contentType: string | null;
-  /** How many choices were asked for (`n`). Default 1. */
-  readonly choiceCount?: number;
+  /** How many choices were asked for (`n`); 1 makes every index 0. Absent: not known. */
+  readonly choiceCount?: number | undefined;
   /** The prompt's text, asked for only when usage must be estimated. */
-  readonly promptForEstimate?: () => string;
+  readonly promptForEstimate?: (() => string) | undefined;
   /** Replaces living secrets in text that came from outside. */
   readonly scrub: (text: string) => string;
   newId(): string;
   nowSeconds(): number;
   /** What was odd about the reply, for the log; without content. */
-  readonly onNote?: (note: string) => void;
+  readonly onNote?: ((note: string) => void) | undefined;
 }
 
 export interface ChatStreamOptions extends ChatReplyOptions {
   /** The client asked for a usage chunk. */
   readonly includeUsage: boolean;
   /** Usage is estimated when the upstream gives none, though the client asked for none (limits, record). */
-  readonly estimateUsage?: boolean;
+  readonly estimateUsage?: boolean | undefined;
   /** The longest event, in UTF-16 units, that is buffered before the reply counts as invalid. */
   readonly maxEventBytes: number;
 }
 
 /** Any upstream bytes → the canonical stream of clients.md section 2.3. Pure: no sockets, no timers. */
 export class ChatStream {
-  readonly #options: ChatStreamOptions;
+  readonly #includeUsage: boolean;
+  readonly #frames = new FrameBuffer();
+  readonly #identity: ReplyIdentity;
+  readonly #meter: UsageMeter;
+  readonly #writer: ChatChunkWriter | TextChunkWriter;
+  readonly #assembler: ReplyAssembler;
+  readonly #reader: ReplyReader;
 
   constructor(options: ChatStreamOptions) {
-    this.#options = options;
+    const { endpoint, legacyFunctions: usesLegacyFunctions, profile, includeUsage } = options;
+    const frames = this.#frames;
+    const identity = new ReplyIdentity(options);
+    const meter = new UsageMeter(includeUsage || options.estimateUsage === true, options.promptForEstimate);
+    const onNote = (note: string) => options.onNote?.(note);
+    this.#includeUsage = includeUsage;
+    this.#identity = identity;
+    this.#meter = meter;
+    this.#writer =
+      endpoint === 'chat'
+        ? new ChatChunkWriter(frames, identity, usesLegacyFunctions)
+        : new TextChunkWriter(frames, identity);
+    const assembler = new ReplyAssembler({
+      sink: this.#writer,
+      identity,
+      splitsThinkTags: profile.thinkTags === 'split',
+      isCumulative: profile.cumulative === 'always',
+      choiceCount: options.choiceCount,
+      newCallId,
+      onNote,
+      onText: (text) => meter.note(text),
+      scrub: options.scrub,
+    });
+    this.#assembler = assembler;
+    const relay = new CanonicalRelay({ endpoint, usesLegacyFunctions, frames, identity, assembler, meter });
+    this.#reader = new ReplyReader({
+      ...options,
+      maxEventLength: options.maxEventBytes,
+      onNote,
+      assembler,
+      meter,
+      relay: (chunk, text) => relay.relay(chunk, text),
+      onComplete: () => this.#complete(),
+    });
   }
 
   /** Canonical SSE text that is complete so far, '' if none. Never throws for what an upstream sends. */
-  push(_bytes: Uint8Array): string {
-    void this.#options;
-    return '';
+  push(bytes: Uint8Array): string {
+    this.#reader.push(bytes);
+    return this.#frames.take();
   }
 
   /** The upstream's body ended cleanly. Completes (finish, usage, [DONE]) or sets `failure`. */
   end(): string {
-    return '';
+    this.#reader.end();
+    return this.#frames.take();
   }
 
-  /** Non-empty text, reasoning, refusal or a tool call was received. */
+  /** Non-empty text, reasoning, refusal or a tool call came from the upstream. */
   get hasContent(): boolean {
-    return false;
+    return this.#assembler.hasContent;
   }
 
   /** `[DONE]` was emitted: stop reading, destroy the upstream's body. */
   get isFinished(): boolean {
-    return false;
+    return this.#reader.isComplete;
   }
 
   /** All choices have their finish reason: when the upstream is cut or silent from here on, call `end()`. */
   get canEnd(): boolean {
-    return false;
+    return this.#assembler.isComplete;
   }
 
+  /** Set at most once. Text emitted before it is still returned by that call. */
   get failure(): FerryError | null {
-    return null;
+    return this.#reader.failure;
   }
 
   get usage(): Usage | null {
-    return null;
+    return this.#meter.usage;
   }
 
   get isUsageEstimated(): boolean {
-    return false;
+    return this.#meter.isEstimated;
   }
 
   get upstreamModel(): string | null {
-    return null;
+    return this.#identity.upstreamModel;
+  }
+
+  /** Finish chunks, the usage chunk if asked for, `[DONE]`. */
+  #complete(): void {
+    this.#assembler.close((frame) => this.#frames.frame(frame));
+    this.#meter.close();
+    const { usage, frame } = this.#meter;
+    if (this.#includeUsage && usage !== null) {
+      if (frame !== null) this.#frames.frame(frame);
+      else this.#writer.usage(usageToWire(usage));
+    }
+    this.#frames.frame('[DONE]');
   }
 }

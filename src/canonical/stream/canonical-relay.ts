@@ -1,0 +1,176 @@
+import { isCanonicalUsage } from '../usage.ts';
+import type { ChoiceState } from './choice-state.ts';
+import type { FrameBuffer } from './chunk-writer.ts';
+import { isJsonObject, type JsonObject } from './json-object.ts';
+import type { ReplyAssembler } from './reply-assembler.ts';
+import type { ReplyIdentity } from './reply-identity.ts';
+import type { TextKind } from './reply-sink.ts';
+import { MAX_DELTA_LENGTH } from './text-pieces.ts';
+import { readToolFragments } from './tool-fragments.ts';
+import type { UsageMeter } from './usage-meter.ts';
+
+export interface RelayOptions {
+  readonly endpoint: 'chat' | 'completions';
+  readonly usesLegacyFunctions: boolean;
+  readonly frames: FrameBuffer;
+  readonly identity: ReplyIdentity;
+  readonly assembler: ReplyAssembler;
+  readonly meter: UsageMeter;
+}
+
+const KIND_OF_MEMBER: Readonly<Record<string, TextKind>> = {
+  content: 'content',
+  reasoning_content: 'reasoning',
+  refusal: 'refusal',
+};
+
+/**
+ * Sends chunks that are canonical already as their own text: parsing and writing them again would change
+ * 12345678901234567890 and 1.0, and costs time. A chunk is canonical when the stages, which it passes all the same,
+ * would tell exactly what it says. `false`: nothing was taken, the chunk must be read leniently.
+ */
+export class CanonicalRelay {
+  readonly #options: RelayOptions;
+  readonly #object: string;
+
+  constructor(options: RelayOptions) {
+    this.#options = options;
+    this.#object = options.endpoint === 'chat' ? 'chat.completion.chunk' : 'text_completion';
+  }
+
+  /** Takes a chunk of one choice or of the usage; `text` is its JSON. */
+  relay(chunk: JsonObject, text: string): boolean {
+    const { choices } = chunk;
+    if (Array.isArray(choices) && choices.length === 0) return this.#holdUsage(chunk, text);
+    if (!Array.isArray(choices) || choices.length !== 1 || !this.#isOuterCanonical(chunk)) return false;
+    const choice: unknown = choices[0];
+    if (chunk.usage != null || !isJsonObject(choice)) return false;
+    const { index } = choice;
+    if (!Number.isSafeInteger(index) || choice.content_filter_results !== undefined) return false;
+    if (choice.message !== undefined || !isOneLine(text)) return false;
+    const isChat = this.#options.endpoint === 'chat';
+    const said = isChat ? choice.delta : choice.text;
+    if (isChat ? !isJsonObject(said) : typeof said !== 'string') return false;
+    if (!this.#options.identity.matches(chunk)) return false;
+    const state = this.#options.assembler.choice(index as number);
+    if (state.index !== index) return false;
+    if (choice.finish_reason !== null) return this.#holdFinish(state, said, choice.finish_reason, text);
+    return isChat
+      ? this.#relayDelta(state, said as JsonObject, text)
+      : this.#relayText(state, said as string, text);
+  }
+
+  #holdUsage(chunk: JsonObject, text: string): boolean {
+    const { identity, meter } = this.#options;
+    if (!this.#isOuterCanonical(chunk) || !isCanonicalUsage(chunk.usage) || !identity.matches(chunk))
+      return false;
+    meter.report(chunk.usage, isOneLine(text) ? text : null);
+    return true;
+  }
+
+  #isOuterCanonical(chunk: JsonObject): boolean {
+    return chunk.object === this.#object && chunk.error == null && chunk.base_resp === undefined;
+  }
+
+  /** `delta` has one member that says something; further ones only if OpenAI does not know them. */
+  #relayDelta(state: ChoiceState, delta: JsonObject, text: string): boolean {
+    if (!state.hasBegun) return this.#relayRole(state, delta, text);
+    let kind: TextKind | undefined;
+    let hasCalls = false;
+    for (const member in delta) {
+      const known = KIND_OF_MEMBER[member];
+      if (known !== undefined && kind === undefined && !hasCalls) kind = known;
+      else if (member === 'tool_calls' && kind === undefined) hasCalls = true;
+      else return false;
+    }
+    if (hasCalls) return this.#relayCall(state, delta, text);
+    if (kind === undefined) return false;
+    const said = delta[kind === 'reasoning' ? 'reasoning_content' : kind];
+    return typeof said === 'string' && this.#passes(state, kind, said) && this.#send(text);
+  }
+
+  #relayRole(state: ChoiceState, delta: JsonObject, text: string): boolean {
+    if (delta.role !== 'assistant' || delta.content !== '') return false;
+    for (const member in delta) {
+      if (member !== 'role' && member !== 'content' && !(member === 'refusal' && delta.refusal === null))
+        return false;
+    }
+    state.hasBegun = true;
+    return this.#send(text);
+  }
+
+  #relayText(state: ChoiceState, said: string, text: string): boolean {
+    if (!this.#passes(state, 'content', said)) return false;
+    state.hasBegun = true;
+    return this.#send(text);
+  }
+
+  /** Only whole texts that no stage would touch are taken; the check must come before any stage has seen the text. */
+  #passes(state: ChoiceState, kind: TextKind, said: string): boolean {
+    if (said === '' || said.length > MAX_DELTA_LENGTH) return false;
+    if (!state.passesUnchanged(kind, said)) return false;
+    this.#options.assembler.noteContent(said);
+    return true;
+  }
+
+  #relayCall(state: ChoiceState, delta: JsonObject, text: string): boolean {
+    const calls = delta.tool_calls;
+    if (this.#options.usesLegacyFunctions || !Array.isArray(calls) || calls.length !== 1) return false;
+    const call: unknown = calls[0];
+    if (!isCanonicalCall(call)) return false;
+    const fragments = readToolFragments(delta);
+    const steps = state.passCalls(fragments);
+    const fragment = fragments[0];
+    const step = steps[0];
+    this.#options.assembler.noteContent((fragment?.name ?? '') + (fragment?.arguments ?? ''));
+    const isSame =
+      steps.length === 1 &&
+      step !== undefined &&
+      step.call === call.index &&
+      (step.opens?.id ?? null) === (call.id ?? null) &&
+      step.arguments === fragment?.arguments;
+    if (isSame) return this.#send(text);
+    for (const other of steps) this.#options.assembler.tellStep(state.index, other);
+    return true;
+  }
+
+  /** The finish is sent at the end, when it is sure that nothing comes after it. */
+  #holdFinish(state: ChoiceState, said: unknown, reason: unknown, text: string): boolean {
+    if (!state.hasBegun && this.#options.endpoint === 'chat') return false;
+    const isEmpty = typeof said === 'string' ? said === '' : Object.keys(said as JsonObject).length === 0;
+    if (!isEmpty || !isCanonicalReason(reason)) return false;
+    state.finish = reason;
+    state.finishFrame = text;
+    return true;
+  }
+
+  #send(text: string): boolean {
+    this.#options.frames.frame(text);
+    return true;
+  }
+}
+
+/** Pretty-printed JSON parses, but an event is one line. */
+function isOneLine(text: string): boolean {
+  return !text.includes('\n');
+}
+
+interface CanonicalCall {
+  readonly index: number;
+  readonly id?: string;
+}
+
+/** The two forms of statements 70 and 71, without any null. */
+function isCanonicalCall(call: unknown): call is CanonicalCall {
+  if (!isJsonObject(call) || !isJsonObject(call.function) || !Number.isSafeInteger(call.index)) return false;
+  const { name, arguments: args } = call.function;
+  if (typeof args !== 'string' || Object.keys(call.function).length !== (name === undefined ? 1 : 2))
+    return false;
+  const members = Object.keys(call).length;
+  if (name === undefined) return members === 2 && args !== '';
+  return members === 4 && typeof name === 'string' && typeof call.id === 'string' && call.type === 'function';
+}
+
+function isCanonicalReason(reason: unknown): reason is 'stop' | 'length' | 'tool_calls' | 'content_filter' {
+  return reason === 'stop' || reason === 'length' || reason === 'tool_calls' || reason === 'content_filter';
+}

@@ -1,0 +1,130 @@
+import type { ChoiceFacts } from './chunk-facts.ts';
+import { CumulativeText } from './cumulative-text.ts';
+import { type FinishReason, finishReasonFor } from './finish-reason.ts';
+import type { ChoiceExtras, ReplySink, TextKind } from './reply-sink.ts';
+import { piecesOf, WholeCharacters } from './text-pieces.ts';
+import { ThinkTags } from './think-tags.ts';
+import { type CallStep, ToolCalls } from './tool-calls.ts';
+import type { ToolFragment } from './tool-fragments.ts';
+
+export interface ChoiceOptions {
+  readonly index: number;
+  readonly splitsThinkTags: boolean;
+  readonly isCumulative: boolean;
+  newCallId(): string;
+  readonly onNote: (note: string) => void;
+}
+
+/** The stages that text passes before it is told. */
+interface TextStages {
+  readonly cumulative: CumulativeText | null;
+  readonly characters: WholeCharacters;
+}
+
+/** One choice of a reply, from its role to its finish. */
+export class ChoiceState {
+  readonly index: number;
+  readonly #calls: ToolCalls;
+  readonly #stages: Readonly<Record<TextKind, TextStages>>;
+  readonly #thinkTags: ThinkTags | null;
+  /** Set by the first delta. */
+  hasBegun = false;
+  /** The last reason that the upstream gave; told at the end, because some give one with every chunk. */
+  finish: FinishReason | null = null;
+  /** The upstream's own finish chunk, when it can be sent as it is. */
+  finishFrame: string | null = null;
+  #finishExtras: ChoiceExtras | null = null;
+  #isFiltered = false;
+  /** What came with a delta and was not told yet. */
+  #extras: ChoiceExtras | null = null;
+
+  constructor(options: ChoiceOptions) {
+    this.index = options.index;
+    const stages = (): TextStages => ({
+      cumulative: options.isCumulative ? new CumulativeText() : null,
+      characters: new WholeCharacters(),
+    });
+    this.#stages = { reasoning: stages(), content: stages(), refusal: stages() };
+    this.#thinkTags = options.splitsThinkTags ? new ThinkTags() : null;
+    this.#calls = new ToolCalls(options);
+  }
+
+  get callCount(): number {
+    return this.#calls.count;
+  }
+
+  /** Whether a text would be told as it is; false when a stage would hold, cut or split it. */
+  passesUnchanged(kind: TextKind, text: string): boolean {
+    const { cumulative, characters } = this.#stages[kind];
+    if (cumulative !== null || (this.#thinkTags !== null && kind === 'content')) return false;
+    return characters.isWhole(text);
+  }
+
+  passCalls(fragments: readonly ToolFragment[]): CallStep[] {
+    return this.#calls.accept(fragments);
+  }
+
+  /** Tells what a delta adds: reasoning, content, tool calls, refusal, one kind after the other. */
+  accept(facts: ChoiceFacts, sink: ReplySink): void {
+    this.#extras = hasExtras(facts) ? facts : null;
+    if (facts.isFiltered) this.#isFiltered = true;
+    this.#pass('reasoning', facts.reasoning, sink);
+    this.#passContent(facts.content, sink);
+    for (const step of facts.calls.length > 0 ? this.passCalls(facts.calls) : []) {
+      sink.callStep(this.index, step, this.#takeExtras());
+    }
+    this.#pass('refusal', facts.refusal, sink);
+    if (this.#extras?.deltaExtensions && facts.finish === null) sink.extension(this.index, this.#extras);
+    if (facts.finish !== null) this.#finishExtras = this.#extras;
+    this.#extras = null;
+  }
+
+  /** No more deltas: tells what was held, then the finish. `frame`: given the chance to send the upstream's own chunk. */
+  close(sink: ReplySink, sendFrame: (frame: string) => void): void {
+    const held = this.#thinkTags?.end();
+    this.#tell('reasoning', this.#stages.reasoning.characters.push(held?.reasoning ?? ''), sink);
+    this.#tell('reasoning', this.#stages.reasoning.characters.end(), sink);
+    this.#tell('content', this.#stages.content.characters.push(held?.content ?? ''), sink);
+    this.#tell('content', this.#stages.content.characters.end(), sink);
+    const said = this.#isFiltered ? 'content_filter' : this.finish;
+    const isCut = said === 'length' || said === 'content_filter';
+    for (const step of this.#calls.finish(isCut)) sink.callStep(this.index, step, null);
+    this.#tell('refusal', this.#stages.refusal.characters.end(), sink);
+    const reason = finishReasonFor(said, this.#calls);
+    if (this.finishFrame !== null && reason === this.finish) sendFrame(this.finishFrame);
+    else sink.finish(this.index, reason, this.#finishExtras);
+  }
+
+  #passContent(content: string, sink: ReplySink): void {
+    if (content === '') return;
+    if (this.#thinkTags === null) {
+      this.#pass('content', content, sink);
+      return;
+    }
+    const added = this.#stages.content.cumulative?.advance(content) ?? content;
+    const texts = this.#thinkTags.push(added);
+    this.#tell('reasoning', this.#stages.reasoning.characters.push(texts.reasoning), sink);
+    this.#tell('content', this.#stages.content.characters.push(texts.content), sink);
+  }
+
+  #pass(kind: TextKind, text: string, sink: ReplySink): void {
+    if (text === '') return;
+    const { cumulative, characters } = this.#stages[kind];
+    this.#tell(kind, characters.push(cumulative?.advance(text) ?? text), sink);
+  }
+
+  #tell(kind: TextKind, text: string, sink: ReplySink): void {
+    if (text === '') return;
+    for (const piece of piecesOf(text)) sink.text(this.index, kind, piece, this.#takeExtras());
+  }
+
+  #takeExtras(): ChoiceExtras | null {
+    const extras = this.#extras;
+    this.#extras = null;
+    return extras;
+  }
+}
+
+function hasExtras(facts: ChoiceFacts): boolean {
+  return facts.logprobs !== null || facts.extensions !== null || facts.deltaExtensions !== null;
+}

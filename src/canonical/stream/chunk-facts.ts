@@ -1,0 +1,104 @@
+import { readContentParts } from './content-parts.ts';
+import { isJsonObject, type JsonObject, numberFrom, otherMembers, textFrom } from './json-object.ts';
+import { readToolFragments, type ToolFragment } from './tool-fragments.ts';
+
+/** What one chunk or whole reply says, read leniently; the next stage decides what of it is new. */
+export interface ChunkFacts {
+  readonly id: unknown;
+  readonly created: unknown;
+  readonly model: unknown;
+  readonly usage: unknown;
+  readonly choices: readonly ChoiceFacts[];
+  /** Members of the chunk that OpenAI does not know, or that need no change (`system_fingerprint`). */
+  readonly extensions: JsonObject | null;
+}
+
+export interface ChoiceFacts {
+  /** As the upstream numbered it; null when it did not. */
+  readonly index: number | null;
+  /** False: the choice carries no delta and no message at all (Azure's late filter results). */
+  readonly hasDelta: boolean;
+  /** A complete message and not a delta: it may end without a finish reason. */
+  readonly isWhole: boolean;
+  readonly reasoning: string;
+  readonly content: string;
+  readonly refusal: string;
+  readonly calls: readonly ToolFragment[];
+  readonly finish: string | null;
+  readonly logprobs: unknown;
+  /** A content filter hit this choice. */
+  readonly isFiltered: boolean;
+  readonly extensions: JsonObject | null;
+  readonly deltaExtensions: JsonObject | null;
+}
+
+/** `obfuscation` pads a chunk to a length that a rewritten one no longer has. */
+const CHUNK_MEMBERS = new Set(
+  'id object created model choices usage error obfuscation code msg message success'.split(' '),
+);
+const CHOICE_MEMBERS = new Set('index delta message text finish_reason logprobs'.split(' '));
+const DELTA_MEMBERS = new Set(
+  'role content reasoning_content reasoning reasoning_details thinking refusal tool_calls function_call'.split(
+    ' ',
+  ),
+);
+
+/** Reads an object of OpenAI's shape: a chunk, a whole completion, a text completion. */
+export function readChunk(chunk: JsonObject): ChunkFacts {
+  const choices = Array.isArray(chunk.choices) ? chunk.choices.filter(isJsonObject) : [];
+  return {
+    id: chunk.id,
+    created: chunk.created,
+    model: chunk.model,
+    usage: chunk.usage,
+    choices: choices.map(readChoice),
+    extensions: otherMembers(chunk, CHUNK_MEMBERS),
+  };
+}
+
+function readChoice(choice: JsonObject): ChoiceFacts {
+  const isDelta = isJsonObject(choice.delta);
+  const isWhole = !isDelta && isJsonObject(choice.message);
+  const delta = (isDelta ? choice.delta : isWhole ? choice.message : {}) as JsonObject;
+  const parts = readContentParts(delta.content);
+  return {
+    index: indexOf(choice.index),
+    hasDelta: isDelta || isWhole || typeof choice.text === 'string',
+    isWhole: isWhole || (!isDelta && typeof choice.text === 'string'),
+    reasoning: parts.reasoning || readReasoning(delta),
+    content: parts.content || (isDelta || isWhole ? '' : (textFrom(choice.text) ?? '')),
+    refusal: textFrom(delta.refusal) ?? parts.refusal,
+    calls: readToolFragments(delta),
+    finish: finishOf(choice.finish_reason),
+    logprobs: choice.logprobs ?? null,
+    isFiltered: hasFilterHit(choice.content_filter_results),
+    extensions: otherMembers(choice, CHOICE_MEMBERS),
+    deltaExtensions: otherMembers(delta, DELTA_MEMBERS),
+  };
+}
+
+/** Several names for one text; gateways in series repeat it under two of them, so the first one with text wins. */
+function readReasoning(delta: JsonObject): string {
+  const direct = textFrom(delta.reasoning_content) ?? textFrom(delta.reasoning) ?? textFrom(delta.thinking);
+  if (direct !== null || !Array.isArray(delta.reasoning_details)) return direct ?? '';
+  return delta.reasoning_details
+    .filter(isJsonObject)
+    .map((detail) => textFrom(detail.text) ?? textFrom(detail.summary) ?? '')
+    .join('');
+}
+
+function indexOf(value: unknown): number | null {
+  const index = numberFrom(value);
+  return index !== null && Number.isInteger(index) && index >= 0 ? index : null;
+}
+
+/** Servers without null write "" or "null". */
+function finishOf(value: unknown): string | null {
+  const reason = textFrom(value)?.trim() ?? null;
+  return reason === null || reason === '' || reason.toLowerCase() === 'null' ? null : reason;
+}
+
+function hasFilterHit(results: unknown): boolean {
+  if (!isJsonObject(results)) return false;
+  return Object.values(results).some((result) => isJsonObject(result) && result.filtered === true);
+}

@@ -1,0 +1,53 @@
+import { FerryError } from '../../errors.ts';
+import { readErrorBody } from '../error-shapes.ts';
+import { type ErrorContext, findErrorInBody, invalidBodyError, readBodyError } from '../upstream-error.ts';
+import { type ChunkFacts, readChunk } from './chunk-facts.ts';
+import { withoutEnvelope } from './envelope.ts';
+import { isJsonObject, type JsonObject } from './json-object.ts';
+import { foreignApiOf, toOpenAiShape } from './native-shapes.ts';
+
+/** What one JSON value of an upstream is. `nothing`: a heartbeat or something nobody knows. */
+export type ReadEvent =
+  | { readonly kind: 'chunk'; readonly chunk: ChunkFacts }
+  | { readonly kind: 'error'; readonly error: FerryError }
+  | { readonly kind: 'nothing' };
+
+const NOTHING: ReadEvent = { kind: 'nothing' };
+
+/**
+ * Reads one JSON value: an error in any vendor's words, or a chunk in any shape that gateways send. `eventName` is
+ * that of the event around it: `event: error` makes an error of whatever it carries.
+ */
+export function readEvent(value: unknown, eventName: string | undefined, context: ErrorContext): ReadEvent {
+  const found = findErrorInBody(value);
+  if (found !== null) return { kind: 'error', error: readBodyError(found, context) };
+  if (!isJsonObject(value)) return NOTHING;
+  const inner = withoutEnvelope(value);
+  const foundInside = inner === value ? null : findErrorInBody(inner);
+  if (foundInside !== null) return { kind: 'error', error: readBodyError(foundInside, context) };
+  if (eventName === 'error') return { kind: 'error', error: namedError(inner, context) };
+  const foreignApi = foreignApiOf(inner);
+  if (foreignApi !== null) return { kind: 'error', error: foreignShape(foreignApi) };
+  const shaped = toOpenAiShape(inner);
+  return Array.isArray(shaped.choices) || saysUsage(shaped)
+    ? { kind: 'chunk', chunk: readChunk(shaped) }
+    : NOTHING;
+}
+
+/** A chunk of OpenAI's without `choices` (some usage chunks) and not any object that has a `usage`. */
+function saysUsage(object: JsonObject): boolean {
+  return isJsonObject(object.usage);
+}
+
+function namedError(object: JsonObject, context: ErrorContext): FerryError {
+  const found = readErrorBody(object);
+  return found === null ? invalidBodyError(JSON.stringify(object), context) : readBodyError(found, context);
+}
+
+function foreignShape(api: string): FerryError {
+  return new FerryError('invalid_response', {
+    message:
+      `The upstream answered in the ${api} format, which is not translated. ` +
+      'Configure its OpenAI-compatible endpoint.',
+  });
+}

@@ -1,0 +1,29 @@
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The members that are not in `known` and say something; null when there are none. */
+export function otherMembers(object: JsonObject, known: ReadonlySet<string>): Record<string, unknown> | null {
+  let others: Record<string, unknown> | null = null;
+  for (const name of Object.keys(object)) {
+    const value = object[name];
+    if (known.has(name) || value === null || value === undefined) continue;
+    if (Array.isArray(value) && value.length === 0) continue;
+    others ??= {};
+    others[name] = value;
+  }
+  return others;
+}
+
+/** A number, also one that was written as text; null otherwise. */
+export function numberFrom(value: unknown): number | null {
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  return typeof number === 'number' && Number.isFinite(number) ? number : null;
+}
+
+/** A non-empty string; null otherwise. */
+export function textFrom(value: unknown): string | null {
+  return typeof value === 'string' && value !== '' ? value : null;
+}

@@ -1,0 +1,167 @@
+import { randomBytes } from 'node:crypto';
+import { FerryError } from '../../errors.ts';
+import { ChoiceState } from './choice-state.ts';
+import type { ChoiceFacts, ChunkFacts } from './chunk-facts.ts';
+import { meaningOf } from './finish-reason.ts';
+import type { ReplyIdentity } from './reply-identity.ts';
+import type { ReplySink } from './reply-sink.ts';
+import type { CallStep } from './tool-calls.ts';
+
+export interface AssemblerOptions {
+  readonly sink: ReplySink;
+  readonly identity: ReplyIdentity;
+  readonly splitsThinkTags: boolean;
+  readonly isCumulative: boolean;
+  /** How many choices were asked for; undefined: not known. */
+  readonly choiceCount: number | undefined;
+  newCallId(): string;
+  readonly onNote: (note: string) => void;
+  /** All text that the model produced, for the estimate of its tokens. */
+  readonly onText: (text: string) => void;
+  readonly scrub: (text: string) => string;
+}
+
+/** More choices than any API allows: beyond it the index of an upstream is a counter of something else. */
+const MAX_CHOICES = 128;
+
+/** Chunks, one after the other → what clients are told, choice by choice. */
+export class ReplyAssembler {
+  readonly #options: AssemblerOptions;
+  /** By our index. */
+  readonly #choices: ChoiceState[] = [];
+  /** The upstream's index → ours. */
+  readonly #ownIndexes = new Map<number, number>();
+  #hasContent = false;
+  #lastWasWhole = false;
+
+  constructor(options: AssemblerOptions) {
+    this.#options = options;
+  }
+
+  get hasContent(): boolean {
+    return this.#hasContent;
+  }
+
+  get hasChoices(): boolean {
+    return this.#choices.length > 0;
+  }
+
+  /** A reason says that tool calls were made; together with none having come, the reply is no answer. */
+  get promisesCalls(): boolean {
+    return this.#choices.some((choice) => choice?.finish === 'tool_calls');
+  }
+
+  /** Every choice that began has its finish reason. */
+  get isComplete(): boolean {
+    return (
+      this.#choices.length > 0 &&
+      this.#choices.every((choice) => choice === undefined || choice.finish !== null)
+    );
+  }
+
+  /** The last choice was a complete message and not a delta. */
+  get lastWasWhole(): boolean {
+    return this.#lastWasWhole;
+  }
+
+  noteContent(text: string): void {
+    this.#hasContent = true;
+    this.#options.onText(text);
+  }
+
+  tellStep(choice: number, step: CallStep): void {
+    this.#options.sink.callStep(choice, step, null);
+  }
+
+  /** The choice that an upstream's index means. */
+  choice(upstreamIndex: number): ChoiceState {
+    let index = this.#ownIndexes.get(upstreamIndex);
+    if (index === undefined) {
+      index = this.#newIndex(upstreamIndex);
+      this.#ownIndexes.set(upstreamIndex, index);
+    }
+    return this.#stateOf(index);
+  }
+
+  /** Takes one chunk. Returns the failure when a finish reason says that the generation failed. */
+  accept(chunk: ChunkFacts): FerryError | null {
+    const { sink, identity } = this.#options;
+    if (chunk.extensions !== null) sink.attach(chunk.extensions);
+    for (const [position, facts] of chunk.choices.entries()) {
+      if (!facts.hasDelta && facts.finish === null && !facts.isFiltered) continue;
+      identity.note(chunk);
+      const failure = this.#acceptChoice(this.choice(facts.index ?? position), facts);
+      if (failure !== null) return failure;
+    }
+    return null;
+  }
+
+  /** The reply is over: every choice is told to its finish. */
+  close(sendFrame: (frame: string) => void): void {
+    for (const choice of this.#choices) {
+      if (choice === undefined) continue;
+      this.#begin(choice);
+      choice.close(this.#options.sink, sendFrame);
+    }
+  }
+
+  #acceptChoice(choice: ChoiceState, facts: ChoiceFacts): FerryError | null {
+    this.#begin(choice);
+    this.#noteContentOf(facts);
+    choice.accept(facts, this.#options.sink);
+    this.#lastWasWhole = facts.isWhole;
+    if (facts.finish === null) return null;
+    const meaning = meaningOf(facts.finish);
+    if (meaning === 'failed') return this.#generationFailed(facts.finish);
+    choice.finish = meaning;
+    choice.finishFrame = null;
+    return null;
+  }
+
+  #begin(choice: ChoiceState): void {
+    if (choice.hasBegun) return;
+    choice.hasBegun = true;
+    this.#options.sink.begin(choice.index);
+  }
+
+  #noteContentOf(facts: ChoiceFacts): void {
+    for (const text of [facts.reasoning, facts.content, facts.refusal]) {
+      if (text !== '') this.noteContent(text);
+    }
+    for (const call of facts.calls) this.noteContent((call.name ?? '') + call.arguments);
+  }
+
+  #generationFailed(reason: string): FerryError {
+    const code = this.#options.scrub(reason).slice(0, 64);
+    return new FerryError('generation_failed', {
+      message: `The model stopped with "${code}" before its answer was complete.`,
+      code,
+    });
+  }
+
+  #newIndex(upstreamIndex: number): number {
+    const { choiceCount } = this.#options;
+    if (choiceCount === 1) return 0;
+    const isFree = this.#choices[upstreamIndex] === undefined;
+    if (choiceCount !== undefined && upstreamIndex < choiceCount && isFree) return upstreamIndex;
+    if (this.#choices.length >= MAX_CHOICES) return this.#choices.length - 1;
+    let index = 0;
+    while (this.#choices[index] !== undefined) index++;
+    return index;
+  }
+
+  #stateOf(index: number): ChoiceState {
+    const { splitsThinkTags, isCumulative, newCallId, onNote } = this.#options;
+    let choice = this.#choices[index];
+    if (choice === undefined) {
+      choice = new ChoiceState({ index, splitsThinkTags, isCumulative, newCallId, onNote });
+      this.#choices[index] = choice;
+    }
+    return choice;
+  }
+}
+
+/** An id for a tool call that came without one: `call_` and 24 characters. */
+export function newCallId(): string {
+  return `call_${randomBytes(12).toString('hex')}`;
+}

@@ -1,0 +1,204 @@
+import { FerryError } from '../../errors.ts';
+import { type ErrorContext, invalidBodyError } from '../upstream-error.ts';
+import type { ChunkFacts } from './chunk-facts.ts';
+import { EventFraming } from './event-framing.ts';
+import { readPayload } from './event-payload.ts';
+import { readEvent } from './event-reader.ts';
+import { isJsonObject, type JsonObject } from './json-object.ts';
+import type { ReplyAssembler } from './reply-assembler.ts';
+import type { UsageMeter } from './usage-meter.ts';
+
+export interface ReplyReaderOptions {
+  readonly endpoint: 'chat' | 'completions';
+  readonly requestedModel: string;
+  readonly contentType: string | null;
+  /** In UTF-16 units. */
+  readonly maxEventLength: number;
+  readonly scrub: (text: string) => string;
+  readonly onNote: (note: string) => void;
+  readonly assembler: ReplyAssembler;
+  readonly meter: UsageMeter;
+  /** Sends a chunk as its own text when it is canonical already; false when it took nothing. */
+  readonly relay: ((chunk: JsonObject, text: string) => boolean) | null;
+  /** The reply is whole; called once, and nothing is read after it. */
+  readonly onComplete: () => void;
+}
+
+/** An HTML page this long is reported without waiting for its end. */
+const ENOUGH_HTML = 1000;
+
+/**
+ * The way of an upstream's bytes: framing → payload → relayed as its own text, or read leniently and assembled. Knows
+ * when a reply is whole, and what kind of failure it is when it is not. Never throws for what an upstream sends.
+ */
+export class ReplyReader {
+  readonly #options: ReplyReaderOptions;
+  readonly #framing: EventFraming;
+  readonly #context: ErrorContext;
+  /** The first event that could not be used, for the error when nothing else comes. */
+  #unusable = '';
+  /** JSON values so far; one alone may be a whole reply. */
+  #valueCount = 0;
+  #isComplete = false;
+  #failure: FerryError | null = null;
+
+  constructor(options: ReplyReaderOptions) {
+    this.#options = options;
+    const { endpoint, requestedModel, scrub, contentType, maxEventLength } = options;
+    const path = endpoint === 'chat' ? '/v1/chat/completions' : '/v1/completions';
+    this.#context = { model: requestedModel, path, scrub };
+    this.#framing = new EventFraming({
+      contentType,
+      maxEventLength,
+      onEvent: (data, name) => this.#acceptEvent(data, name),
+      onOverflow: () => this.#fail(tooLong(maxEventLength)),
+    });
+  }
+
+  get isComplete(): boolean {
+    return this.#isComplete;
+  }
+
+  get failure(): FerryError | null {
+    return this.#failure;
+  }
+
+  push(bytes: Uint8Array): void {
+    if (this.#isOver) return;
+    this.#guard(() => this.#framing.push(bytes));
+    if (this.#framing.form === 'html' && this.#framing.junk.length > ENOUGH_HTML) this.#failAsInvalid();
+  }
+
+  /** The body ended cleanly: `isComplete` or `failure` is set afterwards. */
+  end(): void {
+    if (this.#isOver) return;
+    this.#guard(() => {
+      const cut = this.#framing.end();
+      if (!this.#isOver) this.#acceptEnd(cut);
+    });
+  }
+
+  get #isOver(): boolean {
+    return this.#isComplete || this.#failure !== null;
+  }
+
+  #acceptEvent(data: string, name: string | undefined): void {
+    if (this.#isOver) return;
+    // The way of nearly every event; the payload's other forms are looked for only when this is no JSON.
+    if (name !== 'error' && data.charCodeAt(0) === 0x7b) {
+      const value = parse(data);
+      if (value !== undefined) {
+        this.#acceptValue(value, data, name);
+        return;
+      }
+    }
+    const payload = readPayload(data);
+    for (const { value, text } of payload.values) {
+      for (const item of Array.isArray(value) && value.every(isChunkLike) ? value : [value]) {
+        if (!this.#isOver) this.#acceptValue(item, item === value ? text : null, name);
+      }
+    }
+    if (payload.isInvalid) this.#skip(data, 'an event that is no JSON was skipped');
+    if (payload.isDone && !this.#isOver) this.#acceptDone();
+  }
+
+  /** `text`: the value's own JSON; null when it was part of something else. */
+  #acceptValue(value: unknown, text: string | null, name: string | undefined): void {
+    this.#valueCount++;
+    const { relay } = this.#options;
+    if (relay !== null && text !== null && name !== 'error' && isJsonObject(value)) {
+      if (relay(value, text)) return;
+    }
+    const event = readEvent(value, name, this.#context);
+    if (event.kind === 'error') this.#fail(event.error);
+    else if (event.kind === 'chunk') this.#acceptChunk(event.chunk);
+    else this.#skip(text ?? '', 'an event without meaning was skipped');
+  }
+
+  #acceptChunk(chunk: ChunkFacts): void {
+    this.#options.meter.report(chunk.usage, null);
+    const failure = this.#options.assembler.accept(chunk);
+    if (failure !== null) this.#fail(failure);
+  }
+
+  /** The upstream says that this is all. Without any reason and any content that is no answer. */
+  #acceptDone(): void {
+    const { assembler } = this.#options;
+    if (assembler.hasContent || assembler.isComplete) this.#complete();
+    else this.#failAsInvalid();
+  }
+
+  /** The body ended without the end marker. `cut`: the beginning of a JSON value. */
+  #acceptEnd(cut: string): void {
+    const { assembler } = this.#options;
+    const isWholeReply = this.#framing.form === 'json' && this.#valueCount === 1 && assembler.lastWasWhole;
+    if (assembler.isComplete || (isWholeReply && cut === '')) this.#complete();
+    else if (assembler.hasChoices || cut !== '') this.#fail(cutOff(assembler.hasContent));
+    else this.#failAsInvalid();
+  }
+
+  #complete(): void {
+    const { assembler, onComplete } = this.#options;
+    if (!assembler.hasContent && assembler.promisesCalls) {
+      this.#failAsInvalid();
+      return;
+    }
+    this.#isComplete = true;
+    onComplete();
+  }
+
+  #failAsInvalid(): void {
+    this.#fail(invalidBodyError(this.#framing.junk || this.#unusable, this.#context));
+  }
+
+  #fail(error: FerryError): void {
+    if (!this.#isOver) this.#failure = error;
+  }
+
+  #skip(data: string, note: string): void {
+    if (this.#unusable === '') this.#unusable = data.slice(0, ENOUGH_HTML);
+    this.#options.onNote(note);
+  }
+
+  /** What an upstream sends (thousands of nested arrays) may make a built-in throw; that is its fault, no crash. */
+  #guard(act: () => void): void {
+    try {
+      act();
+    } catch (cause) {
+      this.#isComplete = false;
+      this.#fail(
+        new FerryError('invalid_response', {
+          message: 'The upstream sent a reply that cannot be read.',
+          cause,
+        }),
+      );
+    }
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** An array of chunks in one event, and not an array that is itself an error. */
+function isChunkLike(value: unknown): boolean {
+  return isJsonObject(value) && Array.isArray(value.choices);
+}
+
+function tooLong(limit: number): FerryError {
+  return new FerryError('invalid_response', {
+    message: `The upstream sent an event of more than ${limit} characters.`,
+  });
+}
+
+function cutOff(hasContent: boolean): FerryError {
+  return new FerryError('disconnected', {
+    message: hasContent
+      ? 'The upstream closed the connection before its answer was complete.'
+      : 'The upstream closed the connection before it answered.',
+  });
+}

@@ -1,0 +1,91 @@
+import { createParser, type EventSourceParser } from 'eventsource-parser';
+import { SseLineRepair } from './sse-line-repair.ts';
+
+export interface SseFramingOptions {
+  /** Longest event, in UTF-16 units. */
+  readonly maxEventLength: number;
+  readonly onEvent: (data: string, name: string | undefined) => void;
+  /** A line that is no field, no comment and no JSON. */
+  readonly onJunk: (line: string) => void;
+  readonly onOverflow: () => void;
+}
+
+/**
+ * Text of server-sent events → one call per event. The parser is fed whole lines only: it drops unknown lines when
+ * they come in pieces, and lines are where the repair happens.
+ */
+export class SseFraming {
+  readonly #options: SseFramingOptions;
+  readonly #parser: EventSourceParser;
+  readonly #repair: SseLineRepair;
+  /** Pieces of the line that is not complete yet, joined once at its end. */
+  #pieces: string[] = [];
+  #piecesLength = 0;
+  /** The last piece ended in \r: a \n that comes first in the next one belongs to it. */
+  #endedInCarriageReturn = false;
+  #hasOverflowed = false;
+
+  constructor(options: SseFramingOptions) {
+    this.#options = options;
+    this.#repair = new SseLineRepair(options.onJunk);
+    this.#parser = createParser({
+      maxBufferSize: options.maxEventLength,
+      onEvent: (event) => options.onEvent(event.data, event.event),
+      onError: (error) => {
+        if (error.type === 'max-buffer-size-exceeded') this.#overflow();
+        else if (error.type === 'unknown-field' && error.line) options.onJunk(error.line);
+      },
+    });
+  }
+
+  push(piece: string): void {
+    const text = this.#withLineFeeds(piece);
+    const end = text.lastIndexOf('\n') + 1;
+    if (end > 0) this.#feed(this.#takeHeld() + text.slice(0, end));
+    this.#hold(text.slice(end));
+  }
+
+  /** The text ended: the last line and event count though nothing closed them. */
+  end(): void {
+    this.#feed(`${this.#takeHeld()}\n\n`);
+  }
+
+  #feed(lines: string): void {
+    if (this.#hasOverflowed) return;
+    this.#parser.feed(this.#repair.isPlain(lines) ? lines : this.#repair.repair(lines));
+  }
+
+  /** CRLF and CR → LF, also when a CRLF is split between two pieces. */
+  #withLineFeeds(piece: string): string {
+    let text = piece;
+    if (this.#endedInCarriageReturn && text !== '') {
+      if (text.charCodeAt(0) === 0x0a) text = text.slice(1);
+      this.#endedInCarriageReturn = false;
+    }
+    if (!text.includes('\r')) return text;
+    this.#endedInCarriageReturn = text.endsWith('\r');
+    return text.replace(/\r\n?/g, '\n');
+  }
+
+  #hold(text: string): void {
+    if (text === '') return;
+    this.#pieces.push(text);
+    this.#piecesLength += text.length;
+    if (this.#piecesLength > this.#options.maxEventLength) this.#overflow();
+  }
+
+  #takeHeld(): string {
+    if (this.#pieces.length === 0) return '';
+    const held = this.#pieces.join('');
+    this.#pieces = [];
+    this.#piecesLength = 0;
+    return held;
+  }
+
+  #overflow(): void {
+    if (this.#hasOverflowed) return;
+    this.#hasOverflowed = true;
+    this.#pieces = [];
+    this.#options.onOverflow();
+  }
+}

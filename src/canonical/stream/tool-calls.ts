@@ -1,0 +1,193 @@
+import { CumulativeText } from './cumulative-text.ts';
+import { JsonValueScanner } from './json-values.ts';
+import type { ToolFragment } from './tool-fragments.ts';
+
+/** What clients are told next about the calls of one choice. */
+export interface CallStep {
+  /** From 0 without gaps. */
+  readonly call: number;
+  /** Given in the first step of a call only. */
+  readonly opens: { readonly id: string; readonly name: string } | null;
+  readonly arguments: string;
+}
+
+export interface ToolCallsOptions {
+  readonly isCumulative: boolean;
+  newCallId(): string;
+  readonly onNote: (note: string) => void;
+}
+
+interface Call {
+  readonly number: number;
+  readonly upstreamIndex: number | null;
+  upstreamId: string | null;
+  readonly id: string;
+  name: string | null;
+  /** Arguments that came and were not told yet; told later because an earlier call is still open. */
+  held: string[];
+  isOpened: boolean;
+  hasArguments: boolean;
+  /** The arguments are a JSON string that holds the JSON: told once, when it is complete. */
+  isQuoted: boolean;
+  isComplete: boolean;
+  readonly scanner: JsonValueScanner;
+  readonly cumulative: CumulativeText | null;
+}
+
+/**
+ * The tool calls of one choice. Fragments are matched to calls by whatever the upstream gave (index, id, name, order);
+ * clients get one call after the other, since some merge fragments into the last call that was opened: a call is over
+ * when its arguments are complete JSON, and until then the later ones are held.
+ */
+export class ToolCalls {
+  readonly #options: ToolCallsOptions;
+  readonly #calls: Call[] = [];
+  /** The call that is being told. */
+  #current = 0;
+
+  constructor(options: ToolCallsOptions) {
+    this.#options = options;
+  }
+
+  get count(): number {
+    return this.#calls.length;
+  }
+
+  /** Whether every call has complete arguments; false after a cut by length. Calls without arguments are complete. */
+  get areComplete(): boolean {
+    return this.#calls.every((call) => call.isComplete || !call.hasArguments);
+  }
+
+  /** Takes the fragments of one delta in their order. */
+  accept(fragments: readonly ToolFragment[]): CallStep[] {
+    const steps: CallStep[] = [];
+    const touched = new Set<Call>();
+    for (const fragment of fragments) {
+      const call = this.#callOf(fragment, touched);
+      touched.add(call);
+      call.name ??= fragment.name;
+      this.#addArguments(call, fragment.arguments);
+      this.#tell(steps);
+    }
+    return steps;
+  }
+
+  /** No more fragments: tells what was held. `isCut`: the model was stopped, so nothing is completed for it. */
+  finish(isCut: boolean): CallStep[] {
+    const steps: CallStep[] = [];
+    while (this.#current < this.#calls.length) {
+      const call = this.#calls[this.#current] as Call;
+      if (!call.hasArguments && !isCut) this.#addArguments(call, '{}');
+      call.isQuoted = false;
+      call.name ??= '';
+      this.#tellCall(call, steps);
+      this.#current++;
+    }
+    return steps;
+  }
+
+  #addArguments(call: Call, piece: string): void {
+    let text = call.cumulative === null ? piece : call.cumulative.advance(piece);
+    if (!call.hasArguments) text = text.trimStart();
+    if (text === '') return;
+    if (call.number < this.#current) {
+      if (text.trim() !== '')
+        this.#options.onNote('arguments of a tool call came after its end and were dropped');
+      return;
+    }
+    if (!call.hasArguments) call.isQuoted = text.startsWith('"');
+    call.hasArguments = true;
+    call.held.push(text);
+    if (!call.isComplete) call.isComplete = call.scanner.scan(text, 0) !== -1;
+    if (call.isQuoted && call.isComplete) {
+      call.held = [withoutQuotes(call.held.join(''))];
+      call.isQuoted = false;
+    }
+  }
+
+  /** Tells the current call, and the next ones while the one before is over. */
+  #tell(steps: CallStep[]): void {
+    for (;;) {
+      const call = this.#calls[this.#current];
+      if (call === undefined || call.name === null || call.isQuoted) return;
+      this.#tellCall(call, steps);
+      if (!call.isComplete || this.#current + 1 >= this.#calls.length) return;
+      this.#current++;
+    }
+  }
+
+  #tellCall(call: Call, steps: CallStep[]): void {
+    if (call.isOpened && call.held.length === 0) return;
+    steps.push({
+      call: call.number,
+      opens: call.isOpened ? null : { id: call.id, name: call.name ?? '' },
+      arguments: call.held.length === 1 ? (call.held[0] as string) : call.held.join(''),
+    });
+    call.isOpened = true;
+    call.held = [];
+  }
+
+  #callOf(fragment: ToolFragment, touched: ReadonlySet<Call>): Call {
+    const known = this.#knownCall(fragment);
+    if (known === undefined || isAnother(fragment, known, touched.has(known))) return this.#open(fragment);
+    if (known.upstreamId === null) known.upstreamId = fragment.id;
+    return known;
+  }
+
+  /** The call that a fragment most likely continues: the newest with its index, else with its id, else the newest. */
+  #knownCall(fragment: ToolFragment): Call | undefined {
+    if (fragment.index !== null) return this.#calls.findLast((call) => call.upstreamIndex === fragment.index);
+    if (fragment.id !== null) {
+      return this.#calls.findLast((call) => call.upstreamId === fragment.id) ?? this.#nameless();
+    }
+    return this.#calls.at(-1);
+  }
+
+  #nameless(): Call | undefined {
+    const last = this.#calls.at(-1);
+    return last?.name === null ? last : undefined;
+  }
+
+  #open(fragment: ToolFragment): Call {
+    const isTaken = this.#calls.some((call) => call.id === fragment.id);
+    const call: Call = {
+      number: this.#calls.length,
+      upstreamIndex: fragment.index,
+      upstreamId: fragment.id,
+      id: fragment.id === null || isTaken ? this.#options.newCallId() : fragment.id,
+      name: null,
+      held: [],
+      isOpened: false,
+      hasArguments: false,
+      isQuoted: false,
+      isComplete: false,
+      scanner: new JsonValueScanner(),
+      cumulative: this.#options.isCumulative ? new CumulativeText() : null,
+    };
+    this.#calls.push(call);
+    return call;
+  }
+}
+
+/**
+ * Whether a fragment begins a new call although it matches a known one by index or order. Only a name can begin a
+ * call. The same id continues it; another id does not; without ids a repeated name continues a call until its
+ * arguments are complete.
+ */
+function isAnother(fragment: ToolFragment, known: Call, isInSameDelta: boolean): boolean {
+  if (fragment.name === null || known.name === null) return false;
+  if (fragment.id !== null && known.upstreamId !== null) return fragment.id !== known.upstreamId;
+  if (isInSameDelta || fragment.name !== known.name) return true;
+  return known.isComplete && fragment.arguments !== '';
+}
+
+/** A JSON string that holds an object or array is opened once; anything else stays as it came. */
+function withoutQuotes(text: string): string {
+  try {
+    const inner: unknown = JSON.parse(text);
+    if (typeof inner === 'string' && typeof JSON.parse(inner) === 'object') return inner;
+  } catch {
+    // Not JSON within JSON: relayed as it is, never repaired silently.
+  }
+  return text;
+}

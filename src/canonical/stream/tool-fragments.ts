@@ -1,0 +1,43 @@
+import { isJsonObject, type JsonObject, numberFrom, textFrom } from './json-object.ts';
+
+/** One piece of a tool call, as an upstream sent it. */
+export interface ToolFragment {
+  readonly index: number | null;
+  readonly id: string | null;
+  readonly name: string | null;
+  /** A piece of the arguments' text; '' when there is none. */
+  readonly arguments: string;
+}
+
+/** The tool calls of a delta or message; the legacy `function_call` is the call number 0. */
+export function readToolFragments(delta: JsonObject): readonly ToolFragment[] {
+  const calls = delta.tool_calls;
+  if (calls === undefined || calls === null) return readLegacy(delta.function_call);
+  const list = Array.isArray(calls) ? calls : [calls];
+  const fragments = list.filter(isJsonObject).map(readFragment);
+  return fragments.length > 0 ? fragments : readLegacy(delta.function_call);
+}
+
+function readLegacy(call: unknown): readonly ToolFragment[] {
+  if (!isJsonObject(call)) return [];
+  return [{ index: 0, id: null, name: textFrom(call.name), arguments: argumentsText(call.arguments) }];
+}
+
+function readFragment(call: JsonObject): ToolFragment {
+  const body = [call.function, call.custom].find(isJsonObject) ?? call;
+  const index = numberFrom(call.index);
+  const id = textFrom(call.id) ?? (typeof call.id === 'number' ? String(call.id) : null);
+  return {
+    index: index !== null && Number.isInteger(index) ? index : null,
+    // "0" stands for "none" at servers that must write something, and is the same for every call.
+    id: id === '0' ? null : id,
+    name: textFrom(body.name),
+    arguments: argumentsText(body.arguments ?? body.input ?? body.parameters),
+  };
+}
+
+/** Objects are serialised once, here. */
+function argumentsText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : '';
+}
