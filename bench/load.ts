@@ -1,0 +1,166 @@
+/**
+ * The load generator, as a process of its own: keep-alive connections, a fixed number of requests, a fixed number
+ * at a time. Takes an `Order` over the IPC channel and answers with a `LoadResult`.
+ */
+import { Agent, type Dispatcher } from 'undici';
+import { WORKLOADS, type WorkloadName } from './workloads.ts';
+
+export type Order =
+  | {
+      readonly kind: 'run';
+      readonly origin: string;
+      readonly workload: WorkloadName;
+      readonly requests: number;
+      readonly concurrency: number;
+    }
+  /** Opens streams and keeps them until `release`. */
+  | { readonly kind: 'hold'; readonly origin: string; readonly streams: number }
+  | { readonly kind: 'release' };
+
+export interface LoadResult {
+  readonly done: number;
+  readonly failed: number;
+  readonly elapsedMs: number;
+  /** From the request to the first bytes of the body, of each request. */
+  readonly firstByteMs: readonly number[];
+  readonly bytes: number;
+  /** Of the first failure. */
+  readonly failure?: string;
+}
+
+const AUTHORIZATION = 'Bearer bench-client-key';
+const agent = new Agent({ connections: null, bodyTimeout: 0, headersTimeout: 60_000, pipelining: 1 });
+const held: Dispatcher.DispatchController[] = [];
+
+interface Answer {
+  readonly firstByteMs: number;
+  readonly bytes: number;
+}
+
+/** One request; resolves when its body has ended. Rejects unless it is a 200 with a complete body. */
+function ask(
+  origin: string,
+  name: WorkloadName,
+  onFirst?: (controller: Dispatcher.DispatchController) => void,
+): Promise<Answer> {
+  const { path, request } = WORKLOADS[name];
+  const startedMs = performance.now();
+  return new Promise((done, fail) => {
+    let status = 0;
+    let bytes = 0;
+    let firstByteMs = 0;
+    let tail: Buffer = Buffer.alloc(0);
+    agent.dispatch(
+      {
+        origin,
+        path,
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: AUTHORIZATION },
+        body: request,
+      },
+      {
+        onRequestStart() {},
+        onResponseStart(_controller, code) {
+          status = code;
+        },
+        onResponseData(controller, chunk) {
+          if (bytes === 0) {
+            firstByteMs = performance.now() - startedMs;
+            onFirst?.(controller);
+          }
+          bytes += chunk.length;
+          tail = chunk;
+        },
+        onResponseEnd() {
+          if (status === 200 && isComplete(name, tail)) done({ firstByteMs, bytes });
+          else
+            fail(new Error(`status ${status}, ${bytes} bytes, ends in ${tail.toString('utf8').slice(-200)}`));
+        },
+        onResponseError(_controller, error) {
+          fail(error);
+        },
+      },
+    );
+  });
+}
+
+function isComplete(name: WorkloadName, tail: Buffer): boolean {
+  const end = tail.toString('latin1', Math.max(0, tail.length - 8)).trimEnd();
+  return name === 'chat' || name === 'embeddings' ? end.endsWith('}') : end.endsWith('[DONE]');
+}
+
+async function run(
+  origin: string,
+  name: WorkloadName,
+  requests: number,
+  concurrency: number,
+): Promise<LoadResult> {
+  const firstByteMs: number[] = [];
+  let [started, failed, bytes, failure] = [0, 0, 0, ''];
+  const startedMs = performance.now();
+  const worker = async (): Promise<void> => {
+    while (started < requests && failed === 0) {
+      started += 1;
+      try {
+        const answer = await ask(origin, name);
+        firstByteMs.push(answer.firstByteMs);
+        bytes += answer.bytes;
+      } catch (error) {
+        failed += 1;
+        failure ||= String(error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, worker));
+  const elapsedMs = performance.now() - startedMs;
+  return {
+    done: firstByteMs.length,
+    failed,
+    elapsedMs,
+    firstByteMs,
+    bytes,
+    ...(failure === '' ? {} : { failure }),
+  };
+}
+
+/** Resolves when every stream has brought its first bytes. */
+async function hold(origin: string, streams: number): Promise<LoadResult> {
+  const startedMs = performance.now();
+  const opening = Array.from(
+    { length: streams },
+    () =>
+      new Promise<void>((done, fail) => {
+        ask(origin, 'held', (controller) => {
+          held.push(controller);
+          done();
+        }).catch(fail);
+      }),
+  );
+  await Promise.all(opening);
+  return { done: streams, failed: 0, elapsedMs: performance.now() - startedMs, firstByteMs: [], bytes: 0 };
+}
+
+function release(): LoadResult {
+  const released = held.splice(0);
+  for (const controller of released) controller.abort(new Error('released'));
+  return { done: released.length, failed: 0, elapsedMs: 0, firstByteMs: [], bytes: 0 };
+}
+
+async function obey(order: Order): Promise<LoadResult> {
+  if (order.kind === 'run') return run(order.origin, order.workload, order.requests, order.concurrency);
+  return order.kind === 'hold' ? hold(order.origin, order.streams) : release();
+}
+
+process.on('message', (order: Order | string) => {
+  if (typeof order === 'string') return; // for the meter
+  obey(order).then(
+    (result) => process.send?.({ result }),
+    (error) =>
+      process.send?.({
+        result: { done: 0, failed: 1, elapsedMs: 0, firstByteMs: [], bytes: 0, failure: String(error) },
+      }),
+  );
+});
+process.once('disconnect', () => process.exit());
+// The meter lets go of the channel, but here it is what keeps the process.
+process.channel?.ref();

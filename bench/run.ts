@@ -1,0 +1,186 @@
+/**
+ * `npm run bench`: what tokenferry costs beside a bare Node proxy that does nothing, measured in the same run.
+ *
+ *   npm run bench -- --quick       a third of the requests, fewer rounds: about a minute
+ *   npm run bench -- --bare-only   the bare proxy on both sides: what the measurement itself is worth
+ *
+ * CPU time of the whole gateway process, worker threads included, on a core of its own; the load generator and the
+ * upstream share another. Rounds alternate, so that a change of the machine's mood hits both alike.
+ */
+import { cpus } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { Child, canPin } from './child.ts';
+import { median, percentile, spread, table } from './report.ts';
+import { startBareProxy, startTokenferry, type Target } from './targets.ts';
+import { FRAMES, type WorkloadName } from './workloads.ts';
+
+/** Until batches of records and logs are written; their cost belongs to the requests before. */
+const SETTLE_MS = 600;
+
+interface CpuCase {
+  readonly title: string;
+  readonly workload: WorkloadName;
+  readonly requests: number;
+  readonly concurrency: number;
+}
+
+const CPU_CASES: readonly CpuCase[] = [
+  { title: 'chat, 1 KB in, 0.6 KB out', workload: 'chat', requests: 4000, concurrency: 16 },
+  {
+    title: `stream of ${FRAMES} frames, as fast as they come`,
+    workload: 'burst',
+    requests: 500,
+    concurrency: 8,
+  },
+  { title: `stream of ${FRAMES} frames, one every 5 ms`, workload: 'paced', requests: 320, concurrency: 64 },
+  { title: 'embeddings, 16 x 1536 floats, 300 KB', workload: 'embeddings', requests: 600, concurrency: 4 },
+];
+
+/** Streams that are open while the time to the first token is measured, and rounds of them. */
+const FIRST_TOKEN = { streams: 64, requests: 640 };
+
+/** Between these two numbers of open streams the memory is compared. */
+const HELD = { few: 100, many: 600 };
+
+const { values: flags } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, 'bare-only': { type: 'boolean', default: false } },
+});
+const rounds = flags.quick ? 3 : 7;
+const scale = flags.quick ? 0.3 : 1;
+
+const upstream = Child.start('rest', 'bench/upstream.ts', []);
+const load = Child.start('rest', 'bench/load.ts', []);
+const targets: Target[] = [];
+try {
+  const upstreamOrigin = `http://127.0.0.1:${await upstream.port()}`;
+  await load.meter();
+  targets.push(await startBareProxy(upstreamOrigin));
+  targets.push(
+    flags['bare-only']
+      ? await startBareProxy(upstreamOrigin, 'bare again')
+      : await startTokenferry(upstreamOrigin),
+  );
+  printHead(targets);
+  await reportCpu(targets);
+  await reportFirstToken(targets, upstreamOrigin);
+  await reportMemory(targets);
+} finally {
+  await Promise.all([...targets, upstream, load].map((one) => one.stop()));
+}
+
+function printHead(all: readonly Target[]): void {
+  const pinned = canPin
+    ? 'gateway pinned to one core, load and upstream to another'
+    : 'not pinned: figures are rough';
+  console.log(`Node ${process.versions.node}, ${cpus()[0]?.model.trim()} x ${cpus().length}, ${pinned}`);
+  console.log(`${rounds} rounds, alternating; median (smallest–largest)`);
+  for (const { name, startMs } of all) console.log(`${name}: ready ${startMs.toFixed(0)} ms after its start`);
+}
+
+/** CPU time a request, in microseconds. */
+async function cpuOf(target: Target, one: CpuCase, requests: number): Promise<number> {
+  const before = await target.child.meter();
+  const { done } = await load.load({ ...one, kind: 'run', origin: target.origin, requests });
+  await sleep(SETTLE_MS);
+  const after = await target.child.meter();
+  return (after.cpuUs - before.cpuUs) / done;
+}
+
+async function reportCpu(all: readonly Target[]): Promise<void> {
+  const rows: string[][] = [];
+  for (const one of CPU_CASES) {
+    const requests = Math.ceil(one.requests * scale);
+    for (const target of all) await cpuOf(target, one, requests); // warm-up: compiled and connected
+    const measured = all.map((): number[] => []);
+    for (let round = 0; round < rounds; round += 1) {
+      for (const [index, target] of all.entries()) measured[index]?.push(await cpuOf(target, one, requests));
+    }
+    const [bare = Number.NaN, ours = Number.NaN] = measured.map(median);
+    const isStream = one.workload === 'burst' || one.workload === 'paced';
+    rows.push([
+      one.title,
+      ...measured.map((values) => spread(values)),
+      (ours / bare).toFixed(2),
+      bestRatio(measured),
+      isStream ? ((ours - bare) / FRAMES).toFixed(1) : '',
+    ]);
+  }
+  const names = all.map(({ name }) => `${name}, µs`);
+  console.log(`\nCPU time of the gateway process a request\n`);
+  console.log(table(['', ...names, 'ratio', 'ratio of the best', 'more a frame, µs'], rows));
+}
+
+/** The quietest round of each: what is left when other work on the machine disturbs a run. */
+function bestRatio(measured: readonly number[][]): string {
+  const [bare = Number.NaN, ours = Number.NaN] = measured.map((values) => Math.min(...values));
+  return (ours / bare).toFixed(2);
+}
+
+async function reportFirstToken(all: readonly Target[], upstreamOrigin: string): Promise<void> {
+  const requests = Math.ceil(FIRST_TOKEN.requests * scale);
+  const ways = [{ name: 'direct', origin: upstreamOrigin }, ...all];
+  const waits = ways.map((): number[] => []);
+  for (let round = 0; round < rounds; round += 1) {
+    for (const [index, { origin }] of ways.entries()) {
+      const order = {
+        kind: 'run',
+        origin,
+        workload: 'paced',
+        requests,
+        concurrency: FIRST_TOKEN.streams,
+      } as const;
+      waits[index]?.push(...(await load.load(order)).firstByteMs);
+    }
+  }
+  const directMs = median(waits[0] ?? []);
+  const rows = ways.map(({ name }, index) => {
+    const values = waits[index] ?? [];
+    const [middle, late] = [median(values), percentile(values, 0.99)];
+    return [name, middle.toFixed(2), late.toFixed(2), (middle - directMs).toFixed(2)];
+  });
+  console.log(`\nTime to the first token with ${FIRST_TOKEN.streams} streams open, ms\n`);
+  console.log(table(['', 'median', 'p99', 'added to the median'], rows));
+}
+
+async function reportMemory(all: readonly Target[]): Promise<void> {
+  const rows: string[][] = [];
+  for (const target of all) {
+    const kibibytes: { rss: number[]; heap: number[] } = { rss: [], heap: [] };
+    for (let round = 0; round < Math.ceil(rounds / 2); round += 1) {
+      const few = await heldReading(target, HELD.few);
+      const many = await heldReading(target, HELD.many - HELD.few);
+      await load.load({ kind: 'release' });
+      await sleep(SETTLE_MS);
+      const streams = (HELD.many - HELD.few) * 1024;
+      // The first round also grows what is kept for good (heap pages, pools).
+      if (round > 0 || rounds < 3) {
+        kibibytes.rss.push((many.rssBytes - few.rssBytes) / streams);
+        kibibytes.heap.push((many.heapBytes - few.heapBytes) / streams);
+      } else rows.push([`${target.name}, first time`, ...memoryCells(many, few, streams)]);
+    }
+    rows.push([`${target.name}, again`, spread(kibibytes.rss, 1), spread(kibibytes.heap, 1)]);
+  }
+  console.log(
+    `\nMemory of an open stream (from ${HELD.few} to ${HELD.many} of them, after collection), KiB\n`,
+  );
+  console.log(table(['', 'resident', 'heap and buffers'], rows));
+}
+
+function memoryCells(
+  many: { rssBytes: number; heapBytes: number },
+  few: { rssBytes: number; heapBytes: number },
+  streams: number,
+): string[] {
+  return [
+    ((many.rssBytes - few.rssBytes) / streams).toFixed(1),
+    ((many.heapBytes - few.heapBytes) / streams).toFixed(1),
+  ];
+}
+
+/** Opens so many more streams, lets them tick, and reads the meter. */
+async function heldReading(target: Target, streams: number): ReturnType<Child['meter']> {
+  await load.load({ kind: 'hold', origin: target.origin, streams });
+  await sleep(1500);
+  return target.child.meter(true);
+}

@@ -1,0 +1,95 @@
+/**
+ * The upstream of the benchmark, as a process: answers from prepared bytes, so that its own work is small, and
+ * issues tokens. Tells its port over the IPC channel.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import {
+  CHAT_REPLY,
+  embeddingsReply,
+  HELD_GAP_MS,
+  PACED_FIRST_MS,
+  PACED_GAP_MS,
+  STREAM_END,
+  STREAM_FRAMES,
+} from './workloads.ts';
+
+const EMBEDDINGS_REPLY = embeddingsReply();
+
+const server = createServer((request, response) => {
+  const chunks: Buffer[] = [];
+  request.on('data', (chunk: Buffer) => chunks.push(chunk));
+  request.on('end', () => answer(request, Buffer.concat(chunks), response));
+});
+server.keepAliveTimeout = 120_000;
+
+function answer(request: IncomingMessage, body: Buffer, response: ServerResponse): void {
+  // The model is near the start of each prepared request: no parsing needed.
+  const start = body.toString('latin1', 0, 60);
+  if (request.url === '/oauth2/token') issueToken(response);
+  else if (!hasToken(request)) sendWhole(response, Buffer.from('{}'), 401);
+  else if (start.includes('bench-embeddings')) sendWhole(response, EMBEDDINGS_REPLY);
+  else if (start.includes('bench-chat')) sendWhole(response, CHAT_REPLY);
+  else stream(start, response);
+}
+
+function stream(start: string, response: ServerResponse): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream' });
+  if (start.includes('bench-paced')) pace(response, PACED_FIRST_MS, PACED_GAP_MS);
+  else if (start.includes('bench-held')) hold(response);
+  else burst(response, 0);
+}
+
+/** One that the gateway obtained and put in; the bare proxy passes the client's own, which begins alike. */
+function hasToken(request: IncomingMessage): boolean {
+  return request.headers.authorization?.startsWith('Bearer bench-') === true;
+}
+
+function issueToken(response: ServerResponse): void {
+  const token = { access_token: `bench-${'t'.repeat(900)}`, token_type: 'Bearer', expires_in: 300 };
+  sendWhole(response, Buffer.from(JSON.stringify(token)));
+}
+
+function sendWhole(response: ServerResponse, body: Buffer, status = 200): void {
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': body.length });
+  response.end(body);
+}
+
+/** A frame a turn of the event loop: as separate writes, as fast as they come. */
+function burst(response: ServerResponse, next: number): void {
+  const frame = STREAM_FRAMES[next];
+  if (frame === undefined) {
+    response.end(STREAM_END);
+    return;
+  }
+  response.write(frame);
+  setImmediate(burst, response, next + 1);
+}
+
+function pace(response: ServerResponse, firstMs: number, gapMs: number): void {
+  response.flushHeaders();
+  let next = 0;
+  const send = (): void => {
+    const frame = STREAM_FRAMES[next];
+    next += 1;
+    if (frame === undefined) {
+      clearInterval(ticking);
+      response.end(STREAM_END);
+    } else response.write(frame);
+  };
+  let ticking: NodeJS.Timeout | undefined;
+  setTimeout(() => {
+    send();
+    ticking = setInterval(send, gapMs);
+  }, firstMs);
+  response.once('close', () => clearInterval(ticking));
+}
+
+function hold(response: ServerResponse): void {
+  response.write(STREAM_FRAMES[0]);
+  const ticking = setInterval(() => response.write(STREAM_FRAMES[1]), HELD_GAP_MS);
+  response.once('close', () => clearInterval(ticking));
+}
+
+server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }));
+process.once('disconnect', () => process.exit());
