@@ -29,6 +29,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['routing'],
   ['http', 'admin'],
   ['app'],
+  ['service'],
   ['server'],
   ['demo'],
   ['commands'],

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
-import { countdownLine, minutesAndSeconds } from '../demo/countdown.ts';
+import { countdownLine } from '../demo/countdown.ts';
 import { instructions } from '../demo/instructions.ts';
 import { type Demo, startDemo } from '../demo/stack.ts';
 
@@ -98,13 +98,16 @@ class PlainView {
   show(running: Demo): void {
     const token = running.token();
     if (token === undefined) return;
+    const isFirstOnItsWay = token.generation === 0 && token.consecutiveFailures === 0;
+    if (isFirstOnItsWay) return;
     const isNew = token.generation !== this.#reported && token.remainingMs !== null;
     if (!isNew && performance.now() - this.#shownAtMs < PLAIN_LINE_EVERY_MS) return;
     this.#shownAtMs = performance.now();
     this.#reported = token.generation;
-    const life = `ends in ${minutesAndSeconds(token.remainingMs ?? 0)}`;
-    const what = isNew ? `token ${token.generation} obtained, ${life}` : `token ${token.generation} ${life}`;
-    console.log(`${clockTime()}  ${what} (${token.state}, ${this.#issued} issued so far)`);
+    const what = isNew
+      ? `token ${token.generation} obtained (${this.#issued} issued so far)\n${' '.repeat(10)}`
+      : '';
+    console.log(`${clockTime()}  ${what}${countdownLine(token)}`);
   }
 
   end(): void {

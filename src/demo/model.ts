@@ -33,6 +33,14 @@ interface CallBody {
   readonly prompt?: unknown;
   readonly input?: unknown;
   readonly dimensions?: unknown;
+  readonly max_tokens?: unknown;
+  readonly max_completion_tokens?: unknown;
+}
+
+/** What the model says in the end: its words, cut where the request's limit of tokens is, a word being a token. */
+interface Speech {
+  readonly words: readonly string[];
+  readonly finish: 'stop' | 'length';
 }
 
 /** A stand-in for a company's model endpoint: it answers only requests with a token that lives at the issuer. */
@@ -102,7 +110,8 @@ async function complete(
     return sendFailure(response, 404, 'model_not_found', `the model \`${model}\` does not exist`);
   }
   const question = kind === 'chat' ? lastQuestion(body.messages) : String(body.prompt ?? '');
-  const words = wordsOf(answerText(question, token, options.tokenLifetimeMs));
+  const speech = limited(wordsOf(answerText(question, token, options.tokenLifetimeMs)), body);
+  const { words } = speech;
   const promptTokens = wordsOf(question).length;
   const usage = {
     prompt_tokens: promptTokens,
@@ -115,14 +124,14 @@ async function complete(
   await sleep(pace.firstMs, undefined, { signal: leaving.signal });
   if (body.stream !== true) {
     await sleep(pace.wordMs * words.length, undefined, { signal: leaving.signal });
-    return sendJson(response, 200, wholeAnswer(kind, head, words.join(''), usage));
+    return sendJson(response, 200, wholeAnswer(kind, head, speech, usage));
   }
   response.writeHead(200, {
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-cache',
   });
   const wantsUsage = body.stream_options?.include_usage === true;
-  for (const event of streamEvents(kind, head, words, wantsUsage ? usage : null)) {
+  for (const event of streamEvents(kind, head, speech, wantsUsage ? usage : null)) {
     response.write(`data: ${JSON.stringify(event)}\n\n`);
     await sleep(pace.wordMs, undefined, { signal: leaving.signal });
   }
@@ -130,11 +139,19 @@ async function complete(
   return undefined;
 }
 
-function wholeAnswer(kind: 'chat' | 'text', head: object, text: string, usage: object): object {
+function limited(words: readonly string[], body: CallBody): Speech {
+  const limit = Number(body.max_completion_tokens ?? body.max_tokens ?? Number.POSITIVE_INFINITY);
+  return words.length > limit
+    ? { words: words.slice(0, limit), finish: 'length' }
+    : { words, finish: 'stop' };
+}
+
+function wholeAnswer(kind: 'chat' | 'text', head: object, { words, finish }: Speech, usage: object): object {
+  const text = words.join('');
   const choice =
     kind === 'chat'
-      ? { index: 0, message: { role: 'assistant', content: text }, finish_reason: 'stop' }
-      : { index: 0, text, finish_reason: 'stop', logprobs: null };
+      ? { index: 0, message: { role: 'assistant', content: text }, finish_reason: finish }
+      : { index: 0, text, finish_reason: finish, logprobs: null };
   return {
     ...head,
     object: kind === 'chat' ? 'chat.completion' : 'text_completion',
@@ -143,20 +160,25 @@ function wholeAnswer(kind: 'chat' | 'text', head: object, text: string, usage: o
   };
 }
 
-function streamEvents(kind: 'chat' | 'text', head: object, words: string[], usage: object | null): object[] {
+function streamEvents(
+  kind: 'chat' | 'text',
+  head: object,
+  { words, finish }: Speech,
+  usage: object | null,
+): object[] {
   const frame = { ...head, object: kind === 'chat' ? 'chat.completion.chunk' : 'text_completion' };
-  const chunk = (delta: { role?: string; content?: string }, finish: string | null): object => ({
+  const chunk = (delta: { role?: string; content?: string }, reason: string | null): object => ({
     ...frame,
     choices: [
       kind === 'chat'
-        ? { index: 0, delta, finish_reason: finish }
-        : { index: 0, text: delta.content ?? '', finish_reason: finish, logprobs: null },
+        ? { index: 0, delta, finish_reason: reason }
+        : { index: 0, text: delta.content ?? '', finish_reason: reason, logprobs: null },
     ],
   });
   return [
     ...(kind === 'chat' ? [chunk({ role: 'assistant', content: '' }, null)] : []),
     ...words.map((word) => chunk({ content: word }, null)),
-    chunk({}, 'stop'),
+    chunk({}, finish),
     ...(usage === null ? [] : [{ ...frame, choices: [], usage }]),
   ];
 }

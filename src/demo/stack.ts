@@ -55,7 +55,8 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
     const file = join(folder, 'config.yaml');
     // JSON is YAML.
     await writeFile(file, JSON.stringify(demoConfig(port, issuer, model, folder), null, 2), { mode: 0o600 });
-    const service = await startService(loadConfig(file, {}));
+    // The log goes to standard error, where it does not mix with what the demo prints.
+    const service = await startService(loadConfig(file, {}), { logDescriptor: 2 });
     return {
       url: `http://127.0.0.1:${port}`,
       key: DEMO_KEY,

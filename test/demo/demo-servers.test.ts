@@ -73,6 +73,14 @@ test('the model streams words with usage, embeds and names what it does not know
   assert.match(answer.choices[0]?.message.content ?? '', /^You said: “ferry\?”.*token number 1, 0 s old/);
   assert.ok((answer.usage?.completion_tokens ?? 0) > 20);
 
+  const short = await client.chat.completions.create({
+    model: 'demo-chat-fast',
+    messages: [{ role: 'user', content: 'ferry?' }],
+    max_tokens: 2,
+  });
+  assert.equal(short.choices[0]?.message.content, 'You said:');
+  assert.equal(short.choices[0]?.finish_reason, 'length');
+
   const { data } = await client.embeddings.create({ model: 'demo-embed', input: ['a', 'b'], dimensions: 16 });
   assert.deepEqual(
     data.map(({ embedding }) => embedding.length),
