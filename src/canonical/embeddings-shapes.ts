@@ -1,5 +1,4 @@
-import { FerryError } from '../errors.ts';
-import { type Vector, vectorFromBase64 } from './vector.ts';
+import { brokenVector, type Vector, vectorFromBase64 } from './vector.ts';
 
 export interface FoundVectors {
   readonly vectors: readonly Vector[];
@@ -84,10 +83,7 @@ function readVector(value: unknown): Vector {
   // `[[…]]` around one vector (llama.cpp); several inside would be vectors of tokens, which have no one meaning.
   while (Array.isArray(flat) && flat.length === 1 && Array.isArray(flat[0])) flat = flat[0];
   if (!Array.isArray(flat) || flat.length === 0 || !flat.every(Number.isFinite)) {
-    throw new FerryError('invalid_response', {
-      message: 'The upstream answered with a vector that is no list of finite numbers.',
-      upstreamStatus: 200,
-    });
+    throw brokenVector(undefined);
   }
   return flat as number[];
 }
