@@ -9,10 +9,16 @@ export interface RequestPath {
   readonly path: string;
   /** Without `?`; '' when there is none. */
   readonly query: string;
+  /** True: the client wrote `/v1`, or a name that only the OpenAI API has. Anything else is no request for an upstream. */
+  readonly isApi: boolean;
 }
 
 /** Outside the API's name space, so that `/v1` is not put before them. */
 const OUTSIDE_API = /^\/(?:livez|readyz|health|metrics|admin|ui)(?:\/|$)/;
+
+/** First segments of the OpenAI API (and of rerank), by which a path without `/v1` is known to mean it. */
+const API_NAME =
+  /^\/(?:assistants|audio|batches|chat|completions|containers|conversations|embeddings|evals|files|fine_tuning|images|models|moderations|realtime|rerank|responses|threads|uploads|vector_stores|videos)(?:\/|$)/;
 
 /** Endpoints that people paste whole into a field meant for a base URL, so that clients append a path to a path. */
 const PASTED_ENDPOINT =
@@ -38,7 +44,12 @@ export function readRequestPath(target: string, basePath: string): RequestPath {
     });
   }
   const path = withoutBase(rawPath.replace(/\/{2,}/g, '/').replace(/\/$/, '') || '/', basePath);
-  return { path: OUTSIDE_API.test(path) ? path : apiPath(path), query };
+  const isOutside = OUTSIDE_API.test(path);
+  return {
+    path: isOutside ? path : apiPath(path),
+    query,
+    isApi: !isOutside && (path.startsWith('/v1') || API_NAME.test(path)),
+  };
 }
 
 function withoutBase(path: string, basePath: string): string {

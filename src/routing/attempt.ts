@@ -68,6 +68,11 @@ export class Attempt {
     return limitMs === 0 ? leftMs : Math.min(limitMs, leftMs);
   }
 
+  /** A limit of its own for one of several calls that run at once; whoever starts it clears it. */
+  newTimer(): AttemptTimer {
+    return new AttemptTimer((error) => this.#controller.abort(error));
+  }
+
   /**
    * From here on silence of `idle_timeout` ends the attempt. Silence while the reader is behind is the reader's: then
    * nothing comes because nothing is asked for.
@@ -97,7 +102,11 @@ export class Attempt {
     this.timer.clear();
     this.request.signal.removeEventListener('abort', this.#onRequestAborted);
     this.upstream.endAttempt();
-    if (error !== null) this.#blame(error);
+    if (error !== null) {
+      this.#blame(error);
+      // Whatever of it still runs, runs for nobody.
+      this.#controller.abort(error);
+    }
     const detail = error === null ? undefined : (error.detail ?? error.message);
     const entry: AttemptRecord = {
       upstream: this.upstream.name,

@@ -9,6 +9,7 @@ import type { Attempt } from './attempt.ts';
 import type { Service } from './fail-over.ts';
 import { OpenStream } from './open-stream.ts';
 import { fromUpstream, type ServingSettings } from './serving.ts';
+import { callAndRead, callOf, readWhole, refusedInBody } from './whole-call.ts';
 
 /** A whole answer, checked and canonical. */
 export interface WholeAnswer extends ChatReply {
@@ -31,22 +32,11 @@ export class ChatService implements Service<ChatAnswer> {
   async serve(attempt: Attempt): Promise<ChatAnswer> {
     try {
       const adapted = this.#adapt(attempt);
-      const call = this.#call(attempt, adapted);
-      let reply = await attempt.upstream.client.call(call);
-      for (;;) {
-        attempt.status = reply.status;
-        attempt.isTokenRenewed = reply.isReplayed;
-        try {
-          return this.#request.stream
-            ? await this.#openStream(attempt, reply, adapted)
-            : await this.#readWhole(attempt, reply, adapted);
-        } catch (error) {
-          const replayed = isTokenRefusal(error) ? await attempt.upstream.client.replay(call, reply) : null;
-          reply.body.destroy(error as Error);
-          if (replayed === null) throw error;
-          reply = replayed;
-        }
-      }
+      return await callAndRead<ChatAnswer>(attempt, this.#call(attempt, adapted), (reply) =>
+        this.#request.stream
+          ? this.#openStream(attempt, reply, adapted)
+          : this.#readWhole(attempt, reply, adapted),
+      );
     } catch (error) {
       throw fromUpstream(error, attempt, this.#settings);
     }
@@ -68,29 +58,13 @@ export class ChatService implements Service<ChatAnswer> {
   }
 
   #call(attempt: Attempt, adapted: AdaptedRequest): UpstreamCall {
-    const { request, upstream, bounds } = attempt;
-    const { timeoutMs, streamTimeoutMs } = upstream.limits;
-    const headersMs = this.#request.stream && !bounds.isLast ? streamTimeoutMs || timeoutMs : timeoutMs;
-    return {
-      method: 'POST',
-      path: request.path.slice('/v1'.length),
-      query: request.query,
-      model: attempt.model,
-      clientHeaders: request.headers,
-      body: adapted.body,
-      isJson: true,
-      signal: attempt.signal,
-      timer: attempt.timer,
-      headersTimeoutMs: attempt.within(headersMs),
-      tokenWaitMs: bounds.tokenWaitMs,
-    };
+    const { timeoutMs, streamTimeoutMs } = attempt.upstream.limits;
+    const isHurried = this.#request.stream && !attempt.bounds.isLast;
+    return callOf(attempt, { body: adapted.body, timeoutMs: isHurried ? streamTimeoutMs : timeoutMs });
   }
 
   async #readWhole(attempt: Attempt, reply: UpstreamReply, adapted: AdaptedRequest): Promise<WholeAnswer> {
-    const body = await reply.body.readAll(this.#settings.maxResponseBytes);
-    const { client } = attempt.upstream;
-    if (client.hasBodyMatchers && client.refusesTokenIn(reply, body.toString('utf8')))
-      throw refusedInBody(attempt);
+    const body = await readWhole(attempt, reply, this.#settings.maxResponseBytes);
     const answer = readChatReply(body, this.#options(attempt, reply));
     attempt.commit();
     attempt.finish(null);
@@ -140,23 +114,13 @@ export class ChatService implements Service<ChatAnswer> {
       profile: attempt.upstream.profile,
       legacyFunctions: usesLegacyFunctions,
       contentType: reply.headers.get('content-type'),
-      ...(typeof json['n'] === 'number' ? { choiceCount: json['n'] } : {}),
-      promptForEstimate: () => JSON.stringify(json['messages'] ?? json['prompt'] ?? ''),
+      ...(typeof json.n === 'number' ? { choiceCount: json.n } : {}),
+      promptForEstimate: () => JSON.stringify(json.messages ?? json.prompt ?? ''),
       scrub: settings.scrub,
       newId: settings.newId,
       nowSeconds: settings.nowSeconds,
     };
   }
-}
-
-function isTokenRefusal(error: unknown): boolean {
-  return error instanceof FerryError && error.kind === 'auth_rejected';
-}
-
-function refusedInBody(attempt: Attempt): FerryError {
-  return new FerryError('auth_rejected', {
-    message: `Upstream "${attempt.upstream.name}" refused its token in the body of a 200 answer (tokens.*.reject.body).`,
-  });
 }
 
 function noContent(attempt: Attempt, limitMs: number): FerryError {

@@ -42,6 +42,7 @@ export class RoutedUpstream {
   readonly profile: Profile;
   /** Model names that the configuration spells out: aliases and patterns without wildcards. */
   readonly namedModels: readonly string[];
+  #embeddingBatch: number;
   /** Attempts under way. */
   #inflight = 0;
   readonly #settings: RoutedUpstreamSettings;
@@ -59,11 +60,21 @@ export class RoutedUpstream {
     this.learnedDrops = parts.learnedDrops;
     this.limits = settings.limits;
     this.profile = settings.profile;
+    this.#embeddingBatch = settings.profile.embeddingBatch;
     this.#settings = settings;
     this.#allows = settings.allow.length === 0 ? () => true : anyMatcher(settings.allow);
     this.#denies = anyMatcher(settings.deny);
     const exact = settings.allow.filter((pattern) => !pattern.startsWith('/') && !/[*?]/.test(pattern));
     this.namedModels = [...new Set([...Object.keys(settings.aliases), ...exact])];
+  }
+
+  /** Most inputs of one embeddings call, configured or learned; 0: no limit known. */
+  get embeddingBatch(): number {
+    return this.#embeddingBatch;
+  }
+
+  learnEmbeddingBatch(limit: number): void {
+    this.#embeddingBatch = limit;
   }
 
   get inflight(): number {

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { FerryError } from '../errors.ts';
 import type { Secret } from '../secret.ts';
 import type { Lease, OutgoingRequest } from '../tokens/lease.ts';
+import { PlacementError } from '../tokens/placement.ts';
 import { isTokenRejection, type RejectionRules } from '../tokens/rejection.ts';
 import type { TokenHolder } from '../tokens/token-holder.ts';
 import { TokenUnavailable } from '../tokens/token-unavailable.ts';
@@ -218,13 +219,25 @@ export class UpstreamClient {
       body: isBuffered ? (call.body as Buffer | null) : null,
       isJson: call.isJson && isBuffered,
     };
-    lease.apply(outgoing);
+    this.#place(lease, outgoing);
     return {
       method: call.method,
       path: outgoing.path,
       headers: outgoing.headers,
       body: isBuffered ? outgoing.body : call.body,
     };
+  }
+
+  #place(lease: Lease, request: OutgoingRequest): void {
+    try {
+      lease.apply(request);
+    } catch (error) {
+      if (!(error instanceof PlacementError)) throw error;
+      throw new FerryError('upstream_misconfigured', {
+        message: `The token for upstream "${this.name}" cannot be placed into this request: ${error.message}`,
+        cause: error,
+      });
+    }
   }
 
   #noHeaders(call: UpstreamCall): FerryError {

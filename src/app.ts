@@ -1,0 +1,222 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
+import { FerryError } from './errors.ts';
+import { answerError } from './http/answer.ts';
+import { type ChatRouteSettings, serveChat } from './http/chat-route.ts';
+import type { ClientAuth } from './http/client-auth.ts';
+import { answerPreflight } from './http/cors.ts';
+import { type EmbeddingsRouteSettings, serveEmbeddings, serveRerank } from './http/embeddings-route.ts';
+import { answerLive, answerReady, type Readiness } from './http/health-route.ts';
+import { refuseForeignHosts } from './http/host-guard.ts';
+import { listModels, showModel } from './http/models-route.ts';
+import { type PassThroughSettings, passThrough } from './http/pass-through-route.ts';
+import { type RecordingSettings, RequestContext } from './http/request-context.ts';
+import type { RequestPath, RequestPaths } from './http/request-path.ts';
+import type { RunningRequests } from './http/running-requests.ts';
+import { asFerryError } from './routing/attempt.ts';
+import type { ClientIdentity } from './routing/client-identity.ts';
+import type { ModelList } from './routing/model-list.ts';
+
+/** Everything that one configuration gives the routes; replaced as a whole on reload. */
+export interface Installation {
+  readonly auth: ClientAuth;
+  readonly models: ModelList;
+  readonly chat: ChatRouteSettings;
+  readonly embeddings: EmbeddingsRouteSettings;
+  readonly passThrough: PassThroughSettings;
+  readonly recording: RecordingSettings;
+  readonly metricsNeedKey: boolean;
+  /** True: no keys are configured, so only this machine is answered. */
+  readonly isLoopbackOnly: boolean;
+  /** Requests at once; more get 503. */
+  readonly mostRequests: number;
+  clientIp(request: IncomingMessage): string;
+}
+
+export interface AppParts {
+  readonly paths: RequestPaths;
+  readonly requests: RunningRequests;
+  /** Read once at the start of each request, so that running requests finish on the old configuration. */
+  installation(): Installation;
+  readiness(): Readiness;
+  metrics(): Promise<{ readonly text: string; readonly contentType: string }>;
+  /** Called with 1 at the start and -1 at the end of each request. */
+  onInflight(step: 1 | -1): void;
+  /** A mistake of ours that a client got as 500. */
+  onInternalError(error: FerryError): void;
+}
+
+interface Locals {
+  installation: Installation;
+  context: RequestContext;
+  path: RequestPath;
+}
+
+type ClientRoute = (
+  context: RequestContext,
+  client: ClientIdentity,
+  installation: Installation,
+) => Promise<void>;
+
+/** The order of middleware and routes. Open routes are the short list at the top; all else needs a client. */
+export function createApp(parts: AppParts): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  app.set('query parser', false);
+  app.set('strict routing', true);
+
+  app.use((request, response, next) => enter(parts, request, response, next));
+  app.post(
+    '/v1/chat/completions',
+    serve((context, client, { chat }) => serveChat(context, client, 'chat', chat)),
+  );
+  app.post(
+    '/v1/embeddings',
+    serve((context, client, { embeddings }) => serveEmbeddings(context, client, embeddings)),
+  );
+  app.post(
+    '/v1/completions',
+    serve((context, client, { chat }) => serveChat(context, client, 'completions', chat)),
+  );
+  app.post(
+    '/v1/rerank',
+    serve((context, client, { embeddings }) => serveRerank(context, client, embeddings)),
+  );
+  app.get('/livez', (_request, response) => answerLive(response));
+  app.get(['/readyz', '/health'], (_request, response) => answerReady(response, parts.readiness()));
+  app.get(['/metrics', '/v1/metrics'], (_request, response) => answerMetrics(parts, response));
+  app.get(
+    '/v1/models',
+    serve((context, client, { models }) => listModels(context, client, models)),
+  );
+  app.get(
+    /^\/v1\/models\/./,
+    serve((context, client, { models }) => showModel(context, client, models)),
+  );
+  app.all(['/v1/chat/completions', '/v1/embeddings', '/v1/completions', '/v1/rerank'], only('POST'));
+  app.all(['/livez', '/readyz', '/health', '/metrics', '/v1/metrics', '/v1/models'], only('GET'));
+  app.all(
+    /^\/v1\/./,
+    serve((context, client, { passThrough: settings }) => passThrough(context, client, settings)),
+  );
+  app.use((_request, response) => {
+    throw unknownPath(localsOf(response).context);
+  });
+  app.use(errorHandler(parts));
+  return app;
+}
+
+/** Gives the request its context and its normalised path, which is what the routes below match. */
+function enter(parts: AppParts, request: Request, response: Response, next: () => void): void {
+  const installation = parts.installation();
+  const exchange = { request, response, ip: installation.clientIp(request) };
+  let path: RequestPath = { path: request.url, query: '', isApi: false };
+  let refusal: FerryError | null = null;
+  try {
+    path = parts.paths.read(request.url);
+  } catch (error) {
+    refusal = asFerryError(error);
+  }
+  const context = new RequestContext(
+    { ...exchange, path: path.path, query: path.query },
+    installation.recording,
+  );
+  const locals: Locals = { installation, context, path };
+  response.locals = locals as unknown as Response['locals'];
+  begin(parts, context);
+  if (refusal !== null) throw refusal;
+  if (OPEN_PATHS.has(path.path)) {
+    request.url = path.path;
+    next();
+    return;
+  }
+  refuseWhenFull(parts, installation);
+  if (request.method === 'OPTIONS' && path.path.startsWith('/v1')) {
+    answerPreflight(request, response);
+    return;
+  }
+  if (installation.isLoopbackOnly) refuseForeignHosts(request.headers);
+  request.url = path.path;
+  next();
+}
+
+/** Probes and metrics answer whatever the load, and while draining. */
+const OPEN_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz', '/health', '/metrics', '/v1/metrics']);
+
+function begin(parts: AppParts, context: RequestContext): void {
+  parts.requests.add(context);
+  parts.onInflight(1);
+  context.response.once('close', () => {
+    parts.requests.delete(context);
+    parts.onInflight(-1);
+  });
+}
+
+function refuseWhenFull(parts: AppParts, installation: Installation): void {
+  if (parts.requests.isRefusing) {
+    throw new FerryError('shutting_down', { message: 'tokenferry is being restarted. Try again.' });
+  }
+  if (parts.requests.count > installation.mostRequests) {
+    throw new FerryError('overloaded', {
+      message: `More than ${installation.mostRequests} requests at once (limits.concurrency). Try again in a moment.`,
+    });
+  }
+}
+
+function serve(route: ClientRoute): (request: Request, response: Response) => Promise<void> {
+  return async (_request, response) => {
+    const { context, installation, path } = localsOf(response);
+    const client = installation.auth.identify(context.request.headers);
+    context.client = client;
+    if (!path.isApi) throw unknownPath(context);
+    await route(context, client, installation);
+    context.served();
+  };
+}
+
+function only(method: string): (request: Request, response: Response) => void {
+  return (request, response) => {
+    response.setHeader('allow', `${method}, OPTIONS`);
+    throw new FerryError('method_not_allowed', {
+      message: `${request.method} is not possible on ${localsOf(response).context.path}; use ${method}.`,
+    });
+  };
+}
+
+async function answerMetrics(parts: AppParts, response: Response): Promise<void> {
+  const { context, installation } = localsOf(response);
+  if (installation.metricsNeedKey) installation.auth.identify(context.request.headers);
+  const { text, contentType } = await parts.metrics();
+  response.writeHead(200, { 'content-type': contentType, 'content-length': Buffer.byteLength(text) });
+  response.end(text);
+}
+
+function unknownPath(context: RequestContext): FerryError {
+  return new FerryError('unknown_path', {
+    message: `There is nothing at ${context.path.slice(0, 200)}. The base URL of the API ends with /v1, e.g. /v1/chat/completions.`,
+  });
+}
+
+function errorHandler(parts: AppParts): ErrorRequestHandler {
+  return (thrown, _request, response, _next) => {
+    const { context } = localsOf(response);
+    const error = isMalformedTarget(thrown)
+      ? new FerryError('invalid_request', {
+          message: 'The path of the request is not valid percent-encoding.',
+        })
+      : asFerryError(thrown);
+    if (error.kind === 'internal') parts.onInternalError(error);
+    answerError(context, error);
+    context.served();
+  };
+}
+
+/** Express throws a plain 400 for a path that it cannot decode. */
+function isMalformedTarget(thrown: unknown): boolean {
+  return thrown instanceof URIError;
+}
+
+function localsOf(response: ServerResponse): Locals {
+  return (response as Response).locals as unknown as Locals;
+}

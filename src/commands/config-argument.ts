@@ -1,0 +1,62 @@
+import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
+import { ConfigError } from '../config/config-error.ts';
+import { findConfigFile } from '../config/find-config-file.ts';
+import { type LoadedConfig, loadConfig } from '../config/load-config.ts';
+
+/** Wrong words on the command line, or a configuration that cannot be used: exit code 2. */
+export class UsageError extends Error {}
+
+/** openai-api-route's spelling of long options, with one dash; and its flags that mean nothing here. */
+function modernise(args: readonly string[]): string[] {
+  return args
+    .filter((arg) => !/^--?dblog$/.test(arg))
+    .map((arg) => (/^-config\b/.test(arg) ? `-${arg}` : arg));
+}
+
+/** Parses options beside `--config`; throws `UsageError`. */
+export function readArguments<Options extends ParseArgsOptionsConfig>(
+  args: readonly string[],
+  options: Options,
+) {
+  try {
+    return parseArgs({
+      args: modernise(args),
+      allowPositionals: true,
+      options: { ...options, config: { type: 'string' as const } },
+    });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+}
+
+/** The configuration that `--config` or the usual places name; null when there is none anywhere. */
+export function findAndLoad(explicit: string | undefined): LoadedConfig | null {
+  const file = findConfigFile(explicit, process.cwd());
+  return file === null ? null : loadConfig(file, process.env);
+}
+
+/** As `findAndLoad`, for commands that are nothing without one. */
+export function loadOrThrow(explicit: string | undefined): LoadedConfig {
+  const loaded = findAndLoad(explicit);
+  if (loaded !== null) return loaded;
+  throw new UsageError(
+    'There is no configuration: name one with --config FILE, or write ./config.yaml (see config.sample.yaml).',
+  );
+}
+
+/** Runs a command, printing what is wrong with its arguments or configuration; resolves with the exit code. */
+export async function withUsage(usage: string, run: () => Promise<number>): Promise<number> {
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof ConfigError) {
+      console.error(error.message);
+      return 2;
+    }
+    if (error instanceof UsageError) {
+      console.error(`${error.message}\n${usage}`);
+      return 2;
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,23 @@
+import { upstreamDefect } from '../config/config.ts';
+import { loadOrThrow, readArguments, withUsage } from './config-argument.ts';
+
+const USAGE = 'usage: tokenferry list [--config FILE]';
+
+/** `tokenferry list`: the upstreams of a configuration and what they serve, without secrets. */
+export async function list(args: readonly string[]): Promise<number> {
+  return withUsage(USAGE, async () => {
+    const { config } = loadOrThrow(readArguments(args, {}).values.config);
+    for (const upstream of config.upstreams) {
+      const defect = upstreamDefect(upstream);
+      console.log(`${upstream.name}${defect === null ? '' : `  (skipped: ${defect})`}`);
+      console.log(`  endpoint  ${upstream.endpoint ?? '-'}`);
+      console.log(`  token     ${upstream.token ?? (upstream.sk === null ? '-' : 'a static key (sk)')}`);
+      console.log(`  allow     ${upstream.allow.join(', ') || 'every model'}`);
+      if (upstream.deny.length > 0) console.log(`  deny      ${upstream.deny.join(', ')}`);
+      for (const [alias, model] of Object.entries(upstream.models))
+        console.log(`  alias     ${alias} -> ${model}`);
+    }
+    if (config.upstreams.length === 0) console.log('The configuration has no upstreams.');
+    return 0;
+  });
+}

@@ -1,0 +1,52 @@
+import { type RunningService, startService } from '../server.ts';
+import { findAndLoad, readArguments, UsageError, withUsage } from './config-argument.ts';
+
+const USAGE = 'usage: tokenferry [serve] [--config FILE]';
+
+/** `tokenferry serve`: runs until SIGTERM or SIGINT. Without any configuration the demo is run. */
+export async function serve(args: readonly string[]): Promise<number> {
+  return withUsage(USAGE, async () => {
+    const { values, positionals } = readArguments(args, {});
+    if (positionals.length > 0) throw new UsageError(`unexpected "${positionals[0]}"`);
+    const loaded = findAndLoad(values.config);
+    if (loaded === null) {
+      console.log(
+        'No config.yaml here: starting the demo. Copy config.sample.yaml to config.yaml for your own upstreams.\n',
+      );
+      return (await import('./demo.ts')).demo([]);
+    }
+    let service: RunningService;
+    try {
+      service = await startService(loaded);
+    } catch (error) {
+      console.error(`tokenferry cannot start: ${startProblem(error, loaded.config.address)}`);
+      return 1;
+    }
+    await untilToldToEnd();
+    await service.close();
+    return 0;
+  });
+}
+
+/** The first signal ends politely, the second at once. */
+function untilToldToEnd(): Promise<void> {
+  return new Promise((resolve) => {
+    let isEnding = false;
+    const end = (): void => {
+      if (isEnding) process.exit(1);
+      isEnding = true;
+      resolve();
+    };
+    process.on('SIGTERM', end);
+    process.on('SIGINT', end);
+  });
+}
+
+function startProblem(error: unknown, address: string): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'EADDRINUSE')
+    return `the address ${address} is in use. Stop what listens there, or set "address".`;
+  if (code === 'EACCES')
+    return `listening on ${address} is not permitted. Take a port above 1023, or set "address".`;
+  return message;
+}

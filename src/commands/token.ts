@@ -1,0 +1,54 @@
+import { dirname } from 'node:path';
+import { systemClock } from '../clock.ts';
+import { SecretRegistry } from '../secret.ts';
+import { bareToken, buildHolders } from '../service/tokens.ts';
+import { describeTokenEvent } from '../tokens/describe-token-event.ts';
+import { loadOrThrow, readArguments, UsageError, withUsage } from './config-argument.ts';
+
+const USAGE = 'usage: tokenferry token NAME [--config FILE] [--refresh] [--show]';
+
+/** `tokenferry token NAME`: obtains a token and prints its life and source; its value only with `--show`. */
+export async function token(args: readonly string[]): Promise<number> {
+  return withUsage(USAGE, async () => {
+    const { values, positionals } = readArguments(args, {
+      refresh: { type: 'boolean' },
+      show: { type: 'boolean' },
+    });
+    const loaded = loadOrThrow(values.config);
+    const names = Object.keys(loaded.config.tokens);
+    const name = positionals[0] ?? (names.length === 1 ? names[0] : undefined);
+    if (name === undefined || !names.includes(name)) {
+      throw new UsageError(
+        `Name one of the token sources of the configuration: ${names.join(', ') || '(there are none)'}.`,
+      );
+    }
+    const holders = buildHolders(loaded.config, {
+      secrets: new SecretRegistry(),
+      clock: systemClock,
+      baseDir: dirname(loaded.files[0] ?? '.'),
+      onEvent: (event) => console.error(describeTokenEvent(event)),
+    });
+    const holder = holders.get(name);
+    if (holder === undefined) return 1;
+    try {
+      const lease = values.refresh === true ? await holder.refresh() : await holder.get();
+      const { kind, lifeMs, remainingMs, generation } = holder.status();
+      console.log(`source       ${name} (${kind})`);
+      console.log(`life         ${seconds(lifeMs)}`);
+      console.log(`time left    ${seconds(remainingMs)}`);
+      console.log(`generation   ${generation}`);
+      console.log(`fingerprint  ${lease.fingerprint}`);
+      if (values.show === true) console.log(`value        ${bareToken(lease)}`);
+      return 0;
+    } catch (error) {
+      console.error((error as Error).message);
+      return 1;
+    } finally {
+      await Promise.all(Array.from(holders.values(), (one) => one.stop()));
+    }
+  });
+}
+
+function seconds(durationMs: number | null): string {
+  return durationMs === null ? 'unknown' : `${(durationMs / 1000).toFixed(1)} s`;
+}

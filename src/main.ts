@@ -1,0 +1,58 @@
+#!/usr/bin/env node
+/**
+ * The command line: the first word names a command, everything else belongs to it. Commands are loaded when they are
+ * needed, so that `--help` and the service itself do not pay for the others.
+ */
+const COMMANDS: Readonly<Record<string, () => Promise<(args: readonly string[]) => Promise<number>>>> = {
+  serve: async () => (await import('./commands/serve.ts')).serve,
+  check: async () => (await import('./commands/check.ts')).check,
+  verify: async () => (await import('./commands/verify.ts')).verify,
+  token: async () => (await import('./commands/token.ts')).token,
+  list: async () => (await import('./commands/list.ts')).list,
+  log: async () => (await import('./commands/log.ts')).log,
+  schema: async () => (await import('./commands/schema.ts')).schema,
+  demo: async () => (await import('./commands/demo.ts')).demo,
+};
+
+const USAGE = `usage: tokenferry [command] [options]
+
+  serve    run the gateway (default; without a configuration: the demo)   --config FILE
+  check    check the configuration, upstreams and tokens                  --config FILE
+  verify   ask a running gateway as an OpenAI client would                --url URL --key KEY --model MODEL
+  token    obtain a token and print its life, not its value               NAME --config FILE [--refresh] [--show]
+  list     upstreams and models of the configuration, without secrets     --config FILE
+  log      requests from the record                                       --config FILE [--follow] [--errors] [--since 1h]
+  schema   the JSON schema of the configuration, for editors
+  demo     a gateway with an issuer and a model of its own                [--port 8888] [--token-life SECONDS]
+
+Without --config the configuration is ./config.yaml, else /config.yaml.`;
+
+const OLDEST_NODE = [22, 19] as const;
+
+async function main(args: readonly string[]): Promise<number> {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
+    console.error(
+      `tokenferry needs Node ${OLDEST_NODE.join('.')} or newer; this is ${process.versions.node}.`,
+    );
+    return 2;
+  }
+  const [first = 'serve', ...rest] = args;
+  if (first === '--help' || first === '-h' || first === 'help') {
+    console.log(USAGE);
+    return 0;
+  }
+  // openai-api-route's flag for the same.
+  if (first === '-list' || first === '--list') return run('list', rest);
+  if (first.startsWith('-')) return run('serve', args);
+  if (Object.hasOwn(COMMANDS, first)) return run(first, rest);
+  console.error(`There is no command "${first}".\n\n${USAGE}`);
+  return 2;
+}
+
+async function run(name: string, args: readonly string[]): Promise<number> {
+  const command = await COMMANDS[name]?.();
+  return command === undefined ? 2 : command(args);
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,61 @@
+import { adaptRequest, type ReadRequest } from '../canonical/chat-request.ts';
+import { findRefusedParameter } from '../canonical/refused-parameter.ts';
+import { type RerankReply, readRerankReply } from '../canonical/rerank-reply.ts';
+import type { RerankRequest } from '../canonical/rerank-request.ts';
+import type { FerryError } from '../errors.ts';
+import type { Attempt } from './attempt.ts';
+import type { Service } from './fail-over.ts';
+import { fromUpstream, type ServingSettings } from './serving.ts';
+import { callAndRead, callOf, readWhole } from './whole-call.ts';
+
+export interface RerankAnswer extends RerankReply {
+  readonly dropped: readonly string[];
+}
+
+/** Serves `rerank` (Jina's and Cohere's convention) from one attempt. */
+export class RerankService implements Service<RerankAnswer> {
+  readonly #request: ReadRequest;
+  readonly #wanted: RerankRequest;
+  readonly #settings: ServingSettings;
+
+  constructor(request: ReadRequest, wanted: RerankRequest, settings: ServingSettings) {
+    this.#request = request;
+    this.#wanted = wanted;
+    this.#settings = settings;
+  }
+
+  async serve(attempt: Attempt): Promise<RerankAnswer> {
+    const { upstream, model } = attempt;
+    const settings = this.#settings;
+    const adapted = adaptRequest(this.#request, {
+      upstreamModel: model,
+      profile: upstream.profile,
+      wantUsage: false,
+      learnedDrops: upstream.learnedDrops.get(model),
+      forceStream: false,
+    });
+    const options = {
+      request: this.#wanted,
+      requestedModel: this.#request.model,
+      replyModel: settings.replyModel,
+      newId: settings.newId,
+      scrub: settings.scrub,
+      isRetryable: settings.isRetryable,
+    };
+    try {
+      const call = callOf(attempt, { body: adapted.body, timeoutMs: upstream.limits.embeddingsTimeoutMs });
+      const answer = await callAndRead(attempt, call, async (reply) =>
+        readRerankReply(await readWhole(attempt, reply, settings.maxResponseBytes), options),
+      );
+      attempt.commit();
+      attempt.finish(null);
+      return { ...answer, dropped: adapted.dropped };
+    } catch (error) {
+      throw fromUpstream(error, attempt, settings);
+    }
+  }
+
+  refusedParameter(error: FerryError, attempt: Attempt): string | null {
+    return attempt.upstream.profile.learn ? findRefusedParameter(error, this.#request) : null;
+  }
+}

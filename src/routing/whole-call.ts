@@ -1,0 +1,73 @@
+import { FerryError } from '../errors.ts';
+import type { AttemptTimer } from '../upstream/attempt-timer.ts';
+import type { UpstreamCall } from '../upstream/upstream-client.ts';
+import type { UpstreamReply } from '../upstream/upstream-reply.ts';
+import type { Attempt } from './attempt.ts';
+
+/** What differs between the calls of endpoints. */
+export interface CallParts {
+  readonly body: Buffer;
+  /** From sending to the headers, and for a whole body to its end; 0 = none. */
+  readonly timeoutMs: number;
+  /** The attempt's own unless several calls run at once. */
+  readonly timer?: AttemptTimer;
+}
+
+/** The call of one attempt to its own path. */
+export function callOf(attempt: Attempt, parts: CallParts): UpstreamCall {
+  const { request, bounds } = attempt;
+  return {
+    method: 'POST',
+    path: request.path.slice('/v1'.length),
+    query: request.query,
+    model: attempt.model,
+    clientHeaders: request.headers,
+    body: parts.body,
+    isJson: true,
+    signal: attempt.signal,
+    timer: parts.timer ?? attempt.timer,
+    headersTimeoutMs: attempt.within(parts.timeoutMs),
+    tokenWaitMs: bounds.tokenWaitMs,
+  };
+}
+
+/**
+ * Sends a call and reads its reply. When the reply turns out to refuse the token (in the body of a 200), the token is
+ * renewed and the call is sent once more. `read` must not have forwarded anything when it throws.
+ */
+export async function callAndRead<Result>(
+  attempt: Attempt,
+  call: UpstreamCall,
+  read: (reply: UpstreamReply) => Promise<Result>,
+): Promise<Result> {
+  const { client } = attempt.upstream;
+  let reply = await client.call(call);
+  for (;;) {
+    attempt.status = reply.status;
+    attempt.isTokenRenewed ||= reply.isReplayed;
+    try {
+      return await read(reply);
+    } catch (error) {
+      const isRefused = error instanceof FerryError && error.kind === 'auth_rejected';
+      const replayed = isRefused ? await client.replay(call, reply) : null;
+      reply.body.destroy(error as Error);
+      if (replayed === null) throw error;
+      reply = replayed;
+    }
+  }
+}
+
+/** Reads a whole body, and throws `auth_rejected` when `reject.body` finds in it that the token is no longer good. */
+export async function readWhole(attempt: Attempt, reply: UpstreamReply, limitBytes: number): Promise<Buffer> {
+  const body = await reply.body.readAll(limitBytes);
+  const { client } = attempt.upstream;
+  if (client.hasBodyMatchers && client.refusesTokenIn(reply, body.toString('utf8')))
+    throw refusedInBody(attempt);
+  return body;
+}
+
+export function refusedInBody(attempt: Attempt): FerryError {
+  return new FerryError('auth_rejected', {
+    message: `Upstream "${attempt.upstream.name}" refused its token in the body of a 200 answer (tokens.*.reject.body).`,
+  });
+}

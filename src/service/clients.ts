@@ -1,0 +1,56 @@
+import type { Config } from '../config/config.ts';
+import type { ClientAuthSettings } from '../http/client-auth.ts';
+import type { ClientIdentity } from '../routing/client-identity.ts';
+import { anyMatcher } from '../routing/glob.ts';
+import { sha256Hex } from '../secret.ts';
+
+const ANYTHING = (): boolean => true;
+
+/** Every valid key of a configuration: the global list, named clients, and the lists of upstreams. */
+export function clientAuthSettings(config: Config): ClientAuthSettings {
+  const identities = new Map<string, ClientIdentity>();
+  const upstreamKeys = config.upstreams.flatMap((upstream) => upstream.authorization);
+  let number = 0;
+  for (const [index, key] of [...config.authorization, ...upstreamKeys].entries()) {
+    const keyDigest = sha256Hex(key.reveal());
+    if (identities.has(keyDigest)) continue;
+    number += 1;
+    const isGlobal = index < config.authorization.length || config.noauth;
+    identities.set(keyDigest, {
+      name: `key-${number}`,
+      keyDigest,
+      isGlobal,
+      mayUseModel: ANYTHING,
+      mayUsePath: ANYTHING,
+    });
+  }
+  for (const client of config.clients) {
+    const keyDigest = client.key === null ? client.key_sha256 : sha256Hex(client.key.reveal());
+    if (keyDigest === null) continue;
+    identities.set(keyDigest, {
+      name: client.name,
+      keyDigest,
+      isGlobal: true,
+      mayUseModel: anyMatcher(client.models),
+      mayUsePath: anyMatcher(client.paths),
+    });
+  }
+  return { identities, anonymous: anonymousClient(config, identities.size > 0) };
+}
+
+/** Who comes without a key; null when every request needs one. */
+function anonymousClient(config: Config, hasKeys: boolean): ClientIdentity | null {
+  const isNeeded = hasKeys && !config.noauth && !config.upstreams.some((upstream) => upstream.noauth);
+  if (isNeeded) return null;
+  const isGlobal = config.noauth || !hasKeys;
+  return { name: null, keyDigest: null, isGlobal, mayUseModel: ANYTHING, mayUsePath: ANYTHING };
+}
+
+/** True: nobody configured keys and nobody said that none are needed, so only this machine may come in. */
+export function isLoopbackOnly(config: Config): boolean {
+  const hasKeys =
+    config.authorization.length > 0 ||
+    config.clients.length > 0 ||
+    config.upstreams.some((one) => one.authorization.length > 0);
+  return !hasKeys && !config.noauth;
+}

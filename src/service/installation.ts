@@ -1,0 +1,86 @@
+import { randomUUID } from 'node:crypto';
+import type { Installation } from '../app.ts';
+import type { Clock } from '../clock.ts';
+import type { Config } from '../config/config.ts';
+import { ClientAuth } from '../http/client-auth.ts';
+import type { RequestRecord } from '../record.ts';
+import { anyMatcher } from '../routing/glob.ts';
+import { ModelList } from '../routing/model-list.ts';
+import type { RoutedUpstream } from '../routing/routed-upstream.ts';
+import { Router } from '../routing/router.ts';
+import type { ServingSettings } from '../routing/serving.ts';
+import type { SecretRegistry } from '../secret.ts';
+import { ClientAddresses } from './client-address.ts';
+import { clientAuthSettings, isLoopbackOnly } from './clients.ts';
+
+export interface InstallationParts {
+  readonly secrets: SecretRegistry;
+  readonly clock: Clock;
+  readonly onRecord: (record: RequestRecord) => void;
+}
+
+/** What the routes need of one configuration. */
+export function buildInstallation(
+  config: Config,
+  upstreams: readonly RoutedUpstream[],
+  parts: InstallationParts,
+): Installation {
+  const router = buildRouter(config, upstreams, parts.clock);
+  const serving = servingSettings(config, parts.secrets);
+  const addresses = new ClientAddresses(config.trusted_proxies);
+  const { limits } = config;
+  return {
+    auth: new ClientAuth(clientAuthSettings(config)),
+    models: new ModelList(upstreams, Math.floor(parts.clock.wallMs() / 1000)),
+    chat: {
+      router,
+      serving,
+      bodyLimitBytes: limits.body,
+      earlyHeadersMs: config.early_headers,
+      keepAliveMs: config.keep_alive_comments,
+    },
+    embeddings: { router, serving, bodyLimitBytes: limits.body },
+    passThrough: {
+      router,
+      serving,
+      isDenied: anyMatcher(config.pass_through.deny),
+      replayLimitBytes: limits.replay,
+      uploadLimitBytes: limits.upload,
+    },
+    recording: {
+      hostname: config.hostname,
+      keptHeaders: config.record.keep_headers.map((name) => name.toLowerCase()),
+      content: config.record.content,
+      onDisconnect: config.on_disconnect,
+      onRecord: parts.onRecord,
+    },
+    metricsNeedKey: config.metrics.access === 'key',
+    isLoopbackOnly: isLoopbackOnly(config),
+    mostRequests: limits.concurrency,
+    clientIp: (request) => addresses.of(request),
+  };
+}
+
+function buildRouter(config: Config, upstreams: readonly RoutedUpstream[], clock: Clock): Router {
+  return new Router(upstreams, {
+    policy: config.lb_policy,
+    random: Math.random,
+    deadlineMs: config.deadline,
+    sameUpstreamRetries: config.retry.same_upstream,
+    backoffMs: config.retry.backoff,
+    clock,
+  });
+}
+
+function servingSettings(config: Config, secrets: SecretRegistry): ServingSettings {
+  const retryable = new Set(config.retry.statuses);
+  return {
+    replyModel: config.reply_model,
+    wantsUsage: config.dbtype !== 'none' || config.clients.some((client) => client.tpm > 0),
+    maxResponseBytes: config.limits.response,
+    isRetryable: (status) => retryable.has(status),
+    scrub: (text) => secrets.scrub(text),
+    newId: () => `chatcmpl-${randomUUID().replaceAll('-', '')}`,
+    nowSeconds: () => Math.floor(Date.now() / 1000),
+  };
+}

@@ -1,0 +1,84 @@
+import type { Clock } from '../clock.ts';
+import type { Config, TokenSourceConfig } from '../config/config.ts';
+import type { SecretRegistry } from '../secret.ts';
+import { DEFAULT_HOLDER_SETTINGS, type HolderSettings, startJitterFor } from '../tokens/holder-settings.ts';
+import type { Lease } from '../tokens/lease.ts';
+import { createTokenSource, type SourceDeps } from '../tokens/source-factory.ts';
+import type { TokenEvent } from '../tokens/token-event.ts';
+import { TokenHolder } from '../tokens/token-holder.ts';
+import { sourceSettings } from './token-settings.ts';
+
+export interface HolderParts {
+  readonly secrets: SecretRegistry;
+  readonly clock: Clock;
+  /** What relative paths of sources are relative to. */
+  readonly baseDir: string;
+  readonly onEvent: (event: TokenEvent) => void;
+}
+
+/** One holder for each token source of the configuration, by its name; none is started yet. */
+export function buildHolders(config: Config, parts: HolderParts): ReadonlyMap<string, TokenHolder> {
+  const holders = new Map<string, TokenHolder>();
+  const names = Object.keys(config.tokens);
+  const deps: SourceDeps = {
+    clock: parts.clock,
+    secrets: parts.secrets,
+    baseDir: parts.baseDir,
+    tokenOf: (name, context) => tokenOf(holders, name, context),
+  };
+  for (const [name, source] of Object.entries(config.tokens)) {
+    holders.set(
+      name,
+      new TokenHolder({
+        name,
+        source: createTokenSource(name, sourceSettings(source), deps),
+        settings: holderSettings(source, names.length),
+        clock: parts.clock,
+        random: Math.random,
+        secrets: parts.secrets,
+        onEvent: parts.onEvent,
+      }),
+    );
+  }
+  return holders;
+}
+
+function holderSettings(source: TokenSourceConfig, sources: number): HolderSettings {
+  const { refresh } = source;
+  return {
+    ...DEFAULT_HOLDER_SETTINGS,
+    placements: source.place,
+    rotation: source.rotation,
+    refreshAt: refresh.at,
+    leewayMs: refresh.leeway,
+    floorMs: refresh.floor,
+    attemptTimeoutMs: refresh.attempt_timeout,
+    maxWaitMs: refresh.max_wait,
+    defaultTtlMs: source.default_ttl,
+    startJitterMs: startJitterFor(sources),
+  };
+}
+
+/** The token of one source as the raw material of another: a chain of issuers. */
+async function tokenOf(
+  holders: ReadonlyMap<string, TokenHolder>,
+  name: string,
+  context: { readonly signal: AbortSignal; readonly force: boolean },
+): Promise<string> {
+  const holder = holders.get(name);
+  if (holder === undefined) throw new Error(`there is no token source "${name}"`);
+  const lease = context.force
+    ? await holder.refresh({ signal: context.signal })
+    : await holder.get({ signal: context.signal });
+  return bareToken(lease);
+}
+
+/**
+ * The bare token of a lease. A lease writes its token into a request and gives it away in no other way, so it is
+ * handed an empty one. For chained issuers and `token --show` only.
+ */
+export function bareToken(lease: Lease): string {
+  const request = { path: '/', headers: [] as string[], body: null, isJson: false };
+  lease.apply(request);
+  return (request.headers[1] ?? '').replace(/^Bearer /, '');
+}

@@ -1,0 +1,146 @@
+import type { Profile } from '../canonical/profile.ts';
+import type { Clock } from '../clock.ts';
+import { type Config, type UpstreamConfig, upstreamDefect } from '../config/config.ts';
+import { Circuit, type CircuitState } from '../routing/circuit.ts';
+import { LearnedDrops } from '../routing/learned-drops.ts';
+import { ModelPauses } from '../routing/model-pauses.ts';
+import { RoutedUpstream, type UpstreamLimits } from '../routing/routed-upstream.ts';
+import { sha256Hex } from '../secret.ts';
+import type { TokenHolder } from '../tokens/token-holder.ts';
+import { UpstreamClient, type UpstreamCredentials } from '../upstream/upstream-client.ts';
+
+export interface UpstreamParts {
+  readonly holders: ReadonlyMap<string, TokenHolder>;
+  readonly clock: Clock;
+  readonly onCircuit: (upstream: string, state: CircuitState) => void;
+}
+
+/** An upstream of the configuration that cannot serve anything, and why. */
+export interface SkippedUpstream {
+  readonly name: string;
+  readonly defect: string;
+}
+
+/** Builds every upstream that has what it needs; the others are named, so that they can be logged. */
+export function buildUpstreams(
+  config: Config,
+  parts: UpstreamParts,
+): { readonly upstreams: readonly RoutedUpstream[]; readonly skipped: readonly SkippedUpstream[] } {
+  const upstreams: RoutedUpstream[] = [];
+  const skipped: SkippedUpstream[] = [];
+  for (const upstream of config.upstreams) {
+    const defect = upstreamDefect(upstream);
+    if (defect !== null || upstream.endpoint === null)
+      skipped.push({ name: upstream.name, defect: defect ?? 'no endpoint' });
+    else upstreams.push(buildUpstream(config, upstream, new URL(upstream.endpoint), parts));
+  }
+  return { upstreams, skipped };
+}
+
+function buildUpstream(
+  config: Config,
+  upstream: UpstreamConfig,
+  endpoint: URL,
+  parts: UpstreamParts,
+): RoutedUpstream {
+  const client = new UpstreamClient({
+    name: upstream.name,
+    connection: {
+      origin: endpoint.origin,
+      connectTimeoutMs: upstream.connect_timeout || config.connect_timeout,
+      maxHeaderBytes: config.limits.header_bytes,
+      ...(upstream.tls === null ? {} : { tls: tlsSettings(upstream.tls) }),
+      ...(upstream.proxy === null ? {} : { proxy: upstream.proxy }),
+    },
+    paths: { endpoint, query: upstream.query, paths: definedOnly(upstream.paths) },
+    headers: {
+      headers: upstream.headers,
+      forwardHeaders: upstream.forward_headers,
+      isKeepingHeaders: upstream.keep_header,
+    },
+    credentials: credentialsOf(config, upstream, parts.holders),
+  });
+  const circuit = new Circuit(
+    {
+      failures: config.cool_down.failures,
+      firstPauseMs: config.cool_down.first,
+      longestPauseMs: config.cool_down.max,
+    },
+    parts.clock,
+    (state) => parts.onCircuit(upstream.name, state),
+  );
+  return new RoutedUpstream(
+    {
+      name: upstream.name,
+      allow: upstream.allow,
+      deny: upstream.deny,
+      aliases: upstream.models,
+      keyDigests:
+        upstream.authorization.length === 0
+          ? null
+          : new Set(upstream.authorization.map((key) => sha256Hex(key.reveal()))),
+      clients: upstream.clients === null ? null : new Set(upstream.clients),
+      isOpenToAll: upstream.noauth,
+      limits: limitsOf(config, upstream),
+      profile: profileOf(upstream),
+    },
+    { client, circuit, pauses: new ModelPauses(parts.clock), learnedDrops: new LearnedDrops() },
+  );
+}
+
+function credentialsOf(
+  config: Config,
+  upstream: UpstreamConfig,
+  holders: ReadonlyMap<string, TokenHolder>,
+): UpstreamCredentials {
+  if (upstream.sk !== null) {
+    if (upstream.sk === 'asis') return { kind: 'as_is' };
+    return { kind: 'key', key: upstream.sk, scheme: upstream.type === 'replicate' ? 'Token' : 'Bearer' };
+  }
+  const holder = upstream.token === null ? undefined : holders.get(upstream.token);
+  const source = upstream.token === null ? undefined : config.tokens[upstream.token];
+  if (holder === undefined || source === undefined) return { kind: 'none' };
+  return { kind: 'token', holder, reject: source.reject };
+}
+
+/** An upstream's own limit of 0 inherits the global one. */
+function limitsOf(config: Config, upstream: UpstreamConfig): UpstreamLimits {
+  return {
+    timeoutMs: upstream.timeout || config.timeout,
+    streamTimeoutMs: upstream.stream_timeout || config.stream_timeout,
+    firstContentTimeoutMs: upstream.first_content_timeout || config.first_content_timeout,
+    embeddingsTimeoutMs: upstream.embeddings_timeout || config.embeddings_timeout,
+    idleTimeoutMs: upstream.idle_timeout || config.idle_timeout,
+    streamTotalTimeoutMs: config.stream_total_timeout,
+  };
+}
+
+function profileOf({ profile }: UpstreamConfig): Profile {
+  return {
+    thinkTags: profile.think_tags,
+    cumulative: profile.cumulative,
+    dropParams: profile.drop_params,
+    renameParams: profile.rename_params,
+    roles: profile.roles,
+    learn: profile.learn,
+    alwaysStream: profile.always_stream,
+    embeddingBatch: profile.embedding_batch,
+    completions: profile.completions,
+  };
+}
+
+function tlsSettings(tls: NonNullable<UpstreamConfig['tls']>) {
+  return {
+    caFile: tls.ca ?? undefined,
+    certFile: tls.cert ?? undefined,
+    keyFile: tls.key ?? undefined,
+    servername: tls.servername ?? undefined,
+    minVersion: tls.min,
+  };
+}
+
+function definedOnly<Value>(record: Readonly<Record<string, Value | null>>): Record<string, Value> {
+  const defined: Record<string, Value> = {};
+  for (const [name, value] of Object.entries(record)) if (value !== null) defined[name] = value;
+  return defined;
+}
