@@ -12,9 +12,9 @@ export interface UpstreamConfig extends WrittenUpstream {
   readonly name: string;
 }
 
-type Completed<Source extends WrittenTokenSource> = Source extends WrittenTokenSource
-  ? Omit<Source, 'refresh'> & { readonly refresh: RefreshConfig }
-  : never;
+type Completed<Source extends WrittenTokenSource> = Source extends { readonly type: 'http' }
+  ? Omit<Source, 'refresh' | 'method'> & { readonly refresh: RefreshConfig; readonly method: string }
+  : Omit<Source, 'refresh'> & { readonly refresh: RefreshConfig };
 
 /** When a token is renewed; durations in milliseconds, `at` as shares of its life. */
 export interface RefreshConfig extends Omit<WrittenTokenSource['refresh'], 'at' | 'attempt_timeout'> {
@@ -103,9 +103,13 @@ function completeSource(source: WrittenTokenSource, directory: string): TokenSou
     at: [from, to] as const,
     attempt_timeout: source.refresh.attempt_timeout ?? ownTimeout,
   };
-  return 'tls' in source
-    ? { ...source, refresh, tls: inDirectory(source.tls, directory) }
-    : { ...source, refresh };
+  if (source.type === 'http') {
+    const hasBody = source.body_json !== null || source.body_form !== null || source.body_text !== null;
+    const method = source.method ?? (hasBody ? 'POST' : 'GET');
+    return { ...source, refresh, method, tls: inDirectory(source.tls, directory) };
+  }
+  if (source.type === 'oauth2') return { ...source, refresh, tls: inDirectory(source.tls, directory) };
+  return { ...source, refresh };
 }
 
 interface FileNames {

@@ -57,7 +57,7 @@ export class Interpolator {
     if (problems.length > 0) return undefined;
     if (pieces.length === 0) return filled;
     if (SECRET_ROOTS.has(path[0])) for (const secret of [filled, ...pieces]) this.secrets.add(secret);
-    return new FileScalar(filled, filled, true);
+    return new FileScalar(filled, filled, /^\$\{[^}]*\}$/.test(text) ? 'reference' : 'mixed');
   }
 }
 

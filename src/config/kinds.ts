@@ -284,6 +284,14 @@ export function secretUrl(...schemes: readonly string[]): FieldKind<Secret> {
   };
 }
 
+/** A proxy, or the word that leaves the choice to the usual environment variables. */
+export const proxyUrl: FieldKind<Secret> = {
+  ...secretUrl(),
+  name: 'URL, secret | environment',
+  read: (value) =>
+    scalarText(value) === 'environment' ? new Secret('environment') : secretUrl().read(value),
+};
+
 /** `/agent/api`: begins with a slash, ends without one; empty for none. */
 export const basePath: FieldKind<string> = {
   name: 'path',
@@ -364,6 +372,17 @@ function toJson(value: unknown): JsonValue {
     return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, toJson(entry)]));
   return value as string | number | boolean;
 }
+
+/** Text, a number or a boolean, whichever it looks like. */
+export const scalar: FieldKind<string | number | boolean> = {
+  name: 'text, number, true or false',
+  json: { type: ['string', 'number', 'boolean'] },
+  read: (value) => {
+    const plain = value instanceof FileScalar ? value.value : value;
+    if (typeof plain === 'string' || typeof plain === 'number' || typeof plain === 'boolean') return plain;
+    return new Wrong(`must be text or a number, is ${kindOf(value)}`);
+  },
+};
 
 export const jsonMap: FieldKind<Record<string, JsonValue>> = {
   name: 'mapping to any JSON',

@@ -13,6 +13,8 @@ import { parseYaml } from './yaml-file.ts';
 
 export interface LoadedConfig {
   readonly config: Config;
+  /** Of the configuration file, absolute: what names of files that are read are relative to. */
+  readonly directory: string;
   /** For people, each with its place in the file. */
   readonly warnings: readonly string[];
   /** Every file that was read or is named for reading, absolute: a change of one is a reason to load again. */
@@ -44,6 +46,7 @@ export function loadConfig(file: string, env: Readonly<Record<string, string | u
   if (config === null || report.hasErrors) throw report.asError();
   return {
     config,
+    directory,
     warnings: report.warnings,
     files: [...new Set([resolve(file), ...interpolator.files, ...tlsFiles(config)])],
     secrets: secretsOf(config, interpolator.secrets),

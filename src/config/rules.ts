@@ -8,7 +8,13 @@ import {
 } from './access-rules.ts';
 import type { Rule } from './rule.ts';
 import { tlsIsUsable } from './tls-rules.ts';
-import { refreshRanges, sourcesAreComplete, tokenNames, tokensAreUsed } from './token-rules.ts';
+import {
+  chainsHaveAnEnd,
+  refreshRanges,
+  sourcesAreComplete,
+  tokenNames,
+  tokensAreUsed,
+} from './token-rules.ts';
 import {
   hasUpstreams,
   upstreamClients,
@@ -28,6 +34,7 @@ export const RULES: readonly Rule[] = [
   coolDownGrows,
   tokenNames,
   tokensAreUsed,
+  chainsHaveAnEnd,
   refreshRanges,
   sourcesAreComplete,
   hasUpstreams,

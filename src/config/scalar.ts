@@ -8,12 +8,17 @@ export class FileScalar {
   readonly text: string;
   /** As YAML understood it; the text itself for a replaced `${...}`. */
   readonly value: string | number | boolean;
-  readonly isInterpolated: boolean;
+  /** Written in the file; text around `${...}`; or nothing but one `${...}`. */
+  readonly origin: 'file' | 'mixed' | 'reference';
 
-  constructor(text: string, value: string | number | boolean, isInterpolated: boolean) {
+  constructor(text: string, value: string | number | boolean, origin: FileScalar['origin']) {
     this.text = text;
     this.value = value;
-    this.isInterpolated = isInterpolated;
+    this.origin = origin;
+  }
+
+  get isInterpolated(): boolean {
+    return this.origin !== 'file';
   }
 }
 

@@ -15,7 +15,12 @@ export function secretsOf(config: Config, interpolated: Iterable<string>): Secre
   for (const value of [...values]) for (const password of passwordsIn(value)) values.add(password);
   for (const password of passwordsIn(config.dbaddr)) values.add(password);
   for (const headers of mappingsOf(config)) {
-    for (const [name, value] of Object.entries(headers)) if (CREDENTIAL_NAME.test(name)) values.add(value);
+    for (const [name, value] of Object.entries(headers))
+      if (typeof value === 'string' && CREDENTIAL_NAME.test(name)) values.add(value);
+  }
+  for (const source of Object.values(config.tokens)) {
+    if (source.type !== 'http' && source.type !== 'jwt') continue;
+    for (const value of Object.values(source.vars)) if (typeof value === 'string') values.add(value);
   }
   values.delete('');
   return [...values].map((value) => new Secret(value));
@@ -28,7 +33,7 @@ function collect(value: unknown, into: Set<string>): void {
 }
 
 /** The mappings of free text that may hold credentials under names of the user's choice. */
-function mappingsOf(config: Config): Readonly<Record<string, string>>[] {
+function mappingsOf(config: Config): Readonly<Record<string, string | Secret>>[] {
   const upstreams = config.upstreams.flatMap((one) => [one.headers, one.query]);
   const sources = Object.values(config.tokens).flatMap((source) => {
     if (source.type === 'http') return [source.headers, source.query, source.body_form ?? {}];

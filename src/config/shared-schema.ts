@@ -1,22 +1,27 @@
 import { field, optional, sectionOrNull } from './fields.ts';
-import { choice, duration, fileName, secretUrl, text } from './kinds.ts';
+import { choice, duration, fileName, proxyUrl, secret, secretUrl, text } from './kinds.ts';
 
-/** Client side TLS of a connection that we open. Paths are relative to the configuration file. */
-export const clientTls = sectionOrNull(
-  {
-    ca: optional(
-      fileName,
-      'File with the certificate authorities to trust instead of the built-in ones (PEM).',
-    ),
-    cert: optional(fileName, 'File with our client certificate (PEM), for mutual TLS.'),
-    key: optional(fileName, 'File with the private key of `cert` (PEM).'),
-    servername: optional(
-      text,
-      'Name to ask for and to check the certificate against, when it is not the host.',
-    ),
-    min: field(choice('TLSv1.2', 'TLSv1.3'), 'TLSv1.2', 'Oldest protocol version accepted.'),
-  },
-  'TLS of the connections opened here.',
+const CLIENT_TLS = {
+  ca: optional(
+    fileName,
+    'File with the certificate authorities to trust instead of the built-in ones (PEM).',
+  ),
+  cert: optional(fileName, 'File with our client certificate (PEM), for mutual TLS.'),
+  key: optional(fileName, 'File with the private key of `cert` (PEM).'),
+  servername: optional(
+    text,
+    'Name to ask for and to check the certificate against, when it is not the host.',
+  ),
+  min: field(choice('TLSv1.2', 'TLSv1.3'), 'TLSv1.2', 'Oldest protocol version accepted.'),
+};
+
+/** TLS of connections to an upstream. Paths are relative to the configuration file. */
+export const upstreamTls = sectionOrNull(CLIENT_TLS, 'TLS of the connections to it.');
+
+/** TLS of connections to an issuer. */
+export const issuerTls = sectionOrNull(
+  { ...CLIENT_TLS, passphrase: optional(secret, 'Opens `key`.') },
+  'TLS of the connections to the issuer.',
 );
 
 /** Server side TLS. */
@@ -28,9 +33,12 @@ export const serverTls = sectionOrNull(
   'Serve HTTPS with this certificate; reloaded when the files change.',
 );
 
-export const proxy = optional(
-  secretUrl(),
-  'HTTP proxy for the connections opened here, http://[user:password@]host:port.',
+const PROXY = 'HTTP proxy for the connections opened here, http://[user:password@]host:port';
+
+export const upstreamProxy = optional(secretUrl(), `${PROXY}.`);
+export const issuerProxy = optional(
+  proxyUrl,
+  `${PROXY}, or \`environment\`: HTTP_PROXY, HTTPS_PROXY and NO_PROXY decide.`,
 );
 
 /** The timeouts that an upstream may have of its own. */

@@ -7,11 +7,15 @@ import { Wrong } from './wrong.ts';
 const PLACES = ['header', 'query', 'cookie', 'body'] as const;
 
 /** Where a token goes in a request, by the name it has there; `body` is a top-level field of a JSON body. */
-export type PlacementConfig =
+export type PlacementConfig = (
   | { readonly header: string; readonly prefix?: string }
   | { readonly query: string }
   | { readonly cookie: string }
-  | { readonly body: string };
+  | { readonly body: string }
+) & {
+  /** Another value of the issuer's answer goes there, not the token. */
+  readonly extra?: string;
+};
 
 /** `{ header: Authorization, prefix: "Bearer " }`, or a list of such. */
 export const placements: FieldKind<PlacementConfig[]> = {
@@ -32,7 +36,7 @@ export const HEADER_NAME = /^[!#$%&'*+\-.^_`|~\w]+$/;
 function placement(value: unknown): PlacementConfig | Wrong {
   if (!isMapping(value))
     return new Wrong(`must be a mapping such as { header: X-Token }, is ${kindOf(value)}`);
-  const allowed = [...PLACES, 'prefix'];
+  const allowed = [...PLACES, 'prefix', 'extra'];
   const unknown = Object.keys(value).find((key) => !allowed.includes(key));
   if (unknown !== undefined) {
     const message = `unknown key${didYouMean(unknown, allowed)}`;
@@ -44,10 +48,16 @@ function placement(value: unknown): PlacementConfig | Wrong {
   const name = scalarText(value[place]) ?? '';
   if (place === 'header' ? !HEADER_NAME.test(name) : name === '')
     return new Wrong(`the ${place} name is not valid`);
-  if (value.prefix === undefined) return { [place]: name } as PlacementConfig;
-  if (place !== 'header') return new Wrong('prefix is for headers only');
-  const prefix = scalarText(value.prefix);
-  return prefix === null ? new Wrong('prefix must be text') : { header: name, prefix };
+  if (value.prefix !== undefined && place !== 'header') return new Wrong('prefix is for headers only');
+  const rest = { prefix: value.prefix, extra: value.extra };
+  const texts: Record<string, string> = { [place]: name };
+  for (const [key, entry] of Object.entries(rest)) {
+    if (entry === undefined) continue;
+    const read = scalarText(entry);
+    if (read === null) return new Wrong(`${key} must be text`);
+    texts[key] = read;
+  }
+  return texts as unknown as PlacementConfig;
 }
 
 /** Values at a JSON pointer that mean "this token is no longer good". */

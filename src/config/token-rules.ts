@@ -1,5 +1,6 @@
 import type { TokenSourceConfig } from './config.ts';
 import type { PathStep } from './config-error.ts';
+import { didYouMean } from './nearest.ts';
 import { caution, fault, type Rule, type RuleFinding } from './rule.ts';
 import { headerFindings, NO_TOKEN } from './upstream-rules.ts';
 
@@ -8,14 +9,61 @@ export const tokenNames: Rule = ({ tokenNames: names }) =>
     ? [fault(['tokens', NO_TOKEN], 'this name means "no credentials"; take another one')]
     : [];
 
+/** The keys of a source that name another one. */
+const REFERENCES = [
+  'token',
+  'client_assertion_token',
+  'assertion_token',
+  'subject_token',
+  'actor_token',
+] as const;
+
+function referencesOf(source: TokenSourceConfig): { readonly key: string; readonly name: string }[] {
+  if (source.type !== 'http' && source.type !== 'oauth2') return [];
+  const texts: Readonly<Record<string, unknown>> = source;
+  return REFERENCES.flatMap((key) => {
+    const name = texts[key];
+    return typeof name === 'string' ? [{ key, name }] : [];
+  });
+}
+
 /** A source that nobody uses costs calls of the issuer and is mostly a slip in `upstreams[].token`. */
 export const tokensAreUsed: Rule = ({ config, tokenNames: names, isIncomplete }) => {
-  if (isIncomplete('upstreams')) return [];
-  const used = new Set(config.upstreams.map((one) => one.token));
+  if (isIncomplete('upstreams') || isIncomplete('tokens')) return [];
+  const chained = Object.values(config.tokens).flatMap((source) =>
+    referencesOf(source).map(({ name }) => name),
+  );
+  const used = new Set([...config.upstreams.map((one) => one.token), ...chained]);
   return names
     .filter((name) => !used.has(name))
     .map((name) => caution(['tokens', name], 'is used by no upstream'));
 };
+
+/** A source can be made from the token of another one, but in no circle. */
+export const chainsHaveAnEnd: Rule = ({ config, tokenNames: names }) =>
+  Object.entries(config.tokens).flatMap(([name, source]) =>
+    referencesOf(source).flatMap(({ key, name: target }): RuleFinding[] => {
+      const path: readonly PathStep[] = ['tokens', name, key];
+      if (!names.includes(target))
+        return [fault(path, `no source of this name in tokens${didYouMean(target, names)}`)];
+      return leadsTo(target, name, config.tokens)
+        ? [fault(path, 'the sources wait for each other in a circle')]
+        : [];
+    }),
+  );
+
+function leadsTo(from: string, to: string, tokens: Readonly<Record<string, TokenSourceConfig>>): boolean {
+  const seen = new Set<string>();
+  const open = [from];
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    if (name === to) return true;
+    if (seen.has(name)) continue;
+    seen.add(name);
+    const source = Object.hasOwn(tokens, name) ? tokens[name] : undefined;
+    if (source !== undefined) open.push(...referencesOf(source).map((reference) => reference.name));
+  }
+  return false;
+}
 
 export const refreshRanges: Rule = ({ config }) =>
   Object.entries(config.tokens).flatMap(([name, source]): RuleFinding[] => {
@@ -38,24 +86,28 @@ export const sourcesAreComplete: Rule = ({ config, isIncomplete }) =>
 
 type Oauth2 = Extract<TokenSourceConfig, { type: 'oauth2' }>;
 
-/** What each grant and each way to prove who we are cannot do without. */
+/** What each grant and each way to prove who we are cannot do without; of several keys one is enough. */
+const NEEDS = {
+  client_credentials: [],
+  password: [['username'], ['password']],
+  refresh_token: [['refresh_token']],
+  jwt_bearer: [['assertion', 'assertion_token']],
+  token_exchange: [['subject_token']],
+  basic: [['client_id'], ['client_secret']],
+  post: [['client_id'], ['client_secret']],
+  private_key_jwt: [['client_id'], ['client_assertion', 'client_assertion_token']],
+  client_secret_jwt: [['client_id'], ['client_secret']],
+  mtls: [['client_id'], ['tls']],
+  none: [],
+} as const satisfies Record<Oauth2['grant'] | Oauth2['auth'], readonly (readonly (keyof Oauth2)[])[]>;
+
 function oauth2Findings(source: Oauth2, path: readonly PathStep[]): readonly RuleFinding[] {
-  const of: Readonly<Record<string, readonly (readonly (keyof Oauth2)[])[]>> = {
-    password: [['username'], ['password']],
-    refresh_token: [['refresh_token']],
-    jwt_bearer: [['assertion', 'private_key']],
-    token_exchange: [['subject_token']],
-    basic: [['client_id'], ['client_secret']],
-    post: [['client_id'], ['client_secret']],
-    private_key_jwt: [['client_id'], ['private_key']],
-    client_secret_jwt: [['client_id'], ['client_secret']],
-    mtls: [['client_id'], ['tls']],
-  };
-  const missing = (key: 'grant' | 'auth') =>
-    (of[source[key]] ?? [])
+  const missing = (['grant', 'auth'] as const).flatMap((key) =>
+    NEEDS[source[key]]
       .filter((keys) => keys.every((one) => source[one] === null))
-      .map((keys) => fault(path, `${key}: ${source[key]} needs ${keys.join(' or ')}`));
-  return [...missing('grant'), ...missing('auth'), ...headerFindings(source.headers, [...path, 'headers'])];
+      .map((keys) => fault(path, `${key}: ${source[key]} needs ${keys.join(' or ')}`)),
+  );
+  return [...missing, ...headerFindings(source.headers, [...path, 'headers'])];
 }
 
 type Http = Extract<TokenSourceConfig, { type: 'http' }>;
@@ -63,7 +115,7 @@ type Http = Extract<TokenSourceConfig, { type: 'http' }>;
 function httpFindings(source: Http, path: readonly PathStep[]): readonly RuleFinding[] {
   const bodies = (['body_json', 'body_form', 'body_text'] as const).filter((key) => source[key] !== null);
   const [first, second] = bodies;
-  const findings: RuleFinding[] = [];
+  const findings: RuleFinding[] = [...headerFindings(source.headers, [...path, 'headers'])];
   if (second !== undefined)
     findings.push(fault([...path, second], `${first} and ${second} are both given; leave one out`));
   if (first !== undefined && source.method === 'GET')

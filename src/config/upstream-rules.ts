@@ -1,3 +1,4 @@
+import { Secret } from '../secret.ts';
 import { type UpstreamConfig, upstreamDefect } from './config.ts';
 import type { PathStep } from './config-error.ts';
 import { didYouMean } from './nearest.ts';
@@ -52,10 +53,9 @@ export const upstreamEndpoints: Rule = ({ config }) =>
   config.upstreams.flatMap((one, index): RuleFinding[] => {
     if (one.endpoint === null) return [];
     const path: readonly PathStep[] = ['upstreams', index, 'endpoint'];
-    const { username, password, search, hash, pathname } = new URL(one.endpoint);
+    const { username, password, hash, pathname } = new URL(one.endpoint);
     if (username !== '' || password !== '')
       return [fault(path, 'must not hold credentials; use token, sk or headers')];
-    if (search !== '') return [fault(path, 'must not hold a query; put it under query')];
     if (hash !== '') return [fault(path, 'must not hold a fragment (#)')];
     if (/\/(chat\/completions|completions|embeddings|rerank)\/*$/.test(pathname))
       return [
@@ -71,10 +71,11 @@ export const upstreamHeaders: Rule = ({ config }) =>
 
 /** Names and values that HTTP can carry; what else would fail each request. */
 export function headerFindings(
-  headers: Readonly<Record<string, string>>,
+  headers: Readonly<Record<string, string | Secret>>,
   path: readonly PathStep[],
 ): readonly RuleFinding[] {
-  return Object.entries(headers).flatMap(([name, value]): RuleFinding[] => {
+  return Object.entries(headers).flatMap(([name, header]): RuleFinding[] => {
+    const value = header instanceof Secret ? header.reveal() : header;
     if (!HEADER_NAME.test(name)) return [fault([...path, name], 'is no valid header name')];
     // Tab, visible ASCII and what Latin-1 has beyond (RFC 9110 field-vchar, obs-text).
     if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value))

@@ -1,6 +1,6 @@
 import { field, optional, section, sectionOr } from './fields.ts';
 import { choice, flag, integer, list, mapOf, secretsByComma, text, upstreamKey, url, word } from './kinds.ts';
-import { clientTls, inheritedTimeout, proxy, UPSTREAM_TIMEOUTS } from './shared-schema.ts';
+import { inheritedTimeout, UPSTREAM_TIMEOUTS, upstreamProxy, upstreamTls } from './shared-schema.ts';
 
 const profile = sectionOr(
   {
@@ -88,8 +88,8 @@ export const upstream = section(
       'All client headers are passed on but hop-by-hop ones, host, credentials, cookies and forwarded ones.',
     ),
     max_concurrency: field(integer({ min: 0 }), 0, 'Most requests at once; more wait. 0: no limit.'),
-    tls: clientTls,
-    proxy,
+    tls: upstreamTls,
+    proxy: upstreamProxy,
     profile,
   },
   'An OpenAI-compatible endpoint.',

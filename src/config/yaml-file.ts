@@ -147,7 +147,7 @@ class NodeReader {
     const line = this.#lineCounter.linePos(offset).line;
     if (value === null || value === undefined) return undefined;
     if (typeof value === 'number' || typeof value === 'boolean')
-      return this.#onScalar(new FileScalar(sourceOf(node), value, false), path, line);
+      return this.#onScalar(new FileScalar(sourceOf(node), value, 'file'), path, line);
     return this.#onScalar(typeof value === 'string' ? value : sourceOf(node), path, line);
   }
 }
