@@ -16,7 +16,7 @@ function words(event: TokenEvent): string {
     case 'starving':
       return `no usable token, requests wait: issuer has failed ${times(event.failures)} (${event.message})`;
     case 'recovered':
-      return `issuer is back after ${times(event.failures)} failed in ${span(event.failedForMs)}${event.wasStarving ? ', requests had to wait' : ''}`;
+      return `issuer is back, after ${failures(event.failures)} in ${span(event.failedForMs)}${event.wasStarving ? ', requests had to wait' : ''}`;
     case 'clock_jump':
       return `the wall clock jumped ${span(Math.abs(event.jumpMs))} ${event.jumpMs > 0 ? 'ahead' : 'back'} (or the machine slept); the token's life is checked on both clocks`;
     case 'same_token':
@@ -66,6 +66,10 @@ function nextWords(nextAttemptInMs: number | null): string {
 
 function times(count: number): string {
   return count === 1 ? 'once' : `${count} times`;
+}
+
+function failures(count: number): string {
+  return count === 1 ? 'one failure' : `${count} failures`;
 }
 
 /** `140 s`, `2.5 s`, `20 min`, `3 h`: as precise as a person needs it. */

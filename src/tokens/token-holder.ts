@@ -54,7 +54,7 @@ export class TokenHolder {
   readonly #custody: TokenCustody;
 
   #lastRequestMonoMs: number;
-  /** Background attempts wait until then: start jitter. A request does not. */
+  /** The background start waits until then (jitter); minus infinity once a request asked, which does not wait. */
   #startMonoMs = Number.NEGATIVE_INFINITY;
   /** Set when renewal stopped for want of requests; cleared by the next one. */
   #isDormant = false;
@@ -325,8 +325,8 @@ export class TokenHolder {
     if (hasNews) return { ...facts, reason: 'renewal', isUrgent: true };
     if (this.#fallsDormant(now)) return null;
     if (token === null) {
-      const isAwaited = this.#waiters.size > 0;
-      return { ...facts, reason: isAwaited ? 'demand' : 'start', dueInMs: this.#startMonoMs - now.monoMs };
+      const isDemanded = this.#startMonoMs === Number.NEGATIVE_INFINITY;
+      return { ...facts, reason: isDemanded ? 'demand' : 'start', dueInMs: this.#startMonoMs - now.monoMs };
     }
     if (token.isRefused) {
       return {

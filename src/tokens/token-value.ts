@@ -10,10 +10,13 @@ const LONGEST_TOKEN = 64 * 1024;
 export function cleanTokenValue(raw: unknown): string {
   if (typeof raw !== 'string') throw new TokenSourceError('the source returned no token text');
   const bare = unquote(raw.trim()).trim();
-  const value = bare.replace(/^bearer\s+/i, '');
+  const value = bare.replace(/^bearer(?:\s+|$)/i, '');
   if (value === '') throw new TokenSourceError('the source returned an empty token');
   if (value.length > LONGEST_TOKEN)
     throw new TokenSourceError('the source returned a token of more than 64 KiB');
+  // A login page or an error object where the bare body was taken for the token.
+  if (/^[<{[]/.test(value))
+    throw new TokenSourceError('the source returned a page or JSON instead of a token');
   if (!isVisibleAscii(value)) {
     throw new TokenSourceError(
       'the source returned a token with blanks, control or non-ASCII characters inside',

@@ -1,0 +1,294 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { TokenSourceError } from '../../src/tokens/token-source-error.ts';
+import { TokenUnavailable } from '../../src/tokens/token-unavailable.ts';
+import { follow, leaseNow, makeRig, seededRandom, traffic } from './holder-rig.ts';
+
+const FAILING = { error: new TokenSourceError('issuer answered 503') };
+const REFUSING = { error: new TokenSourceError('invalid_client', { severity: 'credentials' }) };
+
+test('#6 in an outage longer than the token the old one serves to its floor, then requests wait and get a 503', async () => {
+  const rig = makeRig({ script: [{}], usual: FAILING, random: seededRandom(6) });
+  await rig.start();
+  assert.equal(await traffic(rig, 297_500, 250), 0);
+  await rig.clock.advance(400);
+  assert.equal(rig.holder.peek(), null);
+  const get = follow(rig.holder.get());
+  // Refused up to one pause before max_wait: when no attempt will be made within it.
+  await rig.clock.advance(24_900);
+  assert.equal(get.isSettled, false);
+  await rig.clock.advance(5_100);
+  assert.ok(get.error instanceof TokenUnavailable);
+  assert.equal(get.error.reason, 'issuer_failing');
+  assert.equal(get.error.detail, 'issuer answered 503');
+  assert.ok(get.error.retryAfterMs >= 1_000 && get.error.retryAfterMs <= 5_000);
+  assert.equal(rig.holder.status().state, 'starved');
+  assert.equal(rig.count('starving'), 1);
+  assert.doesNotMatch(get.error.message, /503|timed? ?out/i);
+});
+
+test('#6 after an outage the first success serves everyone who waits, at most one pause later', async () => {
+  const rig = makeRig({ usual: FAILING, random: () => 0.999 });
+  await rig.start();
+  const gets = Array.from({ length: 20 }, () => follow(rig.holder.get()));
+  await rig.clock.advance(20_000);
+  rig.source.usual = {};
+  await rig.clock.advance(5_200);
+  assert.ok(gets.every((get) => get.value?.generation === 1));
+  assert.equal(rig.count('recovered'), 1);
+  assert.equal(rig.source.mostConcurrent, 1);
+});
+
+test('#6 between leeway and floor a request is served once the attempt it waited for has failed', async () => {
+  const rig = makeRig({
+    script: [{}, { hang: true }],
+    settings: { refreshAt: [0.94, 0.94], attemptTimeoutMs: 8_000 },
+  });
+  await rig.start();
+  // At 287 s: the attempt hangs since 282 s, 13 s are left, the leeway is 15 s.
+  await rig.clock.advance(286_800);
+  assert.equal(rig.holder.peek(), null);
+  const get = follow(rig.holder.get());
+  await rig.clock.advance(3_100);
+  assert.equal(get.value?.generation, 1);
+  assert.ok((get.value?.remainingMs() ?? 0) > 2_000);
+});
+
+test('#6 pauses are 30 s at most after 5 minutes of failure or without requests, and 5 s again when one waits', async () => {
+  const rig = makeRig({ usual: { ...FAILING, delayMs: 0 } });
+  await rig.start();
+  await rig.clock.advance(400_000);
+  const before = rig.source.calls.length;
+  await rig.clock.advance(120_000);
+  const slow = rig.source.calls.length - before;
+  assert.ok(slow >= 4 && slow <= 6, `${slow} calls in two minutes`);
+  const get = follow(rig.holder.get());
+  await rig.clock.advance(30_000);
+  const fast = rig.source.calls.length - before - slow;
+  assert.ok(fast >= 7, `${fast} calls in half a minute`);
+  assert.ok(get.error instanceof TokenUnavailable);
+  await rig.holder.stop();
+});
+
+test('#6 pauses stay within a sixth of a very short life, so that recovery is quick', async () => {
+  const short = { raw: { lifetimeMs: 6_000 }, delayMs: 10 };
+  const rig = makeRig({ script: [short], usual: FAILING, random: () => 0.999 });
+  await rig.start();
+  await traffic(rig, 20_000, 100);
+  rig.source.usual = short;
+  const get = follow(rig.holder.get());
+  await rig.clock.advance(1_200);
+  assert.equal(get.value?.generation, 2);
+});
+
+for (const [title, raw] of [
+  ['an empty value', { value: '' }],
+  ['a page instead of a token', { value: '<html><body>Login</body></html>' }],
+  ['JSON instead of a token', { value: '{"error":"busy"}' }],
+  ['a value that is no text', { value: 17 as unknown as string }],
+  ['a token that has ended', { value: 'ended-token', lifetimeMs: 0 }],
+  ['a token with a negative life', { value: 'ended-token', lifetimeMs: -300 }],
+] as const) {
+  test(`#7 an issuer that answers with ${title} counts as failed: it is asked again, the old token stays`, async () => {
+    const rig = makeRig({ script: [{}, { raw }] });
+    await rig.start();
+    await rig.clock.advance(135_100);
+    assert.equal(rig.holder.status().consecutiveFailures, 1);
+    assert.equal(leaseNow(rig).generation, 1);
+    await rig.clock.advance(1_000);
+    assert.equal(leaseNow(rig).generation, 2);
+  });
+}
+
+test('#7 an answer that is nothing at all counts as failed', async () => {
+  const rig = makeRig();
+  rig.source.acquire = () => Promise.resolve(undefined as never);
+  const started = follow(rig.holder.start());
+  await rig.clock.advance(0);
+  assert.equal(started.isSettled, true);
+  assert.match(rig.holder.status().lastError ?? '', /returned no token/);
+  await rig.holder.stop();
+});
+
+test('#8 an issuer that refuses the credentials is probed every 30 s, however many requests come', async () => {
+  const rig = makeRig({ usual: { ...REFUSING, delayMs: 0 } });
+  await rig.start();
+  assert.equal(rig.holder.status().state, 'misconfigured');
+  for (let second = 0; second < 120; second++) {
+    follow(rig.holder.get());
+    await rig.clock.advance(1_000);
+  }
+  assert.equal(rig.source.calls.length, 5);
+  await rig.holder.stop();
+});
+
+test('#8 who cannot live to see the next probe hears so at once, with the time of it', async () => {
+  const rig = makeRig({ usual: { ...REFUSING, delayMs: 0 } });
+  await rig.start();
+  await rig.clock.advance(9_800);
+  await assert.rejects(rig.holder.get({ maxWaitMs: 5_000 }), (error) => {
+    assert.ok(error instanceof TokenUnavailable);
+    assert.deepEqual([error.reason, error.retryAfterMs], ['credentials_refused', 20_000]);
+    return true;
+  });
+  await rig.holder.stop();
+});
+
+test('#8 credentials that worked before are doubted three times before probing turns slow; the token serves meanwhile', async () => {
+  const rig = makeRig({ script: [{}], usual: { ...REFUSING, delayMs: 0 } });
+  await rig.start();
+  await traffic(rig, 160_000, 250);
+  const times = rig.source.calls.map((call) => call.atMonoMs);
+  const pauses = times.slice(2).map((at, index) => Math.round(at - (times[index + 1] ?? 0)));
+  assert.deepEqual(pauses, [375, 750]);
+  assert.equal(rig.holder.status().state, 'misconfigured');
+  assert.notEqual(rig.holder.peek(), null);
+  await rig.holder.stop();
+});
+
+test('#8 a changed recipe is tried at once', async () => {
+  const rig = makeRig({ usual: { ...REFUSING, delayMs: 0 } });
+  await rig.start();
+  const get = follow(rig.holder.get());
+  rig.source.usual = {};
+  rig.source.key = 'recipe-2';
+  rig.source.onChange?.();
+  await rig.clock.advance(200);
+  assert.equal(get.value?.generation, 1);
+  assert.equal(rig.holder.status().state, 'fresh');
+});
+
+test('#8 a refusal to serve so many requests (400 with Retry-After) is no refusal of the credentials', async () => {
+  const busy = { error: new TokenSourceError('invalid_request', { retryAfterMs: 3_000 }), delayMs: 0 };
+  const rig = makeRig({ script: [busy] });
+  const get = follow(rig.holder.get());
+  await rig.clock.advance(3_200);
+  assert.equal(get.value?.generation, 1);
+});
+
+test('#27 failing attempts in the background never become unhandled rejections', async () => {
+  const unhandled: unknown[] = [];
+  const onUnhandled = (reason: unknown): number => unhandled.push(reason);
+  process.on('unhandledRejection', onUnhandled);
+  try {
+    const rig = makeRig({ script: [{}], usual: FAILING });
+    await rig.start();
+    await rig.clock.advance(700_000);
+    const hanging = makeRig({ usual: { hang: true } });
+    void hanging.holder.start();
+    await hanging.clock.advance(5_000);
+    await hanging.holder.stop();
+    await rig.holder.stop();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(unhandled, []);
+  } finally {
+    process.off('unhandledRejection', onUnhandled);
+  }
+});
+
+test('#28 a result that was asked for with another recipe is thrown away, and the new one is asked for at once', async () => {
+  const rig = makeRig({
+    script: [{}, { delayMs: 5_000, raw: { value: 'old-recipe-token', lifetimeMs: 300_000 } }],
+  });
+  await rig.start();
+  await rig.clock.advance(135_000);
+  assert.equal(rig.source.calls.length, 2);
+  rig.source.key = 'recipe-2';
+  rig.source.onChange?.();
+  assert.equal(rig.source.calls[1]?.isAborted, true);
+  assert.equal(rig.source.calls.length, 3);
+  await rig.clock.advance(200);
+  assert.equal(rig.holder.status().generation, 2);
+  await rig.clock.advance(5_000);
+  assert.equal(rig.holder.status().generation, 2);
+});
+
+test('#28 a recipe that changed without a word is noticed when the answer comes', async () => {
+  const rig = makeRig({ script: [{ raw: { value: 'old-recipe-token', lifetimeMs: 300_000 } }] });
+  const get = follow(rig.holder.get());
+  rig.source.key = 'recipe-2';
+  await rig.clock.advance(200);
+  assert.equal(get.isSettled, false);
+  await rig.clock.advance(200);
+  assert.equal(get.value?.generation, 1);
+  assert.equal(rig.source.calls.length, 2);
+});
+
+test('#29 a source that says it changed is asked at once; while it is being asked, once more afterwards', async () => {
+  const rig = makeRig();
+  await rig.start();
+  rig.source.onChange?.();
+  assert.equal(rig.source.calls.length, 2);
+  rig.source.onChange?.();
+  rig.source.onChange?.();
+  await rig.clock.advance(200);
+  assert.equal(rig.source.calls.length, 3);
+  await rig.clock.advance(10_000);
+  assert.equal(rig.source.calls.length, 3);
+  assert.equal(rig.holder.status().generation, 3);
+  assert.equal(rig.source.mostConcurrent, 1);
+});
+
+test('#29 a source that says it changed is asked even when the holder is dormant', async () => {
+  const rig = makeRig();
+  await rig.start();
+  await rig.clock.advance(3_600_000);
+  const before = rig.source.calls.length;
+  rig.source.onChange?.();
+  await rig.clock.advance(200);
+  assert.equal(rig.source.calls.length, before + 1);
+});
+
+test('#38 stop() during a renewal aborts it, refuses who waits and leaves no timer', async () => {
+  const rig = makeRig({ usual: { hang: true } });
+  const started = follow(rig.holder.start());
+  const get = follow(rig.holder.get());
+  const refreshed = follow(rig.holder.refresh());
+  await rig.holder.stop();
+  await rig.clock.advance(0);
+  assert.ok(get.error instanceof TokenUnavailable);
+  assert.equal(get.error.reason, 'stopped');
+  assert.ok(refreshed.error instanceof TokenUnavailable);
+  assert.equal(started.isSettled, true);
+  assert.equal(rig.source.calls[0]?.isAborted, true);
+  assert.equal(rig.clock.pending, 0);
+  assert.equal(rig.source.isClosed, true);
+  assert.equal(rig.source.onChange, null);
+});
+
+test('#38 a stopped holder hands out nothing, asks nobody, and can be stopped again', async () => {
+  const rig = makeRig();
+  await rig.start();
+  const lease = leaseNow(rig);
+  await rig.holder.stop();
+  await rig.holder.stop();
+  assert.equal(rig.holder.peek(), null);
+  await assert.rejects(rig.holder.get(), /stopped/);
+  await assert.rejects(rig.holder.refresh(), /stopped/);
+  await assert.rejects(rig.holder.renewAfter(lease), /stopped/);
+  await rig.holder.start();
+  rig.holder.reportAccepted(lease);
+  assert.equal(rig.source.calls.length, 1);
+  assert.equal(rig.holder.status().state, 'stopped');
+  assert.equal(rig.clock.pending, 0);
+});
+
+test('#38 stop() while a token is good, with a renewal planned, leaves no timer', async () => {
+  const rig = makeRig();
+  await rig.start();
+  assert.equal(rig.clock.pending, 1);
+  await rig.holder.stop();
+  assert.equal(rig.clock.pending, 0);
+});
+
+test('a source that cannot be watched or closed cleanly stops nothing', async () => {
+  const rig = makeRig();
+  rig.source.watch = () => {
+    throw new Error('no inotify left');
+  };
+  rig.source.close = () => Promise.reject(new Error('busy'));
+  await rig.start();
+  assert.notEqual(rig.holder.peek(), null);
+  await rig.holder.stop();
+  assert.equal(rig.count('note'), 2);
+});

@@ -1,0 +1,326 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Lease } from '../../src/tokens/lease.ts';
+import { TokenSourceError } from '../../src/tokens/token-source-error.ts';
+import { TokenUnavailable } from '../../src/tokens/token-unavailable.ts';
+import { follow, leaseNow, makeRig, type Rig } from './holder-rig.ts';
+
+const SAME = { raw: { value: 'cached-token', lifetimeMs: 300_000 } };
+
+/** A holder with a token that an upstream accepted. */
+async function rigInUse(options: Parameters<typeof makeRig>[0] = {}): Promise<{ rig: Rig; lease: Lease }> {
+  const rig = makeRig(options);
+  await rig.start();
+  const lease = leaseNow(rig);
+  rig.holder.reportAccepted(lease);
+  return { rig, lease };
+}
+
+test('#10 a token revoked early: 50 refusals make one renewal and 50 replays', async () => {
+  const { rig, lease } = await rigInUse();
+  const renewals = Array.from({ length: 50 }, () => follow(rig.holder.renewAfter(lease, { status: 401 })));
+  assert.equal(rig.holder.status().state, 'rejected');
+  await rig.clock.advance(200);
+  assert.ok(renewals.every((renewal) => renewal.value?.generation === 2));
+  assert.equal(rig.source.calls.length, 2);
+  assert.deepEqual(
+    [rig.source.calls[1]?.context.reason, rig.source.calls[1]?.context.force],
+    ['rejected', true],
+  );
+  assert.equal(rig.source.calls[1]?.context.previousFingerprint, lease.fingerprint);
+  const outcomes = rig.events.flatMap((event) => (event.kind === 'rejected' ? [event.outcome] : []));
+  assert.deepEqual([outcomes[0], new Set(outcomes.slice(1))], ['renewing', new Set(['joined'])]);
+});
+
+test('#10 a refused token is not handed out while its renewal is on its way', async () => {
+  const { rig, lease } = await rigInUse();
+  const renewal = follow(rig.holder.renewAfter(lease));
+  const get = follow(rig.holder.get());
+  assert.equal(rig.holder.peek(), null);
+  await rig.clock.advance(200);
+  assert.equal(get.value?.generation, 2);
+  assert.equal(renewal.value?.generation, 2);
+});
+
+test('#10 a renewal of a refused token that fails is tried again, by force, and the wait is bounded', async () => {
+  const { rig, lease } = await rigInUse({ script: [{}, { error: new TokenSourceError('503') }] });
+  const hasty = follow(rig.holder.renewAfter(lease, { maxWaitMs: 300 }));
+  const patient = follow(rig.holder.renewAfter(lease));
+  await rig.clock.advance(300);
+  assert.ok(hasty.error instanceof TokenUnavailable);
+  await rig.clock.advance(1_000);
+  assert.equal(patient.value?.generation, 2);
+  assert.equal(rig.source.calls[2]?.context.force, true);
+});
+
+test('#10 a client that leaves while its refused token is renewed takes nothing with it', async () => {
+  const { rig, lease } = await rigInUse();
+  const abort = new AbortController();
+  const leaver = follow(rig.holder.renewAfter(lease, { signal: abort.signal }));
+  const other = follow(rig.holder.renewAfter(lease));
+  abort.abort(new Error('gone'));
+  await rig.clock.advance(200);
+  assert.match(String(leaver.error), /gone/);
+  assert.equal(other.value?.generation, 2);
+  await assert.rejects(
+    rig.holder.renewAfter(lease, { signal: AbortSignal.abort(new Error('gone')) }),
+    /gone/,
+  );
+});
+
+test('#11 a late refusal of an old token renews nothing and gets the newer one', async () => {
+  const { rig, lease } = await rigInUse();
+  await rig.clock.advance(140_000);
+  const newer = leaseNow(rig);
+  assert.equal(await rig.holder.renewAfter(lease, { status: 401 }), newer);
+  assert.equal(rig.source.calls.length, 2);
+  assert.equal(rig.holder.peek(), newer);
+});
+
+test('#11 a late refusal of an old token waits when the newer one has ended', async () => {
+  const { rig, lease } = await rigInUse({ settings: { idleStopMs: 60_000 } });
+  const renewed = follow(rig.holder.refresh());
+  await rig.clock.advance(400_000);
+  assert.equal(renewed.value?.generation, 2);
+  const replay = follow(rig.holder.renewAfter(lease));
+  await rig.clock.advance(200);
+  assert.equal(replay.value?.generation, 3);
+});
+
+test('#11 an old refused token that an issuer hands out again is not taken', async () => {
+  const { rig, lease } = await rigInUse({
+    script: [SAME, {}, SAME],
+  });
+  await rig.clock.advance(10_000);
+  const replay = follow(rig.holder.renewAfter(lease));
+  await rig.clock.advance(200);
+  assert.equal(replay.value?.generation, 2);
+  await rig.clock.advance(135_200);
+  assert.match(rig.holder.status().lastError ?? '', /an upstream has refused/);
+  assert.equal(leaseNow(rig).generation, 2);
+  await rig.clock.advance(1_000);
+  assert.equal(leaseNow(rig).generation, 3);
+});
+
+test('#12 a refusal while a background renewal is in flight joins it', async () => {
+  const { rig, lease } = await rigInUse();
+  await rig.clock.advance(134_850);
+  assert.equal(rig.source.calls.length, 2);
+  const renewal = follow(rig.holder.renewAfter(lease, { status: 401 }));
+  await rig.clock.advance(200);
+  assert.equal(renewal.value?.generation, 2);
+  assert.equal(rig.source.calls.length, 2);
+});
+
+test('#12 a joined renewal that brings the refused token itself is followed by one by force', async () => {
+  const { rig, lease } = await rigInUse({ script: [SAME, SAME] });
+  await rig.clock.advance(134_850);
+  const renewal = follow(rig.holder.renewAfter(lease));
+  await rig.clock.advance(400);
+  assert.equal(renewal.value?.generation, 2);
+  assert.deepEqual(
+    rig.source.calls.map((call) => call.context.force),
+    [false, false, true],
+  );
+});
+
+/** One request against an upstream that refuses every token: the refusal, and the replay's refusal. */
+async function refusedRequest(rig: Rig): Promise<'replayed' | 'not replayed' | 'unavailable'> {
+  const get = follow(rig.holder.get());
+  await rig.clock.advance(250);
+  if (get.value === undefined) return 'unavailable';
+  const replay = follow(rig.holder.renewAfter(get.value, { status: 401 }));
+  await rig.clock.advance(1_300);
+  if (replay.value == null) return 'not replayed';
+  rig.holder.reportRejected(replay.value);
+  return 'replayed';
+}
+
+test('#13 an upstream that refuses every token: two new ones are tried, then 30 s without a replay, and no wait', async () => {
+  const rig = makeRig();
+  await rig.start();
+  const outcomes: string[] = [];
+  for (let request = 0; request < 15; request++) outcomes.push(await refusedRequest(rig));
+  assert.deepEqual(outcomes.slice(0, 3), ['replayed', 'not replayed', 'not replayed']);
+  assert.equal(new Set(outcomes.slice(1)).size, 1);
+  assert.ok(rig.source.calls.length <= 3, `${rig.source.calls.length} calls`);
+  assert.equal(rig.count('breaker_open'), 1);
+  assert.equal(rig.holder.status().isBreakerOpen, true);
+  assert.notEqual(rig.holder.peek(), null);
+  await rig.clock.advance(30_000);
+  assert.equal(await refusedRequest(rig), 'replayed');
+});
+
+test('#13 with the breaker open a success closes it at once', async () => {
+  const rig = makeRig();
+  await rig.start();
+  for (let request = 0; request < 4; request++) await refusedRequest(rig);
+  assert.equal(rig.holder.status().isBreakerOpen, true);
+  rig.holder.reportAccepted(leaseNow(rig));
+  assert.equal(rig.holder.status().isBreakerOpen, false);
+  const replay = follow(rig.holder.renewAfter(leaseNow(rig)));
+  await rig.clock.advance(200);
+  assert.notEqual(replay.value ?? null, null);
+});
+
+test('#13 many refusals of one token count once against the breaker', async () => {
+  const rig = makeRig();
+  await rig.start();
+  const lease = leaseNow(rig);
+  const renewals = Array.from({ length: 10 }, () => follow(rig.holder.renewAfter(lease)));
+  rig.holder.reportRejected(lease);
+  await rig.clock.advance(200);
+  assert.ok(renewals.every((renewal) => renewal.value?.generation === 2));
+  assert.equal(rig.count('breaker_open'), 0);
+});
+
+test('#13 one upstream refuses what another accepts: at most five forced renewals a minute, the token stays in use', async () => {
+  const rig = makeRig();
+  await rig.start();
+  let replays = 0;
+  for (let second = 0; second < 60; second++) {
+    const lease = leaseNow(rig);
+    rig.holder.reportAccepted(lease);
+    const replay = follow(rig.holder.renewAfter(lease, { status: 401 }));
+    await rig.clock.advance(1_000);
+    if (replay.value != null) replays += 1;
+    assert.notEqual(rig.holder.peek(), null);
+  }
+  assert.equal(replays, 5);
+  assert.equal(rig.source.calls.length, 1 + 5);
+  assert.equal(rig.count('breaker_open'), 0);
+  await rig.clock.advance(1_000);
+  const again = follow(rig.holder.renewAfter(leaseNow(rig)));
+  await rig.clock.advance(200);
+  assert.notEqual(again.value ?? null, null);
+});
+
+test('#13 two forced renewals are a second apart: the next one waits, and does not fail', async () => {
+  const { rig, lease } = await rigInUse();
+  const first = follow(rig.holder.renewAfter(lease));
+  await rig.clock.advance(200);
+  const second = leaseNow(rig);
+  rig.holder.reportAccepted(second);
+  const next = follow(rig.holder.renewAfter(second));
+  const hasty = await rig.holder.renewAfter(second, { maxWaitMs: 0 }).catch(() => 'unavailable');
+  assert.equal(hasty, 'unavailable');
+  await rig.clock.advance(1_000);
+  assert.equal(first.value?.generation, 2);
+  assert.equal(next.value?.generation, 3);
+  const [, one, two] = rig.source.calls.map((call) => call.atMonoMs);
+  assert.ok((two ?? 0) - (one ?? 0) >= 999);
+});
+
+test('#13 a refusal that may not wait for the second between renewals is not replayed and takes no token away', async () => {
+  const { rig, lease } = await rigInUse();
+  const first = follow(rig.holder.renewAfter(lease));
+  await rig.clock.advance(200);
+  assert.equal(first.value?.generation, 2);
+  assert.equal(await rig.holder.renewAfter(leaseNow(rig), { maxWaitMs: 100 }), null);
+  assert.equal(leaseNow(rig).generation, 2);
+});
+
+test('#14 an issuer that returns the refused token: no replay, no loop, and the token stays in use', async () => {
+  const { rig, lease } = await rigInUse({ usual: SAME });
+  const replay = follow(rig.holder.renewAfter(lease, { status: 401 }));
+  const get = follow(rig.holder.get());
+  await rig.clock.advance(200);
+  assert.deepEqual([replay.isSettled, replay.value], [true, null]);
+  assert.equal(get.value?.fingerprint, lease.fingerprint);
+  assert.equal(rig.source.calls.length, 2);
+  await rig.clock.advance(60_000);
+  assert.equal(rig.source.calls.length, 2);
+  assert.equal(leaseNow(rig).generation, 1);
+  const same = rig.events.filter((event) => event.kind === 'same_token');
+  assert.deepEqual(
+    same.map((event) => event.wasRejected),
+    [true],
+  );
+});
+
+test('#14 a source that can ask by force gets the chance to', async () => {
+  const { rig, lease } = await rigInUse();
+  rig.source.acquire = ((original) => (context) => {
+    rig.source.usual = context.force ? { raw: { value: 'forced-token', lifetimeMs: 300_000 } } : SAME;
+    return original.call(rig.source, context);
+  })(rig.source.acquire);
+  const replay = follow(rig.holder.renewAfter(lease));
+  await rig.clock.advance(200);
+  assert.equal(replay.value?.generation, 2);
+});
+
+test('#14 an issuer that insists on an older refused token is given in to, rather than starving for ten minutes', async () => {
+  const { rig, lease } = await rigInUse({ script: [SAME, {}], usual: SAME });
+  const first = follow(rig.holder.renewAfter(lease));
+  await rig.clock.advance(5_000);
+  assert.equal(first.value?.generation, 2);
+  const second = follow(rig.holder.renewAfter(leaseNow(rig)));
+  await rig.clock.advance(10_000);
+  assert.equal(second.isSettled, true);
+  assert.notEqual(rig.holder.peek(), null);
+});
+
+test('a token is refused for ten minutes and no longer: then the issuer may hand it out again', async () => {
+  const { rig, lease } = await rigInUse({ script: [SAME] });
+  const replay = follow(rig.holder.renewAfter(lease));
+  await rig.clock.advance(601_000);
+  assert.equal(replay.value?.generation, 2);
+  rig.source.usual = SAME;
+  const refreshed = follow(rig.holder.refresh());
+  await rig.clock.advance(200);
+  assert.equal(refreshed.value?.fingerprint, lease.fingerprint);
+});
+
+test('#16 an exclusive issuer at 20 requests a second: refusals at the switch join it, none fails', async () => {
+  const rig = makeRig({ settings: { rotation: 'exclusive' }, usual: { raw: { lifetimeMs: 60_000 } } });
+  await rig.start();
+  let replays = 0;
+  let failures = 0;
+  for (let step = 0; step < 20 * 300; step++) {
+    const lease = leaseNow(rig);
+    // The issuer kills the old token the moment it is asked.
+    const isDead = rig.holder.status().state === 'renewing';
+    if (isDead) {
+      const replay = follow(rig.holder.renewAfter(lease, { status: 401 }));
+      const others = [follow(rig.holder.get()), follow(rig.holder.get())];
+      replays += 1;
+      await rig.clock.advance(200);
+      if (replay.value == null || others.some((other) => other.value === undefined)) failures += 1;
+    } else {
+      rig.holder.reportAccepted(lease);
+      await rig.clock.advance(50);
+    }
+  }
+  assert.equal(failures, 0);
+  assert.ok(replays >= 5 && replays <= rig.source.calls.length, `${replays} replays`);
+  assert.ok(rig.source.calls.length <= 8, `${rig.source.calls.length} calls`);
+  assert.equal(rig.count('shared_credential_suspected'), 0);
+  assert.equal(rig.count('breaker_open'), 0);
+});
+
+test('#17 two holders on one exclusive issuer: it is suspected that someone shares the credentials', async () => {
+  const { rig, lease } = await rigInUse({ settings: { rotation: 'exclusive' } });
+  let current = lease;
+  for (let round = 0; round < 3; round++) {
+    rig.holder.reportAccepted(current);
+    await rig.clock.advance(60_000);
+    const replay = follow(rig.holder.renewAfter(current, { status: 401 }));
+    await rig.clock.advance(200);
+    assert.ok(replay.value != null);
+    current = replay.value;
+  }
+  assert.equal(rig.count('shared_credential_suspected'), 1);
+  const early = rig.events.filter((event) => event.kind === 'rejected' && event.isEarly);
+  assert.equal(early.length, 3);
+});
+
+test('#17 a token that is refused near its end, or that nobody ever accepted, raises no suspicion', async () => {
+  const { rig, lease } = await rigInUse({ settings: { refreshAt: [0.95, 0.95] } });
+  await rig.clock.advance(250_000);
+  const late = follow(rig.holder.renewAfter(lease));
+  await rig.clock.advance(200);
+  const unproven = follow(rig.holder.renewAfter(late.value as Lease));
+  await rig.clock.advance(1_200);
+  assert.notEqual(unproven.value ?? null, null);
+  assert.ok(rig.events.every((event) => event.kind !== 'rejected' || !event.isEarly));
+});

@@ -1,0 +1,99 @@
+import { SecretRegistry } from '../../src/secret.ts';
+import { DEFAULT_HOLDER_SETTINGS, type HolderSettings } from '../../src/tokens/holder-settings.ts';
+import type { TokenEvent, TokenEventKind } from '../../src/tokens/token-event.ts';
+import { TokenHolder } from '../../src/tokens/token-holder.ts';
+import { ScriptedSource, type Step } from '../helpers/scripted-source.ts';
+import { VirtualClock } from '../helpers/virtual-clock.ts';
+
+export interface RigOptions {
+  readonly script?: readonly Step[];
+  readonly usual?: Step;
+  readonly settings?: Partial<HolderSettings>;
+  /** Default: always 0.5, the middle of every range. */
+  readonly random?: () => number;
+  readonly onEvent?: (event: TokenEvent) => void;
+}
+
+/** A holder on a virtual clock with a scripted source, and everything that it reported. */
+export interface Rig {
+  readonly clock: VirtualClock;
+  readonly source: ScriptedSource;
+  readonly holder: TokenHolder;
+  readonly secrets: SecretRegistry;
+  readonly events: TokenEvent[];
+  /** How many events of a kind there were. */
+  count(kind: TokenEventKind): number;
+  /** Starts the holder and lets its first attempt end. */
+  start(): Promise<void>;
+}
+
+export function makeRig(options: RigOptions = {}): Rig {
+  const clock = new VirtualClock();
+  const source = new ScriptedSource(clock, options.script, options.usual);
+  const secrets = new SecretRegistry();
+  const events: TokenEvent[] = [];
+  const holder = new TokenHolder({
+    name: 'corp',
+    source,
+    settings: { ...DEFAULT_HOLDER_SETTINGS, ...options.settings },
+    clock,
+    random: options.random ?? (() => 0.5),
+    secrets,
+    onEvent: (event) => {
+      events.push(event);
+      options.onEvent?.(event);
+    },
+  });
+  return {
+    clock,
+    source,
+    holder,
+    secrets,
+    events,
+    count: (kind) => events.filter((event) => event.kind === kind).length,
+    start: async () => {
+      const started = holder.start();
+      await clock.advance(200);
+      await started;
+    },
+  };
+}
+
+/** Follows a promise without waiting for it; a rejection is kept, not thrown. */
+export function follow<T>(promise: Promise<T>): { value?: T; error?: unknown; isSettled: boolean } {
+  const followed: { value?: T; error?: unknown; isSettled: boolean } = { isSettled: false };
+  promise.then(
+    (value) => Object.assign(followed, { value, isSettled: true }),
+    (error: unknown) => Object.assign(followed, { error, isSettled: true }),
+  );
+  return followed;
+}
+
+/** The lease that must be there now. */
+export function leaseNow(rig: Rig): NonNullable<ReturnType<TokenHolder['peek']>> {
+  const lease = rig.holder.peek();
+  if (lease === null) throw new Error('there is no usable lease');
+  return lease;
+}
+
+/** Asks for a lease every `everyMs` for `forMs`; returns how often there was none. */
+export async function traffic(rig: Rig, forMs: number, everyMs: number): Promise<number> {
+  let refused = 0;
+  for (let passedMs = 0; passedMs < forMs; passedMs += everyMs) {
+    const lease = rig.holder.peek();
+    if (lease === null || lease.remainingMs() <= 0) refused += 1;
+    await rig.clock.advance(everyMs);
+  }
+  return refused;
+}
+
+/** A small seeded generator of numbers in [0, 1) (mulberry32): the same seed gives the same run. */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}

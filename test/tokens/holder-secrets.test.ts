@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { inspect } from 'node:util';
+import { describeTokenEvent } from '../../src/tokens/describe-token-event.ts';
+import { TokenSourceError } from '../../src/tokens/token-source-error.ts';
+import { cleanTokenValue } from '../../src/tokens/token-value.ts';
+import { follow, leaseNow, makeRig, traffic } from './holder-rig.ts';
+
+for (const [title, raw] of [
+  ['blanks and newlines around it', '  s3cret-token\r\n'],
+  ['double quotes around it', '"s3cret-token"'],
+  ['single quotes around it', " 's3cret-token' "],
+  ['a Bearer prefix', 'Bearer s3cret-token'],
+  ['a bearer prefix in quotes, with a newline', '"bearer  s3cret-token"\n'],
+] as const) {
+  test(`#31 a token with ${title} is used without`, () => {
+    assert.equal(cleanTokenValue(raw), 's3cret-token');
+  });
+}
+
+for (const [title, raw] of [
+  ['an inner newline', 'SECRET\nX-Evil: 1'],
+  ['a control character', 'SECRET\u0007'],
+  ['a character beyond ASCII', 'SECRÉT'],
+  ['an inner blank', 'SECRET VALUE'],
+  ['nothing but a prefix', 'Bearer '],
+  ['nothing but quotes', '""'],
+  ['more than 64 KiB', 'S'.repeat(65_537)],
+] as const) {
+  test(`#31 a token with ${title} is refused by an error that does not quote it`, () => {
+    assert.throws(
+      () => cleanTokenValue(raw),
+      (error) => {
+        assert.ok(error instanceof TokenSourceError);
+        assert.doesNotMatch(inspect(error), /SECR|Evil/);
+        return true;
+      },
+    );
+  });
+}
+
+test('#31 a value beside the token that cannot be sent is refused without being quoted', async () => {
+  const rig = makeRig({ usual: { raw: { lifetimeMs: 300_000, extra: { group: 'EVIL\r\nX: 1' } } } });
+  await rig.start();
+  assert.match(rig.holder.status().lastError ?? '', /"group" beside the token cannot be sent/);
+  await rig.holder.stop();
+});
+
+test('I5 no token appears in status, events, leases or errors, however they are printed', async () => {
+  const rig = makeRig({ script: [{}, { error: new Error('upstream said: token-1-secret is bad') }] });
+  await rig.start();
+  const lease = leaseNow(rig);
+  rig.source.usual = { error: new TokenSourceError('refused: "token-1-secret" for client') };
+  await traffic(rig, 330_000, 1_000);
+  const get = follow(rig.holder.get());
+  await rig.clock.advance(30_000);
+  await rig.holder.stop();
+  const printed = [
+    inspect(rig.holder, { depth: 10, showHidden: true }),
+    inspect(lease, { depth: 10, showHidden: true }),
+    String(lease),
+    JSON.stringify(lease),
+    JSON.stringify(rig.holder.status()),
+    inspect(rig.events, { depth: 10 }),
+    rig.events.map(describeTokenEvent).join('\n'),
+    inspect(get.error, { depth: 10 }),
+  ].join('\n');
+  assert.doesNotMatch(printed, /token-1-secret/);
+  assert.match(printed, /refused: "\[redacted\]" for client/);
+});
+
+test('a living token is scrubbed from foreign text, a replaced one for ten minutes more', async () => {
+  const rig = makeRig();
+  await rig.start();
+  assert.equal(rig.secrets.scrub('x token-1-secret y'), 'x [redacted] y');
+  const refreshed = follow(rig.holder.refresh());
+  await rig.clock.advance(200);
+  assert.equal(refreshed.value?.generation, 2);
+  await traffic(rig, 590_000, 1_000);
+  assert.equal(rig.secrets.scrub('token-1-secret'), '[redacted]');
+  await traffic(rig, 300_000, 1_000);
+  assert.equal(rig.secrets.scrub('token-1-secret'), 'token-1-secret');
+});
+
+test('a token that the configuration registered as a secret stays registered when it is replaced', async () => {
+  const rig = makeRig({ script: [{ raw: { value: 'configured-key', lifetimeMs: 60_000 } }] });
+  rig.secrets.add('configured-key');
+  await rig.start();
+  await traffic(rig, 3_600_000, 10_000);
+  assert.equal(rig.secrets.scrub('configured-key'), '[redacted]');
+});
+
+test('what is retired is bounded, however short tokens live', async () => {
+  const rig = makeRig({ usual: { delayMs: 10, raw: { lifetimeMs: 2_000 } } });
+  await rig.start();
+  await traffic(rig, 600_000, 500);
+  assert.ok(rig.secrets.size <= 257, `${rig.secrets.size}`);
+});
+
+test('the words of an event name the holder, what happened and what comes next', () => {
+  const lines = [
+    describeTokenEvent({
+      kind: 'renewal_failed',
+      holder: 'corp',
+      reason: 'renewal',
+      durationMs: 12,
+      severity: 'transient',
+      message: 'issuer answered 503',
+      failures: 3,
+      remainingMs: 140_000,
+      nextAttemptInMs: 1_500,
+    }),
+    describeTokenEvent({
+      kind: 'recovered',
+      holder: 'corp',
+      failures: 1,
+      failedForMs: 720_000,
+      wasStarving: true,
+    }),
+    describeTokenEvent({ kind: 'clock_jump', holder: 'corp', jumpMs: -7_200_000 }),
+    describeTokenEvent({
+      kind: 'acquired',
+      holder: 'corp',
+      reason: 'start',
+      durationMs: 80.4,
+      lifeMs: 300_000,
+      isExpiryKnown: true,
+      issuerSkewMs: 60_000,
+    }),
+  ];
+  assert.deepEqual(lines, [
+    'corp: issuer has failed 3 times (issuer answered 503), token still good for 140 s, next attempt in 1.5 s',
+    'corp: issuer is back, after one failure in 12 min, requests had to wait',
+    "corp: the wall clock jumped 2 h back (or the machine slept); the token's life is checked on both clocks",
+    "corp: new token (start) in 80 ms, good for 300 s; the issuer's clock is 60 s ahead of ours",
+  ]);
+});
