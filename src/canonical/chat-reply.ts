@@ -1,5 +1,6 @@
 import type { ChatReplyOptions } from './chat-stream.ts';
 import { isCanonicalReply } from './stream/canonical-reply.ts';
+import { distinctNotes } from './stream/distinct-notes.ts';
 import { isJsonObject } from './stream/json-object.ts';
 import { newCallId, ReplyAssembler } from './stream/reply-assembler.ts';
 import { ReplyCollector } from './stream/reply-collector.ts';
@@ -51,7 +52,7 @@ function rewritten(body: Buffer, options: ChatReplyOptions): ChatReply {
   const collector = new ReplyCollector();
   const identity = new ReplyIdentity(options);
   const meter = new UsageMeter(true, options.promptForEstimate);
-  const onNote = (note: string) => options.onNote?.(note);
+  const onNote = distinctNotes(options.onNote);
   const assembler = new ReplyAssembler({
     sink: collector,
     identity,

@@ -2,6 +2,7 @@ import type { FerryError } from '../errors.ts';
 import type { Profile } from './profile.ts';
 import { CanonicalRelay } from './stream/canonical-relay.ts';
 import { ChatChunkWriter, FrameBuffer, TextChunkWriter } from './stream/chunk-writer.ts';
+import { distinctNotes } from './stream/distinct-notes.ts';
 import { newCallId, ReplyAssembler } from './stream/reply-assembler.ts';
 import { ReplyIdentity } from './stream/reply-identity.ts';
 import { ReplyReader } from './stream/reply-reader.ts';
@@ -55,7 +56,7 @@ export class ChatStream {
     const frames = this.#frames;
     const identity = new ReplyIdentity(options);
     const meter = new UsageMeter(includeUsage || options.estimateUsage === true, options.promptForEstimate);
-    const onNote = (note: string) => options.onNote?.(note);
+    const onNote = distinctNotes(options.onNote);
     this.#includeUsage = includeUsage;
     this.#identity = identity;
     this.#meter = meter;

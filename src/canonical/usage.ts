@@ -1,3 +1,5 @@
+import { isJsonObject, numberFrom } from './stream/json-object.ts';
+
 /** Tokens of one answer; integers, the total is always the sum. */
 export interface Usage {
   readonly promptTokens: number;
@@ -37,7 +39,7 @@ const DETAIL_NAMES = new Set([
  * strings or floats; a missing part is total minus the other. Null when it says nothing.
  */
 export function readUsage(raw: unknown): Usage | null {
-  if (!isObject(raw)) return null;
+  if (!isJsonObject(raw)) return null;
   const prompt = firstCount(raw, PROMPT_NAMES);
   const completion = firstCount(raw, COMPLETION_NAMES);
   const total = firstCount(raw, TOTAL_NAMES);
@@ -55,11 +57,11 @@ export function readUsage(raw: unknown): Usage | null {
 
 /** Whether a usage object can be sent as it is: integers, a right total, details that are objects or absent. */
 export function isCanonicalUsage(raw: unknown): boolean {
-  if (!isObject(raw)) return false;
+  if (!isJsonObject(raw)) return false;
   const { prompt_tokens: prompt, completion_tokens: completion, total_tokens: total } = raw;
   if (!isCount(prompt) || !isCount(completion) || total !== prompt + completion) return false;
   for (const name of DETAIL_NAMES) {
-    if (name in raw && !isObject(raw[name])) return false;
+    if (name in raw && !isJsonObject(raw[name])) return false;
   }
   return true;
 }
@@ -78,7 +80,7 @@ function extensionsOf(raw: Record<string, unknown>): Record<string, unknown> | n
   let extensions: Record<string, unknown> | null = null;
   for (const [name, value] of Object.entries(raw)) {
     if (OWN_NAMES.has(name) || value === null || value === undefined) continue;
-    if (DETAIL_NAMES.has(name) && !isObject(value)) continue;
+    if (DETAIL_NAMES.has(name) && !isJsonObject(value)) continue;
     extensions ??= {};
     extensions[name] = value;
   }
@@ -87,17 +89,12 @@ function extensionsOf(raw: Record<string, unknown>): Record<string, unknown> | n
 
 function firstCount(raw: Record<string, unknown>, names: readonly string[]): number | null {
   for (const name of names) {
-    const value = raw[name];
-    const count = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
-    if (typeof count === 'number' && Number.isFinite(count) && count >= 0) return Math.round(count);
+    const count = numberFrom(raw[name]);
+    if (count !== null && count >= 0) return Math.round(count);
   }
   return null;
 }
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -18,11 +18,11 @@ export interface RelayOptions {
   readonly meter: UsageMeter;
 }
 
-const KIND_OF_MEMBER: Readonly<Record<string, TextKind>> = {
-  content: 'content',
-  reasoning_content: 'reasoning',
-  refusal: 'refusal',
-};
+const KIND_OF_MEMBER: ReadonlyMap<string, TextKind> = new Map([
+  ['content', 'content'],
+  ['reasoning_content', 'reasoning'],
+  ['refusal', 'refusal'],
+]);
 
 /**
  * Sends chunks that are canonical already as their own text: parsing and writing them again would change
@@ -46,7 +46,8 @@ export class CanonicalRelay {
     const choice: unknown = choices[0];
     if (chunk.usage != null || !isJsonObject(choice)) return false;
     const { index } = choice;
-    if (!Number.isSafeInteger(index) || choice.content_filter_results !== undefined) return false;
+    if (!Number.isSafeInteger(index) || (index as number) < 0 || choice.content_filter_results !== undefined)
+      return false;
     if (choice.message !== undefined || !isOneLine(text)) return false;
     const isChat = this.#options.endpoint === 'chat';
     const said = isChat ? choice.delta : choice.text;
@@ -78,7 +79,7 @@ export class CanonicalRelay {
     let kind: TextKind | undefined;
     let hasCalls = false;
     for (const member in delta) {
-      const known = KIND_OF_MEMBER[member];
+      const known = KIND_OF_MEMBER.get(member);
       if (known !== undefined && kind === undefined && !hasCalls) kind = known;
       else if (member === 'tool_calls' && kind === undefined) hasCalls = true;
       else return false;

@@ -1,6 +1,6 @@
 import { splitJsonValues } from './json-values.ts';
 
-/** One JSON value of an event, with its text. */
+/** One JSON value of an event, with the JSON that it was read from. */
 export interface ParsedValue {
   readonly value: unknown;
   readonly text: string;
@@ -31,8 +31,7 @@ export function readPayload(data: string): Payload {
   if (text === '' || text.startsWith(':')) return NOTHING;
   if (isDoneMark(text)) return DONE;
   const whole = parseTolerantly(text);
-  if (whole !== undefined) return open(whole, text);
-  return readSeveral(text);
+  return whole === null ? readSeveral(text) : open(whole);
 }
 
 function readSeveral(text: string): Payload {
@@ -40,37 +39,37 @@ function readSeveral(text: string): Payload {
   let isInvalid = false;
   for (const part of splitJsonValues(text)) {
     if (isDoneMark(part)) return { values, isDone: true, isInvalid };
-    const value = parseTolerantly(part);
-    if (value === undefined) isInvalid = true;
-    else if (typeof value === 'object' && value !== null) values.push({ value, text: part });
+    const parsed = parseTolerantly(part);
+    if (parsed === null) isInvalid = true;
+    else if (typeof parsed.value === 'object' && parsed.value !== null) values.push(parsed);
   }
   return values.length > 0 ? { values, isDone: false, isInvalid } : INVALID;
 }
 
 /** JSON that is a string is opened once; numbers, booleans and null are heartbeats. */
-function open(value: unknown, text: string): Payload {
-  if (typeof value === 'object') return value === null ? NOTHING : withValue(value, text);
+function open(parsed: ParsedValue): Payload {
+  const { value } = parsed;
+  if (typeof value === 'object') return value === null ? NOTHING : { ...NOTHING, values: [parsed] };
   if (typeof value !== 'string') return NOTHING;
   const inner = value.trim();
   if (isDoneMark(inner)) return DONE;
   if (!inner.startsWith('{') && !inner.startsWith('[')) return INVALID;
-  const parsed = parseTolerantly(inner);
-  return parsed === undefined ? INVALID : withValue(parsed, inner);
-}
-
-function withValue(value: unknown, text: string): Payload {
-  return { values: [{ value, text }], isDone: false, isInvalid: false };
+  const opened = parseTolerantly(inner);
+  return opened === null ? INVALID : { ...NOTHING, values: [opened] };
 }
 
 function isDoneMark(text: string): boolean {
   return text.length < 16 && DONE_MARK.test(text);
 }
 
-/** undefined: no JSON, even when NaN and Infinity are read as null. */
-function parseTolerantly(text: string): unknown {
+/** The value and the JSON that it was read from, with NaN and Infinity as null; null: no JSON even so. */
+function parseTolerantly(text: string): ParsedValue | null {
   const value = parse(text);
-  if (value !== undefined || !/NaN|Infinity/.test(text)) return value;
-  return parse(text.replace(STRING_OR_NON_NUMBER, (match) => (match.startsWith('"') ? match : 'null')));
+  if (value !== undefined) return { value, text };
+  if (!/NaN|Infinity/.test(text)) return null;
+  const cleaned = text.replace(STRING_OR_NON_NUMBER, (match) => (match.startsWith('"') ? match : 'null'));
+  const repaired = parse(cleaned);
+  return repaired === undefined ? null : { value: repaired, text: cleaned };
 }
 
 function parse(text: string): unknown {

@@ -1,5 +1,5 @@
 import { FerryError } from '../../errors.ts';
-import { readErrorBody } from '../error-shapes.ts';
+import { type BodyError, readErrorBody } from '../error-shapes.ts';
 import { type ErrorContext, findErrorInBody, invalidBodyError, readBodyError } from '../upstream-error.ts';
 import { type ChunkFacts, readChunk } from './chunk-facts.ts';
 import { withoutEnvelope } from './envelope.ts';
@@ -29,14 +29,26 @@ export function readEvent(value: unknown, eventName: string | undefined, context
   const foreignApi = foreignApiOf(inner);
   if (foreignApi !== null) return { kind: 'error', error: foreignShape(foreignApi) };
   const shaped = toOpenAiShape(inner);
-  return Array.isArray(shaped.choices) || saysUsage(shaped)
-    ? { kind: 'chunk', chunk: readChunk(shaped) }
-    : NOTHING;
+  // Some usage chunks have no `choices`.
+  if (!Array.isArray(shaped.choices) && !isJsonObject(shaped.usage)) return NOTHING;
+  const chunk = readChunk(shaped);
+  const silent = saysNothing(chunk) ? errorBeside(shaped.error) : null;
+  return silent === null
+    ? { kind: 'chunk', chunk }
+    : { kind: 'error', error: readBodyError(silent, context) };
 }
 
-/** A chunk of OpenAI's without `choices` (some usage chunks) and not any object that has a `usage`. */
-function saysUsage(object: JsonObject): boolean {
-  return isJsonObject(object.usage);
+/** An error beside choices counts when these say nothing: gateways fill them in to keep the shape. */
+function errorBeside(error: unknown): BodyError | null {
+  const isSaid =
+    (isJsonObject(error) && Object.keys(error).length > 0) || (typeof error === 'string' && error !== '');
+  return isSaid ? readErrorBody({ error }) : null;
+}
+
+function saysNothing(chunk: ChunkFacts): boolean {
+  return chunk.choices.every(
+    ({ reasoning, content, refusal, calls }) => reasoning + content + refusal === '' && calls.length === 0,
+  );
 }
 
 function namedError(object: JsonObject, context: ErrorContext): FerryError {

@@ -17,9 +17,10 @@ export function otherMembers(object: JsonObject, known: ReadonlySet<string>): Re
   return others;
 }
 
-/** A number, also one that was written as text; null otherwise. */
+/** A number, also one that was written as text or is kept as its source (`JSON.rawJSON`); null otherwise. */
 export function numberFrom(value: unknown): number | null {
-  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  const source = isJsonObject(value) && typeof value.rawJSON === 'string' ? value.rawJSON : value;
+  const number = typeof source === 'string' && source.trim() !== '' ? Number(source) : source;
   return typeof number === 'number' && Number.isFinite(number) ? number : null;
 }
 

@@ -28,7 +28,7 @@ const MAX_CHOICES = 128;
 export class ReplyAssembler {
   readonly #options: AssemblerOptions;
   /** By our index. */
-  readonly #choices: ChoiceState[] = [];
+  readonly #choices = new Map<number, ChoiceState>();
   /** The upstream's index → ours. */
   readonly #ownIndexes = new Map<number, number>();
   #hasContent = false;
@@ -43,20 +43,17 @@ export class ReplyAssembler {
   }
 
   get hasChoices(): boolean {
-    return this.#choices.length > 0;
+    return this.#choices.size > 0;
   }
 
   /** A reason says that tool calls were made; together with none having come, the reply is no answer. */
   get promisesCalls(): boolean {
-    return this.#choices.some((choice) => choice?.finish === 'tool_calls');
+    return this.#choices.values().some((choice) => choice.finish === 'tool_calls');
   }
 
   /** Every choice that began has its finish reason. */
   get isComplete(): boolean {
-    return (
-      this.#choices.length > 0 &&
-      this.#choices.every((choice) => choice === undefined || choice.finish !== null)
-    );
+    return this.#choices.size > 0 && this.#choices.values().every((choice) => choice.finish !== null);
   }
 
   /** The last choice was a complete message and not a delta. */
@@ -98,8 +95,11 @@ export class ReplyAssembler {
 
   /** The reply is over: every choice is told to its finish. */
   close(sendFrame: (frame: string) => void): void {
-    for (const choice of this.#choices) {
-      if (choice === undefined) continue;
+    const inOrder = this.#choices
+      .values()
+      .toArray()
+      .sort((one, other) => one.index - other.index);
+    for (const choice of inOrder) {
       this.#begin(choice);
       choice.close(this.#options.sink, sendFrame);
     }
@@ -142,20 +142,19 @@ export class ReplyAssembler {
   #newIndex(upstreamIndex: number): number {
     const { choiceCount } = this.#options;
     if (choiceCount === 1) return 0;
-    const isFree = this.#choices[upstreamIndex] === undefined;
+    const isFree = !this.#choices.has(upstreamIndex);
     if (choiceCount !== undefined && upstreamIndex < choiceCount && isFree) return upstreamIndex;
-    if (this.#choices.length >= MAX_CHOICES) return this.#choices.length - 1;
     let index = 0;
-    while (this.#choices[index] !== undefined) index++;
+    while (index < MAX_CHOICES - 1 && this.#choices.has(index)) index++;
     return index;
   }
 
   #stateOf(index: number): ChoiceState {
     const { splitsThinkTags, isCumulative, newCallId, onNote } = this.#options;
-    let choice = this.#choices[index];
+    let choice = this.#choices.get(index);
     if (choice === undefined) {
       choice = new ChoiceState({ index, splitsThinkTags, isCumulative, newCallId, onNote });
-      this.#choices[index] = choice;
+      this.#choices.set(index, choice);
     }
     return choice;
   }

@@ -4,6 +4,7 @@ import type { ChunkFacts } from './chunk-facts.ts';
 import { EventFraming } from './event-framing.ts';
 import { readPayload } from './event-payload.ts';
 import { readEvent } from './event-reader.ts';
+import { withExactArguments } from './exact-arguments.ts';
 import { isJsonObject, type JsonObject } from './json-object.ts';
 import type { ReplyAssembler } from './reply-assembler.ts';
 import type { UsageMeter } from './usage-meter.ts';
@@ -39,6 +40,9 @@ export class ReplyReader {
   #unusable = '';
   /** JSON values so far; one alone may be a whole reply. */
   #valueCount = 0;
+  /** The body ended, so that an event that is not complete now was cut. */
+  #isEnding = false;
+  #wasCut = false;
   #isComplete = false;
   #failure: FerryError | null = null;
 
@@ -73,8 +77,9 @@ export class ReplyReader {
   end(): void {
     if (this.#isOver) return;
     this.#guard(() => {
-      const cut = this.#framing.end();
-      if (!this.#isOver) this.#acceptEnd(cut);
+      this.#isEnding = true;
+      if (this.#framing.end() !== '') this.#wasCut = true;
+      if (!this.#isOver) this.#acceptEnd();
     });
   }
 
@@ -98,7 +103,10 @@ export class ReplyReader {
         if (!this.#isOver) this.#acceptValue(item, item === value ? text : null, name);
       }
     }
-    if (payload.isInvalid) this.#skip(data, 'an event that is no JSON was skipped');
+    if (payload.isInvalid) {
+      if (this.#isEnding && data.startsWith('{')) this.#wasCut = true;
+      this.#skip(data, 'an event that is no JSON was skipped');
+    }
     if (payload.isDone && !this.#isOver) this.#acceptDone();
   }
 
@@ -109,7 +117,8 @@ export class ReplyReader {
     if (relay !== null && text !== null && name !== 'error' && isJsonObject(value)) {
       if (relay(value, text)) return;
     }
-    const event = readEvent(value, name, this.#context);
+    const exact = text === null ? value : withExactArguments(value, text);
+    const event = readEvent(exact, name, this.#context);
     if (event.kind === 'error') this.#fail(event.error);
     else if (event.kind === 'chunk') this.#acceptChunk(event.chunk);
     else this.#skip(text ?? '', 'an event without meaning was skipped');
@@ -125,22 +134,24 @@ export class ReplyReader {
   #acceptDone(): void {
     const { assembler } = this.#options;
     if (assembler.hasContent || assembler.isComplete) this.#complete();
-    else this.#failAsInvalid();
+    else if (this.#unusable !== '') this.#failAsInvalid();
+    else this.#fail(noAnswer('The upstream ended its answer without any content.'));
   }
 
-  /** The body ended without the end marker. `cut`: the beginning of a JSON value. */
-  #acceptEnd(cut: string): void {
+  /** The body ended without the end marker. */
+  #acceptEnd(): void {
     const { assembler } = this.#options;
     const isWholeReply = this.#framing.form === 'json' && this.#valueCount === 1 && assembler.lastWasWhole;
-    if (assembler.isComplete || (isWholeReply && cut === '')) this.#complete();
-    else if (assembler.hasChoices || cut !== '') this.#fail(cutOff(assembler.hasContent));
+    const saidNothing = this.#framing.form === 'sse' && this.#framing.junk === '' && this.#unusable === '';
+    if (assembler.isComplete || (isWholeReply && !this.#wasCut)) this.#complete();
+    else if (assembler.hasChoices || this.#wasCut || saidNothing) this.#fail(cutOff(assembler.hasContent));
     else this.#failAsInvalid();
   }
 
   #complete(): void {
     const { assembler, onComplete } = this.#options;
     if (!assembler.hasContent && assembler.promisesCalls) {
-      this.#failAsInvalid();
+      this.#fail(noAnswer('The upstream announced tool calls and sent none.'));
       return;
     }
     this.#isComplete = true;
@@ -193,6 +204,10 @@ function tooLong(limit: number): FerryError {
   return new FerryError('invalid_response', {
     message: `The upstream sent an event of more than ${limit} characters.`,
   });
+}
+
+function noAnswer(message: string): FerryError {
+  return new FerryError('invalid_response', { message });
 }
 
 function cutOff(hasContent: boolean): FerryError {

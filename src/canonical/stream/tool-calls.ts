@@ -1,5 +1,6 @@
 import { CumulativeText } from './cumulative-text.ts';
 import { JsonValueScanner } from './json-values.ts';
+import { piecesOf } from './text-pieces.ts';
 import type { ToolFragment } from './tool-fragments.ts';
 
 /** What clients are told next about the calls of one choice. */
@@ -21,7 +22,8 @@ interface Call {
   readonly number: number;
   readonly upstreamIndex: number | null;
   upstreamId: string | null;
-  readonly id: string;
+  /** Ours; the upstream's while it is unique. */
+  id: string;
   name: string | null;
   /** Arguments that came and were not told yet; told later because an earlier call is still open. */
   held: string[];
@@ -118,43 +120,54 @@ export class ToolCalls {
 
   #tellCall(call: Call, steps: CallStep[]): void {
     if (call.isOpened && call.held.length === 0) return;
-    steps.push({
-      call: call.number,
-      opens: call.isOpened ? null : { id: call.id, name: call.name ?? '' },
-      arguments: call.held.length === 1 ? (call.held[0] as string) : call.held.join(''),
-    });
-    call.isOpened = true;
+    const text = call.held.length === 1 ? (call.held[0] as string) : call.held.join('');
+    for (const piece of piecesOf(text)) {
+      const opens = call.isOpened ? null : { id: call.id, name: call.name ?? '' };
+      steps.push({ call: call.number, opens, arguments: piece });
+      call.isOpened = true;
+    }
     call.held = [];
   }
 
   #callOf(fragment: ToolFragment, touched: ReadonlySet<Call>): Call {
     const known = this.#knownCall(fragment);
     if (known === undefined || isAnother(fragment, known, touched.has(known))) return this.#open(fragment);
-    if (known.upstreamId === null) known.upstreamId = fragment.id;
+    if (known.upstreamId === null && fragment.id !== null) {
+      known.upstreamId = fragment.id;
+      if (!known.isOpened && this.#isFree(fragment.id)) known.id = fragment.id;
+    }
     return known;
   }
 
-  /** The call that a fragment most likely continues: the newest with its index, else with its id, else the newest. */
+  /**
+   * The call that a fragment most likely continues: the newest with its index, else with its id, else the newest.
+   * undefined: it begins a call.
+   */
   #knownCall(fragment: ToolFragment): Call | undefined {
-    if (fragment.index !== null) return this.#calls.findLast((call) => call.upstreamIndex === fragment.index);
-    if (fragment.id !== null) {
-      return this.#calls.findLast((call) => call.upstreamId === fragment.id) ?? this.#nameless();
+    const { index, id, name } = fragment;
+    const last = this.#calls.at(-1);
+    if (index !== null) {
+      const sameIndex = this.#calls.findLast((call) => call.upstreamIndex === index);
+      if (sameIndex !== undefined) return sameIndex;
     }
-    return this.#calls.at(-1);
+    // The same id under different indexes is a constant that says nothing.
+    const hasNoIndex = (call: Call) => index === null || call.upstreamIndex === null;
+    const sameId = this.#calls.findLast((call) => id !== null && call.upstreamId === id && hasNoIndex(call));
+    if (sameId !== undefined || last === undefined) return sameId;
+    const mayContinue = hasNoIndex(last) && (name === null || last.name === null || id === null);
+    return mayContinue ? last : undefined;
   }
 
-  #nameless(): Call | undefined {
-    const last = this.#calls.at(-1);
-    return last?.name === null ? last : undefined;
+  #isFree(id: string): boolean {
+    return this.#calls.every((call) => call.id !== id);
   }
 
   #open(fragment: ToolFragment): Call {
-    const isTaken = this.#calls.some((call) => call.id === fragment.id);
     const call: Call = {
       number: this.#calls.length,
       upstreamIndex: fragment.index,
       upstreamId: fragment.id,
-      id: fragment.id === null || isTaken ? this.#options.newCallId() : fragment.id,
+      id: fragment.id !== null && this.#isFree(fragment.id) ? fragment.id : this.#options.newCallId(),
       name: null,
       held: [],
       isOpened: false,
