@@ -39,17 +39,7 @@ const MESSAGES = [
   'title',
   'description',
 ];
-const CODES = [
-  'code',
-  'error_code',
-  'errorCode',
-  'errcode',
-  'status_code',
-  'Code',
-  'errorcode',
-  '__type',
-  'error_type',
-];
+const CODES = ['code', 'error_code', 'errorCode', 'errcode', 'status_code', 'Code', 'errorcode', '__type'];
 const WRAPPERS = [
   'error',
   'Error',
@@ -142,7 +132,9 @@ function read(json: unknown, depth: number): BodyError | null {
   if (typeof json === 'string') return fromText(json, depth);
   if (Array.isArray(json)) return fromList(json, depth);
   if (!isObject(json)) return null;
-  const own = fromFields(json);
+  const said = messageOf(json);
+  const own = fromFields(json, said);
+  if (/^\s*\{/.test(said)) return merge(fromText(said, depth), own);
   for (const name of WRAPPERS) {
     const inside = json[name];
     if (typeof inside !== 'object' && typeof inside !== 'string') continue;
@@ -187,7 +179,7 @@ function placeOf(loc: unknown): string {
   return (parts[0] === 'body' && parts.length > 1 ? parts.slice(1) : parts).join('.');
 }
 
-function fromFields(json: Json): BodyError {
+function fromFields(json: Json, message: string): BodyError {
   const code = CODES.map((name) => json[name]).find((value) => isFailure(value) && !isTrivial(value));
   const name = typeof code === 'string' && !/^\d+$/.test(code) ? code : null;
   const statusName = typeof json.status === 'string' && /^[A-Z_]{4,}$/.test(json.status) ? json.status : null;
@@ -196,7 +188,7 @@ function fromFields(json: Json): BodyError {
     meaningOfNumeric(json, code) ?? meaningOfName(name) ?? meaningOfName(statusName) ?? meaningOfName(type);
   const httpStatus = [json.status, json.statusCode, code].map(asHttpStatus).find((status) => status !== null);
   return {
-    message: messageOf(json),
+    message,
     type: type === 'error' ? null : type,
     code: statusName ?? (code === undefined ? null : String(code)),
     param: textOrNull(json.param),
@@ -209,9 +201,8 @@ function fromFields(json: Json): BodyError {
 function messageOf(json: Json): string {
   const text = MESSAGES.map((name) => json[name]).find(isNonEmpty);
   const said = text ?? (typeof json.error === 'string' ? json.error : '');
-  const told = said === '' || !/^\s*\{/.test(said) ? said : fromText(said, 2).message;
   const reason = filterReason(json.innererror);
-  return reason === '' ? told : `${told} (${reason})`;
+  return reason === '' ? said : `${said} (${reason})`;
 }
 
 /** Azure's `innererror` says which filter was hit. */

@@ -25,7 +25,9 @@ export function excerptOf(body: string, scrub: (text: string) => string): string
   const start = scrub(body.slice(0, 16 * LOOKED_AT)).slice(0, LOOKED_AT);
   const text = isHtml(start) ? textOfHtml(start) : start;
   const clean = withoutKeys(withoutTrace(text)).replace(URL_PATTERN, '[url]').replace(HOST, '[host]');
-  return shorten(withoutAddresses(clean).replace(/\s+/g, ' ').trim(), LONGEST_EXCERPT);
+  const excerpt = withoutAddresses(clean).replace(/\s+/g, ' ').trim();
+  // `{}`, `[]`, `null` and `""` are no text for people.
+  return /\p{L}/u.test(excerpt) && excerpt !== 'null' ? shorten(excerpt, LONGEST_EXCERPT) : '';
 }
 
 export function isHtml(body: string): boolean {
