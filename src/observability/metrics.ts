@@ -42,7 +42,7 @@ export class Metrics {
 
   constructor(options: MetricsOptions = {}) {
     this.#requests = new RequestMetrics(this.#registry, PREFIX);
-    this.#tokens = new TokenMetrics(this.#registry, PREFIX, options.tokenGauges ?? (() => []));
+    this.#tokens = new TokenMetrics(this.#registry, PREFIX, safely(options.tokenGauges, []));
     this.#beforeText = options.beforeText;
     this.#reloads = new Counter({
       name: `${PREFIX}config_reload_total`,
@@ -53,9 +53,13 @@ export class Metrics {
     // Alerts on a rate need the series before its first event.
     for (const result of ['ok', 'failed'] as const) this.#reloads.inc({ result }, 0);
     this.#value('inflight', 'Requests that are being served.', () => this.#inflight);
-    this.#addUpstreams(options.upstreamGauges ?? (() => []));
-    this.#addRecords(options.recordCounts ?? (() => ({ written: 0, dropped: 0, queued: 0 })));
-    this.#total('log_lines_dropped_total', 'Log lines lost to a full disk or pipe.', options.droppedLogLines);
+    this.#addUpstreams(safely(options.upstreamGauges, []));
+    this.#addRecords(safely(options.recordCounts, NO_RECORDS));
+    this.#total(
+      'log_lines_dropped_total',
+      'Log lines lost to a full disk or pipe.',
+      safely(options.droppedLogLines, 0),
+    );
     if (options.hasProcessMetrics !== false) collectDefaultMetrics({ register: this.#registry });
   }
 
@@ -151,7 +155,7 @@ export class Metrics {
   }
 
   /** A counter whose value another part keeps. */
-  #total(name: string, help: string, read: () => number = () => 0): void {
+  #total(name: string, help: string, read: () => number): void {
     new Counter({
       name: PREFIX + name,
       help,
@@ -162,4 +166,17 @@ export class Metrics {
       },
     });
   }
+}
+
+const NO_RECORDS: RecordCounts = { written: 0, dropped: 0, queued: 0 };
+
+/** `read`, or `otherwise` while it is missing or throws: a fault in one part costs its own metrics, not the page. */
+function safely<Value>(read: (() => Value) | undefined, otherwise: Value): () => Value {
+  return () => {
+    try {
+      return read === undefined ? otherwise : read();
+    } catch {
+      return otherwise;
+    }
+  };
 }
