@@ -3,19 +3,8 @@ import { type Answer, Attempt } from './attempt.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { type Failure, FailureStreak, type PauseContext } from './failure-streak.ts';
 import { type Moment, momentOf } from './lifetime.ts';
-import type { AcquireReason, TokenSource } from './token-source.ts';
-
-/** What the holder wants from its source. */
-export interface Wish {
-  readonly reason: AcquireReason;
-  readonly force: boolean;
-  /** From now; 0 or less: at once. */
-  readonly dueInMs: number;
-  /** True: an operator or a changed recipe asks, which no pause after failures holds up. */
-  readonly isUrgent: boolean;
-  readonly previousFingerprint: string | null;
-  readonly timeoutMs: number;
-}
+import type { Wish } from './renewal-wish.ts';
+import type { TokenSource } from './token-source.ts';
 
 /** The decisions of the holder that the loop acts on. */
 export interface RenewalHost {

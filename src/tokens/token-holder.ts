@@ -1,13 +1,14 @@
 import type { Clock } from '../clock.ts';
 import type { SecretRegistry } from '../secret.ts';
-import { type Answer, type Attempt, attemptTimeoutMs } from './attempt.ts';
+import type { Answer, Attempt } from './attempt.ts';
 import type { Failure, PauseContext } from './failure-streak.ts';
 import type { HolderSettings } from './holder-settings.ts';
 import { type HolderStatus, stateOf } from './holder-status.ts';
 import { oldEnoughMonoMs } from './issued-token.ts';
 import type { Lease } from './lease.ts';
 import { type Moment, momentOf } from './lifetime.ts';
-import { RenewalLoop, type Wish } from './renewal-loop.ts';
+import { RenewalLoop } from './renewal-loop.ts';
+import { type Wish, wishFor } from './renewal-wish.ts';
 import { TokenCustody } from './token-custody.ts';
 import type { EmitTokenEvent, TokenEvent } from './token-event.ts';
 import type { TokenSource } from './token-source.ts';
@@ -311,33 +312,18 @@ export class TokenHolder {
   // What the renewal loop asks and tells.
 
   #wish(now: Moment, hasNews: boolean): Wish | null {
-    const token = this.#custody.token;
-    const remainingMs = token?.remainingMs(now) ?? 0;
-    const usableForMs = token?.isUsable(now) === true ? remainingMs - token.floorMs : null;
-    const facts = {
-      force: false,
-      dueInMs: 0,
-      isUrgent: false,
-      previousFingerprint: token?.lease.fingerprint ?? null,
-      timeoutMs: attemptTimeoutMs(this.#settings.attemptTimeoutMs, usableForMs, this.#loop.lastDurationMs),
-    };
-    if (this.#waiters.hasManual) return { ...facts, reason: 'manual', force: true, isUrgent: true };
-    if (hasNews) return { ...facts, reason: 'renewal', isUrgent: true };
-    if (this.#fallsDormant(now)) return null;
-    if (token === null) {
-      const isDemanded = this.#startMonoMs === Number.NEGATIVE_INFINITY;
-      return { ...facts, reason: isDemanded ? 'demand' : 'start', dueInMs: this.#startMonoMs - now.monoMs };
-    }
-    if (token.isRefused) {
-      return {
-        ...facts,
-        reason: 'rejected',
-        force: true,
-        dueInMs: this.#custody.forcedFromMonoMs - now.monoMs,
-      };
-    }
-    if (usableForMs === null) return { ...facts, reason: 'demand' };
-    return { ...facts, reason: 'renewal', dueInMs: remainingMs - token.renewBelowMs };
+    const isManual = this.#waiters.hasManual;
+    if (!isManual && !hasNews && this.#fallsDormant(now)) return null;
+    return wishFor({
+      now,
+      hasNews,
+      isManual,
+      token: this.#custody.token,
+      startMonoMs: this.#startMonoMs,
+      forcedFromMonoMs: this.#custody.forcedFromMonoMs,
+      attemptTimeoutMs: this.#settings.attemptTimeoutMs,
+      lastDurationMs: this.#loop.lastDurationMs,
+    });
   }
 
   #fallsDormant(now: Moment): boolean {
