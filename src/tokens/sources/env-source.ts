@@ -1,6 +1,6 @@
 import { recipeKey } from '../recipe-key.ts';
 import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
-import { issuedToken } from './issued-token.ts';
+import { rawToken } from './raw-token.ts';
 import type { SourceDeps } from './source-deps.ts';
 import { SourceVoice } from './source-voice.ts';
 
@@ -32,7 +32,7 @@ export class EnvSource implements TokenSource {
     const value = this.#env[variable];
     if (value === undefined)
       throw this.#voice.error('name', `${variable} is not set in the environment`, 'credentials');
-    return issuedToken(this.#voice, {
+    return rawToken(this.#voice, {
       field: `name ${variable}`,
       value,
       hints: [],

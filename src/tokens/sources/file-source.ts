@@ -6,7 +6,7 @@ import { isPointer, resolvePointer } from '../json-pointer.ts';
 import { recipeKey } from '../recipe-key.ts';
 import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
 import { FileWatch } from './file-watch.ts';
-import { issuedToken } from './issued-token.ts';
+import { rawToken } from './raw-token.ts';
 import type { SourceDeps } from './source-deps.ts';
 import { SourceVoice } from './source-voice.ts';
 
@@ -62,7 +62,7 @@ export class FileSource implements TokenSource {
   async #read(clock: Clock): Promise<RawToken> {
     const text = await this.#text();
     const { field, value } = this.#locate(text);
-    const token = issuedToken(this.#voice, { field, value, hints: [], nowWallMs: clock.wallMs() });
+    const token = rawToken(this.#voice, { field, value, hints: [], nowWallMs: clock.wallMs() });
     return token.expiresAtWallMs === undefined ? { ...token, refreshInMs: REREAD_OPAQUE_MS } : token;
   }
 

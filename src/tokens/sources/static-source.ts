@@ -1,7 +1,7 @@
 import type { Secret } from '../../secret.ts';
 import { recipeKey } from '../recipe-key.ts';
 import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
-import { issuedToken } from './issued-token.ts';
+import { rawToken } from './raw-token.ts';
 import type { SourceDeps } from './source-deps.ts';
 import { SourceVoice } from './source-voice.ts';
 
@@ -26,6 +26,6 @@ export class StaticSource implements TokenSource {
 
   async acquire({ clock }: AcquireContext): Promise<RawToken> {
     const value = this.#value.reveal();
-    return issuedToken(this.#voice, { field: 'value', value, hints: [], nowWallMs: clock.wallMs() });
+    return rawToken(this.#voice, { field: 'value', value, hints: [], nowWallMs: clock.wallMs() });
   }
 }

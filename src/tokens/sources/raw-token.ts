@@ -1,8 +1,9 @@
 import { type ExpiryHint, resolveExpiry } from '../expiry.ts';
 import { type IssuerReply, issuerNowMs } from '../issuer-client.ts';
 import type { RawToken } from '../token-source.ts';
+import { cleanTokenValue } from '../token-value.ts';
 import type { SourceVoice } from './source-voice.ts';
-import { readTokenValue } from './token-value.ts';
+import { tokenProblem } from './token-problem.ts';
 
 /** Everything that a source found out about one token. */
 export interface Findings {
@@ -21,10 +22,9 @@ export interface Findings {
  * The last step of every source: cleans the value, joins the expiry hints. A token that is over already is an
  * error with the reason that is most often behind it.
  */
-export function issuedToken(voice: SourceVoice, findings: Findings): RawToken {
+export function rawToken(voice: SourceVoice, findings: Findings): RawToken {
   const { field, reply, refreshInMs, extra } = findings;
-  const { value, problem } = readTokenValue(findings.value);
-  if (value === undefined) throw voice.error(field, `gave ${problem}`);
+  const value = cleanedValue(voice, findings);
   const nowWallMs = reply === undefined ? findings.nowWallMs : issuerNowMs(reply);
   const { notes, ...expiry } = resolveExpiry(findings.hints, value, nowWallMs);
   if (expiry.expiresAtWallMs !== undefined && expiry.expiresAtWallMs <= nowWallMs) {
@@ -40,4 +40,12 @@ export function issuedToken(voice: SourceVoice, findings: Findings): RawToken {
     ...(extra === undefined ? {} : { extra }),
     ...(notes.length === 0 ? {} : { notes: notes.map((note) => `${voice.name}: ${note}`) }),
   };
+}
+
+function cleanedValue(voice: SourceVoice, { field, value }: Findings): string {
+  try {
+    return cleanTokenValue(value);
+  } catch {
+    throw voice.error(field, `gave ${tokenProblem(value)}`);
+  }
 }

@@ -1,0 +1,30 @@
+import { EnvSource } from './sources/env-source.ts';
+import { FileSource } from './sources/file-source.ts';
+import { HttpSource } from './sources/http-source.ts';
+import { OAuth2Source } from './sources/oauth2-source.ts';
+import type { SourceDeps } from './sources/source-deps.ts';
+import type { SourceSettings } from './sources/source-settings.ts';
+import { StaticSource } from './sources/static-source.ts';
+import type { TokenSource } from './token-source.ts';
+
+export type { SourceDeps } from './sources/source-deps.ts';
+export type { SourceSettings } from './sources/source-settings.ts';
+
+/**
+ * The source that `settings` describe. `name` begins each of its messages. Opens nothing yet; throws
+ * `TokenSourceError` for settings that cannot work, naming the field.
+ */
+export function createTokenSource(name: string, settings: SourceSettings, deps: SourceDeps): TokenSource {
+  switch (settings.type) {
+    case 'static':
+      return new StaticSource(name, settings, deps);
+    case 'env':
+      return new EnvSource(name, settings, deps);
+    case 'file':
+      return new FileSource(name, settings, deps);
+    case 'oauth2':
+      return new OAuth2Source(name, settings, deps);
+    case 'http':
+      return new HttpSource(name, settings, deps);
+  }
+}

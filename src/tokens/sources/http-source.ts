@@ -1,0 +1,108 @@
+import type { ExpiryHint } from '../expiry.ts';
+import { type AnswerBody, readAnswer } from '../issuer-answer.ts';
+import { headerOf, IssuerClient, type IssuerReply } from '../issuer-client.ts';
+import { readTlsMaterial } from '../issuer-tls.ts';
+import { resolvePointer } from '../json-pointer.ts';
+import { recipeKey } from '../recipe-key.ts';
+import { TemplateError } from '../template-expression.ts';
+import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
+import { TokenSourceError } from '../token-source-error.ts';
+import { HttpRequestRecipe } from './http-request.ts';
+import type { HttpSettings } from './http-settings.ts';
+import { checkSuccess } from './http-success.ts';
+import { extraValues } from './oauth2-answer.ts';
+import { rawToken } from './raw-token.ts';
+import type { SourceDeps } from './source-deps.ts';
+import { SourceVoice } from './source-voice.ts';
+import { compileTokenLocation, requireJson, type TokenLocation } from './token-location.ts';
+
+/** Tokens of any HTTP interface that can be declared: request, success, place of the token, its expiry. */
+export class HttpSource implements TokenSource {
+  readonly kind = 'http';
+  readonly key: string;
+  readonly #settings: HttpSettings;
+  readonly #deps: SourceDeps;
+  readonly #voice: SourceVoice;
+  readonly #client: IssuerClient;
+  readonly #recipe: HttpRequestRecipe;
+  readonly #locate: TokenLocation;
+
+  /** Throws `TokenSourceError` for settings that cannot work. */
+  constructor(name: string, settings: HttpSettings, deps: SourceDeps) {
+    this.#settings = settings;
+    this.#deps = deps;
+    this.#voice = new SourceVoice(name, deps.secrets);
+    const tls = readTlsMaterial(settings.tls);
+    this.key = recipeKey({ ...settings, tls });
+    const bodies = [settings.bodyJson, settings.bodyForm, settings.bodyText];
+    if (bodies.filter((body) => body !== undefined).length > 1) {
+      throw this.#voice.error('body_json', 'body_form and body_text exclude each other', 'credentials');
+    }
+    this.#recipe = this.#describingTemplates(() => new HttpRequestRecipe(settings));
+    this.#locate = compileTokenLocation(this.#voice, settings.tokenAt);
+    this.#client = new IssuerClient({ label: this.#voice.label('url'), tls, proxy: settings.proxy });
+  }
+
+  async acquire(context: AcquireContext): Promise<RawToken> {
+    const { clock, signal, force } = context;
+    const { token: chained } = this.#settings;
+    const reply = await this.#client.call(async () => {
+      const token = chained === undefined ? undefined : await this.#deps.tokenOf(chained, { signal, force });
+      return this.#describingTemplates(() =>
+        this.#recipe.render({ nowWallMs: clock.wallMs(), token, force }),
+      );
+    }, context);
+    const answer = readAnswer(reply);
+    checkSuccess(this.#voice, this.#settings.success, reply, answer);
+    return this.#read(reply, answer);
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close();
+  }
+
+  #read(reply: IssuerReply, answer: AnswerBody): RawToken {
+    const { tokenAt, refreshIn, extra } = this.#settings;
+    const value = this.#locate(reply, answer);
+    const refreshSeconds =
+      refreshIn === undefined ? Number.NaN : Number(pointed(answer, refreshIn) ?? Number.NaN);
+    return rawToken(this.#voice, {
+      field: tokenAt.startsWith('regex:') ? 'token_at regex:...' : `token_at ${tokenAt}`,
+      value,
+      hints: this.#hints(reply, answer),
+      reply,
+      nowWallMs: reply.receivedWallMs,
+      refreshInMs: Number.isNaN(refreshSeconds) ? undefined : refreshSeconds * 1000,
+      ...(extra === undefined
+        ? {}
+        : { extra: extraValues(this.#voice, requireJson(this.#voice, reply, answer), extra) }),
+    });
+  }
+
+  #hints(reply: IssuerReply, answer: AnswerBody): ExpiryHint[] {
+    const { expiresAt } = this.#settings;
+    if (expiresAt === undefined || expiresAt.as === 'jwt') return [];
+    const { pointer, header, as = 'auto', unit = 'auto' } = expiresAt;
+    const hints: ExpiryHint[] = [];
+    if (pointer !== undefined) hints.push({ origin: pointer, value: pointed(answer, pointer), as, unit });
+    if (header !== undefined) hints.push({ origin: header, value: headerOf(reply, header), as, unit });
+    return hints;
+  }
+
+  #describingTemplates<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      if (error instanceof TokenSourceError) throw error;
+      if (!(error instanceof TemplateError)) throw error;
+      const isUrl = error.message.startsWith('is no http') || error.message.startsWith('may have');
+      throw this.#voice.error(isUrl ? 'url' : 'template:', error.message, 'credentials');
+    }
+  }
+}
+
+function pointed(answer: AnswerBody, pointer: string): unknown {
+  return answer.kind === 'json' || answer.kind === 'form'
+    ? resolvePointer(answer.value, pointer).value
+    : undefined;
+}

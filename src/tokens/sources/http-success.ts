@@ -1,0 +1,47 @@
+import { type AnswerBody, describeAnswer, describeValue } from '../issuer-answer.ts';
+import type { IssuerReply } from '../issuer-client.ts';
+import { resolvePointer } from '../json-pointer.ts';
+import type { SuccessSettings, SuccessValue } from './http-settings.ts';
+import type { SourceVoice } from './source-voice.ts';
+import { requireJson } from './token-location.ts';
+
+/** Throws unless the answer is what `success` calls one. Many issuers put their errors under status 200. */
+export function checkSuccess(
+  voice: SourceVoice,
+  success: SuccessSettings | undefined,
+  reply: IssuerReply,
+  answer: AnswerBody,
+): void {
+  if (!isExpectedStatus(success?.status, reply.status)) {
+    if (reply.status >= 300) throw voice.refusal('url', reply);
+    throw voice.error(
+      'success',
+      `expects another status: the issuer answered ${describeAnswer(reply, answer)}`,
+    );
+  }
+  for (const [pointer, expected] of Object.entries(success?.json ?? {})) {
+    const json = requireJson(voice, reply, answer);
+    const { value } = resolvePointer(json, pointer);
+    const allowed = Array.isArray(expected)
+      ? (expected as readonly SuccessValue[])
+      : [expected as SuccessValue];
+    if (allowed.some((candidate) => isSame(candidate, value))) continue;
+    const what = `expects ${pointer} to be ${allowed.map((one) => JSON.stringify(one)).join(' or ')}, it is ${shown(value)}`;
+    throw voice.contradiction('success', reply, json, what);
+  }
+}
+
+function isExpectedStatus(expected: SuccessSettings['status'], status: number): boolean {
+  if (expected === undefined) return status >= 200 && status <= 299;
+  return typeof expected === 'number' ? expected === status : expected.includes(status);
+}
+
+/** `0` and `"0"` are the same code: issuers change between them, and YAML has its own mind about quotes. */
+function isSame(expected: SuccessValue, value: unknown): boolean {
+  if (typeof value === 'object' || value === undefined) return value === expected;
+  return String(expected) === String(value);
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : describeValue(value);
+}

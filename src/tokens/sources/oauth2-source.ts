@@ -1,0 +1,129 @@
+import { resolve } from 'node:path';
+import { IssuerClient, type IssuerReply } from '../issuer-client.ts';
+import { readTlsMaterial } from '../issuer-tls.ts';
+import { recipeKey } from '../recipe-key.ts';
+import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
+import { isInvalidGrant, readOAuth2Answer } from './oauth2-answer.ts';
+import { makeClientAuth } from './oauth2-client-auth.ts';
+import { type GrantMaker, makeGrant } from './oauth2-grant.ts';
+import { buildTokenRequest, type GrantParameters } from './oauth2-request.ts';
+import type { OAuth2Settings } from './oauth2-settings.ts';
+import { RefreshTokenStore } from './refresh-token-store.ts';
+import type { SourceDeps } from './source-deps.ts';
+import { SourceVoice } from './source-voice.ts';
+
+/** Smaller differences are network and rounding of the `Date` header, not a wrong clock. */
+const SKEW_WORTH_KNOWING_MS = 30_000;
+
+/**
+ * Tokens of an OAuth2 token endpoint. Where the grant gives refresh tokens (`password`, `refresh_token`) they are
+ * used first, and a refused one leads to one new login in the same acquisition.
+ */
+export class OAuth2Source implements TokenSource {
+  readonly kind = 'oauth2';
+  readonly key: string;
+  readonly #settings: OAuth2Settings;
+  readonly #deps: SourceDeps;
+  readonly #voice: SourceVoice;
+  readonly #client: IssuerClient;
+  readonly #clientAuth: ReturnType<typeof makeClientAuth>;
+  readonly #login: GrantMaker | undefined;
+  /** Undefined for grants without refresh tokens. */
+  readonly #refreshTokens: RefreshTokenStore | undefined;
+  /** How far the issuer's clock is ahead of ours by its last answer, a refusal included; 0 when near enough. */
+  #skewMs = 0;
+
+  /** Throws `TokenSourceError` for settings that cannot work. */
+  constructor(name: string, settings: OAuth2Settings, deps: SourceDeps) {
+    this.#settings = settings;
+    this.#deps = deps;
+    this.#voice = new SourceVoice(name, deps.secrets);
+    const tls = readTlsMaterial(settings.tls);
+    this.key = recipeKey({ ...settings, tls });
+    this.#client = new IssuerClient({ label: this.#voice.label('token_url'), tls, proxy: settings.proxy });
+    if (!URL.canParse(settings.tokenUrl)) throw this.#voice.error('token_url', 'is no URL', 'credentials');
+    if (settings.clientId === undefined && settings.auth !== 'none') {
+      throw this.#voice.error('client_id', `is missing, auth: ${settings.auth} needs it`, 'credentials');
+    }
+    this.#clientAuth = makeClientAuth(settings, this.#voice);
+    this.#login = makeGrant(settings, this.#voice);
+    this.#refreshTokens = this.#makeStore();
+  }
+
+  async acquire(context: AcquireContext): Promise<RawToken> {
+    const store = this.#refreshTokens;
+    if (store === undefined) return this.#finish(await this.#ask(context, await this.#loginGrant(context)));
+    let refreshToken = await store.current();
+    while (refreshToken !== undefined) {
+      const grant = { grantType: 'refresh_token', parameters: { refresh_token: refreshToken } };
+      const reply = await this.#ask(context, async () => grant);
+      if (!isInvalidGrant(reply)) return this.#finish(reply);
+      refreshToken = store.reject(refreshToken);
+      if (refreshToken === undefined && this.#login === undefined)
+        throw this.#voice.refusal('refresh_token', reply);
+    }
+    return this.#finish(await this.#ask(context, await this.#loginGrant(context)));
+  }
+
+  async close(): Promise<void> {
+    await this.#client.close();
+  }
+
+  async #loginGrant(context: AcquireContext): Promise<() => Promise<GrantParameters>> {
+    const login = this.#login;
+    if (login === undefined) {
+      throw this.#voice.error('refresh_token', 'is used up; a new one must be configured', 'credentials');
+    }
+    return () =>
+      login({ nowWallMs: () => this.#nowMs(context), tokenOf: (name) => this.#tokenOf(name, context) });
+  }
+
+  async #ask(context: AcquireContext, grant: () => Promise<GrantParameters>): Promise<IssuerReply> {
+    const clientAuth = this.#clientAuth({
+      nowWallMs: () => this.#nowMs(context),
+      tokenOf: (name) => this.#tokenOf(name, context),
+    });
+    const make = async () => {
+      const skewMs = this.#nowMs(context) - Date.now();
+      return buildTokenRequest(this.#settings, clientAuth, await grant(), skewMs);
+    };
+    const reply = await this.#client.call(make, context);
+    if (reply.serverDateWallMs !== undefined) {
+      const skewMs = reply.serverDateWallMs - (reply.sentWallMs + reply.receivedWallMs) / 2;
+      this.#skewMs = Math.abs(skewMs) < SKEW_WORTH_KNOWING_MS ? 0 : skewMs;
+    }
+    return reply;
+  }
+
+  async #finish(reply: IssuerReply): Promise<RawToken> {
+    const { tokenField = 'access_token', extra } = this.#settings;
+    const { token, refreshToken } = readOAuth2Answer(this.#voice, reply, tokenField, extra);
+    if (refreshToken === undefined || this.#refreshTokens === undefined) return token;
+    this.#deps.secrets.add(refreshToken);
+    try {
+      await this.#refreshTokens.rotate(refreshToken);
+      return token;
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+      const note = `${this.#voice.label('refresh_token_file')} cannot be written (${code}): a restart needs a new login`;
+      return { ...token, notes: [...(token.notes ?? []), note] };
+    }
+  }
+
+  #nowMs(context: AcquireContext): number {
+    return context.clock.wallMs() + this.#skewMs;
+  }
+
+  #tokenOf(sourceName: string, { signal, force }: AcquireContext): Promise<string> {
+    return this.#deps.tokenOf(sourceName, { signal, force });
+  }
+
+  #makeStore(): RefreshTokenStore | undefined {
+    const { grant, tokenUrl, clientId, refreshToken, refreshTokenFile, username } = this.#settings;
+    if (grant !== 'password' && grant !== 'refresh_token') return undefined;
+    const path =
+      refreshTokenFile === undefined ? undefined : resolve(this.#deps.baseDir ?? '.', refreshTokenFile);
+    const pin = recipeKey({ tokenUrl, clientId, refreshToken, username });
+    return new RefreshTokenStore({ path, pin, first: refreshToken?.reveal() });
+  }
+}
