@@ -2,8 +2,9 @@
  * The load generator, as a process of its own: keep-alive connections, a fixed number of requests, a fixed number
  * at a time. Takes an `Order` over the IPC channel and answers with a `LoadResult`.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, type Dispatcher } from 'undici';
-import { WORKLOADS, type WorkloadName } from './workloads.ts';
+import { FIRST_CONTENT, PACED_LENGTH_MS, WORKLOADS, type WorkloadName } from './workloads.ts';
 
 export type Order =
   | {
@@ -21,8 +22,8 @@ export interface LoadResult {
   readonly done: number;
   readonly failed: number;
   readonly elapsedMs: number;
-  /** From the request to the first bytes of the body, of each request. */
-  readonly firstByteMs: readonly number[];
+  /** From the request to the first content (of a whole reply: its first bytes), of each request. */
+  readonly firstContentMs: readonly number[];
   readonly bytes: number;
   /** Of the first failure. */
   readonly failure?: string;
@@ -33,7 +34,7 @@ const agent = new Agent({ connections: null, bodyTimeout: 0, headersTimeout: 60_
 const held: Dispatcher.DispatchController[] = [];
 
 interface Answer {
-  readonly firstByteMs: number;
+  readonly firstContentMs: number;
   readonly bytes: number;
 }
 
@@ -44,11 +45,12 @@ function ask(
   onFirst?: (controller: Dispatcher.DispatchController) => void,
 ): Promise<Answer> {
   const { path, request } = WORKLOADS[name];
+  const isStream = name === 'burst' || name === 'paced';
   const startedMs = performance.now();
   return new Promise((done, fail) => {
     let status = 0;
     let bytes = 0;
-    let firstByteMs = 0;
+    let firstContentMs = 0;
     let tail: Buffer = Buffer.alloc(0);
     agent.dispatch(
       {
@@ -64,15 +66,16 @@ function ask(
           status = code;
         },
         onResponseData(controller, chunk) {
-          if (bytes === 0) {
-            firstByteMs = performance.now() - startedMs;
-            onFirst?.(controller);
+          if (bytes === 0) onFirst?.(controller);
+          // A role frame is no content: gateways may hold it back until they know that an answer comes.
+          if (firstContentMs === 0 && (!isStream || chunk.includes(FIRST_CONTENT))) {
+            firstContentMs = performance.now() - startedMs;
           }
           bytes += chunk.length;
           tail = chunk;
         },
         onResponseEnd() {
-          if (status === 200 && isComplete(name, tail)) done({ firstByteMs, bytes });
+          if (status === 200 && isComplete(name, tail)) done({ firstContentMs, bytes });
           else
             fail(new Error(`status ${status}, ${bytes} bytes, ends in ${tail.toString('utf8').slice(-200)}`));
         },
@@ -95,15 +98,17 @@ async function run(
   requests: number,
   concurrency: number,
 ): Promise<LoadResult> {
-  const firstByteMs: number[] = [];
+  const firstContentMs: number[] = [];
   let [started, failed, bytes, failure] = [0, 0, 0, ''];
   const startedMs = performance.now();
-  const worker = async (): Promise<void> => {
+  const worker = async (position: number): Promise<void> => {
+    // Streams of the same length would stay in step and arrive all at once, which no crowd of users does.
+    if (name === 'paced') await sleep((PACED_LENGTH_MS * position) / concurrency);
     while (started < requests && failed === 0) {
       started += 1;
       try {
         const answer = await ask(origin, name);
-        firstByteMs.push(answer.firstByteMs);
+        firstContentMs.push(answer.firstContentMs);
         bytes += answer.bytes;
       } catch (error) {
         failed += 1;
@@ -111,13 +116,13 @@ async function run(
       }
     }
   };
-  await Promise.all(Array.from({ length: concurrency }, worker));
+  await Promise.all(Array.from({ length: concurrency }, (_, position) => worker(position)));
   const elapsedMs = performance.now() - startedMs;
   return {
-    done: firstByteMs.length,
+    done: firstContentMs.length,
     failed,
     elapsedMs,
-    firstByteMs,
+    firstContentMs,
     bytes,
     ...(failure === '' ? {} : { failure }),
   };
@@ -137,13 +142,13 @@ async function hold(origin: string, streams: number): Promise<LoadResult> {
       }),
   );
   await Promise.all(opening);
-  return { done: streams, failed: 0, elapsedMs: performance.now() - startedMs, firstByteMs: [], bytes: 0 };
+  return { done: streams, failed: 0, elapsedMs: performance.now() - startedMs, firstContentMs: [], bytes: 0 };
 }
 
 function release(): LoadResult {
   const released = held.splice(0);
   for (const controller of released) controller.abort(new Error('released'));
-  return { done: released.length, failed: 0, elapsedMs: 0, firstByteMs: [], bytes: 0 };
+  return { done: released.length, failed: 0, elapsedMs: 0, firstContentMs: [], bytes: 0 };
 }
 
 async function obey(order: Order): Promise<LoadResult> {
@@ -157,7 +162,7 @@ process.on('message', (order: Order | string) => {
     (result) => process.send?.({ result }),
     (error) =>
       process.send?.({
-        result: { done: 0, failed: 1, elapsedMs: 0, firstByteMs: [], bytes: 0, failure: String(error) },
+        result: { done: 0, failed: 1, elapsedMs: 0, firstContentMs: [], bytes: 0, failure: String(error) },
       }),
   );
 });

@@ -54,17 +54,17 @@ const load = Child.start('rest', 'bench/load.ts', []);
 const targets: Target[] = [];
 try {
   const upstreamOrigin = `http://127.0.0.1:${await upstream.port()}`;
-  await load.meter();
-  targets.push(await startBareProxy(upstreamOrigin));
-  targets.push(
-    flags['bare-only']
-      ? await startBareProxy(upstreamOrigin, 'bare again')
-      : await startTokenferry(upstreamOrigin),
-  );
+  const starts = [
+    () => startBareProxy(upstreamOrigin),
+    () =>
+      flags['bare-only'] ? startBareProxy(upstreamOrigin, 'bare again') : startTokenferry(upstreamOrigin),
+  ];
+  for (const start of starts) targets.push(await start());
   printHead(targets);
   await reportCpu(targets);
   await reportFirstToken(targets, upstreamOrigin);
-  await reportMemory(targets);
+  await Promise.all(targets.splice(0).map((target) => target.stop()));
+  await reportMemory(starts);
 } finally {
   await Promise.all([...targets, upstream, load].map((one) => one.stop()));
 }
@@ -130,7 +130,7 @@ async function reportFirstToken(all: readonly Target[], upstreamOrigin: string):
         requests,
         concurrency: FIRST_TOKEN.streams,
       } as const;
-      waits[index]?.push(...(await load.load(order)).firstByteMs);
+      waits[index]?.push(...(await load.load(order)).firstContentMs);
     }
   }
   const directMs = median(waits[0] ?? []);
@@ -143,39 +143,32 @@ async function reportFirstToken(all: readonly Target[], upstreamOrigin: string):
   console.log(table(['', 'median', 'p99', 'added to the median'], rows));
 }
 
-async function reportMemory(all: readonly Target[]): Promise<void> {
+/** In fresh processes: one that has worked holds more memory than it needs, and growth would not show. */
+async function reportMemory(starts: readonly (() => Promise<Target>)[]): Promise<void> {
   const rows: string[][] = [];
-  for (const target of all) {
-    const kibibytes: { rss: number[]; heap: number[] } = { rss: [], heap: [] };
-    for (let round = 0; round < Math.ceil(rounds / 2); round += 1) {
-      const few = await heldReading(target, HELD.few);
-      const many = await heldReading(target, HELD.many - HELD.few);
-      await load.load({ kind: 'release' });
-      await sleep(SETTLE_MS);
-      const streams = (HELD.many - HELD.few) * 1024;
-      // The first round also grows what is kept for good (heap pages, pools).
-      if (round > 0 || rounds < 3) {
-        kibibytes.rss.push((many.rssBytes - few.rssBytes) / streams);
-        kibibytes.heap.push((many.heapBytes - few.heapBytes) / streams);
-      } else rows.push([`${target.name}, first time`, ...memoryCells(many, few, streams)]);
+  for (const start of starts) {
+    const [resident, heap]: [number[], number[]] = [[], []];
+    let name = '';
+    for (let round = 0; round < Math.ceil(rounds / 3); round += 1) {
+      const target = await start();
+      name = target.name;
+      try {
+        const few = await heldReading(target, HELD.few);
+        const many = await heldReading(target, HELD.many - HELD.few);
+        const perKibibyte = (HELD.many - HELD.few) * 1024;
+        resident.push((many.rssBytes - few.rssBytes) / perKibibyte);
+        heap.push((many.heapBytes - few.heapBytes) / perKibibyte);
+        await load.load({ kind: 'release' });
+      } finally {
+        await target.stop();
+      }
     }
-    rows.push([`${target.name}, again`, spread(kibibytes.rss, 1), spread(kibibytes.heap, 1)]);
+    rows.push([name, spread(resident, 1), spread(heap, 1)]);
   }
   console.log(
     `\nMemory of an open stream (from ${HELD.few} to ${HELD.many} of them, after collection), KiB\n`,
   );
   console.log(table(['', 'resident', 'heap and buffers'], rows));
-}
-
-function memoryCells(
-  many: { rssBytes: number; heapBytes: number },
-  few: { rssBytes: number; heapBytes: number },
-  streams: number,
-): string[] {
-  return [
-    ((many.rssBytes - few.rssBytes) / streams).toFixed(1),
-    ((many.heapBytes - few.heapBytes) / streams).toFixed(1),
-  ];
 }
 
 /** Opens so many more streams, lets them tick, and reads the meter. */

@@ -7,6 +7,10 @@ export const FRAMES = 100;
 /** Between the frames of a paced stream, and before its first. Milliseconds. */
 export const PACED_FIRST_MS = 40;
 export const PACED_GAP_MS = 5;
+export const PACED_LENGTH_MS = PACED_FIRST_MS + FRAMES * PACED_GAP_MS;
+
+/** The text of the first frame with content. */
+export const FIRST_CONTENT = ' word0';
 
 /** A stream that only stays open: one frame at once, then one a second. Milliseconds. */
 export const HELD_GAP_MS = 1000;
