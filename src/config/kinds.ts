@@ -1,7 +1,7 @@
 import { Secret } from '../secret.ts';
 import type { FieldKind } from './fields.ts';
 import { didYouMean } from './nearest.ts';
-import { durationMs, sizeBytes, statusRange } from './quantities.ts';
+import { durationMs, sizeBytes, statusRange, writtenDuration } from './quantities.ts';
 import { FileScalar, isMapping, kindOf, scalarText } from './scalar.ts';
 import { Wrong } from './wrong.ts';
 
@@ -79,13 +79,15 @@ interface Range {
   readonly max?: number;
 }
 
-/** Timers cannot be set further ahead: 2^31 - 1 ms, a bit under 25 days. */
-const LONGEST_TIMER_MS = 2_147_483_647;
+/** Timers cannot be set further ahead than 2^31 - 1 ms, a bit over 24 days. */
+const LONGEST_TIMER_MS = 24 * 86_400_000;
 
-/** Null when `amount` is in range; else the limit that it breaks, in `unit`s. */
-function outside(amount: number, range: Range, unit = ''): Wrong | null {
-  if (range.min !== undefined && amount < range.min) return new Wrong(`must be at least ${range.min}${unit}`);
-  if (range.max !== undefined && amount > range.max) return new Wrong(`must be at most ${range.max}${unit}`);
+/** Null when `amount` is in range; else the limit that it breaks, as it would be written. */
+function outside(amount: number, range: Range, written: (amount: number) => string = String): Wrong | null {
+  if (range.min !== undefined && amount < range.min)
+    return new Wrong(`must be at least ${written(range.min)}`);
+  if (range.max !== undefined && amount > range.max)
+    return new Wrong(`must be at most ${written(range.max)}`);
   return null;
 }
 
@@ -149,7 +151,7 @@ export function duration(range: Range = {}): FieldKind<number> {
       const ms = durationMs(scalarText(value) ?? '');
       if (ms === null)
         return new Wrong('must be a duration: seconds as a number, or 500ms, 30s, 5m, 2h, 30d');
-      return outside(ms, { max: LONGEST_TIMER_MS, ...range }, ' ms') ?? ms;
+      return outside(ms, { max: LONGEST_TIMER_MS, ...range }, writtenDuration) ?? ms;
     },
   };
 }
@@ -168,7 +170,7 @@ export function size(range: Range = {}): FieldKind<number> {
     read: (value) => {
       const bytes = sizeBytes(scalarText(value) ?? '');
       if (bytes === null) return new Wrong('must be a size: bytes as a number, or 64KiB, 8MiB, 1GiB');
-      return outside(bytes, range, ' bytes') ?? bytes;
+      return outside(bytes, range) ?? bytes;
     },
   };
 }

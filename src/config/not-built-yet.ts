@@ -28,13 +28,13 @@ export const NOT_BUILT_YET: readonly NotBuilt[] = [
   { path: 'admin.address', accepts: isNull, what: 'the admin API and the dashboard' },
   { path: 'embeddings_cache.size', accepts: only(0), what: 'the embeddings cache' },
   { path: 'probe.every', accepts: only(0), what: 'probing cooling upstreams' },
-  { path: 'upstreams[].type', accepts: only('openai'), what: 'Replicate' },
+  { path: 'upstreams[].type', accepts: only('openai'), what: 'upstreams that speak the Replicate API' },
   { path: 'upstreams[].max_concurrency', accepts: only(0), what: 'queueing for an upstream' },
   { path: 'upstreams[].profile.completions', accepts: only('native'), what: 'completions by way of chat' },
   { path: 'clients[].rpm', accepts: only(0), what: 'limits of requests a minute' },
   { path: 'clients[].tpm', accepts: only(0), what: 'limits of tokens a minute' },
   { path: 'dbtype', accepts: (value) => value !== 'postgres', what: 'records in PostgreSQL' },
-  { path: 'lb_policy', accepts: only('order'), what: 'any other order than the one of the file' },
+  { path: 'lb_policy', accepts: only('order'), what: 'another order than that of the file' },
 ];
 
 export interface NotBuiltFinding {

@@ -15,6 +15,15 @@ export function durationMs(text: string): number | null {
   return Number.isSafeInteger(ms) ? ms : null;
 }
 
+/** Milliseconds as they would be written in the file: `90000` → `90s`, `86400000` → `1d`. */
+export function writtenDuration(ms: number): string {
+  const [unit, size] = Object.entries(MS_OF_UNIT).findLast(([, one]) => ms % one === 0 && ms >= one) ?? [
+    'ms',
+    1,
+  ];
+  return `${ms / size}${unit}`;
+}
+
 const SIZE = /^(\d+(?:\.\d+)?)\s*(B|[KMGT]i?B?)?$/i;
 const POWER_OF_UNIT: Readonly<Record<string, number>> = { B: 0, K: 1, M: 2, G: 3, T: 4 };
 

@@ -64,3 +64,19 @@ function child(value: unknown, step: PathStep): unknown {
   if (Array.isArray(value)) return value[Number(step)];
   return isMapping(value) && Object.hasOwn(value, String(step)) ? value[String(step)] : undefined;
 }
+
+/** What the reference tells of one key. */
+export interface KeyFacts {
+  readonly description: string;
+  /** `duration`, `order | random` …; null for a mapping or list with keys of its own. */
+  readonly kind: string | null;
+  /** As it would be written in the file; undefined for a key that is required. */
+  readonly fallback: unknown;
+}
+
+export function keyFacts(schema: z.core.$ZodType): KeyFacts {
+  const { description = '', kind = null } = (schema as z.ZodType).meta() ?? {};
+  const { def } = (schema as z.core.$ZodTypes)._zod;
+  const fallback = def.type === 'prefault' ? def.defaultValue : undefined;
+  return { description, kind: kind === null ? null : String(kind), fallback };
+}

@@ -91,7 +91,11 @@ class NodeReader {
       return undefined;
     }
     this.#remember(path, offset);
-    if (isAlias(node)) return this.read(this.#anchors.get(node.source), path);
+    if (isAlias(node)) {
+      const target = this.#anchors.get(node.source);
+      if (target === undefined) this.report(path, offset, YAML_ERRORS.BAD_ALIAS);
+      return this.read(target, path);
+    }
     if (node.anchor !== undefined) this.#anchors.set(node.anchor, node);
     if (isMap(node)) return this.#readMapping(node, path);
     if (isSeq(node)) return node.items.map((item, index) => this.read(item, [...path, index]));

@@ -1,0 +1,117 @@
+/** `node scripts/config-reference.ts`: writes docs/configuration.md from the schema of the configuration. */
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { NOT_BUILT_YET } from '../src/config/not-built-yet.ts';
+import { configSchema } from '../src/config/schema.ts';
+import { keyFacts, schemaNode, typeOf } from '../src/config/schema-walk.ts';
+
+type Schema = Parameters<typeof schemaNode>[0];
+type Entry = readonly [key: string, schema: Schema];
+
+const PREAMBLE = `# Configuration
+
+Written by \`node scripts/config-reference.ts\` from the schema in \`src/config\`; do not edit.
+\`config.sample.yaml\` shows every section in use, \`tokenferry schema\` prints the JSON Schema for editors, and
+\`tokenferry check\` finds every mistake in a file at once.
+
+**The file**: \`--config FILE\`, else \`./config.yaml\`, else \`/config.yaml\`. YAML 1.2, one document.
+
+**Durations** are seconds as a number, or \`500ms\`, \`30s\`, \`5m\`, \`2h\`, \`30d\`.
+**Sizes** are bytes as a number, or \`64KiB\`, \`8MiB\`, \`1GiB\`.
+**Statuses** are numbers and ranges such as \`"520-529"\`.
+**Text** is taken as it is written: \`sk: 0123\` is the text 0123. An empty value is an absent one.
+**Secrets** are text that is never printed.
+
+**Values from elsewhere**: \`\${NAME}\`, \`\${NAME:-default}\` and \`\${file:/path}\` (one trailing newline trimmed) are
+replaced once in values, never in keys and never in what was put in; \`$\${\` is a literal \`\${\`. Quote them inside
+\`{ }\` and \`[ ]\`. A variable that is not set is an error, unless it has a default. What is put in below \`tokens\`,
+\`upstreams\`, \`authorization\`, \`clients\`, \`notify\`, \`dbaddr\`, \`shared\` and \`admin\` counts as a secret: it is blanked
+wherever it would be printed.
+
+**Names of files** that are read (certificates, \`\${file:...}\`, \`path\`, \`module\`) are relative to the configuration
+file; those that are written (\`dbaddr\`, \`log.file\`) to the working directory.
+
+**Files of openai-api-route** work as they are. A file is read as one when it has \`upstreams\` and no key, at the top
+or in an upstream, that only tokenferry knows. Then unknown keys are warnings, 0 and empty texts at the top mean the
+default, and \`record.content\` is \`all\`, as it was there. One key of our own, e.g. \`record: {}\`, ends that.
+
+Keys marked *not built yet* are known, and only their default works.
+`;
+
+/** The whole page. */
+export function configReference(): string {
+  const entries = entriesOf(configSchema);
+  const plain = entries.filter(([, schema]) => keyFacts(schema).kind !== null);
+  const sections = entries.filter(([, schema]) => keyFacts(schema).kind === null);
+  return [
+    PREAMBLE,
+    '## Top level\n',
+    table(plain, ''),
+    ...sections.map(
+      ([key, schema]) => `## ${key}\n\n${keyFacts(schema).description}\n\n${section(key, schema)}`,
+    ),
+  ].join('\n');
+}
+
+function section(key: string, schema: Schema): string {
+  const node = schemaNode(schema);
+  if (node.item === null) return table(entriesOf(schema), `${key}.`);
+  const item = schemaNode(node.item);
+  return item.variants.length === 0 ? table(entriesOf(node.item), `${key}[].`) : variants(key, item.variants);
+}
+
+/** Sources of tokens: the keys that all of them have once, then each with its own. */
+function variants(key: string, all: readonly Schema[]): string {
+  const [first = [], ...others] = all.map(entriesOf);
+  const common = first.filter(([name, schema]) =>
+    others.every((entries) => entries.some((entry) => entry[0] === name && entry[1] === schema)),
+  );
+  const commonNames = new Set(common.map(([name]) => name));
+  const own = all.map((variant) => {
+    const type = typeOf(schemaNode(variant)) ?? '';
+    const entries = entriesOf(variant).filter(([name]) => name !== 'type' && !commonNames.has(name));
+    return `### type: ${type}\n\n${keyFacts(variant).description}\n\n${table(entries, `${key}.*.`)}`;
+  });
+  return [`### Every source\n\n${table(common, `${key}.*.`)}`, ...own].join('\n');
+}
+
+function entriesOf(schema: Schema): Entry[] {
+  return Object.entries(schemaNode(schema).shape ?? {});
+}
+
+function table(entries: readonly Entry[], prefix: string): string {
+  const rows = entries.flatMap(([key, schema]) => rowsOf(key, schema, prefix));
+  return `| Key | Type | Default | Meaning |\n|---|---|---|---|\n${rows.join('\n')}\n`;
+}
+
+/** One row, or the rows of the keys inside. */
+function rowsOf(key: string, schema: Schema, prefix: string): string[] {
+  const { description, kind, fallback } = keyFacts(schema);
+  const inner = entriesOf(schema);
+  if (kind === null && inner.length > 0) {
+    const head = `| \`${key}\` | mapping | | ${cell(description)} |`;
+    return [head, ...inner.flatMap(([name, child]) => rowsOf(`${key}.${name}`, child, prefix))];
+  }
+  const text = cell(`${description}${notBuilt(prefix + key)}`);
+  return [`| \`${key}\` | ${cell(kind ?? '')} | ${shown(fallback)} | ${text} |`];
+}
+
+function notBuilt(path: string): string {
+  const found = NOT_BUILT_YET.find((one) => one.path === path);
+  return found === undefined ? '' : ` *Not built yet: ${found.what}.*`;
+}
+
+function shown(fallback: unknown): string {
+  if (fallback === undefined) return '*required*';
+  return fallback === null
+    ? ''
+    : `\`${cell(typeof fallback === 'string' ? fallback || '""' : JSON.stringify(fallback))}\``;
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll('\n', ' ');
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  writeFileSync(new URL('../docs/configuration.md', import.meta.url), configReference());
+}
