@@ -167,9 +167,9 @@ function refuseWhenFull(parts: AppParts, installation: Installation): void {
 function serve(route: ClientRoute): (request: Request, response: Response) => Promise<void> {
   return async (_request, response) => {
     const { context, installation, path } = localsOf(response);
+    if (!path.isApi) throw unknownPath(context);
     const client = installation.auth.identify(context.request.headers);
     context.client = client;
-    if (!path.isApi) throw unknownPath(context);
     await route(context, client, installation);
     context.served();
   };

@@ -59,8 +59,8 @@ function errorHeaders(context: RequestContext, error: FerryError): string[] {
     const boundedMs = Math.min(LONGEST_RETRY_AFTER_MS, Math.max(1, Math.ceil(retryAfterMs)));
     headers.push('retry-after', String(Math.ceil(boundedMs / 1000)), 'retry-after-ms', String(boundedMs));
   }
-  // An unread body would be taken for the next request on this connection.
-  if (!context.request.complete) headers.push('connection', 'close');
+  // Node reads and drops what is left of an ordinary body; one that is too large is not worth reading.
+  if (error.kind === 'body_too_large') headers.push('connection', 'close');
   return headers;
 }
 

@@ -48,7 +48,7 @@ export function readRequestPath(target: string, basePath: string): RequestPath {
   return {
     path: isOutside ? path : apiPath(path),
     query,
-    isApi: !isOutside && (path.startsWith('/v1') || API_NAME.test(path)),
+    isApi: !isOutside && (/^\/v1(?:\/|$)/.test(path) || API_NAME.test(path)),
   };
 }
 
