@@ -17,19 +17,29 @@ export function momentOf(clock: Clock): Moment {
  */
 export class Lifetime {
   readonly lifeMs: number;
-  readonly endMonoMs: number;
-  readonly endWallMs: number;
+  #endMonoMs: number;
+  #endWallMs: number;
 
   /** `issued` is when the request for the token was sent: how long the answer travelled is unknowable. */
   constructor(issued: Moment, lifeMs: number) {
     this.lifeMs = lifeMs;
-    this.endMonoMs = issued.monoMs + lifeMs;
-    this.endWallMs = issued.wallMs + lifeMs;
+    this.#endMonoMs = issued.monoMs + lifeMs;
+    this.#endWallMs = issued.wallMs + lifeMs;
   }
 
   /** Milliseconds left at a moment, negative after the end. Takes two numbers so that the hot path allocates nothing. */
   remainingMs(monoMs: number, wallMs: number): number {
-    return Math.min(this.endMonoMs - monoMs, this.endWallMs - wallMs);
+    return Math.min(this.#endMonoMs - monoMs, this.#endWallMs - wallMs);
+  }
+
+  /**
+   * After the clocks moved apart: sets both to what the shorter one says. Otherwise a wall clock that was set back an
+   * hour would not notice a suspend for that hour, nor the monotonic one a sleep that the wall clock forgot.
+   */
+  align(now: Moment): void {
+    const remainingMs = this.remainingMs(now.monoMs, now.wallMs);
+    this.#endMonoMs = now.monoMs + remainingMs;
+    this.#endWallMs = now.wallMs + remainingMs;
   }
 }
 

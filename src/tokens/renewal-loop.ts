@@ -21,7 +21,7 @@ export interface RenewalHost {
   onFailurePlanned(failure: Failure, attempt: Attempt): void;
   /** Removes secrets from the text of a failure. */
   scrub(text: string): string;
-  onClockJump(jumpMs: number): void;
+  onClockJump(jumpMs: number, now: Moment): void;
   /** The first attempt, or the last one there will be, is over. */
   onSettled(): void;
 }
@@ -75,6 +75,8 @@ export class RenewalLoop {
   look(): void {
     if (this.#isStopped || this.#attempt !== null) return;
     const now = momentOf(this.#clock);
+    const jumpMs = this.#clockWatch.look(now);
+    if (jumpMs !== 0) this.#host.onClockJump(jumpMs, now);
     if (this.#settling !== null) {
       this.#lookAtSettling(this.#settling, now);
       return;
@@ -180,8 +182,6 @@ export class RenewalLoop {
     const delayMs = Math.min(LONGEST_TIMER_MS, dueMonoMs - now.monoMs);
     this.#timer = this.#clock.schedule(() => {
       this.#timer = null;
-      const jumpMs = this.#clockWatch.look(momentOf(this.#clock));
-      if (jumpMs !== 0) this.#host.onClockJump(jumpMs);
       this.look();
     }, delayMs);
   }

@@ -94,7 +94,8 @@ export class TokenHolder {
       onFailure: () => this.#onFailure(),
       onFailurePlanned: (failure, attempt) => this.#onFailurePlanned(failure, attempt),
       scrub: (text) => options.secrets.scrub(text),
-      onClockJump: (jumpMs) => {
+      onClockJump: (jumpMs, now) => {
+        this.#custody.token?.lifetime.align(now);
         this.#counters.clockJumps += 1;
         this.#emit('clock_jump', { jumpMs });
       },

@@ -64,6 +64,27 @@ test('#19 a suspend without a request after it is noticed by the timer within 30
   assert.equal(rig.count('clock_jump'), 1);
 });
 
+test('#19 a suspend is noticed after the wall clock was set back an hour', async () => {
+  const rig = makeRig({ usual: { raw: { lifetimeMs: 1_200_000 } } });
+  await rig.start();
+  rig.clock.stepWall(-HOUR_MS);
+  await rig.clock.advance(30_100);
+  assert.notEqual(rig.holder.peek(), null);
+  rig.clock.suspend(HOUR_MS / 2);
+  assert.equal(rig.holder.peek(), null);
+});
+
+test('#19 a sleep is not forgotten when the wall clock is set back afterwards', async () => {
+  const rig = makeRig({ script: [{ raw: { lifetimeMs: 600_000 } }], usual: { hang: true } });
+  await rig.start();
+  const lease = leaseNow(rig);
+  rig.clock.suspend(500_000);
+  await rig.clock.advance(30_100);
+  rig.clock.stepWall(-HOUR_MS);
+  assert.ok(lease.remainingMs() < 70_000, `${lease.remainingMs()}`);
+  await rig.holder.stop();
+});
+
 for (const offsetMs of [-600_000, 600_000]) {
   test(`#20 an issuer whose clock is ${offsetMs / 60_000} minutes off: an absolute expiry counts on its own clock`, async () => {
     const rig = makeRig();
