@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { FerryError } from '../errors.ts';
 import { findJsonFault } from './json-fault.ts';
-import { readMembers } from './json-members.ts';
+import { exceededLimit, readMembers } from './json-members.ts';
 import type { AdaptableRequest, RequestKind } from './request-adaptation.ts';
 
 export {
@@ -17,8 +17,11 @@ export interface ReadRequest extends AdaptableRequest {
   readonly usesLegacyFunctions: boolean;
 }
 
-/** Deeper JSON than any real request has; Python upstreams die at about 1000 levels. */
-const DEEPEST = 256;
+/** More than any real request has; Python upstreams die at about 1000 levels. */
+const LIMITS = { levels: 256, containers: 1_000_000 };
+
+/** How far the place of a fault is looked for, in UTF-16 units: 50 ms of a hostile body. */
+const FAULT_SEARCHED = 1024 * 1024;
 
 /** Reads a request body; throws FerryError `invalid_json`, `invalid_request` or `missing_model`. */
 export function readRequest(body: Buffer, kind: RequestKind): ReadRequest {
@@ -27,14 +30,9 @@ export function readRequest(body: Buffer, kind: RequestKind): ReadRequest {
     throw new FerryError('invalid_json', { message: 'The request body is not valid UTF-8 text.' });
   }
   const text = bytes.toString('utf8');
+  refuseBomb(text);
   const json = parseObject(text);
   refuseDuplicates(text);
-  // Every level costs two bytes, so that short bodies need no walk.
-  if (text.length > 2 * DEEPEST && isTooDeep(json)) {
-    throw new FerryError('invalid_request', {
-      message: `The request body is nested deeper than ${DEEPEST} levels.`,
-    });
-  }
   const model = modelOf(json);
   const stream = json.stream === true;
   const hasTools = Array.isArray(json.tools) && json.tools.length > 0;
@@ -49,6 +47,17 @@ export function readRequest(body: Buffer, kind: RequestKind): ReadRequest {
     usesLegacyFunctions: !hasTools && (Array.isArray(json.functions) || isPresent(json.function_call)),
     hasTools,
   };
+}
+
+function refuseBomb(text: string): void {
+  // Every level costs two characters, so that short bodies need no look.
+  const exceeded = text.length > 2 * LIMITS.levels ? exceededLimit(text, LIMITS) : null;
+  if (exceeded === null) return;
+  const what =
+    exceeded === 'levels'
+      ? `is nested deeper than ${LIMITS.levels} levels`
+      : `has more than ${LIMITS.containers} arrays and objects`;
+  throw new FerryError('invalid_request', { message: `The request body ${what}.` });
 }
 
 function parseObject(text: string): Record<string, unknown> {
@@ -69,7 +78,10 @@ function parseObject(text: string): Record<string, unknown> {
 
 function describeFault(text: string): string {
   if (text.trim() === '') return 'The request body is empty; a JSON object is needed.';
-  const fault = findJsonFault(text);
+  const fault = findJsonFault(text.slice(0, FAULT_SEARCHED));
+  if (fault.isCutOff && text.length > FAULT_SEARCHED) {
+    return `The request body is not valid JSON: the fault lies behind position ${FAULT_SEARCHED}.`;
+  }
   const place = `line ${fault.line}, column ${fault.column}`;
   return fault.isCutOff
     ? `The request body is not valid JSON: it ends too early, at ${place}.`
@@ -119,26 +131,6 @@ function refuseDuplicates(text: string): void {
 function occursTwice(text: string, word: string): boolean {
   const first = text.indexOf(word);
   return first !== -1 && text.indexOf(word, first + word.length) !== -1;
-}
-
-/** Level by level instead of recursing: the walk itself must survive what it looks for. */
-function isTooDeep(root: object): boolean {
-  let level: object[] = [root];
-  for (let depth = 1; level.length > 0; depth++) {
-    if (depth > DEEPEST) return true;
-    const below: object[] = [];
-    for (const node of level) {
-      if (Array.isArray(node)) {
-        for (const value of node) if (typeof value === 'object' && value !== null) below.push(value);
-      } else {
-        for (const value of Object.values(node)) {
-          if (typeof value === 'object' && value !== null) below.push(value);
-        }
-      }
-    }
-    level = below;
-  }
-  return false;
 }
 
 function asksForUsage(options: unknown): boolean {

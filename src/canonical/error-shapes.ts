@@ -75,6 +75,8 @@ function hasPayload(body: Json): boolean {
   for (const name of ['embeddings', 'results', 'output', 'models', 'message', 'response']) {
     if (typeof body[name] === 'object' && body[name] !== null) return !isErrorValue(body.error);
   }
+  // Envelopes: what stands in `data` is the answer, whatever number the code beside it has.
+  if (isObject(body.data)) return hasPayload(body.data);
   return Array.isArray(body.data) && body.data.length > 0 && !isErrorValue(body.error);
 }
 

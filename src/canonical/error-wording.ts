@@ -2,7 +2,7 @@ import { MEANINGS, type Meaning } from './error-codes.ts';
 
 /** LangChain, LobeChat and others know an overflow by these words; llama.cpp, Ollama, vLLM each have their own. */
 const OVERFLOW =
-  /maximum context length|prompt is too long|exceed_context_size|exceeds? (?:the |this |its )?(?:available |maximum |model'?s? )*(?:context|token limit|max(?:imum)? (?:input|prompt|sequence))|context (?:length|window|size)[^.]{0,60}(?:exceed|too (?:long|large|small))|(?:input|prompt)(?: (?:length|tokens?|is|has))*[^.]{0,60}exceeds?|input (?:is )?too long|too many (?:input )?tokens|longer than the (?:maximum )?(?:model|context)|reduce the length of|input tokens exceed|输入[^。]{0,20}(?:超过|超出|过长)|超(?:过|出)[^。]{0,12}(?:上下文|最大长度|token)/i;
+  /maximum context length|prompt is too long|exceed_context_size|exceeds? (?:the |this |its )?(?:available |maximum |model'?s? )*(?:context|token limit|max(?:imum)? (?:input|prompt|sequence))|context (?:length|window|size)[^.]{0,60}(?:exceed|too (?:long|large|small))|(?:input|prompt)\b[^.]{0,60}\b(?:length|tokens?)\b[^.]{0,60}\bexceed|input (?:is )?too long|too many (?:input )?tokens|longer than the (?:maximum )?(?:model|context)|reduce the length of|input tokens exceed|输入[^。]{0,10}(?:长度|字数|token)[^。]{0,10}(?:超过|超出|过长)|输入[^。]{0,6}过长|超(?:过|出)[^。]{0,12}(?:上下文|最大(?:输入)?长度|token(?:数|长度|上限))/i;
 
 /** A limit on the length of something else than the prompt is no overflow. */
 const NOT_OVERFLOW =
@@ -45,6 +45,21 @@ export function isQuotaText(text: string): boolean {
 
 export function isModelText(text: string): boolean {
   return MODEL.test(text);
+}
+
+const SCHEMA_UNSUPPORTED =
+  /(?:response_format|json_schema|structured outputs?)[^.]{0,80}(?:not (?:yet )?(?:supported|available|implemented|permitted|allowed)|unsupported|unavailable|(?:does|do)(?: not|n't) support)|(?:unsupported|(?:does|do)(?: not|n't) support)[^.]{0,60}(?:response_format|json_schema|structured outputs?)/i;
+
+/** True: the upstream cannot do `response_format: json_schema`; a broken schema is another matter. */
+export function isSchemaUnsupported(text: string): boolean {
+  return SCHEMA_UNSUPPORTED.test(text) && !/invalid schema/i.test(text);
+}
+
+/** True: `max_tokens` is below what the upstream accepts. */
+export function isBelowMinimum(text: string): boolean {
+  return /max_(?:completion_|output_|new_)?tokens\b[^.]{0,60}(?:at least|greater than|no less than|>=|below (?:the )?minimum|minimum value)/i.test(
+    text,
+  );
 }
 
 /**

@@ -7,6 +7,8 @@ export interface JsonFault {
   readonly isCutOff: boolean;
 }
 
+// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON forbids them in strings, and that is what is looked for.
+const PLAIN = /[^"\\\u0000-\u001f]*/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 const SCALAR = /(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)/y;
 
@@ -74,14 +76,10 @@ function faultPosition(text: string): number {
 function endOfString(text: string, start: number): { position: number; isBroken: boolean } {
   let at = start + 1;
   for (;;) {
-    const char = text[at];
-    if (char === undefined) return { position: at, isBroken: true };
-    if (char === '"') return { position: at + 1, isBroken: false };
-    if (char < ' ') return { position: at, isBroken: true };
-    if (char !== '\\') {
-      at++;
-      continue;
-    }
+    PLAIN.lastIndex = at;
+    PLAIN.test(text);
+    at = PLAIN.lastIndex;
+    if (text[at] === '"') return { position: at + 1, isBroken: false };
     ESCAPE.lastIndex = at;
     if (!ESCAPE.test(text)) return { position: at, isBroken: true };
     at = ESCAPE.lastIndex;

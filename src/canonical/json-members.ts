@@ -90,6 +90,41 @@ function endOfValue(text: string, start: number): number {
   return nextMatch(/[,\]}\s]/g, text, start);
 }
 
+/** What a text would cost to parse, beyond its length. */
+export interface JsonLimits {
+  readonly levels: number;
+  /** Arrays and objects, of which each costs about 60 bytes when parsed. */
+  readonly containers: number;
+}
+
+/**
+ * Which limit the text breaks; null: none. Runs before JSON.parse, which would make objects of 30 million brackets,
+ * and stops at the first one too many. Text that is no JSON gets some answer.
+ */
+export function exceededLimit(text: string, limits: JsonLimits): keyof JsonLimits | null {
+  const structural = /["[\]{}]/g;
+  let depth = 0;
+  let containers = 0;
+  for (let at = nextMatch(structural, text, 0); at < text.length; at = nextMatch(structural, text, at)) {
+    const found = text.charCodeAt(at);
+    if (found === QUOTE) {
+      at = endOfString(text, at);
+      continue;
+    }
+    // `]` and `}` have the bit set that `[` and `{` have clear.
+    if ((found & 0x04) === 0) {
+      containers++;
+      depth++;
+      if (depth > limits.levels) return 'levels';
+      if (containers > limits.containers) return 'containers';
+    } else {
+      depth--;
+    }
+    at++;
+  }
+  return null;
+}
+
 /** Counts brackets instead of recursing: depth costs no stack. */
 function endOfNested(text: string, start: number): number {
   const structural = /["[\]{}]/g;

@@ -70,6 +70,9 @@ export function renameOfRefused(name: string): string | null {
   return Object.hasOwn(RENAMED, name) ? (RENAMED[name] ?? null) : null;
 }
 
+/** Names go into a header of ours (`x-tokenferry-dropped`); a client's own inventions stay out of it. */
+const PLAIN_NAME = /^[\w.-]{1,64}$/;
+
 const REFUSAL =
   /unsupported|not supported|support(?:s|ed)? only|not (?:yet )?(?:permitted|allowed|available|recognized|implemented|accepted)|(?:does|do)(?: not|n't) (?:support|accept|allow)|unrecogni[sz]ed|unknown|unexpected|extra_forbidden|extra (?:inputs?|fields?|parameters?)|additional propert|cannot find field|invalid (?:parameter|argument|field)|are not valid|deprecated|不支持|未知参数|非法参数/i;
 
@@ -95,7 +98,7 @@ function nameInParam(param: string | null, sent: Readonly<Record<string, unknown
   if (param === null) return null;
   const [first, second] = param.split(/[.[\]]/).filter((part) => part !== '' && part !== 'body');
   for (const name of [first, second]) {
-    if (name !== undefined && Object.hasOwn(sent, name)) return name;
+    if (name !== undefined && PLAIN_NAME.test(name) && Object.hasOwn(sent, name)) return name;
   }
   return null;
 }
@@ -114,7 +117,7 @@ function nameInText(message: string, sent: Readonly<Record<string, unknown>>): s
 }
 
 function markedMention(message: string, name: string): number {
-  if (name === '' || name.length > 64) return -1;
+  if (!PLAIN_NAME.test(name)) return -1;
   for (let at = message.indexOf(name); at !== -1; at = message.indexOf(name, at + 1)) {
     const before = message.slice(Math.max(0, at - 24), at);
     const after = message.slice(at + name.length, at + name.length + 2);

@@ -1,5 +1,7 @@
-import { MemberEdits, readElements } from './json-members.ts';
+import { MemberEdits } from './json-members.ts';
+import { editMessages, editsOf } from './message-edits.ts';
 import type { Profile } from './profile.ts';
+import { planPromptAsChat } from './prompt-as-chat.ts';
 import { isDroppable, renameOfRefused } from './refused-parameter.ts';
 
 export type RequestKind = 'chat' | 'completions' | 'embeddings' | 'rerank';
@@ -24,7 +26,7 @@ export interface Adaptation {
    * `dropParams` names top-level parameters, or members of messages as `messages.reasoning_content`
    * (clients.md 78).
    */
-  readonly profile: Pick<Profile, 'dropParams' | 'renameParams' | 'roles' | 'alwaysStream'>;
+  readonly profile: Pick<Profile, 'dropParams' | 'renameParams' | 'roles' | 'alwaysStream' | 'completions'>;
   /** True: usage is needed even when the client did not ask for it. */
   readonly wantUsage: boolean;
   /** Parameters that this upstream refused lately; `max_tokens` and `max_completion_tokens` are renamed. */
@@ -40,16 +42,19 @@ export interface AdaptedRequest {
   readonly dropped: readonly string[];
   /** Whether the upstream is asked for a stream. */
   readonly stream: boolean;
+  /** Which of the upstream's endpoints the body is for: a prompt may have become a chat (`completions: via_chat`). */
+  readonly endpoint: RequestKind;
 }
 
 /** What must be done to a request, found on the parsed values, before any text is touched. */
 interface Plan {
-  /** Name → JSON text of the new value. */
-  readonly set: Map<string, string>;
+  /** Name → JSON text of the new value, or how it is made from the text of the old one. */
+  readonly set: Map<string, string | ((old: string) => string)>;
   readonly remove: Set<string>;
   readonly rename: Map<string, string>;
   readonly dropped: string[];
-  editsMessages: boolean;
+  /** Null: no message changes. */
+  messageEdits: ReturnType<typeof editsOf>;
 }
 
 type Json = Readonly<Record<string, unknown>>;
@@ -62,7 +67,7 @@ export function adaptRequest(request: AdaptableRequest, adaptation: Adaptation):
     remove: new Set(),
     rename: new Map(),
     dropped: [],
-    editsMessages: false,
+    messageEdits: null,
   };
   if (adaptation.upstreamModel !== request.model) {
     plan.set.set('model', JSON.stringify(adaptation.upstreamModel));
@@ -72,13 +77,17 @@ export function adaptRequest(request: AdaptableRequest, adaptation: Adaptation):
   planMeaningless(plan, request);
   if (isGeneration(request)) {
     planStream(plan, request, adaptation, stream);
-    plan.editsMessages = messagesNeedEdit(request.json.messages, adaptation.profile);
+    plan.messageEdits = editsOf(request.json.messages, adaptation.profile);
+    plan.dropped.push(...(plan.messageEdits?.dropped ?? []));
   }
   // Asked for as floats, made base64 here: upstreams do it wrongly or not at all (clients.md 109, 110).
   if (request.kind === 'embeddings' && request.json.encoding_format === 'base64') {
     plan.set.set('encoding_format', '"float"');
   }
-  return { body: execute(plan, request, adaptation), dropped: plan.dropped, stream };
+  const isPromptAsChat = request.kind === 'completions' && adaptation.profile.completions === 'via_chat';
+  if (isPromptAsChat) planPromptAsChat(plan, request.json);
+  const endpoint = isPromptAsChat ? 'chat' : request.kind;
+  return { body: execute(plan, request), dropped: plan.dropped, stream, endpoint };
 }
 
 function isGeneration(request: AdaptableRequest): boolean {
@@ -114,13 +123,10 @@ function planRenames(plan: Plan, json: Json, { profile, learnedDrops }: Adaptati
   for (const [from, to] of renames) {
     if (from === to || !Object.hasOwn(json, from) || plan.remove.has(from)) continue;
     const isTaken = Object.hasOwn(json, to) && !plan.remove.has(to);
-    if (isTaken && from !== 'max_completion_tokens') {
-      plan.remove.add(from);
-      continue;
-    }
-    // Of the two limits the newer one wins (clients.md 98).
-    if (isTaken) plan.remove.add(to);
-    plan.rename.set(from, to);
+    // Of the two limits the newer one wins (clients.md 98); a null says nothing.
+    const wins = json[from] !== null && (json[to] === null || from === 'max_completion_tokens');
+    if (isTaken) plan.remove.add(wins ? to : from);
+    if (wins || !isTaken) plan.rename.set(from, to);
   }
 }
 
@@ -161,48 +167,22 @@ function planStream(plan: Plan, request: AdaptableRequest, adaptation: Adaptatio
     plan.set.set('stream_options', '{"include_usage":true}');
   } else {
     // A changed copy of the client's own object: its other members stay as they are.
-    plan.set.set('stream_options', 'merge');
+    plan.set.set('stream_options', withUsage);
   }
   plan.remove.delete('stream_options');
 }
 
-function messagesNeedEdit(messages: unknown, profile: Adaptation['profile']): boolean {
-  if (!Array.isArray(messages)) return false;
-  const drops = messageDrops(profile);
-  return messages.some((message) => messageNeedsEdit(message, profile, drops));
-}
-
-function messageDrops(profile: Adaptation['profile']): string[] {
-  return profile.dropParams.filter((name) => name.startsWith('messages.')).map((name) => name.slice(9));
-}
-
-function messageNeedsEdit(
-  message: unknown,
-  profile: Adaptation['profile'],
-  drops: readonly string[],
-): boolean {
-  if (typeof message !== 'object' || message === null) return false;
-  const { role, tool_calls: calls } = message as { role?: unknown; tool_calls?: unknown };
-  if (typeof role === 'string' && Object.hasOwn(profile.roles, role)) return true;
-  if (drops.some((name) => Object.hasOwn(message, name))) return true;
-  return Array.isArray(calls) && calls.some(hasIndex);
-}
-
-/** Clients that replay stream deltas as history leave `index` in their tool calls; strict upstreams refuse it. */
-function hasIndex(call: unknown): boolean {
-  return typeof call === 'object' && call !== null && Object.hasOwn(call, 'index');
-}
-
-function execute(plan: Plan, request: AdaptableRequest, adaptation: Adaptation): Buffer {
-  if (plan.set.size + plan.remove.size + plan.rename.size === 0 && !plan.editsMessages) return request.body;
+function execute(plan: Plan, request: AdaptableRequest): Buffer {
+  if (plan.set.size + plan.remove.size + plan.rename.size === 0 && plan.messageEdits === null)
+    return request.body;
   const edits = new MemberEdits(request.text);
   for (const name of plan.remove) edits.remove(name);
   for (const [from, to] of plan.rename) edits.rename(from, to);
   for (const [name, json] of plan.set) {
-    edits.set(name, json === 'merge' ? withUsage(edits.valueOf(name) ?? '{}') : json);
+    edits.set(name, typeof json === 'string' ? json : json(edits.valueOf(name) ?? ''));
   }
-  if (plan.editsMessages) {
-    edits.replace('messages', editMessages(edits.valueOf('messages') ?? '[]', adaptation.profile));
+  if (plan.messageEdits !== null) {
+    edits.replace('messages', editMessages(edits.valueOf('messages') ?? '[]', plan.messageEdits));
   }
   return Buffer.from(edits.toString());
 }
@@ -211,39 +191,4 @@ function withUsage(options: string): string {
   const edits = new MemberEdits(options);
   edits.set('include_usage', 'true');
   return edits.toString();
-}
-
-function editMessages(text: string, profile: Adaptation['profile']): string {
-  const drops = messageDrops(profile);
-  return editElements(text, (message) => {
-    const value: unknown = JSON.parse(message);
-    if (!messageNeedsEdit(value, profile, drops)) return message;
-    const edits = new MemberEdits(message);
-    for (const name of drops) edits.remove(name);
-    const role = (value as { role?: unknown }).role;
-    const newRole =
-      typeof role === 'string' && Object.hasOwn(profile.roles, role) ? profile.roles[role] : null;
-    if (newRole) edits.replace('role', JSON.stringify(newRole));
-    const calls = edits.valueOf('tool_calls');
-    if (calls?.startsWith('[')) edits.replace('tool_calls', editElements(calls, withoutIndex));
-    return edits.toString();
-  });
-}
-
-function withoutIndex(call: string): string {
-  if (!call.startsWith('{')) return call;
-  const edits = new MemberEdits(call);
-  edits.remove('index');
-  return edits.toString();
-}
-
-/** The array with each element's text put through `edit`, and all between them as it was. */
-function editElements(array: string, edit: (element: string) => string): string {
-  let edited = '';
-  let copiedTo = 0;
-  for (const { start, end } of readElements(array)) {
-    edited += array.slice(copiedTo, start) + edit(array.slice(start, end));
-    copiedTo = end;
-  }
-  return edited + array.slice(copiedTo);
 }

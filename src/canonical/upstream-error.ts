@@ -1,6 +1,14 @@
 import { type ErrorKind, FerryError, type FerryErrorFacts } from '../errors.ts';
 import { type BodyError, readErrorBody } from './error-shapes.ts';
-import { isFilterText, isModelText, isOverflowText, isQuotaText, meaningOfText } from './error-wording.ts';
+import {
+  isBelowMinimum,
+  isFilterText,
+  isModelText,
+  isOverflowText,
+  isQuotaText,
+  isSchemaUnsupported,
+  meaningOfText,
+} from './error-wording.ts';
 import { cleanMessage, excerptOf, isHtml } from './outside-text.ts';
 import { readRetryAfter } from './retry-after.ts';
 
@@ -27,7 +35,12 @@ export interface UpstreamAnswer extends ErrorContext {
   readonly headers: (name: string) => string | undefined;
   /** The body as text, possibly cut; '' when there was none. */
   readonly body: string;
+  /** True: the upstream was asked with the client's own credentials (`sk: asis`), so 401 and 403 are its own. */
+  readonly hasClientCredentials?: boolean;
 }
+
+/** How much of an error's text is searched for what it means, in UTF-16 units. */
+const SEARCHED = 16_000;
 
 /** A failure with all that is known of it, before it has a kind. */
 interface Failure {
@@ -44,13 +57,29 @@ interface Failure {
 /** Any answer that is not a success (4xx, 5xx, 3xx and stranger ones), as the one error of the product. */
 export function readUpstreamError(answer: UpstreamAnswer): FerryError {
   const found = parseError(answer.body);
-  const text = found?.message || (found === null ? answer.body : '');
-  return toFerryError({ context: answer, status: answer.status, upstreamStatus: answer.status, found, text });
+  const text = (found?.message || (found === null ? answer.body : '')).slice(0, SEARCHED);
+  const { status } = answer;
+  const failure: Failure = { context: answer, status, upstreamStatus: status, found, text };
+  const isOwn = answer.hasClientCredentials === true && (status === 401 || status === 403);
+  return isOwn ? passedThrough(failure) : toFerryError(failure);
+}
+
+/** The client's own credentials were refused: it gets the status and the words of the upstream. */
+function passedThrough(failure: Failure): FerryError {
+  const { status, found } = failure;
+  return new FerryError('auth_passed_through', {
+    message: ownWords(failure) || `The upstream refused the request's credentials with status ${status}.`,
+    status,
+    upstreamStatus: status,
+    type: found?.type ?? (status === 401 ? 'authentication_error' : 'permission_error'),
+    code: codeOf(found, failure) ?? (status === 401 ? 'invalid_api_key' : 'not_permitted'),
+    param: found?.param ?? null,
+  });
 }
 
 /** The error of a 200 answer or a stream event (see `findErrorInBody`) as the one error of the product. */
 export function readBodyError(found: BodyError, context: ErrorContext): FerryError {
-  const words = [found.message, found.code, found.type].filter(Boolean).join(' ');
+  const words = [found.message.slice(0, SEARCHED), found.code, found.type].filter(Boolean).join(' ');
   const meaning = found.status === null ? meaningOfText(words) : { status: found.status };
   const known = found.kind === null && 'kind' in meaning ? { ...found, kind: meaning.kind ?? null } : found;
   return toFerryError({
@@ -152,7 +181,8 @@ function namesModel({ found, text, context }: Failure): boolean {
 }
 
 /** What differs from the row of the table. */
-function factsOf(kind: ErrorKind, { status }: Failure, found: BodyError | null): Partial<FerryErrorFacts> {
+function factsOf(kind: ErrorKind, failure: Failure, found: BodyError | null): Partial<FerryErrorFacts> {
+  const { status } = failure;
   if (kind === 'retryable_status') return { status: statusForClient(status) };
   if (kind === 'generation_failed' && status === 424)
     return { status: 424, code: found?.type ?? 'generation' };
@@ -160,14 +190,19 @@ function factsOf(kind: ErrorKind, { status }: Failure, found: BodyError | null):
   return {
     status,
     type: found?.type ?? (status === 404 ? 'not_found_error' : 'invalid_request_error'),
-    code: codeOf(found, status),
+    code: codeOf(found, failure),
     param: found?.param ?? null,
   };
 }
 
-/** A code that only repeats the status says nothing (vLLM's `"code":400`). */
-function codeOf(found: BodyError | null, status: number): string | null {
-  return found?.code === undefined || found.code === String(status) ? null : found.code;
+/**
+ * A code that only repeats the status says nothing (vLLM's `"code":400`). Dify tries again with a larger limit
+ * when it finds `integer_below_min_value` (clients.md 99).
+ */
+function codeOf(found: BodyError | null, { status, text }: Failure): string | null {
+  const code = found?.code ?? null;
+  if (code !== null && code !== String(status)) return code;
+  return isBelowMinimum(text) ? 'integer_below_min_value' : null;
 }
 
 function statusForClient(status: number): number {
@@ -185,6 +220,7 @@ function messageOf(kind: ErrorKind, failure: Failure, excerpt: string): string {
   const answered = upstreamStatus === 200 ? 'reported an error' : `answered with status ${status}`;
   switch (kind) {
     case 'client_fault':
+      return withSchemaWords(ownWords(failure)) || `The upstream refused the request with status ${status}.`;
     case 'content_filtered':
       return ownWords(failure) || `The upstream refused the request with status ${status}.`;
     case 'context_overflow':
@@ -224,6 +260,12 @@ function ownWords({ found, text, context }: Failure): string {
 function withMagicWords(message: string): string {
   if (/maximum context length/i.test(message)) return message;
   return `The request is longer than the model's maximum context length${message === '' ? '.' : `: ${message}`}`;
+}
+
+/** LangChain falls back to another way of structured output when it reads these words (clients.md 91). */
+function withSchemaWords(message: string): string {
+  const words = "'response_format' of type 'json_schema' is not supported with this model";
+  return isSchemaUnsupported(message) && !message.includes(words) ? `${words}: ${message}` : message;
 }
 
 /** For log and record: what the upstream said, its code, and its id of the call. */

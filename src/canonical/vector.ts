@@ -3,7 +3,7 @@ import { FerryError } from '../errors.ts';
 
 /**
  * One embedding: the JSON text of its array as the upstream wrote it (`[0.1,…]`), or its numbers. Text that only
- * passes through is never turned into numbers.
+ * passes through is never turned into numbers. A Buffer is a view on the whole reply: copy it before keeping it.
  */
 export type Vector = Buffer | Float32Array | readonly number[];
 

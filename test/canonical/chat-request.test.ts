@@ -140,6 +140,19 @@ test('nesting of 100000 levels is refused, 200 levels are not', () => {
   read(nested(200));
 });
 
+test('a body of millions of tiny objects is refused before it is parsed', () => {
+  const began = performance.now();
+  assert.match(refusal(`{"model":"m","x":[${'{},'.repeat(5_000_000)}1]}`).message, /arrays and objects/);
+  assert.match(refusal('['.repeat(10_000_000)).message, /nested deeper/);
+  assert.ok(performance.now() - began < 2000);
+});
+
+test('a fault far behind is told as such, within milliseconds', () => {
+  const began = performance.now();
+  assert.match(refusal(`{"model":"${'\\n'.repeat(2_000_000)}", x}`).message, /behind position 1048576/);
+  assert.ok(performance.now() - began < 1000);
+});
+
 test('S79 legacy functions are recognised', () => {
   assert.equal(read('{"model":"m","functions":[{"name":"f"}]}').usesLegacyFunctions, true);
   assert.equal(read('{"model":"m","function_call":null}').usesLegacyFunctions, false);
@@ -267,6 +280,67 @@ test('S101 roles are renamed by the profile inside messages, all else stays', ()
   );
 });
 
+test('S98 a null limit does not beat a number', () => {
+  const older = { profile: { renameParams: { max_completion_tokens: 'max_tokens' } } };
+  assert.equal(
+    adapt('{"model":"m","max_tokens":5,"max_completion_tokens":null}', older).text,
+    '{"model":"m","max_tokens":5}',
+  );
+  const newer = { profile: { renameParams: { max_tokens: 'max_completion_tokens' } } };
+  assert.equal(
+    adapt('{"model":"m","max_tokens":5,"max_completion_tokens":null}', newer).text,
+    '{"model":"m","max_completion_tokens":5}',
+  );
+});
+
+test('S107 a prompt becomes a chat for an upstream that only chats, its text byte for byte', () => {
+  const viaChat = { kind: 'completions', profile: { completions: 'via_chat' } } as const;
+  const wrapped = (prompt: string): string =>
+    `{"model":"m", "messages": [{"role":"user","content":${prompt}}],"max_tokens":1.0}`;
+  for (const [prompt, content] of [
+    ['"a\\u00e9\\n"', '"a\\u00e9\\n"'],
+    ['["only"]', '"only"'],
+  ] as const) {
+    assert.equal(
+      adapt(`{"model":"m", "prompt": ${prompt},"max_tokens":1.0}`, viaChat).text,
+      wrapped(content),
+    );
+  }
+  const request = read(
+    '{"model":"m","prompt":"a","echo":false,"suffix":null,"best_of":1,"logprobs":2}',
+    'completions',
+  );
+  const adapted = adaptRequest(request, {
+    upstreamModel: 'm',
+    profile: { ...DEFAULT_PROFILE, completions: 'via_chat' },
+    wantUsage: false,
+    learnedDrops: [],
+    forceStream: false,
+  });
+  assert.equal(adapted.body.toString(), '{"model":"m","messages":[{"role":"user","content":"a"}]}');
+  assert.equal(adapted.endpoint, 'chat');
+  assert.deepEqual(adapted.dropped, ['logprobs']);
+});
+
+test('S107 what a chat cannot do is a 400 that names it', () => {
+  const viaChat = { kind: 'completions', profile: { completions: 'via_chat' } } as const;
+  for (const [body, param] of [
+    ['"prompt":"a","suffix":"b"', 'suffix'],
+    ['"prompt":"a","echo":true', 'echo'],
+    ['"prompt":"a","best_of":3', 'best_of'],
+    ['"prompt":[1,2]', 'prompt'],
+    ['"prompt":["a","b"]', 'prompt'],
+    ['"x":1', 'prompt'],
+  ] as const) {
+    assert.throws(
+      () => adapt(`{"model":"m",${body}}`, viaChat),
+      (error: unknown) => error instanceof FerryError && error.status === 400 && error.param === param,
+    );
+  }
+  const native = '{"model":"m","prompt":["a","b"],"echo":true}';
+  assert.equal(adapt(native, { kind: 'completions' }).text, native);
+});
+
 test('S78 index in the tool calls of the history is removed', () => {
   const call = (index: string): string =>
     `{${index}"id":"c","type":"function","function":{"name":"f","index":1.0}}`;
@@ -283,6 +357,9 @@ test('S78 reasoning in the history is dropped where the profile says so', () => 
     adapt(text, { profile: { dropParams: ['messages.reasoning_content'] } }).text,
     '{"model":"m","messages":[{"role":"assistant","content":"a"}]}',
   );
+  assert.deepEqual(adapt(text, { profile: { dropParams: ['messages.reasoning_content'] } }).dropped, [
+    'messages.reasoning_content',
+  ]);
 });
 
 test('Q47b an upstream that only streams is asked for a stream with usage', () => {

@@ -106,3 +106,11 @@ test('only a 400 or 422 of the client-fault kind refuses a parameter', () => {
   const rate = new FerryError('rate_limited', { message: "Unknown parameter: 'user'." });
   assert.equal(findRefusedParameter(rate, { json }), null);
 });
+
+test('a name that does not fit into a header is none', () => {
+  const odd = { ...json, 'x\r\ny': 1, '': 2, ü: 3 };
+  for (const name of Object.keys(odd).slice(-3)) {
+    const error = new FerryError('client_fault', { message: `Unknown parameter: '${name}'.`, param: name });
+    assert.equal(findRefusedParameter(error, { json: odd }), null);
+  }
+});

@@ -401,6 +401,57 @@ test('S91 S99 the words that LangChain and Dify look for stay in the message', (
   for (const message of kept) assert.equal(answered(400, { error: { message } }).message, message);
 });
 
+test('S91 an upstream without json_schema is told in the words that LangChain falls back on', () => {
+  for (const message of [
+    'response_format json_schema is not supported',
+    'This response_format type is unavailable now',
+    'The model does not support structured outputs',
+  ]) {
+    const told = answered(400, { error: { message } }).message;
+    assert.equal(
+      told,
+      `'response_format' of type 'json_schema' is not supported with this model: ${message}`,
+    );
+  }
+  const broken = "Invalid schema for response_format 'x': 'foo' is not supported";
+  assert.equal(answered(400, { error: { message: broken } }).message, broken);
+});
+
+test('S99 a max_tokens below the minimum has the code on which Dify tries again', () => {
+  const code = (message: string, own?: string): string | null =>
+    answered(400, { error: { message, code: own } }).code;
+  assert.equal(code('max_tokens must be at least 16'), 'integer_below_min_value');
+  assert.equal(
+    code('max_completion_tokens: Input should be greater than or equal to 1'),
+    'integer_below_min_value',
+  );
+  assert.equal(code('max_tokens must be at least 16', 'own_code'), 'own_code');
+  assert.equal(code('max_tokens is too large'), null);
+});
+
+test('under the client’s own credentials a 401 and a 403 are passed on as they came', () => {
+  const passed = (status: number, body: string): FerryError =>
+    readUpstreamError({ ...context, status, body, headers: () => undefined, hasClientCredentials: true });
+  const error = passed(
+    401,
+    '{"error":{"message":"Incorrect API key provided: sk-abcd1234****","code":"invalid_api_key"}}',
+  );
+  assert.deepEqual(summary(error), ['auth_passed_through', 401, 'invalid_api_key']);
+  assert.equal(error.message, 'Incorrect API key provided: [redacted]');
+  assert.deepEqual(summary(passed(403, '')), ['auth_passed_through', 403, 'not_permitted']);
+  assert.equal(passed(429, '').kind, 'rate_limited');
+});
+
+test('Q158 a batch that is too large is no context overflow', () => {
+  for (const message of [
+    'the input array exceeds the limit of 10 items',
+    'batch size is invalid, it should not be larger than 10.: input.contents',
+    '输入条数超过最大值 10',
+  ]) {
+    assert.equal(answered(400, { error: { message } }).kind, 'client_fault', message);
+  }
+});
+
 test('S81 S82 every message is text and never empty', () => {
   const bodies = [
     '',
@@ -525,6 +576,7 @@ test('S85 what is an error in a 200 and what is none', () => {
     { choices: [{ text: 'a' }], error: { message: 'ignored beside an answer' } },
     { code: 0, msg: 'ok', data: { choices: [] } },
     { code: 200, message: 'success', data: {} },
+    { code: 10000, msg: 'SUCCESS', data: { choices: [{ message: { content: 'a' } }] } },
     { code: 20000, message: 'ok', success: true, data: {} },
     { code: '0', msg: 'success' },
     { error: { code: 0, message: '' }, usage: {} },
