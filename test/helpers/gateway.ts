@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { stringify } from 'yaml';
+import { loadConfig } from '../../src/config/load-config.ts';
+import { type RunningService, startService } from '../../src/server.ts';
+import type { TokenEvent } from '../../src/tokens/token-event.ts';
+
+/** One row of `tokenferry_requests`, with its attempts read. */
+export interface StoredRow {
+  readonly id: string;
+  readonly client: string | null;
+  readonly path: string;
+  readonly model: string | null;
+  readonly upstream: string | null;
+  readonly status: number;
+  readonly outcome: string;
+  readonly attempts: readonly {
+    readonly upstream: string;
+    readonly outcome: string;
+    readonly status: number | null;
+    readonly ms: number;
+    readonly token_renewed: boolean;
+  }[];
+  readonly error_code: string | null;
+  readonly error_message: string | null;
+  readonly completion_tokens: number | null;
+  readonly body: string | null;
+  readonly response: string | null;
+}
+
+/** The records travel in batches: 100 ms to the sinks, then through a worker. */
+const LONGEST_RECORD_WAIT_MS = 5_000;
+
+/** The whole service inside the test's process, on port 0, with SQLite and a log of its own. */
+export class Gateway {
+  readonly folder: string;
+  readonly tokenEvents: TokenEvent[] = [];
+  readonly #logFile: string;
+  readonly #logDescriptor: number;
+  #service: RunningService | null = null;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.#logFile = join(folder, 'gateway.log');
+    this.#logDescriptor = openSync(this.#logFile, 'a');
+  }
+
+  /** Starts on `config` (product.md section 4); address, database and log are filled in. */
+  static async start(config: object, env: Readonly<Record<string, string>> = {}): Promise<Gateway> {
+    const gateway = new Gateway(await mkdtemp(join(tmpdir(), 'tokenferry-gateway-')));
+    const file = join(gateway.folder, 'config.yaml');
+    const defaults = { address: '127.0.0.1:0', dbaddr: gateway.databaseFile };
+    await writeFile(file, stringify({ ...defaults, ...config }));
+    gateway.#service = await startService(loadConfig(file, env), {
+      logDescriptor: gateway.#logDescriptor,
+      onTokenEvent: (event) => void gateway.tokenEvents.push(event),
+    });
+    return gateway;
+  }
+
+  get service(): RunningService {
+    assert.ok(this.#service !== null);
+    return this.#service;
+  }
+
+  /** Without `/v1`. */
+  get url(): string {
+    return this.service.url;
+  }
+
+  get port(): number {
+    return Number(new URL(this.url).port);
+  }
+
+  get databaseFile(): string {
+    return join(this.folder, 'db.sqlite');
+  }
+
+  /** What was logged so far; all of it after `end`. */
+  get log(): string {
+    return readFileSync(this.#logFile, 'utf8');
+  }
+
+  post(path: string, body: unknown, init: RequestInit = {}): Promise<Response> {
+    const headers = new Headers(init.headers);
+    if (!headers.has('content-type')) headers.set('content-type', 'application/json');
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    return fetch(`${this.url}${path}`, { method: 'POST', body: text, ...init, headers });
+  }
+
+  async readiness(): Promise<{ status: number; degraded: string[]; text: string }> {
+    const response = await fetch(`${this.url}/readyz`);
+    const text = await response.text();
+    const { degraded } = JSON.parse(text) as { degraded: string[] };
+    return { status: response.status, degraded, text };
+  }
+
+  async metrics(): Promise<string> {
+    return (await fetch(`${this.url}/metrics`)).text();
+  }
+
+  /** Every row written so far, oldest first. */
+  rows(): StoredRow[] {
+    const database = new DatabaseSync(this.databaseFile, { readOnly: true });
+    try {
+      const rows = database.prepare('SELECT * FROM tokenferry_requests ORDER BY rowid').all();
+      return rows.map((row) => ({ ...row, attempts: JSON.parse(String(row.attempts)) }) as unknown as StoredRow);
+    } finally {
+      database.close();
+    }
+  }
+
+  /** The row of one request, waited for. */
+  async rowOf(id: string | null): Promise<StoredRow> {
+    const deadlineMs = performance.now() + LONGEST_RECORD_WAIT_MS;
+    for (;;) {
+      const row = this.rows().find((one) => one.id === id);
+      if (row !== undefined) return row;
+      assert.ok(performance.now() < deadlineMs, `no record of request ${id}`);
+      await sleep(25);
+    }
+  }
+
+  /** Stops the service in order and keeps its folder, for a look at what it left. */
+  async end(): Promise<void> {
+    await this.service.close();
+  }
+
+  /** Stops the service and removes everything. */
+  async close(): Promise<void> {
+    await this.service.close();
+    closeSync(this.#logDescriptor);
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Waits until `isTrue`, looking every 5 ms; fails with `what` after `longestMs`. */
+export async function until(isTrue: () => boolean, what: string, longestMs = 2_000): Promise<number> {
+  const startedMs = performance.now();
+  while (!isTrue()) {
+    assert.ok(performance.now() - startedMs < longestMs, `${what}: not within ${longestMs} ms`);
+    await sleep(5);
+  }
+  return performance.now() - startedMs;
+}
+
+export interface ErrorBody {
+  readonly message: string;
+  readonly type: string;
+  readonly param: string | null;
+  readonly code: string | null;
+}
+
+/** Fails unless `text` is the OpenAI-shaped error with all four keys (clients.md 81); gives its fields. */
+export function errorIn(text: string): ErrorBody {
+  const body = JSON.parse(text) as { error: ErrorBody };
+  assert.deepEqual(Object.keys(body), ['error'], text);
+  assert.deepEqual(Object.keys(body.error).sort(), ['code', 'message', 'param', 'type'], text);
+  assert.ok(typeof body.error.message === 'string' && body.error.message !== '', text);
+  assert.equal(typeof body.error.type, 'string', text);
+  for (const field of [body.error.param, body.error.code]) {
+    assert.ok(field === null || typeof field === 'string', text);
+  }
+  return body.error;
+}
