@@ -70,7 +70,7 @@ export class CanonicalRelay {
   }
 
   #isOuterCanonical(chunk: JsonObject): boolean {
-    return chunk.object === this.#object && chunk.error == null && chunk.base_resp === undefined;
+    return chunk.object === this.#object && chunk.error === undefined && chunk.base_resp === undefined;
   }
 
   /** `delta` has one member that says something; further ones only if OpenAI does not know them. */
@@ -140,6 +140,8 @@ export class CanonicalRelay {
     if (!state.hasBegun && this.#options.endpoint === 'chat') return false;
     const isEmpty = typeof said === 'string' ? said === '' : Object.keys(said as JsonObject).length === 0;
     if (!isEmpty || !isCanonicalReason(reason)) return false;
+    // The legacy form has another word for it.
+    if (reason === 'tool_calls' && this.#options.usesLegacyFunctions) return false;
     state.finish = reason;
     state.finishFrame = text;
     return true;

@@ -14,7 +14,7 @@ const REASONS = new Set(['stop', 'length', 'tool_calls', 'content_filter']);
 /** Whether a whole reply fulfils statements 27 to 33 of clients.md as it is, so that its own bytes can be sent. */
 export function isCanonicalReply(reply: JsonObject, rules: CanonicalReplyRules): boolean {
   if (reply.object !== (rules.endpoint === 'chat' ? 'chat.completion' : 'text_completion')) return false;
-  if (reply.error != null || reply.base_resp !== undefined) return false;
+  if (reply.error !== undefined || reply.base_resp !== undefined) return false;
   if (typeof reply.id !== 'string' || reply.id === '' || typeof reply.model !== 'string') return false;
   if (reply.model === '' || (rules.model !== null && reply.model !== rules.model)) return false;
   if (!Number.isSafeInteger(reply.created) || (reply.created as number) <= 0) return false;

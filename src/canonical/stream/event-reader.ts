@@ -53,7 +53,8 @@ function saysNothing(chunk: ChunkFacts): boolean {
 
 function namedError(object: JsonObject, context: ErrorContext): FerryError {
   const found = readErrorBody(object);
-  return found === null ? invalidBodyError(JSON.stringify(object), context) : readBodyError(found, context);
+  if (found === null) return invalidBodyError(JSON.stringify(object), context);
+  return readBodyError({ ...found, message: found.message || JSON.stringify(object) }, context);
 }
 
 function foreignShape(api: string): FerryError {

@@ -29,7 +29,7 @@ function fromOllama(object: JsonObject): JsonObject | null {
     model: rest.model,
     created: rest.created_at,
     choices: [{ index: 0, delta, finish_reason: done ? (textFrom(reason) ?? 'stop') : null }],
-    usage: done ? rest : null,
+    usage: { prompt_eval_count: rest.prompt_eval_count, eval_count: rest.eval_count },
   };
 }
 

@@ -10,6 +10,9 @@ export interface SseFramingOptions {
   readonly onOverflow: () => void;
 }
 
+/** Room for `data: ` in a line whose value has the greatest length. */
+const FIELD_NAME_LENGTH = 6;
+
 /**
  * Text of server-sent events → one call per event. The parser is fed whole lines only: it drops unknown lines when
  * they come in pieces, and lines are where the repair happens.
@@ -30,7 +33,11 @@ export class SseFraming {
     this.#repair = new SseLineRepair(options.onJunk);
     this.#parser = createParser({
       maxBufferSize: options.maxEventLength,
-      onEvent: (event) => options.onEvent(event.data, event.event),
+      onEvent: (event) => {
+        // An event that came in one piece was never buffered, but the limit must not depend on the pieces.
+        if (event.data.length > options.maxEventLength) this.#overflow();
+        else options.onEvent(event.data, event.event);
+      },
       onError: (error) => {
         if (error.type === 'max-buffer-size-exceeded') this.#overflow();
         else if (error.type === 'unknown-field' && error.line) options.onJunk(error.line);
@@ -71,7 +78,7 @@ export class SseFraming {
     if (text === '') return;
     this.#pieces.push(text);
     this.#piecesLength += text.length;
-    if (this.#piecesLength > this.#options.maxEventLength) this.#overflow();
+    if (this.#piecesLength > this.#options.maxEventLength + FIELD_NAME_LENGTH) this.#overflow();
   }
 
   #takeHeld(): string {

@@ -1,0 +1,279 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readChatReply } from '../../src/canonical/chat-reply.ts';
+import { FerryError } from '../../src/errors.ts';
+import {
+  chunk,
+  DONE,
+  type Overrides,
+  optionsFor,
+  PLAIN,
+  ROLE,
+  reply,
+  STOP,
+  sse,
+  text,
+  USAGE,
+  usageChunk,
+} from './upstream-bytes.ts';
+
+const MESSAGE = { role: 'assistant', content: 'Hello', refusal: null };
+
+function completion(message: object = {}, choice: object = {}, more: object = {}): Record<string, unknown> {
+  return {
+    id: 'chatcmpl-1',
+    object: 'chat.completion',
+    created: 1_763_000_000,
+    model: 'up-model',
+    choices: [
+      { index: 0, message: { ...MESSAGE, ...message }, logprobs: null, finish_reason: 'stop', ...choice },
+    ],
+    usage: USAGE,
+    ...more,
+  };
+}
+
+function rewritten(object: unknown, overrides: Overrides = {}) {
+  const result = reply(JSON.stringify(object), overrides);
+  assert.equal(result.isRelayed, false);
+  return result.json;
+}
+
+function failureOf(body: string | Uint8Array): FerryError {
+  try {
+    readChatReply(Buffer.from(body as Uint8Array), optionsFor());
+  } catch (error) {
+    assert.ok(error instanceof FerryError);
+    return error;
+  }
+  return assert.fail('no failure');
+}
+
+test('S25-S35 a canonical reply is relayed as its own bytes', () => {
+  const odd = JSON.stringify(completion()).replace(
+    '"logprobs":null',
+    '"logprobs":null,"n":12345678901234567890,"w":1.0',
+  );
+  const { isRelayed, body, usage, upstreamModel } = reply(odd);
+  assert.equal(isRelayed, true);
+  assert.equal(body.toString(), odd);
+  assert.equal(upstreamModel, 'up-model');
+  assert.deepEqual(usage, { promptTokens: 5, completionTokens: 2, totalTokens: 7 });
+});
+
+test('S31 canonical tool calls are relayed', () => {
+  const call = { id: 'a', type: 'function', function: { name: 'f', arguments: '{"x":1}' } };
+  const body = JSON.stringify(
+    completion({ content: null, tool_calls: [call] }, { finish_reason: 'tool_calls' }),
+  );
+  assert.equal(reply(body).isRelayed, true);
+});
+
+test('S27 S28 missing object, id, created, model, index, logprobs are filled', () => {
+  const json = rewritten({
+    choices: [{ message: { content: 'Hello' }, finish_reason: 'stop' }],
+    usage: USAGE,
+  });
+  assert.deepEqual(json, {
+    ...completion(),
+    id: 'chatcmpl-own',
+    created: 1_763_700_000,
+    model: 'asked-model',
+  });
+});
+
+test('S29 role and content are put right', () => {
+  for (const message of [{ role: 'tool' }, { role: null }, { content: [{ type: 'text', text: 'Hello' }] }]) {
+    assert.deepEqual(rewritten(completion(message)), completion());
+  }
+  const { message } = rewritten(completion({ content: null })).choices[0];
+  assert.equal(message.content, '');
+});
+
+test('S30 S31 finish reason, arguments and ids of tool calls', () => {
+  const calls = [{ function: { name: 'f', arguments: { x: 1 } } }, { id: '', function: { name: 'g' } }];
+  const { message, finish_reason: finish } = rewritten(completion({ content: null, tool_calls: calls }))
+    .choices[0];
+  assert.equal(finish, 'tool_calls');
+  assert.equal(message.content, null);
+  assert.deepEqual(
+    message.tool_calls.map((call: { function: object }) => call.function),
+    [
+      { name: 'f', arguments: '{"x":1}' },
+      { name: 'g', arguments: '{}' },
+    ],
+  );
+  assert.match(message.tool_calls[1].id, /^call_[0-9a-f]{24}$/);
+});
+
+test('S31 tool_calls [] or null is absent', () => {
+  for (const none of [[], null])
+    assert.ok(!('tool_calls' in rewritten(completion({ tool_calls: none })).choices[0].message));
+});
+
+test('S32 usage is always there: recomputed, or estimated and marked', () => {
+  assert.deepEqual(rewritten(completion({}, {}, { usage: { ...USAGE, total_tokens: 1 } })).usage, USAGE);
+  for (const usage of [undefined, null, {}]) {
+    const { json, isUsageEstimated } = reply(JSON.stringify(completion({}, {}, { usage })), {
+      promptForEstimate: () => 'Hi',
+    });
+    assert.equal(isUsageEstimated, true);
+    assert.ok(json.usage.completion_tokens > 0 && json.usage.prompt_tokens > 0);
+  }
+});
+
+test('S33 reasoning of any name becomes reasoning_content; think tags by profile', () => {
+  const { message } = rewritten(completion({ reasoning: 'hm' })).choices[0];
+  assert.deepEqual([message.reasoning_content, message.content], ['hm', 'Hello']);
+  const tagged = completion({ content: '<think>hm</think>Hello' });
+  assert.equal(reply(JSON.stringify(tagged)).isRelayed, true);
+  const split = rewritten(tagged, { profile: { thinkTags: 'split' } }).choices[0].message;
+  assert.deepEqual([split.reasoning_content, split.content], ['hm', 'Hello']);
+});
+
+test('S35 pretty-printed, with a byte order mark or white space around it: one line', () => {
+  const pretty = JSON.stringify(completion(), null, 2);
+  for (const body of [pretty, `\ufeff${pretty}`, `  \n\n${JSON.stringify(completion())}\n`]) {
+    assert.deepEqual(reply(body).json, completion());
+  }
+});
+
+test('S35 NaN becomes null', () => {
+  const body = JSON.stringify(completion({}, {}, { score: 1 })).replace('"score":1', '"score":NaN');
+  assert.ok(!('score' in reply(body).json));
+});
+
+test('reply_model: requested', () => {
+  const { json, upstreamModel } = reply(JSON.stringify(completion()), { replyModel: 'requested' });
+  assert.deepEqual([json.model, upstreamModel], ['asked-model', 'up-model']);
+});
+
+test('members that OpenAI does not know are kept', () => {
+  const json = rewritten(
+    completion({ annotations: [{ type: 'x' }], role: null }, { stop_reason: 7 }, { service_tier: 't' }),
+  );
+  assert.equal(json.service_tier, 't');
+  assert.equal(json.choices[0].stop_reason, 7);
+  assert.deepEqual(json.choices[0].message.annotations, [{ type: 'x' }]);
+});
+
+test('S64 logprobs are kept', () => {
+  const logprobs = { content: [{ token: 'x', logprob: -1 }], refusal: null };
+  assert.deepEqual(rewritten(completion({ role: null }, { logprobs })).choices[0].logprobs, logprobs);
+});
+
+test('several choices keep their order', () => {
+  const body = completion();
+  const choice = (body.choices as object[])[0];
+  const two = {
+    ...body,
+    choices: [
+      { ...choice, index: 1, message: { content: 'b' } },
+      { ...choice, index: 0 },
+    ],
+  };
+  const json = rewritten(two, { choiceCount: 2 });
+  assert.deepEqual(
+    json.choices.map((one: { message: { content: string } }) => one.message.content),
+    ['Hello', 'b'],
+  );
+});
+
+test('S68 Q35 an SSE or NDJSON body is aggregated', () => {
+  const logprobs = (token: string) => ({ content: [{ token }], refusal: null });
+  const event = (token: string) => ({
+    ...text(token),
+    choices: [{ index: 0, delta: { content: token }, logprobs: logprobs(token) }],
+  });
+  const body = sse(
+    ROLE,
+    chunk({ reasoning_content: 'hm' }),
+    event('Hello'),
+    event(' world'),
+    STOP,
+    usageChunk(USAGE),
+    DONE,
+  );
+  const { json, usage } = reply(body);
+  const { message, logprobs: joined } = json.choices[0];
+  assert.deepEqual(
+    [message.content, message.reasoning_content, usage?.totalTokens],
+    ['Hello world', 'hm', 7],
+  );
+  assert.equal(joined.content.length, 2);
+  assert.equal(
+    reply(body.replaceAll('data: ', '').replaceAll('\n\n', '\n')).json.choices[0].message.content,
+    'Hello world',
+  );
+});
+
+test('S68 tool calls of an SSE body are joined', () => {
+  const opening = { index: 0, id: 'a', type: 'function', function: { name: 'f', arguments: '{"x"' } };
+  const later = { index: 0, function: { arguments: ':1}' } };
+  const { json } = reply(
+    sse(ROLE, chunk({ tool_calls: [opening] }), chunk({ tool_calls: [later] }), STOP, DONE),
+  );
+  assert.deepEqual(json.choices[0].message.tool_calls, [
+    { id: 'a', type: 'function', function: { name: 'f', arguments: '{"x":1}' } },
+  ]);
+});
+
+test('S79 legacy functions are answered in the legacy form', () => {
+  const call = { id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } };
+  const json = rewritten(completion({ content: null, tool_calls: [call] }, { finish_reason: 'tool_calls' }), {
+    legacyFunctions: true,
+  });
+  assert.deepEqual(json.choices[0].message.function_call, { name: 'f', arguments: '{}' });
+  assert.equal(json.choices[0].finish_reason, 'function_call');
+});
+
+test('Q42 an envelope is opened', () => {
+  assert.deepEqual(rewritten({ code: 0, msg: 'ok', data: completion() }), completion());
+});
+
+test('S85 Q134 a 200 with an error is that error', () => {
+  assert.match(failureOf('{"error":{"message":"it broke","code":500}}').message, /it broke/);
+  const limited = failureOf(
+    JSON.stringify({ base_resp: { status_code: 1002, status_msg: 'slow down' }, choices: null }),
+  );
+  assert.equal(limited.kind, 'rate_limited');
+});
+
+test('Q60 a finish reason that is a failure is one', () => {
+  const failure = failureOf(JSON.stringify(completion({}, { finish_reason: 'network_error' })));
+  assert.deepEqual([failure.kind, failure.code], ['generation_failed', 'network_error']);
+});
+
+test('S97 Q29 Q38 Q40 empty, HTML, plain text, other JSON: invalid response', () => {
+  for (const body of [
+    '',
+    '  \n',
+    '<html><body>login</body></html>',
+    'no healthy upstream',
+    '{}',
+    '[]',
+    '{"a":1}',
+    '42',
+    '"x"',
+  ]) {
+    assert.equal(failureOf(body).kind, 'invalid_response', body);
+  }
+  assert.equal(failureOf(JSON.stringify(completion({}, {}, { choices: [] }))).kind, 'invalid_response');
+});
+
+test('a JSON body that is cut is a disconnect, wherever', () => {
+  const body = JSON.stringify(completion());
+  for (let cut = 1; cut < body.length; cut += 7)
+    assert.equal(failureOf(body.slice(0, cut)).kind, 'disconnected', `${cut}`);
+});
+
+test('an SSE body that is cut is a disconnect', () => {
+  assert.equal(failureOf(PLAIN.slice(0, PLAIN.indexOf('" world"'))).kind, 'disconnected');
+});
+
+test('Q46 the charset of the header decodes the body', () => {
+  const [before, after] = JSON.stringify(completion({ content: '#' })).split('#') as [string, string];
+  const body = Buffer.concat([Buffer.from(before), Buffer.from([0xc4, 0xe3]), Buffer.from(after)]);
+  const { json } = reply(body, { contentType: 'application/json; charset=gbk' });
+  assert.equal(json.choices[0].message.content, '你');
+});
