@@ -226,14 +226,15 @@ function meaningOfNumeric(json: Json, code: unknown): Meaning | undefined {
         ? Number(code)
         : Number.NaN;
   if (!Number.isInteger(number)) return undefined;
-  const dialect = dialectOf(json, number);
+  const dialect = dialectOf(json, code);
   return dialect === null ? undefined : meaningOfNumber(dialect, number);
 }
 
-function dialectOf(json: Json, code: number): Dialect | null {
+function dialectOf(json: Json, code: unknown): Dialect | null {
   if ('status_msg' in json || 'status_code' in json) return 'minimax';
   if ('error_code' in json) return 'baidu';
-  return code >= 1000 && code < 2000 && 'message' in json ? 'zhipu' : null;
+  // Envelopes of company gateways have such codes as numbers, and mean something else by them.
+  return typeof code === 'string' && /^1\d{3}$/.test(code) ? 'zhipu' : null;
 }
 
 /** What the inner error leaves open is taken from around it: Spring's `status`, TGI's `error_type`. */

@@ -79,16 +79,11 @@ function passedThrough(failure: Failure): FerryError {
 
 /** The error of a 200 answer or a stream event (see `findErrorInBody`) as the one error of the product. */
 export function readBodyError(found: BodyError, context: ErrorContext): FerryError {
-  const words = [found.message.slice(0, SEARCHED), found.code, found.type].filter(Boolean).join(' ');
+  const text = found.message.slice(0, SEARCHED);
+  const words = [text, found.code, found.type].filter(Boolean).join(' ');
   const meaning = found.status === null ? meaningOfText(words) : { status: found.status };
   const known = found.kind === null && 'kind' in meaning ? { ...found, kind: meaning.kind ?? null } : found;
-  return toFerryError({
-    context,
-    status: meaning.status,
-    upstreamStatus: 200,
-    found: known,
-    text: found.message,
-  });
+  return toFerryError({ context, status: meaning.status, upstreamStatus: 200, found: known, text });
 }
 
 /** A 200 answer that is empty, HTML or not JSON: `upstream_invalid_response` with a short excerpt. */
@@ -115,7 +110,7 @@ function parseError(body: string): BodyError | null {
 
 /** DashScope and others answer a stream request with an event even when the status is an error. */
 function parseEvent(start: string): BodyError | null {
-  const data = /^(?:(?:event|id|retry|:).*\r?\n)*data: ?(\{.*\})\s*$/m.exec(start.slice(0, 20_000))?.[1];
+  const data = /^data: ?(\{.*\})[ \r]*$/m.exec(start.slice(0, SEARCHED))?.[1];
   return data === undefined ? null : parseError(data);
 }
 

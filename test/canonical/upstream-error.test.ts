@@ -598,6 +598,8 @@ test('Q42 an envelope with a code is classified by its words when no table knows
   assert.equal(envelope('内容包含敏感词'), 'content_filtered');
   assert.equal(envelope('参数错误'), 'client_fault');
   assert.equal(envelope('boom'), 'retryable_status');
+  assert.equal(within({ code: 1001, message: '参数错误' }).kind, 'client_fault');
+  assert.equal(within({ error: { code: '1001', message: 'x' } }).kind, 'auth_rejected');
 });
 
 test('no body whatever makes the readers throw (seeded)', () => {
