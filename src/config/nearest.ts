@@ -31,7 +31,8 @@ export function nearest(word: string, candidates: readonly string[]): string | n
   const other = OTHER_NAMES.get(folded);
   if (other !== undefined && candidates.includes(other)) return other;
   let best: string | null = null;
-  let bestDistance = Math.max(1, Math.floor(folded.length / 3)) + 1;
+  // One letter for a third of the word; a word of one letter is near to nothing.
+  let bestDistance = Math.min(folded.length, Math.max(1, Math.floor(folded.length / 3)) + 1);
   for (const candidate of candidates) {
     const distance = editDistance(folded, candidate);
     if (distance < bestDistance) {

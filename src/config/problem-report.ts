@@ -39,14 +39,13 @@ export class ProblemReport {
   }
 
   get warnings(): string[] {
-    return this.#warnings.map((warning) => describeProblem(this.#file, warning));
+    return this.#warnings.toSorted(byLine).map((warning) => describeProblem(this.#file, warning));
   }
 
   /** All errors in the order of the file, each once. */
   asError(): ConfigError {
     const once = new Map(this.#errors.map(({ problem }) => [describeProblem('', problem), problem]));
-    const problems = [...once.values()].sort((left, right) => (left.line ?? 0) - (right.line ?? 0));
-    return new ConfigError(this.#file, problems);
+    return new ConfigError(this.#file, [...once.values()].sort(byLine));
   }
 
   #lineOf(path: readonly PathStep[]): number | null {
@@ -56,4 +55,8 @@ export class ProblemReport {
     }
     return null;
   }
+}
+
+function byLine(left: ConfigProblem, right: ConfigProblem): number {
+  return (left.line ?? 0) - (right.line ?? 0);
 }

@@ -1,0 +1,184 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { load, problemsOf, warningsOf } from './config-text.ts';
+
+/** A configuration whose upstreams use all of these sources. */
+function sources(entries: Readonly<Record<string, string>>): string {
+  const names = Object.keys(entries);
+  const upstreams = names.map((name) => `  - { endpoint: "https://llm.example/v1", token: ${name} }\n`);
+  const tokens = Object.entries(entries).map(([name, entry]) => `  ${name}: { ${entry} }\n`);
+  return `authorization: k\nupstreams:\n${upstreams.join('')}tokens:\n${tokens.join('')}`;
+}
+
+const sourceOf = (entry: string) => {
+  const source = load(sources({ t: entry })).config.tokens.t;
+  assert.ok(source);
+  return source;
+};
+
+const URL = 'https://auth.example/token';
+const STATIC = 'type: static, value: abcdef';
+
+test('a source gets its defaults', () => {
+  const source = sourceOf(STATIC);
+  assert.deepEqual(source.place, [{ header: 'Authorization', prefix: 'Bearer ' }]);
+  assert.deepEqual(source.reject, { statuses: [401], body: [] });
+  assert.deepEqual(source.refresh, {
+    at: [0.4, 0.5],
+    leeway: 15_000,
+    floor: 2_000,
+    attempt_timeout: 10_000,
+    max_wait: 30_000,
+  });
+  assert.equal(source.default_ttl, 240_000);
+});
+
+test('renewal is late where a new token ends the old one', () => {
+  assert.deepEqual(sourceOf(`${STATIC}, rotation: exclusive`).refresh.at, [0.75, 0.8]);
+  assert.deepEqual(
+    sourceOf(`${STATIC}, rotation: exclusive, refresh: { at: [0.3, 0.6] }`).refresh.at,
+    [0.3, 0.6],
+  );
+  assert.deepEqual(sourceOf(`${STATIC}, refresh: { at: [0.3] }`).refresh.at, [0.3, 0.3]);
+});
+
+test('a program gets its own time for one attempt', () => {
+  assert.equal(sourceOf('type: exec, command: [a], timeout: 45').refresh.attempt_timeout, 45_000);
+  assert.equal(
+    sourceOf('type: exec, command: [a], refresh: { attempt_timeout: 7 }').refresh.attempt_timeout,
+    7_000,
+  );
+});
+
+test('refresh has ranges', () => {
+  assert.deepEqual(
+    problemsOf(
+      sources({
+        a: `${STATIC}, refresh: { at: [0.5, 0.4] }`,
+        b: `${STATIC}, refresh: { at: [0, 2] }`,
+        c: `${STATIC}, refresh: { at: [0.1, 0.2, 0.3] }`,
+        d: `${STATIC}, refresh: { leeway: 1, floor: 2 }`,
+      }),
+    ).map((problem) => problem.replace(/^\d+ tokens\./, '')),
+    [
+      'a.refresh.at: must go from the smaller to the larger share',
+      'b.refresh.at[0]: must be at least 0.05',
+      'b.refresh.at[1]: must be at most 0.95',
+      'c.refresh.at: must have at most 2 items',
+      'd.refresh.floor: must not be longer than leeway',
+    ],
+  );
+});
+
+test('a token goes to one place or to several', () => {
+  assert.deepEqual(sourceOf(`${STATIC}, place: { query: access_token }`).place, [{ query: 'access_token' }]);
+  assert.deepEqual(
+    sourceOf(`${STATIC}, place: [{ header: X-A }, { cookie: SSO }, { body: token, extra: id }]`).place,
+    [{ header: 'X-A' }, { cookie: 'SSO' }, { body: 'token', extra: 'id' }],
+  );
+});
+
+test('places that cannot work are told', () => {
+  const placed = (place: string) =>
+    problemsOf(sources({ t: `${STATIC}, place: ${place}` }))[0]?.replace(/^\d+ tokens\.t\./, '');
+  assert.equal(placed('{ heder: X }'), 'place.heder: unknown key; did you mean "header"?');
+  assert.equal(placed('{ header: "a b" }'), 'place: the header name is not valid');
+  assert.equal(placed('{ header: a, query: b }'), 'place: must name one of header, query, cookie, body');
+  assert.equal(placed('{ query: a, prefix: b }'), 'place: prefix is for headers only');
+  assert.equal(placed('[]'), 'place: must not be empty');
+  assert.equal(placed('Authorization'), 'place: must be a mapping such as { header: X-Token }, is text');
+});
+
+test('bodies that reject a token are pointers and values', () => {
+  const source = sourceOf(
+    `${STATIC}, reject: { statuses: [401, 403], body: [{ /error_code: [110, "111"] }, { /code: token_expired }] }`,
+  );
+  assert.deepEqual(source.reject, {
+    statuses: [401, 403],
+    body: [
+      { path: '/error_code', equals: [110, '111'] },
+      { path: '/code', equals: ['token_expired'] },
+    ],
+  });
+  assert.equal(problemsOf(sources({ t: `${STATIC}, reject: { body: [{ error: 1 }] }` })).length, 1);
+});
+
+test('an unknown type is named with the nearest one, and a missing one with all', () => {
+  assert.deepEqual(problemsOf(sources({ a: 'type: oauth', b: 'value: x' })), [
+    '6 tokens.a.type: must be one of static, env, file, exec, oauth2, http, jwt, function; did you mean "oauth2"?',
+    '7 tokens.b.type: must be one of static, env, file, exec, oauth2, http, jwt, function',
+  ]);
+});
+
+test('a key of another type of source is unknown', () => {
+  assert.deepEqual(problemsOf(sources({ a: `${STATIC}, url: x` })), ['5 tokens.a.url: unknown key']);
+});
+
+test('oauth2 has what its grant and its authentication need', () => {
+  const of = (rest: string) =>
+    problemsOf(sources({ t: `type: oauth2, token_url: "${URL}", ${rest}` })).map((problem) =>
+      problem.replace(/^\d+ tokens\.t: /, ''),
+    );
+  assert.deepEqual(of('grant: password, client_id: a, client_secret: b'), [
+    'grant: password needs username',
+    'grant: password needs password',
+  ]);
+  assert.deepEqual(of('client_id: a'), ['auth: basic needs client_secret']);
+  assert.deepEqual(of('auth: private_key_jwt, client_id: a'), [
+    'auth: private_key_jwt needs client_assertion or client_assertion_token',
+  ]);
+  assert.deepEqual(of('auth: mtls, client_id: a'), ['auth: mtls needs tls']);
+  assert.deepEqual(of('auth: none, grant: jwt_bearer'), [
+    'grant: jwt_bearer needs assertion or assertion_token',
+  ]);
+  load(
+    sources({ t: `type: oauth2, token_url: "${URL}", auth: none, grant: refresh_token, refresh_token: abc` }),
+  );
+});
+
+test('http has at most one body, and a GET has none', () => {
+  assert.deepEqual(
+    problemsOf(
+      sources({
+        a: `type: http, url: "${URL}", body_text: a, body_form: { b: c }`,
+        b: `type: http, url: "${URL}", method: GET, body_text: a`,
+      }),
+    ),
+    [
+      '6 tokens.a.body_text: body_form and body_text are both given; leave one out',
+      '7 tokens.b.body_text: a GET has no body; use query, or another method',
+    ],
+  );
+  const source = sourceOf(`type: http, url: "${URL}"`);
+  assert.ok(source.type === 'http' && source.method === 'GET');
+});
+
+test('sources can be made from each other, but in no circle', () => {
+  load(sources({ a: STATIC, b: `type: http, url: "${URL}", token: a` }));
+  assert.deepEqual(
+    problemsOf(
+      sources({
+        a: `type: http, url: "${URL}", token: b`,
+        b: `type: http, url: "${URL}", token: a`,
+        c: `type: http, url: "${URL}", token: d`,
+      }),
+    ),
+    [
+      '7 tokens.a.token: the sources wait for each other in a circle',
+      '8 tokens.b.token: the sources wait for each other in a circle',
+      '9 tokens.c.token: no source of this name in tokens',
+    ],
+  );
+});
+
+test('a source that nobody uses is a warning, one that another source uses is not', () => {
+  const text = `${sources({ a: `type: http, url: "${URL}", token: b` })}  b: { ${STATIC} }\n  c: { ${STATIC} }\n`;
+  assert.deepEqual(warningsOf(text), ['7 tokens.c: is used by no upstream']);
+});
+
+test('no source is called none', () => {
+  assert.match(
+    problemsOf(sources({ none: STATIC })).join(),
+    /tokens\.none: this name means "no credentials"/,
+  );
+});
