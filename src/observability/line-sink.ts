@@ -4,6 +4,11 @@ import { FileOutput, type LineOutput, outputOf } from './line-output.ts';
 /** Waiting text; a reader that is stuck for so long loses lines rather than the gateway its memory. */
 const MOST_PENDING_CHARS = 8 * 1024 * 1024;
 
+/** Writes follow each other at this pace: a wake of the thread pool costs as much as a hundred lines. */
+const WRITE_EVERY_MS = 100;
+/** So much text does not wait for the pace. */
+const PACED_CHARS = 256 * 1024;
+
 export interface LineSinkOptions {
   readonly clock?: Clock | undefined;
   /** Written when lines are accepted again after some were lost; ends with a newline. */
@@ -25,6 +30,10 @@ export class LineSink {
   #pendingChars = 0;
   /** The loop that empties `#pending`, never rejecting; null while there is nothing to do. */
   #draining: Promise<void> | null = null;
+  /** Ends the pause between two writes early; null while there is none. */
+  #hurry: (() => void) | null = null;
+  /** Flushes under way: while there are any, writes follow each other without a pause. */
+  #flushes = 0;
   #isClosed = false;
   #dropped = 0;
   /** Lost since the last notice. */
@@ -52,6 +61,7 @@ export class LineSink {
     }
     this.#pending.push(lines);
     this.#pendingChars += lines.length;
+    if (this.#pendingChars > PACED_CHARS) this.#hurry?.();
     this.#draining ??= this.#drain();
   }
 
@@ -66,7 +76,10 @@ export class LineSink {
   async flush(boundMs: number): Promise<void> {
     const { promise: expired, resolve } = Promise.withResolvers<void>();
     const timer = this.#clock.schedule(resolve, boundMs);
+    this.#flushes += 1;
+    this.#hurry?.();
     await Promise.race([this.#settled(), expired]);
+    this.#flushes -= 1;
     timer.cancel();
   }
 
@@ -86,8 +99,22 @@ export class LineSink {
         this.#lose(text);
       }
       this.#pendingChars -= text.length;
+      await this.#pace();
     }
     this.#draining = null;
+  }
+
+  /** The pause after a write. Its timer holds the process: what came meanwhile should still get out. */
+  async #pace(): Promise<void> {
+    if (this.#flushes > 0 || this.#pendingChars > PACED_CHARS) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, WRITE_EVERY_MS);
+      this.#hurry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#hurry = null;
   }
 
   async #append(text: string): Promise<void> {

@@ -15,7 +15,8 @@ export interface RecordFanoutOptions {
 }
 
 const FLUSH_AFTER_MS = 100;
-const FLUSH_AT_RECORDS = 256;
+/** Bounds how long one flush holds the event loop: about 7 µs a record with all sinks. */
+const FLUSH_AT_RECORDS = 64;
 const FAULT_REPORT_EVERY_MS = 60_000;
 
 /**
@@ -40,7 +41,7 @@ export class RecordFanout {
   /** Takes a frozen record; on its way to the sinks within 100 ms. Never throws. */
   add(record: RequestRecord): void {
     const waiting = this.#batch.push(record);
-    // Not at once even when it is much: this request should not pay for 255 others.
+    // Not at once even when it is much: this request should not pay for the others.
     if (waiting === FLUSH_AT_RECORDS) this.#flushIn(0);
     else if (this.#timer === null) this.#flushIn(FLUSH_AFTER_MS);
   }

@@ -23,6 +23,8 @@ export interface BatchWriterOptions {
 
 /** Rows of one transaction: bounds how long the worker is deaf to other calls. */
 const MOST_ROWS_PER_INSERT = 1_000;
+/** Inserts follow each other at this pace: waking the worker and a transaction cost as much as 30 rows. */
+const INSERT_EVERY_MS = 250;
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 5_000;
 /** A person has to act first; asking rarely is enough to notice that one did. */
@@ -44,9 +46,13 @@ export class BatchWriter {
   /** Failures in a row; 0 while the store is there. */
   #failures = 0;
   #isDropping = false;
+  #isFlushing = false;
   /** The insert under way, which never rejects; null between inserts. */
   #insert: Promise<void> | null = null;
+  /** Runs after a failure, until the next try. */
   #retry: Timer | null = null;
+  /** Runs after an insert, until the next one is due by the pace. */
+  #pause: Timer | null = null;
 
   constructor(options: BatchWriterOptions) {
     this.#store = options.store;
@@ -66,7 +72,16 @@ export class BatchWriter {
 
   push(batch: RowBatch): void {
     this.#queue.push(batch);
-    if (this.#retry === null) this.#pump();
+    const isDue = this.#pause === null || this.#queue.rows >= MOST_ROWS_PER_INSERT;
+    if (isDue && this.#retry === null) this.#pump();
+  }
+
+  /** Writes at once what waits for the pace, so that a question asked afterwards finds it. */
+  async hurry(): Promise<void> {
+    await this.#insert;
+    if (this.#retry !== null) return;
+    this.#pump();
+    await this.#insert;
   }
 
   /** Counts rows for which there was no room. */
@@ -81,7 +96,8 @@ export class BatchWriter {
 
   /** Writes what waits, with one more try at a store that is away; resolves at the latest when `signal` aborts. */
   async flush(signal: AbortSignal): Promise<void> {
-    this.#cancelRetry();
+    this.#isFlushing = true;
+    this.#cancelTimers();
     const { promise: aborted, resolve } = Promise.withResolvers<void>();
     signal.addEventListener('abort', () => resolve(), { once: true });
     this.#pump();
@@ -90,7 +106,7 @@ export class BatchWriter {
 
   /** Ends all tries. What still waits is counted as dropped. */
   stop(): void {
-    this.#cancelRetry();
+    this.#cancelTimers();
     this.#dropped += this.#queue.rows;
     for (let rest = this.#queue.take(Infinity); rest !== null; rest = this.#queue.take(Infinity)) {
       this.#queue.settle(rest);
@@ -112,12 +128,24 @@ export class BatchWriter {
       if (refused > 0) this.#reportRefused(refused);
       this.#reportReturn();
       this.#insert = null;
-      this.#pump();
+      this.#goOn();
     } catch (error) {
       this.#queue.putBack(batch);
       this.#insert = null;
       this.#waitForStore(error);
     }
+  }
+
+  /** After an insert: what is much, or is the last, goes at once; the rest at the pace. */
+  #goOn(): void {
+    if (this.#isFlushing || this.#queue.rows >= MOST_ROWS_PER_INSERT) {
+      this.#pump();
+      return;
+    }
+    this.#pause ??= this.#clock.schedule(() => {
+      this.#pause = null;
+      this.#pump();
+    }, INSERT_EVERY_MS);
   }
 
   #waitForStore(error: unknown): void {
@@ -149,9 +177,11 @@ export class BatchWriter {
     this.#onEvent({ kind: 'refused', rows, message });
   }
 
-  #cancelRetry(): void {
+  #cancelTimers(): void {
     this.#retry?.cancel();
     this.#retry = null;
+    this.#pause?.cancel();
+    this.#pause = null;
   }
 }
 

@@ -128,11 +128,13 @@ class SqliteRequestLog implements RequestLog {
     return this.#writer.counts;
   }
 
-  recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage> {
+  async recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage> {
+    await this.#writer.hurry();
     return this.#store.recent(filter, page);
   }
 
-  byId(id: string): Promise<StoredRequest | null> {
+  async byId(id: string): Promise<StoredRequest | null> {
+    await this.#writer.hurry();
     return this.#store.byId(id);
   }
 

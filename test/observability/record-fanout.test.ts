@@ -28,16 +28,16 @@ test('records reach every sink together, 100 ms after the first of them', async 
   assert.equal(clock.pending, 0, 'an idle service has no timer');
 });
 
-test('256 records do not wait for the time to pass, and not inside the request that brought the last', async () => {
+test('64 records do not wait for the time to pass, and not inside the request that brought the last', async () => {
   const clock = new VirtualClock();
   const sink = collector();
   const fanout = new RecordFanout({ sinks: [sink], clock });
-  for (let count = 0; count < 256; count++) fanout.add(sampleRecord());
+  for (let count = 0; count < 64; count++) fanout.add(sampleRecord());
   assert.equal(sink.batches.length, 0);
   await clock.advance(0);
   assert.deepEqual(
     sink.batches.map((batch) => batch.length),
-    [256],
+    [64],
   );
 });
 

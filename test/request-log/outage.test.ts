@@ -16,6 +16,9 @@ import { sampleRecord } from './sample-record.ts';
 import { temporaryDirectory, tinyDisk } from './temporary-directory.ts';
 import { until } from './until.ts';
 
+/** Past the pace of inserts, so that the next write goes to the store at once. */
+const PACE_MS = 300;
+
 interface Fixture {
   readonly log: RequestLog;
   readonly clock: VirtualClock;
@@ -38,6 +41,7 @@ test('rows wait while another process holds the lock, and are written when it le
   const { log, clock, events } = openLog(t, { path });
   log.write([sampleRecord()]);
   await until('the first row is written', () => log.stats().written === 1);
+  await clock.advance(PACE_MS);
   const other = new Database(path);
   t.after(() => other.close());
   other.exec('BEGIN IMMEDIATE');
@@ -58,6 +62,7 @@ test('a full queue drops and counts, reports it once, and goes on when the store
   const { log, clock, events } = openLog(t, { path, queueRows: 10 });
   log.write([sampleRecord()]);
   await until('the first row is written', () => log.stats().written === 1);
+  await clock.advance(PACE_MS);
   const other = new Database(path);
   t.after(() => other.close());
   other.exec('BEGIN IMMEDIATE');
@@ -80,6 +85,7 @@ test('a disk that is full and then is not: nothing throws, what waited is writte
   const { log, clock, events } = openLog(t, { path: join(disk, 'db.sqlite') });
   log.write([sampleRecord()]);
   await until('the first row is written', () => log.stats().written === 1);
+  await clock.advance(PACE_MS);
   try {
     writeFileSync(ballast, Buffer.alloc(1024 * 1024));
   } catch {
@@ -133,9 +139,10 @@ test('a file that is no database is reported once with what to do, and rows go o
 
 test('close gives up within its bound when the store is away, and counts what is lost', async (t) => {
   const path = join(temporaryDirectory(t), 'db.sqlite');
-  const { log } = openLog(t, { path });
+  const { log, clock } = openLog(t, { path });
   log.write([sampleRecord()]);
   await until('the first row is written', () => log.stats().written === 1);
+  await clock.advance(PACE_MS);
   const other = new Database(path);
   t.after(() => other.close());
   other.exec('BEGIN IMMEDIATE');
