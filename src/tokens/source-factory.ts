@@ -1,6 +1,9 @@
 import { EnvSource } from './sources/env-source.ts';
+import { ExecSource } from './sources/exec-source.ts';
 import { FileSource } from './sources/file-source.ts';
+import { FunctionSource } from './sources/function-source.ts';
 import { HttpSource } from './sources/http-source.ts';
+import { JwtSource } from './sources/jwt-source.ts';
 import { OAuth2Source } from './sources/oauth2-source.ts';
 import type { SourceDeps } from './sources/source-deps.ts';
 import type { SourceSettings } from './sources/source-settings.ts';
@@ -26,5 +29,11 @@ export function createTokenSource(name: string, settings: SourceSettings, deps: 
       return new OAuth2Source(name, settings, deps);
     case 'http':
       return new HttpSource(name, settings, deps);
+    case 'exec':
+      return new ExecSource(name, settings, deps);
+    case 'jwt':
+      return new JwtSource(name, settings, deps);
+    case 'function':
+      return new FunctionSource(name, settings, deps);
   }
 }

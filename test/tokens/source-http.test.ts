@@ -14,14 +14,12 @@ async function bench(
   deps: Partial<SourceDeps> = {},
 ) {
   const issuer = await ScriptedIssuer.start(answer);
+  t.after(() => issuer.close());
   const made = makeSource(
     { type: 'http', url: `${issuer.origin}/api/getToken`, tokenAt: '/token', ...settings },
     { name: 'home_grown', ...deps },
   );
-  t.after(async () => {
-    await made.close();
-    await issuer.close();
-  });
+  t.after(() => made.close());
   return { issuer, ...made };
 }
 

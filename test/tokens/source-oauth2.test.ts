@@ -11,6 +11,7 @@ async function bench(
   more: Partial<OAuth2Settings> = {},
 ) {
   const issuer = await ScriptedIssuer.start(options);
+  t.after(() => issuer.close());
   const { source, acquire, failure } = makeSource({
     type: 'oauth2',
     tokenUrl: issuer.tokenUrl,
@@ -20,10 +21,7 @@ async function bench(
     auth: 'basic',
     ...more,
   });
-  t.after(async () => {
-    await source.close?.();
-    await issuer.close();
-  });
+  t.after(() => source.close?.());
   return { issuer, acquire, failure };
 }
 

@@ -1,0 +1,153 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { ExpiryHint } from '../expiry.ts';
+import { describeKeys, describeValue } from '../issuer-answer.ts';
+import { quietWords } from '../issuer-refusal.ts';
+import { recipeKey } from '../recipe-key.ts';
+import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
+import { rawToken } from './raw-token.ts';
+import type { SourceDeps } from './source-deps.ts';
+import { SourceVoice } from './source-voice.ts';
+
+/** Own code: an ES module that exports an async function. */
+export interface FunctionSettings {
+  readonly type: 'function';
+  /** Path of the module. */
+  readonly module: string;
+  /** The name of the export; the default export, or the only function there is, when it is not set. */
+  readonly export?: string;
+}
+
+/** What the function is called with. */
+export interface TokenFunctionContext {
+  readonly signal: AbortSignal;
+  readonly reason: string;
+  /** True: the last token was refused, a cached one is of no use. */
+  readonly force: boolean;
+}
+
+/** What it returns: the bare token, or an object with its life. */
+export type TokenFunctionResult =
+  | string
+  | {
+      readonly value: string;
+      readonly lifetime_ms?: number;
+      /** A date in any form: ISO, epoch seconds, epoch milliseconds. */
+      readonly expires_at?: string | number;
+      readonly refresh_in_ms?: number;
+      readonly extra?: Readonly<Record<string, string>>;
+    };
+
+export type TokenFunction = (
+  context: TokenFunctionContext,
+) => Promise<TokenFunctionResult> | TokenFunctionResult;
+
+/** Loads the module at the first acquisition, so that a faulty one is the source's failure and not the start's. */
+export class FunctionSource implements TokenSource {
+  readonly kind = 'function';
+  readonly key: string;
+  readonly #settings: FunctionSettings;
+  readonly #voice: SourceVoice;
+  readonly #url: string;
+  #loaded: TokenFunction | undefined;
+
+  constructor(name: string, settings: FunctionSettings, deps: SourceDeps) {
+    this.#settings = settings;
+    this.#voice = new SourceVoice(name, deps.secrets);
+    const path = resolve(deps.baseDir ?? '.', settings.module);
+    const digest = this.#digestOf(path);
+    this.key = recipeKey({ ...settings, path, digest });
+    // Node never loads the same URL twice; changed code has another one.
+    this.#url = `${pathToFileURL(path).href}?v=${digest.slice(0, 16)}`;
+  }
+
+  async acquire({ signal, reason, force, clock }: AcquireContext): Promise<RawToken> {
+    this.#loaded ??= await this.#load();
+    const result = await this.#call(this.#loaded, { signal, reason, force });
+    if (typeof result === 'string') {
+      return rawToken(this.#voice, { field: 'module', value: result, hints: [], nowWallMs: clock.wallMs() });
+    }
+    if (typeof result !== 'object' || result === null) {
+      throw this.#voice.error(
+        'module',
+        `returned ${describeValue(result)}, where { value, lifetime_ms } was expected`,
+      );
+    }
+    const { value, lifetime_ms, expires_at, refresh_in_ms, extra } = result;
+    if (value === undefined)
+      throw this.#voice.error('module', `returned an object without value, with ${describeKeys(result)}`);
+    const hints: ExpiryHint[] = [
+      { origin: 'lifetime_ms', value: lifetime_ms, as: 'relative', unit: 'ms' },
+      { origin: 'expires_at', value: expires_at, as: 'absolute', unit: 'auto' },
+    ];
+    return rawToken(this.#voice, {
+      field: 'module',
+      value,
+      hints,
+      nowWallMs: clock.wallMs(),
+      refreshInMs: refresh_in_ms,
+      ...(extra === undefined ? {} : { extra }),
+    });
+  }
+
+  async #load(): Promise<TokenFunction> {
+    const { module: path, export: name } = this.#settings;
+    let exported: Record<string, unknown>;
+    try {
+      exported = (await import(this.#url)) as Record<string, unknown>;
+    } catch (error) {
+      throw this.#voice.error('module', `${path} cannot be loaded: ${this.#wordsOf(error)}`, 'credentials');
+    }
+    const functions = Object.values(exported).filter((value) => typeof value === 'function');
+    const found = name === undefined ? (exported.default ?? functions[0]) : exported[name];
+    if (typeof found === 'function') return found as TokenFunction;
+    throw this.#voice.error(
+      'module',
+      `${path} exports no function${name === undefined ? '' : ` ${name}`}`,
+      'credentials',
+    );
+  }
+
+  /** The signal ends the wait even if the function never looks at it. */
+  async #call(
+    run: TokenFunction,
+    context: TokenFunctionContext,
+  ): Promise<TokenFunctionResult | null | undefined> {
+    const { signal } = context;
+    let onAbort = () => {};
+    const aborted = new Promise<never>((_, reject) => {
+      onAbort = () => reject(this.#voice.error('module', 'returned nothing before the attempt was given up'));
+      signal.addEventListener('abort', onAbort, { once: true });
+      if (signal.aborted) onAbort();
+    });
+    try {
+      return await Promise.race([aborted, this.#run(run, context)]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  }
+
+  async #run(run: TokenFunction, context: TokenFunctionContext): Promise<TokenFunctionResult> {
+    try {
+      return await run(context);
+    } catch (error) {
+      throw this.#voice.error('module', `threw: ${this.#wordsOf(error)}`);
+    }
+  }
+
+  #wordsOf(error: unknown): string {
+    const text = error instanceof Error ? error.message : describeValue(error);
+    return quietWords(text, (words) => this.#voice.scrub(words));
+  }
+
+  #digestOf(path: string): string {
+    try {
+      return createHash('sha256').update(readFileSync(path)).digest('hex');
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+      throw this.#voice.error('module', `${this.#settings.module} cannot be read (${code})`, 'credentials');
+    }
+  }
+}
