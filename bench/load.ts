@@ -14,6 +14,8 @@ export type Order =
       readonly requests: number;
       readonly concurrency: number;
     }
+  /** Sends chat requests at an even pace, whatever becomes of them. */
+  | { readonly kind: 'steady'; readonly origin: string; readonly perSecond: number; readonly seconds: number }
   /** Opens streams and keeps them until `release`. */
   | { readonly kind: 'hold'; readonly origin: string; readonly streams: number }
   | { readonly kind: 'release' };
@@ -25,6 +27,8 @@ export interface LoadResult {
   /** From the request to the first content (of a whole reply: its first bytes), of each request. */
   readonly firstContentMs: readonly number[];
   readonly bytes: number;
+  /** When each request was sent, by the wall clock; only of steady load. */
+  readonly sentAtMs?: readonly number[];
   /** Of the first failure. */
   readonly failure?: string;
 }
@@ -128,6 +132,37 @@ async function run(
   };
 }
 
+const STEADY_TICK_MS = 10;
+
+async function steady(origin: string, perSecond: number, seconds: number): Promise<LoadResult> {
+  const [sentAtMs, firstContentMs, running]: [number[], number[], Promise<unknown>[]] = [[], [], []];
+  let failure = '';
+  const startedMs = performance.now();
+  const total = perSecond * seconds;
+  for (let sent = 0; sent < total; ) {
+    // By the clock and not by the tick: a late tick makes up for what it missed.
+    const due = Math.min(total, ((performance.now() - startedMs) * perSecond) / 1000);
+    for (; sent < due; sent += 1) {
+      const atMs = Date.now();
+      const one = ask(origin, 'chat').then(
+        (answer) => {
+          sentAtMs.push(atMs);
+          firstContentMs.push(answer.firstContentMs);
+        },
+        (error) => {
+          failure ||= String(error);
+        },
+      );
+      running.push(one);
+    }
+    await sleep(STEADY_TICK_MS);
+  }
+  await Promise.all(running);
+  const failed = total - sentAtMs.length;
+  const elapsedMs = performance.now() - startedMs;
+  return { done: sentAtMs.length, failed, elapsedMs, firstContentMs, bytes: 0, sentAtMs, failure };
+}
+
 /** Resolves when every stream has brought its first bytes. */
 async function hold(origin: string, streams: number): Promise<LoadResult> {
   const startedMs = performance.now();
@@ -153,6 +188,7 @@ function release(): LoadResult {
 
 async function obey(order: Order): Promise<LoadResult> {
   if (order.kind === 'run') return run(order.origin, order.workload, order.requests, order.concurrency);
+  if (order.kind === 'steady') return steady(order.origin, order.perSecond, order.seconds);
   return order.kind === 'hold' ? hold(order.origin, order.streams) : release();
 }
 

@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: what tokenferry costs beside a bare Node proxy that does nothing, measured in the same run.
  *
- *   npm run bench -- --quick       a third of the requests, fewer rounds: about a minute
+ *   npm run bench -- --quick       a third of the requests, fewer rounds: about two minutes
  *   npm run bench -- --bare-only   the bare proxy on both sides: what the measurement itself is worth
  *
  * CPU time of the whole gateway process, worker threads included, on a core of its own; the load generator and the
@@ -40,6 +40,9 @@ const CPU_CASES: readonly CpuCase[] = [
 /** Streams that are open while the time to the first token is measured, and rounds of them. */
 const FIRST_TOKEN = { streams: 64, requests: 640 };
 
+/** Steady chat requests while tokens are renewed every few seconds. */
+const RENEWALS = { perSecond: 250, seconds: 60, nearMs: 500 };
+
 /** Between these two numbers of open streams the memory is compared. */
 const HELD = { few: 100, many: 600 };
 
@@ -65,6 +68,7 @@ try {
   await reportFirstToken(targets, upstreamOrigin);
   await Promise.all(targets.splice(0).map((target) => target.stop()));
   await reportMemory(starts);
+  if (!flags['bare-only']) await reportRenewals(upstreamOrigin);
 } finally {
   await Promise.all([...targets, upstream, load].map((one) => one.stop()));
 }
@@ -176,4 +180,36 @@ async function heldReading(target: Target, streams: number): ReturnType<Child['m
   await load.load({ kind: 'hold', origin: target.origin, streams });
   await sleep(1500);
   return target.child.meter(true);
+}
+
+/** Whether a renewal is felt by the requests around it. */
+async function reportRenewals(upstreamOrigin: string): Promise<void> {
+  const target = await startTokenferry(upstreamOrigin, '/oauth2/short-token');
+  const { perSecond, nearMs } = RENEWALS;
+  const seconds = Math.ceil(RENEWALS.seconds * scale);
+  try {
+    await load.load({ kind: 'run', origin: target.origin, workload: 'chat', requests: 2000, concurrency: 8 });
+    const { sentAtMs = [], firstContentMs } = await load.load({
+      kind: 'steady',
+      origin: target.origin,
+      perSecond,
+      seconds,
+    });
+    const issuedAtMs = (await (await fetch(`${upstreamOrigin}/issued`)).json()) as number[];
+    const isNear = (atMs: number): boolean =>
+      issuedAtMs.some((issuedMs) => Math.abs(issuedMs - atMs) <= nearMs);
+    const near = firstContentMs.filter((_, index) => isNear(sentAtMs[index] ?? 0));
+    const far = firstContentMs.filter((_, index) => !isNear(sentAtMs[index] ?? 0));
+    const row = (name: string, values: readonly number[]): string[] => [
+      name,
+      String(values.length),
+      median(values).toFixed(2),
+      percentile(values, 0.99).toFixed(2),
+    ];
+    console.log(`\nChat at ${perSecond} requests a second while tokens are renewed, ms\n`);
+    const rows = [row(`within ${nearMs / 1000} s of a renewal`, near), row('all others', far)];
+    console.log(table(['', 'requests', 'median', 'p99'], rows));
+  } finally {
+    await target.stop();
+  }
 }

@@ -26,12 +26,12 @@ export async function startBareProxy(upstreamOrigin: string, name = 'bare proxy'
 }
 
 /** As users run it: `node src/main.ts --config`, client key, tokens, record in SQLite, metrics, a log line a request. */
-export async function startTokenferry(upstreamOrigin: string): Promise<Target> {
+export async function startTokenferry(upstreamOrigin: string, tokenPath = '/oauth2/token'): Promise<Target> {
   const port = await freePort();
   const folder = await mkdtemp(join(tmpdir(), 'tokenferry-bench-'));
   const file = join(folder, 'config.yaml');
   // JSON is YAML.
-  await writeFile(file, JSON.stringify(config(port, upstreamOrigin, folder)));
+  await writeFile(file, JSON.stringify(config(port, upstreamOrigin, tokenPath, folder)));
   const startedMs = performance.now();
   const child = Child.start('gateway', 'src/main.ts', ['--config', file], join(folder, 'gateway.log'));
   const origin = `http://127.0.0.1:${port}`;
@@ -54,14 +54,14 @@ export async function startTokenferry(upstreamOrigin: string): Promise<Target> {
   };
 }
 
-function config(port: number, upstreamOrigin: string, folder: string): object {
+function config(port: number, upstreamOrigin: string, tokenPath: string, folder: string): object {
   return {
     address: `127.0.0.1:${port}`,
     authorization: 'bench-client-key',
     tokens: {
       bench: {
         type: 'oauth2',
-        token_url: `${upstreamOrigin}/oauth2/token`,
+        token_url: `${upstreamOrigin}${tokenPath}`,
         grant: 'client_credentials',
         client_id: 'bench',
         client_secret: 'bench-secret',

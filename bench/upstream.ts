@@ -10,6 +10,7 @@ import {
   HELD_GAP_MS,
   PACED_FIRST_MS,
   PACED_GAP_MS,
+  SHORT_LIFE_S,
   STREAM_END,
   STREAM_FRAMES,
 } from './workloads.ts';
@@ -26,7 +27,9 @@ server.keepAliveTimeout = 120_000;
 function answer(request: IncomingMessage, body: Buffer, response: ServerResponse): void {
   // The model is near the start of each prepared request: no parsing needed.
   const start = body.toString('latin1', 0, 60);
-  if (request.url === '/oauth2/token') issueToken(response);
+  if (request.url === '/oauth2/token') issueToken(response, 300);
+  else if (request.url === '/oauth2/short-token') issueToken(response, SHORT_LIFE_S);
+  else if (request.url === '/issued') sendWhole(response, Buffer.from(JSON.stringify(issuedAtMs)));
   else if (!hasToken(request)) sendWhole(response, Buffer.from('{}'), 401);
   else if (start.includes('bench-embeddings')) sendWhole(response, EMBEDDINGS_REPLY);
   else if (start.includes('bench-chat')) sendWhole(response, CHAT_REPLY);
@@ -45,8 +48,13 @@ function hasToken(request: IncomingMessage): boolean {
   return request.headers.authorization?.startsWith('Bearer bench-') === true;
 }
 
-function issueToken(response: ServerResponse): void {
-  const token = { access_token: `bench-${'t'.repeat(900)}`, token_type: 'Bearer', expires_in: 300 };
+/** When tokens were issued, by the wall clock. */
+const issuedAtMs: number[] = [];
+
+function issueToken(response: ServerResponse, lifeSeconds: number): void {
+  issuedAtMs.push(Date.now());
+  const value = `bench-${issuedAtMs.length}-${'t'.repeat(900)}`;
+  const token = { access_token: value, token_type: 'Bearer', expires_in: lifeSeconds };
   sendWhole(response, Buffer.from(JSON.stringify(token)));
 }
 

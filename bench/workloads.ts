@@ -12,6 +12,9 @@ export const PACED_LENGTH_MS = PACED_FIRST_MS + FRAMES * PACED_GAP_MS;
 /** The text of the first frame with content. */
 export const FIRST_CONTENT = ' word0';
 
+/** Of the tokens whose renewal is watched: renewed about every three seconds. */
+export const SHORT_LIFE_S = 7;
+
 /** A stream that only stays open: one frame at once, then one a second. Milliseconds. */
 export const HELD_GAP_MS = 1000;
 

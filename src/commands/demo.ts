@@ -121,5 +121,5 @@ function clockTime(): string {
 
 /** A line that wraps could not be written over. */
 function fitted(line: string): string {
-  return line.slice(0, Math.max(20, (process.stdout.columns ?? 80) - 1));
+  return line.slice(0, Math.max(20, (process.stdout.columns || 80) - 1));
 }
