@@ -1,5 +1,7 @@
+import { list } from './collection-kinds.ts';
 import { field, optional, required, section, sectionOr } from './fields.ts';
-import { integer, list, pathGlob, secret, sha256, size, word } from './kinds.ts';
+import { integer, size } from './number-kinds.ts';
+import { pathGlob, secret, sha256, word } from './text-kinds.ts';
 
 export const client = section(
   {

@@ -1,8 +1,10 @@
 import { z } from 'zod';
+import { jsonMap, mapOf, scalar, statuses } from './collection-kinds.ts';
 import { field, optional, required, sectionOr, sectionOrNull, variant } from './fields.ts';
-import { choice, duration, jsonMap, mapOf, scalar, secret, statuses, text, url, word } from './kinds.ts';
+import { duration } from './number-kinds.ts';
 import { issuerProxy, issuerTls } from './shared-schema.ts';
 import { templateJson, templateJsonMap, templateText, templateVariable } from './template-kinds.ts';
+import { choice, secret, text, url, word } from './text-kinds.ts';
 import { expiresAt, extra, ofEverySource } from './token-source-fields.ts';
 
 /** How a JWT that stands for us is signed. */

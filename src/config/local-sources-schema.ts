@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { list, mapOf } from './collection-kinds.ts';
 import { field, optional, required, variant } from './fields.ts';
-import { duration, list, mapOf, secret, text, word } from './kinds.ts';
-import { templateJsonMap, templateVariable } from './template-kinds.ts';
+import { duration } from './number-kinds.ts';
+import { templateJsonMap, templateVariable, textOrSecret } from './template-kinds.ts';
+import { choice, secret, text, word } from './text-kinds.ts';
 import { expiresAt, LONGEST_TTL_MS, ofEverySource } from './token-source-fields.ts';
 
 export const staticSource = variant(
@@ -28,9 +30,15 @@ export const execSource = variant(
   {
     type: z.literal('exec'),
     command: required(list(text, { minItems: 1 }), 'Program and arguments; no shell.'),
-    env: field(mapOf(text), {}, 'Environment variables beside our own.'),
+    env: field(mapOf(textOrSecret), {}, 'Environment variables beside our own.'),
+    cwd: optional(word, 'Directory in which it runs. Default: the working directory.'),
     timeout: field(duration({ min: 1 }), 30, 'The program and its children are ended after this.'),
-    token_at: optional(text, 'JSON pointer to the token, when the program prints JSON.'),
+    format: field(
+      choice('auto', 'text', 'json', 'exec_credential', 'az', 'gcloud', 'gcp_executable'),
+      'auto',
+      'What it prints: the bare token, JSON with `token_at`, or the JSON of well-known programs; `auto` finds out.',
+    ),
+    token_at: optional(word, 'JSON pointer to the token, for `json`.'),
     expires_at: expiresAt,
     ...ofEverySource,
   },
@@ -41,7 +49,8 @@ export const jwtSource = variant(
   {
     type: z.literal('jwt'),
     alg: required(word, 'Signature algorithm, e.g. HS256, RS256, ES256, EdDSA.'),
-    key: required(secret, 'The shared secret, or the private key as PEM.'),
+    key: required(secret, 'The shared secret; or the private key as PEM, or the name of a PEM file.'),
+    passphrase: optional(secret, 'Opens `key`.'),
     header: field(templateJsonMap, {}, 'More header fields; texts may hold {{templates}}.'),
     claims: field(templateJsonMap, {}, 'Claims; texts may hold {{templates}}.'),
     vars: field(mapOf(templateVariable), {}, 'Names for templates.'),
@@ -56,10 +65,9 @@ export const functionSource = variant(
     type: z.literal('function'),
     module: required(
       word,
-      'ES module whose default export is an async function returning { value, lifetime_ms }.',
+      'ES module whose default export is an async function returning the token, or { value, lifetime_ms }.',
     ),
-    options: field(templateJsonMap, {}, 'Handed to the function.'),
-    timeout: field(duration({ min: 1 }), 30, 'The function has failed after this.'),
+    export: optional(word, 'Name of the exported function, when it is not the default export.'),
     ...ofEverySource,
   },
   'A token from own code.',

@@ -1,18 +1,7 @@
+import { list } from './collection-kinds.ts';
 import { field, optional, section, sectionOr } from './fields.ts';
-import {
-  choice,
-  duration,
-  integer,
-  list,
-  number,
-  regularExpression,
-  secret,
-  secretUrl,
-  size,
-  text,
-  url,
-  word,
-} from './kinds.ts';
+import { duration, integer, number, size } from './number-kinds.ts';
+import { choice, regularExpression, secret, secretUrl, text, url, word } from './text-kinds.ts';
 
 export const record = sectionOr(
   {

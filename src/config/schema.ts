@@ -1,23 +1,11 @@
 import type { z } from 'zod';
 import { client, limits, passThrough } from './clients-schema.ts';
+import { list, statuses } from './collection-kinds.ts';
 import { field, listOf, named, optional, section, sectionOr } from './fields.ts';
-import {
-  basePath,
-  choice,
-  duration,
-  flag,
-  integer,
-  list,
-  secret,
-  secretsByComma,
-  secretUrl,
-  size,
-  statuses,
-  text,
-  word,
-} from './kinds.ts';
+import { duration, flag, integer, size } from './number-kinds.ts';
 import { admin, log, metrics, notification, record, tracing } from './record-schema.ts';
 import { serverTls, UPSTREAM_TIMEOUTS } from './shared-schema.ts';
+import { basePath, choice, secret, secretsByComma, secretUrl, text, word } from './text-kinds.ts';
 import { tokenSource } from './tokens-schema.ts';
 import { upstream } from './upstreams-schema.ts';
 

@@ -1,5 +1,6 @@
 import { field, optional, sectionOrNull } from './fields.ts';
-import { choice, duration, fileName, proxyUrl, secret, secretUrl, text } from './kinds.ts';
+import { duration } from './number-kinds.ts';
+import { choice, fileName, proxyUrl, secret, secretUrl, text } from './text-kinds.ts';
 
 const CLIENT_TLS = {
   ca: optional(

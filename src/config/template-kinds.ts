@@ -1,21 +1,25 @@
 import { Secret } from '../secret.ts';
+import type { JsonValue } from './collection-kinds.ts';
 import type { FieldKind } from './fields.ts';
-import { type JsonValue, text } from './kinds.ts';
 import { FileScalar, isMapping } from './scalar.ts';
+import { text } from './text-kinds.ts';
 import { Wrong } from './wrong.ts';
 
-/**
- * Text that may hold {{templates}}. What comes as a whole from the environment or a file is a `Secret` and used
- * as it is: a password with `{{` in it is not a template.
- */
-export const templateText: FieldKind<string | Secret> = {
-  name: 'text with templates',
+/** Text, or a `Secret` when it comes as a whole from the environment or a file. */
+export const textOrSecret: FieldKind<string | Secret> = {
+  name: 'text',
   json: text.json,
   read: (value) => {
     const read = text.read(value);
     return !(read instanceof Wrong) && isPutIn(value) ? new Secret(read) : read;
   },
 };
+
+/**
+ * Text that may hold {{templates}}. What comes as a whole from outside is used as it is: a password with `{{` in
+ * it is no template.
+ */
+export const templateText: FieldKind<string | Secret> = { ...textOrSecret, name: 'text with templates' };
 
 /** A name for templates: a secret, unless it is a template itself. */
 export const templateVariable: FieldKind<string | Secret> = {

@@ -1,5 +1,5 @@
+import { json } from './collection-kinds.ts';
 import type { FieldKind } from './fields.ts';
-import { json } from './kinds.ts';
 import { didYouMean } from './nearest.ts';
 import { FileScalar, isMapping, kindOf, scalarText } from './scalar.ts';
 import { Wrong } from './wrong.ts';

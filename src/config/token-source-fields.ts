@@ -1,5 +1,7 @@
+import { list, mapOf, statuses } from './collection-kinds.ts';
 import { field, optional, sectionOr, sectionOrNull } from './fields.ts';
-import { choice, duration, list, mapOf, number, statuses, text, word } from './kinds.ts';
+import { duration, number } from './number-kinds.ts';
+import { choice, text, word } from './text-kinds.ts';
 import { bodyMatchers, placements } from './token-kinds.ts';
 
 /** Ten years, as good as for ever. */
@@ -41,7 +43,7 @@ export const ofEverySource = {
       ),
       attempt_timeout: optional(
         duration({ min: 1 }),
-        'One call of the issuer. Default 10; for `exec` and `function` their `timeout`.',
+        'One call of the issuer. Default 10; for `exec` its `timeout`.',
       ),
       max_wait: field(duration(), 30, 'Longest time that a request waits for a token; then 503.'),
     },

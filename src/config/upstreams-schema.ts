@@ -1,6 +1,8 @@
+import { list, mapOf } from './collection-kinds.ts';
 import { field, optional, section, sectionOr } from './fields.ts';
-import { choice, flag, integer, list, mapOf, secretsByComma, text, upstreamKey, url, word } from './kinds.ts';
+import { flag, integer } from './number-kinds.ts';
 import { inheritedTimeout, UPSTREAM_TIMEOUTS, upstreamProxy, upstreamTls } from './shared-schema.ts';
+import { choice, secretsByComma, text, upstreamKey, url, word } from './text-kinds.ts';
 
 const profile = sectionOr(
   {
