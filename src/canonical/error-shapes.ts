@@ -40,6 +40,7 @@ const MESSAGES = [
   'description',
 ];
 const CODES = ['code', 'error_code', 'errorCode', 'errcode', 'status_code', 'Code', 'errorcode', '__type'];
+/** Fields in which an error, or a more exact one, may stand. */
 const WRAPPERS = [
   'error',
   'Error',
@@ -71,6 +72,7 @@ export function readErrorBody(json: unknown): BodyError | null {
 
 /** Vectors, results, choices with something in them: what a client waits for. */
 function hasPayload(body: Json): boolean {
+  if (body.object === 'error') return false;
   if (Array.isArray(body.choices)) return body.choices.some(isUsableChoice);
   for (const name of ['embeddings', 'results', 'output', 'models', 'message', 'response']) {
     if (typeof body[name] === 'object' && body[name] !== null) return !isErrorValue(body.error);
@@ -137,6 +139,7 @@ function read(json: unknown, depth: number): BodyError | null {
   const said = messageOf(json);
   const own = fromFields(json, said);
   if (/^\s*\{/.test(said)) return merge(fromText(said, depth), own);
+  if (isObject(json.message)) return merge(read(json.message, depth - 1) ?? own, own);
   for (const name of WRAPPERS) {
     const inside = json[name];
     if (typeof inside !== 'object' && typeof inside !== 'string') continue;

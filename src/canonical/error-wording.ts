@@ -1,12 +1,33 @@
 import { MEANINGS, type Meaning } from './error-codes.ts';
 
 /** LangChain, LobeChat and others know an overflow by these words; llama.cpp, Ollama, vLLM each have their own. */
-const OVERFLOW =
-  /maximum context length|prompt is too long|exceed_context_size|exceeds? (?:the |this |its )?(?:available |maximum |model'?s? )*(?:context|token limit|max(?:imum)? (?:input|prompt|sequence))|context (?:length|window|size)[^.]{0,60}(?:exceed|too (?:long|large|small))|(?:input|prompt)\b[^.]{0,60}\b(?:length|tokens?)\b[^.]{0,60}\bexceed|input (?:is )?too long|too many (?:input )?tokens|longer than the (?:maximum )?(?:model|context)|reduce the length of|input tokens exceed|输入[^。]{0,10}(?:长度|字数|token)[^。]{0,10}(?:超过|超出|过长)|输入[^。]{0,6}过长|超(?:过|出)[^。]{0,12}(?:上下文|最大(?:输入)?长度|token(?:数|长度|上限))/i;
+const OVERFLOW = new RegExp(
+  [
+    'maximum context length',
+    'maximum (?:prompt|input|sequence) length',
+    '(?:prompt|input) (?:is )?too long',
+    'exceed_context_size',
+    "exceed(?:s|ed)? (?:the |this |its |your )?(?:available |configured |maximum |model'?s? )*(?:context|token limit|max(?:imum)? (?:input|prompt|sequence))",
+    'context (?:length|window|size|limit)[^.]{0,60}(?:exceed|too (?:long|large|small))',
+    'context[^.]{0,20}overflow',
+    '(?:input|prompt)s?\\b[^.]{0,60}\\b(?:length|tokens?)\\b[^.]{0,60}\\bexceed',
+    'range of input length should be',
+    'must have less than \\d+ tokens',
+    'tokens? \\+ `?max_(?:new_)?tokens`? must be',
+    'too many (?:input |prompt )?tokens',
+    'longer than the (?:maximum )?(?:model|context)',
+    'reduce the length of',
+    '输入[^。]{0,10}(?:长度|字数|token)[^。]{0,10}(?:超过|超出|过长)',
+    '输入[^。]{0,6}过长',
+    '(?:prompt|输入|上下文)[^。]{0,4}超长',
+    '超(?:过|出)[^。]{0,12}(?:上下文|最大(?:输入)?长度|token(?:数|长度|上限))',
+  ].join('|'),
+  'i',
+);
 
 /** A limit on the length of something else than the prompt is no overflow. */
 const NOT_OVERFLOW =
-  /max_(?:completion_)?tokens (?:is too large|must)|rate limit|per (?:minute|day)|file size/i;
+  /max_(?:completion_)?tokens (?:is too large|must be (?:at|less|greater|a|an|between|positive))|rate limit|per (?:minute|day)|file size/i;
 
 const FILTER =
   /content (?:management policy|filter|policy violation)|content_filter|responsible ai|sensitive (?:content|words?)|flagged (?:by|as)|safety (?:system|policy)|inappropriate content|敏感|违规|内容安全/i;
@@ -20,8 +41,21 @@ const RATE =
 const AUTH =
   /(?:invalid|incorrect|missing|expired|wrong|no) (?:api[ -_]?key|access[ -_]?token|token|credentials|authorization)|(?:api[ -_]?key|access[ -_]?token|token)(?: is| has)?[^.]{0,20} (?:invalid|expired|missing|revoked|not valid)|unauthori[sz]ed|authentication|not authenticated|鉴权|认证失败|未授权|无效的令牌|令牌[^。]{0,8}(?:过期|无效)|token[^。]{0,6}(?:过期|无效|失效)/i;
 
-const MODEL =
-  /\bmodels?\b[^.\n]{0,120}?(?:(?:does|do|did) ?n[o']t exist|not (?:be )?found|not exist|is not (?:available|a valid|valid|supported|deployed|loaded)|unknown)|(?:unknown|invalid|no such|unsupported|non-?existent|not found) model|no (?:available )?(?:channel|deployment|endpoints?)[^.]{0,60}model|deployment[^.]{0,60}(?:does not exist|not found)|模型[^。]{0,60}(?:不存在|未找到|无可用|未开通|不支持)|model_not_found/i;
+/** Up to 120 characters of one sentence; a dot within a name (`gpt-4.1`) does not end it. */
+const SENTENCE = '(?:[^.\\n]|\\.(?=\\S)){0,120}?';
+
+const MODEL = new RegExp(
+  [
+    `\\bmodels?\\b${SENTENCE}(?:(?:does|do|did) ?n[o']t exist|not (?:be )?found|not exist|is not (?:available|a valid|valid|supported|deployed|loaded)|unknown)`,
+    '(?:unknown|invalid|no such|unsupported|non-?existent|not found) model',
+    '^model: \\S+$',
+    `no (?:available )?(?:channel|deployment|endpoints?)${SENTENCE}model`,
+    `deployment${SENTENCE}(?:does not exist|not found)`,
+    '模型[^。]{0,60}(?:不存在|未找到|无可用|未开通|不支持)',
+    'model_not_found',
+  ].join('|'),
+  'i',
+);
 
 const OVERLOADED =
   /overloaded|at capacity|(?:server|service|system|model|engine)s? (?:is |are )?(?:currently |temporarily |too )*(?:busy|unavailable|not ready|loading)|temporarily unavailable|loading model|no healthy upstream|繁忙|过载|稍后/i;

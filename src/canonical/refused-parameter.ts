@@ -120,7 +120,7 @@ function markedMention(message: string, name: string): number {
   if (!PLAIN_NAME.test(name)) return -1;
   for (let at = message.indexOf(name); at !== -1; at = message.indexOf(name, at + 1)) {
     const before = message.slice(Math.max(0, at - 24), at);
-    const after = message.slice(at + name.length, at + name.length + 2);
+    const after = message.slice(at + name.length, at + name.length + 12);
     if (/[\w-]$/.test(before) || /^[\w-]/.test(after)) continue;
     if (name.includes('_') || isMarked(before, after)) return at;
   }
@@ -129,7 +129,8 @@ function markedMention(message: string, name: string): number {
 
 function isMarked(before: string, after: string): boolean {
   if (/['"`“‘(,]\s*$/.test(before) && /^['"`”’).,]/.test(after)) return true;
-  if (/(?::|\bparameters?|\barguments?|\bfields?|\bpropert(?:y|ies)|\bbody[.,])\s*$/i.test(before))
+  if (/(?::|->|\bparameters?|\barguments?|\bfields?|\bpropert(?:y|ies)|\bbody[.,])\s*$/i.test(before))
     return true;
-  return /^\s?:/.test(after) && /(?:^|[.;,>\n]\s?)$/.test(before);
+  // At the start of a sentence: `user: Extra inputs…`, `metadata.id: …`, `logprobs is not supported`.
+  return /(?:^|[.;,>\n]\s?)$/.test(before) && /^(?:\s?:|\.\w|\s(?:is|are) (?:not|un))/.test(after);
 }

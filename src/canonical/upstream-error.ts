@@ -1,4 +1,5 @@
 import { type ErrorKind, FerryError, type FerryErrorFacts } from '../errors.ts';
+import { sentenceFor } from './error-sentences.ts';
 import { type BodyError, readErrorBody } from './error-shapes.ts';
 import {
   isBelowMinimum,
@@ -6,7 +7,6 @@ import {
   isModelText,
   isOverflowText,
   isQuotaText,
-  isSchemaUnsupported,
   meaningOfText,
 } from './error-wording.ts';
 import { cleanMessage, excerptOf, isHtml } from './outside-text.ts';
@@ -18,6 +18,8 @@ export { type BodyError, findErrorInBody } from './error-shapes.ts';
 export interface ErrorContext {
   /** The model as the client named it; null when the request has none. */
   readonly model: string | null;
+  /** What the upstream was told the model is, where an alias made it another name. */
+  readonly upstreamModel?: string;
   /** The normalised path of the request (`/v1/chat/completions`). */
   readonly path: string;
   /** Replaces living secrets in text that came from outside. */
@@ -52,6 +54,8 @@ interface Failure {
   readonly found: BodyError | null;
   /** The upstream's words, uncleaned: the message when one was found, else the body. */
   readonly text: string;
+  /** All of the body's text, in which a wait may be hidden (Google's `retryDelay`). */
+  readonly source: string;
 }
 
 /** Any answer that is not a success (4xx, 5xx, 3xx and stranger ones), as the one error of the product. */
@@ -59,7 +63,8 @@ export function readUpstreamError(answer: UpstreamAnswer): FerryError {
   const found = parseError(answer.body);
   const text = (found?.message || (found === null ? answer.body : '')).slice(0, SEARCHED);
   const { status } = answer;
-  const failure: Failure = { context: answer, status, upstreamStatus: status, found, text };
+  const source = answer.body.slice(0, SEARCHED);
+  const failure: Failure = { context: answer, status, upstreamStatus: status, found, text, source };
   const isOwn = answer.hasClientCredentials === true && (status === 401 || status === 403);
   return isOwn ? passedThrough(failure) : toFerryError(failure);
 }
@@ -83,7 +88,14 @@ export function readBodyError(found: BodyError, context: ErrorContext): FerryErr
   const words = [text, found.code, found.type].filter(Boolean).join(' ');
   const meaning = found.status === null ? meaningOfText(words) : { status: found.status };
   const known = found.kind === null && 'kind' in meaning ? { ...found, kind: meaning.kind ?? null } : found;
-  return toFerryError({ context, status: meaning.status, upstreamStatus: 200, found: known, text });
+  return toFerryError({
+    context,
+    status: meaning.status,
+    upstreamStatus: 200,
+    found: known,
+    text,
+    source: text,
+  });
 }
 
 /** A 200 answer that is empty, HTML or not JSON: `upstream_invalid_response` with a short excerpt. */
@@ -117,19 +129,28 @@ function parseEvent(start: string): BodyError | null {
 function toFerryError(failure: Failure): FerryError {
   const kind = kindOf(failure);
   const { context, upstreamStatus, found } = failure;
-  const isRateLimit = kind === 'rate_limited' || kind === 'quota_exhausted';
   const excerpt = excerptOf(failure.text, context.scrub);
   return new FerryError(kind, {
-    message: messageOf(kind, failure, excerpt),
+    message: sentenceFor(kind, {
+      ...context,
+      status: failure.status,
+      upstreamStatus,
+      words: ownWords(failure),
+      excerpt,
+    }),
     upstreamStatus,
     detail: detailOf(failure, excerpt),
-    retryAfterMs: readRetryAfter({
-      headers: context.headers ?? (() => undefined),
-      text: failure.text,
-      nowWallMs: context.nowWallMs ?? Date.now(),
-      isRateLimit,
-    }),
+    retryAfterMs: waitOf(failure, kind === 'rate_limited' || kind === 'quota_exhausted'),
     ...factsOf(kind, failure, found),
+  });
+}
+
+function waitOf({ context, source }: Failure, isRateLimit: boolean): number | undefined {
+  return readRetryAfter({
+    headers: context.headers ?? (() => undefined),
+    text: source,
+    nowWallMs: context.nowWallMs ?? Date.now(),
+    isRateLimit,
   });
 }
 
@@ -138,8 +159,7 @@ function kindOf(failure: Failure): ErrorKind {
   const { status, found, text, context } = failure;
   if (status === 401) return 'auth_rejected';
   if (status === 402) return 'quota_exhausted';
-  if (status === 429)
-    return found?.kind === 'quota_exhausted' || isQuotaText(text) ? 'quota_exhausted' : 'rate_limited';
+  if (status === 429) return isQuota(failure) ? 'quota_exhausted' : 'rate_limited';
   if (found?.kind) return found.kind;
   if (status === 403) return isQuotaText(text) ? 'quota_exhausted' : 'forbidden';
   // A proxy before the upstream wants credentials: ours to fix, as with a 403.
@@ -154,25 +174,38 @@ function kindOf(failure: Failure): ErrorKind {
   return 'invalid_response';
 }
 
+/** Google says "You exceeded your current quota" of a minute's quota too; what ends by waiting is a rate limit. */
+function isQuota(failure: Failure): boolean {
+  if (failure.found?.kind === 'quota_exhausted') return true;
+  return isQuotaText(failure.text) && waitOf(failure, true) === undefined;
+}
+
 function isUsuallyRetried(status: number): boolean {
   return [408, 425, 500, 502, 503, 504].includes(status) || (status >= 520 && status <= 529);
 }
 
 /** A 400 whose words say that the model is unknown, and which names it, is the 404 of other upstreams. */
-function clientFaultOrModel({ status, text, context }: Failure): ErrorKind {
-  const names = context.model !== null && context.model !== '' && text.includes(context.model);
-  return status === 400 && names && isModelText(text) ? 'model_not_found' : 'client_fault';
+function clientFaultOrModel(failure: Failure): ErrorKind {
+  const isAboutModel = failure.status === 400 && repeatsModel(failure) && isModelText(failure.text);
+  return isAboutModel ? 'model_not_found' : 'client_fault';
 }
 
 /**
  * Whether a 404 is about the model and not the path (Q141). Web servers repeat the path, in which the model may
  * stand (Azure), so that only an error object or a sentence about a model counts.
  */
-function namesModel({ found, text, context }: Failure): boolean {
-  if (isHtml(text) || /cannot (?:post|get)|invalid url|no (?:route|handler|endpoint) /i.test(text))
-    return false;
-  if (isModelText(text)) return true;
-  return found !== null && context.model !== null && context.model.length > 1 && text.includes(context.model);
+function namesModel(failure: Failure): boolean {
+  const { found, text } = failure;
+  if (isHtml(text) || PATH_UNKNOWN.test(text)) return false;
+  return isModelText(text) || (found !== null && repeatsModel(failure));
+}
+
+const PATH_UNKNOWN =
+  /cannot (?:post|get)|(?:invalid|unknown)(?: request)? url|no (?:route|handler|endpoint|static resource) |(?:route|path|url|page) (?:was )?not found/i;
+
+function repeatsModel({ text, context }: Failure): boolean {
+  const names = [context.model, context.upstreamModel].filter((name) => name !== undefined && name !== null);
+  return names.some((name) => name.length > 1 && text.includes(name));
 }
 
 /** What differs from the row of the table. */
@@ -205,62 +238,11 @@ function statusForClient(status: number): number {
   return status === 503 || status === 529 ? 503 : 502;
 }
 
-/**
- * The text for the client. Errors of the client's own making speak the upstream's words; all others ours, with a
- * quote where it helps. Ours for 400 and 404 avoid the words by which RAGFlow sorts errors (clients.md 90).
- */
-function messageOf(kind: ErrorKind, failure: Failure, excerpt: string): string {
-  const { context, status, upstreamStatus } = failure;
-  const quote = excerpt === '' ? '.' : `: ${excerpt}`;
-  const answered = upstreamStatus === 200 ? 'reported an error' : `answered with status ${status}`;
-  switch (kind) {
-    case 'client_fault':
-      return withSchemaWords(ownWords(failure)) || `The upstream refused the request with status ${status}.`;
-    case 'content_filtered':
-      return ownWords(failure) || `The upstream refused the request with status ${status}.`;
-    case 'context_overflow':
-      return withMagicWords(ownWords(failure));
-    case 'model_not_found':
-      return context.model === null
-        ? 'The model does not exist or is not offered here.'
-        : `The model '${context.model}' does not exist or is not offered here.`;
-    case 'rate_limited':
-      return `The upstream's rate limit is reached${quote}`;
-    case 'quota_exhausted':
-      return `The upstream's quota is used up${quote}`;
-    case 'auth_rejected':
-      return `The upstream refused the credentials that the gateway holds for it (${refusalOf(failure, 401)}). They are not the client's.`;
-    case 'forbidden':
-      return `The upstream does not permit this to the credentials that the gateway holds for it (${refusalOf(failure, 403)}).`;
-    case 'path_not_found':
-      return `The upstream does not know the path for ${context.path}; its configured endpoint is probably wrong (a missing or a doubled /v1).`;
-    case 'redirect':
-      return `The upstream answered with a redirect (${status}), which leads away from its own origin.`;
-    default:
-      return `The upstream ${answered}${quote}`;
-  }
-}
-
-function refusalOf({ upstreamStatus }: Failure, usual: number): string {
-  return `status ${upstreamStatus === 200 ? usual : upstreamStatus}`;
-}
-
+/** What the upstream said about the request, fit for the client; '' when it said nothing. */
 function ownWords({ found, text, context }: Failure): string {
   return found !== null && found.message !== ''
     ? cleanMessage(found.message, context.scrub)
     : excerptOf(text, context.scrub);
-}
-
-/** LangChain and LobeChat look for these words (clients.md 88). */
-function withMagicWords(message: string): string {
-  if (/maximum context length/i.test(message)) return message;
-  return `The request is longer than the model's maximum context length${message === '' ? '.' : `: ${message}`}`;
-}
-
-/** LangChain falls back to another way of structured output when it reads these words (clients.md 91). */
-function withSchemaWords(message: string): string {
-  const words = "'response_format' of type 'json_schema' is not supported with this model";
-  return isSchemaUnsupported(message) && !message.includes(words) ? `${words}: ${message}` : message;
 }
 
 /** For log and record: what the upstream said, its code, and its id of the call. */

@@ -208,6 +208,19 @@ test('Q140 S88 context overflow in everybody’s words', () => {
     'Your input exceeds the context window of this model. Please adjust your input and try again.',
     'The prompt is longer than the maximum model length of 4096',
     '输入长度超过模型最大长度',
+    'Prompt 超长',
+    "The input (5000 tokens) is longer than the model's context length (4096 tokens).",
+    'Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000 `inputs` tokens',
+    'Input validation error: `inputs` must have less than 512 tokens. Given: 600',
+    'Prompt contains 40000 tokens, too large for model with 32768 maximum context length',
+    'input length and `max_tokens` exceed context limit: 198000 + 8000 > 200000',
+    'The input token count (1050000) exceeds the maximum number of tokens allowed (1048576).',
+    'too many tokens: total number of tokens in the prompt exceeds the limit of 4081',
+    'Please reduce the length of the messages or completion.',
+    '<400> InternalError.Algo.InvalidParameter: Range of input length should be [1, 129024]',
+    'Invalid request: Your request exceeded model token limit: 8192',
+    "This model's maximum prompt length is 131072 but the request contains 200000 tokens.",
+    'Trying to keep the first 5000 tokens when context the overflows.',
   ];
   for (const message of texts) {
     for (const status of [400, 413, 422, 500]) {
@@ -271,6 +284,7 @@ test('Q141 a 404 of the path is a 502 with a hint, one that names the model is a
     '{"error":{"message":"Invalid URL (POST /v1/chat/completion)","type":"invalid_request_error"}}',
     '{"timestamp":"2026-01-01","status":404,"error":"Not Found","path":"/deployments/gpt-4o/chat"}',
     'Cannot POST /openai/deployments/gpt-4o/chat/completions',
+    '{"error":{"message":"Unknown request URL: POST /openai/v1/models/gpt-4o. Please check the URL for typos"}}',
   ];
   for (const body of paths) {
     const error = answered(404, body);
@@ -283,6 +297,8 @@ test('Q141 a 404 of the path is a 502 with a hint, one that names the model is a
     '{"error":{"code":404,"message":"models/gpt-4o is not found for API version v1beta","status":"NOT_FOUND"}}',
     '{"message":"gpt-4o: unknown"}',
     'model gpt-4o not found',
+    '{"error":{"message":"The model `gpt-4.1-mini` does not exist"}}',
+    '{"type":"error","error":{"type":"not_found_error","message":"model: claude-9"}}',
   ];
   for (const body of models) {
     assert.deepEqual(summary(answered(404, body)), ['model_not_found', 404, 'model_not_found'], body);
@@ -324,6 +340,47 @@ test('Q143 a 429 carries its wait, and a used-up quota is told apart', () => {
     assert.deepEqual(summary(answered(429, body)), ['quota_exhausted', 429, 'insufficient_quota']);
   }
   assert.equal(answered(402, { detail: 'Payment required' }).kind, 'quota_exhausted');
+});
+
+test('Q143 a quota that comes back in seconds is a rate limit', () => {
+  const error = answered(429, {
+    error: {
+      code: 429,
+      message: 'You exceeded your current quota, please check your plan and billing details.',
+      status: 'RESOURCE_EXHAUSTED',
+      details: [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '34s' }],
+    },
+  });
+  assert.deepEqual(summary(error), ['rate_limited', 429, 'rate_limit_exceeded']);
+  assert.equal(error.retryAfterMs, 34_000);
+});
+
+test('a 400 that says the model is unknown is a 404, also by the name that the upstream knows', () => {
+  const body = '{"error":{"message":"Invalid model name passed in model=deploy-7. Call `/v1/models`."}}';
+  const read = (more: object): string =>
+    readUpstreamError({ ...context, ...more, status: 400, body, headers: () => undefined }).kind;
+  assert.equal(read({ upstreamModel: 'deploy-7' }), 'model_not_found');
+  assert.equal(read({}), 'client_fault');
+  assert.equal(
+    answered(400, { error: { message: "Unsupported parameter: 'x' is not supported with model gpt-4o." } })
+      .kind,
+    'client_fault',
+  );
+});
+
+test('Q145 Mistral: a message that is an object', () => {
+  const error = answered(422, {
+    object: 'error',
+    message: {
+      detail: [{ type: 'extra_forbidden', loc: ['body', 'store'], msg: 'Extra inputs are not permitted' }],
+    },
+    type: 'invalid_request_error',
+    param: null,
+    code: null,
+  });
+  assert.equal(error.message, 'store: Extra inputs are not permitted');
+  assert.deepEqual(summary(error), ['client_fault', 422, 'extra_forbidden']);
+  assert.equal(error.type, 'invalid_request_error');
 });
 
 test('Q144 Q39 gateway statuses map to 502, 503 and 504, HTML pages included', () => {
