@@ -20,6 +20,11 @@ export const addressIsSafe: Rule = ({ config, isIncomplete }) => {
   ];
 };
 
+export const adminAddressIsValid: Rule = ({ config: { admin } }) =>
+  admin.address === null || parseAddress(admin.address) !== null
+    ? []
+    : [fault(['admin', 'address'], 'must be host:port or :port, e.g. 127.0.0.1:8889')];
+
 export const noauthIsMeant: Rule = ({ config }) =>
   config.noauth && hasAnyKey(config)
     ? [caution(['noauth'], 'keys are configured but not needed by anybody, because noauth is true')]

@@ -1,5 +1,6 @@
 import {
   addressIsSafe,
+  adminAddressIsValid,
   clientsHaveKeys,
   coolDownGrows,
   noauthIsMeant,
@@ -27,6 +28,7 @@ import {
 /** All that is checked between keys. */
 export const RULES: readonly Rule[] = [
   addressIsSafe,
+  adminAddressIsValid,
   noauthIsMeant,
   clientsHaveKeys,
   proxiesAreNetworks,

@@ -5,7 +5,7 @@ import { didYouMean, nearest } from './nearest.ts';
 import type { FileMapping, FileValue } from './scalar.ts';
 import { isMapping } from './scalar.ts';
 import { configSchema, type WrittenConfig } from './schema.ts';
-import { keysAt } from './schema-walk.ts';
+import { homeOf, keysAt } from './schema-walk.ts';
 
 /** What the schema has against one place of the file. */
 export interface Finding {
@@ -53,10 +53,18 @@ function findingsOf(issue: z.core.$ZodIssue, root: FileMapping): Finding[] {
   const known = keysAt(configSchema, root, path);
   return issue.keys.map((key) => ({
     path: [...path, key],
-    message: `unknown key${didYouMean(key, known)}`,
+    message: `unknown key${didYouMean(key, known) || belongs(path, key)}`,
     isUnknownKey: true,
     meant: nearest(key, known),
   }));
+}
+
+/** For a key that is right and only stands in the wrong place, mostly by its indentation. */
+function belongs(path: readonly PathStep[], key: string): string {
+  if (path.length > 0 && path[0] !== 'upstreams') return '';
+  const home = homeOf(configSchema, key);
+  if (home === null) return '';
+  return home === '' ? '; it belongs at the top level' : `; it belongs below ${home}`;
 }
 
 /** A misspelt key is one mistake: that the right one is missing says nothing new. */

@@ -46,6 +46,21 @@ export function keysAt(schema: z.core.$ZodType, root: unknown, path: readonly Pr
   return node.shape === null ? [] : Object.keys(node.shape);
 }
 
+/**
+ * Where in the file a key would be right, e.g. `record` for `retention`; empty at the top. Null when it is known
+ * nowhere, or in several places.
+ */
+export function homeOf(schema: z.core.$ZodType, key: string): string | null {
+  const top = Object.entries(schemaNode(schema).shape ?? {});
+  const homes = top.some(([name]) => name === key) ? [''] : [];
+  for (const [name, child] of top) {
+    const { shape, item } = schemaNode(child);
+    const inner = shape ?? (item === null ? null : schemaNode(item).shape);
+    if (inner !== null && Object.hasOwn(inner, key)) homes.push(shape === null ? `${name}[]` : name);
+  }
+  return homes.length === 1 ? (homes[0] ?? null) : null;
+}
+
 /** Of several variants, the one whose `type` the value names. */
 function pick(node: SchemaNode, value: unknown): SchemaNode {
   if (node.variants.length === 0) return node;

@@ -136,6 +136,55 @@ test('keys of other products are translated', () => {
   ]);
 });
 
+test('a key in the wrong place is told where it belongs', () => {
+  const text = `record: {}
+authorization: client-key
+upstreams:
+  - endpoint: https://llm.example/v1
+    sk: upstream-key
+    base_path: /x
+retention: 7d
+endpoint: x
+key: x
+`;
+  assert.deepEqual(problemsOf(text), [
+    '6 upstreams[0].base_path: unknown key; it belongs at the top level',
+    '7 retention: unknown key; it belongs below record',
+    '8 endpoint: unknown key; it belongs below upstreams[]',
+    '9 key: unknown key',
+  ]);
+});
+
+test('unknown keys are found at every depth', () => {
+  const text = `authorization: client-key
+upstreams:
+  - endpoint: https://llm.example/v1
+    sk: upstream-key
+    profile: { learm: true }
+    tls: { Ca: x }
+    paths: { chats: /x }
+log: { levl: info }
+record: { include: { modles: ["*"] } }
+clients: [{ name: a, key: abcdef, modls: [] }]
+tokens:
+  t:
+    type: static
+    value: abcdef
+    refresh: { leway: 3 }
+    reject: { status: [401] }
+`;
+  assert.deepEqual(problemsOf(text), [
+    '5 upstreams[0].profile.learm: unknown key; did you mean "learn"?',
+    '6 upstreams[0].tls.Ca: unknown key; did you mean "ca"?',
+    '7 upstreams[0].paths.chats: unknown key; did you mean "chat"?',
+    '8 log.levl: unknown key; did you mean "level"?',
+    '9 record.include.modles: unknown key; did you mean "models"?',
+    '10 clients[0].modls: unknown key; did you mean "models"?',
+    '15 tokens.t.refresh.leway: unknown key; did you mean "leeway"?',
+    '16 tokens.t.reject.status: unknown key; did you mean "statuses"?',
+  ]);
+});
+
 test('a value of the wrong kind is said without the value', () => {
   assert.deepEqual(
     problemsOf(`${MINIMAL}workers: "1"\nnoauth: maybe\nclients: { a: 1 }\nlog: loud\nretry: 5\n`),
