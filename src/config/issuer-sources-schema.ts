@@ -3,7 +3,13 @@ import { jsonMap, mapOf, scalar, statuses } from './collection-kinds.ts';
 import { field, optional, required, sectionOr, sectionOrNull, variant } from './fields.ts';
 import { duration } from './number-kinds.ts';
 import { issuerProxy, issuerTls } from './shared-schema.ts';
-import { templateJson, templateJsonMap, templateText, templateVariable } from './template-kinds.ts';
+import {
+  templateJson,
+  templateJsonMap,
+  templateText,
+  templateVariable,
+  textOrSecret,
+} from './template-kinds.ts';
 import { choice, secret, text, url, word } from './text-kinds.ts';
 import { expiresAt, extra, ofEverySource } from './token-source-fields.ts';
 
@@ -57,8 +63,8 @@ export const oauth2Source = variant(
     actor_token: optional(word, 'For token_exchange: the source, by name, of the acting party.'),
     actor_token_type: optional(text, 'For token_exchange: what that is.'),
     scope: optional(text, 'Scopes, separated by blanks.'),
-    params: field(mapOf(templateText), {}, 'More parameters of the request, e.g. audience or resource.'),
-    headers: field(mapOf(templateText), {}, 'More headers of the request.'),
+    params: field(mapOf(textOrSecret), {}, 'More parameters of the request, e.g. audience or resource.'),
+    headers: field(mapOf(textOrSecret), {}, 'More headers of the request.'),
     encoding: field(choice('form', 'json'), 'form', 'Form of the request body.'),
     token_field: optional(word, 'Member of the answer that is the token. Default: access_token.'),
     extra,
