@@ -41,17 +41,19 @@ function cutOutArrays(body: Buffer, inputs: number): { rest: string; vectors: Bu
   let copiedTo = 0;
   let open = body.indexOf(OPEN);
   while (open !== -1) {
-    const next = body.indexOf(OPEN, open + 1);
-    if (beginsNumber(body, open + 1)) {
+    let searchFrom = open + 1;
+    if (beginsNumber(body, searchFrom)) {
+      // An array inside of this one leaves a bracket too many in the rest, which then is no JSON.
       const close = body.indexOf(CLOSE, open);
       const quote = body.indexOf(QUOTE, open);
-      if (close === -1 || (quote !== -1 && quote < close) || (next !== -1 && next < close)) return null;
+      if (close === -1 || (quote !== -1 && quote < close)) return null;
       if (!isClean(open, close) || vectors.length === inputs) return null;
       rest += `${body.toString('latin1', copiedTo, open)}[${vectors.length}]`;
       vectors.push(body.subarray(open, close + 1));
       copiedTo = close + 1;
+      searchFrom = copiedTo;
     }
-    open = next;
+    open = body.indexOf(OPEN, searchFrom);
   }
   return { rest: rest + body.toString('latin1', copiedTo), vectors };
 }
