@@ -6,6 +6,11 @@ import type { RenderedJson, TemplateTree } from './template-tree.ts';
 /** Names that every template knows beside its variables. */
 export const BUILT_IN_NAMES = ['now_s', 'now_ms', 'now_iso', 'uuid', 'nonce'] as const;
 
+const SORTED = ['sorted_params', 'sorted_query'] as const;
+
+/** Names that the fields of a request give. */
+export const FIELD_NAMES = [...SORTED, 'body_sha256'] as const;
+
 /** A name's recipe: one template, or one field of a body. */
 export type Definition = Template | TemplateTree;
 
@@ -65,7 +70,7 @@ export class RequestScope implements TemplateScope {
     try {
       const value = definition.render(this);
       // sorted_params leaves out what is open, so a value made of it is good for this place only.
-      if (!definition.names.has('sorted_params')) this.#computed.set(definition, value);
+      if (!SORTED.some((sorted) => definition.names.has(sorted))) this.#computed.set(definition, value);
       return value;
     } finally {
       this.#open.delete(definition);
@@ -73,7 +78,8 @@ export class RequestScope implements TemplateScope {
   }
 
   #special(name: string): TemplateValue {
-    if (name === 'sorted_params') return this.#sortedParams();
+    if (name === 'sorted_params') return this.#sortedParams((text) => text);
+    if (name === 'sorted_query') return this.#sortedParams(percentEncode);
     if (name === 'body_sha256' && this.#bodySha256 !== undefined) return this.#bodySha256;
     if (name === 'body_sha256') throw new TemplateError('body_sha256 is known in headers and query only');
     throw new TemplateError(`${name} is not known`);
@@ -81,19 +87,28 @@ export class RequestScope implements TemplateScope {
 
   /**
    * `name=value` of every query and body field, sorted by name, joined by `&`, neither encoded nor empty ones:
-   * what "sign of the sorted parameters" means with most gateways. Fields being computed (the sign) are left out.
+   * what "sign of the sorted parameters" means with most gateways. `sorted_query` is the same, percent-encoded, as
+   * Alibaba signs it. Fields being computed (the sign) are left out.
    */
-  #sortedParams(): string {
+  #sortedParams(encode: (text: string) => string): string {
     return [...this.#parts.fields]
       .filter(([, definition]) => !this.#open.has(definition))
       .sort(([left], [right]) => (left < right ? -1 : 1))
       .map(([name, definition]) => [name, String(plain(this.compute(name, definition)))] as const)
       .filter(([, value]) => value !== '')
-      .map(([name, value]) => `${name}=${value}`)
+      .map(([name, value]) => `${encode(name)}=${encode(value)}`)
       .join('&');
   }
 }
 
 function plain(value: RenderedJson): TemplateValue {
   return typeof value === 'string' || typeof value === 'number' ? value : JSON.stringify(value);
+}
+
+/** RFC 3986: everything but letters, digits and `-._~`. */
+function percentEncode(text: string): string {
+  return encodeURIComponent(text).replace(
+    /[!'()*]/g,
+    (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }

@@ -2,7 +2,7 @@ import { Secret } from '../../secret.ts';
 import type { IssuerRequest } from '../issuer-client.ts';
 import { Template } from '../template.ts';
 import { TemplateError } from '../template-expression.ts';
-import { BUILT_IN_NAMES, type Definition, RequestScope } from '../template-scope.ts';
+import { BUILT_IN_NAMES, type Definition, FIELD_NAMES, RequestScope } from '../template-scope.ts';
 import { type TemplateJson, TemplateTree } from '../template-tree.ts';
 import type { HttpSettings } from './http-settings.ts';
 
@@ -99,8 +99,7 @@ export class HttpRequestRecipe {
   #checkNames(): void {
     const known = new Set<string>([
       ...BUILT_IN_NAMES,
-      'sorted_params',
-      'body_sha256',
+      ...FIELD_NAMES,
       ...(this.#settings.token === undefined ? [] : ['token']),
       ...this.#vars.keys(),
       ...this.#fields.keys(),

@@ -41,6 +41,8 @@ export interface HttpSettings {
   /** Another source whose token templates know as `token`. */
   readonly token?: string;
   readonly success?: SuccessSettings;
+  /** When an answer means that our credentials are wrong: asked again slowly, lest the account gets locked. */
+  readonly denied?: SuccessSettings;
   /** JSON pointer | `header:NAME` | `cookie:NAME` | `regex:PATTERN` (first group) | `form:NAME` | `body`. */
   readonly tokenAt: string;
   readonly expiresAt?: ExpiresAtSettings;

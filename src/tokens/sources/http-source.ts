@@ -9,7 +9,7 @@ import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
 import { TokenSourceError } from '../token-source-error.ts';
 import { HttpRequestRecipe } from './http-request.ts';
 import type { HttpSettings } from './http-settings.ts';
-import { checkSuccess } from './http-success.ts';
+import { checkDenied, checkSuccess } from './http-success.ts';
 import { extraValues } from './oauth2-answer.ts';
 import { rawToken } from './raw-token.ts';
 import type { SourceDeps } from './source-deps.ts';
@@ -53,6 +53,7 @@ export class HttpSource implements TokenSource {
       );
     }, context);
     const answer = readAnswer(reply);
+    checkDenied(this.#voice, this.#settings.denied, reply, answer);
     checkSuccess(this.#voice, this.#settings.success, reply, answer);
     return this.#read(reply, answer);
   }

@@ -7,13 +7,6 @@ import type { RawToken } from '../token-source.ts';
 import { rawToken } from './raw-token.ts';
 import type { SourceVoice } from './source-voice.ts';
 
-/** A token endpoint's success. */
-export interface OAuth2Answer {
-  readonly token: RawToken;
-  /** A refresh token, when the server gave a new one. */
-  readonly refreshToken?: string;
-}
-
 /**
  * Reads a token endpoint's answer, more patiently than the RFC: any 2xx, `token_type` may be missing, expiry in
  * every member that is known to hold one. Throws a `TokenSourceError` for everything without a token.
@@ -23,7 +16,7 @@ export function readOAuth2Answer(
   reply: IssuerReply,
   tokenField: string,
   extra: Readonly<Record<string, string>> | undefined,
-): OAuth2Answer {
+): RawToken {
   if (reply.status < 200 || reply.status > 299) throw voice.refusal('token_url', reply);
   const answer = readAnswer(reply);
   const isReadable = answer.kind === 'json' || answer.kind === 'form';
@@ -36,9 +29,8 @@ export function readOAuth2Answer(
     const what = `answered ${describeAnswer(reply, answer)}, where ${tokenField} was expected`;
     throw voice.contradiction('token_url', reply, answer.value, what);
   }
-  const refreshToken = members?.refresh_token;
   const refreshIn = Number(members?.refresh_in);
-  const token = rawToken(voice, {
+  return rawToken(voice, {
     field: `token_url's ${tokenField}`,
     value,
     hints: hintsOf(members ?? {}),
@@ -47,7 +39,14 @@ export function readOAuth2Answer(
     refreshInMs: Number.isFinite(refreshIn) ? refreshIn * 1000 : undefined,
     ...(extra === undefined ? {} : { extra: extraValues(voice, answer.value, extra) }),
   });
-  return typeof refreshToken === 'string' && refreshToken !== '' ? { token, refreshToken } : { token };
+}
+
+/** The refresh token of a success, whatever else is wrong with it: a rotated one must not be lost. */
+export function refreshTokenOf(reply: IssuerReply): string | undefined {
+  const answer = readAnswer(reply);
+  if (reply.status < 200 || reply.status > 299 || answer.kind !== 'json') return undefined;
+  const { value } = resolvePointer(answer.value, '/refresh_token');
+  return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
 /** Whether the server says that the grant itself (a refresh token) is no longer good. */

@@ -3,7 +3,7 @@ import { IssuerClient, type IssuerReply } from '../issuer-client.ts';
 import { readTlsMaterial } from '../issuer-tls.ts';
 import { recipeKey } from '../recipe-key.ts';
 import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
-import { isInvalidGrant, readOAuth2Answer } from './oauth2-answer.ts';
+import { isInvalidGrant, readOAuth2Answer, refreshTokenOf } from './oauth2-answer.ts';
 import { makeClientAuth } from './oauth2-client-auth.ts';
 import { type GrantMaker, makeGrant } from './oauth2-grant.ts';
 import { buildTokenRequest, type GrantParameters } from './oauth2-request.ts';
@@ -52,30 +52,32 @@ export class OAuth2Source implements TokenSource {
 
   async acquire(context: AcquireContext): Promise<RawToken> {
     const store = this.#refreshTokens;
-    if (store === undefined) return this.#finish(await this.#ask(context, await this.#loginGrant(context)));
-    let refreshToken = await store.current();
-    while (refreshToken !== undefined) {
+    let refreshToken = await store?.current();
+    while (store !== undefined && refreshToken !== undefined) {
       const grant = { grantType: 'refresh_token', parameters: { refresh_token: refreshToken } };
       const reply = await this.#ask(context, async () => grant);
       if (!isInvalidGrant(reply)) return this.#finish(reply);
-      refreshToken = store.reject(refreshToken);
-      if (refreshToken === undefined && this.#login === undefined)
-        throw this.#voice.refusal('refresh_token', reply);
+      refreshToken = store.instead(refreshToken);
+      const isLost = refreshToken === undefined && this.#login === undefined;
+      if (isLost) throw this.#voice.refusal('refresh_token', reply);
     }
-    return this.#finish(await this.#ask(context, await this.#loginGrant(context)));
+    return this.#logIn(context);
   }
 
   async close(): Promise<void> {
     await this.#client.close();
   }
 
-  async #loginGrant(context: AcquireContext): Promise<() => Promise<GrantParameters>> {
+  async #logIn(context: AcquireContext): Promise<RawToken> {
     const login = this.#login;
-    if (login === undefined) {
-      throw this.#voice.error('refresh_token', 'is used up; a new one must be configured', 'credentials');
-    }
-    return () =>
-      login({ nowWallMs: () => this.#nowMs(context), tokenOf: (name) => this.#tokenOf(name, context) });
+    // Only a configuration without a first token gets here: the file that should hold one does not.
+    if (login === undefined)
+      throw this.#voice.error('refresh_token_file', 'holds no token for this issuer', 'credentials');
+    const reply = await this.#ask(context, () =>
+      login({ nowWallMs: () => this.#nowMs(context), tokenOf: (name) => this.#tokenOf(name, context) }),
+    );
+    if (reply.status < 300) this.#refreshTokens?.forget();
+    return this.#finish(reply);
   }
 
   async #ask(context: AcquireContext, grant: () => Promise<GrantParameters>): Promise<IssuerReply> {
@@ -97,16 +99,23 @@ export class OAuth2Source implements TokenSource {
 
   async #finish(reply: IssuerReply): Promise<RawToken> {
     const { tokenField = 'access_token', extra } = this.#settings;
-    const { token, refreshToken } = readOAuth2Answer(this.#voice, reply, tokenField, extra);
-    if (refreshToken === undefined || this.#refreshTokens === undefined) return token;
+    // First of all: the token before it is worthless from now on, even if the rest of the answer is.
+    const trouble = await this.#keepRefreshToken(reply);
+    const token = readOAuth2Answer(this.#voice, reply, tokenField, extra);
+    return trouble === undefined ? token : { ...token, notes: [...(token.notes ?? []), trouble] };
+  }
+
+  /** Resolves to a note when it cannot be stored; it is used all the same. */
+  async #keepRefreshToken(reply: IssuerReply): Promise<string | undefined> {
+    const refreshToken = refreshTokenOf(reply);
+    if (refreshToken === undefined || this.#refreshTokens === undefined) return undefined;
     this.#deps.secrets.add(refreshToken);
     try {
       await this.#refreshTokens.rotate(refreshToken);
-      return token;
+      return undefined;
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-      const note = `${this.#voice.label('refresh_token_file')} cannot be written (${code}): a restart needs a new login`;
-      return { ...token, notes: [...(token.notes ?? []), note] };
+      return `${this.#voice.label('refresh_token_file')} cannot be written (${code}): a restart needs a new login`;
     }
   }
 

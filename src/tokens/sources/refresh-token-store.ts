@@ -47,10 +47,17 @@ export class RefreshTokenStore {
     }
   }
 
-  /** The server refused `token`: the configured one is next, if it is another; else none is left. */
-  reject(token: string): string | undefined {
-    if (this.#current === token) this.#current = token === this.#first ? undefined : this.#first;
-    return this.#current;
+  /**
+   * What to try when the server refused `token`: the configured one, if it is another; else nothing. The refused
+   * one is not forgotten: servers also answer invalid_grant while their own store is coming up.
+   */
+  instead(token: string): string | undefined {
+    return token === this.#first ? undefined : this.#first;
+  }
+
+  /** A new login succeeded and gave no refresh token: the old one has no use any more. */
+  forget(): void {
+    this.#current = undefined;
   }
 
   async #load(): Promise<string | undefined> {
