@@ -1,0 +1,35 @@
+/** A token as replicas share it. */
+export interface StoredToken {
+  /** Counts the tokens of a recipe; the fence of `put`. */
+  readonly generation: number;
+  readonly value: string;
+  /** Wall clock when the token was asked for; its life counts from there. */
+  readonly issuedWallMs: number;
+  /** Null: the issuer stated none. */
+  readonly lifeMs: number | null;
+  readonly refreshInMs?: number;
+  /** On our wall clock. */
+  readonly notBeforeWallMs?: number;
+  readonly extra?: Readonly<Record<string, string>>;
+}
+
+/** The right to ask the issuer; ends by itself when its holder dies. */
+export interface RenewalLease {
+  /** Idempotent; never rejects. */
+  release(): Promise<void>;
+}
+
+/**
+ * Where replicas share tokens: small, so that files, PostgreSQL and others fit. `key` is a source's recipe hash.
+ * All but `watch` reject when the store is away.
+ */
+export interface TokenStore {
+  get(key: string): Promise<StoredToken | null>;
+  /** Stores a token newer than the one that is there; false: another replica was first, and its token stays. */
+  put(key: string, token: StoredToken): Promise<boolean>;
+  /** For `forMs` at most; null: another replica has it. */
+  lease(key: string, forMs: number): Promise<RenewalLease | null>;
+  /** A hint that `get` may give another token now. It may come late, twice or not at all. */
+  watch(key: string, onHint: () => void): { close(): void };
+  close(): Promise<void>;
+}
