@@ -27,10 +27,11 @@ export function readChatReply(body: Buffer, options: ChatReplyOptions): ChatRepl
 }
 
 function relayed(body: Buffer, options: ChatReplyOptions): ChatReply | null {
-  // One line, no byte order mark, nothing around it.
-  if (body[0] !== 0x7b || body[body.length - 1] !== 0x7d || body.includes(0x0a)) return null;
+  // One line, no byte order mark, nothing before it; Go's servers put a line end after it.
+  const line = withoutTrailingSpace(body);
+  if (line[0] !== 0x7b || line[line.length - 1] !== 0x7d || line.includes(0x0a)) return null;
   if (/charset\s*=\s*"?(?!utf-?8)\w/i.test(options.contentType ?? '')) return null;
-  const reply = parse(body.toString('utf8'));
+  const reply = parse(line.toString('utf8'));
   const rules = {
     endpoint: options.endpoint,
     model: options.replyModel === 'requested' ? options.requestedModel : null,
@@ -39,7 +40,7 @@ function relayed(body: Buffer, options: ChatReplyOptions): ChatReply | null {
   };
   if (!isJsonObject(reply) || !isCanonicalReply(reply, rules)) return null;
   return {
-    body,
+    body: line,
     usage: readUsage(reply.usage),
     isUsageEstimated: false,
     upstreamModel: reply.model as string,
@@ -93,6 +94,12 @@ function rewritten(body: Buffer, options: ChatReplyOptions): ChatReply {
     upstreamModel: identity.upstreamModel,
     isRelayed: false,
   };
+}
+
+function withoutTrailingSpace(body: Buffer): Buffer {
+  let end = body.length;
+  while (end > 0 && (body[end - 1] as number) <= 0x20) end--;
+  return end === body.length ? body : body.subarray(0, end);
 }
 
 function parse(text: string): unknown {

@@ -61,6 +61,12 @@ test('S25-S35 a canonical reply is relayed as its own bytes', () => {
   assert.deepEqual(usage, { promptTokens: 5, completionTokens: 2, totalTokens: 7 });
 });
 
+test('S35 a line end after a canonical reply is cut off and the rest relayed', () => {
+  const { isRelayed, body } = reply(`${JSON.stringify(completion())}\n`);
+  assert.equal(isRelayed, true);
+  assert.equal(body.toString(), JSON.stringify(completion()));
+});
+
 test('S31 canonical tool calls are relayed', () => {
   const call = { id: 'a', type: 'function', function: { name: 'f', arguments: '{"x":1}' } };
   const body = JSON.stringify(

@@ -60,6 +60,24 @@ test('Q84 a missing model is the requested one; reply_model: requested replaces 
   assert.equal(chat.upstreamModel, 'up-model');
 });
 
+test('reply_model: requested renames the model inside the text, so that every digit stays', () => {
+  const odd = PLAIN.replaceAll('"logprobs":null', '"logprobs":null,"seed":12345678901234567890,"weight":1.0');
+  const { text: out } = stream(odd, { replyModel: 'requested' });
+  assert.equal(out, odd.replaceAll('up-model', 'asked-model'));
+});
+
+test('reply_model: requested never renames a model that stands elsewhere in the chunk', () => {
+  const { model: _model, ...rest } = text('say "model":"up-model"');
+  const { chunks } = read(
+    sse(ROLE, { ...rest, extra: { model: 'up-model' }, model: 'up-model' }, STOP, DONE),
+    {
+      replyModel: 'requested',
+    },
+  );
+  assert.equal(chunks[1]?.extra.model, 'up-model');
+  assert.equal(chunks[1]?.choices[0].delta.content, 'say "model":"up-model"');
+});
+
 test('S46 Q79 chunks without choices, or with null', () => {
   const body = sse(ROLE, text('x'), { ...chunk({}), choices: null }, STOP, { id: 'c', usage: USAGE }, DONE);
   const { choices, usage } = read(body, { includeUsage: true });

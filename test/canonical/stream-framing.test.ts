@@ -165,6 +165,19 @@ test('Q26 at [DONE] the stream is finished though the upstream holds its socket 
   assert.equal(chat.end(), '');
 });
 
+test('Q26 an end marker without a line end ends the stream at once', () => {
+  for (const mark of ['data: [DONE]', 'data:[DONE]']) {
+    for (const size of [1, 7, 10_000]) {
+      const chat = new ChatStream(optionsFor());
+      const bytes = Buffer.from(PLAIN.replace('data: [DONE]\n\n', mark));
+      let out = '';
+      for (let at = 0; at < bytes.length; at += size) out += chat.push(bytes.subarray(at, at + size));
+      assert.equal(out, PLAIN);
+      assert.ok(chat.isFinished);
+    }
+  }
+});
+
 test('Q27 S94 an end without finish after text is a failure, never a silent stop', () => {
   const { failure, text: out, error, choices } = read(sse(ROLE, text('Hel')));
   assert.equal(failure?.kind, 'disconnected');

@@ -143,6 +143,18 @@ test('Q107 two usage chunks: the last one, never the sum', () => {
   );
 });
 
+test('a usage of zero tokens says nothing and does not replace one that does', () => {
+  const zero = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
+  assert.deepEqual(
+    read(sse(ROLE, text('x'), usageChunk(USAGE), STOP, usageChunk(zero), DONE), ASKED).usage,
+    USAGE,
+  );
+  assert.equal(
+    stream(sse(ROLE, text('x'), STOP, usageChunk(zero), DONE), ASKED).stream.isUsageEstimated,
+    true,
+  );
+});
+
 test('usage objects that say nothing are no usage', () => {
   const { stream: chat } = stream(sse(ROLE, text('x'), { ...STOP, usage: {} }, DONE));
   assert.equal(chat.usage, null);

@@ -52,20 +52,22 @@ export class CanonicalRelay {
     const isChat = this.#options.endpoint === 'chat';
     const said = isChat ? choice.delta : choice.text;
     if (isChat ? !isJsonObject(said) : typeof said !== 'string') return false;
-    if (!this.#options.identity.matches(chunk)) return false;
+    const own = this.#options.identity.textOf(chunk, text);
+    if (own === null) return false;
     const state = this.#options.assembler.choice(index as number);
     if (state.index !== index) return false;
-    if (choice.finish_reason !== null) return this.#holdFinish(state, said, choice.finish_reason, text);
+    if (choice.finish_reason !== null) return this.#holdFinish(state, said, choice.finish_reason, own);
     return isChat
-      ? this.#relayDelta(state, said as JsonObject, text)
-      : this.#relayText(state, said as string, text);
+      ? this.#relayDelta(state, said as JsonObject, own)
+      : this.#relayText(state, said as string, own);
   }
 
   #holdUsage(chunk: JsonObject, text: string): boolean {
     const { identity, meter } = this.#options;
-    if (!this.#isOuterCanonical(chunk) || !isCanonicalUsage(chunk.usage) || !identity.matches(chunk))
-      return false;
-    meter.report(chunk.usage, isOneLine(text) ? text : null);
+    if (!this.#isOuterCanonical(chunk) || !isCanonicalUsage(chunk.usage) || !isOneLine(text)) return false;
+    const own = identity.textOf(chunk, text);
+    if (own === null) return false;
+    meter.report(chunk.usage, own);
     return true;
   }
 

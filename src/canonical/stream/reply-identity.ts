@@ -52,21 +52,36 @@ export class ReplyIdentity {
     return this.#fixed;
   }
 
-  /** Whether a chunk carries exactly the reply's identity, so that its own text can be sent. */
-  matches(chunk: JsonObject): boolean {
+  /**
+   * The text of a chunk that carries exactly the reply's identity, with the model renamed where the reply names
+   * another one than the upstream. null: the chunk must be written anew.
+   */
+  textOf(chunk: JsonObject, text: string): string | null {
+    const { id, created, model } = chunk;
     if (this.#fixed === null) {
-      if (typeof chunk.id !== 'string' || typeof chunk.model !== 'string' || !isSeconds(chunk.created))
-        return false;
+      if (typeof id !== 'string' || typeof model !== 'string' || !isSeconds(created)) return null;
       this.note(chunk);
     }
-    const fixed = this.fixed;
-    return chunk.id === fixed.id && chunk.model === fixed.model && chunk.created === fixed.created;
+    const { fixed } = this;
+    if (id !== fixed.id || created !== fixed.created) return null;
+    if (model === fixed.model) return text;
+    const isRenamed = this.#options.replyModel === 'requested' && typeof model === 'string';
+    return isRenamed ? withModel(text, model, fixed.model) : null;
   }
 
   #modelFor(upstreamModel: string | null): string {
     const { replyModel, requestedModel } = this.#options;
     return replyModel === 'requested' ? requestedModel : (upstreamModel ?? requestedModel);
   }
+}
+
+/** Renames the model inside the text, so that the rest keeps every digit; null when its place is not certain. */
+function withModel(text: string, model: string, ours: string): string | null {
+  const member = `"model":${JSON.stringify(model)}`;
+  const at = text.indexOf(member);
+  // Before the first bracket a member is the chunk's own.
+  if (at === -1 || /[{[]/.test(text.slice(1, at))) return null;
+  return `${text.slice(0, at)}"model":${JSON.stringify(ours)}${text.slice(at + member.length)}`;
 }
 
 function isSeconds(value: unknown): value is number {

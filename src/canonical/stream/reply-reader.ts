@@ -90,7 +90,7 @@ export class ReplyReader {
   #acceptEvent(data: string, name: string | undefined): void {
     if (this.#isOver) return;
     // The way of nearly every event; the payload's other forms are looked for only when this is no JSON.
-    if (name !== 'error' && data.charCodeAt(0) === 0x7b) {
+    if (name !== 'error' && data.startsWith('{') && data.endsWith('}')) {
       const value = parse(data);
       if (value !== undefined) {
         this.#acceptValue(value, data, name);

@@ -12,6 +12,7 @@ export interface SseFramingOptions {
 
 /** Room for `data: ` in a line whose value has the greatest length. */
 const FIELD_NAME_LENGTH = 6;
+const DONE_LINE_LENGTH = 'data: [DONE]'.length;
 
 /**
  * Text of server-sent events → one call per event. The parser is fed whole lines only: it drops unknown lines when
@@ -50,6 +51,7 @@ export class SseFraming {
     const end = text.lastIndexOf('\n') + 1;
     if (end > 0) this.#feed(this.#takeHeld() + text.slice(0, end));
     this.#hold(text.slice(end));
+    if (this.#holdsDoneMark()) this.end();
   }
 
   /** The text ended: the last line and event count though nothing closed them. */
@@ -72,6 +74,12 @@ export class SseFraming {
     if (!text.includes('\r')) return text;
     this.#endedInCarriageReturn = text.endsWith('\r');
     return text.replace(/\r\n?/g, '\n');
+  }
+
+  /** Some servers send the end marker without a line end and hold the connection open. */
+  #holdsDoneMark(): boolean {
+    if (this.#piecesLength < DONE_LINE_LENGTH - 1 || this.#piecesLength > DONE_LINE_LENGTH) return false;
+    return this.#repair.isBetweenEvents && /^data: ?\[DONE\]$/.test(this.#pieces.join(''));
   }
 
   #hold(text: string): void {

@@ -18,6 +18,10 @@ export class SseLineRepair {
     this.#onJunk = onJunk;
   }
 
+  get isBetweenEvents(): boolean {
+    return this.#openLines === 0;
+  }
+
   /** Whether `lines` is `data: …⏎⏎` again and again, which needs no repair. Must be cheap: it runs for every frame. */
   isPlain(lines: string): boolean {
     if (this.#openLines > 0) return false;

@@ -1,23 +1,18 @@
 import { estimateTokens } from '../token-count.ts';
 import { readUsage, type Usage } from '../usage.ts';
-
-/** Text is counted and let go when it is this long, so that a stream's memory is bounded. In UTF-16 units. */
-const MAX_KEPT_LENGTH = 32 * 1024;
+import { TextTally } from './text-tally.ts';
 
 /** The usage of one reply: the upstream's last word, or an estimate. Nothing is ever summed. */
 export class UsageMeter {
-  readonly #isEstimating: boolean;
+  readonly #tally: TextTally | null;
   readonly #prompt: () => string;
   #reported: Usage | null = null;
   /** The chunk that the last report came in, when it can be sent as it is. */
   #frame: string | null = null;
   #estimate: Usage | null = null;
-  #texts: string[] = [];
-  #length = 0;
-  #countedTokens = 0;
 
   constructor(isEstimating: boolean, prompt: (() => string) | undefined) {
-    this.#isEstimating = isEstimating;
+    this.#tally = isEstimating ? new TextTally() : null;
     this.#prompt = prompt ?? (() => '');
   }
 
@@ -33,34 +28,24 @@ export class UsageMeter {
     return this.#frame;
   }
 
-  /** Takes a usage object, and the chunk around it when that can be sent as it is. */
+  /** Takes a usage object, and the chunk around it when that can be sent as it is. All zeros say nothing. */
   report(raw: unknown, frame: string | null): void {
     const usage = raw == null ? null : readUsage(raw);
-    if (usage === null) return;
+    if (usage === null || usage.totalTokens === 0) return;
     this.#reported = usage;
     this.#frame = frame;
   }
 
   /** Takes text of the model. */
   note(text: string): void {
-    if (!this.#isEstimating) return;
-    this.#texts.push(text);
-    this.#length += text.length;
-    if (this.#length > MAX_KEPT_LENGTH) this.#count();
+    this.#tally?.add(text);
   }
 
   /** The reply is over: estimates what was not reported, when that is wanted. */
   close(): void {
-    if (this.#reported !== null || !this.#isEstimating) return;
-    this.#count();
+    if (this.#reported !== null || this.#tally === null) return;
     const promptTokens = estimateTokens(this.#prompt());
-    const completionTokens = this.#countedTokens;
+    const completionTokens = this.#tally.tokens;
     this.#estimate = { promptTokens, completionTokens, totalTokens: promptTokens + completionTokens };
-  }
-
-  #count(): void {
-    this.#countedTokens += estimateTokens(this.#texts.join(''));
-    this.#texts = [];
-    this.#length = 0;
   }
 }
