@@ -1,5 +1,6 @@
-import { Counter, Histogram, type Registry } from 'prom-client';
+import { Counter, type Registry } from 'prom-client';
 import type { RequestRecord } from '../record.ts';
+import { BatchHistogram, type HistogramSeries } from './batch-histogram.ts';
 import { ModelLabels, NONE, pathLabel } from './metric-labels.ts';
 
 /** Seconds; a chat may take minutes, a cached embedding milliseconds. */
@@ -9,16 +10,12 @@ const OVERHEAD_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 
 const REQUEST_LABELS = ['path', 'client', 'model', 'upstream', 'outcome', 'status'] as const;
 
-interface HistogramChild {
-  observe(value: number): void;
-}
-
 /** All series that a request of one kind counts in, looked up once for each kind. */
 interface RequestKind {
   readonly labels: Record<(typeof REQUEST_LABELS)[number], string>;
-  readonly seconds: HistogramChild;
-  readonly firstToken: HistogramChild;
-  readonly overhead: HistogramChild;
+  readonly seconds: HistogramSeries;
+  readonly firstToken: HistogramSeries;
+  readonly overhead: HistogramSeries;
   /** Counted in the running batch, and not in the counters yet. */
   requests: number;
   promptTokens: number;
@@ -27,13 +24,13 @@ interface RequestKind {
 
 /**
  * What requests do to the metrics, a batch at a time. Counting in prom-client costs 0.6 µs a call, so a batch
- * is summed up by kind of request first and counted once for each kind; only the histograms see every request.
+ * is summed up by kind of request first and counted once for each kind.
  */
 export class RequestMetrics {
   readonly #requests: Counter<(typeof REQUEST_LABELS)[number]>;
-  readonly #seconds: Histogram<'path' | 'model' | 'upstream'>;
-  readonly #firstToken: Histogram<'model' | 'upstream'>;
-  readonly #overhead: Histogram<'path'>;
+  readonly #seconds: BatchHistogram<'path' | 'model' | 'upstream'>;
+  readonly #firstToken: BatchHistogram<'model' | 'upstream'>;
+  readonly #overhead: BatchHistogram<'path'>;
   readonly #tokens: Counter<'model' | 'kind'>;
   readonly #attempts: Counter<'upstream' | 'outcome'>;
   readonly #failovers: Counter<'from' | 'to' | 'reason'>;
@@ -51,21 +48,21 @@ export class RequestMetrics {
       labelNames: REQUEST_LABELS,
       registers,
     });
-    this.#seconds = new Histogram({
+    this.#seconds = new BatchHistogram({
       name: `${prefix}request_seconds`,
       help: 'Time from the arrival of a request to its end, streams included.',
       labelNames: ['path', 'model', 'upstream'],
       buckets: REQUEST_BUCKETS,
       registers,
     });
-    this.#firstToken = new Histogram({
+    this.#firstToken = new BatchHistogram({
       name: `${prefix}first_token_seconds`,
       help: 'Time from the arrival of a request to its first content.',
       labelNames: ['model', 'upstream'],
       buckets: FIRST_TOKEN_BUCKETS,
       registers,
     });
-    this.#overhead = new Histogram({
+    this.#overhead = new BatchHistogram({
       name: `${prefix}overhead_seconds`,
       help: 'Time of a request in which no upstream was working.',
       labelNames: ['path'],
@@ -128,9 +125,9 @@ export class RequestMetrics {
     const { path, model, upstream } = labels;
     return {
       labels,
-      seconds: this.#seconds.labels({ path, model, upstream }),
-      firstToken: this.#firstToken.labels({ model, upstream }),
-      overhead: this.#overhead.labels({ path }),
+      seconds: this.#seconds.series({ path, model, upstream }),
+      firstToken: this.#firstToken.series({ model, upstream }),
+      overhead: this.#overhead.series({ path }),
       requests: 0,
       promptTokens: 0,
       completionTokens: 0,
@@ -173,7 +170,7 @@ export class RequestMetrics {
   }
 }
 
-/** prom-client throws at what is not finite, and a clock may lie: nothing is lost but the oddity. */
+/** A clock may lie, and one NaN would spoil a sum for ever. */
 function seconds(ms: number): number {
   return ms > 0 && ms < Number.POSITIVE_INFINITY ? ms / 1000 : 0;
 }

@@ -41,6 +41,22 @@ test('times go into histograms in seconds', async () => {
   assert.ok(text.includes('tokenferry_overhead_seconds_bucket{le="0.001",path="/v1/chat/completions"} 2'));
 });
 
+test('a histogram has the form that Prometheus demands: cumulated buckets up to +Inf, sum and count', async () => {
+  const metrics = quiet();
+  metrics.observeRequests([0.4, 1.5, 70_000].map((overheadMs) => sampleRecord({ overheadMs })));
+  const text = await metrics.text();
+  const lines = text.split('\n').filter((line) => line.startsWith('tokenferry_overhead_seconds'));
+  const bounds = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30, '+Inf'];
+  const counts = [1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3];
+  const path = 'path="/v1/chat/completions"';
+  assert.deepEqual(lines, [
+    ...bounds.map((le, at) => `tokenferry_overhead_seconds_bucket{le="${le}",${path}} ${counts[at]}`),
+    `tokenferry_overhead_seconds_sum{${path}} ${0.0004 + 0.0015 + 70}`,
+    `tokenferry_overhead_seconds_count{${path}} 3`,
+  ]);
+  assert.match(text, /^# TYPE tokenferry_overhead_seconds histogram$/m);
+});
+
 test('tokens are summed by model and kind, and what has none adds nothing', async () => {
   const metrics = quiet();
   metrics.observeRequests([sampleRecord(), sampleRecord({ completionTokens: null }), failedRecord()]);
