@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { adaptRequest, type ReadRequest, readRequest } from '../../src/canonical/chat-request.ts';
+import { readMembers } from '../../src/canonical/json-members.ts';
 import { DEFAULT_PROFILE } from '../../src/canonical/profile.ts';
 import { FerryError } from '../../src/errors.ts';
 import { randomFrom } from './seeded-random.ts';
@@ -369,6 +370,72 @@ test('Q47b an upstream that only streams is asked for a stream with usage', () =
   assert.equal(adapt('{"model":"m"}', { forceStream: true }).text.includes('"stream":true'), true);
   assert.equal(adapt('{"model":"m","input":"x"}', { forceStream: true, kind: 'embeddings' }).stream, false);
 });
+
+test('S90 no 400 of ours has a word that RAGFlow misreads', () => {
+  const bodies = [
+    '',
+    '{',
+    '[]',
+    '{"model":7}',
+    '{"model":"a","model":"b"}',
+    `${'['.repeat(600)}${' '.repeat(600)}`,
+  ];
+  for (const body of bodies) {
+    assert.doesNotMatch(
+      refusal(body).message,
+      /server|timeout|unavailable|capacity|quota|rate limit|\bkey\b|auth/i,
+    );
+  }
+});
+
+test('promise 5 adaptations do what they say to the values and nothing to the bytes around (seeded)', () => {
+  const random = randomFrom(41);
+  const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
+  const texts = {
+    seed: ['12345678901234567890', '1.0'],
+    stream: ['true', 'false', 'null'],
+    stream_options: ['{"include_usage":true}', '{"a":1.0}', 'null'],
+    tools: ['[{}]', '[]', 'null'],
+    tool_choice: ['"auto"', 'null'],
+    user: ['"u"', 'null'],
+    do_sample: ['true'],
+    max_tokens: ['5', 'null'],
+    max_completion_tokens: ['16.0', 'null'],
+    messages: ['[{"role":"developer","content":"a"},{"role":"user","content":1.50}]', '[]'],
+  };
+  for (let round = 0; round < 3000; round++) {
+    const members = Object.entries(texts)
+      .filter(() => random() < 0.5)
+      .map(([key, values]) => `"${key}"${pick(['', ' '])}:${pick(['', '\n'])}${pick(values)}`);
+    members.splice(Math.floor(random() * (members.length + 1)), 0, '"model":"m"');
+    const text = `{${members.join(pick([',', ', ']))}}`;
+    const wantUsage = random() < 0.5;
+    const { text: sent } = adapt(text, {
+      upstreamModel: 'other',
+      wantUsage,
+      learnedDrops: pick([[], ['user', 'do_sample']]),
+      profile: { roles: { developer: 'system' } },
+    });
+    const [before, after] = [raw(text), raw(sent)];
+    assert.equal(after.get('model'), '"other"');
+    for (const key of ['seed', 'stream', 'max_tokens', 'max_completion_tokens']) {
+      assert.equal(after.get(key), before.get(key), text);
+    }
+    assert.equal(after.get('messages'), before.get('messages')?.replace('developer', 'system'));
+    const isStream = before.get('stream') === 'true';
+    if (!isStream) assert.equal(after.has('stream_options'), false, text);
+    if (isStream && wantUsage) assert.match(after.get('stream_options') ?? '', /"include_usage":true/);
+    if (isStream && !wantUsage) assert.equal(after.get('stream_options'), before.get('stream_options'));
+    const hasTools = before.get('tools') === '[{}]';
+    assert.equal(after.has('tool_choice'), hasTools && before.get('tool_choice') === '"auto"', text);
+  }
+});
+
+/** Each member's value as it stands in the text. */
+function raw(text: string): Map<string, string> {
+  JSON.parse(text);
+  return new Map(readMembers(text).map((m) => [m.key, text.slice(m.valueStart, m.valueEnd)]));
+}
 
 test('random bytes and mutated requests only ever raise a FerryError (seeded)', () => {
   const random = randomFrom(3);
