@@ -10,6 +10,7 @@ test('the gateway runs as a process of its own, answers, and ends with code 0', 
   const service = await runService(
     {
       authorization: 'sk-client',
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: the configuration's own syntax
       upstreams: [{ name: 'a', endpoint: model.url, sk: '${UPSTREAM_KEY}', allow: ['stand-in'] }],
       dbtype: 'none',
     },
