@@ -172,3 +172,14 @@ test('package-lock.json is complete for every platform, so that npm ci takes it'
     .filter((name) => !Object.keys(lock.packages).some((path) => path.endsWith(`node_modules/${name}`)));
   assert.deepEqual(missing, []);
 });
+
+test('each package has a reason in CONTRIBUTING.md', () => {
+  const reasons = readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8');
+  const { dependencies = {}, devDependencies = {} } = JSON.parse(
+    readFileSync(join(root, 'package.json'), 'utf8'),
+  ) as Record<string, Record<string, string>>;
+  const missing = Object.keys({ ...dependencies, ...devDependencies }).filter(
+    (name) => !name.startsWith('@types/') && !reasons.includes(`\`${name}\``),
+  );
+  assert.deepEqual(missing, []);
+});
