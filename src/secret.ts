@@ -1,5 +1,6 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { inspect } from 'node:util';
+import { SecretSearch } from './secret-search.ts';
 
 const REDACTED = '[redacted]';
 
@@ -66,15 +67,20 @@ const SHORTEST_SCRUBBED = 6;
  * something an upstream or issuer echoes. `scrub` is the last door of every text that came from outside.
  */
 export class SecretRegistry {
+  /** Every form of every living secret. */
   readonly #values = new Set<string>();
+  /** Over `#values`; null until the first search after a change. */
+  #search: SecretSearch | null = null;
 
   add(value: string): void {
     if (value.length < SHORTEST_SCRUBBED) return;
     for (const form of formsOf(value)) this.#values.add(form);
+    this.#search = null;
   }
 
   delete(value: string): void {
     for (const form of formsOf(value)) this.#values.delete(form);
+    this.#search = null;
   }
 
   get size(): number {
@@ -83,10 +89,9 @@ export class SecretRegistry {
 
   /** `text` with each living secret replaced by `[redacted]`. */
   scrub(text: string): string {
+    this.#search ??= new SecretSearch(this.#values);
     let clean = text;
-    for (const value of this.#values) {
-      if (clean.includes(value)) clean = clean.replaceAll(value, REDACTED);
-    }
+    for (const value of this.#search.findIn(text)) clean = clean.replaceAll(value, REDACTED);
     return clean;
   }
 }
