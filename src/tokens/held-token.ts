@@ -1,4 +1,3 @@
-import type { Secret } from '../secret.ts';
 import type { Lease } from './lease.ts';
 import type { Lifetime, Moment } from './lifetime.ts';
 
@@ -22,7 +21,6 @@ export function cutoffsOf(
 export class HeldToken {
   readonly lease: Lease;
   readonly lifetime: Lifetime;
-  readonly secret: Secret;
   readonly leewayMs: number;
   readonly floorMs: number;
   /** False: the issuer stated no life. */
@@ -39,7 +37,6 @@ export class HeldToken {
   constructor(facts: {
     readonly lease: Lease;
     readonly lifetime: Lifetime;
-    readonly secret: Secret;
     readonly leewayMs: number;
     readonly floorMs: number;
     readonly isExpiryKnown: boolean;
@@ -47,7 +44,6 @@ export class HeldToken {
   }) {
     this.lease = facts.lease;
     this.lifetime = facts.lifetime;
-    this.secret = facts.secret;
     this.leewayMs = facts.leewayMs;
     this.floorMs = facts.floorMs;
     this.isExpiryKnown = facts.isExpiryKnown;

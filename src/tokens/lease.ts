@@ -1,14 +1,12 @@
 import type { Clock } from '../clock.ts';
+import type { Secret } from '../secret.ts';
 import type { Lifetime } from './lifetime.ts';
 import type { OutgoingRequest, PreparedPlacement } from './placement.ts';
 import { placeAll } from './placement.ts';
 
 export type { OutgoingRequest } from './placement.ts';
 
-/**
- * The right to use one token for one attempt. The value itself cannot be read from it: it lives in the prepared
- * placements, and `apply` writes it into a request.
- */
+/** The right to use one token for one attempt; `apply` writes it into a request. */
 export class Lease {
   /** The name of the token source. */
   readonly holder: string;
@@ -16,6 +14,8 @@ export class Lease {
   readonly generation: number;
   /** Tells two tokens apart in logs of one process. */
   readonly fingerprint: string;
+  /** The bare token, for sources that obtain theirs with this one and for `tokenferry token --show`. */
+  readonly secret: Secret;
   readonly #clock: Clock;
   readonly #lifetime: Lifetime;
   readonly #placements: readonly PreparedPlacement[];
@@ -24,6 +24,7 @@ export class Lease {
     readonly holder: string;
     readonly generation: number;
     readonly fingerprint: string;
+    readonly secret: Secret;
     readonly clock: Clock;
     readonly lifetime: Lifetime;
     readonly placements: readonly PreparedPlacement[];
@@ -31,6 +32,7 @@ export class Lease {
     this.holder = facts.holder;
     this.generation = facts.generation;
     this.fingerprint = facts.fingerprint;
+    this.secret = facts.secret;
     this.#clock = facts.clock;
     this.#lifetime = facts.lifetime;
     this.#placements = facts.placements;

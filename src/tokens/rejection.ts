@@ -1,3 +1,5 @@
+import { resolvePointer } from './json-pointer.ts';
+
 /** A place in a JSON body and the values that mean "this token is no longer good". */
 export interface BodyMatcher {
   /** JSON pointer (RFC 6901), e.g. `/error_code`. */
@@ -43,7 +45,7 @@ function matchesBody(text: string, matchers: readonly BodyMatcher[]): boolean {
   if (text.length > LONGEST_REFUSAL) return false;
   const body = parseJson(firstEventData(text));
   return matchers.some((matcher) => {
-    const found = valueAt(body, matcher.path);
+    const found = resolvePointer(body, matcher.path).value;
     return isScalar(found) && matcher.equals.some((expected) => String(expected) === String(found));
   });
 }
@@ -65,18 +67,6 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined;
   }
-}
-
-function valueAt(root: unknown, pointer: string): unknown {
-  if (pointer === '') return root;
-  let value = root;
-  for (const part of pointer.replace(/^\//, '').split('/')) {
-    if (typeof value !== 'object' || value === null) return undefined;
-    const key = part.replaceAll('~1', '/').replaceAll('~0', '~');
-    if (!Object.hasOwn(value, key)) return undefined;
-    value = (value as Record<string, unknown>)[key];
-  }
-  return value;
 }
 
 function isScalar(value: unknown): value is string | number | boolean | null {

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../clock.ts';
-import { type Answer, Attempt } from './attempt.ts';
+import { type Answer, Attempt, failureOf } from './attempt.ts';
 import { ClockWatch } from './clock-watch.ts';
 import { type Failure, FailureStreak, type PauseContext } from './failure-streak.ts';
 import { type Moment, momentOf } from './lifetime.ts';
@@ -154,7 +154,7 @@ export class RenewalLoop {
     }
     this.#settling = null;
     const { answer, attempt } = settling;
-    const failure = this.#host.accept(answer, attempt);
+    const failure = this.#accept(answer, attempt);
     if (failure !== null) {
       this.#fail(failure, attempt);
       return;
@@ -163,6 +163,15 @@ export class RenewalLoop {
     this.streak.end();
     this.#host.onSettled();
     this.look();
+  }
+
+  /** This runs in no caller's stack: what is thrown here would end the process and not the attempt. */
+  #accept(answer: Answer, attempt: Attempt): Failure | null {
+    try {
+      return this.#host.accept(answer, attempt);
+    } catch (error) {
+      return failureOf(error);
+    }
   }
 
   #fail(raw: Failure, attempt: Attempt): void {

@@ -184,7 +184,7 @@ export class TokenCustody {
     const { lifeMs } = issued.lifetime;
     this.#generation += 1;
     this.#liveValues.add(issued.secret.reveal());
-    if (this.#token !== null) this.#liveValues.retire(this.#token.secret.reveal(), now.monoMs);
+    if (this.#token !== null) this.#liveValues.retire(this.#token.lease.secret.reveal(), now.monoMs);
     this.#tombstones.delete(issued.fingerprint);
     const token = this.#hold(issued, lifeMs - renewalAgeMs(lifeMs, settings, issued.refreshInMs, random));
     if (!token.isUsable(now)) token.serveToTheEnd();
@@ -219,6 +219,7 @@ export class TokenCustody {
       holder: name,
       generation: this.#generation,
       fingerprint,
+      secret,
       clock,
       lifetime,
       placements,
@@ -226,7 +227,6 @@ export class TokenCustody {
     return new HeldToken({
       lease,
       lifetime,
-      secret,
       isExpiryKnown,
       renewBelowMs,
       ...cutoffsOf(lifetime.lifeMs, settings),

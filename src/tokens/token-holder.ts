@@ -2,6 +2,7 @@ import type { Clock } from '../clock.ts';
 import type { SecretRegistry } from '../secret.ts';
 import type { Answer, Attempt } from './attempt.ts';
 import type { Failure, PauseContext } from './failure-streak.ts';
+import type { HeldToken } from './held-token.ts';
 import type { HolderSettings } from './holder-settings.ts';
 import { type HolderStatus, stateOf } from './holder-status.ts';
 import { oldEnoughMonoMs } from './issued-token.ts';
@@ -122,18 +123,15 @@ export class TokenHolder {
    * allocated. Starts a renewal in the background when one is due, or when there is no token.
    */
   peek(): Lease | null {
-    const token = this.#custody.token;
-    const monoMs = this.#clock.monoMs();
-    if (token === null) {
-      this.#noteDemand(monoMs);
-      return null;
-    }
-    const remainingMs = token.lifetime.remainingMs(monoMs, this.#clock.wallMs());
-    if (remainingMs <= token.renewBelowMs || this.#isDormant) this.#noteDemand(monoMs);
-    this.#lastRequestMonoMs = monoMs;
-    if (remainingMs <= token.cutoffMs) return null;
+    const token = this.#usableToken();
+    if (token === null) return null;
     this.#countServed();
     return token.lease;
+  }
+
+  /** Whether `peek()` would give a lease now. It counts as interest, so a missing token is obtained, but as no use. */
+  isReady(): boolean {
+    return this.#usableToken() !== null;
   }
 
   /**
@@ -228,6 +226,19 @@ export class TokenHolder {
     } catch {
       this.#emit('note', { note: 'the source did not close cleanly' });
     }
+  }
+
+  #usableToken(): HeldToken | null {
+    const token = this.#custody.token;
+    const monoMs = this.#clock.monoMs();
+    if (token === null) {
+      this.#noteDemand(monoMs);
+      return null;
+    }
+    const remainingMs = token.lifetime.remainingMs(monoMs, this.#clock.wallMs());
+    if (remainingMs <= token.renewBelowMs || this.#isDormant) this.#noteDemand(monoMs);
+    this.#lastRequestMonoMs = monoMs;
+    return remainingMs > token.cutoffMs ? token : null;
   }
 
   #watchSource(): void {

@@ -104,6 +104,35 @@ test('starving is reported by the request that finds the token ended between two
   assert.ok(get.error === undefined || get.isSettled);
 });
 
+test('each time without a token is reported once, and so is its end', async () => {
+  const rig = makeRig({ usual: FAILING });
+  await rig.start();
+  rig.source.usual = { raw: { lifetimeMs: 10_000 } };
+  await traffic(rig, 2_000, 500);
+  rig.source.usual = FAILING;
+  await traffic(rig, 20_000, 500);
+  rig.source.usual = {};
+  await traffic(rig, 3_000, 500);
+  assert.equal(rig.count('starving'), 2);
+  const ends = rig.events.flatMap((event) => (event.kind === 'recovered' ? [event.wasStarving] : []));
+  assert.deepEqual(ends, [true, true]);
+  const short = makeRig({ script: [{}, FAILING] });
+  await short.start();
+  await traffic(short, 140_000, 1_000);
+  const recovered = short.events.find((event) => event.kind === 'recovered');
+  assert.equal(recovered?.kind === 'recovered' && recovered.wasStarving, false);
+});
+
+test('isReady() tells what peek() would give, obtains what is missing and counts nothing as served', async () => {
+  const rig = makeRig();
+  assert.equal(rig.holder.isReady(), false);
+  await rig.clock.advance(200);
+  assert.equal(rig.holder.isReady(), true);
+  assert.equal(rig.holder.status().counters.servedFresh, 0);
+  assert.equal(leaseNow(rig).secret.reveal(), 'token-1-secret');
+  assert.equal(rig.holder.status().counters.servedFresh, 1);
+});
+
 test('a request that waits keeps the attempts going, however short the idle stop is', async () => {
   const rig = makeRig({ usual: FAILING, settings: { idleStopMs: 1_000 } });
   const get = follow(rig.holder.get());
