@@ -99,6 +99,7 @@ test('Q158 a refusal of the batch size tells the limit, a 413 halves it', () => 
   assert.equal(limit('the input array exceeds the limit'), 32);
   assert.equal(limit('input数组最大不得超过64条', 400, 100), 64);
   assert.equal(limit('Payload Too Large', 413), 32);
+  assert.equal(limit('larger than 10 MB', 413), 32);
   assert.equal(limit('Payload Too Large', 413, 1), null);
   assert.equal(limit('dimensions is not supported'), null);
   assert.equal(batchLimitFrom(new FerryError('rate_limited', { message: 'batch limit 5' }), 64), null);

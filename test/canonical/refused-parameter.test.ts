@@ -110,8 +110,10 @@ test('an error that refuses nothing, or names what was not sent, drops nothing',
 test('only a 400 or 422 of the client-fault kind refuses a parameter', () => {
   assert.equal(refused("Unknown parameter: 'user'.", { status: 422 }), 'user');
   assert.equal(refused("Unknown parameter: 'user'.", { status: 413 }), null);
-  const rate = new FerryError('rate_limited', { message: "Unknown parameter: 'user'." });
-  assert.equal(findRefusedParameter(rate, { json }), null);
+  for (const kind of ['rate_limited', 'context_overflow', 'content_filtered'] as const) {
+    const other = new FerryError(kind, { message: "Unknown parameter: 'user'." });
+    assert.equal(findRefusedParameter(other, { json }), null, kind);
+  }
 });
 
 test('a name that does not fit into a header is none', () => {

@@ -326,6 +326,11 @@ test('Q142 S84 a 401 or 403 of the upstream is about the gateway’s credentials
   assert.equal(answered(407, '').kind, 'forbidden');
 });
 
+test('S84 a refusal inside of a 200 says 401 as well, by which RAGFlow knows it', () => {
+  assert.match(within({ base_resp: { status_code: 1004, status_msg: 'login fail' } }).message, /status 401/);
+  assert.match(answered(407, '').message, /status 407/);
+});
+
 test('Q143 a 429 carries its wait, and a used-up quota is told apart', () => {
   const error = answered(429, { error: { message: 'Please try again in 2s', code: 'rate_limit_exceeded' } });
   assert.deepEqual(summary(error), ['rate_limited', 429, 'rate_limit_exceeded']);
