@@ -66,16 +66,17 @@ export class IssuerClient {
     make: () => IssuerRequest | Promise<IssuerRequest>,
     context: { readonly signal: AbortSignal; readonly clock: Clock },
   ): Promise<IssuerReply> {
+    const first = await make();
     try {
-      return await this.#once(await make(), context);
+      return await this.#send(first, context);
     } catch (error) {
-      if (!(error instanceof NoAnswer) || !isReset(error.cause) || context.signal.aborted) {
-        throw this.#describe(error, context.signal);
-      }
+      const isWorthAnother = error instanceof NoAnswer && isReset(error.cause) && !context.signal.aborted;
+      if (!isWorthAnother) throw this.#describe(error, context.signal);
     }
     this.#reconnect();
+    const second = await make();
     try {
-      return await this.#once(await make(), context);
+      return await this.#send(second, context);
     } catch (error) {
       throw this.#describe(error, context.signal);
     }
@@ -85,7 +86,7 @@ export class IssuerClient {
     await this.#dispatcher.destroy();
   }
 
-  async #once(
+  async #send(
     issuerRequest: IssuerRequest,
     context: { readonly signal: AbortSignal; readonly clock: Clock },
   ): Promise<IssuerReply> {
@@ -125,9 +126,7 @@ export class IssuerClient {
     stale.close().catch(() => {});
   }
 
-  #describe(error: unknown, signal: AbortSignal): unknown {
-    // What `make` throws is described already.
-    if (error instanceof TokenSourceError) return error;
+  #describe(error: unknown, signal: AbortSignal): TokenSourceError {
     const { label } = this.#options;
     if (signal.aborted) {
       return new TokenSourceError(`${label} gave no whole answer before the attempt was given up`);

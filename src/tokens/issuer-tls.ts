@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { SecureVersion } from 'node:tls';
 import { Secret } from '../secret.ts';
 
@@ -27,13 +28,13 @@ export interface TlsMaterial {
  * Reads the files of the settings. Their content belongs to the recipe: a certificate that was renewed in place
  * makes another source, with other connections, when the configuration is loaded again.
  */
-export function readTlsMaterial(settings: TlsSettings | undefined): TlsMaterial {
+export function readTlsMaterial(settings: TlsSettings | undefined, baseDir?: string): TlsMaterial {
   if (settings === undefined) return {};
   const { ca, cert, key, passphrase, servername, min } = settings;
   return {
-    ...(ca === undefined ? {} : { ca: pem(ca) }),
-    ...(cert === undefined ? {} : { cert: pem(cert) }),
-    ...(key === undefined ? {} : { key: pem(key instanceof Secret ? key.reveal() : key) }),
+    ...(ca === undefined ? {} : { ca: pem(ca, baseDir) }),
+    ...(cert === undefined ? {} : { cert: pem(cert, baseDir) }),
+    ...(key === undefined ? {} : { key: pem(key instanceof Secret ? key.reveal() : key, baseDir) }),
     ...(passphrase === undefined ? {} : { passphrase: passphrase.reveal() }),
     ...(servername === undefined ? {} : { servername }),
     ...(min === undefined ? {} : { minVersion: min }),
@@ -41,6 +42,6 @@ export function readTlsMaterial(settings: TlsSettings | undefined): TlsMaterial 
 }
 
 /** PEM text as it is; anything else is the path of a file with it. Throws what the file system says. */
-export function pem(textOrPath: string): string {
-  return textOrPath.includes('-----BEGIN') ? textOrPath : readFileSync(textOrPath, 'utf8');
+export function pem(textOrPath: string, baseDir = '.'): string {
+  return textOrPath.includes('-----BEGIN') ? textOrPath : readFileSync(resolve(baseDir, textOrPath), 'utf8');
 }

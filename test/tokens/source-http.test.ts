@@ -301,3 +301,41 @@ test('settings that cannot work are refused when the source is made', () => {
   assert.throws(make({ headers: { a: '{{token}}' } }), /token is not known/);
   assert.throws(make({ headers: { a: '{{md5(}}' } }), /home_grown: template: "md5\(": it ends too early/);
 });
+
+const inAnHour = Math.round(Date.now() / 1000) + 3600;
+const USUAL: readonly [string, object, string][] = [
+  ['expires_in beside the token', { token: 'abcdef', expires_in: 3600 }, '/token'],
+  [
+    'expireTime in milliseconds, in the object of the token',
+    { data: { token: 'abcdef', expireTime: inAnHour * 1000 } },
+    '/data/token',
+  ],
+  ['expires_at as text', { token: 'abcdef', expires_at: new Date(inAnHour * 1000).toISOString() }, '/token'],
+];
+
+for (const [name, body, tokenAt] of USUAL) {
+  test(`without expires_at the usual members are looked at: ${name}`, async (t) => {
+    const { acquire } = await bench(t, { body }, { tokenAt });
+    const { lifetimeMs = 0, expiresAtWallMs = 0 } = await acquire();
+    assert.ok(lifetimeMs === 3_600_000 || expiresAtWallMs === inAnHour * 1000);
+  });
+}
+
+test('an empty extra asks for nothing, a missing value is an error', async (t) => {
+  const { acquire } = await bench(t, { body: 'abcdef' }, { tokenAt: 'body', extra: {} });
+  assert.equal((await acquire()).value, 'abcdef');
+  const { failure } = await bench(t, { body: { token: 'abcdef' } }, { extra: { group: '/group' } });
+  assert.match((await failure()).message, /home_grown: extra group \/group matched no text in the answer/);
+});
+
+test('a chained source without a token is named, and the issuer is not called', async (t) => {
+  const deps = { tokenOf: () => Promise.reject(new Error('down')) };
+  const { issuer, failure } = await bench(t, {}, { token: 'sso', headers: { a: '{{token}}' } }, deps);
+  assert.equal((await failure()).message, 'home_grown: token waits for sso, which has no token now');
+  assert.equal(issuer.callCount, 0);
+});
+
+test('a value that no header can carry is described, not quoted', async (t) => {
+  const { failure } = await bench(t, {}, { headers: { 'X-Key': new Secret('inner\nline-break') } });
+  assert.match((await failure()).message, /^home_grown: url cannot be asked: a header, /);
+});

@@ -1,11 +1,30 @@
 import { type KeyObject, randomUUID } from 'node:crypto';
 import type { Template } from '../template.ts';
+import { TemplateError } from '../template-expression.ts';
 import { RequestScope } from '../template-scope.ts';
 import { TemplateTree } from '../template-tree.ts';
 import type { AssertionSettings } from './oauth2-settings.ts';
-import { readSigningKey, signClaims } from './signing.ts';
+import { keyTrouble, readSigningKey, signClaims } from './signing.ts';
+import type { SourceVoice } from './source-voice.ts';
 
 const DEFAULT_TTL_MS = 60_000;
+
+type KeyedAssertion = AssertionSettings & Required<Pick<AssertionSettings, 'key'>>;
+
+/** A signer for the settings under `field`; what is wrong with them becomes an error that names it. */
+export function makeSigner(
+  voice: SourceVoice,
+  field: string,
+  settings: KeyedAssertion,
+  baseDir: string | undefined,
+): AssertionSigner {
+  try {
+    return new AssertionSigner(settings, baseDir);
+  } catch (error) {
+    const why = error instanceof TemplateError ? error.message : `key cannot be read (${keyTrouble(error)})`;
+    throw voice.error(field, why, 'credentials');
+  }
+}
 
 /** Signs assertions by settings. Each one is new: servers remember `jti` and refuse a second use. */
 export class AssertionSigner {
@@ -16,10 +35,15 @@ export class AssertionSigner {
   readonly #claims: TemplateTree;
 
   /** Throws when the key cannot be read or a template is wrong. */
-  constructor(settings: AssertionSettings & Required<Pick<AssertionSettings, 'key'>>) {
+  constructor(settings: KeyedAssertion, baseDir: string | undefined) {
     this.#settings = settings;
     this.#alg = settings.alg ?? 'RS256';
-    this.#key = readSigningKey({ alg: this.#alg, key: settings.key, passphrase: settings.passphrase });
+    this.#key = readSigningKey({
+      alg: this.#alg,
+      key: settings.key,
+      passphrase: settings.passphrase,
+      baseDir,
+    });
     this.#header = TemplateTree.compile(settings.header ?? {});
     this.#claims = TemplateTree.compile(settings.claims ?? {});
   }

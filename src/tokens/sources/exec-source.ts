@@ -49,11 +49,11 @@ export class ExecSource implements TokenSource {
   }
 
   async #run(signal: AbortSignal): Promise<ExecResult> {
-    const { command, cwd = '.', timeoutMs = DEFAULT_TIMEOUT_MS } = this.#settings;
+    const { command, cwd, timeoutMs = DEFAULT_TIMEOUT_MS } = this.#settings;
     try {
       return await runProcess({
         command,
-        cwd: resolve(this.#deps.baseDir ?? '.', cwd),
+        cwd: cwd === undefined ? process.cwd() : resolve(this.#deps.baseDir ?? '.', cwd),
         env: this.#environment(),
         signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
       });

@@ -2,19 +2,20 @@ import type { ExpiryHint } from '../expiry.ts';
 import { type AnswerBody, readAnswer } from '../issuer-answer.ts';
 import { headerOf, IssuerClient, type IssuerReply } from '../issuer-client.ts';
 import { readTlsMaterial } from '../issuer-tls.ts';
-import { resolvePointer } from '../json-pointer.ts';
+import { isPointer, resolvePointer } from '../json-pointer.ts';
 import { recipeKey } from '../recipe-key.ts';
 import { TemplateError } from '../template-expression.ts';
 import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
 import { TokenSourceError } from '../token-source-error.ts';
+import { extraValues } from './extra-values.ts';
 import { HttpRequestRecipe } from './http-request.ts';
 import type { HttpSettings } from './http-settings.ts';
 import { checkDenied, checkSuccess } from './http-success.ts';
-import { extraValues } from './oauth2-answer.ts';
 import { rawToken } from './raw-token.ts';
 import type { SourceDeps } from './source-deps.ts';
 import { SourceVoice } from './source-voice.ts';
-import { compileTokenLocation, requireJson, type TokenLocation } from './token-location.ts';
+import { compileTokenLocation, type TokenLocation } from './token-location.ts';
+import { usualHints } from './usual-hints.ts';
 
 /** Tokens of any HTTP interface that can be declared: request, success, place of the token, its expiry. */
 export class HttpSource implements TokenSource {
@@ -32,7 +33,7 @@ export class HttpSource implements TokenSource {
     this.#settings = settings;
     this.#deps = deps;
     this.#voice = new SourceVoice(name, deps.secrets);
-    const tls = readTlsMaterial(settings.tls);
+    const tls = readTlsMaterial(settings.tls, deps.baseDir);
     this.key = recipeKey({ ...settings, tls });
     const bodies = [settings.bodyJson, settings.bodyForm, settings.bodyText];
     if (bodies.filter((body) => body !== undefined).length > 1) {
@@ -47,7 +48,10 @@ export class HttpSource implements TokenSource {
     const { clock, signal, force } = context;
     const { token: chained } = this.#settings;
     const reply = await this.#client.call(async () => {
-      const token = chained === undefined ? undefined : await this.#deps.tokenOf(chained, { signal, force });
+      const token =
+        chained === undefined
+          ? undefined
+          : await this.#voice.chained('token', chained, this.#deps.tokenOf(chained, { signal, force }));
       return this.#describingTemplates(() =>
         this.#recipe.render({ nowWallMs: clock.wallMs(), token, force }),
       );
@@ -74,15 +78,17 @@ export class HttpSource implements TokenSource {
       reply,
       nowWallMs: reply.receivedWallMs,
       refreshInMs: Number.isNaN(refreshSeconds) ? undefined : refreshSeconds * 1000,
-      ...(extra === undefined
-        ? {}
-        : { extra: extraValues(this.#voice, requireJson(this.#voice, reply, answer), extra) }),
+      ...extraValues(this.#voice, answer.kind === 'json' ? answer.value : undefined, extra),
     });
   }
 
   #hints(reply: IssuerReply, answer: AnswerBody): ExpiryHint[] {
-    const { expiresAt } = this.#settings;
-    if (expiresAt === undefined || expiresAt.as === 'jwt') return [];
+    const { expiresAt, tokenAt } = this.#settings;
+    if (expiresAt === undefined) {
+      const parent = isPointer(tokenAt) ? tokenAt.slice(0, tokenAt.lastIndexOf('/')) : '';
+      return usualHints(pointed(answer, parent));
+    }
+    if (expiresAt.as === 'jwt') return [];
     const { pointer, header, as = 'auto', unit = 'auto' } = expiresAt;
     const hints: ExpiryHint[] = [];
     if (pointer !== undefined) hints.push({ origin: pointer, value: pointed(answer, pointer), as, unit });

@@ -7,7 +7,7 @@ import { RequestScope } from '../template-scope.ts';
 import { type TemplateJson, TemplateTree } from '../template-tree.ts';
 import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
 import { rawToken } from './raw-token.ts';
-import { readSigningKey, signClaims } from './signing.ts';
+import { keyTrouble, readSigningKey, signClaims } from './signing.ts';
 import type { SourceDeps } from './source-deps.ts';
 import { SourceVoice } from './source-voice.ts';
 
@@ -46,10 +46,9 @@ export class JwtSource implements TokenSource {
     this.#voice = new SourceVoice(name, deps.secrets);
     this.key = recipeKey(settings);
     try {
-      this.#signingKey = readSigningKey(settings);
+      this.#signingKey = readSigningKey({ ...settings, baseDir: deps.baseDir });
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? 'no PEM';
-      throw this.#voice.error('key', `cannot be read (${code})`, 'credentials');
+      throw this.#voice.error('key', `cannot be read (${keyTrouble(error)})`, 'credentials');
     }
     try {
       this.#header = TemplateTree.compile(settings.header ?? {});

@@ -1,11 +1,12 @@
-import type { ExpiryHint } from '../expiry.ts';
 import { describeAnswer, readAnswer } from '../issuer-answer.ts';
 import type { IssuerReply } from '../issuer-client.ts';
 import { codeOf } from '../issuer-refusal.ts';
 import { resolvePointer } from '../json-pointer.ts';
 import type { RawToken } from '../token-source.ts';
+import { extraValues } from './extra-values.ts';
 import { rawToken } from './raw-token.ts';
 import type { SourceVoice } from './source-voice.ts';
+import { usualHints } from './usual-hints.ts';
 
 /**
  * Reads a token endpoint's answer, more patiently than the RFC: any 2xx, `token_type` may be missing, expiry in
@@ -33,11 +34,11 @@ export function readOAuth2Answer(
   return rawToken(voice, {
     field: `token_url's ${tokenField}`,
     value,
-    hints: hintsOf(members ?? {}),
+    hints: usualHints(members),
     reply,
     nowWallMs: reply.receivedWallMs,
     refreshInMs: Number.isFinite(refreshIn) ? refreshIn * 1000 : undefined,
-    ...(extra === undefined ? {} : { extra: extraValues(voice, answer.value, extra) }),
+    ...extraValues(voice, answer.value, extra),
   });
 }
 
@@ -53,31 +54,4 @@ export function refreshTokenOf(reply: IssuerReply): string | undefined {
 export function isInvalidGrant(reply: IssuerReply): boolean {
   const answer = readAnswer(reply);
   return answer.kind === 'json' && codeOf(answer.value) === 'invalid_grant';
-}
-
-/** `expires_in` by the RFC; `expires_on` Azure, `expiration` IBM, `expires_at` many. */
-function hintsOf(members: Record<string, unknown>): ExpiryHint[] {
-  return [
-    { origin: 'expires_in', value: members.expires_in, as: 'relative', unit: 'auto' },
-    { origin: 'expires_on', value: members.expires_on, as: 'absolute', unit: 'auto' },
-    { origin: 'expires_at', value: members.expires_at, as: 'absolute', unit: 'auto' },
-    { origin: 'expiration', value: members.expiration, as: 'absolute', unit: 'auto' },
-  ];
-}
-
-/** The values that `extra` names; one that is missing is an error, for a placement will need it. */
-export function extraValues(
-  voice: SourceVoice,
-  json: unknown,
-  pointers: Readonly<Record<string, string>>,
-): Record<string, string> {
-  const values: Record<string, string> = {};
-  for (const [name, pointer] of Object.entries(pointers)) {
-    const { value } = resolvePointer(json, pointer);
-    if (typeof value !== 'string' && typeof value !== 'number') {
-      throw voice.error(`extra ${name}`, `${pointer} matched no text in the answer`);
-    }
-    values[name] = String(value);
-  }
-  return values;
 }

@@ -1,5 +1,5 @@
 import * as oauth from 'oauth4webapi';
-import { AssertionSigner } from './assertion.ts';
+import { makeSigner } from './assertion.ts';
 import type { OAuth2Settings } from './oauth2-settings.ts';
 import type { SourceVoice } from './source-voice.ts';
 
@@ -19,6 +19,7 @@ export interface AuthContext {
 export function makeClientAuth(
   settings: OAuth2Settings,
   voice: SourceVoice,
+  baseDir?: string,
 ): (context: AuthContext) => oauth.ClientAuth {
   const secret = () => {
     if (settings.clientSecret !== undefined) return settings.clientSecret.reveal();
@@ -36,7 +37,7 @@ export function makeClientAuth(
     case 'client_secret_jwt':
       return secretJwt(settings, secret());
     case 'private_key_jwt':
-      return privateKeyJwt(settings, voice);
+      return privateKeyJwt(settings, voice, baseDir);
     case 'mtls':
       if (settings.tls?.cert === undefined || settings.tls.key === undefined) {
         throw voice.error('tls', 'needs cert and key for auth: mtls', 'credentials');
@@ -76,13 +77,17 @@ function secretJwt(settings: OAuth2Settings, secret: string): (context: AuthCont
 function privateKeyJwt(
   settings: OAuth2Settings,
   voice: SourceVoice,
+  baseDir: string | undefined,
 ): (context: AuthContext) => oauth.ClientAuth {
   const { clientAssertion, clientAssertionToken: sourceName } = settings;
   const key = clientAssertion?.key;
   if (sourceName === undefined && key === undefined) {
     throw voice.error('client_assertion', 'needs a key, or client_assertion_token', 'credentials');
   }
-  const signer = key === undefined ? undefined : new AssertionSigner({ ...clientAssertion, key });
+  const signer =
+    key === undefined
+      ? undefined
+      : makeSigner(voice, 'client_assertion', { ...clientAssertion, key }, baseDir);
   return (context) => async (server, client, body) => {
     const assertion =
       signer === undefined

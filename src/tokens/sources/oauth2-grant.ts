@@ -1,4 +1,4 @@
-import { AssertionSigner } from './assertion.ts';
+import { makeSigner } from './assertion.ts';
 import type { AuthContext } from './oauth2-client-auth.ts';
 import type { GrantParameters } from './oauth2-request.ts';
 import type { OAuth2Settings } from './oauth2-settings.ts';
@@ -15,7 +15,11 @@ const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
  * The grant that needs nothing from an earlier answer; undefined for `refresh_token`, which has no other way in.
  * Throws a `TokenSourceError` that names the setting that is missing.
  */
-export function makeGrant(settings: OAuth2Settings, voice: SourceVoice): GrantMaker | undefined {
+export function makeGrant(
+  settings: OAuth2Settings,
+  voice: SourceVoice,
+  baseDir?: string,
+): GrantMaker | undefined {
   const need = <T>(field: string, value: T | undefined): T => {
     if (value !== undefined) return value;
     throw voice.error(field, `is missing, grant: ${settings.grant} needs it`, 'credentials');
@@ -32,19 +36,20 @@ export function makeGrant(settings: OAuth2Settings, voice: SourceVoice): GrantMa
       need('refresh_token', settings.refreshToken ?? settings.refreshTokenFile);
       return undefined;
     case 'jwt_bearer':
-      return jwtBearer(settings, voice);
+      return jwtBearer(settings, voice, baseDir);
     case 'token_exchange':
       return tokenExchange(settings, need('subject_token', settings.subjectToken));
   }
 }
 
-function jwtBearer(settings: OAuth2Settings, voice: SourceVoice): GrantMaker {
+function jwtBearer(settings: OAuth2Settings, voice: SourceVoice, baseDir: string | undefined): GrantMaker {
   const { assertion, assertionToken: sourceName, tokenUrl, clientId } = settings;
   const key = assertion?.key;
   if (key === undefined && sourceName === undefined) {
     throw voice.error('assertion', 'needs a key, or assertion_token', 'credentials');
   }
-  const signer = key === undefined ? undefined : new AssertionSigner({ ...assertion, key });
+  const signer =
+    key === undefined ? undefined : makeSigner(voice, 'assertion', { ...assertion, key }, baseDir);
   const claims = { aud: tokenUrl, ...(clientId === undefined ? {} : { iss: clientId, sub: clientId }) };
   return async ({ nowWallMs, tokenOf }) => ({
     grantType: JWT_BEARER,

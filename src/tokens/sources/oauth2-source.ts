@@ -38,15 +38,15 @@ export class OAuth2Source implements TokenSource {
     this.#settings = settings;
     this.#deps = deps;
     this.#voice = new SourceVoice(name, deps.secrets);
-    const tls = readTlsMaterial(settings.tls);
+    const tls = readTlsMaterial(settings.tls, deps.baseDir);
     this.key = recipeKey({ ...settings, tls });
     this.#client = new IssuerClient({ label: this.#voice.label('token_url'), tls, proxy: settings.proxy });
     if (!URL.canParse(settings.tokenUrl)) throw this.#voice.error('token_url', 'is no URL', 'credentials');
     if (settings.clientId === undefined && settings.auth !== 'none') {
       throw this.#voice.error('client_id', `is missing, auth: ${settings.auth} needs it`, 'credentials');
     }
-    this.#clientAuth = makeClientAuth(settings, this.#voice);
-    this.#login = makeGrant(settings, this.#voice);
+    this.#clientAuth = makeClientAuth(settings, this.#voice, deps.baseDir);
+    this.#login = makeGrant(settings, this.#voice, deps.baseDir);
     this.#refreshTokens = this.#makeStore();
   }
 
@@ -124,7 +124,7 @@ export class OAuth2Source implements TokenSource {
   }
 
   #tokenOf(sourceName: string, { signal, force }: AcquireContext): Promise<string> {
-    return this.#deps.tokenOf(sourceName, { signal, force });
+    return this.#voice.chained('token', sourceName, this.#deps.tokenOf(sourceName, { signal, force }));
   }
 
   #makeStore(): RefreshTokenStore | undefined {

@@ -8,6 +8,8 @@ export interface SigningKey {
   readonly alg: string;
   readonly key: Secret;
   readonly passphrase?: Secret | undefined;
+  /** What a relative path is relative to. */
+  readonly baseDir?: string | undefined;
 }
 
 /**
@@ -19,8 +21,14 @@ export function readSigningKey(settings: SigningKey): KeyObject | Uint8Array {
   if (settings.alg.startsWith('HS')) return Buffer.from(material);
   const passphrase = settings.passphrase?.reveal();
   // Keys in environment variables often carry their line ends as two characters.
-  const text = pem(material.includes('-----BEGIN') ? material.replaceAll('\\n', '\n') : material);
+  const isText = material.includes('-----BEGIN');
+  const text = pem(isText ? material.replaceAll('\\n', '\n') : material, settings.baseDir);
   return createPrivateKey({ key: text, ...(passphrase === undefined ? {} : { passphrase }) });
+}
+
+/** Why a key cannot be read, as a code: messages of OpenSSL are for specialists. */
+export function keyTrouble(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? 'no PEM';
 }
 
 /** A compact JWS over claims that jose does not look at: `exp` in milliseconds is what Zhipu wants. */
