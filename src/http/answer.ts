@@ -47,10 +47,10 @@ export function answerError(context: RequestContext, error: FerryError): void {
     response.end(context.isStream ? errorEvent(error) : undefined);
     return;
   }
-  answerJson(context, error.status, JSON.stringify(error.toBody()), errorHeaders(context, error));
+  answerJson(context, error.status, JSON.stringify(error.toBody()), errorHeaders(error));
 }
 
-function errorHeaders(context: RequestContext, error: FerryError): string[] {
+function errorHeaders(error: FerryError): string[] {
   const headers: string[] = [];
   if (error.shouldRetry !== null) headers.push('x-should-retry', String(error.shouldRetry));
   const retryAfterMs =

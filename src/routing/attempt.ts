@@ -12,6 +12,8 @@ export interface AttemptBounds {
   /** Monotonic time at which all attempts together must have brought content. */
   readonly deadlineMonoMs: number;
   readonly tokenWaitMs: number;
+  /** How long the request has waited for tokens of other candidates in vain: `max_wait` is for all together. */
+  readonly tokenWaitedMs: number;
 }
 
 /**
@@ -31,6 +33,8 @@ export class Attempt {
   /** The upstream's status once it answered. */
   status: number | null = null;
   isTokenRenewed = false;
+  /** True until the attempt has shown its worth: it is the one that a cooling upstream is probed with. */
+  #isProbe: boolean;
   #isCommitted = false;
   #isEnded = false;
 
@@ -43,7 +47,7 @@ export class Attempt {
     this.#startedMonoMs = clock.monoMs();
     this.timer = new AttemptTimer((error) => this.#controller.abort(error));
     request.log.begin(upstream.name, this.model);
-    upstream.beginAttempt();
+    this.#isProbe = upstream.beginAttempt();
     request.signal.addEventListener('abort', this.#onRequestAborted);
     if (request.signal.aborted) this.#onRequestAborted();
   }
@@ -55,6 +59,10 @@ export class Attempt {
   /** Aborted when the client leaves or a limit passes, with the FerryError to report as its reason. */
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  get elapsedMs(): number {
+    return this.#clock.monoMs() - this.#startedMonoMs;
   }
 
   get isCommitted(): boolean {
@@ -91,6 +99,7 @@ export class Attempt {
   /** The upstream delivered: it is healthy, and from here on no other one can take over. */
   commit(): void {
     this.#isCommitted = true;
+    this.#isProbe = false;
     this.upstream.circuit.succeed();
     this.upstream.pauses.clear(this.model);
   }
@@ -112,7 +121,7 @@ export class Attempt {
       upstream: this.upstream.name,
       outcome: this.#outcome(error),
       status: this.status,
-      elapsedMs: this.#clock.monoMs() - this.#startedMonoMs,
+      elapsedMs: this.elapsedMs,
       tokenRenewed: this.isTokenRenewed,
       ...(detail === undefined ? {} : { detail }),
     };
@@ -130,7 +139,7 @@ export class Attempt {
       pauses.pause(this.model, 'rate_limited', error.retryAfterMs ?? DEFAULT_RATE_PAUSE_MS);
     }
     if (error.kind === 'model_not_found') pauses.pause(this.model, 'model_not_found', MISSING_MODEL_PAUSE_MS);
-    circuit.fail(error.row.countsAgainst);
+    circuit.fail(error.row.countsAgainst, this.#isProbe);
   }
 }
 

@@ -49,9 +49,14 @@ export class Circuit {
     return this.#pauseMs === 0 || (!this.#isProbing && this.remainingMs === 0);
   }
 
-  /** Called when an attempt begins; every `begin` is followed by `succeed`, `fail` or `abandon`. */
-  begin(): void {
-    if (this.#pauseMs > 0 && this.remainingMs === 0) this.#isProbing = true;
+  /**
+   * Called when an attempt begins. True: it is the probe, and its `succeed` or `fail` decides; attempts beside it (an
+   * upstream that is alone is asked by everybody) can close the circuit but not keep it open.
+   */
+  begin(): boolean {
+    if (this.#pauseMs === 0 || this.#isProbing || this.remainingMs > 0) return false;
+    this.#isProbing = true;
+    return true;
   }
 
   succeed(): void {
@@ -62,27 +67,18 @@ export class Circuit {
     this.#onChange('closed');
   }
 
-  fail(counts: CountsAgainst): void {
-    if (counts === 'no') {
-      this.abandon();
-      return;
-    }
+  /** `counts` is `no` when the attempt said nothing of the upstream: the client left, or the fault was not its own. */
+  fail(counts: CountsAgainst, isProbe: boolean): void {
+    if (isProbe) this.#isProbing = false;
+    if (counts === 'no') return;
     this.#failuresInRow += 1;
-    const wasProbe = this.#isProbing;
-    this.#isProbing = false;
     const isOpening = counts === 'cools_at_once' || this.#failuresInRow >= this.#settings.failures;
     if (!isOpening) return;
-    // Requests that were under way when it opened fail too; they say nothing new, so the pause doubles only when
-    // one was tried after the pause, or the circuit had been closed.
-    if (this.#pauseMs > 0 && !wasProbe && this.remainingMs > 0) return;
+    // Requests that were under way when it opened fail too; they say nothing new.
+    if (this.#pauseMs > 0 && !isProbe) return;
     const doubled = this.#pauseMs === 0 ? this.#settings.firstPauseMs : this.#pauseMs * 2;
     this.#pauseMs = Math.min(doubled, this.#settings.longestPauseMs);
     this.#coolsUntilMonoMs = this.#clock.monoMs() + this.#pauseMs;
     this.#onChange('cooling');
-  }
-
-  /** The attempt ended without saying anything of the upstream: the client left, or the fault was not its own. */
-  abandon(): void {
-    this.#isProbing = false;
   }
 }

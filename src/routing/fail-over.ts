@@ -43,6 +43,7 @@ export async function failOver<Served>(
     settings.deadlineMs > 0 ? request.startedMonoMs + settings.deadlineMs : Number.POSITIVE_INFINITY;
   const left = [...candidates];
   const errors: FerryError[] = [];
+  let tokenWaitedMs = 0;
   let upstream = takeNext(left, request);
   for (let tries = 1; upstream !== null; tries++) {
     const attempt = new Attempt(
@@ -52,6 +53,7 @@ export async function failOver<Served>(
         isLast: !left.some((other) => isTakeable(other, request)),
         deadlineMonoMs,
         tokenWaitMs: Math.max(0, deadlineMonoMs - clock.monoMs()),
+        tokenWaitedMs,
       },
       clock,
     );
@@ -60,6 +62,7 @@ export async function failOver<Served>(
     } catch (thrown) {
       const error = asFerryError(thrown);
       attempt.finish(error);
+      if (error.kind === 'token_unavailable') tokenWaitedMs += attempt.elapsedMs;
       if (attempt.isCommitted || request.signal.aborted) throw error;
       const refused = service.refusedParameter?.(error, attempt) ?? null;
       const step = nextStep({
@@ -91,8 +94,10 @@ function conclusion(
 ): FerryError {
   const error = worthiest(errors);
   if (error === undefined) return allPaused(left, request);
-  // Others are only pausing: waiting for them is worth more to the client than the failure of one.
-  const isPausing = left.length > 0 && error.row.nextCandidate;
+  // Others are only pausing: waiting for them is worth more to the client than the failure of one. Candidates can
+  // also be left because the time is over or the body is spent; that is no reason to speak of a rate limit.
+  const isPausing =
+    left.length > 0 && error.row.nextCandidate && !left.some((other) => isTakeable(other, request));
   if (isPausing) return worthiest([error, allPaused(left, request)]) ?? error;
   return error;
 }

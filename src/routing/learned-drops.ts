@@ -18,16 +18,22 @@ export class LearnedDrops {
 
   get(model: string): readonly string[] {
     if (this.#isEmpty) return NONE;
-    return this.#byModel.get<readonly string[]>(model) ?? NONE;
+    return this.#byModel.get<readonly string[]>(keyOf(model)) ?? NONE;
   }
 
   /** False: it was known already, so that dropping it again would change nothing. */
   add(model: string, parameter: string): boolean {
     const known = this.get(model);
     if (known.includes(parameter)) return false;
-    if (!this.#byModel.has(model) && this.#byModel.keys().length >= 1_000) this.#byModel.flushAll();
-    this.#byModel.set(model, [...known, parameter]);
+    const key = keyOf(model);
+    if (!this.#byModel.has(key) && this.#byModel.keys().length >= 1_000) this.#byModel.flushAll();
+    this.#byModel.set(key, [...known, parameter]);
     this.#isEmpty = false;
     return true;
   }
+}
+
+/** The cache keeps its entries in a plain object, where a model called `__proto__` would be none. */
+function keyOf(model: string): string {
+  return `model ${model}`;
 }

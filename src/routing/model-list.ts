@@ -82,6 +82,7 @@ export class ModelList {
         timer,
         headersTimeoutMs: DISCOVERY_TIMEOUT_MS,
         tokenWaitMs: DISCOVERY_TIMEOUT_MS,
+        tokenWaitedMs: 0,
       });
       const body = await reply.body.readAll(LONGEST_LIST_BYTES);
       const models = readModelsReply(body, this.#createdSeconds);

@@ -76,6 +76,7 @@ export class PassThroughService implements Service<RawAnswer> {
       timer: attempt.timer,
       headersTimeoutMs: attempt.within(upstream.limits.timeoutMs),
       tokenWaitMs: bounds.tokenWaitMs,
+      tokenWaitedMs: bounds.tokenWaitedMs,
     });
     if (reply.ok) return reply;
     throw new UpstreamStatusError(reply, await reply.text());

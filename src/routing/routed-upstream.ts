@@ -81,10 +81,10 @@ export class RoutedUpstream {
     return this.#inflight;
   }
 
-  /** Every call is followed by one of `endAttempt`. */
-  beginAttempt(): void {
+  /** Every call is followed by one of `endAttempt`. True: the attempt is the probe of a cooling upstream. */
+  beginAttempt(): boolean {
     this.#inflight += 1;
-    this.circuit.begin();
+    return this.circuit.begin();
   }
 
   endAttempt(): void {

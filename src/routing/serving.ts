@@ -1,3 +1,5 @@
+import { readErrorBody } from '../canonical/error-shapes.ts';
+import { cleanMessage, excerptOf } from '../canonical/outside-text.ts';
 import { readUpstreamError } from '../canonical/upstream-error.ts';
 import { FerryError as Failure, type FerryError } from '../errors.ts';
 import { UpstreamStatusError } from '../upstream/sdk-client.ts';
@@ -32,19 +34,31 @@ export function fromUpstream(error: unknown, attempt: Attempt, settings: Serving
     isRetryable: settings.isRetryable,
     scrub: settings.scrub,
   });
-  return ownCredentials(failure, attempt);
+  const isRefusal = reply.status === 401 || reply.status === 403;
+  if (!isRefusal || attempt.upstream.client.credentials.kind !== 'as_is') return failure;
+  return refusedClientKey(failure, text, settings.scrub);
 }
 
-/** Under `sk: asis` a refusal is about the client's own credentials, so the client gets it as it was sent. */
-function ownCredentials(failure: FerryError, attempt: Attempt): FerryError {
-  const isRefusal = failure.upstreamStatus === 401 || failure.upstreamStatus === 403;
-  if (!isRefusal || attempt.upstream.client.credentials.kind !== 'as_is') return failure;
+/** Under `sk: asis` a refusal is about the client's own credentials, so the client gets it in the upstream's words. */
+function refusedClientKey(failure: FerryError, text: string, scrub: (text: string) => string): FerryError {
+  const status = failure.upstreamStatus ?? 401;
+  const found = errorOf(text);
+  const words = found === null ? excerptOf(text, scrub) : cleanMessage(found.message, scrub);
   return new Failure('auth_passed_through', {
-    message: failure.message,
-    status: failure.upstreamStatus,
-    upstreamStatus: failure.upstreamStatus,
-    code: failure.upstreamStatus === 401 ? 'invalid_api_key' : 'not_permitted',
+    message: words === '' ? `The upstream refused the request with status ${status}.` : words,
+    status,
+    upstreamStatus: status,
+    type: found?.type ?? (status === 401 ? 'authentication_error' : 'permission_error'),
+    code: found?.code ?? (status === 401 ? 'invalid_api_key' : 'not_permitted'),
     detail: failure.detail,
     cause: failure,
   });
+}
+
+function errorOf(text: string): ReturnType<typeof readErrorBody> {
+  try {
+    return readErrorBody(JSON.parse(text));
+  } catch {
+    return null;
+  }
 }

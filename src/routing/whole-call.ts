@@ -28,6 +28,7 @@ export function callOf(attempt: Attempt, parts: CallParts): UpstreamCall {
     timer: parts.timer ?? attempt.timer,
     headersTimeoutMs: attempt.within(parts.timeoutMs),
     tokenWaitMs: bounds.tokenWaitMs,
+    tokenWaitedMs: bounds.tokenWaitedMs,
   };
 }
 
@@ -46,7 +47,9 @@ export async function callAndRead<Result>(
     attempt.status = reply.status;
     attempt.isTokenRenewed ||= reply.isReplayed;
     try {
-      return await read(reply);
+      const result = await read(reply);
+      client.acceptedAfterReading(reply);
+      return result;
     } catch (error) {
       const isRefused = error instanceof FerryError && error.kind === 'auth_rejected';
       const replayed = isRefused ? await client.replay(call, reply) : null;

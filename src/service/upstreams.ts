@@ -100,7 +100,7 @@ function credentialsOf(
   const holder = upstream.token === null ? undefined : holders.get(upstream.token);
   const source = upstream.token === null ? undefined : config.tokens[upstream.token];
   if (holder === undefined || source === undefined) return { kind: 'none' };
-  return { kind: 'token', holder, reject: source.reject };
+  return { kind: 'token', holder, reject: source.reject, maxWaitMs: source.refresh.max_wait };
 }
 
 /** An upstream's own limit of 0 inherits the global one. */

@@ -22,7 +22,15 @@ export type UpstreamCredentials =
   | { readonly kind: 'key'; readonly key: Secret; readonly scheme: 'Bearer' | 'Token' }
   /** `sk: asis`: the client's own `Authorization` header. */
   | { readonly kind: 'as_is' }
-  | { readonly kind: 'token'; readonly holder: TokenHolder; readonly reject: RejectionRules };
+  | {
+      readonly kind: 'token';
+      readonly holder: TokenHolder;
+      readonly reject: RejectionRules;
+      /** The longest that a request waits for this token. */
+      readonly maxWaitMs: number;
+    };
+
+type TokenCredentials = Extract<UpstreamCredentials, { readonly kind: 'token' }>;
 
 export interface UpstreamClientSettings {
   readonly name: string;
@@ -50,6 +58,8 @@ export interface UpstreamCall {
   readonly headersTimeoutMs: number;
   /** How long a token may be waited for. */
   readonly tokenWaitMs: number;
+  /** What of the upstream's own longest wait the request has used up elsewhere. */
+  readonly tokenWaitedMs: number;
 }
 
 /** Talks to one upstream: prepared headers and paths, a pool of connections, the token and its one replay. */
@@ -88,10 +98,10 @@ export class UpstreamClient {
   async send(call: UpstreamCall): Promise<UpstreamReply> {
     const { credentials } = this;
     if (credentials.kind !== 'token') return this.#sendOn(call, null);
-    const lease = credentials.holder.peek() ?? (await this.#waitForToken(credentials.holder, call));
+    const lease = credentials.holder.peek() ?? (await this.#waitForToken(credentials, call));
     const reply = await this.#sendOn(call, lease);
     if (!this.#refusesToken(reply, null)) {
-      credentials.holder.reportAccepted(lease);
+      if (!this.hasBodyMatchers) this.#accepted(reply);
       return reply;
     }
     return (
@@ -106,12 +116,21 @@ export class UpstreamClient {
    * been forwarded.
    */
   async replay(call: UpstreamCall, rejected: UpstreamReply): Promise<UpstreamReply | null> {
-    if (rejected.lease === null || rejected.isReplayed) return null;
+    if (rejected.lease === null) return null;
+    if (rejected.isReplayed) {
+      if (this.credentials.kind === 'token') this.credentials.holder.reportRejected(rejected.lease);
+      return null;
+    }
     const reply = await this.#replay(call, rejected.lease, rejected.status, () =>
       rejected.body.destroy(new Error('token renewed')),
     );
     if (reply !== null && !reply.ok) throw new UpstreamStatusError(reply, await reply.text());
     return reply;
+  }
+
+  /** With `reject.body` only the body tells whether a token was good; whoever has read it says so. */
+  acceptedAfterReading(reply: UpstreamReply): void {
+    if (this.hasBodyMatchers) this.#accepted(reply);
   }
 
   /** Whether the beginning of a 2xx reply's body says that the token is no longer good (`reject.body`). */
@@ -152,7 +171,8 @@ export class UpstreamClient {
     discard();
     const reply = await this.#sendOn(call, renewed);
     reply.isReplayed = true;
-    if (!this.#refusesToken(reply, null)) credentials.holder.reportAccepted(renewed);
+    if (this.#refusesToken(reply, null)) credentials.holder.reportRejected(renewed);
+    else if (!this.hasBodyMatchers) this.#accepted(reply);
     return reply;
   }
 
@@ -167,9 +187,17 @@ export class UpstreamClient {
     );
   }
 
-  async #waitForToken(holder: TokenHolder, call: UpstreamCall): Promise<Lease> {
+  /** Only a success proves a token: proxies answer 502 without having looked at it. */
+  #accepted(reply: UpstreamReply): void {
+    const { credentials } = this;
+    if (credentials.kind === 'token' && reply.ok && reply.lease !== null)
+      credentials.holder.reportAccepted(reply.lease);
+  }
+
+  async #waitForToken({ holder, maxWaitMs }: TokenCredentials, call: UpstreamCall): Promise<Lease> {
+    const leftMs = Math.max(0, maxWaitMs - call.tokenWaitedMs);
     try {
-      return await holder.get({ signal: call.signal, maxWaitMs: call.tokenWaitMs });
+      return await holder.get({ signal: call.signal, maxWaitMs: Math.min(call.tokenWaitMs, leftMs) });
     } catch (error) {
       if (!(error instanceof TokenUnavailable)) throw error;
       throw new FerryError('token_unavailable', {

@@ -35,6 +35,8 @@ const NO_ENTRIES = [] as unknown as Iterable<[string, string]> & {
 
 /** At most this much of an error reply is read: enough for any message, not for a hostile stream. */
 const ERROR_BODY_LIMIT_BYTES = 256 * 1024;
+/** The status is what counts: an error text that takes longer is not worth the time of the next candidate. */
+const ERROR_BODY_WAIT_MS = 500;
 
 /**
  * An upstream's reply from its headers on, in the shape that the openai SDK takes for a `Response`; building a
@@ -67,6 +69,10 @@ export class UpstreamReply {
   async text(): Promise<string> {
     const chunks: Buffer[] = [];
     let size = 0;
+    const limit = setTimeout(
+      () => this.body.destroy(new Error('error reply slower than needed')),
+      ERROR_BODY_WAIT_MS,
+    );
     try {
       for (let chunk = await this.body.next(); chunk !== null; chunk = await this.body.next()) {
         chunks.push(chunk);
@@ -77,7 +83,9 @@ export class UpstreamReply {
         }
       }
     } catch {
-      // The status is what counts; a broken error text is as good as a short one.
+      // A broken error text is as good as a short one.
+    } finally {
+      clearTimeout(limit);
     }
     return Buffer.concat(chunks, size).toString('utf8').slice(0, ERROR_BODY_LIMIT_BYTES);
   }

@@ -77,18 +77,23 @@ for (const path of ['/v1/chat/completions', '/v1/completions', '/v1/embeddings',
   });
 
   test(`an unknown model on ${path} is a 404 with the code that clients map`, async () => {
-    await refuses(await post({ ...GOOD, input: 'a', query: 'a', documents: ['b'], model: 'nobody-has-it' }, path), {
-      status: 404,
-      code: 'model_not_found',
-      type: 'not_found_error',
-      param: 'model',
-      says: /nobody-has-it/,
-    });
+    await refuses(
+      await post({ ...GOOD, input: 'a', query: 'a', documents: ['b'], model: 'nobody-has-it' }, path),
+      {
+        status: 404,
+        code: 'model_not_found',
+        type: 'not_found_error',
+        param: 'model',
+        says: /nobody-has-it/,
+      },
+    );
   });
 }
 
 test('a wrong key is a 401 and says that it is the client key', async () => {
-  const response = await gateway.post('/v1/chat/completions', GOOD, { headers: { authorization: 'Bearer nope' } });
+  const response = await gateway.post('/v1/chat/completions', GOOD, {
+    headers: { authorization: 'Bearer nope' },
+  });
   await refuses(response, { status: 401, code: 'invalid_api_key', type: 'authentication_error' });
 });
 
@@ -142,7 +147,15 @@ test('a wrong method is a 405 with the method that works', async () => {
 });
 
 test('a path that is none of the API is a 404 in JSON that suggests /v1, with a key and without', async () => {
-  for (const path of ['/nowhere', '/', '/index.html', '/v1', '/v2/chat/completions', '/v1x/models', '/favicon.ico']) {
+  for (const path of [
+    '/nowhere',
+    '/',
+    '/index.html',
+    '/v1',
+    '/v2/chat/completions',
+    '/v1x/models',
+    '/favicon.ico',
+  ]) {
     for (const init of [{}, authorized, { headers: { authorization: 'Bearer nope' } }]) {
       await refuses(await fetch(`${gateway.url}${path}`, init), {
         status: 404,
@@ -177,7 +190,13 @@ test('each refusal has its row in the record', async () => {
   await wrongKey.text();
   const row = await gateway.rowOf(wrongKey.headers.get('x-request-id'));
   assert.deepEqual(
-    { status: row.status, outcome: row.outcome, client: row.client, code: row.error_code, attempts: row.attempts },
+    {
+      status: row.status,
+      outcome: row.outcome,
+      client: row.client,
+      code: row.error_code,
+      attempts: row.attempts,
+    },
     { status: 401, outcome: 'client_error', client: null, code: 'invalid_api_key', attempts: [] },
   );
 });

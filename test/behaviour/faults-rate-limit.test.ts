@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { errorIn, Gateway } from '../helpers/gateway.ts';
+import { answering, httpAnswer, type RawScript, RawUpstream } from '../helpers/raw-upstream.ts';
+import { StandInModel } from '../helpers/stand-in-model.ts';
+import { ask, LIMITS, type Outcome, testFault } from './fault-rig.ts';
+
+const limited = (
+  retryAfter: string,
+  body = '{"error":{"message":"slow down","type":"requests"}}',
+): RawScript => answering(httpAnswer(body, { status: 429, headers: { 'retry-after': retryAfter } }));
+
+const LIMITED: Outcome = {
+  status: 429,
+  code: 'rate_limit_exceeded',
+  type: 'rate_limit_error',
+  shouldRetry: null,
+  retryAfter: [6, 7],
+  attempt: 'rate_limited',
+  upstreamStatus: 429,
+  outcome: 'rate_limited',
+  counts: 'no',
+  withinMs: 300,
+};
+
+testFault('status 429', { script: () => limited('7') }, LIMITED);
+
+const QUOTA =
+  '{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}';
+const EXHAUSTED: Outcome = {
+  ...LIMITED,
+  code: 'insufficient_quota',
+  type: 'insufficient_quota',
+  shouldRetry: 'false',
+  attempt: 'quota_exhausted',
+};
+
+testFault('status 429 with insufficient_quota', { script: () => limited('7', QUOTA) }, EXHAUSTED);
+
+testFault(
+  'status 402',
+  { script: () => answering(httpAnswer('{"error":{"message":"pay first"}}', { status: 402 })) },
+  { ...EXHAUSTED, upstreamStatus: 402, retryAfter: [1, 1] },
+);
+
+/** A gateway over raw upstreams, all for the models `m` and `n`. */
+async function withUpstreams(
+  scripts: readonly RawScript[],
+  use: (gateway: Gateway, upstreams: RawUpstream[]) => Promise<void>,
+): Promise<void> {
+  const upstreams = await Promise.all(scripts.map((script) => RawUpstream.start(script)));
+  const gateway = await Gateway.start({
+    ...LIMITS,
+    upstreams: upstreams.map(({ url }, index) => ({
+      name: `u${index}`,
+      endpoint: url,
+      sk: 'key-of-all',
+      allow: ['m', 'n'],
+    })),
+  });
+  try {
+    await use(gateway, upstreams);
+  } finally {
+    await gateway.close();
+    for (const upstream of upstreams) await upstream.close();
+  }
+}
+
+/** Counts the requests that reach it. */
+function counting(script: (count: number) => string): { script: RawScript; count: () => number } {
+  let count = 0;
+  return {
+    count: () => count,
+    script: async (connection) => {
+      for (;;) {
+        await connection.request();
+        count += 1;
+        await connection.write(script(count));
+      }
+    },
+  };
+}
+
+const TOO_MANY = (seconds: string): string =>
+  httpAnswer('{"error":{"message":"slow down"}}', { status: 429, headers: { 'retry-after': seconds } });
+
+test('during the pause the upstream hears nothing of that model, and the client hears the time that is left', async () => {
+  const upstream = counting(() => TOO_MANY('3'));
+  await withUpstreams([upstream.script], async (gateway) => {
+    await ask(gateway, 'chat', 'm');
+    await sleep(1_100);
+    const { response, text, elapsedMs } = await ask(gateway, 'stream', 'm');
+    assert.equal(response.status, 429);
+    assert.equal(errorIn(text).code, 'rate_limit_exceeded');
+    assert.equal(response.headers.get('retry-after'), '2');
+    assert.ok(elapsedMs < 300, `at once, not ${elapsedMs} ms`);
+    assert.equal(upstream.count(), 1);
+    await ask(gateway, 'chat', 'n');
+    assert.equal(upstream.count(), 2, 'another model is not paused');
+    await sleep(2_000);
+    await ask(gateway, 'chat', 'm');
+    assert.equal(upstream.count(), 3, 'the pause is over');
+  });
+});
+
+test('of two paused upstreams the client gets the shorter time', async () => {
+  await withUpstreams([limited('9'), limited('4')], async (gateway) => {
+    for (let asked = 0; asked < 2; asked++) {
+      const { response } = await ask(gateway, 'chat', 'm');
+      assert.equal(response.status, 429);
+      assert.equal(response.headers.get('retry-after'), '4');
+    }
+  });
+});
+
+test('a pause of hours is believed for 60 s', async () => {
+  await withUpstreams([limited('7200')], async (gateway) => {
+    for (let asked = 0; asked < 2; asked++) {
+      const { response } = await ask(gateway, 'chat', 'm');
+      assert.equal(response.headers.get('retry-after'), '60');
+      assert.ok(Number(response.headers.get('retry-after-ms')) <= 60_000);
+    }
+  });
+});
+
+test('while one upstream pauses, requests go to the other without asking the first', async () => {
+  const model = await StandInModel.start();
+  const paused = counting(() => TOO_MANY('30'));
+  const raw = await RawUpstream.start(paused.script);
+  const gateway = await Gateway.start({
+    ...LIMITS,
+    upstreams: [
+      { name: 'first', endpoint: raw.url, sk: 'key-of-first', allow: ['m'] },
+      { name: 'second', endpoint: model.url, sk: 'key-of-second', allow: ['m'] },
+    ],
+  });
+  const attempts: (string | null)[] = [];
+  for (let asked = 0; asked < 4; asked++) {
+    const { response } = await ask(gateway, 'chat', 'm');
+    assert.equal(response.status, 200);
+    attempts.push(response.headers.get('x-tokenferry-attempts'));
+  }
+  assert.deepEqual(attempts, ['2', '1', '1', '1']);
+  assert.equal(paused.count(), 1);
+  await gateway.close();
+  await raw.close();
+  await model.close();
+});

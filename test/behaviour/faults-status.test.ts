@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Gateway } from '../helpers/gateway.ts';
+import { answering, httpAnswer, type RawScript, RawUpstream } from '../helpers/raw-upstream.ts';
+import { ask, LIMITS, type Outcome, testFault } from './fault-rig.ts';
+
+const BROKEN: Outcome = {
+  status: 502,
+  code: 'upstream_error',
+  type: 'upstream_error',
+  shouldRetry: null,
+  attempt: 'retryable_status',
+  upstreamStatus: 500,
+  // retry.same_upstream is 1: the only candidate is asked once more.
+  attemptsAlone: 2,
+  counts: 'yes',
+  withinMs: 300,
+};
+
+const failing = (status: number): RawScript =>
+  answering(httpAnswer('{"error":{"message":"it broke","type":"server_error"}}', { status }));
+
+for (const [status, clientStatus] of [
+  [500, 502],
+  [503, 503],
+  [504, 504],
+] as const) {
+  testFault(
+    `status ${status}`,
+    { script: () => failing(status) },
+    {
+      ...BROKEN,
+      status: clientStatus,
+      upstreamStatus: status,
+      ...(clientStatus === 503 ? { retryAfter: [1, 1] as const } : {}),
+    },
+  );
+}
+
+test('408, 504 and 524 become 504, 503 and 529 become 503, the rest of retry.statuses 502', async () => {
+  const expected = {
+    408: 504,
+    425: 502,
+    500: 502,
+    502: 502,
+    503: 503,
+    504: 504,
+    520: 502,
+    524: 504,
+    529: 503,
+  };
+  for (const [status, clientStatus] of Object.entries(expected)) {
+    const upstream = await RawUpstream.start(failing(Number(status)));
+    const gateway = await Gateway.start({
+      ...LIMITS,
+      dbtype: 'none',
+      retry: { same_upstream: 0 },
+      upstreams: [{ name: 'lone', endpoint: upstream.url, sk: 'key-of-lone', allow: ['m'] }],
+    });
+    const { response } = await ask(gateway, 'chat', 'm');
+    assert.equal(response.status, clientStatus, status);
+    assert.equal(response.headers.get('x-tokenferry-attempts'), '1', 'same_upstream: 0');
+    await gateway.close();
+    await upstream.close();
+  }
+});
+
+test('a 503 that passes is survived by the second try of the only candidate, after the back-off', async () => {
+  const good = JSON.stringify({
+    object: 'list',
+    data: [{ object: 'embedding', index: 0, embedding: [1] }],
+    model: 'm',
+    usage: { prompt_tokens: 1, total_tokens: 1 },
+  });
+  const upstream = await RawUpstream.start(async (connection) => {
+    await connection.request();
+    await connection.write(httpAnswer('', { status: 503 }));
+    await connection.request();
+    await connection.write(httpAnswer(good));
+  });
+  const gateway = await Gateway.start({
+    ...LIMITS,
+    retry: { backoff: '120ms' },
+    upstreams: [{ name: 'lone', endpoint: upstream.url, sk: 'key-of-lone', allow: ['m'] }],
+  });
+  const { response, elapsedMs } = await ask(gateway, 'embeddings', 'm');
+  assert.equal(response.status, 200);
+  assert.equal(response.headers.get('x-tokenferry-attempts'), '2');
+  assert.ok(elapsedMs > 100, `${elapsedMs} ms`);
+  const row = await gateway.rowOf(response.headers.get('x-request-id'));
+  assert.deepEqual(
+    row.attempts.map((one) => one.outcome),
+    ['retryable_status', 'ok'],
+  );
+  await gateway.close();
+  await upstream.close();
+});
