@@ -124,6 +124,12 @@ export class ChatStream {
     return this.#meter.usage;
   }
 
+  /** The usage of a stream that ends before its time (cut off, client gone): as reported, else estimated when wanted. */
+  settleUsage(): Usage | null {
+    this.#meter.close();
+    return this.#meter.usage;
+  }
+
   get isUsageEstimated(): boolean {
     return this.#meter.isEstimated;
   }

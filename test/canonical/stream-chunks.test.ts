@@ -78,6 +78,23 @@ test('reply_model: requested never renames a model that stands elsewhere in the 
   assert.equal(chunks[1]?.choices[0].delta.content, 'say "model":"up-model"');
 });
 
+test('chunks of Azure with filter results that hit nothing are relayed', () => {
+  const azure = PLAIN.replaceAll(
+    '"logprobs":null',
+    '"logprobs":null,"content_filter_results":{"hate":{"filtered":false}}',
+  );
+  assert.equal(stream(azure).text, azure);
+});
+
+test('a delta that is a text, or content that is a number, is text', () => {
+  const { choices } = read(sse(bare({ index: 0, delta: 'a' }), chunk({ content: 5 }), STOP, DONE));
+  assert.equal(choices[0]?.content, 'a5');
+});
+
+test('audio and images are content though they are no text', () => {
+  assert.equal(stream(sse(ROLE, chunk({ audio: { data: 'UklG' } }))).stream.hasContent, true);
+});
+
 test('S46 Q79 chunks without choices, or with null', () => {
   const body = sse(ROLE, text('x'), { ...chunk({}), choices: null }, STOP, { id: 'c', usage: USAGE }, DONE);
   const { choices, usage } = read(body, { includeUsage: true });

@@ -212,6 +212,19 @@ test('Q29 an end after nothing but comments or heartbeats is a failure', () => {
   assert.equal(stream('data: {"id":"chatcmpl-1","obj').failure?.kind, 'disconnected');
 });
 
+test('JSON that is no completion says so, and does not call the body empty', () => {
+  for (const body of [
+    '{"choices":[]}',
+    '{"status":"ok"}',
+    sse('{"choices":[]}'),
+    sse({ choices: [] }, DONE),
+  ]) {
+    const { failure } = stream(body);
+    assert.equal(failure?.kind, 'invalid_response');
+    assert.match(failure?.message ?? '', /no completion/, body);
+  }
+});
+
 test('[DONE] alone is no answer', () => {
   assert.equal(stream(sse(DONE)).failure?.kind, 'invalid_response');
   assert.equal(stream(sse(ROLE, DONE)).failure?.kind, 'invalid_response');

@@ -56,6 +56,12 @@ test('split: an answer without tags is told when it grows beyond the hold, and n
   assert.equal(out.length, count * 1000);
 });
 
+test('split: a </think> far into the text is found in any pieces', () => {
+  const thought = 'let me think about it. '.repeat(500);
+  assert.deepEqual(split(`${thought}</think>Hello`, 3), [thought, 'Hello']);
+  assert.deepEqual(split(`${' '.repeat(300)}${thought}`, 7), ['', `${' '.repeat(300)}${thought}`]);
+});
+
 test('split: content counts as received while it is held', () => {
   assert.equal(stream(sse(ROLE, text('Hello')), SPLIT).stream.hasContent, true);
 });

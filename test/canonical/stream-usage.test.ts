@@ -143,6 +143,23 @@ test('Q107 two usage chunks: the last one, never the sum', () => {
   );
 });
 
+test('usage inside the choice (Moonshot) is found', () => {
+  const { choices, ...rest } = STOP as { choices: object[] };
+  const body = sse(ROLE, text('x'), { ...rest, choices: [{ ...choices[0], usage: USAGE }] }, DONE);
+  assert.deepEqual(read(body, ASKED).usage, USAGE);
+});
+
+test('the usage of a stream that ends before its time can be settled', () => {
+  const { stream: chat } = stream(sse(ROLE, text('Hello world')), {
+    estimateUsage: true,
+    promptForEstimate: () => 'Hi',
+  });
+  assert.equal(chat.usage, null);
+  assert.ok((chat.settleUsage()?.totalTokens ?? 0) >= 3);
+  assert.equal(chat.isUsageEstimated, true);
+  assert.equal(stream(sse(ROLE, text('Hello world'))).stream.settleUsage(), null);
+});
+
 test('a usage of zero tokens says nothing and does not replace one that does', () => {
   const zero = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
   assert.deepEqual(

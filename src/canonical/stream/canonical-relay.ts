@@ -1,5 +1,6 @@
 import { isCanonicalUsage } from '../usage.ts';
 import type { ChoiceState } from './choice-state.ts';
+import { hasFilterHit } from './chunk-facts.ts';
 import type { FrameBuffer } from './chunk-writer.ts';
 import { isJsonObject, type JsonObject } from './json-object.ts';
 import type { ReplyAssembler } from './reply-assembler.ts';
@@ -41,21 +42,17 @@ export class CanonicalRelay {
   /** Takes a chunk of one choice or of the usage; `text` is its JSON. */
   relay(chunk: JsonObject, text: string): boolean {
     const { choices } = chunk;
-    if (Array.isArray(choices) && choices.length === 0) return this.#holdUsage(chunk, text);
-    if (!Array.isArray(choices) || choices.length !== 1 || !this.#isOuterCanonical(chunk)) return false;
+    if (!Array.isArray(choices) || !this.#isOuterCanonical(chunk) || text.includes('\n')) return false;
+    if (choices.length === 0) return this.#holdUsage(chunk, text);
     const choice: unknown = choices[0];
-    if (chunk.usage != null || !isJsonObject(choice)) return false;
-    const { index } = choice;
-    if (!Number.isSafeInteger(index) || (index as number) < 0 || choice.content_filter_results !== undefined)
-      return false;
-    if (choice.message !== undefined || !isOneLine(text)) return false;
+    if (choices.length !== 1 || chunk.usage != null || !isPlainChoice(choice)) return false;
     const isChat = this.#options.endpoint === 'chat';
     const said = isChat ? choice.delta : choice.text;
     if (isChat ? !isJsonObject(said) : typeof said !== 'string') return false;
     const own = this.#options.identity.textOf(chunk, text);
     if (own === null) return false;
-    const state = this.#options.assembler.choice(index as number);
-    if (state.index !== index) return false;
+    const state = this.#options.assembler.choice(choice.index);
+    if (state.index !== choice.index) return false;
     if (choice.finish_reason !== null) return this.#holdFinish(state, said, choice.finish_reason, own);
     return isChat
       ? this.#relayDelta(state, said as JsonObject, own)
@@ -63,11 +60,10 @@ export class CanonicalRelay {
   }
 
   #holdUsage(chunk: JsonObject, text: string): boolean {
-    const { identity, meter } = this.#options;
-    if (!this.#isOuterCanonical(chunk) || !isCanonicalUsage(chunk.usage) || !isOneLine(text)) return false;
-    const own = identity.textOf(chunk, text);
+    if (!isCanonicalUsage(chunk.usage)) return false;
+    const own = this.#options.identity.textOf(chunk, text);
     if (own === null) return false;
-    meter.report(chunk.usage, own);
+    this.#options.meter.report(chunk.usage, own);
     return true;
   }
 
@@ -155,9 +151,16 @@ export class CanonicalRelay {
   }
 }
 
-/** Pretty-printed JSON parses, but an event is one line. */
-function isOneLine(text: string): boolean {
-  return !text.includes('\n');
+interface PlainChoice extends JsonObject {
+  readonly index: number;
+}
+
+/** A choice with an index and nothing that must be taken out or acted upon. */
+function isPlainChoice(choice: unknown): choice is PlainChoice {
+  if (!isJsonObject(choice) || !Number.isSafeInteger(choice.index) || (choice.index as number) < 0)
+    return false;
+  if (choice.message !== undefined || choice.usage !== undefined) return false;
+  return choice.content_filter_results === undefined || !hasFilterHit(choice.content_filter_results);
 }
 
 interface CanonicalCall {

@@ -36,7 +36,7 @@ export interface ChoiceFacts {
 const CHUNK_MEMBERS = new Set(
   'id object created model choices usage error obfuscation code msg message success'.split(' '),
 );
-const CHOICE_MEMBERS = new Set('index delta message text finish_reason logprobs'.split(' '));
+const CHOICE_MEMBERS = new Set('index delta message text finish_reason logprobs usage'.split(' '));
 const DELTA_MEMBERS = new Set(
   'role content reasoning_content reasoning reasoning_details thinking refusal tool_calls function_call'.split(
     ' ',
@@ -50,23 +50,23 @@ export function readChunk(chunk: JsonObject): ChunkFacts {
     id: chunk.id,
     created: chunk.created,
     model: chunk.model,
-    usage: chunk.usage,
+    // Moonshot puts it into the choice.
+    usage: chunk.usage ?? choices.find((choice) => isJsonObject(choice.usage))?.usage,
     choices: choices.map(readChoice),
     extensions: otherMembers(chunk, CHUNK_MEMBERS),
   };
 }
 
 function readChoice(choice: JsonObject): ChoiceFacts {
-  const isDelta = isJsonObject(choice.delta);
-  const isWhole = !isDelta && isJsonObject(choice.message);
-  const delta = (isDelta ? choice.delta : isWhole ? choice.message : {}) as JsonObject;
+  const { body, isWhole } = bodyOf(choice);
+  const delta = body ?? {};
   const parts = readContentParts(delta.content);
   return {
     index: indexOf(choice.index),
-    hasDelta: isDelta || isWhole || typeof choice.text === 'string',
-    isWhole: isWhole || (!isDelta && typeof choice.text === 'string'),
+    hasDelta: body !== null,
+    isWhole,
     reasoning: parts.reasoning || readReasoning(delta),
-    content: parts.content || (isDelta || isWhole ? '' : (textFrom(choice.text) ?? '')),
+    content: parts.content,
     refusal: textFrom(delta.refusal) ?? parts.refusal,
     calls: readToolFragments(delta),
     finish: finishOf(choice.finish_reason),
@@ -75,6 +75,15 @@ function readChoice(choice: JsonObject): ChoiceFacts {
     extensions: otherMembers(choice, CHOICE_MEMBERS),
     deltaExtensions: otherMembers(delta, DELTA_MEMBERS),
   };
+}
+
+/** What a choice says, wherever it says it. A delta comes first: some send the whole message so far beside it. */
+function bodyOf(choice: JsonObject): { readonly body: JsonObject | null; readonly isWhole: boolean } {
+  const { delta, message, text } = choice;
+  if (isJsonObject(delta)) return { body: delta, isWhole: false };
+  if (typeof delta === 'string') return { body: { content: delta }, isWhole: false };
+  if (isJsonObject(message)) return { body: message, isWhole: true };
+  return { body: typeof text === 'string' ? { content: text } : null, isWhole: typeof text === 'string' };
 }
 
 /** Several names for one text; gateways in series repeat it under two of them, so the first one with text wins. */
@@ -98,7 +107,8 @@ function finishOf(value: unknown): string | null {
   return reason === null || reason === '' || reason.toLowerCase() === 'null' ? null : reason;
 }
 
-function hasFilterHit(results: unknown): boolean {
+/** Whether a content filter (Azure's) stopped a choice. */
+export function hasFilterHit(results: unknown): boolean {
   if (!isJsonObject(results)) return false;
   return Object.values(results).some((result) => isJsonObject(result) && result.filtered === true);
 }

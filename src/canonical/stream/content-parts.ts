@@ -9,6 +9,8 @@ export interface ContentTexts {
 /** The texts of a `content`: a string, or an array of parts (text, thinking, refusal) as Mistral and others send it. */
 export function readContentParts(content: unknown): ContentTexts {
   if (typeof content === 'string') return { content, reasoning: '', refusal: '' };
+  // Servers that build JSON by hand send the token `5` as a number.
+  if (typeof content === 'number') return { content: String(content), reasoning: '', refusal: '' };
   const texts = { content: '', reasoning: '', refusal: '' };
   const parts = Array.isArray(content) ? content : isJsonObject(content) ? [content] : [];
   for (const part of parts) {

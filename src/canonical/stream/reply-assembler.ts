@@ -24,6 +24,9 @@ export interface AssemblerOptions {
 /** More choices than any API allows: beyond it the index of an upstream is a counter of something else. */
 const MAX_CHOICES = 128;
 
+/** Members of a delta that are an answer although they are no text. */
+const CONTENT_EXTENSIONS = ['audio', 'images'];
+
 /** Chunks, one after the other → what clients are told, choice by choice. */
 export class ReplyAssembler {
   readonly #options: AssemblerOptions;
@@ -129,6 +132,7 @@ export class ReplyAssembler {
       if (text !== '') this.noteContent(text);
     }
     for (const call of facts.calls) this.noteContent((call.name ?? '') + call.arguments);
+    if (CONTENT_EXTENSIONS.some((name) => facts.deltaExtensions?.[name] !== undefined)) this.noteContent('');
   }
 
   #generationFailed(reason: string): FerryError {

@@ -1,4 +1,5 @@
 import { FerryError } from '../../errors.ts';
+import { excerptOf } from '../outside-text.ts';
 import { type ErrorContext, invalidBodyError } from '../upstream-error.ts';
 import type { ChunkFacts } from './chunk-facts.ts';
 import { EventFraming } from './event-framing.ts';
@@ -25,8 +26,10 @@ export interface ReplyReaderOptions {
   readonly onComplete: () => void;
 }
 
-/** An HTML page this long is reported without waiting for its end. */
+/** An HTML page this long is reported without waiting for its end. In UTF-16 units. */
 const ENOUGH_HTML = 1000;
+/** So much of an event that cannot be used is kept for the error. */
+const EXCERPT_LENGTH = 1000;
 
 /**
  * The way of an upstream's bytes: framing → payload → relayed as its own text, or read leniently and assembled. Knows
@@ -120,11 +123,12 @@ export class ReplyReader {
     const exact = text === null ? value : withExactArguments(value, text);
     const event = readEvent(exact, name, this.#context);
     if (event.kind === 'error') this.#fail(event.error);
-    else if (event.kind === 'chunk') this.#acceptChunk(event.chunk);
+    else if (event.kind === 'chunk') this.#acceptChunk(event.chunk, text ?? '');
     else this.#skip(text ?? '', 'an event without meaning was skipped');
   }
 
-  #acceptChunk(chunk: ChunkFacts): void {
+  #acceptChunk(chunk: ChunkFacts, text: string): void {
+    if (chunk.choices.length === 0) this.#keepUnusable(text);
     this.#options.meter.report(chunk.usage, null);
     const failure = this.#options.assembler.accept(chunk);
     if (failure !== null) this.#fail(failure);
@@ -134,7 +138,7 @@ export class ReplyReader {
   #acceptDone(): void {
     const { assembler } = this.#options;
     if (assembler.hasContent || assembler.isComplete) this.#complete();
-    else if (this.#unusable !== '') this.#failAsInvalid();
+    else if (this.#unusable !== '' && !assembler.hasChoices) this.#failAsInvalid();
     else this.#fail(noAnswer('The upstream ended its answer without any content.'));
   }
 
@@ -159,7 +163,14 @@ export class ReplyReader {
   }
 
   #failAsInvalid(): void {
-    this.#fail(invalidBodyError(this.#framing.junk || this.#unusable, this.#context));
+    const body = this.#framing.junk || this.#unusable;
+    if (this.#valueCount === 0) {
+      this.#fail(invalidBodyError(body, this.#context));
+      return;
+    }
+    const excerpt = excerptOf(body, this.#options.scrub);
+    const told = excerpt === '' ? '.' : `: ${excerpt}`;
+    this.#fail(noAnswer(`The upstream answered with JSON that is no completion${told}`));
   }
 
   #fail(error: FerryError): void {
@@ -167,8 +178,12 @@ export class ReplyReader {
   }
 
   #skip(data: string, note: string): void {
-    if (this.#unusable === '') this.#unusable = data.slice(0, ENOUGH_HTML);
+    this.#keepUnusable(data);
     this.#options.onNote(note);
+  }
+
+  #keepUnusable(data: string): void {
+    if (this.#unusable === '') this.#unusable = data.slice(0, EXCERPT_LENGTH);
   }
 
   /** What an upstream sends (thousands of nested arrays) may make a built-in throw; that is its fault, no crash. */

@@ -3,11 +3,15 @@ export const THINK_HOLD_CHARS = 65_536;
 
 const OPEN = '<think>';
 const CLOSE = '</think>';
+/** An opening tag counts after this much white space at most. */
+const MAX_LEAD = 64;
 
 export interface ThinkTexts {
   readonly reasoning: string;
   readonly content: string;
 }
+
+const NOTHING: ThinkTexts = { reasoning: '', content: '' };
 
 /**
  * Splits the text of one answer into reasoning and content. Only an answer that begins with `<think>`, or that has a
@@ -17,56 +21,69 @@ export interface ThinkTexts {
 export class ThinkTags {
   /** `undecided`: held until a tag is seen. `thinking`: until `</think>`. `answering`: to the end. */
   #state: 'undecided' | 'thinking' | 'answering' = 'undecided';
-  /** undecided: all text. thinking: an end that may be the beginning of `</think>`. */
-  #held = '';
-  /** Where the search for `</think>` in the held text goes on: searching from 0 each time would be quadratic. */
-  #searchedTo = 0;
+  /** undecided: all text, joined once when it is decided; joining it for every delta would be quadratic. */
+  #pieces: string[] = [];
+  #length = 0;
+  /** The end of the text that was looked at, so that a tag is found that comes in pieces. */
+  #tail = '';
 
   push(text: string): ThinkTexts {
     if (this.#state === 'answering') return { reasoning: '', content: text };
-    this.#held += text;
-    return this.#state === 'undecided' ? this.#decide() : this.#think();
+    if (this.#state === 'thinking') return this.#think(text);
+    this.#pieces.push(text);
+    this.#length += text.length;
+    return this.#decide(text);
   }
 
   end(): ThinkTexts {
-    const rest = this.#held;
-    this.#held = '';
-    return this.#state === 'thinking' ? { reasoning: rest, content: '' } : { reasoning: '', content: rest };
+    if (this.#state === 'thinking') return { reasoning: this.#tail, content: '' };
+    return { reasoning: '', content: this.#pieces.join('') };
   }
 
-  #decide(): ThinkTexts {
-    const start = this.#held.search(/\S/);
-    if (start !== -1 && this.#held.startsWith(OPEN, start)) {
-      this.#state = 'thinking';
-      this.#held = this.#held.slice(start + OPEN.length);
-      return this.#think();
+  #decide(added: string): ThinkTexts {
+    if (this.#length - added.length <= MAX_LEAD) {
+      const lead = this.#joined();
+      const start = lead.search(/\S/);
+      if (start !== -1 && lead.startsWith(OPEN, start)) {
+        this.#state = 'thinking';
+        this.#pieces = [];
+        this.#tail = '';
+        return this.#think(lead.slice(start + OPEN.length));
+      }
     }
-    const close = this.#held.indexOf(CLOSE, this.#searchedTo);
-    this.#searchedTo = Math.max(0, this.#held.length - CLOSE.length);
-    if (close === -1) {
-      return this.#held.length > THINK_HOLD_CHARS
-        ? this.#answer('', this.#held)
-        : { reasoning: '', content: '' };
-    }
-    const before = this.#held.slice(0, close);
-    if (before.includes(OPEN)) return this.#answer('', this.#held);
-    return this.#answer(before, this.#held.slice(close + CLOSE.length));
+    const looked = this.#tail + added;
+    this.#tail = looked.slice(1 - CLOSE.length);
+    if (looked.includes(CLOSE)) return this.#answerFrom(this.#joined());
+    return this.#length > THINK_HOLD_CHARS ? this.#answer('', this.#joined()) : NOTHING;
   }
 
-  #think(): ThinkTexts {
-    const close = this.#held.indexOf(CLOSE);
-    if (close !== -1) {
-      return this.#answer(this.#held.slice(0, close), this.#held.slice(close + CLOSE.length));
-    }
-    const kept = lengthOfTagStart(this.#held);
-    const reasoning = this.#held.slice(0, this.#held.length - kept);
-    this.#held = this.#held.slice(reasoning.length);
-    return { reasoning, content: '' };
+  /** The text has a `</think>`, which ends reasoning unless an opening one stands before it. */
+  #answerFrom(text: string): ThinkTexts {
+    const close = text.indexOf(CLOSE);
+    const before = text.slice(0, close);
+    return before.includes(OPEN)
+      ? this.#answer('', text)
+      : this.#answer(before, text.slice(close + CLOSE.length));
+  }
+
+  #joined(): string {
+    const text = this.#pieces.join('');
+    this.#pieces = [text];
+    return text;
+  }
+
+  #think(added: string): ThinkTexts {
+    const text = this.#tail + added;
+    const close = text.indexOf(CLOSE);
+    if (close !== -1) return this.#answer(text.slice(0, close), text.slice(close + CLOSE.length));
+    const told = text.length - lengthOfTagStart(text);
+    this.#tail = text.slice(told);
+    return { reasoning: text.slice(0, told), content: '' };
   }
 
   #answer(reasoning: string, content: string): ThinkTexts {
     this.#state = 'answering';
-    this.#held = '';
+    this.#pieces = [];
     return { reasoning, content };
   }
 }
