@@ -4,7 +4,7 @@ import { TemplateError, type TemplateValue } from './template-expression.ts';
 import type { RenderedJson, TemplateTree } from './template-tree.ts';
 
 /** Names that every template knows beside its variables. */
-export const BUILT_IN_NAMES = ['now_s', 'now_ms', 'now_iso', 'uuid', 'nonce'] as const;
+export const BUILT_IN_NAMES = ['now_s', 'now_ms', 'now_iso', 'now_iso_s', 'uuid', 'nonce'] as const;
 
 const SORTED = ['sorted_params', 'sorted_query'] as const;
 
@@ -42,6 +42,7 @@ export class RequestScope implements TemplateScope {
     this.#values.set('now_ms', Math.floor(nowWallMs));
     this.#values.set('now_s', Math.floor(nowWallMs / 1000));
     this.#values.set('now_iso', new Date(nowWallMs).toISOString());
+    this.#values.set('now_iso_s', `${new Date(nowWallMs).toISOString().slice(0, 19)}Z`);
     this.#values.set('uuid', randomUUID());
     this.#values.set('nonce', randomBytes(16).toString('hex'));
     for (const [name, value] of Object.entries(parts.given ?? {})) this.#values.set(name, value);

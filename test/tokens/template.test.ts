@@ -32,6 +32,7 @@ const RENDERINGS: readonly [string, TemplateValue][] = [
   ['{{now_s}}', 1_767_225_600],
   ['{{now_ms}}', NOW],
   ['{{ now_iso }}', '2026-01-01T00:00:00.123Z'],
+  ['{{now_iso_s}}', '2026-01-01T00:00:00Z'],
   ['{{now_ms + 300000}}', NOW + 300_000],
   ['{{now_s}}.', '1767225600.'],
   ['a{{now_s}}b{{now_s}}', 'a1767225600b1767225600'],
