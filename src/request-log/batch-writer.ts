@@ -2,7 +2,7 @@ import type { Clock, Timer } from '../clock.ts';
 import { BatchQueue, type BatchQueueLimits } from './batch-queue.ts';
 import { type RequestStore, type RowBatch, StoreError, type StoreFault } from './request-store.ts';
 
-/** What the service's log should say about the store; one event per change of state, never one per row. */
+/** What the service's log should say about the store: one event per change of state, never one per row. */
 export type RequestLogEvent =
   | {
       readonly kind: 'unavailable';
@@ -13,6 +13,9 @@ export type RequestLogEvent =
   | { readonly kind: 'available'; readonly waitingRows: number; readonly droppedRows: number }
   | { readonly kind: 'dropping'; readonly message: string }
   | { readonly kind: 'refused'; readonly rows: number; readonly message: string };
+
+/** An insert of nothing: opens the store, and shows whether it can be written. */
+const NOTHING: RowBatch = { rows: 0, values: '' };
 
 export interface BatchWriterOptions {
   readonly store: RequestStore;
@@ -68,6 +71,11 @@ export class BatchWriter {
 
   get counts(): { written: number; dropped: number; queued: number } {
     return { written: this.#written, dropped: this.#dropped, queued: this.#queue.rows };
+  }
+
+  /** Opens the store now, so that what is wrong with it shows at the start and not at the first request. */
+  open(): void {
+    this.#insert ??= this.#write(NOTHING);
   }
 
   push(batch: RowBatch): void {
@@ -128,9 +136,10 @@ export class BatchWriter {
       if (refused > 0) this.#reportRefused(refused);
       this.#reportReturn();
       this.#insert = null;
-      this.#goOn();
+      if (batch === NOTHING) this.#pump();
+      else this.#goOn();
     } catch (error) {
-      this.#queue.putBack(batch);
+      if (batch !== NOTHING) this.#queue.putBack(batch);
       this.#insert = null;
       this.#waitForStore(error);
     }
@@ -169,7 +178,11 @@ export class BatchWriter {
     this.#isDropping = false;
     if (this.#failures === 0) return;
     this.#failures = 0;
-    this.#onEvent({ kind: 'available', waitingRows: this.#queue.rows, droppedRows: this.#droppedInOutage });
+    this.#onEvent({
+      kind: 'available',
+      waitingRows: this.#queue.rows,
+      droppedRows: this.#droppedInOutage,
+    });
   }
 
   #reportRefused(rows: number): void {

@@ -96,6 +96,7 @@ class SqliteRequestLog implements RequestLog {
       clock: deps.clock,
       retentionMs: settings.retentionMs,
     });
+    this.#writer.open();
     this.#retention.start();
   }
 
@@ -152,7 +153,8 @@ class SqliteRequestLog implements RequestLog {
       await Promise.race([this.#store.close(), expired]);
     } finally {
       timer.cancel();
-      if (bound.signal.aborted) await this.#store.terminate();
+      // Not awaited: nothing ends a thread that waits for a disk which does not answer.
+      if (bound.signal.aborted) void this.#store.terminate();
     }
   }
 }

@@ -75,7 +75,7 @@ export interface RequestRow {
 export function appendRow(values: ColumnValue[], record: RequestRecord): void {
   values.push(
     record.id,
-    Math.round(record.createdAtMs),
+    whole(record.createdAtMs),
     record.hostname,
     record.client,
     record.ip,
@@ -89,8 +89,8 @@ export function appendRow(values: ColumnValue[], record: RequestRecord): void {
     record.status,
     record.outcome,
     attemptsJson(record.attempts),
-    roundedOrNull(record.firstTokenMs),
-    Math.round(record.elapsedMs),
+    record.firstTokenMs === null ? null : whole(record.firstTokenMs),
+    whole(record.elapsedMs),
     record.promptTokens,
     record.completionTokens,
     record.totalTokens,
@@ -156,7 +156,7 @@ function attemptJson(attempt: AttemptRecord): AttemptJson {
     upstream: attempt.upstream,
     outcome: attempt.outcome,
     status: attempt.status,
-    ms: Math.round(attempt.elapsedMs),
+    ms: whole(attempt.elapsedMs),
   };
   if (attempt.tokenRenewed) json.token_renewed = true;
   if (attempt.detail !== undefined) json.detail = attempt.detail;
@@ -174,6 +174,7 @@ function attemptsOf(json: string): AttemptRecord[] {
   }));
 }
 
-function roundedOrNull(value: number | null): number | null {
-  return value === null ? null : Math.round(value);
+/** Whole milliseconds; 0 for what a clock that lies may give, as JSON has no NaN and the column no NULL. */
+function whole(ms: number): number {
+  return ms > 0 && ms < Number.POSITIVE_INFINITY ? Math.round(ms) : 0;
 }

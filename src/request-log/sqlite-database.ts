@@ -126,6 +126,8 @@ class OpenDatabase {
       // NORMAL under WAL: a power cut may lose the last transactions, never the database.
       this.connection.pragma('journal_mode = WAL');
       this.connection.pragma('synchronous = NORMAL');
+      // A long reader lets the WAL grow; afterwards it shrinks again.
+      this.connection.pragma('journal_size_limit = 67108864');
       migrate(this.connection, path);
       const row = `(${COLUMNS.map(() => '?').join(',')})`;
       const insert = `INSERT INTO ${TABLE} (${COLUMNS.join(',')}) VALUES `;
@@ -227,7 +229,8 @@ function migrate(connection: Database.Database, path: string): void {
     .immediate();
 }
 
-function hasTable(connection: Database.Database): boolean {
+/** Whether the database has a table of our name, ours or not. */
+export function hasTable(connection: Database.Database): boolean {
   return (
     connection.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?").get(TABLE) !==
     undefined

@@ -1,0 +1,39 @@
+import { statSync } from 'node:fs';
+import Database from 'better-sqlite3';
+import { RequestQueries } from './request-queries.ts';
+import { StoreError } from './request-store.ts';
+import { hasTable } from './sqlite-database.ts';
+import { openFaultOf } from './sqlite-fault.ts';
+
+/** A database opened for reading by another process than the gateway, such as the `log` command. */
+export interface RequestReader {
+  readonly queries: RequestQueries;
+  close(): void;
+}
+
+/** Opens the file read-only, beside a gateway that writes to it or alone. Throws `StoreError` with what to do. */
+export function openRequestReader(path: string): RequestReader {
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) {
+    throw new StoreError(
+      'unavailable',
+      'NO_FILE',
+      `There is no database ${path} yet: no request was recorded.`,
+    );
+  }
+  try {
+    const connection = new Database(path, { readonly: true, fileMustExist: true });
+    try {
+      // Reads the header and the table: a file that is no database of ours shows here.
+      if (!hasTable(connection)) {
+        throw new StoreError('unusable', 'NO_TABLE', `The database ${path} has no requests of tokenferry.`);
+      }
+      const queries = new RequestQueries(connection);
+      return { queries, close: () => connection.close() };
+    } catch (error) {
+      connection.close();
+      throw error;
+    }
+  } catch (error) {
+    throw openFaultOf(error, path);
+  }
+}

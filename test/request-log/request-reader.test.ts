@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openRequestReader } from '../../src/request-log/request-reader.ts';
+import { StoreError } from '../../src/request-log/request-store.ts';
+import { SqliteDatabase } from '../../src/request-log/sqlite-database.ts';
+import { sampleRecord } from './sample-record.ts';
+import { batchOf } from './store-contract.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
+
+test('a reader follows what the gateway writes, in the order of writing', (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  const database = new SqliteDatabase({ path, redact: (body) => body });
+  database.insert(batchOf([sampleRecord({ id: 'before' })]));
+  const { queries, close } = openRequestReader(path);
+  t.after(() => {
+    close();
+    database.close();
+  });
+  const start = queries.lastPosition();
+  assert.deepEqual(queries.writtenAfter(start, 10), { requests: [], position: start });
+  // A long request is written after shorter ones that began later.
+  database.insert(
+    batchOf([
+      sampleRecord({ id: 'later', createdAtMs: 9_000 }),
+      sampleRecord({ id: 'long', createdAtMs: 1_000 }),
+    ]),
+  );
+  const first = queries.writtenAfter(start, 1);
+  const second = queries.writtenAfter(first.position, 10);
+  const ids = [...first.requests, ...second.requests].map((request) => request.id);
+  assert.deepEqual(ids, ['later', 'long']);
+  assert.deepEqual(queries.writtenAfter(second.position, 10).requests, []);
+  assert.equal(queries.byId('before')?.id, 'before');
+});
+
+test('a file that is missing, no database or without our table is said so', (t) => {
+  const directory = temporaryDirectory(t);
+  const fails = (path: string, text: RegExp) =>
+    assert.throws(
+      () => openRequestReader(path),
+      (error) => error instanceof StoreError && text.test(error.message),
+    );
+  fails(join(directory, 'none.sqlite'), /no database .* yet/);
+  writeFileSync(join(directory, 'text.sqlite'), 'x'.repeat(5_000));
+  fails(join(directory, 'text.sqlite'), /no SQLite database/);
+  writeFileSync(join(directory, 'empty.sqlite'), '');
+  fails(join(directory, 'empty.sqlite'), /has no requests of tokenferry/);
+});
