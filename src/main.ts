@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { enableCompileCache } from 'node:module';
+import nodeModule from 'node:module';
 
 /**
  * The command line: the first word names a command, everything else belongs to it. Commands are loaded when they are
@@ -58,5 +58,5 @@ async function run(name: string, args: readonly string[]): Promise<number> {
 }
 
 // Keeps what was compiled for the next start, which then takes half the time; where it cannot write it does nothing.
-enableCompileCache();
+nodeModule.enableCompileCache?.();
 process.exitCode = await main(process.argv.slice(2));

@@ -6,7 +6,6 @@ import { SecretRegistry } from '../secret.ts';
 import { buildHolders } from '../service/tokens.ts';
 import { buildUpstreams } from '../service/upstreams.ts';
 import type { TokenHolder } from '../tokens/token-holder.ts';
-import { AttemptTimer } from '../upstream/attempt-timer.ts';
 import { UpstreamStatusError } from '../upstream/sdk-client.ts';
 import { loadOrThrow, readArguments, withUsage } from './config-argument.ts';
 
@@ -54,30 +53,14 @@ async function checkToken(holder: TokenHolder): Promise<boolean> {
 }
 
 async function checkUpstream(upstream: RoutedUpstream): Promise<boolean> {
-  const controller = new AbortController();
-  const timer = new AttemptTimer((error) => controller.abort(error));
   try {
-    const reply = await upstream.client.call({
-      method: 'GET',
-      path: '/models',
-      query: '',
-      model: '',
-      clientHeaders: { accept: 'application/json' },
-      body: null,
-      isJson: false,
-      signal: controller.signal,
-      timer,
-      headersTimeoutMs: PATIENCE_MS,
-      tokenWaitMs: PATIENCE_MS,
-    });
+    const reply = await upstream.client.askModels(PATIENCE_MS);
     reply.body.destroy(new Error('seen enough'));
     return report(true, `upstream ${upstream.name}: answers`);
   } catch (error) {
     if (error instanceof UpstreamStatusError) return judgeStatus(upstream.name, error.reply.status);
     const why = error instanceof FerryError ? error.message : String(error);
     return report(false, `upstream ${upstream.name}: ${why}`);
-  } finally {
-    timer.clear();
   }
 }
 

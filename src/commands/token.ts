@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { systemClock } from '../clock.ts';
 import { SecretRegistry } from '../secret.ts';
-import { bareToken, buildHolders } from '../service/tokens.ts';
+import { buildHolders } from '../service/tokens.ts';
 import { describeTokenEvent } from '../tokens/describe-token-event.ts';
 import { loadOrThrow, readArguments, UsageError, withUsage } from './config-argument.ts';
 
@@ -38,7 +38,7 @@ export async function token(args: readonly string[]): Promise<number> {
       console.log(`time left    ${seconds(remainingMs)}`);
       console.log(`generation   ${generation}`);
       console.log(`fingerprint  ${lease.fingerprint}`);
-      if (values.show === true) console.log(`value        ${bareToken(lease)}`);
+      if (values.show === true) console.log(`value        ${lease.secret.reveal()}`);
       return 0;
     } catch (error) {
       console.error((error as Error).message);

@@ -1,6 +1,5 @@
 import NodeCache from 'node-cache';
 import { type ListedModel, readModelsReply } from '../canonical/models-reply.ts';
-import { AttemptTimer } from '../upstream/attempt-timer.ts';
 import type { ClientIdentity } from './client-identity.ts';
 import type { RoutedUpstream } from './routed-upstream.ts';
 
@@ -63,27 +62,8 @@ export class ModelList {
   }
 
   async #ask(upstream: RoutedUpstream): Promise<readonly ListedModel[]> {
-    const controller = new AbortController();
-    const timer = new AttemptTimer((error) => controller.abort(error));
-    const limit = setTimeout(
-      () => controller.abort(new Error('the upstream did not list its models in time')),
-      DISCOVERY_TIMEOUT_MS,
-    );
     try {
-      const reply = await upstream.client.call({
-        method: 'GET',
-        path: '/models',
-        query: '',
-        model: '',
-        clientHeaders: { accept: 'application/json' },
-        body: null,
-        isJson: false,
-        signal: controller.signal,
-        timer,
-        headersTimeoutMs: DISCOVERY_TIMEOUT_MS,
-        tokenWaitMs: DISCOVERY_TIMEOUT_MS,
-        tokenWaitedMs: 0,
-      });
+      const reply = await upstream.client.askModels(DISCOVERY_TIMEOUT_MS);
       const body = await reply.body.readAll(LONGEST_LIST_BYTES);
       const models = readModelsReply(body, this.#createdSeconds);
       this.#discovered.set(upstream.name, models);
@@ -92,9 +72,6 @@ export class ModelList {
       // Not listing is no failure of the upstream: many gateways have no such path.
       this.#discovered.set(upstream.name, [], FAILED_SECONDS);
       return [];
-    } finally {
-      clearTimeout(limit);
-      timer.clear();
     }
   }
 }

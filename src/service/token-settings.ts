@@ -2,6 +2,7 @@ import type { TokenSourceConfig } from '../config/config.ts';
 import type { SourceSettings } from '../tokens/source-factory.ts';
 
 type Of<Type extends TokenSourceConfig['type']> = Extract<TokenSourceConfig, { readonly type: Type }>;
+type Settings<Type extends SourceSettings['type']> = Extract<SourceSettings, { readonly type: Type }>;
 
 /** The configuration of a token source in the terms of `tokens/`. */
 export function sourceSettings(source: TokenSourceConfig): SourceSettings {
@@ -12,64 +13,121 @@ export function sourceSettings(source: TokenSourceConfig): SourceSettings {
       return { type: 'env', name: source.name };
     case 'file':
       return { type: 'file', path: source.path, ...present({ tokenAt: source.token_at }) };
+    case 'exec':
+      return execSettings(source);
     case 'oauth2':
       return oauth2Settings(source);
     case 'http':
       return httpSettings(source);
-    default:
-      throw new Error(`token sources of type ${source.type} are not built yet`);
+    case 'jwt':
+      return jwtSettings(source);
+    case 'function':
+      return { type: 'function', module: source.module, ...present({ export: source.export }) };
   }
 }
 
-function oauth2Settings(source: Of<'oauth2'>): SourceSettings {
+function execSettings(source: Of<'exec'>): Settings<'exec'> {
+  return {
+    type: 'exec',
+    command: source.command,
+    timeoutMs: source.timeout,
+    env: source.env,
+    format: source.format,
+    ...present({ cwd: source.cwd, tokenAt: source.token_at, expiresAt: expirySettings(source.expires_at) }),
+  };
+}
+
+function jwtSettings(source: Of<'jwt'>): Settings<'jwt'> {
+  return {
+    type: 'jwt',
+    alg: source.alg,
+    key: source.key,
+    header: source.header,
+    claims: source.claims,
+    vars: source.vars,
+    ttlMs: source.ttl,
+    ...present({ passphrase: source.passphrase }),
+  };
+}
+
+function oauth2Settings(source: Of<'oauth2'>): Settings<'oauth2'> {
   return {
     type: 'oauth2',
     tokenUrl: source.token_url,
     grant: source.grant,
     auth: source.auth,
+    authEncoding: source.auth_encoding,
     bodyFormat: source.encoding,
     params: source.params,
     headers: source.headers,
+    extra: source.extra,
     ...present({
       clientId: source.client_id,
       clientSecret: source.client_secret,
+      clientAssertion: assertionSettings(source.client_assertion),
+      clientAssertionToken: source.client_assertion_token,
       scope: source.scope,
       username: source.username,
       password: source.password,
       refreshToken: source.refresh_token,
-      proxy: source.proxy,
+      refreshTokenFile: source.refresh_token_file,
+      assertion: assertionSettings(source.assertion),
+      assertionToken: source.assertion_token,
+      subjectToken: source.subject_token,
+      subjectTokenType: source.subject_token_type,
+      actorToken: source.actor_token,
+      actorTokenType: source.actor_token_type,
+      tokenField: source.token_field,
       tls: tlsSettings(source.tls),
+      proxy: source.proxy,
     }),
   };
 }
 
-function httpSettings(source: Of<'http'>): SourceSettings {
-  const { success, expires_at: expiresAt } = source;
+function httpSettings(source: Of<'http'>): Settings<'http'> {
   return {
     type: 'http',
     url: source.url,
-    method: source.method,
     query: source.query,
     headers: source.headers,
     vars: source.vars,
     success: {
-      ...present({ status: success.status }),
-      json: success.json as Record<string, string | number | boolean | null>,
+      ...present({ status: source.success.status }),
+      json: source.success.json as NonNullable<NonNullable<Settings<'http'>['success']>['json']>,
     },
-    tokenAt: source.token_at ?? '/access_token',
+    tokenAt: source.token_at,
+    extra: source.extra,
     ...present({
-      bodyJson: source.body_json as never,
+      method: source.method,
+      bodyJson: source.body_json,
       bodyForm: source.body_form,
       bodyText: source.body_text,
+      basic: source.basic,
+      token: source.token,
       refreshIn: source.refresh_in_at,
-      proxy: source.proxy,
+      force: source.force as Settings<'http'>['force'] | null,
+      expiresAt: expirySettings(source.expires_at),
       tls: tlsSettings(source.tls),
+      proxy: source.proxy,
     }),
-    ...(expiresAt === null ? {} : { expiresAt: expirySettings(expiresAt) }),
   };
 }
 
-function expirySettings({ pointer, as, unit }: NonNullable<Of<'http'>['expires_at']>) {
+function assertionSettings(assertion: Of<'oauth2'>['assertion']) {
+  if (assertion === null) return null;
+  const { alg, header, claims, ttl } = assertion;
+  return {
+    alg,
+    header,
+    claims,
+    ttlMs: ttl,
+    ...present({ key: assertion.key, passphrase: assertion.passphrase, audience: assertion.audience }),
+  };
+}
+
+function expirySettings(expiry: Of<'http'>['expires_at']) {
+  if (expiry === null) return null;
+  const { pointer, as, unit } = expiry;
   const isHeader = pointer?.startsWith('header:') ?? false;
   return {
     ...(pointer === null ? {} : isHeader ? { header: pointer.slice('header:'.length) } : { pointer }),
@@ -79,9 +137,9 @@ function expirySettings({ pointer, as, unit }: NonNullable<Of<'http'>['expires_a
 }
 
 function tlsSettings(tls: Of<'http'>['tls']) {
-  return tls === null
-    ? null
-    : present({ ca: tls.ca, cert: tls.cert, key: tls.key, servername: tls.servername, min: tls.min });
+  if (tls === null) return null;
+  const { ca, cert, key, passphrase, servername, min } = tls;
+  return present({ ca, cert, key, passphrase, servername, min });
 }
 
 type Present<Fields> = { [Name in keyof Fields]?: NonNullable<Fields[Name]> };
@@ -89,7 +147,8 @@ type Present<Fields> = { [Name in keyof Fields]?: NonNullable<Fields[Name]> };
 /** Only the fields that are set: absent means "your own default" to a source. */
 function present<Fields extends object>(fields: Fields): Present<Fields> {
   const set: Partial<Record<string, unknown>> = {};
-  for (const [name, value] of Object.entries(fields))
+  for (const [name, value] of Object.entries(fields)) {
     if (value !== null && value !== undefined) set[name] = value;
+  }
   return set as Present<Fields>;
 }

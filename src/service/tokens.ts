@@ -2,7 +2,6 @@ import type { Clock } from '../clock.ts';
 import type { Config, TokenSourceConfig } from '../config/config.ts';
 import type { SecretRegistry } from '../secret.ts';
 import { DEFAULT_HOLDER_SETTINGS, type HolderSettings, startJitterFor } from '../tokens/holder-settings.ts';
-import type { Lease } from '../tokens/lease.ts';
 import { createTokenSource, type SourceDeps } from '../tokens/source-factory.ts';
 import type { TokenEvent } from '../tokens/token-event.ts';
 import { TokenHolder } from '../tokens/token-holder.ts';
@@ -70,15 +69,5 @@ async function tokenOf(
   const lease = context.force
     ? await holder.refresh({ signal: context.signal })
     : await holder.get({ signal: context.signal });
-  return bareToken(lease);
-}
-
-/**
- * The bare token of a lease. A lease writes its token into a request and gives it away in no other way, so it is
- * handed an empty one. For chained issuers and `token --show` only.
- */
-export function bareToken(lease: Lease): string {
-  const request = { path: '/', headers: [] as string[], body: null, isJson: false };
-  lease.apply(request);
-  return (request.headers[1] ?? '').replace(/^Bearer /, '');
+  return lease.secret.reveal();
 }

@@ -28,6 +28,9 @@ export class ReplyBody {
   /** Called for each piece that arrives, before it is read: restarts idle limits. */
   onBytes: (() => void) | null = null;
 
+  /** Called once, when the body is complete or will not be. */
+  onSettled: (() => void) | null = null;
+
   constructor(source: BodySource) {
     this.#source = source;
   }
@@ -119,6 +122,7 @@ export class ReplyBody {
   finish(): void {
     if (this.isSettled) return;
     this.#isEnded = true;
+    this.onSettled?.();
     this.#waiting?.resolve(null);
     this.#waiting = null;
   }
@@ -127,6 +131,7 @@ export class ReplyBody {
   fail(error: Error): void {
     if (this.isSettled) return;
     this.#error = error;
+    this.onSettled?.();
     this.#waiting?.reject(error);
     this.#waiting = null;
   }

@@ -7,7 +7,7 @@ import { PlacementError } from '../tokens/placement.ts';
 import { isTokenRejection, type RejectionRules } from '../tokens/rejection.ts';
 import type { TokenHolder } from '../tokens/token-holder.ts';
 import { TokenUnavailable } from '../tokens/token-unavailable.ts';
-import type { AttemptTimer } from './attempt-timer.ts';
+import { AttemptTimer } from './attempt-timer.ts';
 import { type ConnectionSettings, Connections } from './connections.ts';
 import { exchange, StaleSocketError, type WireRequest } from './exchange.ts';
 import { type HeaderSettings, RequestHeaders } from './request-headers.ts';
@@ -92,6 +92,35 @@ export class UpstreamClient {
   call(call: UpstreamCall): Promise<UpstreamReply> {
     const method = call.method === 'GET' ? 'get' : 'post';
     return this.#sdk.call({ method, send: () => this.send(call) });
+  }
+
+  /**
+   * `GET /models` for ourselves rather than for a client: resolves at the headers of a 2xx reply, rejects as `call`
+   * does and when nothing came within `patienceMs`. Costs the upstream no tokens, so it also tells whether it is there.
+   */
+  async askModels(patienceMs: number): Promise<UpstreamReply> {
+    const controller = new AbortController();
+    const timer = new AttemptTimer((error) => controller.abort(error));
+    const reply = await this.call({
+      method: 'GET',
+      path: '/models',
+      query: '',
+      model: '',
+      clientHeaders: { accept: 'application/json' },
+      body: null,
+      isJson: false,
+      signal: controller.signal,
+      timer,
+      headersTimeoutMs: patienceMs,
+      tokenWaitMs: patienceMs,
+      tokenWaitedMs: 0,
+    }).catch((error: unknown) => {
+      timer.clear();
+      throw error;
+    });
+    // The limit runs on over the body; it ends with the body or ends it.
+    reply.body.onSettled = () => timer.clear();
+    return reply;
   }
 
   /** Any request at all, with any status as its answer: pass-through. Rejects with `FerryError`. */
