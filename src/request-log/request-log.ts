@@ -130,13 +130,17 @@ class SqliteRequestLog implements RequestLog {
   }
 
   async recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage> {
-    await this.#writer.hurry();
-    return this.#store.recent(filter, page);
+    return this.#store.hold(async () => {
+      await this.#writer.hurry();
+      return this.#store.recent(filter, page);
+    });
   }
 
   async byId(id: string): Promise<StoredRequest | null> {
-    await this.#writer.hurry();
-    return this.#store.byId(id);
+    return this.#store.hold(async () => {
+      await this.#writer.hurry();
+      return this.#store.byId(id);
+    });
   }
 
   async close(boundMs = CLOSE_BOUND_MS): Promise<void> {
@@ -147,8 +151,7 @@ class SqliteRequestLog implements RequestLog {
     const timer = this.#clock.schedule(() => bound.abort(), boundMs);
     const expired = new Promise<void>((resolve) => bound.signal.addEventListener('abort', () => resolve()));
     try {
-      this.#store.holdProcess();
-      await this.#writer.flush(bound.signal);
+      await this.#store.hold(() => this.#writer.flush(bound.signal));
       this.#writer.stop();
       await Promise.race([this.#store.close(), expired]);
     } finally {

@@ -22,6 +22,8 @@ export class SqliteWorkerStore implements RequestStore {
   readonly #settings: WorkerSettings;
   #worker: Worker | null = null;
   #number = 0;
+  /** Waits under way that the process must not end before. */
+  #holds = 0;
   #isClosed = false;
   /** Calls without an answer yet, by number. */
   readonly #waiting = new Map<number, Waiting>();
@@ -52,13 +54,13 @@ export class SqliteWorkerStore implements RequestStore {
       this.#isClosed = true;
       return;
     }
-    // While it closes it holds the process, so that the last rows reach the disk.
-    worker.ref();
-    const exited = new Promise((resolve) => worker.once('exit', resolve));
-    const asked = this.#ask({ kind: 'close' });
-    this.#isClosed = true;
-    await asked.catch(() => {});
-    await exited;
+    await this.hold(async () => {
+      const exited = new Promise((resolve) => worker.once('exit', resolve));
+      const asked = this.#ask({ kind: 'close' });
+      this.#isClosed = true;
+      await asked.catch(() => {});
+      await exited;
+    });
   }
 
   /** Ends the worker in the middle of whatever it does; for a close that took too long. */
@@ -67,9 +69,16 @@ export class SqliteWorkerStore implements RequestStore {
     await this.#worker?.terminate();
   }
 
-  /** Holds the process until the worker has answered; for the last flush. */
-  holdProcess(): void {
+  /** Runs `wait`, which waits for this store, and keeps the process alive until it has settled. */
+  async hold<T>(wait: () => Promise<T>): Promise<T> {
+    this.#holds += 1;
     this.#worker?.ref();
+    try {
+      return await wait();
+    } finally {
+      this.#holds -= 1;
+      if (this.#holds === 0) this.#worker?.unref();
+    }
   }
 
   #ask(call: WorkerCall): Promise<unknown> {
@@ -101,7 +110,7 @@ export class SqliteWorkerStore implements RequestStore {
     worker.on('error', (error) => this.#lose(worker, error));
     worker.on('exit', () => this.#lose(worker, new Error('the worker ended')));
     // After the listeners: each of them holds the process anew.
-    worker.unref();
+    if (this.#holds === 0) worker.unref();
     return worker;
   }
 
