@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { FerryError } from '../errors.ts';
 import { findJsonFault } from './json-fault.ts';
-import { exceededLimit, readMembers } from './json-members.ts';
+import { type JsonSurvey, surveyJson } from './json-survey.ts';
 import type { AdaptableRequest, RequestKind } from './request-adaptation.ts';
 
 export {
@@ -30,9 +30,10 @@ export function readRequest(body: Buffer, kind: RequestKind): ReadRequest {
     throw new FerryError('invalid_json', { message: 'The request body is not valid UTF-8 text.' });
   }
   const text = bytes.toString('utf8');
-  refuseBomb(text);
+  const survey = surveyJson(text, LIMITS);
+  refuseBomb(survey);
   const json = parseObject(text);
-  refuseDuplicates(text);
+  refuseDuplicates(survey);
   const model = modelOf(json);
   const stream = json.stream === true;
   const hasTools = Array.isArray(json.tools) && json.tools.length > 0;
@@ -49,9 +50,7 @@ export function readRequest(body: Buffer, kind: RequestKind): ReadRequest {
   };
 }
 
-function refuseBomb(text: string): void {
-  // Every level costs two characters, so that short bodies need no look.
-  const exceeded = text.length > 2 * LIMITS.levels ? exceededLimit(text, LIMITS) : null;
+function refuseBomb({ exceeded }: JsonSurvey): void {
   if (exceeded === null) return;
   const what =
     exceeded === 'levels'
@@ -107,30 +106,21 @@ function modelOf(json: Readonly<Record<string, unknown>>): string {
  * Keys that we decide by. Given twice, we would read the last and an upstream perhaps the first: a way around
  * the models that a client may use.
  */
-const MEANINGFUL = ['model', 'stream', 'messages', 'input'];
+const MEANINGFUL = [
+  'model',
+  'stream',
+  'messages',
+  'prompt',
+  'input',
+  'encoding_format',
+  'query',
+  'documents',
+];
 
-/**
- * Looks for a second `"model"` with the native search; only then, or when a key may be written with escapes
- * (`\u006d…`), the members are listed, because the second one may well stand inside a message.
- */
-function refuseDuplicates(text: string): void {
-  const isSuspect = text.includes('\\u00') || MEANINGFUL.some((key) => occursTwice(text, `"${key}"`));
-  if (!isSuspect) return;
-  const seen = new Set<string>();
-  for (const { key } of readMembers(text)) {
-    if (seen.has(key) && MEANINGFUL.includes(key)) {
-      throw new FerryError('invalid_request', {
-        message: `The request body has "${key}" twice.`,
-        param: key,
-      });
-    }
-    seen.add(key);
-  }
-}
-
-function occursTwice(text: string, word: string): boolean {
-  const first = text.indexOf(word);
-  return first !== -1 && text.indexOf(word, first + word.length) !== -1;
+function refuseDuplicates({ duplicates }: JsonSurvey): void {
+  const key = duplicates.find((name) => MEANINGFUL.includes(name));
+  if (key === undefined) return;
+  throw new FerryError('invalid_request', { message: `The request body has "${key}" twice.`, param: key });
 }
 
 function asksForUsage(options: unknown): boolean {

@@ -59,7 +59,8 @@ function keyOf(text: string, start: number, end: number): string {
   return inner.includes('\\') ? String(JSON.parse(text.slice(start, end))) : inner;
 }
 
-function skipSpace(text: string, from: number): number {
+/** The index of the next character that is no JSON white space. */
+export function skipSpace(text: string, from: number): number {
   let at = from;
   for (;;) {
     const code = text.charCodeAt(at);
@@ -72,7 +73,7 @@ function skipSpace(text: string, from: number): number {
  * The index after the string whose opening quote is at `start`. Jumps from quote to quote with the native
  * search, so that a data URI of megabytes costs one call; each run of backslashes is looked at once.
  */
-function endOfString(text: string, start: number): number {
+export function endOfString(text: string, start: number): number {
   let at = text.indexOf('"', start + 1);
   while (at !== -1) {
     let slashes = 0;
@@ -88,41 +89,6 @@ function endOfValue(text: string, start: number): number {
   if (first === '"') return endOfString(text, start);
   if (first === '{' || first === '[') return endOfNested(text, start);
   return nextMatch(/[,\]}\s]/g, text, start);
-}
-
-/** What a text would cost to parse, beyond its length. */
-export interface JsonLimits {
-  readonly levels: number;
-  /** Arrays and objects, of which each costs about 60 bytes when parsed. */
-  readonly containers: number;
-}
-
-/**
- * Which limit the text breaks; null: none. Runs before JSON.parse, which would make objects of 30 million brackets,
- * and stops at the first one too many. Text that is no JSON gets some answer.
- */
-export function exceededLimit(text: string, limits: JsonLimits): keyof JsonLimits | null {
-  const structural = /["[\]{}]/g;
-  let depth = 0;
-  let containers = 0;
-  for (let at = nextMatch(structural, text, 0); at < text.length; at = nextMatch(structural, text, at)) {
-    const found = text.charCodeAt(at);
-    if (found === QUOTE) {
-      at = endOfString(text, at);
-      continue;
-    }
-    // `]` and `}` have the bit set that `[` and `{` have clear.
-    if ((found & 0x04) === 0) {
-      containers++;
-      depth++;
-      if (depth > limits.levels) return 'levels';
-      if (containers > limits.containers) return 'containers';
-    } else {
-      depth--;
-    }
-    at++;
-  }
-  return null;
 }
 
 /** Counts brackets instead of recursing: depth costs no stack. */
@@ -144,8 +110,11 @@ function endOfNested(text: string, start: number): number {
   }
 }
 
-/** `test` and not `exec`: no match object is made for each of possibly millions of numbers. */
-function nextMatch(pattern: RegExp, text: string, from: number): number {
+/**
+ * The index of the next match of a global pattern of one character, the text's length when there is none. `test`
+ * and not `exec`: no match object is made for each of possibly millions of numbers.
+ */
+export function nextMatch(pattern: RegExp, text: string, from: number): number {
   pattern.lastIndex = from;
   return pattern.test(text) ? pattern.lastIndex - 1 : text.length;
 }

@@ -119,6 +119,7 @@ test('a key that decides something may not stand twice, however it is written', 
     '{"model":"a","stream":true,"stream":false}',
     '{"model":"a","messages":[],"messages":[]}',
     '{"model":"a","input":"x","input":"y"}',
+    '{"model":"a","documents":[],"x":{},"documents" :[1]}',
   ]) {
     const error = refusal(text);
     assert.equal(error.kind, 'invalid_request', text);
