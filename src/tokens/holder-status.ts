@@ -1,3 +1,7 @@
+import type { Moment } from './lifetime.ts';
+import type { RenewalLoop } from './renewal-loop.ts';
+import type { TokenCustody } from './token-custody.ts';
+
 /**
  * `empty`: never had a token · `acquiring`: the first is on its way · `fresh` · `renewing`: serving while the next is fetched ·
  * `degraded`: serving while renewal fails · `starved`: nothing to serve and the issuer fails · `rejected`: the upstream refused
@@ -50,26 +54,52 @@ export interface HolderCounters {
   readonly servedDegraded: number;
 }
 
-export interface StateFacts {
+/** The parts of a holder that its status is read from. */
+export interface StatusFacts {
+  readonly name: string;
+  readonly kind: string;
+  readonly now: Moment;
   readonly isStopped: boolean;
   readonly isDormant: boolean;
-  readonly isUsable: boolean;
-  readonly isRefused: boolean;
-  readonly isBusy: boolean;
-  readonly isMisconfigured: boolean;
-  readonly failures: number;
+  readonly waiters: number;
+  readonly custody: TokenCustody;
+  readonly loop: RenewalLoop;
+  readonly counters: Omit<HolderCounters, 'sameToken'>;
 }
 
-/** The one word for a holder's facts; a later line is looked at only when the earlier ones do not hold. */
-export function stateOf(facts: StateFacts): HolderState {
-  if (facts.isStopped) return 'stopped';
-  if (facts.isDormant) return 'dormant';
-  if (facts.isMisconfigured) return 'misconfigured';
-  if (facts.isUsable) {
-    if (facts.failures > 0) return 'degraded';
-    return facts.isBusy ? 'renewing' : 'fresh';
+export function statusOf(facts: StatusFacts): HolderStatus {
+  const { name, kind, now, waiters, custody, loop } = facts;
+  const { token } = custody;
+  const nextInMs = loop.nextAttemptMonoMs - now.monoMs;
+  return {
+    name,
+    kind,
+    state: stateOf(facts),
+    isUsable: token?.isUsable(now) ?? false,
+    remainingMs: token?.remainingMs(now) ?? null,
+    lifeMs: token?.lifetime.lifeMs ?? null,
+    generation: custody.generation,
+    fingerprint: token?.lease.fingerprint ?? null,
+    nextAttemptInMs: Number.isFinite(nextInMs) ? Math.max(0, nextInMs) : null,
+    consecutiveFailures: loop.streak.failures,
+    lastError: loop.streak.message,
+    lastErrorAtMs: loop.streak.lastAtWallMs,
+    waiters,
+    isBreakerOpen: custody.isBreakerOpen(now.monoMs),
+    counters: { ...facts.counters, sameToken: custody.sameTokens },
+  };
+}
+
+/** The one word for a holder; a later line is looked at only when the earlier ones do not hold. */
+function stateOf({ isStopped, isDormant, custody, loop, now }: StatusFacts): HolderState {
+  if (isStopped) return 'stopped';
+  if (isDormant) return 'dormant';
+  if (loop.streak.isMisconfigured) return 'misconfigured';
+  if (custody.token?.isUsable(now) === true) {
+    if (loop.streak.failures > 0) return 'degraded';
+    return loop.isBusy ? 'renewing' : 'fresh';
   }
-  if (facts.isRefused) return 'rejected';
-  if (facts.failures > 0) return 'starved';
-  return facts.isBusy ? 'acquiring' : 'empty';
+  if (custody.token?.isRefused === true) return 'rejected';
+  if (loop.streak.failures > 0) return 'starved';
+  return loop.isBusy ? 'acquiring' : 'empty';
 }

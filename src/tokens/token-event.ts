@@ -63,3 +63,20 @@ export type TokenEvent = {
 
 /** How the parts of a holder report events. */
 export type EmitTokenEvent = <Kind extends TokenEventKind>(kind: Kind, facts: TokenEventFacts[Kind]) => void;
+
+/**
+ * Hands events of one holder to a listener. They are for people and counters: a listener that throws must not keep a
+ * token from a request, so what it throws is dropped.
+ */
+export function emitterOf(
+  holder: string,
+  onEvent: ((event: TokenEvent) => void) | undefined,
+): EmitTokenEvent {
+  return (kind, facts) => {
+    try {
+      onEvent?.({ kind, holder, ...facts } as TokenEvent);
+    } catch {
+      // There is nobody above who could do anything about it.
+    }
+  };
+}

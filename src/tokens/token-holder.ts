@@ -1,17 +1,18 @@
 import type { Clock } from '../clock.ts';
 import type { SecretRegistry } from '../secret.ts';
 import type { Answer, Attempt } from './attempt.ts';
+import { Attention } from './attention.ts';
 import type { Failure, PauseContext } from './failure-streak.ts';
 import type { HeldToken } from './held-token.ts';
 import type { HolderSettings } from './holder-settings.ts';
-import { type HolderStatus, stateOf } from './holder-status.ts';
+import { type HolderStatus, statusOf } from './holder-status.ts';
 import { oldEnoughMonoMs } from './issued-token.ts';
 import type { Lease } from './lease.ts';
 import { type Moment, momentOf } from './lifetime.ts';
 import { RenewalLoop } from './renewal-loop.ts';
 import { type Wish, wishFor } from './renewal-wish.ts';
 import { TokenCustody } from './token-custody.ts';
-import type { EmitTokenEvent, TokenEvent } from './token-event.ts';
+import { type EmitTokenEvent, emitterOf, type TokenEvent } from './token-event.ts';
 import type { TokenSource } from './token-source.ts';
 import { TokenUnavailable, type UnavailableReason } from './token-unavailable.ts';
 import { type WaiterKind, WaitingRoom } from './waiting-room.ts';
@@ -34,8 +35,6 @@ export interface WaitOptions {
   readonly maxWaitMs?: number | undefined;
 }
 
-/** Without a request for so long, nobody minds slower retries. */
-const IDLE_MS = 60_000;
 /** How long a token that is "too young" is held back when there is no other. */
 const LONGEST_SETTLE_MS = 3_000;
 
@@ -55,11 +54,9 @@ export class TokenHolder {
   readonly #waiters: WaitingRoom;
   readonly #custody: TokenCustody;
 
-  #lastRequestMonoMs: number;
+  readonly #attention: Attention;
   /** The background start waits until then (jitter); minus infinity once a request asked, which does not wait. */
   #startMonoMs = Number.NEGATIVE_INFINITY;
-  /** Set when renewal stopped for want of requests; cleared by the next one. */
-  #isDormant = false;
   /** Set when `starving` was reported; cleared by the next token. */
   #isStarving = false;
   #isStopped = false;
@@ -81,9 +78,9 @@ export class TokenHolder {
     this.#settings = options.settings;
     this.#clock = options.clock;
     this.#random = options.random;
-    this.#emit = emitter(options);
+    this.#emit = emitterOf(options.name, options.onEvent);
     this.#custody = new TokenCustody({ ...options, emit: this.#emit });
-    this.#lastRequestMonoMs = options.clock.monoMs();
+    this.#attention = new Attention(options.clock.monoMs(), options.settings.idleStopMs);
     this.#waiters = new WaitingRoom(options.clock, (waitMs, outcome) =>
       this.#emit('waited', { waitMs, outcome }),
     );
@@ -108,7 +105,7 @@ export class TokenHolder {
   start(): Promise<void> {
     if (this.#isStopped || this.#onSettled !== null) return Promise.resolve();
     const monoMs = this.#clock.monoMs();
-    this.#lastRequestMonoMs = monoMs;
+    this.#attention.note(monoMs);
     this.#startMonoMs = monoMs + this.#settings.startJitterMs * this.#random();
     const settled = new Promise<void>((resolve) => {
       this.#onSettled = resolve;
@@ -181,36 +178,17 @@ export class TokenHolder {
   }
 
   status(): HolderStatus {
-    const now = momentOf(this.#clock);
-    const token = this.#custody.token;
-    const { streak } = this.#loop;
-    const nextMonoMs = this.#loop.nextAttemptMonoMs;
-    const isUsable = token?.isUsable(now) ?? false;
-    return {
+    return statusOf({
       name: this.name,
       kind: this.#source.kind,
-      state: stateOf({
-        isStopped: this.#isStopped,
-        isDormant: this.#isDormant,
-        isUsable,
-        isRefused: token?.isRefused ?? false,
-        isBusy: this.#loop.isBusy,
-        isMisconfigured: streak.isMisconfigured,
-        failures: streak.failures,
-      }),
-      isUsable,
-      remainingMs: token?.remainingMs(now) ?? null,
-      lifeMs: token?.lifetime.lifeMs ?? null,
-      generation: this.#custody.generation,
-      fingerprint: token?.lease.fingerprint ?? null,
-      nextAttemptInMs: Number.isFinite(nextMonoMs) ? Math.max(0, nextMonoMs - now.monoMs) : null,
-      consecutiveFailures: streak.failures,
-      lastError: streak.message,
-      lastErrorAtMs: streak.lastAtWallMs,
+      now: momentOf(this.#clock),
+      isStopped: this.#isStopped,
+      isDormant: this.#attention.isDormant,
       waiters: this.#waiters.size,
-      isBreakerOpen: this.#custody.isBreakerOpen(now.monoMs),
-      counters: { ...this.#counters, sameToken: this.#custody.sameTokens },
-    };
+      custody: this.#custody,
+      loop: this.#loop,
+      counters: this.#counters,
+    });
   }
 
   /** Ends everything: the attempt in flight is aborted, waiters are refused, no timer is left. Idempotent. */
@@ -220,7 +198,10 @@ export class TokenHolder {
     this.#watch?.close();
     this.#loop.stop();
     this.#custody.drop();
-    for (const waiter of this.#waiters.all()) waiter.refuse(this.#unavailable('stopped'));
+    this.#waiters.refuse(
+      () => true,
+      () => this.#unavailable('stopped'),
+    );
     try {
       await this.#source.close?.();
     } catch {
@@ -236,8 +217,8 @@ export class TokenHolder {
       return null;
     }
     const remainingMs = token.lifetime.remainingMs(monoMs, this.#clock.wallMs());
-    if (remainingMs <= token.renewBelowMs || this.#isDormant) this.#noteDemand(monoMs);
-    this.#lastRequestMonoMs = monoMs;
+    if (remainingMs <= token.renewBelowMs || this.#attention.isDormant) this.#noteDemand(monoMs);
+    this.#attention.note(monoMs);
     return remainingMs > token.cutoffMs ? token : null;
   }
 
@@ -251,10 +232,9 @@ export class TokenHolder {
 
   /** A request came while a renewal is due, nothing is there, or renewal had stopped for want of requests. */
   #noteDemand(monoMs: number): void {
-    const wasIdle = this.#isDormant || monoMs - this.#lastRequestMonoMs > IDLE_MS;
-    this.#lastRequestMonoMs = monoMs;
+    const wasIdle = this.#attention.isIdle(monoMs);
+    this.#attention.wake(monoMs);
     this.#startMonoMs = Number.NEGATIVE_INFINITY;
-    this.#isDormant = false;
     if (this.#loop.isBusy) return;
     // While the issuer fails this is called for every request, and there is nothing to do before the pause ends.
     const isPausing = this.#loop.streak.failures > 0 && monoMs < this.#loop.nextAttemptMonoMs;
@@ -285,10 +265,11 @@ export class TokenHolder {
   /** Requests that would only wait for their deadline hear at once that no attempt will be made before it. */
   #refuseHopeless(): void {
     if (this.#loop.isBusy) return;
-    for (const waiter of this.#waiters.all()) {
-      if (waiter.deadlineMonoMs < this.#loop.nextAttemptMonoMs)
-        waiter.refuse(this.#unavailable('issuer_failing'));
-    }
+    const { nextAttemptMonoMs } = this.#loop;
+    this.#waiters.refuse(
+      (waiter) => waiter.deadlineMonoMs < nextAttemptMonoMs,
+      () => this.#unavailable('issuer_failing'),
+    );
   }
 
   #unavailable(reason: UnavailableReason): TokenUnavailable {
@@ -338,19 +319,17 @@ export class TokenHolder {
     });
   }
 
-  #fallsDormant(now: Moment): boolean {
-    const idleMs = now.monoMs - this.#lastRequestMonoMs;
-    if (this.#waiters.size > 0 || idleMs < this.#settings.idleStopMs) return false;
-    if (!this.#isDormant) this.#emit('dormant', { idleMs });
-    this.#isDormant = true;
-    return true;
+  #fallsDormant({ monoMs }: Moment): boolean {
+    if (this.#waiters.size > 0) return false;
+    if (this.#attention.lapse(monoMs)) this.#emit('dormant', { idleMs: this.#attention.idleMs(monoMs) });
+    return this.#attention.isDormant;
   }
 
   #pauseContext(now: Moment): PauseContext {
     const token = this.#custody.token;
     return {
       hasWaiters: this.#waiters.size > 0,
-      isIdle: now.monoMs - this.#lastRequestMonoMs > IDLE_MS,
+      isIdle: this.#attention.isIdle(now.monoMs),
       remainingMs: token === null || token.isRefused ? null : token.remainingMs(now),
       lifeMs: token?.lifetime.lifeMs ?? null,
     };
@@ -390,9 +369,10 @@ export class TokenHolder {
     this.#counters.failed += 1;
     this.#custody.token?.serveToTheEnd();
     this.#serveWaiters(momentOf(this.#clock));
-    for (const waiter of this.#waiters.all()) {
-      if (waiter.kind === 'manual') waiter.refuse(this.#unavailable('issuer_failing'));
-    }
+    this.#waiters.refuse(
+      (waiter) => waiter.kind === 'manual',
+      () => this.#unavailable('issuer_failing'),
+    );
   }
 
   #onFailurePlanned(failure: Failure, attempt: Attempt): void {
@@ -420,15 +400,4 @@ export class TokenHolder {
     this.#isStarving = true;
     this.#emit('starving', { failures: streak.failures, message: streak.message ?? '' });
   }
-}
-
-/** Events are for people and counters: a listener that throws must not keep a token from a request. */
-function emitter({ name, onEvent }: HolderOptions): EmitTokenEvent {
-  return (kind, facts) => {
-    try {
-      onEvent?.({ kind, holder: name, ...facts } as TokenEvent);
-    } catch {
-      // Dropped: there is nobody above who could do anything about it.
-    }
-  };
 }

@@ -49,6 +49,13 @@ export class WaitingRoom {
     return [...this.#waiters];
   }
 
+  /** Refuses those of whom `isMeant` holds, each with its own error. */
+  refuse(isMeant: (waiter: Waiter) => boolean, error: () => Error): void {
+    for (const waiter of this.all()) {
+      if (isMeant(waiter)) waiter.refuse(error());
+    }
+  }
+
   /** Waits until served or refused, until `maxWaitMs` has passed or the signal aborts (rejects with its reason). */
   enter(settings: WaitSettings): Promise<Lease | null> {
     const { kind, signal, maxWaitMs } = settings;

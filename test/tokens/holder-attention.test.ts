@@ -25,10 +25,11 @@ test('a request ends dormancy even when its token is not due yet', async () => {
 test('every request counts as attention: renewal goes on in the background for 15 minutes after the last', async () => {
   const rig = makeRig({ usual: HOURLY });
   await rig.start();
-  // Renewal is due after 6,150 s; the last request comes 10 minutes before.
-  await traffic(rig, 5_550_000, 60_000);
-  await rig.clock.advance(601_000);
+  // Renewal is due after 6,150 s; the last request comes 450 s before.
+  await traffic(rig, 5_700_000, 60_000);
+  await rig.clock.advance(451_000);
   assert.equal(rig.source.calls.length, 2);
+  assert.equal(rig.count('dormant'), 0);
 });
 
 test('without requests for a minute pauses grow to 30 s, and a request that finds a good token makes them short again', async () => {
