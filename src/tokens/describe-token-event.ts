@@ -8,7 +8,7 @@ export function describeTokenEvent(event: TokenEvent): string {
 function words(event: TokenEvent): string {
   switch (event.kind) {
     case 'acquired':
-      return `new token (${event.reason}) in ${Math.round(event.durationMs)} ms, ${lifeWords(event.lifeMs, event.isExpiryKnown)}${skewWords(event.issuerSkewMs)}`;
+      return `${event.isSame ? 'the same token again' : 'new token'} (${event.reason}) in ${Math.round(event.durationMs)} ms, ${lifeWords(event.lifeMs, event.isExpiryKnown)}${skewWords(event.issuerSkewMs)}`;
     case 'renewal_failed':
       return `issuer has failed ${times(event.failures)} (${event.message}), ${leftWords(event.remainingMs)}, ${nextWords(event.nextAttemptInMs)}`;
     case 'rejected':

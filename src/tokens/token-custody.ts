@@ -96,7 +96,7 @@ export class TokenCustody {
     }
     const { leewayMs } = cutoffsOf(issued.lifetime.lifeMs, this.#options.settings);
     if (issued.lifetime.remainingMs(now.monoMs, now.wallMs) <= leewayMs / 2) return alreadyOver();
-    this.#reportAcquired(issued, answer, attempt);
+    this.#reportAcquired(issued, isSame, answer, attempt);
     return isSame ? this.#prolong(issued, now) : this.#install(issued, now);
   }
 
@@ -257,12 +257,13 @@ export class TokenCustody {
     return outcome;
   }
 
-  #reportAcquired(issued: IssuedToken, { sent, received }: Answer, attempt: Attempt): void {
+  #reportAcquired(issued: IssuedToken, isSame: boolean, { sent, received }: Answer, attempt: Attempt): void {
     this.#options.emit('acquired', {
       reason: attempt.reason,
       durationMs: received.monoMs - sent.monoMs,
       lifeMs: issued.lifetime.lifeMs,
       isExpiryKnown: issued.isExpiryKnown,
+      isSame,
       issuerSkewMs: issued.issuerSkewMs,
     });
   }

@@ -11,6 +11,8 @@ export interface TokenEventFacts {
     readonly durationMs: number;
     readonly lifeMs: number;
     readonly isExpiryKnown: boolean;
+    /** The token that was in use already: a static one that was read again, or an issuer's cache. */
+    readonly isSame: boolean;
     /** The issuer's wall clock less ours; null when it does not tell. */
     readonly issuerSkewMs: number | null;
   };

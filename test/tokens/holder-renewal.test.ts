@@ -211,6 +211,8 @@ test('#15 the same token with a longer or a shorter life keeps its number and ta
   await rig.clock.advance(301_000);
   assert.deepEqual([rig.holder.status().generation, rig.holder.status().lifeMs], [1, 50_000]);
   assert.equal(rig.count('same_token'), 2);
+  const acquired = rig.events.flatMap((event) => (event.kind === 'acquired' ? [event.isSame] : []));
+  assert.deepEqual(acquired, [false, true, true]);
   assert.equal(rig.holder.status().counters.sameToken, 2);
 });
 

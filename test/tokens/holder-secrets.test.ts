@@ -125,6 +125,7 @@ test('the words of an event name the holder, what happened and what comes next',
       durationMs: 80.4,
       lifeMs: 300_000,
       isExpiryKnown: true,
+      isSame: false,
       issuerSkewMs: 60_000,
     }),
   ];
