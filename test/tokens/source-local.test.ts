@@ -236,6 +236,16 @@ test('keys in files, as PKCS#1, of curves, encrypted and with \\n in one line ar
   }
 });
 
+test('#28 a key that was replaced in its file is another recipe', async (t) => {
+  const path = join(await folder(t), 'key.pem');
+  const keyOf = async () => {
+    const { privateKey } = generateKeyPairSync('ed25519');
+    await writeFile(path, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    return makeSource(jwtSettings({ alg: 'EdDSA', key: new Secret(path) })).source.key;
+  };
+  assert.notEqual(await keyOf(), await keyOf());
+});
+
 test('a key that cannot be read or does not fit, and a wrong template, are faults of the configuration', async () => {
   const curve = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
   const key = new Secret(curve.export({ type: 'pkcs8', format: 'pem' }).toString());

@@ -329,7 +329,16 @@ test('settings that cannot work are refused when the source is made', () => {
   const make = (more: Partial<OAuth2Settings>) => () =>
     makeSource({ ...base, grant: 'client_credentials', ...more });
   assert.throws(make({ auth: 'basic' }), /corp: client_secret is missing, auth: basic needs it/);
-  assert.throws(make({ tokenUrl: 'sso/token' }), /corp: token_url is no URL/);
+  assert.throws(make({ tokenUrl: 'sso/token' }), /corp: token_url is no http:\/\/ or https:\/\/ URL/);
+  assert.throws(make({ auth: 'post', clientSecret: new Secret('') }), /corp: client_secret is missing/);
+  assert.throws(
+    make({ tls: { ca: '/no/such.pem' } }),
+    /corp: tls names a file that cannot be read \(ENOENT\)/,
+  );
+  assert.throws(
+    make({ proxy: new Secret('user:pass@proxy') }),
+    /^TokenSourceError: corp: proxy is no URL such as/,
+  );
   assert.throws(make({ auth: 'mtls' }), /corp: tls needs cert and key/);
   assert.throws(make({ grant: 'password' }), /corp: username is missing, grant: password needs it/);
   assert.throws(make({ grant: 'refresh_token' }), /corp: refresh_token is missing/);

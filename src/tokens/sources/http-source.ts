@@ -1,7 +1,6 @@
 import type { ExpiryHint } from '../expiry.ts';
 import { type AnswerBody, readAnswer } from '../issuer-answer.ts';
-import { headerOf, IssuerClient, type IssuerReply } from '../issuer-client.ts';
-import { readTlsMaterial } from '../issuer-tls.ts';
+import { headerOf, type IssuerClient, type IssuerReply } from '../issuer-client.ts';
 import { isPointer, resolvePointer } from '../json-pointer.ts';
 import { recipeKey } from '../recipe-key.ts';
 import { TemplateError } from '../template-expression.ts';
@@ -11,6 +10,7 @@ import { extraValues } from './extra-values.ts';
 import { HttpRequestRecipe } from './http-request.ts';
 import type { HttpSettings } from './http-settings.ts';
 import { checkDenied, checkSuccess } from './http-success.ts';
+import { openIssuer } from './issuer-connection.ts';
 import { rawToken } from './raw-token.ts';
 import type { SourceDeps } from './source-deps.ts';
 import { SourceVoice } from './source-voice.ts';
@@ -33,15 +33,15 @@ export class HttpSource implements TokenSource {
     this.#settings = settings;
     this.#deps = deps;
     this.#voice = new SourceVoice(name, deps.secrets);
-    const tls = readTlsMaterial(settings.tls, deps.baseDir);
-    this.key = recipeKey({ ...settings, tls });
     const bodies = [settings.bodyJson, settings.bodyForm, settings.bodyText];
     if (bodies.filter((body) => body !== undefined).length > 1) {
       throw this.#voice.error('body_json', 'body_form and body_text exclude each other', 'credentials');
     }
     this.#recipe = this.#describingTemplates(() => new HttpRequestRecipe(settings));
     this.#locate = compileTokenLocation(this.#voice, settings.tokenAt);
-    this.#client = new IssuerClient({ label: this.#voice.label('url'), tls, proxy: settings.proxy });
+    const { client, tls } = openIssuer(this.#voice, 'url', settings, deps.baseDir);
+    this.#client = client;
+    this.key = recipeKey({ ...settings, tls });
   }
 
   async acquire(context: AcquireContext): Promise<RawToken> {

@@ -7,7 +7,7 @@ import { RequestScope } from '../template-scope.ts';
 import { type TemplateJson, TemplateTree } from '../template-tree.ts';
 import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
 import { rawToken } from './raw-token.ts';
-import { keyTrouble, readSigningKey, signClaims } from './signing.ts';
+import { keyText, keyTrouble, readSigningKey, signClaims } from './signing.ts';
 import type { SourceDeps } from './source-deps.ts';
 import { SourceVoice } from './source-voice.ts';
 
@@ -44,7 +44,7 @@ export class JwtSource implements TokenSource {
   constructor(name: string, settings: JwtSettings, deps: SourceDeps) {
     this.#settings = settings;
     this.#voice = new SourceVoice(name, deps.secrets);
-    this.key = recipeKey(settings);
+    this.key = recipeKey({ ...settings, keyText: keyText({ ...settings, baseDir: deps.baseDir }) });
     try {
       this.#signingKey = readSigningKey({ ...settings, baseDir: deps.baseDir });
     } catch (error) {

@@ -22,7 +22,9 @@ export function makeClientAuth(
   baseDir?: string,
 ): (context: AuthContext) => oauth.ClientAuth {
   const secret = () => {
-    if (settings.clientSecret !== undefined) return settings.clientSecret.reveal();
+    const value = settings.clientSecret?.reveal() ?? '';
+    // An empty variable is a missing one.
+    if (value !== '') return value;
     throw voice.error('client_secret', `is missing, auth: ${settings.auth} needs it`, 'credentials');
   };
   switch (settings.auth) {

@@ -1,14 +1,15 @@
 import { resolve } from 'node:path';
-import { IssuerClient, type IssuerReply } from '../issuer-client.ts';
-import { readTlsMaterial } from '../issuer-tls.ts';
+import type { IssuerClient, IssuerReply } from '../issuer-client.ts';
 import { recipeKey } from '../recipe-key.ts';
 import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
+import { openIssuer } from './issuer-connection.ts';
 import { isInvalidGrant, readOAuth2Answer, refreshTokenOf } from './oauth2-answer.ts';
 import { makeClientAuth } from './oauth2-client-auth.ts';
 import { type GrantMaker, makeGrant } from './oauth2-grant.ts';
 import { buildTokenRequest, type GrantParameters } from './oauth2-request.ts';
 import type { OAuth2Settings } from './oauth2-settings.ts';
 import { RefreshTokenStore } from './refresh-token-store.ts';
+import { keyText } from './signing.ts';
 import type { SourceDeps } from './source-deps.ts';
 import { SourceVoice } from './source-voice.ts';
 
@@ -38,13 +39,15 @@ export class OAuth2Source implements TokenSource {
     this.#settings = settings;
     this.#deps = deps;
     this.#voice = new SourceVoice(name, deps.secrets);
-    const tls = readTlsMaterial(settings.tls, deps.baseDir);
-    this.key = recipeKey({ ...settings, tls });
-    this.#client = new IssuerClient({ label: this.#voice.label('token_url'), tls, proxy: settings.proxy });
-    if (!URL.canParse(settings.tokenUrl)) throw this.#voice.error('token_url', 'is no URL', 'credentials');
-    if (settings.clientId === undefined && settings.auth !== 'none') {
+    if (!/^https?:\/\//i.test(settings.tokenUrl) || !URL.canParse(settings.tokenUrl)) {
+      throw this.#voice.error('token_url', 'is no http:// or https:// URL', 'credentials');
+    }
+    if ((settings.clientId ?? '') === '' && settings.auth !== 'none') {
       throw this.#voice.error('client_id', `is missing, auth: ${settings.auth} needs it`, 'credentials');
     }
+    const { client, tls } = openIssuer(this.#voice, 'token_url', settings, deps.baseDir);
+    this.#client = client;
+    this.key = recipeKey({ ...settings, tls, keys: this.#keyTexts() });
     this.#clientAuth = makeClientAuth(settings, this.#voice, deps.baseDir);
     this.#login = makeGrant(settings, this.#voice, deps.baseDir);
     this.#refreshTokens = this.#makeStore();
@@ -125,6 +128,15 @@ export class OAuth2Source implements TokenSource {
 
   #tokenOf(sourceName: string, { signal, force }: AcquireContext): Promise<string> {
     return this.#voice.chained('token', sourceName, this.#deps.tokenOf(sourceName, { signal, force }));
+  }
+
+  /** A key that was replaced in its file is another recipe. */
+  #keyTexts(): string[] {
+    return [this.#settings.clientAssertion, this.#settings.assertion].map((assertion) =>
+      assertion?.key === undefined
+        ? ''
+        : keyText({ ...assertion, key: assertion.key, baseDir: this.#deps.baseDir }),
+    );
   }
 
   #makeStore(): RefreshTokenStore | undefined {

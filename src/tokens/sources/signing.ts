@@ -17,13 +17,31 @@ export interface SigningKey {
  * Throws what the file system or OpenSSL says; those texts hold no key.
  */
 export function readSigningKey(settings: SigningKey): KeyObject | Uint8Array {
-  const material = settings.key.reveal();
-  if (settings.alg.startsWith('HS')) return Buffer.from(material);
+  if (isShared(settings)) return Buffer.from(settings.key.reveal());
   const passphrase = settings.passphrase?.reveal();
+  return createPrivateKey({
+    key: pemText(settings),
+    ...(passphrase === undefined ? {} : { passphrase }),
+  });
+}
+
+/** The key's own text, for the recipe: a file whose content changed is another key. Empty when it is unreadable. */
+export function keyText(settings: Omit<SigningKey, 'alg'> & { readonly alg?: string }): string {
+  try {
+    return isShared(settings) ? settings.key.reveal() : pemText(settings);
+  } catch {
+    return '';
+  }
+}
+
+function isShared({ alg }: { readonly alg?: string }): boolean {
+  return alg?.startsWith('HS') === true;
+}
+
+function pemText({ key, baseDir }: Pick<SigningKey, 'key' | 'baseDir'>): string {
+  const material = key.reveal();
   // Keys in environment variables often carry their line ends as two characters.
-  const isText = material.includes('-----BEGIN');
-  const text = pem(isText ? material.replaceAll('\\n', '\n') : material, settings.baseDir);
-  return createPrivateKey({ key: text, ...(passphrase === undefined ? {} : { passphrase }) });
+  return pem(material.includes('-----BEGIN') ? material.replaceAll('\\n', '\n') : material, baseDir);
 }
 
 /** Why a key cannot be read, as a code: messages of OpenSSL are for specialists. */
