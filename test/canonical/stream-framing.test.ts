@@ -300,6 +300,7 @@ test('Q42 an envelope is opened, for a whole body and for each event', () => {
   const whole = { choices: [{ message: { content: 'Hi' }, finish_reason: 'stop' }] };
   assert.equal(read(JSON.stringify(wrap(whole))).choices[0]?.content, 'Hi');
   assert.equal(read(JSON.stringify(wrap(JSON.stringify(whole)))).choices[0]?.content, 'Hi');
+  assert.equal(read(JSON.stringify({ success: true, result: whole })).choices[0]?.content, 'Hi');
 });
 
 test('Q42 an envelope with a code other than 0 is an error', () => {
@@ -394,6 +395,23 @@ test('a long line in one-byte pieces costs linear time', () => {
   const { text: out } = stream([...bytes].map((byte) => Buffer.of(byte)));
   assert.ok(performance.now() - began < 3000);
   assert.equal(out.length, stream(bytes).text.length);
+});
+
+test('what no JSON parser takes costs linear time', () => {
+  const bodies = [
+    `{"a":NaN,"b":"${'\\"'.repeat(500_000)}`,
+    '{"a":'.repeat(200_000),
+    '"'.repeat(500_001),
+    '[NaN'.repeat(200_000),
+    '{x}'.repeat(300_000),
+  ];
+  for (const body of bodies) {
+    for (const form of [body, `data: ${body}\n\n`, `data: ${body.replaceAll('"', '"\n')}\n\n`]) {
+      const began = performance.now();
+      assert.notEqual(stream(form).failure, null);
+      assert.ok(performance.now() - began < 1500, body.slice(0, 30));
+    }
+  }
 });
 
 test('Q47c delta and a growing message in each chunk: only the delta counts', () => {

@@ -6,7 +6,7 @@ import { errorEvent } from '../../src/canonical/error-event.ts';
 import { FerryError } from '../../src/errors.ts';
 import { checkCanonicalReply, checkCanonicalStream } from '../helpers/canonical-checker.ts';
 import { randomFrom } from './seeded-random.ts';
-import { chunk, optionsFor, stream } from './upstream-bytes.ts';
+import { chunk, type Overrides, optionsFor, stream } from './upstream-bytes.ts';
 
 type Random = () => number;
 
@@ -228,6 +228,10 @@ test('S132 2,000 damaged streams: never a crash, broken JSON, an empty answer or
     const label = `seed ${seed}: ${JSON.stringify(body.toString().slice(0, 2000))}`;
     const overrides = {
       includeUsage: chance(random, 0.5),
+      endpoint: pick(random, ['chat', 'chat', 'completions'] as const),
+      legacyFunctions: chance(random, 0.2),
+      replyModel: pick(random, ['upstream', 'requested'] as const),
+      choiceCount: pick(random, [undefined, 1, 2]),
       profile: {
         thinkTags: pick(random, ['keep', 'split'] as const),
         cumulative: pick(random, ['never', 'always'] as const),
@@ -237,19 +241,21 @@ test('S132 2,000 damaged streams: never a crash, broken JSON, an empty answer or
     assert.ok(whole.stream.isFinished !== (whole.failure !== null), label);
     assert.notEqual(whole.failure?.message, 'The upstream sent a reply that cannot be read.', label);
     try {
-      checkCanonicalStream(whole.text, overrides);
+      checkCanonicalStream(whole.text, { ...overrides, form: overrides.endpoint });
     } catch (error) {
       assert.fail(`${label}\n${whole.text}\n${error}`);
     }
     const cut = stream(pieces(body, random), overrides);
     assert.equal(comparable(cut.text), comparable(whole.text), label);
-    assertReplyOrFailure(body, label);
+    assertReplyOrFailure(body, overrides, label);
   }
 });
 
-function assertReplyOrFailure(body: Buffer, label: string): void {
+function assertReplyOrFailure(body: Buffer, overrides: Overrides, label: string): void {
   try {
-    checkCanonicalReply(readChatReply(body, optionsFor()).body.toString());
+    const { endpoint: form, legacyFunctions } = optionsFor(overrides);
+    const reply = readChatReply(body, optionsFor(overrides)).body.toString();
+    checkCanonicalReply(reply, { form, legacyFunctions });
   } catch (error) {
     assert.ok(error instanceof FerryError, `${label}\n${error}`);
   }

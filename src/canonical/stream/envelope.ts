@@ -3,12 +3,19 @@ import { isJsonObject, type JsonObject } from './json-object.ts';
 /** Members of which an envelope's content has at least one. */
 const CONTENT_MEMBERS = ['choices', 'object', 'usage', 'output', 'result', 'message', 'error'];
 
+/** Envelopes of these names are opened only for choices; the names mean other things as well. */
+const OTHER_NAMES = ['result', 'response', 'body', 'payload'];
+
 /** `{"code":0,"msg":"ok","data":{…}}` → what is inside, also when that is JSON in a string. Errors are found before. */
 export function withoutEnvelope(object: JsonObject): JsonObject {
   if (Array.isArray(object.choices)) return object;
-  const inner = openString(object.data);
-  if (!isJsonObject(inner)) return object;
-  return CONTENT_MEMBERS.some((name) => name in inner) ? inner : object;
+  const data = openString(object.data);
+  if (isJsonObject(data) && CONTENT_MEMBERS.some((name) => name in data)) return data;
+  for (const name of OTHER_NAMES) {
+    const inner = openString(object[name]);
+    if (isJsonObject(inner) && Array.isArray(inner.choices)) return inner;
+  }
+  return object;
 }
 
 function openString(value: unknown): unknown {

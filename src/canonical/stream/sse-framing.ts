@@ -60,8 +60,22 @@ export class SseFraming {
   }
 
   #feed(lines: string): void {
-    if (this.#hasOverflowed) return;
-    this.#parser.feed(this.#repair.isPlain(lines) ? lines : this.#repair.repair(lines));
+    if (this.#repair.isPlain(lines)) {
+      this.#feedParser(lines);
+      return;
+    }
+    // Line by line, so that what a line causes is known before the next one is looked at, in whatever pieces they came.
+    let at = 0;
+    while (at < lines.length) {
+      const end = lines.indexOf('\n', at);
+      this.#feedParser(this.#repair.repairLine(lines.slice(at, end)));
+      at = end + 1;
+    }
+  }
+
+  /** After an overflow the parser would throw. */
+  #feedParser(text: string): void {
+    if (text !== '' && !this.#hasOverflowed) this.#parser.feed(text);
   }
 
   /** CRLF and CR → LF, also when a CRLF is split between two pieces. */

@@ -35,19 +35,8 @@ export class SseLineRepair {
     return true;
   }
 
-  /** `lines` is whole lines, each with its \n. */
-  repair(lines: string): string {
-    let out = '';
-    let at = 0;
-    while (at < lines.length) {
-      const end = lines.indexOf('\n', at);
-      out += this.#repairLine(lines.slice(at, end));
-      at = end + 1;
-    }
-    return out;
-  }
-
-  #repairLine(line: string): string {
+  /** One line without its end → text for the parser, with the ends that belong there; '' drops the line. */
+  repairLine(line: string): string {
     if (line === '') {
       this.#closeEvent();
       return '\n';
