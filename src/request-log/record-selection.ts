@@ -52,13 +52,21 @@ export class RecordSelection {
     if (!this.#paths.admits(record.path)) return null;
     const { sample } = this.#settings;
     if (sample < 1 && record.outcome === 'ok' && this.#random() >= sample) return null;
-    if (record.headers === null && record.body === null && record.response === null) return record;
+    if (record.body === null && record.response === null && this.#areKept(record.headers)) return record;
     return {
       ...record,
       headers: this.#headers(record.headers),
       body: this.#content(record, record.body),
       response: this.#content(record, record.response),
     };
+  }
+
+  /** True when nothing has to go, as with headers that were chosen by the same list: no copy is needed. */
+  #areKept(headers: RequestRecord['headers']): boolean {
+    for (const name in headers) {
+      if (CREDENTIAL_HEADERS.has(name) || !this.#settings.keepHeaders.includes(name)) return false;
+    }
+    return true;
   }
 
   #headers(headers: RequestRecord['headers']): RequestRecord['headers'] {
