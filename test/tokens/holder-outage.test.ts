@@ -158,6 +158,20 @@ test('#8 a changed recipe is tried at once', async () => {
   assert.equal(rig.holder.status().state, 'fresh');
 });
 
+test('#8 what failed with the old recipe does not slow down the new one', async () => {
+  const rig = makeRig({ usual: { ...FAILING, delayMs: 0 } });
+  await rig.start();
+  await rig.clock.advance(100_000);
+  rig.source.onChange?.();
+  await rig.clock.advance(0);
+  assert.equal(rig.holder.status().consecutiveFailures, 1);
+  const [before, changed] = [rig.source.calls.length, rig.clock.monoMs()];
+  await rig.clock.advance(400);
+  assert.equal(rig.source.calls.length, before + 1);
+  assert.ok((rig.source.calls.at(-1)?.atMonoMs ?? 0) - changed >= 370);
+  await rig.holder.stop();
+});
+
 test('#8 a refusal to serve so many requests (400 with Retry-After) is no refusal of the credentials', async () => {
   const busy = { error: new TokenSourceError('invalid_request', { retryAfterMs: 3_000 }), delayMs: 0 };
   const rig = makeRig({ script: [busy] });
