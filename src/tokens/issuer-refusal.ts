@@ -13,8 +13,11 @@ const CREDENTIAL_CODES: ReadonlySet<string> = new Set([
   'incorrect_client_credentials',
 ]);
 
-/** Statuses that say "what you sent or where you sent it is wrong", whatever the body says. */
-const CREDENTIAL_STATUSES: ReadonlySet<number> = new Set([401, 403, 404, 405, 410]);
+/**
+ * Statuses that say "what you sent or where you sent it is wrong", if the issuer itself says it, in JSON. The same
+ * in HTML or nothing comes from an ingress whose issuer is just being replaced.
+ */
+const CREDENTIAL_STATUSES: ReadonlySet<number> = new Set([403, 404, 405, 410]);
 const BUSY_STATUSES: ReadonlySet<number> = new Set([408, 425, 429]);
 
 /** The members in which issuers put a code or an explanation, most telling first. */
@@ -30,7 +33,9 @@ export function severityOf(status: number, json: unknown): SourceErrorSeverity {
   if (BUSY_STATUSES.has(status) || status >= 500) return 'transient';
   const code = codeOf(json);
   if (code !== undefined && CREDENTIAL_CODES.has(code)) return 'credentials';
-  return CREDENTIAL_STATUSES.has(status) ? 'credentials' : 'transient';
+  const isTheIssuers = typeof json === 'object' && json !== null;
+  const isConfiguration = status === 401 || (CREDENTIAL_STATUSES.has(status) && isTheIssuers);
+  return isConfiguration ? 'credentials' : 'transient';
 }
 
 /** The issuer's own error code, when it is a plain identifier or number. */

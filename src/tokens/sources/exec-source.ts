@@ -49,6 +49,10 @@ export class ExecSource implements TokenSource {
   }
 
   async #run(signal: AbortSignal): Promise<ExecResult> {
+    // It may have waited for the one before.
+    if (signal.aborted) {
+      throw this.#voice.error('command', 'was not started before the attempt was given up');
+    }
     const { command, cwd, timeoutMs = DEFAULT_TIMEOUT_MS } = this.#settings;
     try {
       return await runProcess({
