@@ -1,7 +1,7 @@
 import type { ChatReplyOptions } from './chat-stream.ts';
 import { isCanonicalReply } from './stream/canonical-reply.ts';
 import { distinctNotes } from './stream/distinct-notes.ts';
-import { isJsonObject } from './stream/json-object.ts';
+import { isJsonObject, parseJson } from './stream/json-object.ts';
 import { newCallId, ReplyAssembler } from './stream/reply-assembler.ts';
 import { ReplyCollector } from './stream/reply-collector.ts';
 import { ReplyIdentity } from './stream/reply-identity.ts';
@@ -31,7 +31,7 @@ function relayed(body: Buffer, options: ChatReplyOptions): ChatReply | null {
   const line = withoutTrailingSpace(body);
   if (line[0] !== 0x7b || line[line.length - 1] !== 0x7d || line.includes(0x0a)) return null;
   if (/charset\s*=\s*"?(?!utf-?8)\w/i.test(options.contentType ?? '')) return null;
-  const reply = parse(line.toString('utf8'));
+  const reply = parseJson(line.toString('utf8'));
   const rules = {
     endpoint: options.endpoint,
     model: options.replyModel === 'requested' ? options.requestedModel : null,
@@ -100,12 +100,4 @@ function withoutTrailingSpace(body: Buffer): Buffer {
   let end = body.length;
   while (end > 0 && (body[end - 1] as number) <= 0x20) end--;
   return end === body.length ? body : body.subarray(0, end);
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

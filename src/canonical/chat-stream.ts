@@ -1,11 +1,13 @@
 import type { FerryError } from '../errors.ts';
 import type { Profile } from './profile.ts';
 import { CanonicalRelay } from './stream/canonical-relay.ts';
-import { ChatChunkWriter, FrameBuffer, TextChunkWriter } from './stream/chunk-writer.ts';
+import { ChatChunkWriter } from './stream/chat-chunk-writer.ts';
 import { distinctNotes } from './stream/distinct-notes.ts';
+import { FrameBuffer } from './stream/frame-buffer.ts';
 import { newCallId, ReplyAssembler } from './stream/reply-assembler.ts';
 import { ReplyIdentity } from './stream/reply-identity.ts';
 import { ReplyReader } from './stream/reply-reader.ts';
+import { TextChunkWriter } from './stream/text-chunk-writer.ts';
 import { UsageMeter } from './stream/usage-meter.ts';
 import { type Usage, usageToWire } from './usage.ts';
 

@@ -62,6 +62,20 @@ test('split: a </think> far into the text is found in any pieces', () => {
   assert.deepEqual(split(`${' '.repeat(300)}${thought}`, 7), ['', `${' '.repeat(300)}${thought}`]);
 });
 
+test('split: with a field of its own for reasoning, content is not held', () => {
+  const thinking = { ...text(''), choices: [{ index: 0, delta: { reasoning_content: 'hm' } }] };
+  const { text: out } = stream(sse(ROLE, thinking, text('Hello')), SPLIT);
+  assert.match(out, /"content":"Hello"/);
+});
+
+test('split: after the reasoning, text is relayed as it is', () => {
+  const exact = JSON.stringify(text('x')).replace(
+    '"logprobs":null',
+    '"logprobs":null,"seed":12345678901234567890',
+  );
+  assert.ok(stream(sse(ROLE, text('<think>hm</think>'), exact, STOP, DONE), SPLIT).text.includes(exact));
+});
+
 test('split: content counts as received while it is held', () => {
   assert.equal(stream(sse(ROLE, text('Hello')), SPLIT).stream.hasContent, true);
 });

@@ -1,7 +1,7 @@
 import { isCanonicalUsage } from '../usage.ts';
 import type { ChoiceState } from './choice-state.ts';
 import { hasFilterHit } from './chunk-facts.ts';
-import type { FrameBuffer } from './chunk-writer.ts';
+import type { FrameBuffer } from './frame-buffer.ts';
 import { isJsonObject, type JsonObject } from './json-object.ts';
 import type { ReplyAssembler } from './reply-assembler.ts';
 import type { ReplyIdentity } from './reply-identity.ts';

@@ -56,7 +56,7 @@ export class ChoiceState {
   /** Whether a text would be told as it is; false when a stage would hold, cut or split it. */
   passesUnchanged(kind: TextKind, text: string): boolean {
     const { cumulative, characters } = this.#stages[kind];
-    if (cumulative !== null || (this.#thinkTags !== null && kind === 'content')) return false;
+    if (cumulative !== null || this.#thinkTags?.isAnswering === false) return false;
     return characters.isWhole(text);
   }
 
@@ -68,7 +68,7 @@ export class ChoiceState {
   accept(facts: ChoiceFacts, sink: ReplySink): void {
     this.#extras = hasExtras(facts) ? facts : null;
     if (facts.isFiltered) this.#isFiltered = true;
-    this.#pass('reasoning', facts.reasoning, sink);
+    this.#passReasoning(facts.reasoning, sink);
     this.#passContent(facts.content, sink);
     for (const step of facts.calls.length > 0 ? this.passCalls(facts.calls) : []) {
       sink.callStep(this.index, step, this.#takeExtras());
@@ -79,7 +79,7 @@ export class ChoiceState {
     this.#extras = null;
   }
 
-  /** No more deltas: tells what was held, then the finish. `frame`: given the chance to send the upstream's own chunk. */
+  /** No more deltas: tells what was held, then the finish, as the upstream's own chunk where that says the same. */
   close(sink: ReplySink, sendFrame: (frame: string) => void): void {
     const held = this.#thinkTags?.end();
     this.#tell('reasoning', this.#stages.reasoning.characters.push(held?.reasoning ?? ''), sink);
@@ -93,6 +93,13 @@ export class ChoiceState {
     const reason = finishReasonFor(said, this.#calls);
     if (this.finishFrame !== null && reason === this.finish) sendFrame(this.finishFrame);
     else sink.finish(this.index, reason, this.#finishExtras);
+  }
+
+  #passReasoning(reasoning: string, sink: ReplySink): void {
+    if (reasoning === '') return;
+    const held = this.#thinkTags?.disregard().content ?? '';
+    this.#tell('content', held === '' ? '' : this.#stages.content.characters.push(held), sink);
+    this.#pass('reasoning', reasoning, sink);
   }
 
   #passContent(content: string, sink: ReplySink): void {

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from './json-object.ts';
+import { isJsonObject, type JsonObject, parseJson } from './json-object.ts';
 
 /** Members of which an envelope's content has at least one. */
 const CONTENT_MEMBERS = ['choices', 'object', 'usage', 'output', 'result', 'message', 'error'];
@@ -19,10 +19,6 @@ export function withoutEnvelope(object: JsonObject): JsonObject {
 }
 
 function openString(value: unknown): unknown {
-  if (typeof value !== 'string' || !value.trimStart().startsWith('{')) return value;
-  try {
-    return JSON.parse(value);
-  } catch {
-    return value;
-  }
+  const isJson = typeof value === 'string' && value.trimStart().startsWith('{');
+  return isJson ? parseJson(value) : value;
 }

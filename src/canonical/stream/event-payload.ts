@@ -1,3 +1,4 @@
+import { parseJson } from './json-object.ts';
 import { splitJsonValues } from './json-values.ts';
 
 /** One JSON value of an event, with the JSON that it was read from. */
@@ -67,11 +68,11 @@ function isDoneMark(text: string): boolean {
 
 /** The value and the JSON that it was read from, with NaN and Infinity as null; null: no JSON even so. */
 function parseTolerantly(text: string): ParsedValue | null {
-  const value = parse(text);
+  const value = parseJson(text);
   if (value !== undefined) return { value, text };
   if (!/NaN|Infinity/.test(text)) return null;
   const cleaned = withoutNonNumbers(text);
-  const repaired = parse(cleaned);
+  const repaired = parseJson(cleaned);
   return repaired === undefined ? null : { value: repaired, text: cleaned };
 }
 
@@ -93,12 +94,4 @@ function withoutNonNumbers(text: string): string {
     }
   }
   return out + text.slice(copied);
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

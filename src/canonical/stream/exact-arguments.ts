@@ -16,7 +16,8 @@ const INEXACT_NUMBER = /\d{16}|\.\d*0(?!\d)|\d[eE]/;
  * and 1.0 would not. Returns `value`, or the same with such numbers kept as their source text.
  */
 export function withExactArguments(value: unknown, text: string): unknown {
-  if (!ARGUMENTS_OBJECT.test(text) || !INEXACT_NUMBER.test(text)) return value;
+  // `tool_calls` and `function_call`: a cheap look before the patterns, since this is asked for every rewritten chunk.
+  if (!text.includes('_call') || !ARGUMENTS_OBJECT.test(text) || !INEXACT_NUMBER.test(text)) return value;
   const { parse, rawJSON } = JSON as unknown as SourceJson;
   return parse(text, (_key, member, { source }) => {
     const isChanged = typeof member === 'number' && source !== undefined && String(member) !== source;

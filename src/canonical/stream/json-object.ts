@@ -4,6 +4,15 @@ export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** undefined: the text is no JSON. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The members that are not in `known` and say something; null when there are none. */
 export function otherMembers(object: JsonObject, known: ReadonlySet<string>): Record<string, unknown> | null {
   let others: Record<string, unknown> | null = null;

@@ -6,7 +6,7 @@ import { EventFraming } from './event-framing.ts';
 import { readPayload } from './event-payload.ts';
 import { readEvent } from './event-reader.ts';
 import { withExactArguments } from './exact-arguments.ts';
-import { isJsonObject, type JsonObject } from './json-object.ts';
+import { isJsonObject, type JsonObject, parseJson } from './json-object.ts';
 import type { ReplyAssembler } from './reply-assembler.ts';
 import type { UsageMeter } from './usage-meter.ts';
 
@@ -97,7 +97,7 @@ export class ReplyReader {
     if (this.#isOver) return;
     // The way of nearly every event; the payload's other forms are looked for only when this is no JSON.
     if (name !== 'error' && data.startsWith('{') && data.endsWith('}')) {
-      const value = parse(data);
+      const value = parseJson(data);
       if (value !== undefined) {
         this.#acceptValue(value, data, name);
         return;
@@ -206,14 +206,6 @@ export class ReplyReader {
         }),
       );
     }
-  }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
 

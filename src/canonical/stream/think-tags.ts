@@ -27,6 +27,16 @@ export class ThinkTags {
   /** The end of the text that was looked at, so that a tag is found that comes in pieces. */
   #tail = '';
 
+  /** From now on every text is content. */
+  get isAnswering(): boolean {
+    return this.#state === 'answering';
+  }
+
+  /** The upstream has its own field for reasoning, so tags mean nothing: returns what was held as content. */
+  disregard(): ThinkTexts {
+    return this.#state === 'undecided' ? this.#answer('', this.#joined()) : NOTHING;
+  }
+
   push(text: string): ThinkTexts {
     if (this.#state === 'answering') return { reasoning: '', content: text };
     if (this.#state === 'thinking') return this.#think(text);
