@@ -1,9 +1,10 @@
-import { close, fstat, fstatSync, mkdirSync, open, stat, write } from 'node:fs';
+import { close, fstat, fstatSync, mkdir, open, stat, write } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Writable } from 'node:stream';
 import { promisify } from 'node:util';
 import type { Clock } from '../clock.ts';
 
+const makeDirectory = promisify(mkdir);
 const openFile = promisify(open);
 const closeFile = promisify(close);
 const statPath = promisify(stat);
@@ -145,7 +146,7 @@ export class FileOutput implements LineOutput {
   }
 
   async #open(): Promise<DescriptorWriter> {
-    mkdirSync(dirname(this.#path), { recursive: true });
+    await makeDirectory(dirname(this.#path), { recursive: true });
     const descriptor = await openFile(this.#path, 'a', 0o640);
     this.#inode = (await statFile(descriptor)).ino;
     this.#checkedAtMs = this.#clock.monoMs();

@@ -38,6 +38,8 @@ export interface Logger {
   info(message: string, facts?: object): void;
   warn(message: string, facts?: object): void;
   error(message: string, facts?: object): void;
+  /** From now on what is quieter than `level` is not written; for a configuration that was reloaded. */
+  setLevel(level: LogLevel): void;
   /** One line for each finished request, all in one write. */
   requests(records: readonly RequestRecord[]): void;
   /** Lines that a full disk or a closed pipe cost. */
@@ -59,7 +61,7 @@ class WinstonLogger implements Logger {
   readonly #winston: winston.Logger;
   readonly #sink: LineSink;
   readonly #clock: Clock;
-  readonly #loudness: number;
+  #loudness: number;
   readonly #requestLine: (record: RequestRecord) => string;
 
   constructor(options: LoggerOptions) {
@@ -81,7 +83,8 @@ class WinstonLogger implements Logger {
       lossNotice: (lines) => textOf(format, this.#entry('warn', 'log lines were lost', { lines })),
     });
     this.#winston = winston.createLogger({
-      level: options.level,
+      // What is too quiet never gets this far.
+      level: 'debug',
       levels: LOUDNESS,
       format,
       transports: [new winston.transports.Stream({ stream: streamOf(this.#sink), eol: '\n' })],
@@ -104,6 +107,10 @@ class WinstonLogger implements Logger {
 
   error(message: string, facts?: object): void {
     this.#log('error', message, facts);
+  }
+
+  setLevel(level: LogLevel): void {
+    this.#loudness = LOUDNESS[level];
   }
 
   requests(records: readonly RequestRecord[]): void {

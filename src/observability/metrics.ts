@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { RequestRecord } from '../record.ts';
+import type { SecretRegistry } from '../secret.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { type TokenAcquired, type TokenGauge, TokenMetrics } from './token-metrics.ts';
 
@@ -25,6 +26,8 @@ export interface MetricsOptions {
   readonly droppedLogLines?: (() => number) | undefined;
   /** Called before the text is made: what waits in a batch is counted first. */
   readonly beforeText?: (() => void) | undefined;
+  /** What must not be in the text, even where a configuration lets clients choose the names of models. */
+  readonly secrets?: SecretRegistry | undefined;
   /** False leaves out the metrics of the process and its runtime. */
   readonly hasProcessMetrics?: boolean | undefined;
 }
@@ -38,12 +41,14 @@ export class Metrics {
   readonly #tokens: TokenMetrics;
   readonly #reloads: Counter<'result'>;
   readonly #beforeText: (() => void) | undefined;
+  readonly #secrets: SecretRegistry | undefined;
   #inflight = 0;
 
   constructor(options: MetricsOptions = {}) {
     this.#requests = new RequestMetrics(this.#registry, PREFIX);
     this.#tokens = new TokenMetrics(this.#registry, PREFIX, safely(options.tokenGauges, []));
     this.#beforeText = options.beforeText;
+    this.#secrets = options.secrets;
     this.#reloads = new Counter({
       name: `${PREFIX}config_reload_total`,
       help: 'Attempts to load a changed configuration.',
@@ -71,7 +76,8 @@ export class Metrics {
   /** Everything in the Prometheus text format 0.0.4. */
   async text(): Promise<string> {
     this.#beforeText?.();
-    return this.#registry.metrics();
+    const text = await this.#registry.metrics();
+    return this.#secrets === undefined ? text : this.#secrets.scrub(text);
   }
 
   observeRequests(records: readonly RequestRecord[]): void {

@@ -120,9 +120,16 @@ class SqliteRequestLog implements RequestLog {
       rows += 1;
     }
     if (dropped > 0) this.#writer.drop(dropped);
-    // The last door: whatever a client or an upstream put into any column, no living secret passes.
-    if (rows > 0)
-      this.#writer.push({ rows, values: this.#secrets.scrub(JSON.stringify(values).slice(1, -1)) });
+    if (rows > 0) this.#writer.push({ rows, values: this.#encode(values) });
+  }
+
+  /** The last door: whatever a client or an upstream put into any column, no living secret passes. */
+  #encode(values: readonly ColumnValue[]): string {
+    const text = JSON.stringify(values);
+    if (this.#secrets.scrub(text) === text) return text.slice(1, -1);
+    // Value by value, because a secret of digits may also be found in a number, and JSON must stay JSON.
+    const clean = values.map((value) => (typeof value === 'string' ? this.#secrets.scrub(value) : value));
+    return JSON.stringify(clean).slice(1, -1);
   }
 
   stats(): RequestLogStats {

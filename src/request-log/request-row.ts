@@ -131,7 +131,7 @@ export function requestOf(row: RequestRow): StoredRequest {
     responseBytes: row.response_bytes,
     errorCode: row.error_code,
     errorMessage: row.error_message,
-    headers: row.headers === null ? null : (JSON.parse(row.headers) as Record<string, string>),
+    headers: row.headers === null ? null : parsedOr<Record<string, string> | null>(row.headers, null),
     body: row.body,
     response: row.response,
   };
@@ -164,7 +164,7 @@ function attemptJson(attempt: AttemptRecord): AttemptJson {
 }
 
 function attemptsOf(json: string): AttemptRecord[] {
-  return (JSON.parse(json) as AttemptJson[]).map((attempt) => ({
+  return parsedOr<AttemptJson[]>(json, []).map((attempt) => ({
     upstream: attempt.upstream,
     outcome: attempt.outcome,
     status: attempt.status,
@@ -177,4 +177,13 @@ function attemptsOf(json: string): AttemptRecord[] {
 /** Whole milliseconds; 0 for what a clock that lies may give, as JSON has no NaN and the column no NULL. */
 function whole(ms: number): number {
   return ms > 0 && ms < Number.POSITIVE_INFINITY ? Math.round(ms) : 0;
+}
+
+/** JSON of a column, or `otherwise`: a secret of digits that was scrubbed inside may have broken it. */
+function parsedOr<Value>(json: string, otherwise: Value): Value {
+  try {
+    return JSON.parse(json) as Value;
+  } catch {
+    return otherwise;
+  }
 }

@@ -36,7 +36,9 @@ export class SqliteDatabase {
 
   /** Writes the batch in one transaction. Throws `StoreError`; then nothing was written. */
   insert(batch: RowBatch): InsertResult {
-    const values = JSON.parse(`[${batch.values}]`) as ColumnValue[];
+    const values = valuesOf(batch);
+    // Asking again would not make it readable, and nothing after it would ever be written.
+    if (values === null) return { written: 0, refused: batch.rows };
     this.#redactBodies(values);
     return this.#use((open) => {
       try {
@@ -99,6 +101,15 @@ export class SqliteDatabase {
         if (typeof body === 'string') values[at] = this.#options.redact(body);
       }
     }
+  }
+}
+
+function valuesOf(batch: RowBatch): ColumnValue[] | null {
+  try {
+    const values = JSON.parse(`[${batch.values}]`) as ColumnValue[];
+    return values.length === batch.rows * COLUMNS.length ? values : null;
+  } catch {
+    return null;
   }
 }
 

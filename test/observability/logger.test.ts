@@ -57,6 +57,18 @@ test('what is quieter than the level is not written', async (t) => {
   );
 });
 
+test('the level can change while the service runs', async (t) => {
+  const text = await logged(t, { level: 'error' }, (logger) => {
+    logger.info('unheard');
+    logger.setLevel('debug');
+    logger.debug('heard');
+  });
+  assert.deepEqual(
+    jsonLines(text).map((line) => line.message),
+    ['heard'],
+  );
+});
+
 test('facts cannot forge a line or its head, and odd facts do not throw', async (t) => {
   const cycle: Record<string, unknown> = {};
   cycle.self = cycle;

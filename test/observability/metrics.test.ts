@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Metrics, type MetricsOptions } from '../../src/observability/metrics.ts';
+import { SecretRegistry } from '../../src/secret.ts';
 import { failedRecord, sampleRecord } from '../request-log/sample-record.ts';
 
 function quiet(options: MetricsOptions = {}): Metrics {
@@ -240,4 +241,19 @@ test('two instances do not share anything, and the process has its usual metrics
   assert.match(text, /^process_cpu_seconds_total /m);
   assert.match(text, /^nodejs_eventloop_lag_seconds /m);
   assert.match(second.contentType, /^text\/plain; version=0\.0\.4/);
+});
+
+test('no living secret is in the text, wherever a client put it', async () => {
+  const secrets = new SecretRegistry();
+  const secret = 'sk-secret"value\\93hd7';
+  secrets.add(secret);
+  const metrics = quiet({ secrets });
+  const facts = { id: secret, path: `/v1/${secret}`, userAgent: secret, errorMessage: secret };
+  metrics.observeRequests([
+    sampleRecord({ ...facts, model: secret, isKnownModel: false }),
+    sampleRecord({ ...facts, model: secret, isKnownModel: true }),
+  ]);
+  const text = await metrics.text();
+  assert.ok(text.includes('model="[redacted]"'));
+  assert.ok(!text.includes('93hd7'));
 });

@@ -159,6 +159,20 @@ test('no living secret is in any column, whatever a client or upstream wrote the
   }
 });
 
+test('a secret of digits that is also found in numbers costs no row', async (t) => {
+  const secrets = new SecretRegistry();
+  secrets.add('123456');
+  secrets.add('null,null');
+  const { log } = openLog(t, {}, secrets);
+  log.write([
+    sampleRecord({ requestBytes: 9_123_456, userAgent: 'key 123456' }),
+    sampleRecord({ id: 'other' }),
+  ]);
+  const found = await log.byId('req_sample');
+  assert.deepEqual([found?.requestBytes, found?.userAgent], [9_123_456, 'key [redacted]']);
+  assert.equal((await log.byId('other'))?.attempts.length, 1);
+});
+
 test('type none keeps nothing, makes no file and loses nothing', async (t) => {
   const { log, path } = openLog(t, { type: 'none' });
   log.write([sampleRecord()]);

@@ -194,3 +194,10 @@ test('a worker that dies rejects what it was asked, and the next call starts ano
   await assert.rejects(store.insert(batchOf([sampleRecord()])), died);
   await assert.rejects(store.byId('req_sample'), died);
 });
+
+test('a batch that cannot be read is refused whole, and does not stand in the way of the next', (t) => {
+  const database = databaseAt(t, join(temporaryDirectory(t), 'db.sqlite'));
+  assert.deepEqual(database.insert({ rows: 2, values: '"a",[redacted]' }), { written: 0, refused: 2 });
+  assert.deepEqual(database.insert({ rows: 2, values: '1,2,3' }), { written: 0, refused: 2 });
+  assert.deepEqual(database.insert({ rows: 0, values: '' }), { written: 0, refused: 0 });
+});
