@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { OutgoingRequest, Placement } from '../../src/tokens/placement.ts';
-import { PlacementError } from '../../src/tokens/placement.ts';
+import { PlacementError, placeAll, preparePlacements } from '../../src/tokens/placement.ts';
 import { makeRig } from './holder-rig.ts';
 
 /** What `request` looks like after the token `T-1` (or another) was placed. */
@@ -42,9 +42,21 @@ test('by default the token is the Bearer credential', async () => {
 });
 
 test('a header placement replaces the header of that name, however often it is there', async () => {
-  const headers = ['x-auth-token', 'client', 'accept', '*/*', 'x-auth-token', 'again'];
+  const again = ['x-auth-token', 'again', 'x-auth-token', 'and again'];
+  const headers = ['x-auth-token', 'client', 'accept', '*/*', ...again];
   const request = await placed([{ header: 'X-Auth-Token' }], { headers });
   assert.deepEqual(request.headers, ['x-auth-token', 'T-1', 'accept', '*/*']);
+});
+
+test('repetitions of a header beside each other are all taken out at once', () => {
+  const headers = ['x-token', 'a', 'x-token', 'b', 'x-token', 'c', 'x-token', 'd', 'accept', '*/*'];
+  placeAll(preparePlacements([{ header: 'X-Token' }], 'T-1'), {
+    path: '/',
+    headers,
+    body: null,
+    isJson: false,
+  });
+  assert.deepEqual(headers, ['x-token', 'T-1', 'accept', '*/*']);
 });
 
 test('a query placement is URL-encoded and leaves the rest of the query byte for byte', async () => {
@@ -144,6 +156,8 @@ for (const [title, request] of [
   ['a cut string', { body: '{"a":"1', isJson: true }],
   ['a cut name', { body: '{"a', isJson: true }],
   ['an object without commas', { body: '{"a":1 "b":2}', isJson: true }],
+  ['an object with a wrong comma', { body: '{"a":1;"b":2}', isJson: true }],
+  ['an object with a wrong colon', { body: '{"a";1}', isJson: true }],
   ['an object without a value', { body: '{"a":}', isJson: true }],
   ['an object without a colon', { body: '{"a" 1}', isJson: true }],
   ['a bare word', { body: '{a:1}', isJson: true }],
