@@ -255,6 +255,8 @@ test('#14 an issuer that insists on an older refused token is given in to, rathe
   await rig.clock.advance(5_000);
   assert.equal(first.value?.generation, 2);
   const second = follow(rig.holder.renewAfter(leaseNow(rig)));
+  await rig.clock.advance(300);
+  assert.match(rig.holder.status().lastError ?? '', /an upstream has refused/);
   await rig.clock.advance(10_000);
   assert.equal(second.isSettled, true);
   assert.notEqual(rig.holder.peek(), null);

@@ -156,7 +156,7 @@ for (const [title, request] of [
   ['a cut string', { body: '{"a":"1', isJson: true }],
   ['a cut name', { body: '{"a', isJson: true }],
   ['an object without commas', { body: '{"a":1 "b":2}', isJson: true }],
-  ['an object with a wrong comma', { body: '{"a":1;"b":2}', isJson: true }],
+  ['an object with a wrong comma', { body: '{"a":[];"b":2}', isJson: true }],
   ['an object with a wrong colon', { body: '{"a";1}', isJson: true }],
   ['an object without a value', { body: '{"a":}', isJson: true }],
   ['an object without a colon', { body: '{"a" 1}', isJson: true }],
