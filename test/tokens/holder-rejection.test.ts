@@ -102,6 +102,16 @@ test('#11 an old refused token that an issuer hands out again is not taken', asy
   assert.equal(leaseNow(rig).generation, 3);
 });
 
+test('#11 a late refusal is remembered: the issuer cannot bring the old token back', async () => {
+  const { rig, lease } = await rigInUse({ script: [SAME, {}, SAME] });
+  await rig.clock.advance(140_000);
+  assert.equal((await rig.holder.renewAfter(lease))?.generation, 2);
+  const refreshed = follow(rig.holder.refresh());
+  await rig.clock.advance(200);
+  assert.ok(refreshed.error instanceof TokenUnavailable);
+  assert.equal(leaseNow(rig).generation, 2);
+});
+
 test('#12 a refusal while a background renewal is in flight joins it', async () => {
   const { rig, lease } = await rigInUse();
   await rig.clock.advance(134_850);
