@@ -1,4 +1,4 @@
-import type { ChatReplyOptions } from './chat-stream.ts';
+import { type ChatReplyOptions, choiceCountOf } from './chat-stream.ts';
 import { isCanonicalReply } from './stream/canonical-reply.ts';
 import { distinctNotes } from './stream/distinct-notes.ts';
 import { isJsonObject, parseJson } from './stream/json-object.ts';
@@ -59,7 +59,7 @@ function rewritten(body: Buffer, options: ChatReplyOptions): ChatReply {
     identity,
     splitsThinkTags: options.profile.thinkTags === 'split',
     isCumulative: options.profile.cumulative === 'always',
-    choiceCount: options.choiceCount,
+    choiceCount: choiceCountOf(options),
     newCallId,
     onNote,
     onText: (text) => meter.note(text),

@@ -22,7 +22,7 @@ export interface ChatReplyOptions {
   readonly legacyFunctions: boolean;
   /** The upstream's content-type; only its charset is believed. */
   readonly contentType: string | null;
-  /** How many choices were asked for (`n`); 1 makes every index 0. Absent: not known. */
+  /** How many choices were asked for (`n`); 1 makes every index of a chat 0. Absent: not known. */
   readonly choiceCount?: number | undefined;
   /** The prompt's text, asked for only when usage must be estimated. */
   readonly promptForEstimate?: (() => string) | undefined;
@@ -41,6 +41,11 @@ export interface ChatStreamOptions extends ChatReplyOptions {
   readonly estimateUsage?: boolean | undefined;
   /** The longest event, in UTF-16 units, that is buffered before the reply counts as invalid. */
   readonly maxEventBytes: number;
+}
+
+/** In completions every prompt of a list has `n` choices, so that `n` alone says nothing. */
+export function choiceCountOf(options: ChatReplyOptions): number | undefined {
+  return options.endpoint === 'chat' ? options.choiceCount : undefined;
 }
 
 /** Any upstream bytes → the canonical stream of clients.md section 2.3. Pure: no sockets, no timers. */
@@ -71,7 +76,7 @@ export class ChatStream {
       identity,
       splitsThinkTags: profile.thinkTags === 'split',
       isCumulative: profile.cumulative === 'always',
-      choiceCount: options.choiceCount,
+      choiceCount: choiceCountOf(options),
       newCallId,
       onNote,
       onText: (text) => meter.note(text),

@@ -70,3 +70,15 @@ test('S107 whole replies: canonical relayed, chat rewritten, SSE aggregated', ()
     assert.deepEqual([json.choices[0].text, json.choices[0].finish_reason], ['Hello', 'stop']);
   }
 });
+
+test('S107 two prompts in one request are two choices, whatever n says', () => {
+  const second = {
+    ...textChunk('b'),
+    choices: [{ text: 'b', index: 1, logprobs: null, finish_reason: 'stop' }],
+  };
+  const { choices } = read(sse(textChunk('a', 'stop'), second, DONE), { ...COMPLETIONS, choiceCount: 1 });
+  assert.deepEqual(
+    choices.map((choice) => choice.content),
+    ['a', 'b'],
+  );
+});
