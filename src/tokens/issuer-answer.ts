@@ -38,10 +38,7 @@ export function describeAnswer(reply: IssuerReply, answer: AnswerBody): string {
 }
 
 function describeBody(reply: IssuerReply, answer: AnswerBody): string {
-  const type =
-    headerOf(reply, 'content-type')
-      ?.replace(/[^\w/+.;= -]/g, '')
-      .slice(0, 60) ?? 'no content-type';
+  const type = describeType(headerOf(reply, 'content-type'));
   const length = reply.body.length;
   switch (answer.kind) {
     case 'empty':
@@ -61,6 +58,12 @@ function describeBody(reply: IssuerReply, answer: AnswerBody): string {
   }
 }
 
+/** The media type without its parameters; one that is none is not repeated. */
+function describeType(contentType: string | undefined): string {
+  if (contentType === undefined) return 'no content-type';
+  return /^[a-z]+\/[a-z.+-]{1,40}(?=$|[;\s])/i.exec(contentType.trim())?.[0] ?? 'an odd content-type';
+}
+
 /** What a value is, never what it says: "an object with the keys code, msg", "text of 12 characters". */
 export function describeValue(value: unknown): string {
   if (value === undefined) return 'nothing';
@@ -76,10 +79,15 @@ export function describeValue(value: unknown): string {
 export function describeKeys(object: object): string {
   const keys = Object.keys(object);
   if (keys.length === 0) return 'no keys';
-  const shown = keys.filter((key) => /^[A-Za-z_$][\w.$-]{0,39}$/.test(key)).slice(0, MOST_KEYS_SHOWN);
+  const shown = keys.filter(isPlainName).slice(0, MOST_KEYS_SHOWN);
   const hidden = keys.length - shown.length;
   const more = hidden === 0 ? '' : `${shown.length === 0 ? '' : ' and '}${hidden} more`;
   return `the ${keys.length === 1 ? 'key' : 'keys'} ${shown.join(', ')}${more}`;
+}
+
+/** Whether a text reads like a name that somebody gave, and not like a value: short, with few digits. */
+export function isPlainName(text: string): boolean {
+  return /^[A-Za-z_$][A-Za-z_.$-]{0,39}$/.test(text) || /^[A-Za-z_$][\w.$-]{0,15}$/.test(text);
 }
 
 function depthOf(text: string): number {

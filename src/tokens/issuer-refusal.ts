@@ -1,3 +1,4 @@
+import { isPlainName } from './issuer-answer.ts';
 import type { SourceErrorSeverity } from './token-source-error.ts';
 
 /** OAuth error codes (RFC 6749 5.2 and relatives) that trying again does not cure. */
@@ -44,7 +45,7 @@ export function codeOf(json: unknown): string | undefined {
     for (const member of CODE_MEMBERS) {
       const code = object[member];
       if (typeof code === 'number') return String(code);
-      if (typeof code === 'string' && /^[A-Za-z][\w.-]{0,63}$/.test(code)) return code;
+      if (typeof code === 'string' && isPlainName(code)) return code;
     }
   }
   return undefined;

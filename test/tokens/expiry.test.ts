@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ExpiryHint, readExpiry, resolveExpiry } from '../../src/tokens/expiry.ts';
+import { seededRandom } from './holder-rig.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const NOW_S = NOW / 1000;
@@ -138,7 +139,7 @@ test('#23 tokens that only look like a JWT carry no times', () => {
 });
 
 test('#23 whatever an issuer writes, the reading is finite, positive and never throws', () => {
-  const random = seeded(20_261_121);
+  const random = seededRandom(20_261_121);
   const pieces = [
     '',
     '0',
@@ -177,14 +178,3 @@ test('#23 whatever an issuer writes, the reading is finite, positive and never t
     assert.ok(Number.isFinite(ms) && ms > 0, `${JSON.stringify(given)} gave ${ms}`);
   }
 });
-
-/** mulberry32: small, and the same on every machine. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
