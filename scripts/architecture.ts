@@ -56,6 +56,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   jose: ['tokens'],
   oauth4webapi: ['tokens'],
   picomatch: ['routing', 'http'],
+  'rate-limiter-flexible': ['http'],
 };
 
 const NOUNLESS = /(?:^|[-.])(?:utils?|helpers?|common|misc)(?:[-.]|$)/;

@@ -4,6 +4,7 @@ import { FerryError } from './errors.ts';
 import { answerError } from './http/answer.ts';
 import { type ChatRouteSettings, serveChat } from './http/chat-route.ts';
 import type { ClientAuth } from './http/client-auth.ts';
+import type { ClientLimits } from './http/client-limits.ts';
 import { answerPreflight } from './http/cors.ts';
 import { type EmbeddingsRouteSettings, serveEmbeddings, serveRerank } from './http/embeddings-route.ts';
 import { answerLive, answerReady, type Readiness } from './http/health-route.ts';
@@ -20,6 +21,7 @@ import type { ModelList } from './routing/model-list.ts';
 /** Everything that one configuration gives the routes; replaced as a whole on reload. */
 export interface Installation {
   readonly auth: ClientAuth;
+  readonly clientLimits: ClientLimits;
   readonly models: ModelList;
   readonly chat: ChatRouteSettings;
   readonly embeddings: EmbeddingsRouteSettings;
@@ -88,11 +90,11 @@ export function createApp(parts: AppParts): Express {
   app.get(['/metrics', '/v1/metrics'], (_request, response) => answerMetrics(parts, response));
   app.get(
     '/v1/models',
-    serve((context, client, { models }) => listModels(context, client, models)),
+    serve((context, client, { models }) => listModels(context, client, models), 'free'),
   );
   app.get(
     /^\/v1\/models\/./,
-    serve((context, client, { models }) => showModel(context, client, models)),
+    serve((context, client, { models }) => showModel(context, client, models), 'free'),
   );
   app.all(['/v1/chat/completions', '/v1/embeddings', '/v1/completions', '/v1/rerank'], only('POST'));
   app.all(['/livez', '/readyz', '/health', '/metrics', '/v1/metrics', '/v1/models'], only('GET'));
@@ -164,13 +166,19 @@ function refuseWhenFull(parts: AppParts, installation: Installation): void {
   }
 }
 
-function serve(route: ClientRoute): (request: Request, response: Response) => Promise<void> {
+/** `free`: no upstream is asked, so it does not count against the client's limits. */
+function serve(
+  route: ClientRoute,
+  cost: 'counted' | 'free' = 'counted',
+): (request: Request, response: Response) => Promise<void> {
   return async (_request, response) => {
     const { context, installation, path } = localsOf(response);
     if (!path.isApi) throw unknownPath(context);
     const client = installation.auth.identify(context.request.headers);
     context.client = client;
-    await route(context, client, installation);
+    const quota = cost === 'free' ? null : installation.clientLimits.of(client);
+    if (quota === null) await route(context, client, installation);
+    else await quota.run(context, () => route(context, client, installation));
     context.served();
   };
 }

@@ -7,6 +7,7 @@ import { systemClock } from './clock.ts';
 import type { Config } from './config/config.ts';
 import type { LoadedConfig } from './config/load-config.ts';
 import { FerryError } from './errors.ts';
+import { ClientLimits } from './http/client-limits.ts';
 import type { Readiness } from './http/health-route.ts';
 import { RequestPaths } from './http/request-path.ts';
 import { RunningRequests } from './http/running-requests.ts';
@@ -16,6 +17,7 @@ import { RecordFanout } from './observability/record-fanout.ts';
 import { createRequestLog, type RequestLog } from './request-log/request-log.ts';
 import type { RoutedUpstream } from './routing/routed-upstream.ts';
 import { SecretRegistry } from './secret.ts';
+import { clientQuotaSettings } from './service/clients.ts';
 import { buildInstallation } from './service/installation.ts';
 import { reportRequestLogEvent } from './service/request-log-reporting.ts';
 import { reportTokenEvent, tokenGauges, tokenTrouble } from './service/token-reporting.ts';
@@ -60,6 +62,7 @@ class Service implements RunningService {
   readonly #upstreams: readonly RoutedUpstream[];
   readonly #skipped: readonly SkippedUpstream[];
   readonly #requests = new RunningRequests();
+  readonly #clientLimits = new ClientLimits();
   readonly #server: Server;
   #phase: Readiness['phase'] = 'starting';
   /** Set by the first `close`; later calls wait for the same end. */
@@ -95,9 +98,11 @@ class Service implements RunningService {
     this.#skipped = skipped;
     this.#fanout = this.#connectSinks();
     this.#metrics = this.#createMetrics();
+    this.#clientLimits.update(clientQuotaSettings(config));
     const installation = buildInstallation(config, upstreams, {
       secrets,
       clock: systemClock,
+      clientLimits: this.#clientLimits,
       onRecord: (record) => this.#fanout.add(record),
     });
     this.#server = this.#createServer(installation);

@@ -14,9 +14,17 @@ export const client = section(
       ['/**'],
       'Paths that it may use: globs, each with an optional method before it. Default: all that `pass_through` allows.',
     ),
-    rpm: field(integer({ min: 0 }), 0, 'Requests a minute; 0: no limit.'),
-    tpm: field(integer({ min: 0 }), 0, 'Tokens a minute, counted from usage; 0: no limit.'),
-    max_concurrency: field(integer({ min: 0 }), 0, 'Requests at once; 0: no limit.'),
+    rpm: field(
+      integer({ min: 0 }),
+      0,
+      'Requests a minute, lists of models not counted; 0: no limit. More get 429.',
+    ),
+    tpm: field(
+      integer({ min: 0 }),
+      0,
+      'Tokens a minute, counted from the usage of an answer when it is over, so it is the next request that gets 429; 0: no limit.',
+    ),
+    max_concurrency: field(integer({ min: 0 }), 0, 'Requests at once; 0: no limit. More get 429.'),
   },
   'A named client key.',
 );

@@ -31,8 +31,6 @@ export const NOT_BUILT_YET: readonly NotBuilt[] = [
   { path: 'upstreams[].type', accepts: only('openai'), what: 'upstreams that speak the Replicate API' },
   { path: 'upstreams[].max_concurrency', accepts: only(0), what: 'queueing for an upstream' },
   { path: 'upstreams[].profile.completions', accepts: only('native'), what: 'completions by way of chat' },
-  { path: 'clients[].rpm', accepts: only(0), what: 'limits of requests a minute' },
-  { path: 'clients[].tpm', accepts: only(0), what: 'limits of tokens a minute' },
   { path: 'dbtype', accepts: (value) => value !== 'postgres', what: 'records in PostgreSQL' },
   { path: 'lb_policy', accepts: only('order'), what: 'another order than that of the file' },
 ];

@@ -8,6 +8,7 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 /** The headers that every answer of the API carries, as a new flat array. */
 export function commonHeaders(context: RequestContext): string[] {
   const headers = [...CORS_HEADERS, 'x-request-id', context.id];
+  if (context.limitHeaders.length > 0) headers.push(...context.limitHeaders);
   const { upstream, count } = context.log;
   if (upstream !== null)
     headers.push('x-tokenferry-upstream', encodeHeader(upstream), 'x-tokenferry-attempts', String(count));

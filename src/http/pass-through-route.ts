@@ -121,6 +121,8 @@ async function relay(context: RequestContext, answer: RawAnswer): Promise<void> 
   const headers = commonHeaders(context);
   for (const [name, value] of Object.entries(reply.headers.all())) {
     if (value === undefined || !REPLY_HEADERS.test(name)) continue;
+    // A client with limits of its own is told those, not what the upstream grants to all of us.
+    if (context.limitHeaders.length > 0 && name.startsWith('x-ratelimit-')) continue;
     for (const one of Array.isArray(value) ? value : [value]) headers.push(name, one);
   }
   const length = reply.headers.get('content-length');

@@ -40,9 +40,13 @@ export class RequestContext {
   readonly ip: string;
   readonly startedMonoMs: number;
   readonly log = new AttemptLog();
+  /** Flat headers for the answer that tell of the client's limits. */
+  readonly limitHeaders: string[] = [];
   readonly #settings: RecordingSettings;
   readonly #createdAtMs: number;
   readonly #controller = new AbortController();
+  /** Its place among the running requests. */
+  slot = -1;
   client: ClientIdentity | null = null;
   model: string | null = null;
   isKnownModel = false;

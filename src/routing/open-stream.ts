@@ -123,6 +123,8 @@ export class OpenStream {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#failure = failure;
+    // What a broken stream brought was paid for all the same.
+    if (failure !== null) this.#stream.settleUsage();
     if (this.#totalTimer !== null) clearTimeout(this.#totalTimer);
     this.#attempt.finish(failure);
   }

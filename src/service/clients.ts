@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts';
 import type { ClientAuthSettings } from '../http/client-auth.ts';
+import type { QuotaSettings } from '../http/client-quota.ts';
 import type { ClientIdentity } from '../routing/client-identity.ts';
 import { anyMatcher } from '../routing/glob.ts';
 import { sha256Hex } from '../secret.ts';
@@ -36,6 +37,19 @@ export function clientAuthSettings(config: Config): ClientAuthSettings {
     });
   }
   return { identities, anonymous: anonymousClient(config, identities.size > 0) };
+}
+
+/** The limits of the clients that have any, by their names. */
+export function clientQuotaSettings({ clients }: Config): ReadonlyMap<string, QuotaSettings> {
+  const limited = clients.filter(
+    ({ rpm, tpm, max_concurrency }) => rpm > 0 || tpm > 0 || max_concurrency > 0,
+  );
+  return new Map(
+    limited.map(({ name, rpm, tpm, max_concurrency }) => [
+      name,
+      { requestsPerMinute: rpm, tokensPerMinute: tpm, concurrency: max_concurrency },
+    ]),
+  );
 }
 
 /** Who comes without a key; null when every request needs one. */

@@ -3,6 +3,7 @@ import type { Installation } from '../app.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
 import { ClientAuth } from '../http/client-auth.ts';
+import type { ClientLimits } from '../http/client-limits.ts';
 import type { RequestRecord } from '../record.ts';
 import { anyMatcher } from '../routing/glob.ts';
 import { ModelList } from '../routing/model-list.ts';
@@ -16,6 +17,7 @@ import { clientAuthSettings, isLoopbackOnly } from './clients.ts';
 export interface InstallationParts {
   readonly secrets: SecretRegistry;
   readonly clock: Clock;
+  readonly clientLimits: ClientLimits;
   readonly onRecord: (record: RequestRecord) => void;
 }
 
@@ -31,6 +33,7 @@ export function buildInstallation(
   const { limits } = config;
   return {
     auth: new ClientAuth(clientAuthSettings(config)),
+    clientLimits: parts.clientLimits,
     models: new ModelList(upstreams, Math.floor(parts.clock.wallMs() / 1000)),
     chat: {
       router,
