@@ -1,12 +1,19 @@
 import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { loadConfig } from '../../src/config/load-config.ts';
+import { sourceSettings } from '../../src/service/token-settings.ts';
+import { makeSource } from '../helpers/source-bench.ts';
 
 const manual = await readFile(new URL('../../docs/tokens.md', import.meta.url), 'utf8');
 const samples = [...manual.matchAll(/```yaml\n(tokens:\n.*?)```/gs)].map((match) => match[1] ?? '');
+
+/** Stands for every PEM file that the samples name. */
+const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+const key = rsa.export({ type: 'pkcs8', format: 'pem' });
 
 /** Every variable that the manual mentions has a value. */
 const env = Object.fromEntries(
@@ -21,13 +28,19 @@ for (const [index, sample] of samples.entries()) {
     const upstreams = names.map(
       (name) => `  - { name: up-${name}, endpoint: "https://llm.example/v1", token: ${name} }\n`,
     );
-    for (const [name] of sample.matchAll(/[\w-]+\.pem/g)) await writeFile(join(folder, name), 'PEM');
+    for (const [name] of sample.matchAll(/[\w-]+\.pem/g)) await writeFile(join(folder, name), key);
     const file = join(folder, 'config.yaml');
     await writeFile(
       file,
       `noauth: true\naddress: 127.0.0.1:8888\n${sample}upstreams:\n${upstreams.join('')}`,
     );
-    assert.deepEqual(Object.keys(loadConfig(file, env).config.tokens), names);
+    await writeFile(join(folder, 'token-source.mjs'), "export default () => 'abcdef'");
+    const { tokens } = loadConfig(file, env).config;
+    assert.deepEqual(Object.keys(tokens), names);
+    for (const [name, source] of Object.entries(tokens)) {
+      const made = makeSource(sourceSettings(source), { name, baseDir: folder, env });
+      t.after(() => made.close());
+    }
   });
 }
 

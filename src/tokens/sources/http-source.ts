@@ -84,11 +84,11 @@ export class HttpSource implements TokenSource {
 
   #hints(reply: IssuerReply, answer: AnswerBody): ExpiryHint[] {
     const { expiresAt, tokenAt } = this.#settings;
-    if (expiresAt === undefined) {
+    if (expiresAt?.as === 'jwt') return [];
+    if (expiresAt?.pointer === undefined && expiresAt?.header === undefined) {
       const parent = isPointer(tokenAt) ? tokenAt.slice(0, tokenAt.lastIndexOf('/')) : '';
       return usualHints(pointed(answer, parent));
     }
-    if (expiresAt.as === 'jwt') return [];
     const { pointer, header, as = 'auto', unit = 'auto' } = expiresAt;
     const hints: ExpiryHint[] = [];
     if (pointer !== undefined) hints.push({ origin: pointer, value: pointed(answer, pointer), as, unit });
