@@ -5,7 +5,7 @@ import { FileOutput, type LineOutput, outputOf } from './line-output.ts';
 const MOST_PENDING_CHARS = 8 * 1024 * 1024;
 
 /** Writes follow each other at this pace: a wake of the thread pool costs as much as a hundred lines. */
-const WRITE_EVERY_MS = 100;
+const WRITE_EVERY_MS = 200;
 /** So much text does not wait for the pace. */
 const PACED_CHARS = 256 * 1024;
 

@@ -27,7 +27,7 @@ export interface BatchWriterOptions {
 /** Rows of one transaction: bounds how long the worker is deaf to other calls. */
 const MOST_ROWS_PER_INSERT = 1_000;
 /** Inserts follow each other at this pace: waking the worker and a transaction cost as much as 30 rows. */
-const INSERT_EVERY_MS = 250;
+const INSERT_EVERY_MS = 500;
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 5_000;
 /** A person has to act first; asking rarely is enough to notice that one did. */

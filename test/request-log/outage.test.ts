@@ -17,7 +17,7 @@ import { temporaryDirectory, tinyDisk } from './temporary-directory.ts';
 import { until } from './until.ts';
 
 /** Past the pace of inserts, so that the next write goes to the store at once. */
-const PACE_MS = 300;
+const PACE_MS = 600;
 
 interface Fixture {
   readonly log: RequestLog;

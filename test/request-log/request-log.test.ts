@@ -115,7 +115,7 @@ test('inserts keep a pace, and a question does not wait for it', async (t) => {
   assert.equal((await log.byId('third'))?.id, 'third');
   log.write([sampleRecord({ id: 'fourth' })]);
   assert.equal(log.stats().queued, 1);
-  await clock.advance(250);
+  await clock.advance(500);
   await until('the fourth row is written', () => log.stats().written === 4);
 });
 
