@@ -1,4 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { Readable } from 'node:stream';
 
 /** How a program ended and what it printed. */
 export interface ExecResult {
@@ -37,36 +38,26 @@ export function runProcess(options: ExecOptions): Promise<ExecResult> {
     windowsHide: true,
   });
   return new Promise((resolve, reject) => {
-    const stdout: Buffer[] = [];
-    let stdoutBytes = 0;
-    let stderr = '';
     let end: ExecResult['end'] = 'exit';
     let exitCode: number | null = null;
     let grace: NodeJS.Timeout | undefined;
+    const stop = (why: ExecResult['end']) => {
+      if (end === 'exit') end = why;
+      killGroup(child);
+    };
+    const printed = collectOutput(child, () => stop('too_much_output'));
+    const onAbort = () => stop('aborted');
     const finish = () => {
       clearTimeout(grace);
       signal.removeEventListener('abort', onAbort);
       killGroup(child);
       child.stdout.destroy();
       child.stderr.destroy();
-      resolve({ stdout: Buffer.concat(stdout).toString('utf8'), stderr, exitCode, end });
+      resolve({ ...printed(), exitCode, end });
     };
-    const stop = (why: ExecResult['end']) => {
-      end = why;
-      killGroup(child);
-    };
-    const onAbort = () => stop('aborted');
     child.on('error', (error) => {
       signal.removeEventListener('abort', onAbort);
       reject(error);
-    });
-    child.stdout.on('data', (chunk: Buffer) => {
-      stdoutBytes += chunk.length;
-      if (stdoutBytes <= LONGEST_STDOUT) stdout.push(chunk);
-      else if (end === 'exit') stop('too_much_output');
-    });
-    child.stderr.on('data', (chunk: Buffer) => {
-      stderr = (stderr + chunk.toString('utf8')).slice(-STDERR_KEPT);
     });
     child.on('exit', (code) => {
       exitCode = code;
@@ -76,6 +67,25 @@ export function runProcess(options: ExecOptions): Promise<ExecResult> {
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
   });
+}
+
+/** Keeps the beginning of stdout and the end of stderr; `onTooMuch` is called for each chunk beyond the limit. */
+function collectOutput(
+  child: ChildProcessByStdio<null, Readable, Readable>,
+  onTooMuch: () => void,
+): () => { stdout: string; stderr: string } {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  let stderr = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes <= LONGEST_STDOUT) chunks.push(chunk);
+    else onTooMuch();
+  });
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr = (stderr + chunk.toString('utf8')).slice(-STDERR_KEPT);
+  });
+  return () => ({ stdout: Buffer.concat(chunks).toString('utf8'), stderr });
 }
 
 function killGroup(child: ChildProcess): void {
