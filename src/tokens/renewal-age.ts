@@ -31,10 +31,10 @@ export function renewalAgeMs(
 
 /**
  * How long to wait before an issuer that returned the token we have is asked again: half of what is left, so that
- * the polls get closer as the end comes near.
+ * the polls get closer as the end comes near, and the last one comes before it.
  */
 export function sameTokenPollMs(lifeMs: number, remainingMs: number): number {
-  return Math.max(shortestPollMs(lifeMs), remainingMs / 2);
+  return Math.min(Math.max(shortestPollMs(lifeMs), remainingMs / 2), 0.8 * remainingMs);
 }
 
 /** 5 s; less only for tokens that live so short that 5 s would be a good part of their life. */

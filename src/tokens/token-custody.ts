@@ -138,7 +138,6 @@ export class TokenCustody {
     const token = this.#token;
     if (token === null || token.isProven || token.lease.generation !== lease.generation) return;
     token.isProven = true;
-    token.isCounted = false;
     this.#forcedRenewals.noteProven();
   }
 

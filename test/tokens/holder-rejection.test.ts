@@ -134,6 +134,53 @@ test('#12 a joined renewal that brings the refused token itself is followed by o
   );
 });
 
+test('#12 the renewal by force after a joined one keeps its second of distance', async () => {
+  const { rig, lease } = await rigInUse({ script: [{}, SAME, SAME] });
+  const first = follow(rig.holder.renewAfter(lease));
+  await rig.clock.advance(200);
+  assert.equal(first.value?.generation, 2);
+  rig.source.onChange?.();
+  const second = follow(rig.holder.renewAfter(leaseNow(rig)));
+  await rig.clock.advance(1_200);
+  assert.equal(second.value?.generation, 3);
+  const [, forced, , again] = rig.source.calls.map((call) => call.atMonoMs);
+  assert.ok(Math.abs((again ?? 0) - (forced ?? 0) - 1_000) < 2);
+});
+
+test('#12 a joined renewal that brings the refused token, with no renewal by force permitted: it stays in use', async () => {
+  const { rig } = await rigInUse();
+  for (let round = 0; round < 5; round++) {
+    if (round === 4) rig.source.usual = SAME;
+    rig.holder.reportAccepted(leaseNow(rig));
+    const replay = follow(rig.holder.renewAfter(leaseNow(rig)));
+    await rig.clock.advance(1_300);
+    assert.ok(replay.value != null);
+  }
+  const lease = leaseNow(rig);
+  rig.source.onChange?.();
+  const [replay, get] = [follow(rig.holder.renewAfter(lease)), follow(rig.holder.get())];
+  const calls = rig.source.calls.length;
+  await rig.clock.advance(200);
+  assert.deepEqual([replay.isSettled, replay.value], [true, null]);
+  assert.equal(get.value?.fingerprint, lease.fingerprint);
+  // It is no longer held against it: the issuer may hand it out again.
+  rig.source.onChange?.();
+  await rig.clock.advance(200);
+  assert.equal(rig.holder.status().consecutiveFailures, 0);
+  assert.equal(rig.source.calls.length, calls + 1);
+});
+
+test('#13 that an older token was accepted proves nothing about the newest', async () => {
+  const { rig, lease } = await rigInUse();
+  for (let round = 0; round < 3; round++) {
+    const current = leaseNow(rig);
+    follow(rig.holder.renewAfter(current));
+    await rig.clock.advance(1_300);
+    rig.holder.reportAccepted(lease);
+  }
+  assert.equal(rig.count('breaker_open'), 1);
+});
+
 /** One request against an upstream that refuses every token: the refusal, and the replay's refusal. */
 async function refusedRequest(rig: Rig): Promise<'replayed' | 'not replayed' | 'unavailable'> {
   const get = follow(rig.holder.get());
@@ -241,11 +288,34 @@ test('#14 an issuer that returns the refused token: no replay, no loop, and the 
   await rig.clock.advance(60_000);
   assert.equal(rig.source.calls.length, 2);
   assert.equal(leaseNow(rig).generation, 1);
+  rig.source.onChange?.();
+  await rig.clock.advance(200);
+  assert.equal(rig.holder.status().consecutiveFailures, 0);
   const same = rig.events.filter((event) => event.kind === 'same_token');
   assert.deepEqual(
     same.map((event) => event.wasRejected),
-    [true],
+    [true, false],
   );
+});
+
+test('#14 a static key that upstreams refuse again and again counts once: it is one token, not many new ones', async () => {
+  const rig = makeRig({ usual: SAME });
+  await rig.start();
+  for (let round = 0; round < 4; round++) {
+    const replay = follow(rig.holder.renewAfter(leaseNow(rig)));
+    await rig.clock.advance(1_300);
+    assert.deepEqual([replay.isSettled, replay.value], [true, null]);
+  }
+  assert.equal(rig.count('breaker_open'), 0);
+});
+
+test('#14 a token that was accepted and then returned again is still one that worked', async () => {
+  const { rig, lease } = await rigInUse({ script: [SAME, SAME] });
+  rig.source.onChange?.();
+  await rig.clock.advance(200);
+  follow(rig.holder.renewAfter(lease, { status: 401 }));
+  const refused = rig.events.find((event) => event.kind === 'rejected');
+  assert.equal(refused?.kind === 'rejected' && refused.isEarly, true);
 });
 
 test('#14 a source that can ask by force gets the chance to', async () => {
@@ -270,6 +340,9 @@ test('#14 an issuer that insists on an older refused token is given in to, rathe
   await rig.clock.advance(10_000);
   assert.equal(second.isSettled, true);
   assert.notEqual(rig.holder.peek(), null);
+  rig.source.onChange?.();
+  await rig.clock.advance(200);
+  assert.equal(rig.holder.status().consecutiveFailures, 0);
 });
 
 test('a token is refused for ten minutes and no longer: then the issuer may hand it out again', async () => {

@@ -239,6 +239,37 @@ test('#15 an issuer that returns the same token until its end is polled at half 
   assert.equal(last.value?.generation, 2);
 });
 
+test('#15 a token that the issuer returns again serves below the leeway, as there is nothing better', async () => {
+  const rig = makeRig();
+  const issuedAtMs = rig.clock.monoMs();
+  rig.source.acquire = ((original) => (context) => {
+    const ageMs = rig.clock.monoMs() - issuedAtMs;
+    rig.source.usual = { delayMs: 0, raw: { value: 'cached-token', lifetimeMs: 300_000, ageMs } };
+    return original.call(rig.source, context);
+  })(rig.source.acquire);
+  await rig.start();
+  assert.equal(await traffic(rig, 297_500, 100), 0);
+  assert.equal(rig.holder.status().counters.failed < 5, true);
+  await rig.holder.stop();
+});
+
+test('#15 the last poll of an issuer that returns the same token comes before its end', async () => {
+  const { sameTokenPollMs } = await import('../../src/tokens/renewal-age.ts');
+  assert.equal(sameTokenPollMs(300_000, 200_000), 100_000);
+  assert.equal(sameTokenPollMs(300_000, 7_000), 5_000);
+  assert.equal(sameTokenPollMs(300_000, 5_000), 4_000);
+  assert.equal(sameTokenPollMs(6_000, 3_000), 1_500);
+});
+
+test('#25 a token that arrives with less than its leeway left is used to its end', async () => {
+  const usual = { delayMs: 20_000, raw: { lifetimeMs: 20_700 } };
+  const rig = makeRig({ usual, settings: { attemptTimeoutMs: 60_000 } });
+  const get = follow(rig.holder.get());
+  await rig.clock.advance(20_000);
+  assert.equal(get.value?.remainingMs(), 700);
+  await rig.holder.stop();
+});
+
 test('#22 a token without a stated life lives 240 s, and less once upstreams refused two of them earlier', async () => {
   const rig = makeRig({ usual: { raw: {} } });
   await rig.start();

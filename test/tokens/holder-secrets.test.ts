@@ -69,6 +69,17 @@ test('I5 no token appears in status, events, leases or errors, however they are 
   assert.match(printed, /refused: "\[redacted\]" for client/);
 });
 
+test('I5 a remark of a source is scrubbed, made once, and there are at most twenty', async () => {
+  const rig = makeRig();
+  await rig.start();
+  const notes = Array.from({ length: 30 }, (_, index) => `remark ${index} on token-1-secret`);
+  rig.source.usual = { raw: { lifetimeMs: 300_000, notes } };
+  await traffic(rig, 400_000, 10_000);
+  const said = rig.events.flatMap((event) => (event.kind === 'note' ? [event.note] : []));
+  assert.equal(said.length, 20);
+  assert.equal(said[0], 'remark 0 on [redacted]');
+});
+
 test('a living token is scrubbed from foreign text, a replaced one for ten minutes more', async () => {
   const rig = makeRig();
   await rig.start();
