@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { TokenSourceError } from '../../src/tokens/token-source-error.ts';
 import { TokenUnavailable } from '../../src/tokens/token-unavailable.ts';
@@ -285,6 +286,27 @@ test('#38 a stopped holder hands out nothing, asks nobody, and can be stopped ag
   assert.equal(rig.source.calls.length, 1);
   assert.equal(rig.holder.status().state, 'stopped');
   assert.equal(rig.clock.pending, 0);
+});
+
+test('#38 stop() leaves no timer of a source that ignores its signal, nor of one that has failed', async () => {
+  const deaf = makeRig({ usual: { hang: true, deaf: true } });
+  void deaf.holder.start();
+  await deaf.holder.stop();
+  assert.equal(deaf.clock.pending, 0);
+  const failing = makeRig({ usual: FAILING });
+  await failing.start();
+  await failing.holder.stop();
+  assert.equal(failing.clock.pending, 0);
+});
+
+test('a wait leaves no listener on the request’s signal', async () => {
+  const rig = makeRig();
+  const { signal } = new AbortController();
+  const get = follow(rig.holder.get({ signal }));
+  assert.equal(getEventListeners(signal, 'abort').length, 1);
+  await rig.clock.advance(200);
+  assert.notEqual(get.value, undefined);
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
 });
 
 test('#38 stop() while a token is good, with a renewal planned, leaves no timer', async () => {
