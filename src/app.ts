@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
 import { FerryError } from './errors.ts';
 import { answerError } from './http/answer.ts';
+import type { BodyReader } from './http/body-reader.ts';
 import { type ChatRouteSettings, serveChat } from './http/chat-route.ts';
 import type { ClientAuth } from './http/client-auth.ts';
 import type { ClientLimits } from './http/client-limits.ts';
@@ -22,6 +23,7 @@ import type { ModelList } from './routing/model-list.ts';
 export interface Installation {
   readonly auth: ClientAuth;
   readonly clientLimits: ClientLimits;
+  readonly bodies: BodyReader;
   readonly models: ModelList;
   readonly chat: ChatRouteSettings;
   readonly embeddings: EmbeddingsRouteSettings;
@@ -177,8 +179,12 @@ function serve(
     const client = installation.auth.identify(context.request.headers);
     context.client = client;
     const quota = cost === 'free' ? null : installation.clientLimits.of(client);
-    if (quota === null) await route(context, client, installation);
-    else await quota.run(context, () => route(context, client, installation));
+    try {
+      if (quota === null) await route(context, client, installation);
+      else await quota.run(context, () => route(context, client, installation));
+    } finally {
+      installation.bodies.release(context);
+    }
     context.served();
   };
 }

@@ -7,6 +7,7 @@ import { systemClock } from './clock.ts';
 import type { Config } from './config/config.ts';
 import type { LoadedConfig } from './config/load-config.ts';
 import { FerryError } from './errors.ts';
+import { BodyReader } from './http/body-reader.ts';
 import { ClientLimits } from './http/client-limits.ts';
 import type { Readiness } from './http/health-route.ts';
 import { RequestPaths } from './http/request-path.ts';
@@ -31,6 +32,8 @@ export interface ServiceOptions {
   readonly onTokenEvent?: (event: TokenEvent) => void;
   /** Where the log goes when not to standard output. */
   readonly logDescriptor?: number;
+  /** The longest silence within a request body, in milliseconds; 30 s unless told. */
+  readonly bodyStallMs?: number;
 }
 
 /** A service that listens. */
@@ -63,6 +66,7 @@ class Service implements RunningService {
   readonly #skipped: readonly SkippedUpstream[];
   readonly #requests = new RunningRequests();
   readonly #clientLimits = new ClientLimits();
+  readonly #bodies: BodyReader;
   readonly #server: Server;
   #phase: Readiness['phase'] = 'starting';
   /** Set by the first `close`; later calls wait for the same end. */
@@ -74,6 +78,7 @@ class Service implements RunningService {
     const secrets = new SecretRegistry();
     for (const secret of loaded.secrets) secrets.add(secret.reveal());
     this.#config = config;
+    this.#bodies = new BodyReader({ mostBufferedBytes: config.limits.buffered, stallMs: options.bodyStallMs ?? BODY_STALL_MS });
     this.#logger = createLogger({ ...config.log, secrets, descriptor: options.logDescriptor });
     this.#requestLog = this.#openRequestLog(secrets);
     this.#holders = buildHolders(config, {
@@ -103,6 +108,7 @@ class Service implements RunningService {
       secrets,
       clock: systemClock,
       clientLimits: this.#clientLimits,
+      bodies: this.#bodies,
       onRecord: (record) => this.#fanout.add(record),
     });
     this.#server = this.#createServer(installation);
@@ -230,7 +236,7 @@ class Service implements RunningService {
         keepAliveTimeout: keepAliveMs,
         maxHeaderSize: limits.header_bytes,
         headersTimeout: HEADERS_TIMEOUT_MS,
-        // A slow upload is no attack by itself; limits.body and the client's own patience bound it.
+        // A slow upload is no attack by itself; limits.body and the longest silence within one bound it.
         requestTimeout: 0,
         noDelay: true,
       },
@@ -268,6 +274,8 @@ class Service implements RunningService {
 
 /** A client that has not sent its headers by then is not going to (slowloris). */
 const HEADERS_TIMEOUT_MS = 60_000;
+/** A body that makes no progress for so long is not going to be whole. */
+const BODY_STALL_MS = 30_000;
 /** Between the error events of a shutdown and the end of the connections. */
 const LAST_WORDS_MS = 1_000;
 

@@ -61,7 +61,8 @@ function errorHeaders(error: FerryError): string[] {
     headers.push('retry-after', String(Math.ceil(boundedMs / 1000)), 'retry-after-ms', String(boundedMs));
   }
   // Node reads and drops what is left of an ordinary body; one that is too large is not worth reading.
-  if (error.kind === 'body_too_large') headers.push('connection', 'close');
+  if (error.kind === 'body_too_large' || error.kind === 'request_timeout')
+    headers.push('connection', 'close');
   return headers;
 }
 

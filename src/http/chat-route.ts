@@ -5,13 +5,14 @@ import type { OpenStream } from '../routing/open-stream.ts';
 import type { Router } from '../routing/router.ts';
 import type { ServingSettings } from '../routing/serving.ts';
 import { answerJson } from './answer.ts';
-import { readRequestBody } from './request-body.ts';
+import type { BodyReader } from './body-reader.ts';
 import type { RequestContext } from './request-context.ts';
 import { droppedHeaders, SseWriter } from './sse-writer.ts';
 
 export interface ChatRouteSettings {
   readonly router: Router;
   readonly serving: ServingSettings;
+  readonly bodies: BodyReader;
   readonly bodyLimitBytes: number;
   /** Stream: after this, headers go out while attempts go on; 0 = never. */
   readonly earlyHeadersMs: number;
@@ -42,9 +43,9 @@ export async function serveChat(
 export async function readModelRequest(
   context: RequestContext,
   kind: RequestKind,
-  settings: { readonly router: Router; readonly bodyLimitBytes: number },
+  settings: { readonly router: Router; readonly bodies: BodyReader; readonly bodyLimitBytes: number },
 ): Promise<ReadRequest> {
-  const body = await readRequestBody(context.request, settings.bodyLimitBytes, context.signal);
+  const body = await settings.bodies.read(context, settings.bodyLimitBytes);
   context.requestBytes = body.length;
   if (context.keepsContent) context.requestBody = body;
   const request = readRequest(body, kind);

@@ -6,6 +6,7 @@ import { RerankService } from '../routing/rerank-service.ts';
 import type { Router } from '../routing/router.ts';
 import type { ServingSettings } from '../routing/serving.ts';
 import { answerJson } from './answer.ts';
+import type { BodyReader } from './body-reader.ts';
 import { readModelRequest } from './chat-route.ts';
 import type { RequestContext } from './request-context.ts';
 import { droppedHeaders } from './sse-writer.ts';
@@ -13,6 +14,7 @@ import { droppedHeaders } from './sse-writer.ts';
 export interface EmbeddingsRouteSettings {
   readonly router: Router;
   readonly serving: ServingSettings;
+  readonly bodies: BodyReader;
   readonly bodyLimitBytes: number;
 }
 

@@ -7,12 +7,13 @@ import { PassThroughService, type RawAnswer } from '../routing/pass-through-serv
 import type { Router } from '../routing/router.ts';
 import type { ServingSettings } from '../routing/serving.ts';
 import { commonHeaders } from './answer.ts';
-import { readRequestBody } from './request-body.ts';
+import type { BodyReader } from './body-reader.ts';
 import type { RequestContext } from './request-context.ts';
 
 export interface PassThroughSettings {
   readonly router: Router;
   readonly serving: ServingSettings;
+  readonly bodies: BodyReader;
   /** Patterns of `METHOD /path` and `/path` that are refused. */
   readonly isDenied: Matcher;
   /** A body up to this size is buffered, so that it can be sent again and its model is known. */
@@ -83,10 +84,11 @@ async function bodyToSend(
       context.requestBytes += chunk.length;
       if (context.requestBytes > settings.uploadLimitBytes) request.destroy();
     });
+    settings.bodies.watch(context);
     request.pause();
     return request;
   }
-  const body = await readRequestBody(request, settings.replayLimitBytes, context.signal);
+  const body = await settings.bodies.read(context, settings.replayLimitBytes);
   context.requestBytes = body.length;
   return body;
 }

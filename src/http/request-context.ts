@@ -56,6 +56,8 @@ export class RequestContext {
   tokens: Tokens | null = null;
   isUsageEstimated = false;
   requestBytes = 0;
+  /** How much of the request is in memory; the `BodyReader` counts. */
+  bufferedBytes = 0;
   responseBytes = 0;
   /** Kept as `record.content` says; null when not. */
   requestBody: Buffer | null = null;

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Installation } from '../app.ts';
 import type { Clock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
+import type { BodyReader } from '../http/body-reader.ts';
 import { ClientAuth } from '../http/client-auth.ts';
 import type { ClientLimits } from '../http/client-limits.ts';
 import type { RequestRecord } from '../record.ts';
@@ -18,6 +19,7 @@ export interface InstallationParts {
   readonly secrets: SecretRegistry;
   readonly clock: Clock;
   readonly clientLimits: ClientLimits;
+  readonly bodies: BodyReader;
   readonly onRecord: (record: RequestRecord) => void;
 }
 
@@ -31,21 +33,25 @@ export function buildInstallation(
   const serving = servingSettings(config, parts.secrets);
   const addresses = new ClientAddresses(config.trusted_proxies);
   const { limits } = config;
+  const { bodies } = parts;
   return {
     auth: new ClientAuth(clientAuthSettings(config)),
     clientLimits: parts.clientLimits,
+    bodies,
     models: new ModelList(upstreams, Math.floor(parts.clock.wallMs() / 1000)),
     chat: {
       router,
       serving,
+      bodies,
       bodyLimitBytes: limits.body,
       earlyHeadersMs: config.early_headers,
       keepAliveMs: config.keep_alive_comments,
     },
-    embeddings: { router, serving, bodyLimitBytes: limits.body },
+    embeddings: { router, serving, bodies, bodyLimitBytes: limits.body },
     passThrough: {
       router,
       serving,
+      bodies,
       isDenied: anyMatcher(config.pass_through.deny),
       replayLimitBytes: limits.replay,
       uploadLimitBytes: limits.upload,

@@ -1,0 +1,149 @@
+import type { IncomingMessage } from 'node:http';
+import { FerryError } from '../errors.ts';
+import type { RequestContext } from './request-context.ts';
+
+export interface BodyReaderSettings {
+  /** `limits.buffered`: all bodies in memory together. */
+  readonly mostBufferedBytes: number;
+  /** A body that is not whole is given up after so much silence of the client. */
+  readonly stallMs: number;
+}
+
+/**
+ * Reads bodies of requests within one bound for the memory of all of them together. A body counts from its first
+ * bytes until `release`, since it is kept for another attempt as long as its request is served.
+ */
+export class BodyReader {
+  #settings: BodyReaderSettings;
+  #bufferedBytes = 0;
+
+  constructor(settings: BodyReaderSettings) {
+    this.#settings = settings;
+  }
+
+  /** Other bounds from now on; bodies that are in memory stay counted. */
+  adjust(settings: BodyReaderSettings): void {
+    this.#settings = settings;
+  }
+
+  /** Bytes of bodies that are in memory. */
+  get bufferedBytes(): number {
+    return this.#bufferedBytes;
+  }
+
+  /**
+   * Reads a body whole. A declared length over a limit is refused before anything is read. Throws `body_too_large`,
+   * `overloaded`, `request_timeout` for a body that stalls, or the signal's reason when the client leaves.
+   */
+  read(context: RequestContext, limitBytes: number): Promise<Buffer> {
+    const { request, signal } = context;
+    const declared = Number(request.headers['content-length'] ?? 0);
+    const mostBytes = Math.min(limitBytes, this.#settings.mostBufferedBytes);
+    if (declared > mostBytes) return Promise.reject(tooLarge(mostBytes));
+    if (!this.#hasRoomFor(declared)) return Promise.reject(noRoom());
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      const settle = (): void => {
+        clearTimeout(stall);
+        request.off('data', onData);
+        request.off('end', onEnd);
+        request.off('error', onError);
+        signal.removeEventListener('abort', onAbort);
+      };
+      const refuse = (error: FerryError): void => {
+        settle();
+        // The rest is read and dropped, so that the client hears the answer instead of a reset.
+        request.resume();
+        reject(error);
+      };
+      const onData = (chunk: Buffer): void => {
+        stall.refresh();
+        size += chunk.length;
+        if (size > mostBytes) refuse(tooLarge(mostBytes));
+        else if (!this.#hasRoomFor(chunk.length)) refuse(noRoom());
+        else {
+          this.#take(context, chunk.length);
+          chunks.push(chunk);
+        }
+      };
+      const onEnd = (): void => {
+        settle();
+        resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size));
+      };
+      const onError = (error: Error): void => {
+        settle();
+        reject(gone(error));
+      };
+      const onAbort = (): void => {
+        settle();
+        reject(signal.reason);
+      };
+      const stall = setTimeout(() => refuse(stalled(this.#settings.stallMs)), this.#settings.stallMs);
+      request.on('data', onData);
+      request.on('end', onEnd);
+      request.on('error', onError);
+      signal.addEventListener('abort', onAbort);
+    });
+  }
+
+  /** Ends the request when a body that is streamed through stalls; a reader that is behind is no silence. */
+  watch(context: RequestContext): void {
+    const { request } = context;
+    const { stallMs } = this.#settings;
+    const timer = setTimeout(() => {
+      if (isWaitingForReader(request)) timer.refresh();
+      else context.abort(stalled(stallMs));
+    }, stallMs);
+    const stop = (): void => clearTimeout(timer);
+    request.on('data', () => timer.refresh());
+    request.once('end', stop);
+    request.once('close', stop);
+    context.signal.addEventListener('abort', stop);
+  }
+
+  /** The request is over and its body is no longer kept. */
+  release(context: RequestContext): void {
+    this.#bufferedBytes -= context.bufferedBytes;
+    context.bufferedBytes = 0;
+  }
+
+  #hasRoomFor(bytes: number): boolean {
+    return this.#bufferedBytes + bytes <= this.#settings.mostBufferedBytes;
+  }
+
+  #take(context: RequestContext, bytes: number): void {
+    this.#bufferedBytes += bytes;
+    context.bufferedBytes += bytes;
+  }
+}
+
+function isWaitingForReader(request: IncomingMessage): boolean {
+  return request.isPaused() || request.readableLength > 0;
+}
+
+function tooLarge(limitBytes: number): FerryError {
+  return new FerryError('body_too_large', {
+    message: `The request body is larger than ${limitBytes} bytes, which is what limits.body allows. Send less or raise the limit.`,
+  });
+}
+
+function noRoom(): FerryError {
+  return new FerryError('overloaded', {
+    message:
+      'The bodies of the requests that are being served fill the memory for them (limits.buffered). Try again in a moment.',
+  });
+}
+
+function stalled(stallMs: number): FerryError {
+  return new FerryError('request_timeout', {
+    message: `The rest of the request body did not arrive: nothing came for ${stallMs / 1000} s.`,
+  });
+}
+
+function gone(cause: Error): FerryError {
+  return new FerryError('client_gone', {
+    message: 'The client closed the connection within its request.',
+    cause,
+  });
+}
