@@ -232,6 +232,28 @@ test('Q123 arguments cut by length are relayed as they are, with finish length',
   assert.deepEqual([choices[0]?.calls[0]?.arguments, choices[0]?.finish], ['{"x": "un', 'length']);
 });
 
+test('Q123 a call that was cut before its first argument is no call without arguments', () => {
+  const { choices } = read(sse(calls(opening(0, 'a', 'f')), chunk({}, 'length'), DONE));
+  assert.deepEqual([choices[0]?.calls[0]?.arguments, choices[0]?.finish], ['', 'length']);
+  const two = read(
+    sse(calls(opening(0, 'a', 'f')), calls(opening(1, 'b', 'g', '{"x')), chunk({}, 'length'), DONE),
+  );
+  assert.deepEqual(
+    two.choices[0]?.calls.map((call) => call.arguments),
+    ['{}', '{"x'],
+  );
+});
+
+test('a hundred thousand calls cost bounded time', () => {
+  const events = Array.from({ length: 100 }, (_, n) =>
+    calls(...Array.from({ length: 1000 }, (_, m) => opening(n * 1000 + m, `id-${n}-${m}`, 'f', '{}'))),
+  );
+  const began = performance.now();
+  const { choices } = read(sse(...events, STOP, DONE));
+  assert.ok(performance.now() - began < 5000);
+  assert.equal(choices[0]?.calls.length, 256);
+});
+
 test('Q120 legacy function_call deltas become tool_calls', () => {
   const body = sse(
     chunk({ role: 'assistant', function_call: { name: 'f', arguments: '' } }),

@@ -18,6 +18,9 @@ export interface ToolCallsOptions {
   readonly onNote: (note: string) => void;
 }
 
+/** More than any model makes; matching fragments to calls takes time for each. */
+const MAX_CALLS = 256;
+
 interface Call {
   readonly number: number;
   readonly upstreamIndex: number | null;
@@ -55,9 +58,9 @@ export class ToolCalls {
     return this.#calls.length;
   }
 
-  /** Whether every call has complete arguments; false after a cut by length. Calls without arguments are complete. */
+  /** Whether every call has complete arguments; false after a cut. */
   get areComplete(): boolean {
-    return this.#calls.every((call) => call.isComplete || !call.hasArguments);
+    return this.#calls.every((call) => call.isComplete);
   }
 
   /** Takes the fragments of one delta in their order. */
@@ -66,6 +69,7 @@ export class ToolCalls {
     const touched = new Set<Call>();
     for (const fragment of fragments) {
       const call = this.#callOf(fragment, touched);
+      if (call === null) continue;
       touched.add(call);
       call.name ??= fragment.name;
       this.#addArguments(call, fragment.arguments);
@@ -74,12 +78,13 @@ export class ToolCalls {
     return steps;
   }
 
-  /** No more fragments: tells what was held. `isCut`: the model was stopped, so nothing is completed for it. */
+  /** No more fragments: tells what was held. `isCut`: the model was stopped, so its last call is not completed for it. */
   finish(isCut: boolean): CallStep[] {
     const steps: CallStep[] = [];
     while (this.#current < this.#calls.length) {
       const call = this.#calls[this.#current] as Call;
-      if (!call.hasArguments && !isCut) this.#addArguments(call, '{}');
+      const wasCut = isCut && call === this.#calls.at(-1);
+      if (!call.hasArguments && !wasCut) this.#addArguments(call, '{}');
       call.isQuoted = false;
       call.name ??= '';
       this.#tellCall(call, steps);
@@ -129,9 +134,14 @@ export class ToolCalls {
     call.held = [];
   }
 
-  #callOf(fragment: ToolFragment, touched: ReadonlySet<Call>): Call {
+  /** null: there are too many calls already. */
+  #callOf(fragment: ToolFragment, touched: ReadonlySet<Call>): Call | null {
     const known = this.#knownCall(fragment);
-    if (known === undefined || isAnother(fragment, known, touched.has(known))) return this.#open(fragment);
+    if (known === undefined || isAnother(fragment, known, touched.has(known))) {
+      if (this.#calls.length < MAX_CALLS) return this.#open(fragment);
+      this.#options.onNote(`more than ${MAX_CALLS} tool calls; the rest was dropped`);
+      return null;
+    }
     if (known.upstreamId === null && fragment.id !== null) {
       known.upstreamId = fragment.id;
       if (!known.isOpened && this.#isFree(fragment.id)) known.id = fragment.id;
