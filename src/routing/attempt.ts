@@ -139,10 +139,17 @@ export class Attempt {
       pauses.pause(this.model, 'rate_limited', error.retryAfterMs ?? DEFAULT_RATE_PAUSE_MS);
     }
     if (error.kind === 'model_not_found') pauses.pause(this.model, 'model_not_found', MISSING_MODEL_PAUSE_MS);
-    circuit.fail(error.row.countsAgainst, this.#isProbe);
+    const isForeignPath = error.kind === 'path_not_found' && !SERVED_PATHS.has(this.request.path);
+    circuit.fail(isForeignPath ? 'no' : error.row.countsAgainst, this.#isProbe);
   }
 }
 
+/** Paths that every upstream is expected to have; that it lacks another one says nothing of its health. */
+const SERVED_PATHS: ReadonlySet<string> = new Set([
+  '/v1/chat/completions',
+  '/v1/completions',
+  '/v1/embeddings',
+]);
 /** A 429 that does not say how long: short, since the next one may say more. */
 const DEFAULT_RATE_PAUSE_MS = 1_000;
 /** product.md section 6. */

@@ -1,10 +1,11 @@
 import type { Readable } from 'node:stream';
-import type { ErrorKind, FerryError } from '../errors.ts';
+import { cleanMessage } from '../canonical/outside-text.ts';
+import { type ErrorKind, FerryError } from '../errors.ts';
 import { UpstreamStatusError } from '../upstream/sdk-client.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';
 import type { Attempt } from './attempt.ts';
 import type { Service } from './fail-over.ts';
-import { fromUpstream, type ServingSettings } from './serving.ts';
+import { errorObjectOf, fromUpstream, type ServingSettings } from './serving.ts';
 
 /** An upstream's reply that is handed on as it is; whoever takes it reads or destroys the body, then calls `finish`. */
 export interface RawAnswer {
@@ -51,8 +52,8 @@ export class PassThroughService implements Service<RawAnswer> {
       attempt.commit();
       return { reply, attempt };
     } catch (error) {
-      const failure = fromUpstream(error, attempt, this.#settings);
-      this.#isNothingDone = NOTHING_DONE.has((failure as FerryError).kind);
+      const failure = ownMissing(fromUpstream(error, attempt, this.#settings), error, this.#settings.scrub);
+      this.#isNothingDone = failure instanceof FerryError && NOTHING_DONE.has(failure.kind);
       throw failure;
     }
   }
@@ -81,4 +82,23 @@ export class PassThroughService implements Service<RawAnswer> {
     if (reply.ok) return reply;
     throw new UpstreamStatusError(reply, await reply.text());
   }
+}
+
+/**
+ * A 404 with an error object is about the thing that the client asked for (a file, a batch); only one without, as web
+ * servers and routers send it, is about the path.
+ */
+function ownMissing(failure: unknown, thrown: unknown, scrub: (text: string) => string): unknown {
+  const isMissing = failure instanceof FerryError && failure.kind === 'path_not_found';
+  const found = isMissing && thrown instanceof UpstreamStatusError ? errorObjectOf(thrown.text) : null;
+  if (found === null) return failure;
+  return new FerryError('client_fault', {
+    message: cleanMessage(found.message, scrub),
+    status: 404,
+    upstreamStatus: 404,
+    type: found.type ?? 'not_found_error',
+    code: found.code ?? null,
+    param: found.param ?? null,
+    cause: failure,
+  });
 }

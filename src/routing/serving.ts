@@ -42,7 +42,7 @@ export function fromUpstream(error: unknown, attempt: Attempt, settings: Serving
 /** Under `sk: asis` a refusal is about the client's own credentials, so the client gets it in the upstream's words. */
 function refusedClientKey(failure: FerryError, text: string, scrub: (text: string) => string): FerryError {
   const status = failure.upstreamStatus ?? 401;
-  const found = errorOf(text);
+  const found = errorObjectOf(text);
   const words = found === null ? excerptOf(text, scrub) : cleanMessage(found.message, scrub);
   return new Failure('auth_passed_through', {
     message: words === '' ? `The upstream refused the request with status ${status}.` : words,
@@ -55,7 +55,8 @@ function refusedClientKey(failure: FerryError, text: string, scrub: (text: strin
   });
 }
 
-function errorOf(text: string): ReturnType<typeof readErrorBody> {
+/** The error that a reply's text carries as JSON, in whatever shape; null when it carries none. */
+export function errorObjectOf(text: string): ReturnType<typeof readErrorBody> {
   try {
     return readErrorBody(JSON.parse(text));
   } catch {

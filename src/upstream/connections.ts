@@ -89,11 +89,19 @@ export class Connections {
 
   #watch(socket: Socket): void {
     const bytesAtStart = socket.bytesRead;
+    let bytesAtWrite = bytesAtStart;
+    const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
+    socket.write = (...args: unknown[]): boolean => {
+      bytesAtWrite = socket.bytesRead;
+      return write(...args);
+    };
     // `destroy` sees every error of the connection, also those that undici makes itself ("other side closed")
     // and hands to its requests without the socket emitting them.
     const destroy = socket.destroy.bind(socket);
     const remember = (error: unknown): void => {
-      if (error instanceof Error && socket.bytesRead > bytesAtStart) this.#staleErrors.add(error);
+      // It served before, and not a byte came in answer to what was written last.
+      const isUnheard = bytesAtWrite > bytesAtStart && socket.bytesRead === bytesAtWrite;
+      if (error instanceof Error && isUnheard) this.#staleErrors.add(error);
     };
     socket.destroy = (error?: Error) => {
       remember(error);

@@ -20,6 +20,11 @@ const isProtocolError = (code: string): boolean =>
   code === 'UND_ERR_HEADERS_OVERFLOW' ||
   code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH';
 
+/** undici gives its parser's error a code only when the parser had one. */
+function isParserError(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'HTTPParserError' || isParserError(error.cause));
+}
+
 /**
  * Converts what undici or Node threw before any response header into the error of `errors.ts`. `upstream` is the
  * configured name: the host stays in `detail`, which only log and record see.
@@ -28,7 +33,7 @@ export function fromTransport(error: unknown, upstream: string): FerryError {
   if (error instanceof FerryError) return error;
   const code = codeOf(error);
   const detail = error instanceof Error ? `${code || error.name}: ${error.message}` : String(error);
-  if (isProtocolError(code)) {
+  if (isProtocolError(code) || isParserError(error)) {
     return new FerryError('invalid_response', {
       message: `Upstream "${upstream}" answered with something that is not HTTP.`,
       detail,

@@ -126,8 +126,8 @@ for (const kind of KINDS) {
 
 test('a 403 that reject names is a rejected token: renewed and replayed', async () => {
   let refusals = 0;
-  const issuer = await ScriptedIssuer.start();
-  const model = await StandInModel.start({
+  await using issuer = await ScriptedIssuer.start();
+  await using model = await StandInModel.start({
     reply: 'all is well',
     intercept: (_request, response) => {
       if (refusals > 0) return false;
@@ -137,7 +137,7 @@ test('a 403 that reject names is a rejected token: renewed and replayed', async 
       return true;
     },
   });
-  const gateway = await Gateway.start({
+  await using gateway = await Gateway.start({
     ...LIMITS,
     tokens: {
       corp: {
@@ -153,19 +153,14 @@ test('a 403 that reject names is a rejected token: renewed and replayed', async 
   const { response, text } = await ask(gateway, 'chat', 'm');
   assert.equal(response.status, 200, text);
   assert.equal(issuer.callCount, 2);
-  await gateway.close();
-  await model.close();
-  await issuer.close();
 });
 
 test('a client never sees the headers with which an upstream asks for credentials', async () => {
-  const upstream = await RawUpstream.start(refusing(401));
-  const gateway = await Gateway.start({
+  await using upstream = await RawUpstream.start(refusing(401));
+  await using gateway = await Gateway.start({
     ...LIMITS,
     upstreams: [{ name: 'lone', endpoint: upstream.url, sk: 'asis', allow: ['m'] }],
   });
   const { response } = await ask(gateway, 'chat', 'm');
   assert.equal(response.headers.get('www-authenticate'), null);
-  await gateway.close();
-  await upstream.close();
 });

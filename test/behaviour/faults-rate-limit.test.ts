@@ -125,10 +125,10 @@ test('a pause of hours is believed for 60 s', async () => {
 });
 
 test('while one upstream pauses, requests go to the other without asking the first', async () => {
-  const model = await StandInModel.start();
+  await using model = await StandInModel.start();
   const paused = counting(() => TOO_MANY('30'));
-  const raw = await RawUpstream.start(paused.script);
-  const gateway = await Gateway.start({
+  await using raw = await RawUpstream.start(paused.script);
+  await using gateway = await Gateway.start({
     ...LIMITS,
     upstreams: [
       { name: 'first', endpoint: raw.url, sk: 'key-of-first', allow: ['m'] },
@@ -143,7 +143,4 @@ test('while one upstream pauses, requests go to the other without asking the fir
   }
   assert.deepEqual(attempts, ['2', '1', '1', '1']);
   assert.equal(paused.count(), 1);
-  await gateway.close();
-  await raw.close();
-  await model.close();
 });

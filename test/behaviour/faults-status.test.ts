@@ -50,8 +50,8 @@ test('408, 504 and 524 become 504, 503 and 529 become 503, the rest of retry.sta
     529: 503,
   };
   for (const [status, clientStatus] of Object.entries(expected)) {
-    const upstream = await RawUpstream.start(failing(Number(status)));
-    const gateway = await Gateway.start({
+    await using upstream = await RawUpstream.start(failing(Number(status)));
+    await using gateway = await Gateway.start({
       ...LIMITS,
       dbtype: 'none',
       retry: { same_upstream: 0 },
@@ -60,8 +60,6 @@ test('408, 504 and 524 become 504, 503 and 529 become 503, the rest of retry.sta
     const { response } = await ask(gateway, 'chat', 'm');
     assert.equal(response.status, clientStatus, status);
     assert.equal(response.headers.get('x-tokenferry-attempts'), '1', 'same_upstream: 0');
-    await gateway.close();
-    await upstream.close();
   }
 });
 
@@ -72,13 +70,13 @@ test('a 503 that passes is survived by the second try of the only candidate, aft
     model: 'm',
     usage: { prompt_tokens: 1, total_tokens: 1 },
   });
-  const upstream = await RawUpstream.start(async (connection) => {
+  await using upstream = await RawUpstream.start(async (connection) => {
     await connection.request();
     await connection.write(httpAnswer('', { status: 503 }));
     await connection.request();
     await connection.write(httpAnswer(good));
   });
-  const gateway = await Gateway.start({
+  await using gateway = await Gateway.start({
     ...LIMITS,
     retry: { backoff: '120ms' },
     upstreams: [{ name: 'lone', endpoint: upstream.url, sk: 'key-of-lone', allow: ['m'] }],
@@ -92,6 +90,4 @@ test('a 503 that passes is survived by the second try of the only candidate, aft
     row.attempts.map((one) => one.outcome),
     ['retryable_status', 'ok'],
   );
-  await gateway.close();
-  await upstream.close();
 });

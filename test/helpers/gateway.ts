@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -106,10 +106,14 @@ export class Gateway {
 
   /** Every row written so far, oldest first. */
   rows(): StoredRow[] {
+    // The worker makes it with the first batch.
+    if (!existsSync(this.databaseFile)) return [];
     const database = new DatabaseSync(this.databaseFile, { readOnly: true });
     try {
       const rows = database.prepare('SELECT * FROM tokenferry_requests ORDER BY rowid').all();
-      return rows.map((row) => ({ ...row, attempts: JSON.parse(String(row.attempts)) }) as unknown as StoredRow);
+      return rows.map(
+        (row) => ({ ...row, attempts: JSON.parse(String(row.attempts)) }) as unknown as StoredRow,
+      );
     } finally {
       database.close();
     }
@@ -119,16 +123,29 @@ export class Gateway {
   async rowOf(id: string | null): Promise<StoredRow> {
     const deadlineMs = performance.now() + LONGEST_RECORD_WAIT_MS;
     for (;;) {
-      const row = this.rows().find((one) => one.id === id);
+      const row = this.#rowsSoFar().find((one) => one.id === id);
       if (row !== undefined) return row;
       assert.ok(performance.now() < deadlineMs, `no record of request ${id}`);
       await sleep(25);
     }
   }
 
+  /** A file that is being made has no table yet. */
+  #rowsSoFar(): StoredRow[] {
+    try {
+      return this.rows();
+    } catch {
+      return [];
+    }
+  }
+
   /** Stops the service in order and keeps its folder, for a look at what it left. */
   async end(): Promise<void> {
     await this.service.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   /** Stops the service and removes everything. */

@@ -190,6 +190,10 @@ export class ScriptedIssuer {
     for (const socket of this.#sockets.keys()) socket.destroy();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   async close(): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer);
     this.dropConnections();

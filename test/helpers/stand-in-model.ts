@@ -120,6 +120,10 @@ export class StandInModel {
     await this.#stopListening();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await this.#stopListening();

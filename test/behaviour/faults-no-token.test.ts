@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { errorIn, Gateway } from '../helpers/gateway.ts';
+import { refusingUrl } from '../helpers/raw-upstream.ts';
+import { StandInModel } from '../helpers/stand-in-model.ts';
+import { ask, KINDS, LIMITS } from './fault-rig.ts';
+
+const dead = async (maxWait: string) => ({
+  type: 'oauth2',
+  token_url: `${await refusingUrl()}/token`,
+  client_id: 'app',
+  client_secret: 'secret-of-the-app',
+  refresh: { max_wait: maxWait },
+});
+
+const good = await StandInModel.start();
+test.after(() => good.close());
+
+for (const kind of KINDS) {
+  test(`${kind}: a candidate that has its token is asked at once, before one that has none`, async () => {
+    await using gateway = await Gateway.start({
+      ...LIMITS,
+      tokens: { dead: await dead('700ms') },
+      upstreams: [
+        { name: 'without', endpoint: good.url, token: 'dead', allow: ['m'] },
+        { name: 'with', endpoint: good.url, sk: 'key-of-with', allow: ['m'] },
+      ],
+    });
+    const { response, elapsedMs } = await ask(gateway, kind, 'm');
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get('x-tokenferry-upstream'), 'with');
+    assert.equal(response.headers.get('x-tokenferry-attempts'), '1');
+    assert.ok(elapsedMs < 400, `${elapsedMs} ms`);
+  });
+
+  test(`${kind}: nothing left: 503 upstream_auth_unavailable with retry-after, within max_wait`, async () => {
+    await using gateway = await Gateway.start({
+      ...LIMITS,
+      tokens: { dead: await dead('700ms') },
+      upstreams: [{ name: 'lone', endpoint: good.url, token: 'dead', allow: ['m'] }],
+    });
+    const before = good.received.length;
+    const { response, text, elapsedMs } = await ask(gateway, kind, 'm');
+    assert.equal(response.status, 503, text);
+    assert.equal(errorIn(text).code, 'upstream_auth_unavailable');
+    assert.match(response.headers.get('retry-after') ?? '', /^[1-9]\d?$/);
+    assert.ok(elapsedMs < 700 + 400, `${elapsedMs} ms`);
+    assert.equal(good.received.length, before, 'never without a token');
+    const row = await gateway.rowOf(response.headers.get('x-request-id'));
+    assert.deepEqual(
+      row.attempts.map(({ outcome, status }) => ({ outcome, status })),
+      [{ outcome: 'token_unavailable', status: null }],
+    );
+    const { status, degraded } = await gateway.readiness();
+    assert.equal(status, 200, 'ready: it serves what it can');
+    assert.ok(!degraded.some((one) => one.includes('cooling')), degraded.join());
+    assert.match(degraded.join(), /token dead: missing/);
+  });
+
+  test(`${kind}: max_wait is for all candidates together, not for each`, async () => {
+    await using gateway = await Gateway.start({
+      ...LIMITS,
+      tokens: { one: await dead('700ms'), two: await dead('700ms'), three: await dead('700ms') },
+      upstreams: ['one', 'two', 'three'].map((token) => ({
+        name: token,
+        endpoint: good.url,
+        token,
+        allow: ['m'],
+      })),
+    });
+    const { response, elapsedMs } = await ask(gateway, kind, 'm');
+    assert.equal(response.status, 503);
+    assert.ok(elapsedMs < 700 + 500, `${elapsedMs} ms`);
+  });
+
+  test(`${kind}: the deadline bounds the wait for a token`, async () => {
+    await using gateway = await Gateway.start({
+      ...LIMITS,
+      deadline: '300ms',
+      tokens: { dead: await dead('20s') },
+      upstreams: [{ name: 'lone', endpoint: good.url, token: 'dead', allow: ['m'] }],
+    });
+    const { response, elapsedMs } = await ask(gateway, kind, 'm');
+    assert.equal(response.status, 503);
+    assert.ok(elapsedMs < 300 + 400, `${elapsedMs} ms`);
+  });
+}
