@@ -303,6 +303,27 @@ test('Q67 such a stream is not whole when it is cut', () => {
   assert.equal(stream(body).failure?.kind, 'disconnected');
 });
 
+test('a whole message after deltas (MiniMax) repeats them and adds only what they did not say', () => {
+  const whole = bare(
+    {
+      index: 0,
+      finish_reason: 'stop',
+      message: { role: 'assistant', content: 'Hello world', reasoning_content: 'hm' },
+    },
+    { object: 'chat.completion', usage: USAGE },
+  );
+  for (const deltas of [
+    [ROLE, text('Hello'), text(' world')],
+    [chunk({ content: 'Hello' }), chunk({ content: ' world', role: '' })],
+  ]) {
+    const { choices, usage } = read(sse(...deltas, whole), { includeUsage: true });
+    assert.deepEqual(
+      [choices[0]?.content, choices[0]?.reasoning, usage?.total_tokens],
+      ['Hello world', 'hm', 7],
+    );
+  }
+});
+
 test('Q69 Ollama', () => {
   const lines = [
     {

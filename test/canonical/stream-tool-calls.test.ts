@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { haveJsonArguments } from '../helpers/canonical-checker.ts';
-import { chunk, DONE, ROLE, read, STOP, sse, stream, text } from './upstream-bytes.ts';
+import { chunk, DONE, ROLE, read, reply, STOP, sse, stream, text } from './upstream-bytes.ts';
 
 function calls(...list: readonly object[]): object {
   return chunk({ tool_calls: list });
@@ -252,6 +252,17 @@ test('a hundred thousand calls cost bounded time', () => {
   const { choices } = read(sse(...events, STOP, DONE));
   assert.ok(performance.now() - began < 5000);
   assert.equal(choices[0]?.calls.length, 256);
+});
+
+test('members of a call that OpenAI does not know (the signature of Gemini) stay with it', () => {
+  const extra_content = { google: { thought_signature: 's' } };
+  const { type: _type, ...call } = { ...opening(0, 'a', 'f', { x: 1 }), type: 'function' };
+  const { chunks } = read(sse(calls({ ...call, extra_content }), STOP, DONE));
+  assert.deepEqual(chunks[1]?.choices[0].delta.tool_calls[0].extra_content, extra_content);
+  const canonical = sse(ROLE, calls({ ...opening(0, 'a', 'f', '{}'), extra_content }), CALLED, DONE);
+  assert.equal(stream(canonical).text, canonical);
+  const { json } = reply(sse(calls({ ...call, extra_content }), STOP, DONE));
+  assert.deepEqual(json.choices[0].message.tool_calls[0].extra_content, extra_content);
 });
 
 test('Q120 legacy function_call deltas become tool_calls', () => {

@@ -174,11 +174,8 @@ function checkCall(calls: Json[], read: ReadChoice): void {
   const call = calls[0] as Json;
   assert.equal(typeof call.function?.arguments, 'string', 'S70 arguments are text');
   if (call.index === read.calls.length) {
-    assert.deepEqual(
-      Object.keys(call).sort(),
-      ['function', 'id', 'index', 'type'],
-      'S70 first delta of a call',
-    );
+    for (const name of ['function', 'id', 'index', 'type'])
+      assert.ok(name in call, `S70 first delta: ${name}`);
     assert.ok(typeof call.id === 'string' && call.id !== '', 'S70 id');
     assert.equal(call.type, 'function', 'S70 type');
     assert.equal(typeof call.function.name, 'string', 'S70 name');

@@ -85,7 +85,9 @@ export class CanonicalRelay {
     if (hasCalls) return this.#relayCall(state, delta, text);
     if (kind === undefined) return false;
     const said = delta[kind === 'reasoning' ? 'reasoning_content' : kind];
-    return typeof said === 'string' && this.#passes(state, kind, said) && this.#send(text);
+    if (typeof said !== 'string' || !this.#passes(state, kind, said)) return false;
+    state.noteRelayed(kind);
+    return this.#send(text);
   }
 
   #relayRole(state: ChoiceState, delta: JsonObject, text: string): boolean {
@@ -119,6 +121,7 @@ export class CanonicalRelay {
     if (!isCanonicalCall(call)) return false;
     const fragments = readToolFragments(delta);
     const steps = state.passCalls(fragments);
+    state.noteRelayed('calls');
     const fragment = fragments[0];
     const step = steps[0];
     this.#options.assembler.noteContent((fragment?.name ?? '') + (fragment?.arguments ?? ''));
@@ -176,7 +179,7 @@ function isCanonicalCall(call: unknown): call is CanonicalCall {
     return false;
   const members = Object.keys(call).length;
   if (name === undefined) return members === 2 && args !== '';
-  return members === 4 && typeof name === 'string' && typeof call.id === 'string' && call.type === 'function';
+  return members >= 4 && typeof name === 'string' && typeof call.id === 'string' && call.type === 'function';
 }
 
 function isCanonicalReason(reason: unknown): reason is 'stop' | 'length' | 'tool_calls' | 'content_filter' {

@@ -52,6 +52,12 @@ export class ChatChunkWriter extends ChunkWriter implements ReplySink {
 
 function callDelta(step: CallStep): JsonObject {
   if (step.opens === null) return { index: step.call, function: { arguments: step.arguments } };
-  const { id, name } = step.opens;
-  return { index: step.call, id, type: 'function', function: { name, arguments: step.arguments } };
+  const { id, name, extensions } = step.opens;
+  return {
+    index: step.call,
+    id,
+    type: 'function',
+    function: { name, arguments: step.arguments },
+    ...extensions,
+  };
 }

@@ -34,6 +34,8 @@ export class ChoiceState {
   /** The upstream's own finish chunk, when it can be sent as it is. */
   finishFrame: string | null = null;
   #finishExtras: ChoiceExtras | null = null;
+  /** What deltas have said, so that a whole message after them (MiniMax sends one) does not say it again. */
+  readonly #saidInDeltas = { reasoning: false, content: false, refusal: false, calls: false };
   #isFiltered = false;
   /** What came with a delta and was not told yet. */
   #extras: ChoiceExtras | null = null;
@@ -58,6 +60,30 @@ export class ChoiceState {
     const { cumulative, characters } = this.#stages[kind];
     if (cumulative !== null || this.#thinkTags?.isAnswering === false) return false;
     return characters.isWhole(text);
+  }
+
+  /** A delta of this kind was sent as it is. */
+  noteRelayed(kind: TextKind | 'calls'): void {
+    this.#saidInDeltas[kind] = true;
+  }
+
+  /** What of a chunk is new: all of a delta, and of a whole message what no delta has said. */
+  newsIn(facts: ChoiceFacts): ChoiceFacts {
+    const said = this.#saidInDeltas;
+    if (facts.isWhole) {
+      return {
+        ...facts,
+        reasoning: said.reasoning ? '' : facts.reasoning,
+        content: said.content ? '' : facts.content,
+        refusal: said.refusal ? '' : facts.refusal,
+        calls: said.calls ? [] : facts.calls,
+      };
+    }
+    if (facts.reasoning !== '') said.reasoning = true;
+    if (facts.content !== '') said.content = true;
+    if (facts.refusal !== '') said.refusal = true;
+    if (facts.calls.length > 0) said.calls = true;
+    return facts;
   }
 
   passCalls(fragments: readonly ToolFragment[]): CallStep[] {

@@ -34,7 +34,7 @@ export interface ChoiceFacts {
 
 /** `obfuscation` pads a chunk to a length that a rewritten one no longer has. */
 const CHUNK_MEMBERS = new Set(
-  'id object created model choices usage error obfuscation code msg message success'.split(' '),
+  'id object created model choices usage error obfuscation code msg message success base_resp'.split(' '),
 );
 const CHOICE_MEMBERS = new Set('index delta message text finish_reason logprobs usage'.split(' '));
 const DELTA_MEMBERS = new Set(

@@ -18,7 +18,7 @@ export function otherMembers(object: JsonObject, known: ReadonlySet<string>): Re
   let others: Record<string, unknown> | null = null;
   for (const name of Object.keys(object)) {
     const value = object[name];
-    if (known.has(name) || value === null || value === undefined) continue;
+    if (known.has(name) || value === null || value === undefined || value === '') continue;
     if (Array.isArray(value) && value.length === 0) continue;
     others ??= {};
     others[name] = value;

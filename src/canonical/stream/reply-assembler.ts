@@ -108,7 +108,8 @@ export class ReplyAssembler {
     }
   }
 
-  #acceptChoice(choice: ChoiceState, facts: ChoiceFacts): FerryError | null {
+  #acceptChoice(choice: ChoiceState, said: ChoiceFacts): FerryError | null {
+    const facts = choice.newsIn(said);
     this.#begin(choice);
     this.#noteContentOf(facts);
     choice.accept(facts, this.#options.sink);

@@ -2,11 +2,9 @@ import type { FinishReason } from './finish-reason.ts';
 import { isJsonObject, type JsonObject } from './json-object.ts';
 import type { Identity } from './reply-identity.ts';
 import type { ChoiceExtras, ReplySink, TextKind } from './reply-sink.ts';
-import type { CallStep } from './tool-calls.ts';
+import type { CallStep, OpenedCall } from './tool-calls.ts';
 
-interface CollectedCall {
-  readonly id: string;
-  readonly name: string;
+interface CollectedCall extends OpenedCall {
   arguments: string;
 }
 
@@ -121,10 +119,11 @@ function messageOf(choice: CollectedChoice, usesLegacyFunctions: boolean): JsonO
 function callMembers(calls: readonly CollectedCall[], usesLegacyFunctions: boolean): JsonObject {
   if (usesLegacyFunctions) return { function_call: { name: calls[0]?.name, arguments: calls[0]?.arguments } };
   return {
-    tool_calls: calls.map(({ id, name, arguments: args }) => ({
+    tool_calls: calls.map(({ id, name, extensions, arguments: args }) => ({
       id,
       type: 'function',
       function: { name, arguments: args },
+      ...extensions,
     })),
   };
 }

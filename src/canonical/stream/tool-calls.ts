@@ -1,14 +1,22 @@
 import { CumulativeText } from './cumulative-text.ts';
+import type { JsonObject } from './json-object.ts';
 import { JsonValueScanner } from './json-values.ts';
 import { piecesOf } from './text-pieces.ts';
 import type { ToolFragment } from './tool-fragments.ts';
+
+export interface OpenedCall {
+  readonly id: string;
+  readonly name: string;
+  /** Members that OpenAI does not know. */
+  readonly extensions: JsonObject | null;
+}
 
 /** What clients are told next about the calls of one choice. */
 export interface CallStep {
   /** From 0 without gaps. */
   readonly call: number;
   /** Given in the first step of a call only. */
-  readonly opens: { readonly id: string; readonly name: string } | null;
+  readonly opens: OpenedCall | null;
   readonly arguments: string;
 }
 
@@ -28,6 +36,7 @@ interface Call {
   /** Ours; the upstream's while it is unique. */
   id: string;
   name: string | null;
+  extensions: JsonObject | null;
   /** Arguments that came and were not told yet; told later because an earlier call is still open. */
   held: string[];
   isOpened: boolean;
@@ -72,6 +81,7 @@ export class ToolCalls {
       if (call === null) continue;
       touched.add(call);
       call.name ??= fragment.name;
+      call.extensions ??= fragment.extensions;
       this.#addArguments(call, fragment.arguments);
       this.#tell(steps);
     }
@@ -127,7 +137,8 @@ export class ToolCalls {
     if (call.isOpened && call.held.length === 0) return;
     const text = call.held.length === 1 ? (call.held[0] as string) : call.held.join('');
     for (const piece of piecesOf(text)) {
-      const opens = call.isOpened ? null : { id: call.id, name: call.name ?? '' };
+      const { id, name, extensions } = call;
+      const opens = call.isOpened ? null : { id, name: name ?? '', extensions };
       steps.push({ call: call.number, opens, arguments: piece });
       call.isOpened = true;
     }
@@ -179,6 +190,7 @@ export class ToolCalls {
       upstreamId: fragment.id,
       id: fragment.id !== null && this.#isFree(fragment.id) ? fragment.id : this.#options.newCallId(),
       name: null,
+      extensions: null,
       held: [],
       isOpened: false,
       hasArguments: false,

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, numberFrom, textFrom } from './json-object.ts';
+import { isJsonObject, type JsonObject, numberFrom, otherMembers, textFrom } from './json-object.ts';
 
 /** One piece of a tool call, as an upstream sent it. */
 export interface ToolFragment {
@@ -7,7 +7,11 @@ export interface ToolFragment {
   readonly name: string | null;
   /** A piece of the arguments' text; '' when there is none. */
   readonly arguments: string;
+  /** Other members of the call. Gemini's `extra_content` holds a signature that the next request must bring back. */
+  readonly extensions: JsonObject | null;
 }
+
+const CALL_MEMBERS = new Set('index id type function custom name arguments input parameters'.split(' '));
 
 /** The tool calls of a delta or message; the legacy `function_call` is the call number 0. */
 export function readToolFragments(delta: JsonObject): readonly ToolFragment[] {
@@ -20,7 +24,8 @@ export function readToolFragments(delta: JsonObject): readonly ToolFragment[] {
 
 function readLegacy(call: unknown): readonly ToolFragment[] {
   if (!isJsonObject(call)) return [];
-  return [{ index: 0, id: null, name: textFrom(call.name), arguments: argumentsText(call.arguments) }];
+  const args = argumentsText(call.arguments);
+  return [{ index: 0, id: null, name: textFrom(call.name), arguments: args, extensions: null }];
 }
 
 function readFragment(call: JsonObject): ToolFragment {
@@ -33,6 +38,7 @@ function readFragment(call: JsonObject): ToolFragment {
     id: id === '0' ? null : id,
     name: textFrom(body.name),
     arguments: argumentsText(body.arguments ?? body.input ?? body.parameters),
+    extensions: otherMembers(call, CALL_MEMBERS),
   };
 }
 
