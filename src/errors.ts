@@ -220,6 +220,16 @@ export const ERROR_TABLE = {
     shouldRetry: null,
     countsAgainst: 'cools_at_once',
   },
+  /** All its places are taken (`max_concurrency`) and so is its queue; nothing was sent. */
+  queue_full: {
+    ...failed,
+    status: 503,
+    type: 'server_error',
+    code: 'overloaded',
+    shouldRetry: null,
+    countsAgainst: 'no',
+    outcome: 'rate_limited',
+  },
   /** A status of `retry.statuses`; `clientStatusFor` maps it to 502, 503 or 504. */
   retryable_status: {
     ...failed,

@@ -17,6 +17,7 @@ import { Metrics } from './observability/metrics.ts';
 import { RecordFanout } from './observability/record-fanout.ts';
 import { createRequestLog, type RequestLog } from './request-log/request-log.ts';
 import type { RoutedUpstream } from './routing/routed-upstream.ts';
+import { UpstreamProbes } from './routing/upstream-probes.ts';
 import { SecretRegistry } from './secret.ts';
 import { clientQuotaSettings } from './service/clients.ts';
 import { buildInstallation } from './service/installation.ts';
@@ -64,6 +65,7 @@ class Service implements RunningService {
   readonly #holders: ReadonlyMap<string, TokenHolder>;
   readonly #upstreams: readonly RoutedUpstream[];
   readonly #skipped: readonly SkippedUpstream[];
+  readonly #probes: UpstreamProbes;
   readonly #requests = new RunningRequests();
   readonly #clientLimits = new ClientLimits();
   readonly #bodies: BodyReader;
@@ -78,7 +80,10 @@ class Service implements RunningService {
     const secrets = new SecretRegistry();
     for (const secret of loaded.secrets) secrets.add(secret.reveal());
     this.#config = config;
-    this.#bodies = new BodyReader({ mostBufferedBytes: config.limits.buffered, stallMs: options.bodyStallMs ?? BODY_STALL_MS });
+    this.#bodies = new BodyReader({
+      mostBufferedBytes: config.limits.buffered,
+      stallMs: options.bodyStallMs ?? BODY_STALL_MS,
+    });
     this.#logger = createLogger({ ...config.log, secrets, descriptor: options.logDescriptor });
     this.#requestLog = this.#openRequestLog(secrets);
     this.#holders = buildHolders(config, {
@@ -101,6 +106,7 @@ class Service implements RunningService {
     });
     this.#upstreams = upstreams;
     this.#skipped = skipped;
+    this.#probes = new UpstreamProbes(upstreams, { everyMs: config.probe.every, clock: systemClock });
     this.#fanout = this.#connectSinks();
     this.#metrics = this.#createMetrics();
     this.#clientLimits.update(clientQuotaSettings(config));
@@ -160,6 +166,7 @@ class Service implements RunningService {
     }
     this.#server.closeAllConnections();
     await closed;
+    this.#probes.close();
     await Promise.all(Array.from(this.#holders.values(), (holder) => holder.stop()));
     await Promise.all(this.#upstreams.map((upstream) => upstream.client.close()));
     this.#fanout.flush();

@@ -27,12 +27,9 @@ export const NOT_BUILT_YET: readonly NotBuilt[] = [
   { path: 'admin.key', accepts: isNull, what: 'the admin API and the dashboard' },
   { path: 'admin.address', accepts: isNull, what: 'the admin API and the dashboard' },
   { path: 'embeddings_cache.size', accepts: only(0), what: 'the embeddings cache' },
-  { path: 'probe.every', accepts: only(0), what: 'probing cooling upstreams' },
   { path: 'upstreams[].type', accepts: only('openai'), what: 'upstreams that speak the Replicate API' },
-  { path: 'upstreams[].max_concurrency', accepts: only(0), what: 'queueing for an upstream' },
   { path: 'upstreams[].profile.completions', accepts: only('native'), what: 'completions by way of chat' },
   { path: 'dbtype', accepts: (value) => value !== 'postgres', what: 'records in PostgreSQL' },
-  { path: 'lb_policy', accepts: only('order'), what: 'another order than that of the file' },
 ];
 
 export interface NotBuiltFinding {

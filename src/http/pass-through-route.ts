@@ -49,16 +49,16 @@ export async function passThrough(
   const model = modelOf(body, request) ?? context.path;
   context.model = model;
   const routed = context.routed(model, client);
-  const candidates = settings.router.candidates(routed);
+  const isStateful = STATEFUL.test(context.path);
+  // What was put at one upstream has to be found there again, whatever the policy is.
+  const candidates = isStateful
+    ? settings.router.candidates(routed, 'order').slice(0, 1)
+    : settings.router.candidates(routed);
   const service = new PassThroughService(
     { method, body, isJson: isJson(request), isGeneration: GENERATIONS.test(context.path) },
     settings.serving,
   );
-  const answer = await settings.router.run(
-    routed,
-    service,
-    STATEFUL.test(context.path) ? candidates.slice(0, 1) : candidates,
-  );
+  const answer = await settings.router.run(routed, service, candidates);
   context.isKnownModel = settings.router.isKnownModel(model);
   await relay(context, answer);
 }

@@ -21,6 +21,12 @@ export class AttemptLog {
     this.#upstreamMs += attempt.elapsedMs;
   }
 
+  /** The upstream's queue refused the request: told as an attempt, though nothing was sent and nothing worked. */
+  turnedAway(upstream: string, upstreamModel: string, entry: AttemptRecord): void {
+    this.begin(upstream, upstreamModel);
+    this.attempts.push(entry);
+  }
+
   /** Milliseconds in which an upstream was working on the request. */
   get upstreamMs(): number {
     return this.#upstreamMs;

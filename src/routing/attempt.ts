@@ -38,6 +38,7 @@ export class Attempt {
   #isCommitted = false;
   #isEnded = false;
 
+  /** Whoever makes one has taken a place of the upstream; `finish` gives it back. */
   constructor(request: RoutedRequest, upstream: RoutedUpstream, bounds: AttemptBounds, clock: Clock) {
     this.request = request;
     this.upstream = upstream;
@@ -47,7 +48,7 @@ export class Attempt {
     this.#startedMonoMs = clock.monoMs();
     this.timer = new AttemptTimer((error) => this.#controller.abort(error));
     request.log.begin(upstream.name, this.model);
-    this.#isProbe = upstream.beginAttempt();
+    this.#isProbe = upstream.circuit.begin();
     request.signal.addEventListener('abort', this.#onRequestAborted);
     if (request.signal.aborted) this.#onRequestAborted();
   }
@@ -110,7 +111,6 @@ export class Attempt {
     this.#isEnded = true;
     this.timer.clear();
     this.request.signal.removeEventListener('abort', this.#onRequestAborted);
-    this.upstream.endAttempt();
     if (error !== null) {
       this.#blame(error);
       // Whatever of it still runs, runs for nobody.
@@ -126,6 +126,7 @@ export class Attempt {
       ...(detail === undefined ? {} : { detail }),
     };
     this.request.log.end(entry);
+    this.upstream.places.release();
   }
 
   #outcome(error: FerryError | null): AttemptRecord['outcome'] {

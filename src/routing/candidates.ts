@@ -29,7 +29,7 @@ function arrange(
   random: () => number,
 ): RoutedUpstream[] {
   if (candidates.length === 1 || policy === 'order') return candidates;
-  if (policy === 'least_busy') return candidates.sort((left, right) => left.inflight - right.inflight);
+  if (policy === 'least_busy') return candidates.sort((left, right) => left.load - right.load);
   for (let last = candidates.length - 1; last > 0; last--) {
     const other = Math.floor(random() * (last + 1));
     [candidates[last], candidates[other]] = [
@@ -41,8 +41,8 @@ function arrange(
 }
 
 /**
- * Takes the best of `left` out of it: healthy with a token, then healthy, then cooling (tried only when nothing else
- * is left). Upstreams that asked for a pause for this model are not tried at all; null when only such are left.
+ * Takes the best of `left` out of it: healthy with a token, and of those one with a free place, then healthy, then
+ * cooling (tried only when nothing else is left), then those whose queue is full. Upstreams that asked for a pause for this model are not tried at all; null when only such are left.
  */
 export function takeNext(left: RoutedUpstream[], request: RoutedRequest): RoutedUpstream | null {
   let best = -1;
@@ -66,9 +66,10 @@ export function isTakeable(upstream: RoutedUpstream, request: RoutedRequest): bo
 function rankOf(upstream: RoutedUpstream, request: RoutedRequest): number {
   const pause = upstream.pauses.get(upstream.upstreamModel(request.model));
   if (pause?.reason === 'rate_limited') return Number.POSITIVE_INFINITY;
-  if (pause !== null) return 3;
-  if (!upstream.circuit.isOpenForRequests()) return 2;
-  return upstream.client.hasToken() ? 0 : 1;
+  if (pause !== null) return 6;
+  if (upstream.places.isQueueFull) return 5;
+  if (!upstream.circuit.isOpenForRequests()) return 4;
+  return (upstream.client.hasToken() ? 0 : 2) + (upstream.places.isFree ? 0 : 1);
 }
 
 /** The answer when all that is left asked for a pause: 429 at once, with the shortest remaining time. */

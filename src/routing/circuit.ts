@@ -23,6 +23,10 @@ export class Circuit {
   #pauseMs = 0;
   #coolsUntilMonoMs = 0;
   #isProbing = false;
+  /** The running pause was ended by a sign of life. */
+  #isEndedEarly = false;
+  /** Such a sign was wrong once since the circuit opened: the next ones are not believed. */
+  #wasMisled = false;
 
   constructor(settings: CircuitSettings, clock: Clock, onChange: (state: CircuitState) => void = () => {}) {
     this.#settings = settings;
@@ -59,9 +63,18 @@ export class Circuit {
     return true;
   }
 
+  /** A sign of life that cost no request: the pause is over now, and the next request is its probe. */
+  endPause(): void {
+    if (this.remainingMs === 0 || this.#wasMisled) return;
+    this.#coolsUntilMonoMs = this.#clock.monoMs();
+    this.#isEndedEarly = true;
+  }
+
   succeed(): void {
     this.#failuresInRow = 0;
     this.#isProbing = false;
+    this.#isEndedEarly = false;
+    this.#wasMisled = false;
     if (this.#pauseMs === 0) return;
     this.#pauseMs = 0;
     this.#onChange('closed');
@@ -76,6 +89,8 @@ export class Circuit {
     if (!isOpening) return;
     // Requests that were under way when it opened fail too; they say nothing new.
     if (this.#pauseMs > 0 && !isProbe) return;
+    this.#wasMisled ||= this.#isEndedEarly;
+    this.#isEndedEarly = false;
     const doubled = this.#pauseMs === 0 ? this.#settings.firstPauseMs : this.#pauseMs * 2;
     this.#pauseMs = Math.min(doubled, this.#settings.longestPauseMs);
     this.#coolsUntilMonoMs = this.#clock.monoMs() + this.#pauseMs;

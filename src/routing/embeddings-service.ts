@@ -99,7 +99,12 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
         replies[index] = await this.#part(attempt, inputs.bodyOf(positions), positions.length);
       }
     };
-    await Promise.all(Array.from({ length: Math.min(PARTS_AT_ONCE, batches.length) }, worker));
+    // Parts beside the first need places of their own; when none is free, fewer run at once.
+    const { places } = attempt.upstream;
+    const workers = [worker()];
+    while (workers.length < Math.min(PARTS_AT_ONCE, batches.length) && places.tryTake())
+      workers.push(worker().finally(() => places.release()));
+    await Promise.all(workers);
     return joinVectorReplies(replies, this.#options(this.#wanted.inputs));
   }
 

@@ -5,6 +5,7 @@ import { allPaused, isTakeable, takeNext } from './candidates.ts';
 import { nextStep, worthiest } from './next-step.ts';
 import type { RoutedRequest } from './routed-request.ts';
 import type { RoutedUpstream } from './routed-upstream.ts';
+import { queueFor } from './upstream-queue.ts';
 
 export interface FailOverSettings {
   /** All attempts, token waits and queueing of one request together; 0 = no limit. */
@@ -46,17 +47,21 @@ export async function failOver<Served>(
   let tokenWaitedMs = 0;
   let upstream = takeNext(left, request);
   for (let tries = 1; upstream !== null; tries++) {
-    const attempt = new Attempt(
-      request,
-      upstream,
-      {
-        isLast: !left.some((other) => isTakeable(other, request)),
-        deadlineMonoMs,
-        tokenWaitMs: Math.max(0, deadlineMonoMs - clock.monoMs()),
-        tokenWaitedMs,
-      },
-      clock,
-    );
+    if (!upstream.places.tryTake()) {
+      const queued = await queueFor(upstream, request, left, { deadlineMonoMs, clock });
+      if (queued.outcome === 'reconsider') left.push(upstream);
+      if (queued.outcome === 'refused') errors.push(queued.error);
+      if (queued.outcome !== 'admitted') {
+        if (clock.monoMs() >= deadlineMonoMs) break;
+        upstream = takeNext(left, request);
+        tries = 0;
+        continue;
+      }
+    }
+    const isLast = !left.some((other) => isTakeable(other, request));
+    const tokenWaitMs = Math.max(0, deadlineMonoMs - clock.monoMs());
+    const bounds = { isLast, deadlineMonoMs, tokenWaitMs, tokenWaitedMs };
+    const attempt = new Attempt(request, upstream, bounds, clock);
     try {
       return await service.serve(attempt);
     } catch (thrown) {

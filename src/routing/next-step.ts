@@ -68,6 +68,7 @@ function worth(error: FerryError): number {
     case 'rate_limited':
       return 5;
     case 'quota_exhausted':
+    case 'queue_full':
       return 4;
     case 'model_not_found':
       return 2;

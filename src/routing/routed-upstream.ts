@@ -5,6 +5,7 @@ import type { ClientIdentity } from './client-identity.ts';
 import { anyMatcher, type Matcher } from './glob.ts';
 import type { LearnedDrops } from './learned-drops.ts';
 import type { ModelPauses } from './model-pauses.ts';
+import { Places } from './places.ts';
 
 /** The time limits of one upstream in milliseconds; 0 = none. */
 export interface UpstreamLimits {
@@ -29,6 +30,8 @@ export interface RoutedUpstreamSettings {
   readonly isOpenToAll: boolean;
   readonly limits: UpstreamLimits;
   readonly profile: Profile;
+  /** Most attempts at once; 0 = no limit. */
+  readonly maxConcurrency: number;
 }
 
 /** One upstream as routing sees it: who may use it for what, its health, and the client that talks to it. */
@@ -38,13 +41,13 @@ export class RoutedUpstream {
   readonly circuit: Circuit;
   readonly pauses: ModelPauses;
   readonly learnedDrops: LearnedDrops;
+  /** Whoever begins an attempt has taken one. */
+  readonly places: Places;
   readonly limits: UpstreamLimits;
   readonly profile: Profile;
   /** Model names that the configuration spells out: aliases and patterns without wildcards. */
   readonly namedModels: readonly string[];
   #embeddingBatch: number;
-  /** Attempts under way. */
-  #inflight = 0;
   readonly #settings: RoutedUpstreamSettings;
   readonly #allows: Matcher;
   readonly #denies: Matcher;
@@ -58,6 +61,7 @@ export class RoutedUpstream {
     this.circuit = parts.circuit;
     this.pauses = parts.pauses;
     this.learnedDrops = parts.learnedDrops;
+    this.places = new Places(settings.maxConcurrency);
     this.limits = settings.limits;
     this.profile = settings.profile;
     this.#embeddingBatch = settings.profile.embeddingBatch;
@@ -77,18 +81,9 @@ export class RoutedUpstream {
     this.#embeddingBatch = limit;
   }
 
-  get inflight(): number {
-    return this.#inflight;
-  }
-
-  /** Every call is followed by one of `endAttempt`. True: the attempt is the probe of a cooling upstream. */
-  beginAttempt(): boolean {
-    this.#inflight += 1;
-    return this.circuit.begin();
-  }
-
-  endAttempt(): void {
-    this.#inflight -= 1;
+  /** Calls under way and requests that wait for a place. */
+  get load(): number {
+    return this.places.taken + this.places.waiting;
   }
 
   /** True: `allow` leaves room for models that the configuration does not spell out. */

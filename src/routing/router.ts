@@ -25,9 +25,9 @@ export class Router {
     this.#mostKnownModels = this.#knownModels.size + MOST_LEARNED_MODELS;
   }
 
-  /** Throws `model_not_found` or `not_permitted`. */
-  candidates(request: RoutedRequest): RoutedUpstream[] {
-    return findCandidates(this.upstreams, request, this.#settings.policy, this.#settings.random);
+  /** In the order of `lb_policy` unless told another. Throws `model_not_found` or `not_permitted`. */
+  candidates(request: RoutedRequest, policy: LoadBalancing = this.#settings.policy): RoutedUpstream[] {
+    return findCandidates(this.upstreams, request, policy, this.#settings.random);
   }
 
   /** Serves from the first candidate that can; throws the FerryError for the client when none does. */

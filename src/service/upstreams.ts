@@ -83,6 +83,7 @@ function buildUpstream(
       isOpenToAll: upstream.noauth,
       limits: limitsOf(config, upstream),
       profile: profileOf(upstream),
+      maxConcurrency: upstream.max_concurrency,
     },
     { client, circuit, pauses: new ModelPauses(parts.clock), learnedDrops: new LearnedDrops() },
   );
