@@ -50,6 +50,11 @@ test('Q8 a comment that a proxy wrapped into data: is dropped', () => {
   assertPlain(`data: : keepalive\n\n${PLAIN}`);
 });
 
+test('Q8 such a proxy does the same to every line', () => {
+  const wrapped = PLAIN.replaceAll('data: ', 'data: event: message\n\ndata: id: 1\n\ndata: data: ');
+  assertPlain(wrapped);
+});
+
 test('Q9 events with empty data are dropped', () => {
   assertPlain(`data:\n\ndata: \n\ndata\n\n${PLAIN}`);
 });

@@ -247,6 +247,11 @@ test('S132 2,000 damaged streams: never a crash, broken JSON, an empty answer or
     }
     const cut = stream(pieces(body, random), overrides);
     assert.equal(comparable(cut.text), comparable(whole.text), label);
+    const changesText = overrides.profile.thinkTags === 'split' || overrides.profile.cumulative === 'always';
+    // A call whose name was lost is held to the end each time, and what came beside it moves.
+    if (whole.failure === null && !changesText && !whole.text.includes('"name":""')) {
+      assert.equal(stream(whole.text, overrides).text, whole.text, `S133 ${label}`);
+    }
     assertReplyOrFailure(body, overrides, label);
   }
 });

@@ -117,23 +117,14 @@ export class CanonicalRelay {
   #relayCall(state: ChoiceState, delta: JsonObject, text: string): boolean {
     const calls = delta.tool_calls;
     if (this.#options.usesLegacyFunctions || !Array.isArray(calls) || calls.length !== 1) return false;
-    const call: unknown = calls[0];
-    if (!isCanonicalCall(call)) return false;
+    if (!isCanonicalCall(calls[0])) return false;
     const fragments = readToolFragments(delta);
-    const steps = state.passCalls(fragments);
-    state.noteRelayed('calls');
     const fragment = fragments[0];
-    const step = steps[0];
-    this.#options.assembler.noteContent((fragment?.name ?? '') + (fragment?.arguments ?? ''));
-    const isSame =
-      steps.length === 1 &&
-      step !== undefined &&
-      step.call === call.index &&
-      (step.opens?.id ?? null) === (call.id ?? null) &&
-      step.arguments === fragment?.arguments;
-    if (isSame) return this.#send(text);
-    for (const other of steps) this.#options.assembler.tellStep(state.index, other);
-    return true;
+    if (fragment === undefined || !state.passesCallUnchanged(fragment)) return false;
+    state.passCalls(fragments);
+    state.noteRelayed('calls');
+    this.#options.assembler.noteContent((fragment.name ?? '') + fragment.arguments);
+    return this.#send(text);
   }
 
   /** The finish is sent at the end, when it is sure that nothing comes after it. */
@@ -166,13 +157,8 @@ function isPlainChoice(choice: unknown): choice is PlainChoice {
   return choice.content_filter_results === undefined || !hasFilterHit(choice.content_filter_results);
 }
 
-interface CanonicalCall {
-  readonly index: number;
-  readonly id?: string;
-}
-
 /** The two forms of statements 70 and 71, without any null. */
-function isCanonicalCall(call: unknown): call is CanonicalCall {
+function isCanonicalCall(call: unknown): boolean {
   if (!isJsonObject(call) || !isJsonObject(call.function) || !Number.isSafeInteger(call.index)) return false;
   const { name, arguments: args } = call.function;
   if (typeof args !== 'string' || Object.keys(call.function).length !== (name === undefined ? 1 : 2))

@@ -62,6 +62,11 @@ export class ChoiceState {
     return characters.isWhole(text);
   }
 
+  /** Whether a fragment of a tool call would be told as it is. */
+  passesCallUnchanged(fragment: ToolFragment): boolean {
+    return this.#calls.passesUnchanged(fragment);
+  }
+
   /** A delta of this kind was sent as it is. */
   noteRelayed(kind: TextKind | 'calls'): void {
     this.#saidInDeltas[kind] = true;

@@ -20,21 +20,30 @@ const DONE: Payload = { ...NOTHING, isDone: true };
 const INVALID: Payload = { ...NOTHING, isInvalid: true };
 
 const DONE_MARK = /^"?\s*\[?\s*DONE\s*\]?\s*"?$/;
+/** What is in the data when a proxy puts `data:` before every line: a comment, another field. */
+const WRAPPED_FIELD = /^(?::|(?:event|id|retry)(?::|$))/;
+
 /** Parts of one event that are no JSON are given up after so many: a failed parse costs 20 µs. */
 const MAX_INVALID_PARTS = 20;
 
 const NON_NUMBER = /-?(?:NaN|Infinity)/y;
 
 /**
- * The data of one event → its JSON values. Empty data and comments that a proxy wrapped into `data:` are nothing;
+ * The data of one event → its JSON values. Empty data and lines that a proxy wrapped into `data:` are nothing;
  * JSON inside a JSON string is opened once; NaN and Infinity become null.
  */
 export function readPayload(data: string): Payload {
-  const text = data.trim();
-  if (text === '' || text.startsWith(':')) return NOTHING;
+  const text = withoutWrappedName(data.trim());
+  if (text === '' || WRAPPED_FIELD.test(text)) return NOTHING;
   if (isDoneMark(text)) return DONE;
   const whole = parseTolerantly(text);
   return whole === null ? readSeveral(text) : open(whole);
+}
+
+function withoutWrappedName(text: string): string {
+  let at = 0;
+  while (text.startsWith('data:', at)) at += 5;
+  return at === 0 ? text : text.slice(at).trim();
 }
 
 function readSeveral(text: string): Payload {

@@ -5,7 +5,6 @@ import type { ChoiceFacts, ChunkFacts } from './chunk-facts.ts';
 import { meaningOf } from './finish-reason.ts';
 import type { ReplyIdentity } from './reply-identity.ts';
 import type { ReplySink } from './reply-sink.ts';
-import type { CallStep } from './tool-calls.ts';
 
 export interface AssemblerOptions {
   readonly sink: ReplySink;
@@ -67,10 +66,6 @@ export class ReplyAssembler {
   noteContent(text: string): void {
     this.#hasContent = true;
     this.#options.onText(text);
-  }
-
-  tellStep(choice: number, step: CallStep): void {
-    this.#options.sink.callStep(choice, step, null);
   }
 
   /** The choice that an upstream's index means. */

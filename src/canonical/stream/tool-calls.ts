@@ -1,7 +1,7 @@
 import { CumulativeText } from './cumulative-text.ts';
 import type { JsonObject } from './json-object.ts';
 import { JsonValueScanner } from './json-values.ts';
-import { piecesOf } from './text-pieces.ts';
+import { MAX_DELTA_LENGTH, piecesOf } from './text-pieces.ts';
 import type { ToolFragment } from './tool-fragments.ts';
 
 export interface OpenedCall {
@@ -70,6 +70,21 @@ export class ToolCalls {
   /** Whether every call has complete arguments; false after a cut. */
   get areComplete(): boolean {
     return this.#calls.every((call) => call.isComplete);
+  }
+
+  /** Whether `accept` would tell exactly this fragment: nothing held before it, nothing to decode, number or cut in it. */
+  passesUnchanged(fragment: ToolFragment): boolean {
+    const { index, id, name, arguments: args } = fragment;
+    const last = this.#calls.at(-1);
+    if (this.#options.isCumulative || args.length > MAX_DELTA_LENGTH) return false;
+    if (last !== undefined && (last.number !== this.#current || !last.isOpened || last.held.length > 0))
+      return false;
+    const beginsPlainly = !/^[\s"]/.test(args);
+    if (name === null) {
+      return last?.number === index && last.upstreamIndex === index && (last.hasArguments || beginsPlainly);
+    }
+    const isNext = index === this.#calls.length && this.#calls.every((call) => call.upstreamIndex !== index);
+    return isNext && last?.isComplete !== false && id !== null && this.#isFree(id) && beginsPlainly;
   }
 
   /** Takes the fragments of one delta in their order. */
