@@ -101,6 +101,15 @@ export class TokenHolder {
     });
   }
 
+  /** The recipe that its tokens come from; holders with equal ones would get the same tokens. */
+  get sourceKey(): string {
+    return this.#source.key;
+  }
+
+  get settings(): HolderSettings {
+    return this.#settings;
+  }
+
   /** Begins to obtain and renew tokens. Resolves when the first attempt is over, however it ended; never rejects. */
   start(): Promise<void> {
     if (this.#isStopped || this.#onSettled !== null) return Promise.resolve();
