@@ -1,4 +1,5 @@
 import { type ChatReplyOptions, choiceCountOf } from './chat-stream.ts';
+import { withAbsentNulls } from './stream/absent-nulls.ts';
 import { isCanonicalReply } from './stream/canonical-reply.ts';
 import { distinctNotes } from './stream/distinct-notes.ts';
 import { isJsonObject, parseJson } from './stream/json-object.ts';
@@ -31,20 +32,23 @@ function relayed(body: Buffer, options: ChatReplyOptions): ChatReply | null {
   const line = withoutTrailingSpace(body);
   if (line[0] !== 0x7b || line[line.length - 1] !== 0x7d || line.includes(0x0a)) return null;
   if (/charset\s*=\s*"?(?!utf-?8)\w/i.test(options.contentType ?? '')) return null;
-  const reply = parseJson(line.toString('utf8'));
+  const text = line.toString('utf8');
+  const reply = parseJson(text);
   const rules = {
     endpoint: options.endpoint,
     model: options.replyModel === 'requested' ? options.requestedModel : null,
     usesLegacyFunctions: options.legacyFunctions,
     splitsThinkTags: options.profile.thinkTags === 'split',
   };
-  if (!isJsonObject(reply) || !isCanonicalReply(reply, rules)) return null;
+  if (!isJsonObject(reply)) return null;
+  const filled = withAbsentNulls(reply, text, options.endpoint);
+  if (!isCanonicalReply(reply, rules)) return null;
   return {
-    body: line,
+    body: filled === text ? line : filled,
     usage: readUsage(reply.usage),
     isUsageEstimated: false,
     upstreamModel: reply.model as string,
-    isRelayed: true,
+    isRelayed: filled === text,
   };
 }
 

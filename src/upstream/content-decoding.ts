@@ -30,6 +30,7 @@ export function decodeContent(body: ReplyBody, contentEncoding: string | null, u
   const decoded = new ReplyBody({
     pause: () => decoder.pause(),
     resume: () => decoder.resume(),
+    touched: () => {},
     abort: (reason) => {
       body.destroy(reason);
       decoder.destroy();

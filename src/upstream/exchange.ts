@@ -4,7 +4,7 @@ import { FerryError } from '../errors.ts';
 import type { AttemptTimer } from './attempt-timer.ts';
 import type { Connections } from './connections.ts';
 import { decodeContent } from './content-decoding.ts';
-import { ReplyBody } from './reply-body.ts';
+import { type BodySource, ReplyBody } from './reply-body.ts';
 import { fromBrokenBody, fromTransport } from './transport-error.ts';
 import { ReplyHeaders, UpstreamReply } from './upstream-reply.ts';
 
@@ -50,7 +50,7 @@ export function exchange(
 /** Thrown by `exchange` in place of `unreachable` when a pooled socket turned out to be closed: safe to send again. */
 export class StaleSocketError extends Error {}
 
-class ExchangeHandler implements Dispatcher.DispatchHandler {
+class ExchangeHandler implements Dispatcher.DispatchHandler, BodySource {
   readonly #connections: Connections;
   readonly #control: ExchangeControl;
   readonly #resolve: (reply: UpstreamReply) => void;
@@ -101,25 +101,35 @@ class ExchangeHandler implements Dispatcher.DispatchHandler {
   }
 
   onResponseStart(
-    controller: Dispatcher.DispatchController,
+    _controller: Dispatcher.DispatchController,
     status: number,
     headers: Record<string, string | string[] | undefined>,
   ): void {
     // 1xx are announcements, not the answer.
     if (status < 200 || this.#isSettled) return;
-    const body = new ReplyBody({
-      pause: () => controller.pause(),
-      resume: () => controller.resume(),
-      abort: (reason) => {
-        this.#settle();
-        controller.abort(reason);
-      },
-    });
-    body.onBytes = () => this.#control.timer.touch();
+    const body = new ReplyBody(this);
     this.#body = body;
     const replyHeaders = new ReplyHeaders(headers);
     const decoded = decodeContent(body, replyHeaders.get('content-encoding'), this.#control.upstream);
     this.#resolve(new UpstreamReply(status, replyHeaders, decoded));
+  }
+
+  pause(): void {
+    this.#controller?.pause();
+  }
+
+  resume(): void {
+    this.#controller?.resume();
+  }
+
+  /** The reader of the body wants no more of it. */
+  abort(reason: Error): void {
+    this.#settle();
+    this.#controller?.abort(reason);
+  }
+
+  touched(): void {
+    this.#control.timer.touch();
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {

@@ -9,6 +9,37 @@ export interface SdkCall {
   send(): Promise<UpstreamReply>;
 }
 
+/**
+ * What the SDK holds of a call. Its promises live in WeakMaps, whose entries survive every young collection, so that
+ * all that they reach is copied again and again; a ticket that is emptied when the call is over reaches nothing.
+ * (Chat of 1 KB: 7 KB survived of each request, and collecting them cost a fifth of its CPU.)
+ */
+class Ticket {
+  send: (() => Promise<UpstreamReply>) | null;
+  reply: UpstreamReply | null = null;
+
+  constructor(call: SdkCall) {
+    this.send = () => call.send();
+  }
+
+  /** The reply, once. */
+  take(): UpstreamReply {
+    const { reply } = this;
+    this.send = null;
+    this.reply = null;
+    if (reply === null) throw new Error('the SDK resolved a call that was never sent');
+    return reply;
+  }
+}
+
+/** What the SDK sees of every good reply; the real one is in the ticket. */
+const GOOD_RESPONSE = {
+  ok: true,
+  status: 200,
+  url: '',
+  headers: { entries: () => [] },
+} as unknown as Response;
+
 type FinalRequestOptions = Parameters<OpenAI['buildRequest']>[0];
 type BuiltRequest = Awaited<ReturnType<OpenAI['buildRequest']>>;
 
@@ -50,10 +81,12 @@ export class SdkClient extends OpenAI {
 
   /** Resolves at the headers of a 2xx reply. Rejects with `UpstreamStatusError` or a `FerryError`. */
   async call(call: SdkCall): Promise<UpstreamReply> {
+    const ticket = new Ticket(call);
     try {
-      const response = await this[call.method]('', { body: call }).asResponse();
-      return response as unknown as UpstreamReply;
+      await this[call.method]('', { body: ticket }).asResponse();
+      return ticket.take();
     } catch (error) {
+      ticket.send = null;
       throw ownError(error);
     }
   }
@@ -68,9 +101,12 @@ export class SdkClient extends OpenAI {
   }
 
   override async fetchWithTimeout(_url: unknown, init: unknown): Promise<Response> {
-    const reply = await (init as { body: SdkCall }).body.send();
+    const ticket = (init as { body: Ticket }).body;
+    const reply = await ticket.send?.();
+    if (reply === undefined) throw new Error('a call is sent once');
     if (!reply.ok) throw new UpstreamStatusError(reply, await reply.text());
-    return reply as unknown as Response;
+    ticket.reply = reply;
+    return GOOD_RESPONSE;
   }
 }
 

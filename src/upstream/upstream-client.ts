@@ -82,7 +82,7 @@ export class UpstreamClient {
 
   /** False: a request would have to wait for the issuer. Asking starts a renewal that is due. */
   hasToken(): boolean {
-    return this.credentials.kind !== 'token' || this.credentials.holder.peek() !== null;
+    return this.credentials.kind !== 'token' || this.credentials.holder.isReady();
   }
 
   /**

@@ -3,7 +3,7 @@ import type { ReplyBody } from './reply-body.ts';
 
 type HeaderValue = string | string[] | undefined;
 
-/** Response headers by lower-case name, in the little interface that the openai SDK asks of `Response.headers`. */
+/** Response headers by lower-case name. */
 export class ReplyHeaders {
   readonly #values: Readonly<Record<string, HeaderValue>>;
 
@@ -18,30 +18,18 @@ export class ReplyHeaders {
     return typeof value === 'string' ? value : value.join(', ');
   }
 
-  /** The SDK looks here for `x-request-id` when it logs, which it never does for us. */
-  entries(): Iterable<[string, string]> & { filter(test: unknown): { map(run: unknown): string[] } } {
-    return NO_ENTRIES;
-  }
-
   /** Every header, for pass-through. */
   all(): Readonly<Record<string, HeaderValue>> {
     return this.#values;
   }
 }
 
-const NO_ENTRIES = [] as unknown as Iterable<[string, string]> & {
-  filter(test: unknown): { map(run: unknown): string[] };
-};
-
 /** At most this much of an error reply is read: enough for any message, not for a hostile stream. */
 const ERROR_BODY_LIMIT_BYTES = 256 * 1024;
 /** The status is what counts: an error text that takes longer is not worth the time of the next candidate. */
 const ERROR_BODY_WAIT_MS = 500;
 
-/**
- * An upstream's reply from its headers on, in the shape that the openai SDK takes for a `Response`; building a
- * real one costs more CPU than the rest of the request.
- */
+/** An upstream's reply from its headers on; the body is read by whoever takes it. */
 export class UpstreamReply {
   readonly status: number;
   readonly headers: ReplyHeaders;
@@ -59,10 +47,6 @@ export class UpstreamReply {
 
   get ok(): boolean {
     return this.status >= 200 && this.status < 300;
-  }
-
-  get url(): string {
-    return '';
   }
 
   /** The error text of a reply that is not `ok`, cut off rather than refused when it is too long. */
