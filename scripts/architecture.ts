@@ -45,7 +45,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'eventsource-parser': ['canonical'],
   'gpt-tokenizer': ['canonical'],
   'better-sqlite3': ['request-log'],
-  pg: ['request-log'],
+  pg: ['request-log', 'tokens'],
   kysely: ['request-log'],
   'prom-client': ['observability'],
   winston: ['observability'],

@@ -9,6 +9,7 @@ import {
   templateText,
   templateVariable,
   textOrSecret,
+  textsOrSecret,
 } from './template-kinds.ts';
 import { choice, secret, text, url, word } from './text-kinds.ts';
 import { expiresAt, extra, ofEverySource } from './token-source-fields.ts';
@@ -63,7 +64,11 @@ export const oauth2Source = variant(
     actor_token: optional(word, 'For token_exchange: the source, by name, of the acting party.'),
     actor_token_type: optional(text, 'For token_exchange: what that is.'),
     scope: optional(text, 'Scopes, separated by blanks.'),
-    params: field(mapOf(textOrSecret), {}, 'More parameters of the request, e.g. audience or resource.'),
+    params: field(
+      mapOf(textsOrSecret),
+      {},
+      'More parameters of the request, e.g. audience or resource; a list repeats the parameter.',
+    ),
     headers: field(mapOf(textOrSecret), {}, 'More headers of the request.'),
     encoding: field(choice('form', 'json'), 'form', 'Form of the request body.'),
     token_field: optional(word, 'Member of the answer that is the token. Default: access_token.'),
@@ -104,6 +109,13 @@ export const httpSource = variant(
         json: field(jsonMap, {}, 'JSON pointers and the value that each must have, e.g. { /code: 0 }.'),
       },
       'When an answer is a success; many issuers answer errors with 200.',
+    ),
+    denied: sectionOrNull(
+      {
+        status: optional(statuses, 'Statuses that mean it. Default: any.'),
+        json: field(jsonMap, {}, 'JSON pointers and the value, or list of values, that mean it.'),
+      },
+      'When an answer means that our credentials are wrong: asked again every 30 s only, lest the account gets locked.',
     ),
     token_at: field(
       word,

@@ -19,9 +19,6 @@ const only =
 export const NOT_BUILT_YET: readonly NotBuilt[] = [
   { path: 'workers', accepts: only(1), what: 'more than one process' },
   { path: 'tls', accepts: isNull, what: 'serving HTTPS' },
-  { path: 'shared', accepts: isNull, what: 'state shared by replicas' },
-  { path: 'shared_key', accepts: isNull, what: 'state shared by replicas' },
-  { path: 'tokens.*.share', accepts: only('none'), what: 'sharing tokens between processes' },
   { path: 'tracing.otlp', accepts: isNull, what: 'traces' },
   { path: 'notify[]', accepts: () => false, what: 'alerts' },
   { path: 'admin.key', accepts: isNull, what: 'the admin API and the dashboard' },

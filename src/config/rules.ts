@@ -11,10 +11,12 @@ import type { Rule } from './rule.ts';
 import { tlsIsUsable } from './tls-rules.ts';
 import {
   chainsHaveAnEnd,
+  issuersAreEncrypted,
   refreshRanges,
   sourcesAreComplete,
   tokenNames,
   tokensAreUsed,
+  tokensCanBeShared,
 } from './token-rules.ts';
 import {
   hasUpstreams,
@@ -39,6 +41,8 @@ export const RULES: readonly Rule[] = [
   chainsHaveAnEnd,
   refreshRanges,
   sourcesAreComplete,
+  issuersAreEncrypted,
+  tokensCanBeShared,
   hasUpstreams,
   upstreamNames,
   upstreamCredentials,

@@ -97,7 +97,7 @@ const storage = {
   ),
   shared: optional(
     secretUrl('postgres', 'postgresql'),
-    'PostgreSQL that replicas share tokens, limits, cool-downs and alert states through.',
+    'PostgreSQL through which replicas share the tokens of sources with `share: shared`.',
   ),
   shared_key: optional(secret, '32 bytes in base64 that encrypt the tokens there; required with `shared`.'),
   dbtype: field(choice('sqlite', 'postgres', 'none'), 'sqlite', 'Store of the records.'),

@@ -33,7 +33,7 @@ function collect(value: unknown, into: Set<string>): void {
 }
 
 /** The mappings of free text that may hold credentials under names of the user's choice. */
-function mappingsOf(config: Config): Readonly<Record<string, string | Secret>>[] {
+function mappingsOf(config: Config): Readonly<Record<string, string | Secret | readonly string[]>>[] {
   const upstreams = config.upstreams.flatMap((one) => [one.headers, one.query]);
   const sources = Object.values(config.tokens).flatMap((source) => {
     if (source.type === 'http') return [source.headers, source.query, source.body_form ?? {}];

@@ -1,5 +1,5 @@
 import { Secret } from '../secret.ts';
-import type { JsonValue } from './collection-kinds.ts';
+import { type JsonValue, list } from './collection-kinds.ts';
 import type { FieldKind } from './fields.ts';
 import { FileScalar, isMapping } from './scalar.ts';
 import { text } from './text-kinds.ts';
@@ -13,6 +13,13 @@ export const textOrSecret: FieldKind<string | Secret> = {
     const read = text.read(value);
     return !(read instanceof Wrong) && isPutIn(value) ? new Secret(read) : read;
   },
+};
+
+/** The same, or a list of texts. */
+export const textsOrSecret: FieldKind<string | Secret | readonly string[]> = {
+  name: 'text, or list of texts',
+  json: { type: ['string', 'number', 'boolean', 'array'], items: text.json },
+  read: (value) => (Array.isArray(value) ? list(text).read(value) : textOrSecret.read(value)),
 };
 
 /**

@@ -1,3 +1,4 @@
+import { isLoopback } from './address.ts';
 import type { TokenSourceConfig } from './config.ts';
 import type { PathStep } from './config-error.ts';
 import { didYouMean } from './nearest.ts';
@@ -74,6 +75,29 @@ export const refreshRanges: Rule = ({ config }) =>
     if (from > to) findings.push(fault([...path, 'at'], 'must go from the smaller to the larger share'));
     if (floor > leeway) findings.push(fault([...path, 'floor'], 'must not be longer than leeway'));
     return findings;
+  });
+
+/** `share: shared` needs the database that it is shared through. */
+export const tokensCanBeShared: Rule = ({ config, isIncomplete }) =>
+  config.shared !== null || isIncomplete('shared')
+    ? []
+    : Object.entries(config.tokens)
+        .filter(([, source]) => source.share === 'shared')
+        .map(([name]) => fault(['tokens', name, 'share'], 'needs shared: postgres://... and shared_key'));
+
+/** Where plain http is the rule: metadata services of clouds, which answer on the machine's own link. */
+const METADATA_HOST = /^(?:169\.254\.\d+\.\d+|metadata\.google\.internal)$/;
+
+/** Credentials on their way to an issuer can be read by everybody between. */
+export const issuersAreEncrypted: Rule = ({ config }) =>
+  Object.entries(config.tokens).flatMap(([name, source]): RuleFinding[] => {
+    if (source.type !== 'oauth2' && source.type !== 'http') return [];
+    const [key, url] = source.type === 'oauth2' ? ['token_url', source.token_url] : ['url', source.url];
+    // A template in the query is no part of what `URL` must understand.
+    const { protocol, hostname } = new URL(url);
+    const host = hostname.replace(/^\[|\]$/g, '');
+    if (protocol === 'https:' || isLoopback(host) || METADATA_HOST.test(host)) return [];
+    return [caution(['tokens', name, key], 'credentials go there unencrypted: use https://')];
   });
 
 export const sourcesAreComplete: Rule = ({ config, isIncomplete }) =>

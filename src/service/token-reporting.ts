@@ -21,10 +21,18 @@ const LEVELS = {
   dormant: 'info',
 } as const satisfies Record<TokenEventKind, 'debug' | 'info' | 'warn' | 'error' | null>;
 
+/** A static token that is read again, and the 49 others of 50 refusals of one token, are nobody's news. */
+function levelOf(event: TokenEvent): (typeof LEVELS)[TokenEventKind] {
+  if (event.kind === 'acquired' && event.isSame) return 'debug';
+  if (event.kind === 'rejected' && (event.outcome === 'joined' || event.outcome === 'superseded'))
+    return 'debug';
+  return LEVELS[event.kind];
+}
+
 /** Says in the log and counts in the metrics what a token holder reports. */
 export function reportTokenEvent(event: TokenEvent, logger: Logger, metrics: Metrics): void {
   count(event, metrics);
-  const level = LEVELS[event.kind];
+  const level = levelOf(event);
   if (level !== null) logger[level](describeTokenEvent(event), { token: event.holder, event: event.kind });
 }
 

@@ -91,12 +91,10 @@ function httpSettings(source: Of<'http'>): Settings<'http'> {
     query: source.query,
     headers: source.headers,
     vars: source.vars,
-    success: {
-      ...present({ status: source.success.status }),
-      json: source.success.json as NonNullable<NonNullable<Settings<'http'>['success']>['json']>,
-    },
+    success: answerSettings(source.success),
     tokenAt: source.token_at,
     extra: source.extra,
+    ...(source.denied === null ? {} : { denied: answerSettings(source.denied) }),
     ...present({
       method: source.method,
       bodyJson: source.body_json,
@@ -110,6 +108,13 @@ function httpSettings(source: Of<'http'>): Settings<'http'> {
       tls: tlsSettings(source.tls),
       proxy: source.proxy,
     }),
+  };
+}
+
+function answerSettings({ status, json }: Of<'http'>['success']): NonNullable<Settings<'http'>['success']> {
+  return {
+    ...present({ status }),
+    json: json as NonNullable<NonNullable<Settings<'http'>['success']>['json']>,
   };
 }
 

@@ -5,6 +5,9 @@ import { DEFAULT_HOLDER_SETTINGS, type HolderSettings, startJitterFor } from '..
 import { createTokenSource, type SourceDeps } from '../tokens/source-factory.ts';
 import type { TokenEvent } from '../tokens/token-event.ts';
 import { TokenHolder } from '../tokens/token-holder.ts';
+import type { TokenSource } from '../tokens/token-source.ts';
+import { holderFor } from './holder-reuse.ts';
+import { SharedStores } from './shared-stores.ts';
 import { sourceSettings } from './token-settings.ts';
 
 export interface HolderParts {
@@ -13,31 +16,35 @@ export interface HolderParts {
   /** What relative paths of sources are relative to. */
   readonly baseDir: string;
   readonly onEvent: (event: TokenEvent) => void;
+  /** On reload: the holders that run, which go on where nothing of them changed. */
+  readonly running?: ReadonlyMap<string, TokenHolder>;
+  /** On reload: the holders in use, for chained sources that outlive the ones they were built with. */
+  readonly inUse?: () => ReadonlyMap<string, TokenHolder>;
 }
 
-/** One holder for each token source of the configuration, by its name; none is started yet. */
+const NONE: ReadonlyMap<string, TokenHolder> = new Map();
+
+/** One holder for each token source of the configuration, by its name; new ones are not started yet. */
 export function buildHolders(config: Config, parts: HolderParts): ReadonlyMap<string, TokenHolder> {
   const holders = new Map<string, TokenHolder>();
   const names = Object.keys(config.tokens);
+  const stores = new SharedStores(config, parts.clock);
   const deps: SourceDeps = {
     clock: parts.clock,
     secrets: parts.secrets,
     baseDir: parts.baseDir,
-    tokenOf: (name, context) => tokenOf(holders, name, context),
+    tokenOf: (name, context) => tokenOf(parts.inUse?.() ?? holders, name, context),
   };
   for (const [name, source] of Object.entries(config.tokens)) {
-    holders.set(
+    const plan = {
       name,
-      new TokenHolder({
-        name,
-        source: createTokenSource(name, sourceSettings(source), deps),
-        settings: holderSettings(source, names.length),
-        clock: parts.clock,
-        random: Math.random,
-        secrets: parts.secrets,
-        onEvent: parts.onEvent,
-      }),
-    );
+      source: stores.share(source, createTokenSource(name, sourceSettings(source), deps)),
+      settings: holderSettings(source, names.length),
+    };
+    const { clock, secrets, onEvent } = parts;
+    const create = (from: TokenSource): TokenHolder =>
+      new TokenHolder({ ...plan, source: from, clock, random: Math.random, secrets, onEvent });
+    holders.set(name, holderFor(plan, parts.running ?? NONE, create));
   }
   return holders;
 }

@@ -182,3 +182,47 @@ test('no source is called none', () => {
     /tokens\.none: this name means "no credentials"/,
   );
 });
+
+test('an issuer on plain http is warned of, unless it is this machine or a metadata service', () => {
+  const warned = (url: string): boolean =>
+    warningsOf(sources({ t: `type: http, url: "${url}"` })).some((one) =>
+      /t\.url: credentials go there/.test(one),
+    );
+  assert.ok(warned('http://auth.corp.example/token'));
+  assert.ok(warned('http://10.1.2.3/token'));
+  for (const url of [
+    'https://auth.corp.example/token',
+    'http://127.0.0.1:9/t',
+    'http://[::1]:9/t',
+    'http://localhost/t',
+    'http://169.254.169.254/metadata',
+    'http://metadata.google.internal/x',
+  ]) {
+    assert.ok(!warned(url), url);
+  }
+  assert.match(
+    warningsOf(
+      sources({
+        t: 'type: oauth2, token_url: "http://sso.corp.example/t", client_id: a, client_secret: bcdefg',
+      }),
+    ).join(),
+    /t\.token_url: credentials go there unencrypted/,
+  );
+});
+
+test('share: shared needs the database to share through; share: file needs nothing', () => {
+  assert.match(problemsOf(sources({ t: `${STATIC}, share: shared` })).join(), /t\.share: needs shared/);
+  assert.equal(sourceOf(`${STATIC}, share: file`).share, 'file');
+  const key = Buffer.alloc(32).toString('base64');
+  const shared = `shared: "postgres://db.example/x"\nshared_key: "${key}"\n`;
+  assert.equal(load(shared + sources({ t: `${STATIC}, share: shared` })).config.tokens.t?.share, 'shared');
+});
+
+test('a parameter of oauth2 may be a list, and an answer of http may be a refusal of the credentials', () => {
+  const oauth2 = sourceOf(
+    'type: oauth2, token_url: "https://sso.example/t", client_id: a, client_secret: bcdefg, params: { resource: [a, b], audience: c }',
+  );
+  assert.deepEqual('params' in oauth2 ? oauth2.params : null, { resource: ['a', 'b'], audience: 'c' });
+  const http = sourceOf(`type: http, url: "${URL}", denied: { json: { /code: [401, 403] } }`);
+  assert.deepEqual('denied' in http ? http.denied : null, { status: null, json: { '/code': [401, 403] } });
+});

@@ -3,7 +3,8 @@ import { type FSWatcher, watch } from 'node:fs';
 import { chmod, link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
-import type { RenewalLease, StoredToken, TokenStore } from './token-store.ts';
+import { parseStoredToken, type StoredToken } from './stored-token.ts';
+import type { RenewalLease, TokenStore } from './token-store.ts';
 
 const OWNER_ONLY = 0o600;
 const OWNER_ONLY_DIRECTORY = 0o700;
@@ -28,7 +29,7 @@ export class FileTokenStore implements TokenStore {
   async get(key: string): Promise<StoredToken | null> {
     await this.#prepare();
     const text = await readIfThere(this.#tokenFile(key));
-    return text === null ? null : parseToken(text);
+    return text === null ? null : parseStoredToken(text);
   }
 
   async put(key: string, token: StoredToken): Promise<boolean> {
@@ -176,25 +177,6 @@ async function writeNew(file: string, text: string): Promise<void> {
     await handle.close();
   }
   await chmod(file, OWNER_ONLY);
-}
-
-/** A file that is no token (written by hand, by another version) is no token. */
-function parseToken(text: string): StoredToken | null {
-  let read: unknown;
-  try {
-    read = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  if (typeof read !== 'object' || read === null) return null;
-  const token = read as Partial<StoredToken>;
-  const hasLife = token.lifeMs === null || typeof token.lifeMs === 'number';
-  const isToken =
-    typeof token.value === 'string' &&
-    typeof token.generation === 'number' &&
-    typeof token.issuedWallMs === 'number' &&
-    hasLife;
-  return isToken ? (token as StoredToken) : null;
 }
 
 function numberAt(text: string, name: string): number {

@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.ts';
+import type { Clock, Timer } from '../../clock.ts';
 import { fingerprintOf } from '../../secret.ts';
 import { issuerNowMs, momentOf, statedLife } from '../lifetime.ts';
 import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
@@ -17,6 +17,17 @@ export interface SharingSettings {
 /** How often a replica looks whether the one that renews is done. */
 const POLL_MS = 200;
 
+/** How often a replica looks for a newer token without a hint, as a share of the life of the last one. */
+const LOOK_SHARE = 0.05;
+const SHORTEST_LOOK_MS = 1_000;
+const LONGEST_LOOK_MS = 30_000;
+
+/** This replica renews; its token will be the one of this number. */
+interface RightToRenew {
+  readonly lease: RenewalLease;
+  readonly generation: number;
+}
+
 /**
  * A source whose tokens are shared: one replica asks the issuer, the others take its token from the store. To the
  * holder it is a source like any other; its renewal points are jittered, so whoever comes first renews for all.
@@ -30,6 +41,8 @@ export class SharedSource implements TokenSource {
   #lastSeen: string | null = null;
   /** Calls of `acquire` under way; each of them looks into the store by itself. */
   #asking = 0;
+  /** How long the token seen last lives, in milliseconds; null before the first, or when it does not say. */
+  #lastLifeMs: number | null = null;
 
   constructor(inner: TokenSource, store: TokenStore, settings: SharingSettings) {
     this.#inner = inner;
@@ -56,25 +69,36 @@ export class SharedSource implements TokenSource {
 
   watch(onChange: () => void): { close(): void } {
     const inner = this.#inner.watch?.(onChange);
-    const store = this.#store.watch(this.key, () => void this.#onHint(onChange));
+    const store = this.#store.watch(this.key, () => void this.#lookForNews(onChange));
+    // Hints are a courtesy of the store; that a new token is found in time is up to looking.
+    let look: Timer;
+    const plan = (): void => {
+      look = this.#settings.clock.schedule(() => {
+        plan();
+        void this.#lookForNews(onChange);
+      }, this.#lookEveryMs());
+    };
+    plan();
     return {
       close: () => {
         inner?.close();
         store.close();
+        look.cancel();
       },
     };
   }
 
+  /** The store is closed too: it is this source's own view of it. */
   async close(): Promise<void> {
-    await this.#inner.close?.();
+    await Promise.all([this.#inner.close?.(), this.#store.close()]);
   }
 
   async #acquire(context: AcquireContext): Promise<RawToken> {
-    let lease: RenewalLease | null;
+    let right: RightToRenew;
     try {
-      const shared = await this.#tokenOrLease(context);
+      const shared = await this.#tokenOrRight(context);
       if ('value' in shared) return shared;
-      lease = shared.lease;
+      right = shared;
     } catch (error) {
       context.signal.throwIfAborted();
       if (this.#settings.rotation === 'exclusive') {
@@ -84,45 +108,59 @@ export class SharedSource implements TokenSource {
       return this.#inner.acquire(context);
     }
     try {
-      return await this.#renew(context);
+      return await this.#renew(context, right.generation);
     } finally {
-      await lease.release();
+      await right.lease.release();
     }
   }
 
-  /** Another replica's newer token, or the lease to obtain one; waits while another replica renews. */
-  async #tokenOrLease(context: AcquireContext): Promise<RawToken | { lease: RenewalLease }> {
+  /** Another replica's newer token, or the right to obtain one; waits while another replica renews. */
+  async #tokenOrRight(context: AcquireContext): Promise<RawToken | RightToRenew> {
     for (;;) {
       context.signal.throwIfAborted();
-      const token = await this.#newerToken(context);
+      const before = await this.#store.get(this.key);
+      const token = this.#newerToken(before, context);
       if (token !== null) return token;
       const lease = await this.#store.lease(this.key, this.#settings.leaseMs);
       if (lease !== null) {
         // Whoever had the lease before may have stored a token since we looked.
-        const stored = await this.#newerToken(context);
-        if (stored === null) return { lease };
+        const stored = await this.#store.get(this.key).catch(async (error: unknown) => {
+          await lease.release();
+          throw error;
+        });
+        const newer = this.#newerToken(stored, context);
+        if (newer === null) return { lease, generation: (stored?.generation ?? 0) + 1 };
         await lease.release();
-        return stored;
+        return newer;
       }
       await this.#pause(context.signal);
     }
   }
 
   /** What is stored, if it is alive and not the token that the holder has (or that was refused to it). */
-  async #newerToken(context: AcquireContext): Promise<RawToken | null> {
-    if (context.reason === 'manual') return null;
-    const stored = await this.#store.get(this.key);
-    if (stored === null) return null;
-    const fingerprint = fingerprintOf(stored.value);
-    if (fingerprint === context.previousFingerprint) return null;
-    const ageMs = this.#settings.clock.wallMs() - stored.issuedWallMs;
-    // A negative age means that a clock was set back: nothing is known about what is left.
-    if (ageMs < 0 || (stored.lifeMs !== null && ageMs >= 0.95 * stored.lifeMs)) return null;
-    this.#lastSeen = fingerprint;
+  #newerToken(stored: StoredToken | null, context: AcquireContext): RawToken | null {
+    if (stored === null || context.reason === 'manual') return null;
+    if (fingerprintOf(stored.value) === context.previousFingerprint) return null;
+    return this.#take(stored);
+  }
+
+  /** A stored token as an issuer's answer; null when it is over. */
+  #take(stored: StoredToken): RawToken | null {
+    const ageMs = this.#ageMs(stored);
+    if (ageMs === null) return null;
+    this.#lastSeen = fingerprintOf(stored.value);
+    this.#lastLifeMs = stored.lifeMs;
     return rawOf(stored, ageMs);
   }
 
-  async #renew(context: AcquireContext): Promise<RawToken> {
+  /** Null: it is as good as over. A negative age means that a clock was set back: nothing is known about what is left. */
+  #ageMs({ issuedWallMs, lifeMs }: StoredToken): number | null {
+    const ageMs = this.#settings.clock.wallMs() - issuedWallMs;
+    return ageMs < 0 || (lifeMs !== null && ageMs >= 0.95 * lifeMs) ? null : ageMs;
+  }
+
+  /** Asks the issuer and stores its token as `generation`, counted when the lease was taken: that is the fence. */
+  async #renew(context: AcquireContext, generation: number): Promise<RawToken> {
     const { clock } = this.#settings;
     const sent = momentOf(clock);
     const answer = await this.#inner.acquire(context);
@@ -130,33 +168,42 @@ export class SharedSource implements TokenSource {
     const raw = { ...answer, value: cleanTokenValue(answer.value) };
     const received = momentOf(clock);
     this.#lastSeen = fingerprintOf(raw.value);
+    this.#lastLifeMs = statedLife(raw, sent, received).lifeMs;
     const skewMs = issuerNowMs(raw, sent, received) - (sent.wallMs + received.wallMs) / 2;
     const token = {
+      generation,
       value: raw.value,
       issuedWallMs: sent.wallMs,
-      lifeMs: statedLife(raw, sent, received).lifeMs,
+      lifeMs: this.#lastLifeMs,
       ...(raw.refreshInMs === undefined ? {} : { refreshInMs: raw.refreshInMs }),
       ...(raw.notBeforeWallMs === undefined ? {} : { notBeforeWallMs: raw.notBeforeWallMs - skewMs }),
       ...(raw.extra === undefined ? {} : { extra: raw.extra }),
     };
     try {
-      const before = await this.#store.get(this.key);
-      await this.#store.put(this.key, { ...token, generation: (before?.generation ?? 0) + 1 });
+      if (await this.#store.put(this.key, token)) return raw;
+      // We were so slow that our lease ended and another replica renewed: its token is the one that all use.
+      const newer = await this.#store.get(this.key);
+      return (newer === null ? null : this.#take(newer)) ?? raw;
     } catch {
       // The token is good all the same; the next replica will find the store away itself.
+      return raw;
     }
-    return raw;
   }
 
-  /** While the holder asks already a hint is no news: it would make it ask once more, and then the issuer. */
-  async #onHint(onChange: () => void): Promise<void> {
+  /** While the holder asks already nothing is news: it would make it ask once more, and then the issuer. */
+  async #lookForNews(onChange: () => void): Promise<void> {
     try {
       const stored = await this.#store.get(this.key);
-      if (this.#asking > 0 || stored === null) return;
+      if (this.#asking > 0 || stored === null || this.#ageMs(stored) === null) return;
       if (fingerprintOf(stored.value) !== this.#lastSeen) onChange();
     } catch {
-      // A hint about a store that is away.
+      // A store that is away has no news.
     }
+  }
+
+  #lookEveryMs(): number {
+    const lifeMs = this.#lastLifeMs ?? Number.POSITIVE_INFINITY;
+    return Math.min(LONGEST_LOOK_MS, Math.max(SHORTEST_LOOK_MS, LOOK_SHARE * lifeMs));
   }
 
   #pause(signal: AbortSignal): Promise<void> {

@@ -1,17 +1,6 @@
-/** A token as replicas share it. */
-export interface StoredToken {
-  /** Counts the tokens of a recipe; the fence of `put`. */
-  readonly generation: number;
-  readonly value: string;
-  /** Wall clock when the token was asked for; its life counts from there. */
-  readonly issuedWallMs: number;
-  /** Null: the issuer stated none. */
-  readonly lifeMs: number | null;
-  readonly refreshInMs?: number;
-  /** On our wall clock. */
-  readonly notBeforeWallMs?: number;
-  readonly extra?: Readonly<Record<string, string>>;
-}
+import type { StoredToken } from './stored-token.ts';
+
+export type { StoredToken } from './stored-token.ts';
 
 /** The right to ask the issuer; ends by itself when its holder dies. */
 export interface RenewalLease {

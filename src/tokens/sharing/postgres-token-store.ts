@@ -1,0 +1,158 @@
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import type { Clock } from '../../clock.ts';
+import type { Secret } from '../../secret.ts';
+import { PostgresHints } from './postgres-hints.ts';
+import { parseStoredToken, type StoredToken } from './stored-token.ts';
+import { TokenCipher } from './token-cipher.ts';
+import type { RenewalLease, TokenStore } from './token-store.ts';
+
+/** A store that is slower than this is away: the issuer itself would have answered. */
+const PATIENCE_MS = 3_000;
+/** Calls are rare (a few a minute and source) and short. */
+const CONNECTIONS = 2;
+const IDLE_MS = 60_000;
+
+const UNDEFINED_TABLE = '42P01';
+/** Two replicas made the table at one time. */
+const CREATED_MEANWHILE = new Set(['23505', '42P07', '42710']);
+/** Engines that are always serializable (CockroachDB) say so to the one that lost a race. */
+const SERIALIZATION_FAILURE = '40001';
+
+/**
+ * One row a source. The generation stands beside the token as the fence of every write; `issued_at` and `expires_at`
+ * are for people who look. No advisory locks, no sessions: it must also work behind a transaction pooler.
+ */
+const CREATE = `CREATE TABLE IF NOT EXISTS tokenferry_tokens (
+  source text PRIMARY KEY,
+  generation bigint NOT NULL DEFAULT 0,
+  token bytea,
+  issued_at timestamptz,
+  expires_at timestamptz,
+  lease_owner text,
+  lease_until timestamptz
+)`;
+
+const PUT = `INSERT INTO tokenferry_tokens AS t (source, generation, token, issued_at, expires_at)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (source) DO UPDATE
+SET generation = excluded.generation, token = excluded.token, issued_at = excluded.issued_at, expires_at = excluded.expires_at
+WHERE t.generation < excluded.generation`;
+
+/** By the clock of the database, which is the only one that all replicas share. */
+const LEASE = `INSERT INTO tokenferry_tokens AS t (source, lease_owner, lease_until)
+VALUES ($1, $2, now() + $3 * interval '1 millisecond')
+ON CONFLICT (source) DO UPDATE
+SET lease_owner = excluded.lease_owner, lease_until = excluded.lease_until
+WHERE t.lease_until IS NULL OR t.lease_until <= now()`;
+
+const RELEASE = `UPDATE tokenferry_tokens SET lease_owner = NULL, lease_until = NULL
+WHERE source = $1 AND lease_owner = $2`;
+
+/**
+ * Shares tokens between replicas through PostgreSQL or an engine that speaks like it. Every call rejects within
+ * `PATIENCE_MS` when the database is away. The table is made at first use, with whatever right the role has.
+ */
+export class PostgresTokenStore implements TokenStore {
+  readonly #pool: pg.Pool;
+  readonly #cipher: TokenCipher;
+  readonly #hints: PostgresHints;
+
+  /** `url` and `sharedKey` are the settings `shared` and `shared_key`. Connects when it is first asked. */
+  constructor(url: Secret, sharedKey: Secret, clock: Clock) {
+    this.#cipher = new TokenCipher(sharedKey);
+    const connection = {
+      connectionString: url.reveal(),
+      connectionTimeoutMillis: PATIENCE_MS,
+      query_timeout: PATIENCE_MS,
+      keepAlive: true,
+      application_name: 'tokenferry',
+    };
+    this.#pool = new pg.Pool({
+      ...connection,
+      max: CONNECTIONS,
+      idleTimeoutMillis: IDLE_MS,
+      allowExitOnIdle: true,
+    });
+    // An idle connection that breaks is replaced by the next call; unheard, the event would end the process.
+    this.#pool.on('error', () => {});
+    this.#hints = new PostgresHints(connection, clock);
+  }
+
+  async get(key: string): Promise<StoredToken | null> {
+    const row = this.#cipher.rowOf(key);
+    const { rows } = await this.#query<{ generation: string; token: Buffer | null }>(
+      'SELECT generation, token FROM tokenferry_tokens WHERE source = $1',
+      [row],
+    );
+    const [found] = rows;
+    if (found === undefined || found.token === null) return null;
+    const text = this.#cipher.open(found.token, `${row} ${found.generation}`);
+    // Whoever changed the row may do so again: better that the store counts as away than that each call renews for nothing.
+    if (text === null)
+      throw new Error('a shared token cannot be opened: its row was changed by somebody else');
+    return parseStoredToken(text);
+  }
+
+  async put(key: string, token: StoredToken): Promise<boolean> {
+    const row = this.#cipher.rowOf(key);
+    const { generation, issuedWallMs, lifeMs } = token;
+    const sealed = this.#cipher.seal(JSON.stringify(token), `${row} ${generation}`);
+    const endsAt = lifeMs === null ? null : timeOf(issuedWallMs + lifeMs);
+    const { rowCount } = await this.#query(PUT, [row, generation, sealed, timeOf(issuedWallMs), endsAt]);
+    if (rowCount !== 1) return false;
+    this.#hints.tell(this.#pool, row);
+    return true;
+  }
+
+  async lease(key: string, forMs: number): Promise<RenewalLease | null> {
+    const row = this.#cipher.rowOf(key);
+    const owner = randomUUID();
+    try {
+      const { rowCount } = await this.#query(LEASE, [row, owner, Math.ceil(forMs)]);
+      if (rowCount !== 1) return null;
+    } catch (error) {
+      if (codeOf(error) === SERIALIZATION_FAILURE) return null;
+      throw error;
+    }
+    return {
+      release: async () => {
+        // Unreleased it ends by itself.
+        await this.#query(RELEASE, [row, owner]).catch(() => {});
+      },
+    };
+  }
+
+  watch(key: string, onHint: () => void): { close(): void } {
+    return this.#hints.watch(this.#cipher.rowOf(key), onHint);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#hints.close(), this.#pool.end().catch(() => {})]);
+  }
+
+  async #query<Row extends pg.QueryResultRow>(
+    text: string,
+    values: readonly unknown[],
+  ): Promise<pg.QueryResult<Row>> {
+    try {
+      return await this.#pool.query<Row>(text, [...values]);
+    } catch (error) {
+      if (codeOf(error) !== UNDEFINED_TABLE) throw error;
+    }
+    await this.#pool.query(CREATE).catch((error: unknown) => {
+      if (!CREATED_MEANWHILE.has(codeOf(error) ?? '')) throw error;
+    });
+    return this.#pool.query<Row>(text, [...values]);
+  }
+}
+
+/** Null: a life so long that no calendar of PostgreSQL has its end. */
+function timeOf(wallMs: number): Date | null {
+  const time = new Date(wallMs);
+  return Number.isNaN(time.getTime()) ? null : time;
+}
+
+function codeOf(error: unknown): string | null {
+  return error instanceof Error && 'code' in error ? String(error.code) : null;
+}
