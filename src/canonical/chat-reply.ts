@@ -56,7 +56,7 @@ function relayed(body: Buffer, options: ChatReplyOptions): ChatReply | null {
 function rewritten(body: Buffer, options: ChatReplyOptions): ChatReply {
   const collector = new ReplyCollector();
   const identity = new ReplyIdentity(options);
-  const meter = new UsageMeter(true, options.promptForEstimate);
+  const meter = new UsageMeter('exactly', options.promptForEstimate);
   const onNote = distinctNotes(options.onNote);
   const assembler = new ReplyAssembler({
     sink: collector,

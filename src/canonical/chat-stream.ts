@@ -37,8 +37,11 @@ export interface ChatReplyOptions {
 export interface ChatStreamOptions extends ChatReplyOptions {
   /** The client asked for a usage chunk. */
   readonly includeUsage: boolean;
-  /** Usage is estimated when the upstream gives none, though the client asked for none (limits, record). */
-  readonly estimateUsage?: boolean | undefined;
+  /**
+   * Whether usage that the upstream does not give is estimated though the client asked for none: for limits `exactly`
+   * (a tokenizer's count, 1.6 µs a token), for the record `roughly` (by length). Default: no.
+   */
+  readonly estimateUsage?: 'exactly' | 'roughly' | 'no' | undefined;
   /** The longest event, in UTF-16 units, that is buffered before the reply counts as invalid. */
   readonly maxEventBytes: number;
 }
@@ -62,7 +65,8 @@ export class ChatStream {
     const { endpoint, legacyFunctions: usesLegacyFunctions, profile, includeUsage } = options;
     const frames = this.#frames;
     const identity = new ReplyIdentity(options);
-    const meter = new UsageMeter(includeUsage || options.estimateUsage === true, options.promptForEstimate);
+    const estimate = includeUsage ? 'exactly' : (options.estimateUsage ?? 'no');
+    const meter = new UsageMeter(estimate, options.promptForEstimate);
     const onNote = distinctNotes(options.onNote);
     this.#includeUsage = includeUsage;
     this.#identity = identity;

@@ -25,15 +25,23 @@ export function estimateTokens(text: string): number {
   if (text === '') return 0;
   if (counter === null) {
     void loadTokenCounter();
-    return byRuleOfThumb(text);
+    return estimateTokensRoughly(text);
   }
   if (text.length <= MAX_COUNTED_LENGTH) return counter(text);
   const sample = text.slice(0, MAX_COUNTED_LENGTH);
   return Math.round((counter(sample) / sample.length) * text.length);
 }
 
-/** Four characters of Latin text or one of Chinese, Japanese or Korean are about one token. */
-function byRuleOfThumb(text: string): number {
+/**
+ * Without any tables: four characters of Latin text or one of Chinese, Japanese or Korean are about one token. Long
+ * texts are judged by their beginning.
+ */
+export function estimateTokensRoughly(text: string): number {
+  if (text === '') return 0;
+  if (text.length > MAX_COUNTED_LENGTH) {
+    const sample = text.slice(0, MAX_COUNTED_LENGTH);
+    return Math.round((estimateTokensRoughly(sample) / sample.length) * text.length);
+  }
   let wide = 0;
   for (let at = 0; at < text.length; at++) {
     if (text.charCodeAt(at) >= 0x2e80) wide++;

@@ -1,13 +1,11 @@
-import { existsSync } from 'node:fs';
-import { systemClock } from '../clock.ts';
 import type { Config } from '../config/config.ts';
-import { createRequestLog, type RequestLog } from '../request-log/request-log.ts';
+import { openRequestReader, type RequestReader } from '../request-log/request-reader.ts';
 import type { StoredRequest } from '../request-log/request-store.ts';
-import { SecretRegistry } from '../secret.ts';
 import { loadOrThrow, readArguments, UsageError, withUsage } from './config-argument.ts';
 
 const USAGE = 'usage: tokenferry log [--config FILE] [--follow] [--errors] [--since 1h] [--limit 50]';
 const FOLLOW_EVERY_MS = 1_000;
+const MOST_PER_LOOK = 1_000;
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** `tokenferry log`: requests from the record, oldest first; with `--follow` until interrupted. */
@@ -22,41 +20,36 @@ export async function log(args: readonly string[]): Promise<number> {
     const { config } = loadOrThrow(values.config);
     const limit = Number(values.limit);
     if (!Number.isInteger(limit) || limit < 1) throw new UsageError('--limit is a number of requests.');
-    const requestLog = openStore(config);
+    const since = sinceMs(values.since);
+    const reader = openReader(config);
     try {
-      const filter = { onlyFailed: values.errors === true, sinceMs: sinceMs(values.since) };
-      let shownUntilMs = await show(requestLog, filter, limit);
+      const filter = { onlyFailed: values.errors === true, sinceMs: since };
+      // Before the page is read: what is written in between is shown twice rather than never.
+      let position = reader.queries.lastPosition();
+      for (const request of reader.queries.recent(filter, { limit }).requests.toReversed())
+        console.log(line(request));
       while (values.follow === true) {
         await new Promise((resolve) => setTimeout(resolve, FOLLOW_EVERY_MS));
-        shownUntilMs = await show(requestLog, { ...filter, sinceMs: shownUntilMs + 1 }, 1_000, shownUntilMs);
+        const news = reader.queries.writtenAfter(position, MOST_PER_LOOK);
+        position = news.position;
+        for (const request of news.requests)
+          if (!filter.onlyFailed || request.outcome !== 'ok') console.log(line(request));
       }
       return 0;
     } finally {
-      await requestLog.close();
+      reader.close();
     }
   });
 }
 
-function openStore({ dbtype, dbaddr, record }: Config): RequestLog {
+function openReader({ dbtype, dbaddr }: Config): RequestReader {
   if (dbtype !== 'sqlite')
     throw new UsageError(`The records are kept in ${dbtype}; this command reads SQLite.`);
-  if (!existsSync(dbaddr)) throw new UsageError(`There is no record yet at ${dbaddr} (dbaddr).`);
-  return createRequestLog(
-    { type: 'sqlite', path: dbaddr, queueRows: 1, retentionMs: 0, maxBodyBytes: record.max_body },
-    { clock: systemClock, secrets: new SecretRegistry(), random: Math.random, onEvent: () => {} },
-  );
-}
-
-/** Prints one page, oldest first; resolves with the arrival of the newest request that was printed. */
-async function show(
-  requestLog: RequestLog,
-  filter: { readonly onlyFailed: boolean; readonly sinceMs: number | undefined },
-  limit: number,
-  shownUntilMs = 0,
-): Promise<number> {
-  const { requests } = await requestLog.recent(filter, { limit });
-  for (const request of requests.toReversed()) console.log(line(request));
-  return requests[0]?.createdAtMs ?? shownUntilMs;
+  try {
+    return openRequestReader(dbaddr);
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
 }
 
 function line(request: StoredRequest): string {

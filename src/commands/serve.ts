@@ -24,7 +24,8 @@ export async function serve(args: readonly string[]): Promise<number> {
     }
     await untilToldToEnd();
     await service.close();
-    return 0;
+    // Everything is written; a reader of the log that does not read must not keep the process.
+    process.exit(0);
   });
 }
 

@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { FerryError, type Outcome } from '../errors.ts';
 import type { RequestRecord } from '../record.ts';
+import { newRequestId } from '../request-id.ts';
 import { AttemptLog } from '../routing/attempt-log.ts';
 import type { ClientIdentity } from '../routing/client-identity.ts';
 import type { RoutedRequest } from '../routing/routed-request.ts';
@@ -209,5 +209,5 @@ export class RequestContext {
 
 function requestId(request: IncomingMessage): string {
   const given = request.headers['x-request-id'] ?? request.headers['x-client-request-id'];
-  return typeof given === 'string' && SAFE_ID.test(given) ? given : `req_${randomUUID().replaceAll('-', '')}`;
+  return typeof given === 'string' && SAFE_ID.test(given) ? given : newRequestId(Date.now());
 }

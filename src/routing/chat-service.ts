@@ -19,6 +19,9 @@ export interface WholeAnswer extends ChatReply {
 
 export type ChatAnswer = WholeAnswer | OpenStream;
 
+/** An image in a stream is a few megabytes; more than this buffered for one event is an attack. UTF-16 units. */
+const LONGEST_EVENT = 32 * 1024 * 1024;
+
 /** Serves `chat/completions` and `completions`, whole or as a stream, from one attempt. */
 export class ChatService implements Service<ChatAnswer> {
   readonly #request: ReadRequest;
@@ -60,7 +63,12 @@ export class ChatService implements Service<ChatAnswer> {
   #call(attempt: Attempt, adapted: AdaptedRequest): UpstreamCall {
     const { timeoutMs, streamTimeoutMs } = attempt.upstream.limits;
     const isHurried = this.#request.stream && !attempt.bounds.isLast;
-    return callOf(attempt, { body: adapted.body, timeoutMs: isHurried ? streamTimeoutMs : timeoutMs });
+    const isWrapped = adapted.endpoint === 'chat' && this.#request.kind === 'completions';
+    return callOf(attempt, {
+      body: adapted.body,
+      path: isWrapped ? '/chat/completions' : undefined,
+      timeoutMs: isHurried ? streamTimeoutMs : timeoutMs,
+    });
   }
 
   async #readWhole(attempt: Attempt, reply: UpstreamReply, adapted: AdaptedRequest): Promise<WholeAnswer> {
@@ -75,8 +83,8 @@ export class ChatService implements Service<ChatAnswer> {
     const stream = new ChatStream({
       ...this.#options(attempt, reply),
       includeUsage: this.#request.includeUsage,
-      estimateUsage: this.#settings.wantsUsage,
-      maxEventBytes: this.#settings.maxResponseBytes,
+      estimateUsage: this.#settings.wantsUsage ? 'roughly' : 'no',
+      maxEventBytes: LONGEST_EVENT,
     });
     const head = await this.#untilContent(attempt, reply, stream);
     return new OpenStream({ attempt, reply, stream, head, dropped: adapted.dropped });
@@ -114,11 +122,12 @@ export class ChatService implements Service<ChatAnswer> {
       profile: attempt.upstream.profile,
       legacyFunctions: usesLegacyFunctions,
       contentType: reply.headers.get('content-type'),
-      ...(typeof json.n === 'number' ? { choiceCount: json.n } : {}),
+      choiceCount: typeof json.n === 'number' ? json.n : 1,
       promptForEstimate: () => JSON.stringify(json.messages ?? json.prompt ?? ''),
       scrub: settings.scrub,
       newId: settings.newId,
       nowSeconds: settings.nowSeconds,
+      onNote: (note) => settings.onNote(attempt.upstream.name, note),
     };
   }
 }

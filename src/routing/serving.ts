@@ -15,6 +15,8 @@ export interface ServingSettings {
   readonly isRetryable: (status: number) => boolean;
   /** Replaces living secrets in text that came from outside. */
   readonly scrub: (text: string) => string;
+  /** What was odd about an upstream's reply, without content. */
+  readonly onNote: (upstream: string, note: string) => void;
   newId(): string;
   nowSeconds(): number;
 }
@@ -30,6 +32,7 @@ export function fromUpstream(error: unknown, attempt: Attempt, settings: Serving
     headers: (name) => reply.headers.get(name) ?? undefined,
     body: text,
     model: attempt.request.model,
+    upstreamModel: attempt.model,
     path: attempt.request.path,
     isRetryable: settings.isRetryable,
     scrub: settings.scrub,

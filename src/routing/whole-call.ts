@@ -7,6 +7,8 @@ import type { Attempt } from './attempt.ts';
 /** What differs between the calls of endpoints. */
 export interface CallParts {
   readonly body: Buffer;
+  /** What follows our `/v1`, when it is not what the client asked for: a prompt may have become a chat. */
+  readonly path?: string | undefined;
   /** From sending to the headers, and for a whole body to its end; 0 = none. */
   readonly timeoutMs: number;
   /** The attempt's own unless several calls run at once. */
@@ -18,7 +20,7 @@ export function callOf(attempt: Attempt, parts: CallParts): UpstreamCall {
   const { request, bounds } = attempt;
   return {
     method: 'POST',
-    path: request.path.slice('/v1'.length),
+    path: parts.path ?? request.path.slice('/v1'.length),
     query: request.query,
     model: attempt.model,
     clientHeaders: request.headers,

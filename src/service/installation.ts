@@ -16,6 +16,8 @@ import { ClientAddresses } from './client-address.ts';
 import { clientAuthSettings, isLoopbackOnly } from './clients.ts';
 
 export interface InstallationParts {
+  /** What was odd about an upstream's reply, for the log; at most once per reply and kind. */
+  readonly onNote?: (upstream: string, note: string) => void;
   readonly secrets: SecretRegistry;
   readonly clock: Clock;
   readonly clientLimits: ClientLimits;
@@ -30,7 +32,7 @@ export function buildInstallation(
   parts: InstallationParts,
 ): Installation {
   const router = buildRouter(config, upstreams, parts.clock);
-  const serving = servingSettings(config, parts.secrets);
+  const serving = servingSettings(config, parts);
   const addresses = new ClientAddresses(config.trusted_proxies);
   const { limits } = config;
   const { bodies } = parts;
@@ -81,14 +83,15 @@ function buildRouter(config: Config, upstreams: readonly RoutedUpstream[], clock
   });
 }
 
-function servingSettings(config: Config, secrets: SecretRegistry): ServingSettings {
+function servingSettings(config: Config, parts: InstallationParts): ServingSettings {
   const retryable = new Set(config.retry.statuses);
   return {
     replyModel: config.reply_model,
     wantsUsage: config.dbtype !== 'none' || config.clients.some((client) => client.tpm > 0),
     maxResponseBytes: config.limits.response,
     isRetryable: (status) => retryable.has(status),
-    scrub: (text) => secrets.scrub(text),
+    scrub: (text) => parts.secrets.scrub(text),
+    onNote: (upstream, note) => parts.onNote?.(upstream, note),
     newId: () => `chatcmpl-${randomUUID().replaceAll('-', '')}`,
     nowSeconds: () => Math.floor(Date.now() / 1000),
   };

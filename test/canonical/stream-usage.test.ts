@@ -70,7 +70,7 @@ test('Q100 S57 no usage although asked: estimated and marked', async () => {
 test('Q100 nobody asked: nothing is estimated, unless the caller wants it', () => {
   const prompt = () => assert.fail('the prompt is not asked for');
   assert.equal(stream(PLAIN, { promptForEstimate: prompt }).stream.usage, null);
-  const { text: out, stream: chat } = stream(PLAIN, { estimateUsage: true });
+  const { text: out, stream: chat } = stream(PLAIN, { estimateUsage: 'exactly' });
   assert.equal(out, PLAIN);
   assert.ok((chat.usage?.completionTokens ?? 0) > 0);
 });
@@ -151,7 +151,7 @@ test('usage inside the choice (Moonshot) is found', () => {
 
 test('the usage of a stream that ends before its time can be settled', () => {
   const { stream: chat } = stream(sse(ROLE, text('Hello world')), {
-    estimateUsage: true,
+    estimateUsage: 'exactly',
     promptForEstimate: () => 'Hi',
   });
   assert.equal(chat.usage, null);

@@ -1,4 +1,5 @@
-import { estimateTokens } from '../token-count.ts';
+/** About how many tokens a text has. */
+export type TokenEstimate = (text: string) => number;
 
 /** So much of the text is kept to be counted; the rest is taken to be like it. In UTF-16 units. */
 const SAMPLE_LENGTH = 8 * 1024;
@@ -13,6 +14,11 @@ export class TextTally {
   #pieces: string[] = [];
   #sampleLength = 0;
   #length = 0;
+  readonly #estimate: TokenEstimate;
+
+  constructor(estimate: TokenEstimate) {
+    this.#estimate = estimate;
+  }
 
   add(text: string): void {
     this.#length += text.length;
@@ -25,7 +31,7 @@ export class TextTally {
 
   get tokens(): number {
     if (this.#length === 0) return 0;
-    const tokens = estimateTokens(this.#pieces.join(''));
+    const tokens = this.#estimate(this.#pieces.join(''));
     return Math.round((tokens / this.#sampleLength) * this.#length);
   }
 }

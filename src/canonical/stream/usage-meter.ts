@@ -1,9 +1,10 @@
-import { estimateTokens } from '../token-count.ts';
+import { estimateTokens, estimateTokensRoughly } from '../token-count.ts';
 import { readUsage, type Usage } from '../usage.ts';
-import { TextTally } from './text-tally.ts';
+import { TextTally, type TokenEstimate } from './text-tally.ts';
 
 /** The usage of one reply: the upstream's last word, or an estimate. Nothing is ever summed. */
 export class UsageMeter {
+  readonly #count: TokenEstimate;
   readonly #tally: TextTally | null;
   readonly #prompt: () => string;
   #reported: Usage | null = null;
@@ -11,8 +12,9 @@ export class UsageMeter {
   #frame: string | null = null;
   #estimate: Usage | null = null;
 
-  constructor(isEstimating: boolean, prompt: (() => string) | undefined) {
-    this.#tally = isEstimating ? new TextTally() : null;
+  constructor(precision: 'exactly' | 'roughly' | 'no', prompt: (() => string) | undefined) {
+    this.#count = precision === 'exactly' ? estimateTokens : estimateTokensRoughly;
+    this.#tally = precision === 'no' ? null : new TextTally(this.#count);
     this.#prompt = prompt ?? (() => '');
   }
 
@@ -44,7 +46,7 @@ export class UsageMeter {
   /** The reply is over: estimates what was not reported, when that is wanted. */
   close(): void {
     if (this.#reported !== null || this.#tally === null) return;
-    const promptTokens = estimateTokens(this.#prompt());
+    const promptTokens = this.#count(this.#prompt());
     const completionTokens = this.#tally.tokens;
     this.#estimate = { promptTokens, completionTokens, totalTokens: promptTokens + completionTokens };
   }
