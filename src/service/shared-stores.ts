@@ -2,6 +2,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Clock } from '../clock.ts';
 import type { Config, TokenSourceConfig } from '../config/config.ts';
+import { sha256Hex } from '../secret.ts';
 import { CountedStore } from '../tokens/sharing/counted-store.ts';
 import { FileTokenStore } from '../tokens/sharing/file-token-store.ts';
 import { PostgresTokenStore } from '../tokens/sharing/postgres-token-store.ts';
@@ -32,6 +33,13 @@ export class SharedStores {
       leaseMs: config.refresh.attempt_timeout + STORE_TIME_MS,
       clock: this.#clock,
     });
+  }
+
+  /** Equal for sources that are shared in the same way; tells nothing secret. */
+  nameOf({ share }: TokenSourceConfig): string {
+    if (share !== 'shared') return share;
+    const { shared, shared_key: sharedKey } = this.#config;
+    return `shared ${sha256Hex(`${shared?.reveal()} ${sharedKey?.reveal()}`)}`;
   }
 
   #storeOf(share: TokenSourceConfig['share']): TokenStore | null {

@@ -39,7 +39,7 @@ export function buildHolders(config: Config, parts: HolderParts): ReadonlyMap<st
     const plan = {
       name,
       source: stores.share(source, createTokenSource(name, sourceSettings(source), deps)),
-      settings: holderSettings(source, names.length),
+      settings: { ...holderSettings(source, names.length), sharing: stores.nameOf(source) },
     };
     const { clock, secrets, onEvent } = parts;
     const create = (from: TokenSource): TokenHolder =>

@@ -23,6 +23,8 @@ export interface HolderSettings {
   readonly idleStopMs: number;
   /** `start()` waits up to this at random, so that many sources do not ask at once. */
   readonly startJitterMs: number;
+  /** Names the store that the source shares its tokens through; a holder keeps it only to tell whether it changed. */
+  readonly sharing?: string;
 }
 
 export const DEFAULT_HOLDER_SETTINGS: HolderSettings = {
