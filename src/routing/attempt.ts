@@ -86,15 +86,18 @@ export class Attempt {
    * From here on silence of `idle_timeout` ends the attempt. Silence while the reader is behind is the reader's: then
    * nothing comes because nothing is asked for.
    */
-  limitIdleTime(body: { readonly isBacklogged: boolean }): void {
+  limitIdleTime(body: { readonly isBacklogged: boolean }, mostMs = Number.POSITIVE_INFINITY): void {
     const { name, limits } = this.upstream;
+    const limitMs = limits.idleTimeoutMs > 0 ? Math.min(limits.idleTimeoutMs, mostMs) : mostMs;
+    this.timer.clear();
+    if (!Number.isFinite(limitMs)) return;
     const goneSilent = (): FerryError | null => {
       if (body.isBacklogged) return null;
       return new FerryError('timeout', {
-        message: `Upstream "${name}" went silent in the middle of its answer for ${limits.idleTimeoutMs / 1000} s.`,
+        message: `Upstream "${name}" went silent in the middle of its answer for ${limitMs / 1000} s.`,
       });
     };
-    this.timer.start(limits.idleTimeoutMs, goneSilent, 'on_bytes');
+    this.timer.start(limitMs, goneSilent, 'on_bytes');
   }
 
   /** The upstream delivered: it is healthy, and from here on no other one can take over. */

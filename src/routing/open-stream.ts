@@ -7,6 +7,8 @@ import { type Attempt, asFerryError } from './attempt.ts';
 
 /** How long an upstream may hold its connection after `[DONE]`: long enough to end properly and keep it pooled. */
 const LINGER_MS = 500;
+/** Every choice is finished, only `[DONE]` is missing: usage may still come, but nobody should wait long for it. */
+const LAST_WORDS_MS = 5_000;
 
 /**
  * A stream that proved itself: canonical text from its first event on. It ends its attempt itself, so that a break
@@ -21,6 +23,8 @@ export class OpenStream {
   /** What was read before the stream was handed out; null once it was given on. */
   #head: string | null;
   #isOver = false;
+  /** Set when every choice is finished. */
+  #isEnding = false;
   #failure: FerryError | null = null;
   #totalTimer: NodeJS.Timeout | null = null;
 
@@ -87,6 +91,10 @@ export class OpenStream {
       return this.#broken(error);
     }
     const text = bytes === null ? this.#stream.end() : this.#stream.push(bytes);
+    if (this.#stream.canEnd && !this.#isEnding) {
+      this.#isEnding = true;
+      this.#attempt.limitIdleTime(this.#reply.body, LAST_WORDS_MS);
+    }
     return text + this.#settle(bytes === null);
   }
 

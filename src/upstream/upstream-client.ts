@@ -299,7 +299,7 @@ export class UpstreamClient {
 
   #noHeaders(call: UpstreamCall): FerryError {
     return new FerryError('timeout', {
-      message: `Upstream "${this.name}" sent no response headers within ${call.headersTimeoutMs / 1000} s.`,
+      message: `Upstream "${this.name}" did not answer within ${call.headersTimeoutMs / 1000} s.`,
     });
   }
 }
