@@ -15,12 +15,16 @@ import { type PassThroughSettings, passThrough } from './http/pass-through-route
 import { type RecordingSettings, RequestContext } from './http/request-context.ts';
 import type { RequestPath, RequestPaths } from './http/request-path.ts';
 import type { RunningRequests } from './http/running-requests.ts';
+import type { UseCount } from './http/use-count.ts';
 import { asFerryError } from './routing/attempt.ts';
 import type { ClientIdentity } from './routing/client-identity.ts';
 import type { ModelList } from './routing/model-list.ts';
 
 /** Everything that one configuration gives the routes; replaced as a whole on reload. */
 export interface Installation {
+  /** Counts the routes that use it. */
+  readonly use: UseCount;
+  readonly paths: RequestPaths;
   readonly auth: ClientAuth;
   readonly clientLimits: ClientLimits;
   readonly bodies: BodyReader;
@@ -38,7 +42,6 @@ export interface Installation {
 }
 
 export interface AppParts {
-  readonly paths: RequestPaths;
   readonly requests: RunningRequests;
   /** Read once at the start of each request, so that running requests finish on the old configuration. */
   installation(): Installation;
@@ -118,7 +121,7 @@ function enter(parts: AppParts, request: Request, response: Response, next: () =
   let path: RequestPath = { path: request.url, query: '', isApi: false };
   let refusal: FerryError | null = null;
   try {
-    path = parts.paths.read(request.url);
+    path = installation.paths.read(request.url);
   } catch (error) {
     refusal = asFerryError(error);
   }
@@ -179,11 +182,13 @@ function serve(
     const client = installation.auth.identify(context.request.headers);
     context.client = client;
     const quota = cost === 'free' ? null : installation.clientLimits.of(client);
+    installation.use.begin();
     try {
       if (quota === null) await route(context, client, installation);
       else await quota.run(context, () => route(context, client, installation));
     } finally {
       installation.bodies.release(context);
+      installation.use.end();
     }
     context.served();
   };

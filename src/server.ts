@@ -2,32 +2,27 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname } from 'node:path';
-import { createApp, type Installation } from './app.ts';
+import { createApp } from './app.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config/config.ts';
 import type { LoadedConfig } from './config/load-config.ts';
 import { FerryError } from './errors.ts';
-import { BodyReader } from './http/body-reader.ts';
+import { BodyReader, type BodyReaderSettings } from './http/body-reader.ts';
 import { ClientLimits } from './http/client-limits.ts';
 import type { Readiness } from './http/health-route.ts';
-import { RequestPaths } from './http/request-path.ts';
 import { RunningRequests } from './http/running-requests.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
 import { Metrics } from './observability/metrics.ts';
 import { RecordFanout } from './observability/record-fanout.ts';
 import { createRequestLog, type RequestLog } from './request-log/request-log.ts';
-import type { RoutedUpstream } from './routing/routed-upstream.ts';
-import { UpstreamProbes } from './routing/upstream-probes.ts';
 import { SecretRegistry } from './secret.ts';
 import { clientQuotaSettings } from './service/clients.ts';
-import { buildInstallation } from './service/installation.ts';
+import { ConfigReloads, type ReloadResult } from './service/config-reloads.ts';
+import { Deployment, type DeploymentParts } from './service/deployment.ts';
 import { reportRequestLogEvent } from './service/request-log-reporting.ts';
 import { reportTokenEvent, tokenGauges, tokenTrouble } from './service/token-reporting.ts';
-import { buildHolders } from './service/tokens.ts';
-import { buildUpstreams, type SkippedUpstream } from './service/upstreams.ts';
 import type { HolderStatus } from './tokens/holder-status.ts';
 import type { TokenEvent } from './tokens/token-event.ts';
-import type { TokenHolder } from './tokens/token-holder.ts';
 
 export interface ServiceOptions {
   readonly onTokenEvent?: (event: TokenEvent) => void;
@@ -35,6 +30,8 @@ export interface ServiceOptions {
   readonly logDescriptor?: number;
   /** The longest silence within a request body, in milliseconds; 30 s unless told. */
   readonly bodyStallMs?: number;
+  /** Reads the configuration again; throws `ConfigError`. Without it the service never reloads. */
+  readonly loadAgain?: () => LoadedConfig;
 }
 
 /** A service that listens. */
@@ -42,6 +39,8 @@ export interface RunningService {
   /** Without a trailing slash and without `/v1`. */
   readonly url: string;
   status(): { readonly tokens: readonly HolderStatus[] };
+  /** Puts the configuration to use as its files are now. False: it stays as it was; the log says why. Never rejects. */
+  reload(): Promise<boolean>;
   /** Refuses new requests, lets running ones end within `shutdown_grace`, writes what waits. Never rejects. */
   close(): Promise<void>;
 }
@@ -57,15 +56,18 @@ export async function startService(
 }
 
 class Service implements RunningService {
-  readonly #config: Config;
+  readonly #options: ServiceOptions;
+  readonly #secrets = new SecretRegistry();
   readonly #logger: Logger;
   readonly #metrics: Metrics;
   readonly #requestLog: RequestLog;
   readonly #fanout: RecordFanout;
-  readonly #holders: ReadonlyMap<string, TokenHolder>;
-  readonly #upstreams: readonly RoutedUpstream[];
-  readonly #skipped: readonly SkippedUpstream[];
-  readonly #probes: UpstreamProbes;
+  /** What serves now; replaced on reload. */
+  #deployment: Deployment;
+  /** Those that served before and still have running requests, in their order. */
+  readonly #retired = new Set<Deployment>();
+  #retirement: Promise<void> = Promise.resolve();
+  readonly #reloads: ConfigReloads | null;
   readonly #requests = new RunningRequests();
   readonly #clientLimits = new ClientLimits();
   readonly #bodies: BodyReader;
@@ -77,62 +79,39 @@ class Service implements RunningService {
 
   constructor(loaded: LoadedConfig, options: ServiceOptions) {
     const { config } = loaded;
-    const secrets = new SecretRegistry();
-    for (const secret of loaded.secrets) secrets.add(secret.reveal());
-    this.#config = config;
-    this.#bodies = new BodyReader({
-      mostBufferedBytes: config.limits.buffered,
-      stallMs: options.bodyStallMs ?? BODY_STALL_MS,
-    });
-    this.#logger = createLogger({ ...config.log, secrets, descriptor: options.logDescriptor });
-    this.#requestLog = this.#openRequestLog(secrets);
-    this.#holders = buildHolders(config, {
-      secrets,
-      clock: systemClock,
-      baseDir: dirname(loaded.files[0] ?? '.'),
-      onEvent: (event) => {
-        reportTokenEvent(event, this.#logger, this.#metrics);
-        options.onTokenEvent?.(event);
-      },
-    });
-    const { upstreams, skipped } = buildUpstreams(config, {
-      holders: this.#holders,
-      clock: systemClock,
-      onCircuit: (upstream, state) =>
-        this.#logger.warn(`upstream ${upstream} is ${state === 'closed' ? 'back' : 'cooling down'}`, {
-          upstream,
-          state,
-        }),
-    });
-    this.#upstreams = upstreams;
-    this.#skipped = skipped;
-    this.#probes = new UpstreamProbes(upstreams, { everyMs: config.probe.every, clock: systemClock });
+    this.#options = options;
+    this.#bodies = new BodyReader(this.#bodyBounds(config));
+    this.#logger = createLogger({ ...config.log, secrets: this.#secrets, descriptor: options.logDescriptor });
+    this.#requestLog = this.#openRequestLog(config);
+    this.#deployment = this.#deploy(loaded, config, null);
     this.#fanout = this.#connectSinks();
     this.#metrics = this.#createMetrics();
     this.#clientLimits.update(clientQuotaSettings(config));
-    const installation = buildInstallation(config, upstreams, {
-      secrets,
-      clock: systemClock,
-      clientLimits: this.#clientLimits,
-      bodies: this.#bodies,
-      onRecord: (record) => this.#fanout.add(record),
-    });
-    this.#server = this.#createServer(installation);
-    this.#reportStart(loaded.warnings);
+    this.#server = this.#createServer(config);
+    this.#reloads = options.loadAgain === undefined ? null : this.#reloadsWith(options.loadAgain);
+    this.#reloads?.follow(loaded.files);
+    this.#reportConfig(this.#deployment, loaded.warnings);
   }
 
   async listen(): Promise<void> {
-    const { host, port } = splitAddress(this.#config.address);
+    const { host, port } = splitAddress(this.#deployment.config.address);
     this.#server.listen({ port, ...(host === '' ? {} : { host }) });
     await once(this.#server, 'listening');
     const address = this.#server.address() as AddressInfo;
-    this.url = `http://${urlHost(host)}:${address.port}${this.#config.base_path}`;
-    this.#logger.info(`tokenferry listens on ${this.url}/v1`, { upstreams: this.#upstreams.length });
+    this.url = `http://${urlHost(host)}:${address.port}${this.#deployment.config.base_path}`;
+    this.#logger.info(`tokenferry listens on ${this.url}/v1`, {
+      upstreams: this.#deployment.upstreams.length,
+    });
+    this.#deployment.beginProbing();
     void this.#startTokens();
   }
 
   status(): { readonly tokens: readonly HolderStatus[] } {
-    return { tokens: Array.from(this.#holders.values(), (holder) => holder.status()) };
+    return { tokens: Array.from(this.#deployment.holders.values(), (holder) => holder.status()) };
+  }
+
+  reload(): Promise<boolean> {
+    return this.#reloads?.reload() ?? Promise.resolve(false);
   }
 
   close(): Promise<void> {
@@ -142,22 +121,20 @@ class Service implements RunningService {
 
   /** Ready when each source's first attempt is settled: the service serves meanwhile, requests wait for their token. */
   async #startTokens(): Promise<void> {
-    const holders = [...this.#holders.values()];
-    const longestWaitMs = Math.max(
-      0,
-      ...Object.values(this.#config.tokens).map((source) => source.refresh.max_wait),
-    );
-    await Promise.race([Promise.all(holders.map((holder) => holder.start())), wait(longestWaitMs)]);
+    const { tokens } = this.#deployment.config;
+    const longestWaitMs = Math.max(0, ...Object.values(tokens).map((source) => source.refresh.max_wait));
+    await Promise.race([this.#deployment.start(), wait(longestWaitMs)]);
     if (this.#phase === 'starting') this.#phase = 'serving';
   }
 
   async #close(): Promise<void> {
     this.#phase = 'draining';
+    this.#reloads?.close();
     this.#requests.refuseNew();
     const closed = once(this.#server, 'close');
     this.#server.close();
     this.#server.closeIdleConnections();
-    const hasEnded = await this.#requests.drained(this.#config.shutdown_grace);
+    const hasEnded = await this.#requests.drained(this.#deployment.config.shutdown_grace);
     if (!hasEnded) {
       this.#requests.abortAll(
         new FerryError('shutting_down', { message: 'tokenferry is being restarted. Try again.' }),
@@ -166,17 +143,73 @@ class Service implements RunningService {
     }
     this.#server.closeAllConnections();
     await closed;
-    this.#probes.close();
-    await Promise.all(Array.from(this.#holders.values(), (holder) => holder.stop()));
-    await Promise.all(this.#upstreams.map((upstream) => upstream.client.close()));
+    for (const deployment of [this.#deployment, ...this.#retired]) await deployment.close();
     this.#fanout.flush();
     await this.#requestLog.close();
     this.#logger.info('tokenferry has ended');
     await this.#logger.close();
   }
 
-  #openRequestLog(secrets: SecretRegistry): RequestLog {
-    const { record, dbtype, dbaddr } = this.#config;
+  /** Builds what serves a configuration, taking over from `inUse` what did not change; throws when it cannot work. */
+  #deploy({ secrets, files }: LoadedConfig, config: Config, inUse: Deployment | null): Deployment {
+    for (const secret of secrets) this.#secrets.add(secret.reveal());
+    const parts: DeploymentParts = {
+      secrets: this.#secrets,
+      clock: systemClock,
+      baseDir: dirname(files[0] ?? '.'),
+      clientLimits: this.#clientLimits,
+      bodies: this.#bodies,
+      takesOverFrom: inUse,
+      holdersInUse: () => this.#deployment.holders,
+      onRecord: (record) => this.#fanout.add(record),
+      onTokenEvent: (event) => {
+        reportTokenEvent(event, this.#logger, this.#metrics);
+        this.#options.onTokenEvent?.(event);
+      },
+      onCircuit: (upstream, state) =>
+        this.#logger.warn(`upstream ${upstream} is ${state === 'closed' ? 'back' : 'cooling down'}`, {
+          upstream,
+          state,
+        }),
+    };
+    return new Deployment(config, parts);
+  }
+
+  #reloadsWith(load: () => LoadedConfig): ConfigReloads {
+    return new ConfigReloads({
+      clock: systemClock,
+      load,
+      inUse: () => this.#deployment,
+      build: (loaded, config) => this.#deploy(loaded, config, this.#deployment),
+      swap: (next) => this.#swap(next),
+      report: (result) => this.#reportReload(result),
+    });
+  }
+
+  #swap(next: Deployment): void {
+    const previous = this.#deployment;
+    this.#deployment = next;
+    this.#bodies.adjust(this.#bodyBounds(next.config));
+    this.#clientLimits.update(clientQuotaSettings(next.config));
+    this.#server.keepAliveTimeout = next.config.keep_alive_timeout;
+    previous.endProbing();
+    next.beginProbing();
+    this.#retired.add(previous);
+    // One after the other: what the second of two retired ones has no successor for may still serve the first.
+    this.#retirement = this.#retirement.then(async () => {
+      await previous.giveWay(next);
+      this.#retired.delete(previous);
+    });
+  }
+
+  #bodyBounds({ limits }: Config): BodyReaderSettings {
+    return {
+      mostBufferedBytes: limits.buffered,
+      stallMs: this.#options.bodyStallMs ?? BODY_STALL_MS,
+    };
+  }
+
+  #openRequestLog({ record, dbtype, dbaddr }: Config): RequestLog {
     return createRequestLog(
       {
         type: dbtype === 'sqlite' ? 'sqlite' : 'none',
@@ -191,7 +224,7 @@ class Service implements RunningService {
       },
       {
         clock: systemClock,
-        secrets,
+        secrets: this.#secrets,
         random: Math.random,
         onEvent: (event) => reportRequestLogEvent(event, this.#logger),
       },
@@ -216,9 +249,9 @@ class Service implements RunningService {
       beforeText: () => this.#fanout.flush(),
       recordCounts: () => this.#requestLog.stats(),
       droppedLogLines: () => this.#logger.droppedLines,
-      tokenGauges: () => tokenGauges(this.#holders.values()),
+      tokenGauges: () => tokenGauges(this.#deployment.holders.values()),
       upstreamGauges: () =>
-        this.#upstreams.map(({ name, circuit }) => ({
+        this.#deployment.upstreams.map(({ name, circuit }) => ({
           upstream: name,
           isUp: circuit.state === 'closed',
           isCooling: circuit.state !== 'closed',
@@ -226,12 +259,10 @@ class Service implements RunningService {
     });
   }
 
-  #createServer(installation: Installation): Server {
-    const { keep_alive_timeout: keepAliveMs, limits, base_path: basePath } = this.#config;
+  #createServer({ keep_alive_timeout: keepAliveMs, limits }: Config): Server {
     const app = createApp({
-      paths: new RequestPaths(basePath),
       requests: this.#requests,
-      installation: () => installation,
+      installation: () => this.#deployment.installation,
       readiness: () => this.#readiness(),
       metrics: async () => ({ text: await this.#metrics.text(), contentType: this.#metrics.contentType }),
       onInflight: (step) => this.#metrics.inflight(step),
@@ -255,15 +286,18 @@ class Service implements RunningService {
 
   #readiness(): Readiness {
     const degraded: string[] = [];
-    for (const holder of this.#holders.values()) {
+    const { holders, upstreams, skipped } = this.#deployment;
+    for (const holder of holders.values()) {
       const trouble = tokenTrouble(holder);
       if (trouble !== null) degraded.push(trouble);
     }
-    for (const { name, circuit } of this.#upstreams) {
+    for (const { name, circuit } of upstreams) {
       if (circuit.state !== 'closed')
         degraded.push(`upstream ${name}: cooling down after ${circuit.failuresInRow} failures`);
     }
-    for (const { name, defect } of this.#skipped) degraded.push(`upstream ${name}: skipped, ${defect}`);
+    for (const { name, defect } of skipped) degraded.push(`upstream ${name}: skipped, ${defect}`);
+    const problem = this.#reloads?.problem ?? null;
+    if (problem !== null) degraded.push(problem);
     const tokens = this.status().tokens.map(({ name, state, remainingMs }) => ({
       name,
       state,
@@ -272,10 +306,24 @@ class Service implements RunningService {
     return { isReady: this.#phase === 'serving', phase: this.#phase, degraded, tokens };
   }
 
-  #reportStart(warnings: readonly string[]): void {
+  #reportConfig({ skipped }: Deployment, warnings: readonly string[]): void {
     for (const warning of warnings) this.#logger.warn(warning);
-    for (const { name, defect } of this.#skipped)
+    for (const { name, defect } of skipped)
       this.#logger.error(`upstream ${name} is skipped: ${defect}`, { upstream: name });
+  }
+
+  #reportReload(result: ReloadResult): void {
+    this.#metrics.configReloaded(result.kind);
+    if (result.kind === 'failed') {
+      this.#logger.error(`the changed configuration is not in use: ${result.message}`);
+      return;
+    }
+    this.#logger.info('the configuration was loaded again', {
+      upstreams: result.deployment.upstreams.length,
+    });
+    for (const key of result.kept)
+      this.#logger.warn(`${key} was changed, which takes effect when tokenferry is started again`, { key });
+    this.#reportConfig(result.deployment, result.warnings);
   }
 }
 

@@ -1,3 +1,4 @@
+import { loadConfig } from '../config/load-config.ts';
 import { type RunningService, startService } from '../server.ts';
 import { findAndLoad, readArguments, UsageError, withUsage } from './config-argument.ts';
 
@@ -17,11 +18,13 @@ export async function serve(args: readonly string[]): Promise<number> {
     }
     let service: RunningService;
     try {
-      service = await startService(loaded);
+      const file = loaded.files[0] ?? '';
+      service = await startService(loaded, { loadAgain: () => loadConfig(file, process.env) });
     } catch (error) {
       console.error(`tokenferry cannot start: ${startProblem(error, loaded.config.address)}`);
       return 1;
     }
+    process.on('SIGHUP', () => void service.reload());
     await untilToldToEnd();
     await service.close();
     // Everything is written; a reader of the log that does not read must not keep the process.

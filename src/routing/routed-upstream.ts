@@ -32,11 +32,14 @@ export interface RoutedUpstreamSettings {
   readonly profile: Profile;
   /** Most attempts at once; 0 = no limit. */
   readonly maxConcurrency: number;
+  /** Equal for upstreams that were built from equal settings. */
+  readonly recipe: string;
 }
 
 /** One upstream as routing sees it: who may use it for what, its health, and the client that talks to it. */
 export class RoutedUpstream {
   readonly name: string;
+  readonly recipe: string;
   readonly client: UpstreamClient;
   readonly circuit: Circuit;
   readonly pauses: ModelPauses;
@@ -57,6 +60,7 @@ export class RoutedUpstream {
     parts: { client: UpstreamClient; circuit: Circuit; pauses: ModelPauses; learnedDrops: LearnedDrops },
   ) {
     this.name = settings.name;
+    this.recipe = settings.recipe;
     this.client = parts.client;
     this.circuit = parts.circuit;
     this.pauses = parts.pauses;

@@ -5,6 +5,8 @@ import type { Config } from '../config/config.ts';
 import type { BodyReader } from '../http/body-reader.ts';
 import { ClientAuth } from '../http/client-auth.ts';
 import type { ClientLimits } from '../http/client-limits.ts';
+import { RequestPaths } from '../http/request-path.ts';
+import type { UseCount } from '../http/use-count.ts';
 import type { RequestRecord } from '../record.ts';
 import { anyMatcher } from '../routing/glob.ts';
 import { ModelList } from '../routing/model-list.ts';
@@ -22,6 +24,7 @@ export interface InstallationParts {
   readonly clock: Clock;
   readonly clientLimits: ClientLimits;
   readonly bodies: BodyReader;
+  readonly use: UseCount;
   readonly onRecord: (record: RequestRecord) => void;
 }
 
@@ -37,6 +40,8 @@ export function buildInstallation(
   const { limits } = config;
   const { bodies } = parts;
   return {
+    use: parts.use,
+    paths: new RequestPaths(config.base_path),
     auth: new ClientAuth(clientAuthSettings(config)),
     clientLimits: parts.clientLimits,
     bodies,

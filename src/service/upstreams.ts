@@ -1,6 +1,12 @@
+import { readFileSync } from 'node:fs';
 import type { Profile } from '../canonical/profile.ts';
 import type { Clock } from '../clock.ts';
-import { type Config, type UpstreamConfig, upstreamDefect } from '../config/config.ts';
+import {
+  type Config,
+  type TokenSourceConfig,
+  type UpstreamConfig,
+  upstreamDefect,
+} from '../config/config.ts';
 import { Circuit, type CircuitState } from '../routing/circuit.ts';
 import { LearnedDrops } from '../routing/learned-drops.ts';
 import { ModelPauses } from '../routing/model-pauses.ts';
@@ -8,11 +14,14 @@ import { RoutedUpstream, type UpstreamLimits } from '../routing/routed-upstream.
 import { sha256Hex } from '../secret.ts';
 import type { TokenHolder } from '../tokens/token-holder.ts';
 import { UpstreamClient, type UpstreamCredentials } from '../upstream/upstream-client.ts';
+import { settingsKey } from './settings-key.ts';
 
 export interface UpstreamParts {
   readonly holders: ReadonlyMap<string, TokenHolder>;
   readonly clock: Clock;
   readonly onCircuit: (upstream: string, state: CircuitState) => void;
+  /** On reload: the upstreams that run, which go on with their health and connections where nothing changed. */
+  readonly running?: readonly RoutedUpstream[];
 }
 
 /** An upstream of the configuration that cannot serve anything, and why. */
@@ -32,9 +41,47 @@ export function buildUpstreams(
     const defect = upstreamDefect(upstream);
     if (defect !== null || upstream.endpoint === null)
       skipped.push({ name: upstream.name, defect: defect ?? 'no endpoint' });
-    else upstreams.push(buildUpstream(config, upstream, new URL(upstream.endpoint), parts));
+    else
+      upstreams.push(
+        runningUpstream(config, upstream, parts) ??
+          buildUpstream(config, upstream, new URL(upstream.endpoint), parts),
+      );
   }
   return { upstreams, skipped };
+}
+
+function runningUpstream(
+  config: Config,
+  upstream: UpstreamConfig,
+  { running = [], holders }: UpstreamParts,
+): RoutedUpstream | undefined {
+  if (running.length === 0) return undefined;
+  const recipe = recipeOf(config, upstream);
+  return running.find(({ client, recipe: runningRecipe }) => {
+    const { credentials } = client;
+    const isSameHolder =
+      credentials.kind !== 'token' || credentials.holder === holders.get(upstream.token ?? '');
+    return runningRecipe === recipe && isSameHolder;
+  });
+}
+
+/** Equal when an upstream built anew would be the same one: all that `buildUpstream` reads, contents of files included. */
+function recipeOf(config: Config, upstream: UpstreamConfig): string {
+  const { tls } = upstream;
+  const files = tls === null ? [] : [tls.ca, tls.cert, tls.key];
+  return settingsKey({
+    upstream,
+    limits: limitsOf(config, upstream),
+    connectTimeout: upstream.connect_timeout || config.connect_timeout,
+    headerBytes: config.limits.header_bytes,
+    coolDown: config.cool_down,
+    source: upstream.token === null ? null : sourceFacts(config.tokens[upstream.token]),
+    files: files.map((file) => (file === null ? null : sha256Hex(readFileSync(file, 'latin1')))),
+  });
+}
+
+function sourceFacts(source: TokenSourceConfig | undefined) {
+  return source === undefined ? null : { reject: source.reject, maxWait: source.refresh.max_wait };
 }
 
 function buildUpstream(
@@ -84,6 +131,7 @@ function buildUpstream(
       limits: limitsOf(config, upstream),
       profile: profileOf(upstream),
       maxConcurrency: upstream.max_concurrency,
+      recipe: recipeOf(config, upstream),
     },
     { client, circuit, pauses: new ModelPauses(parts.clock), learnedDrops: new LearnedDrops() },
   );

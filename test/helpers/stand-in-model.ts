@@ -109,6 +109,11 @@ export class StandInModel {
     return this.#port;
   }
 
+  /** TCP connections that are open now. */
+  get openConnections(): number {
+    return this.#sockets.size;
+  }
+
   /** Changes its behaviour from the next request on. */
   set(options: StandInOptions): void {
     this.#options = { ...this.#options, ...options };
