@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { errorIn, Gateway } from '../helpers/gateway.ts';
+import { answering, httpAnswer, RawUpstream } from '../helpers/raw-upstream.ts';
+import { ScriptedIssuer, type ScriptedIssuerOptions } from '../helpers/scripted-issuer.ts';
+import { StandInModel, type StandInOptions } from '../helpers/stand-in-model.ts';
+import { ask, checkGood, KINDS, LIMITS } from './fault-rig.ts';
+
+interface Scene {
+  readonly gateway: Gateway;
+  readonly issuer: ScriptedIssuer;
+  readonly model: StandInModel;
+}
+
+interface SceneOptions {
+  readonly issuer?: ScriptedIssuerOptions;
+  readonly model?: (issuer: ScriptedIssuer) => StandInOptions;
+  readonly source?: object;
+  readonly config?: object;
+}
+
+/** A gateway before one upstream that accepts what its issuer says is alive. */
+async function scene(options: SceneOptions, use: (scene: Scene) => Promise<void>): Promise<void> {
+  const issuer = await ScriptedIssuer.start(options.issuer);
+  const model = await StandInModel.start({
+    reply: 'all is well',
+    isLive: (token) => issuer.isLive(token),
+    ...options.model?.(issuer),
+  });
+  const corp = {
+    type: 'oauth2',
+    token_url: issuer.tokenUrl,
+    client_id: 'app',
+    client_secret: 'secret-of-the-app',
+    refresh: { max_wait: '2s' },
+    ...options.source,
+  };
+  const gateway = await Gateway.start({
+    ...LIMITS,
+    ...options.config,
+    tokens: { corp },
+    upstreams: [{ name: 'lone', endpoint: model.url, token: 'corp' }],
+  });
+  try {
+    await use({ gateway, issuer, model });
+  } finally {
+    await gateway.close();
+    await model.close();
+    await issuer.close();
+  }
+}
+
+test('#10 fifty requests with one revoked token: one renewal, fifty replays, no failure', async () => {
+  await scene({ issuer: { delayMs: 50 } }, async ({ gateway, issuer, model }) => {
+    await ask(gateway, 'chat', 'm');
+    issuer.revokeAll();
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, (_, index) => ask(gateway, KINDS[index % KINDS.length] ?? 'chat', 'm')),
+    );
+    for (const { response, text } of answers) assert.equal(response.status, 200, text);
+    assert.equal(issuer.callCount, 2);
+    assert.equal(model.received.length, 1 + 50 + model.refused);
+    assert.ok(model.refused <= 50);
+  });
+});
+
+test('#16 tokens that are revoked again and again under load: no failure, and only requests on their way are replayed', async () => {
+  await scene({ issuer: { exclusive: true }, source: { rotation: 'exclusive' } }, async (parts) => {
+    const { gateway, issuer, model } = parts;
+    await ask(gateway, 'chat', 'm');
+    let isRotating = true;
+    let served = 0;
+    const client = async (kind: (typeof KINDS)[number]): Promise<void> => {
+      while (isRotating) {
+        const { response, text } = await ask(gateway, kind, 'm');
+        assert.equal(response.status, 200, text);
+        served += 1;
+      }
+    };
+    const clients = Promise.all([...KINDS, ...KINDS].map(client));
+    for (let rotation = 0; rotation < 5; rotation++) {
+      const before = issuer.issuedCount;
+      issuer.revokeAll();
+      while (issuer.issuedCount === before) await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    isRotating = false;
+    await clients;
+    // Six clients: of each revocation at most the requests on their way see it.
+    assert.ok(model.refused <= 5 * 6, `${model.refused} refusals in ${served} requests`);
+  });
+});
+
+const REFUSAL_IN_200 = '{"error_code":111,"error_msg":"Access token expired"}';
+
+for (const [what, body] of [
+  ['a JSON body', REFUSAL_IN_200],
+  ['the first event of a stream', `data: ${REFUSAL_IN_200}\n\n`],
+] as const) {
+  test(`#33 a refusal with status 200, in ${what}, is renewed and replayed; the client sees the second answer only`, async () => {
+    const refused = new Set<string>();
+    const options: SceneOptions = {
+      source: { reject: { body: [{ '/error_code': [110, 111] }] } },
+      model: (issuer) => ({
+        isLive: () => true,
+        intercept: (request, response) => {
+          if (issuer.isLive(request.token)) return false;
+          refused.add(request.token);
+          const type = body.startsWith('data:') ? 'text/event-stream' : 'application/json';
+          response.writeHead(200, { 'content-type': type });
+          response.end(body);
+          return true;
+        },
+      }),
+    };
+    await scene(options, async ({ gateway, issuer }) => {
+      for (const kind of body.startsWith('data:') ? (['stream'] as const) : KINDS) {
+        await ask(gateway, kind, 'm');
+        issuer.revokeAll();
+        const { response, text } = await ask(gateway, kind, 'm');
+        assert.equal(response.status, 200, text);
+        checkGood(kind, text);
+        assert.ok(!text.includes('error_code'), text);
+        assert.equal(response.headers.get('x-tokenferry-attempts'), '1');
+      }
+      assert.equal(refused.size, issuer.callCount - 1);
+    });
+  });
+}
+
+test('#35 an upload that is streamed through is not sent twice: the refusal of its token is the answer', async () => {
+  await scene({ config: { limits: { replay: '1KiB' } } }, async ({ gateway, issuer, model }) => {
+    await ask(gateway, 'chat', 'm');
+    issuer.revokeAll();
+    const upload = await gateway.post('/v1/files', 'x'.repeat(100_000), {
+      headers: { 'content-type': 'application/octet-stream' },
+    });
+    const text = await upload.text();
+    assert.equal(upload.status, 502, text);
+    assert.equal(errorIn(text).code, 'upstream_auth_error');
+    assert.equal(model.received.filter(({ path }) => path === '/v1/files').length, 1);
+    // What fits into memory is replayed.
+    const small = await gateway.post('/v1/files', 'x'.repeat(500), {
+      headers: { 'content-type': 'application/octet-stream' },
+    });
+    await small.text();
+    const sent = model.received.filter(({ text: body }) => body.length === 500);
+    assert.equal(sent.at(-1) !== undefined && issuer.isLive(sent.at(-1)?.token ?? ''), true);
+  });
+});
+
+test('#32 a redirect of the upstream is not followed, and its token goes nowhere else', async () => {
+  const other = await StandInModel.start();
+  await using upstream = await RawUpstream.start(
+    answering(httpAnswer('', { status: 307, headers: { location: `${other.url}/chat/completions` } })),
+  );
+  await using issuer = await ScriptedIssuer.start();
+  await using gateway = await Gateway.start({
+    ...LIMITS,
+    tokens: {
+      corp: {
+        type: 'oauth2',
+        token_url: issuer.tokenUrl,
+        client_id: 'app',
+        client_secret: 'secret-of-the-app',
+      },
+    },
+    upstreams: [{ name: 'lone', endpoint: upstream.url, token: 'corp' }],
+  });
+  const { response, text } = await ask(gateway, 'chat', 'm');
+  assert.equal(response.status, 502, text);
+  assert.equal(other.received.length, 0);
+  await other.close();
+});
