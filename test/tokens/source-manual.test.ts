@@ -9,16 +9,22 @@ import { sourceSettings } from '../../src/service/token-settings.ts';
 import { makeSource } from '../helpers/source-bench.ts';
 
 const manual = await readFile(new URL('../../docs/tokens.md', import.meta.url), 'utf8');
-const samples = [...manual.matchAll(/```yaml\n(tokens:\n.*?)```/gs)].map((match) => match[1] ?? '');
+const samples = [...manual.matchAll(/```yaml\n((?:shared.*\n)*tokens:\n.*?)```/gs)].map(
+  (match) => match[1] ?? '',
+);
 
 /** Stands for every PEM file that the samples name. */
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
 const key = rsa.export({ type: 'pkcs8', format: 'pem' });
 
 /** Every variable that the manual mentions has a value. */
-const env = Object.fromEntries(
-  [...manual.matchAll(/\$\{(\w+)\}/g)].map((match) => [match[1] ?? '', 'a-value-for-it']),
-);
+const env = {
+  ...Object.fromEntries(
+    [...manual.matchAll(/\$\{(\w+)\}/g)].map((match) => [match[1] ?? '', 'a-value-for-it']),
+  ),
+  SHARED_DATABASE_URL: 'postgres://user:password@db.example/tokenferry',
+  SHARED_KEY: Buffer.alloc(32).toString('base64'),
+};
 
 for (const [index, sample] of samples.entries()) {
   const names = [...sample.matchAll(/^ {2}(\w+):/gm)].map((match) => match[1] ?? '');
