@@ -9,7 +9,7 @@ import { sourceSettings } from '../../src/service/token-settings.ts';
 import { makeSource } from '../helpers/source-bench.ts';
 
 const manual = await readFile(new URL('../../docs/tokens.md', import.meta.url), 'utf8');
-const samples = [...manual.matchAll(/```yaml\n((?:shared.*\n)*tokens:\n.*?)```/gs)].map(
+const samples = [...manual.matchAll(/```yaml\n((?:shared[^\n]*\n)*tokens:\n.*?)```/gs)].map(
   (match) => match[1] ?? '',
 );
 
