@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { FerryError } from '../errors.ts';
 import type { ClientIdentity } from '../routing/client-identity.ts';
@@ -31,7 +31,7 @@ export class ClientAuth {
     if (identities.size > 0) {
       for (const key of presentedKeys(headers)) {
         isKeySent = true;
-        const identity = identities.get(createHash('sha256').update(key).digest('hex'));
+        const identity = identities.get(hash('sha256', key, 'hex'));
         if (identity !== undefined) return identity;
       }
     }
