@@ -35,6 +35,13 @@ file; those that are written (\`dbaddr\`, \`log.file\`) to the working directory
 or in an upstream, that only tokenferry knows. Then unknown keys are warnings, 0 and empty texts at the top mean the
 default, and \`record.content\` is \`all\`, as it was there. One key of our own, e.g. \`record: {}\`, ends that.
 
+**Reload**: on SIGHUP, and when the file or a file that it names changes, the configuration is loaded again: checked whole,
+then used from the next request on. Running requests finish on the old one; token sources that did not change keep their
+tokens, upstreams their health and connections, clients what they used of their limits. A bad file, or one without any
+usable upstream, changes nothing and is told in the log, in \`/readyz\` and in \`tokenferry_config_reload_total\`. Changes of
+\`address\`, \`tls\`, \`workers\`, \`dbtype\`, \`dbaddr\`, \`record\`, \`log\` (its level excepted), \`notify\`, \`tracing\`, \`admin\` and
+\`limits.header_bytes\` wait for the next start; the log names them.
+
 Keys marked *not built yet* are known, and only their default works.
 `;
 

@@ -10,6 +10,7 @@ import { FerryError } from './errors.ts';
 import { BodyReader, type BodyReaderSettings } from './http/body-reader.ts';
 import { ClientLimits } from './http/client-limits.ts';
 import type { Readiness } from './http/health-route.ts';
+import { refuseMalformed } from './http/malformed-request.ts';
 import { RunningRequests } from './http/running-requests.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
 import { Metrics } from './observability/metrics.ts';
@@ -18,9 +19,11 @@ import { createRequestLog, type RequestLog } from './request-log/request-log.ts'
 import { SecretRegistry } from './secret.ts';
 import { clientQuotaSettings } from './service/clients.ts';
 import { ConfigReloads, type ReloadResult } from './service/config-reloads.ts';
+import { degradedParts } from './service/degraded-parts.ts';
 import { Deployment, type DeploymentParts } from './service/deployment.ts';
+import { splitAddress, urlHost } from './service/listen-address.ts';
 import { reportRequestLogEvent } from './service/request-log-reporting.ts';
-import { reportTokenEvent, tokenGauges, tokenTrouble } from './service/token-reporting.ts';
+import { reportTokenEvent, tokenGauges } from './service/token-reporting.ts';
 import type { HolderStatus } from './tokens/holder-status.ts';
 import type { TokenEvent } from './tokens/token-event.ts';
 
@@ -190,6 +193,7 @@ class Service implements RunningService {
     const previous = this.#deployment;
     this.#deployment = next;
     this.#bodies.adjust(this.#bodyBounds(next.config));
+    this.#logger.setLevel(next.config.log.level);
     this.#clientLimits.update(clientQuotaSettings(next.config));
     this.#server.keepAliveTimeout = next.config.keep_alive_timeout;
     previous.endProbing();
@@ -285,17 +289,7 @@ class Service implements RunningService {
   }
 
   #readiness(): Readiness {
-    const degraded: string[] = [];
-    const { holders, upstreams, skipped } = this.#deployment;
-    for (const holder of holders.values()) {
-      const trouble = tokenTrouble(holder);
-      if (trouble !== null) degraded.push(trouble);
-    }
-    for (const { name, circuit } of upstreams) {
-      if (circuit.state !== 'closed')
-        degraded.push(`upstream ${name}: cooling down after ${circuit.failuresInRow} failures`);
-    }
-    for (const { name, defect } of skipped) degraded.push(`upstream ${name}: skipped, ${defect}`);
+    const degraded = degradedParts(this.#deployment);
     const problem = this.#reloads?.problem ?? null;
     if (problem !== null) degraded.push(problem);
     const tokens = this.status().tokens.map(({ name, state, remainingMs }) => ({
@@ -339,46 +333,8 @@ function internalFacts(error: FerryError): object {
   return { error: error.detail ?? error.message, stack: cause ?? error.stack };
 }
 
-/** ":8888", "host:8888" or "[::1]:8888". */
-function splitAddress(address: string): { readonly host: string; readonly port: number } {
-  const at = address.lastIndexOf(':');
-  return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) };
-}
-
-function urlHost(host: string): string {
-  if (host === '' || host === '0.0.0.0' || host === '::') return '127.0.0.1';
-  return host.includes(':') ? `[${host}]` : host;
-}
-
 function wait(delayMs: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, delayMs).unref();
   });
-}
-
-/** What Node could not parse as HTTP never reaches the app; it still gets an OpenAI-shaped answer. */
-function refuseMalformed(error: NodeJS.ErrnoException, socket: import('node:stream').Duplex): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const isHeaders = error.code === 'HPE_HEADER_OVERFLOW';
-  const isTimeout = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
-  const kind = isHeaders ? 'headers_too_large' : isTimeout ? 'request_timeout' : 'invalid_request';
-  const failure = new FerryError(kind, {
-    message: isHeaders
-      ? 'The headers of the request are larger than limits.header_bytes.'
-      : isTimeout
-        ? 'The request did not arrive in time.'
-        : 'The request is not valid HTTP.',
-  });
-  const body = JSON.stringify(failure.toBody());
-  const reason = isHeaders
-    ? 'Request Header Fields Too Large'
-    : isTimeout
-      ? 'Request Timeout'
-      : 'Bad Request';
-  socket.end(
-    `HTTP/1.1 ${failure.status} ${reason}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
 }

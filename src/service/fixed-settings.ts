@@ -9,9 +9,6 @@ const FIXED = [
   'dbtype',
   'dbaddr',
   'record',
-  'log',
-  'shared',
-  'shared_key',
   'admin',
   'notify',
   'tracing',
@@ -33,6 +30,9 @@ export function withFixedSettings(next: Config, running: Config): Applicable {
     kept.push(key);
     config[key] = running[key];
   }
+  const log = { ...running.log, level: next.log.level };
+  if (settingsKey(next.log) !== settingsKey(log)) kept.push('log (all but its level)');
+  config.log = log;
   if (next.limits.header_bytes !== running.limits.header_bytes) {
     kept.push('limits.header_bytes');
     config.limits = { ...next.limits, header_bytes: running.limits.header_bytes };

@@ -24,7 +24,10 @@ export function holderFor(
   const unchanged = same.find(
     ({ name, settings }) => name === plan.name && isSameKeeping(settings, plan.settings),
   );
-  if (unchanged !== undefined) return unchanged;
+  if (unchanged !== undefined) {
+    void plan.source.close?.();
+    return unchanged;
+  }
   const heir = same[0];
   // A lease has its token only; further values of the answer come from the issuer.
   const needsExtras = plan.settings.placements.some(({ extra }) => extra !== undefined);
