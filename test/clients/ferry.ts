@@ -1,0 +1,66 @@
+import { runService, type ServiceProcess } from '../helpers/run-service.ts';
+import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
+import type { Json } from './answers.ts';
+import { QuirkUpstream } from './quirk-upstream.ts';
+import { STREAM_VECTORS, WHOLE_VECTORS } from './vectors.ts';
+
+/** What applications are given. */
+export const CLIENT_KEY = 'key-of-the-clients';
+
+/** Tokens end all the time while the clients read. Milliseconds. */
+const TOKEN_LIFE_MS = 6_000;
+
+/** One issuer, one upstream with all quirks behind one gateway, and the same upstream open to direct reading. */
+export interface Ferry {
+  /** Without `/v1`. */
+  readonly gatewayUrl: string;
+  /** Ends in `/v1`; any key is good there. */
+  readonly directUrl: string;
+  readonly upstream: QuirkUpstream;
+  readonly service: ServiceProcess;
+  close(): Promise<void>;
+}
+
+/** The vectors that need a profile get an upstream with that profile each; the last one takes all others. */
+function upstreams(url: string): Json[] {
+  const profiles = new Map<string, string[]>();
+  for (const { name, profile } of [...STREAM_VECTORS, ...WHOLE_VECTORS]) {
+    if (profile === undefined) continue;
+    const key = JSON.stringify(profile);
+    profiles.set(key, [...(profiles.get(key) ?? []), name]);
+  }
+  const special = [...profiles].map(([profile, allow], position) => ({
+    name: `special-${position}`,
+    allow,
+    profile: JSON.parse(profile) as Json,
+  }));
+  const names = ['canonical', 'embed', 'rerank', 'fault'].map((start) => `${start}-*`);
+  const rest = [...STREAM_VECTORS, ...WHOLE_VECTORS].filter(({ profile }) => profile === undefined);
+  const plain = { name: 'plain', allow: [...names, ...rest.map(({ name }) => name)] };
+  return [...special, plain].map((one) => ({ ...one, endpoint: url, token: 'corp' }));
+}
+
+export async function startFerry(): Promise<Ferry> {
+  const issuer = await ScriptedIssuer.start({ lifetimeMs: TOKEN_LIFE_MS });
+  const upstream = await QuirkUpstream.start((token) => issuer.isLive(token));
+  const direct = await QuirkUpstream.start();
+  const service = await runService({
+    authorization: CLIENT_KEY,
+    tokens: {
+      corp: { type: 'oauth2', token_url: issuer.tokenUrl, client_id: 'app', client_secret: 'client-secret' },
+    },
+    upstreams: upstreams(upstream.url),
+    retry: { same_upstream: 0 },
+    dbtype: 'none',
+  });
+  return {
+    gatewayUrl: service.url,
+    directUrl: direct.url,
+    upstream,
+    service,
+    close: async () => {
+      await service.stop();
+      await Promise.all([upstream.close(), direct.close(), issuer.close()]);
+    },
+  };
+}

@@ -1,0 +1,163 @@
+import { isDeepStrictEqual } from 'node:util';
+import { ANSWERS } from './answers.ts';
+import type { Client } from './clients.ts';
+import { CLIENT_KEY, type Ferry } from './ferry.ts';
+import type { Reading, Report, Task } from './protocol.ts';
+import { runClient } from './run-client.ts';
+import type { FaultVector, Vector } from './vector.ts';
+import { EMBEDDINGS_VECTORS, type EmbeddingsVector } from './vectors/embeddings.ts';
+import { FAULT_VECTORS, STREAM_VECTORS, WHOLE_VECTORS } from './vectors.ts';
+
+/** Seven inputs, so that batches of four are two. */
+const INPUTS = ['one', 'two', 'drei', '四', '👋 five', 'six', 'seven'];
+
+/** One thing that one client reads through the gateway, and what it ought to have read. */
+interface Cell {
+  readonly vector: string;
+  /** The way of reading, with a note when usage was not asked for. */
+  readonly column: string;
+  readonly task: Task;
+  /** The same reading from the upstream itself, or null for a fault. */
+  readonly reference: Task | null;
+  /** What is wrong with the reading; null when nothing is. */
+  judge(reading: Reading, reference: Reading | null): string | null;
+}
+
+/** column → vector → what is wrong, or null. */
+export type Matrix = Map<string, Map<string, string | null>>;
+
+/** Lets one client read every vector in every of its ways. */
+export async function readMatrix(client: Client, ferry: Ferry): Promise<Matrix> {
+  const cells = cellsOf(client, ferry);
+  const tasks = new Map<string, Task>();
+  for (const { task, reference } of cells) {
+    tasks.set(task.id, task);
+    if (reference !== null) tasks.set(reference.id, reference);
+  }
+  const reports = await runClient(client, [...tasks.values()]);
+  const matrix: Matrix = new Map();
+  for (const cell of cells) {
+    const column = matrix.get(cell.column) ?? new Map<string, string | null>();
+    matrix.set(cell.column, column);
+    column.set(cell.vector, verdict(cell, reports));
+  }
+  return matrix;
+}
+
+function verdict({ task, reference, judge }: Cell, reports: Map<string, Report>): string | null {
+  const reading = reports.get(task.id) as Report;
+  return judge(reading, reference === null ? null : (reports.get(reference.id) as Report));
+}
+
+function cellsOf(client: Client, ferry: Ferry): Cell[] {
+  const usage = { choice: [true, false], always: [true], never: [false] }[client.usage];
+  const task = (way: string, model: string, more: Partial<Task> = {}): Task => ({
+    id: `${way} ${model} ${more.url === undefined ? 'gateway' : 'direct'} ${more.includeUsage ?? true}`,
+    way,
+    url: `${ferry.gatewayUrl}/v1`,
+    key: CLIENT_KEY,
+    model,
+    includeUsage: true,
+    tools: false,
+    ...more,
+  });
+  const chat = (way: string, vector: Vector, includeUsage: boolean, column: string): Cell => {
+    const answer = ANSWERS[vector.answer];
+    const more = { includeUsage, tools: answer.calls.length > 0 };
+    return {
+      vector: vector.name,
+      column,
+      task: task(way, vector.name, more),
+      reference: task(way, `canonical-${vector.answer}`, { ...more, url: ferry.directUrl }),
+      judge: (reading, reference) => judgeAnswer(vector, reading, reference as Reading),
+    };
+  };
+  const fault = (way: string, one: FaultVector): Cell => ({
+    vector: one.name,
+    column: way,
+    task: task(way, one.name),
+    reference: null,
+    judge: (reading) => judgeFault(one.expect, reading, client.statusInText === true),
+  });
+  const embedding = (way: string, one: EmbeddingsVector): Cell => ({
+    vector: one.name,
+    column: way,
+    task: task(way, one.name, { inputs: INPUTS }),
+    reference: task(way, 'embed-canonical', { inputs: INPUTS, url: ferry.directUrl }),
+    judge: (reading, reference) =>
+      one.expect === undefined
+        ? judgeAnswer(one, reading, reference as Reading)
+        : judgeFault({ ...one.expect, says: /./ }, reading, client.statusInText === true),
+  });
+  const faults = (isFor: 'stream' | 'whole') =>
+    FAULT_VECTORS.filter(({ only }) => only === undefined || only === isFor);
+  return [
+    ...client.streams.flatMap((way) =>
+      usage.flatMap((asked) =>
+        STREAM_VECTORS.map((one) => chat(way, one, asked, asked ? way : `${way}, usage not asked for`)),
+      ),
+    ),
+    ...client.streams.flatMap((way) => faults('stream').map((one) => fault(way, one))),
+    ...client.wholes.flatMap((way) => WHOLE_VECTORS.map((one) => chat(way, one, true, way))),
+    ...client.wholes.flatMap((way) => faults('whole').map((one) => fault(way, one))),
+    ...client.embeds.flatMap((way) => EMBEDDINGS_VECTORS.map((one) => embedding(way, one))),
+  ];
+}
+
+/** The same text, reasoning, calls, finish and usage as from the upstream itself. */
+function judgeAnswer(
+  { ownIds, ownUsage }: { readonly ownIds?: boolean; readonly ownUsage?: boolean },
+  reading: Reading,
+  reference: Reading,
+): string | null {
+  // openai-python's helper raises on finish `length`; then both must, and in the same way.
+  if (reading.error?.kind !== reference.error?.kind) return difference('error', reading, reference);
+  for (const name of ['text', 'reasoning', 'finish', 'value'] as const) {
+    if (!isDeepStrictEqual(reading[name], reference[name])) return difference(name, reading, reference);
+  }
+  const isSameCalls =
+    ownIds === true
+      ? areOwn(reading.calls) && isDeepStrictEqual(withoutIds(reading), withoutIds(reference))
+      : isDeepStrictEqual(reading.calls, reference.calls);
+  if (!isSameCalls) return difference('calls', reading, reference);
+  const isSameUsage =
+    ownUsage === true
+      ? reading.usage.length === reference.usage.length && reading.usage.every(isPlausible)
+      : isDeepStrictEqual(reading.usage, reference.usage);
+  return isSameUsage ? null : difference('usage', reading, reference);
+}
+
+function difference(name: keyof Reading, reading: Reading, reference: Reading): string {
+  const isRefused = name === 'error' || reading.error !== null;
+  const got = isRefused ? reading.error : reading[name];
+  return `${name}: ${JSON.stringify(got)}, not ${JSON.stringify(reference[name])}`.slice(0, 400);
+}
+
+function withoutIds({ calls }: Reading): unknown {
+  return calls.map(({ name, arguments: text }) => [name, text]);
+}
+
+function areOwn(calls: Reading['calls']): boolean {
+  return calls.every(({ id }) => id.length > 0) && new Set(calls.map(({ id }) => id)).size === calls.length;
+}
+
+function isPlausible({ prompt, completion, total }: Reading['usage'][number]): boolean {
+  return Number.isSafeInteger(prompt) && prompt > 0 && total === prompt + completion;
+}
+
+/** An error with its status, when there was one to have, and its words; before it, the text that was told. */
+function judgeFault(
+  expect: { readonly status: number | null; readonly says: RegExp; readonly text?: string },
+  reading: Reading,
+  isStatusInText: boolean,
+): string | null {
+  const { error } = reading;
+  if (error === null) return `no error, but ${JSON.stringify(reading.text)}`;
+  const status =
+    error.status ?? (isStatusInText && error.message.includes(String(expect.status)) ? expect.status : null);
+  if (status !== expect.status)
+    return `status ${error.status}, not ${expect.status}: ${error.message}`.slice(0, 400);
+  if (!expect.says.test(error.message)) return `says ${error.message}`.slice(0, 400);
+  if (reading.text !== (expect.text ?? '')) return `text ${JSON.stringify(reading.text)}`;
+  return null;
+}

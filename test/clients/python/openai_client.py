@@ -1,0 +1,114 @@
+"""The openai package: its iterator, its `.stream()` helper, whole replies, embeddings, models."""
+
+from openai import OpenAI
+
+from program import TOOLS, counts, run_program
+
+clients = {}
+
+
+def client_of(task):
+    place = (task["url"], task["key"])
+    if place not in clients:
+        clients[place] = OpenAI(base_url=task["url"], api_key=task["key"], max_retries=0, timeout=20)
+    return clients[place]
+
+
+def request_of(task):
+    request = {
+        "model": task["model"],
+        "messages": [{"role": "user", "content": "When does it leave?"}],
+    }
+    if task["tools"]:
+        request["tools"] = TOOLS
+    return request
+
+
+def stream_options_of(task):
+    return {"stream_options": {"include_usage": True}} if task["includeUsage"] else {}
+
+
+def read_usage(usage, reading):
+    if usage is not None:
+        reading["usage"].append(
+            counts(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)
+        )
+
+
+def read_chunk(chunk, reading):
+    read_usage(chunk.usage, reading)
+    for choice in chunk.choices:
+        delta = choice.delta
+        reading["text"] += delta.content or ""
+        reading["reasoning"] += getattr(delta, "reasoning_content", None) or ""
+        for call in delta.tool_calls or []:
+            while len(reading["calls"]) <= call.index:
+                reading["calls"].append({"id": "", "name": "", "arguments": ""})
+            known = reading["calls"][call.index]
+            known["id"] += call.id or ""
+            known["name"] += call.function.name or ""
+            known["arguments"] += call.function.arguments or ""
+        if choice.finish_reason is not None:
+            reading["finish"] = (reading["finish"] or "") + choice.finish_reason
+
+
+def read_whole(reply, reading):
+    read_usage(reply.usage, reading)
+    message = reply.choices[0].message
+    reading["text"] = message.content or ""
+    reading["reasoning"] = getattr(message, "reasoning_content", None) or ""
+    reading["finish"] = reply.choices[0].finish_reason
+    for call in message.tool_calls or []:
+        function = call.function
+        reading["calls"].append(
+            {"id": call.id, "name": function.name, "arguments": function.arguments}
+        )
+
+
+def iterator(task, reading):
+    request = {**request_of(task), "stream": True, **stream_options_of(task)}
+    for chunk in client_of(task).chat.completions.create(**request):
+        read_chunk(chunk, reading)
+
+
+def helper(task, reading):
+    request = {**request_of(task), **stream_options_of(task)}
+    with client_of(task).chat.completions.stream(**request) as stream:
+        for event in stream:
+            if event.type == "content.delta":
+                reading["text"] += event.delta
+        reply = stream.get_final_completion()
+    read_whole(reply, reading)
+
+
+def embed(task, reading, **more):
+    reply = client_of(task).embeddings.create(model=task["model"], input=task["inputs"], **more)
+    reading["value"] = [[item.index, item.embedding] for item in reply.data]
+    reading["usage"].append(counts(reply.usage.prompt_tokens, 0, reply.usage.total_tokens))
+
+
+def completions(task, reading):
+    reply = client_of(task).completions.create(model=task["model"], prompt="It leaves")
+    reading["text"] = reply.choices[0].text
+    reading["finish"] = reply.choices[0].finish_reason
+    read_usage(reply.usage, reading)
+
+
+def models(task, reading):
+    reading["value"] = [model.id for model in client_of(task).models.list()]
+
+
+run_program(
+    {
+        "iterator": iterator,
+        "helper": helper,
+        "whole": lambda task, reading: read_whole(
+            client_of(task).chat.completions.create(**request_of(task)), reading
+        ),
+        "completions": completions,
+        "embed": embed,
+        "embed-float": lambda task, reading: embed(task, reading, encoding_format="float"),
+        "embed-base64": lambda task, reading: embed(task, reading, encoding_format="base64"),
+        "models": models,
+    }
+)

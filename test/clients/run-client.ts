@@ -1,0 +1,37 @@
+import { spawn } from 'node:child_process';
+import { type Client, clientEnvironment } from './clients.ts';
+import type { Report, Task } from './protocol.ts';
+
+/** All tasks of one client take seconds; one that hangs is ended. Milliseconds. */
+const LONGEST_RUN_MS = 150_000;
+
+/** Runs the client's program on these tasks. Throws with its own words when it does not report all of them. */
+export async function runClient(client: Client, tasks: readonly Task[]): Promise<Map<string, Report>> {
+  const [command = '', ...args] = client.command;
+  const child = spawn(command, args, {
+    env: { ...process.env, ...clientEnvironment() },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    timeout: LONGEST_RUN_MS,
+  });
+  let reported = '';
+  let complaints = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    reported += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    complaints += text;
+  });
+  child.stdin.on('error', () => undefined);
+  child.stdin.end(JSON.stringify({ tasks }));
+  const ending = await new Promise<string>((done) => {
+    child.on('error', (error) => done(`could not start (npm run install:clients): ${error.message}`));
+    child.on('close', (code, signal) => done(`ended with ${signal ?? code}`));
+  });
+  const lines = reported.split('\n').filter((line) => line !== '');
+  const reports = new Map(lines.map((line) => JSON.parse(line) as Report).map((one) => [one.id, one]));
+  if (reports.size !== tasks.length) {
+    const next = tasks[reports.size]?.id;
+    throw new Error(`${client.name} ${ending} at "${next}":\n${complaints.slice(-3000)}`);
+  }
+  return reports;
+}
