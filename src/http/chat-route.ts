@@ -78,10 +78,7 @@ async function streamAnswer(
 async function relay(context: RequestContext, stream: OpenStream, writer: SseWriter): Promise<void> {
   writer.open(droppedHeaders(stream.dropped));
   context.firstTokenMs = context.elapsedMs;
-  for (let text = await stream.next(); text !== null; text = await stream.next()) {
-    const drained = writer.write(text);
-    if (drained !== null) await drained;
-  }
+  await stream.relayTo((text) => writer.write(text));
   context.tokens = stream.usage;
   context.isUsageEstimated = stream.isUsageEstimated;
   if (stream.failure !== null) context.failStream(stream.failure);

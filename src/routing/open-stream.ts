@@ -20,8 +20,8 @@ export class OpenStream {
   readonly #attempt: Attempt;
   readonly #reply: UpstreamReply;
   readonly #stream: ChatStream;
-  /** What was read before the stream was handed out; null once it was given on. */
-  #head: string | null;
+  /** What was read before the stream was handed out; '' once it was given on. */
+  #head: string;
   #isOver = false;
   /** Set when every choice is finished. */
   #isEnding = false;
@@ -45,15 +45,23 @@ export class OpenStream {
     this.#limitTotalTime();
   }
 
-  /** Canonical SSE text, null after the last. Never throws: a break is text too, the error event. */
-  async next(): Promise<string | null> {
-    const head = this.#takeHead();
-    if (head !== null) return head;
-    while (!this.#isOver) {
-      const text = await this.#read();
-      if (text !== '') return text;
+  /**
+   * Hands all canonical SSE text to `write` in order, and waits for the promise that it may give (the client reads
+   * slowly). Never throws: a break is text too, the error event. One loop with one await for each piece, since a
+   * stream of a hundred frames pays every promise a hundred times.
+   */
+  async relayTo(write: (text: string) => Promise<void> | null): Promise<void> {
+    let text = this.#takeHead();
+    for (;;) {
+      const drained = text === '' ? null : write(text);
+      if (drained !== null) await drained;
+      if (this.#isOver) return;
+      try {
+        text = this.#take(await this.#reply.body.next());
+      } catch (error) {
+        text = this.#broken(error);
+      }
     }
-    return null;
   }
 
   /** The client left or the service ends: nothing more is read. */
@@ -75,21 +83,14 @@ export class OpenStream {
     return this.#stream.isUsageEstimated;
   }
 
-  #takeHead(): string | null {
+  #takeHead(): string {
     const head = this.#head;
-    if (head === null) return null;
-    this.#head = null;
-    const text = head + this.#settle();
-    return text === '' ? null : text;
+    this.#head = '';
+    return head + this.#settle();
   }
 
-  async #read(): Promise<string> {
-    let bytes: Buffer | null;
-    try {
-      bytes = await this.#reply.body.next();
-    } catch (error) {
-      return this.#broken(error);
-    }
+  /** The text of one piece of the upstream's body; null: it is over. */
+  #take(bytes: Buffer | null): string {
     const text = bytes === null ? this.#stream.end() : this.#stream.push(bytes);
     if (this.#stream.canEnd && !this.#isEnding) {
       this.#isEnding = true;
