@@ -15,10 +15,15 @@ export interface Client {
   readonly models?: string;
   /** Whether the application decides if usage is asked for. */
   readonly usage: 'choice' | 'always' | 'never';
-  /** True: its errors have no status, only text. */
-  readonly statusInText?: boolean;
   /** The installed package whose version the matrix shows. */
   readonly installed: { readonly kind: 'npm' | 'main' | 'llamaindex'; readonly package: string } | null;
+}
+
+/** Clients that run on Node, and those that run on Python: two suites, side by side. */
+export type Platform = 'node' | 'python';
+
+export function platformOf({ command }: Client): Platform {
+  return command[0] === process.execPath ? 'node' : 'python';
 }
 
 const node = (program: string, ...args: readonly string[]) => [
@@ -112,7 +117,6 @@ export const CLIENTS: readonly Client[] = [
     wholes: ['whole'],
     embeds: ['embed'],
     usage: 'always',
-    statusInText: true,
     installed: { kind: 'main', package: 'dify_plugin' },
   },
   {

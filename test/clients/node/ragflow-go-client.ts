@@ -17,13 +17,19 @@ interface Answer {
 
 /** Also GET goes out with a body, which fetch would refuse. */
 async function call(task: Task, method: string, path: string, body: object): Promise<Answer> {
-  const headers = { 'content-type': 'application/json', authorization: `Bearer ${task.key}` };
+  const json = JSON.stringify(body);
+  const headers = {
+    'content-type': 'application/json',
+    // Go always sends it; Node would leave it out of a GET.
+    'content-length': Buffer.byteLength(json),
+    authorization: `Bearer ${task.key}`,
+  };
   return new Promise((done, fail) => {
     const call = request(`${task.url}${path}`, { method, headers }, (response) => {
       text(response).then((read) => done({ status: response.statusCode ?? 0, body: read }), fail);
     });
     call.on('error', fail);
-    call.end(JSON.stringify(body));
+    call.end(json);
   });
 }
 

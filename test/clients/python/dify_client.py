@@ -125,6 +125,9 @@ run_program(
         "validate": lambda task, _: language.validate_credentials(
             task["model"], credentials_of(task)
         ),
+        "validate-stream": lambda task, _: language.validate_credentials(
+            task["model"], {**credentials_of(task), "stream_mode_auth": "use"}
+        ),
         "validate-embeddings": lambda task, _: embedding.validate_credentials(
             task["model"], credentials_of(task)
         ),

@@ -1,0 +1,43 @@
+/**
+ * `npm run test:clients`: other people's clients against a running gateway. Needs `npm run install:clients`.
+ *
+ *   npm run test:clients -- dify         only tests whose title matches
+ *   npm run test:clients -- --write      keeps what was found, and writes docs/compatibility.md from it
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, globSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** One client with all its vectors; a test that takes longer hangs. */
+const LONGEST_TEST_MS = 240_000;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { write: { type: 'boolean' } },
+});
+
+for (const folder of [
+  'test/clients/node_modules',
+  'test/clients/.venv/main',
+  'test/clients/.venv/llamaindex',
+]) {
+  if (existsSync(`${root}/${folder}`)) continue;
+  console.error(`${folder} is missing: npm run install:clients`);
+  process.exit(1);
+}
+
+const flags = ['--test', '--test-concurrency=2', `--test-timeout=${LONGEST_TEST_MS}`];
+const names = positionals.map((name) => `--test-name-pattern=/${name}/i`);
+const files = globSync('test/clients/*.test.ts', { cwd: root }).sort();
+const { status } = spawnSync(process.execPath, [...flags, ...names, ...files], {
+  cwd: root,
+  stdio: 'inherit',
+  env: values.write === true ? { ...process.env, WRITE_RESULTS: '1' } : process.env,
+});
+if (status === 0 && values.write === true) {
+  spawnSync(process.execPath, ['scripts/compatibility.ts'], { cwd: root, stdio: 'inherit' });
+}
+process.exitCode = status ?? 1;

@@ -1,0 +1,145 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { CLIENTS, clientCalled } from './clients.ts';
+import { CLIENT_KEY, type Ferry, startFerry } from './ferry.ts';
+import type { Report, Task } from './protocol.ts';
+import { runClient } from './run-client.ts';
+import { RERANK_VECTORS } from './vectors/rerank.ts';
+
+let ferry: Ferry;
+
+before(async () => {
+  ferry = await startFerry();
+});
+
+after(() => ferry.close());
+
+type Wish = Pick<Task, 'way' | 'model'> & Partial<Task>;
+
+/** What a client reads of each wish, by way of the gateway unless the wish says otherwise. */
+async function readings(name: string, wishes: readonly Wish[]): Promise<Report[]> {
+  const base = { url: `${ferry.gatewayUrl}/v1`, key: CLIENT_KEY, includeUsage: true, tools: false };
+  const tasks = wishes.map((wish, position) => ({ id: String(position), ...base, ...wish }));
+  return [...(await runClient(clientCalled(name), tasks)).values()];
+}
+
+const noErrors = (reports: readonly Report[]) =>
+  assert.deepEqual(
+    reports.map(({ error }) => error),
+    reports.map(() => null),
+  );
+
+test('S7 S8 every client lists the models that it may use, RAGFlow in Go with a body in its GET', async () => {
+  const clients = CLIENTS.filter(({ models }) => models !== undefined);
+  assert.ok(clients.length > 5);
+  for (const { name, models } of clients) {
+    const [report] = await readings(name, [{ way: models as string, model: '' }]);
+    assert.equal(report?.error, null, name);
+    const ids = report?.value as string[];
+    for (const id of ['canonical-text', 'think-tags', 'crlf']) assert.ok(ids.includes(id), `${name}: ${id}`);
+  }
+});
+
+test('S13 S89 every client says that its key is wrong, or that the model is unknown', async () => {
+  for (const { name, streams, wholes } of CLIENTS) {
+    const ways = [streams[0], wholes[0]].filter((way) => way !== undefined);
+    const wishes = ways.flatMap((way) => [
+      { way, model: 'canonical-text', key: 'not-a-key' },
+      { way, model: 'nobody-offers-this' },
+    ]);
+    for (const [position, { error }] of (await readings(name, wishes)).entries()) {
+      assert.ok(error !== null, name);
+      const [status, says] = position % 2 === 0 ? [401, /key/] : [404, /nobody-offers-this/];
+      assert.ok(error.status === status || error.message.includes(String(status)), JSON.stringify(error));
+      assert.match(error.message, says, name);
+    }
+  }
+});
+
+test('S98 S99 Dify adds a chat, an embeddings and a rerank model', async () => {
+  const reports = await readings('Dify SDK', [
+    { way: 'validate', model: 'canonical-text' },
+    { way: 'validate-stream', model: 'json-for-stream-text' },
+    { way: 'validate', model: 'whole-only-choices' },
+    { way: 'validate', model: 'whole-as-events' },
+    { way: 'validate-embeddings', model: 'embed-canonical' },
+    { way: 'validate-embeddings', model: 'embed-ollama' },
+    { way: 'validate-rerank', model: 'rerank-canonical' },
+    { way: 'validate-rerank', model: 'rerank-score' },
+  ]);
+  noErrors(reports);
+  const probe = ferry.upstream.seen.find(({ body }) => body.max_tokens === 5);
+  const messages = [{ role: 'user', content: 'ping' }];
+  assert.deepEqual(probe?.body, { model: 'canonical-text', max_tokens: 5, messages });
+});
+
+test('Dify does not add a model whose upstream only pretends', async () => {
+  for (const model of ['fault-login-page', 'fault-base-resp', 'fault-empty']) {
+    const [report] = await readings('Dify SDK', [{ way: 'validate', model }]);
+    assert.ok(report?.error !== null, model);
+  }
+});
+
+test('S107 Dify and LlamaIndex read completions, whole and as a stream', async () => {
+  for (const name of ['Dify SDK', 'LlamaIndex']) {
+    const reports = await readings(name, [
+      { way: 'completions', model: 'canonical-text' },
+      { way: 'completions-stream', model: 'canonical-text' },
+      { way: 'completions', model: 'canonical-text', url: ferry.directUrl },
+    ]);
+    noErrors(reports);
+    for (const { text } of reports) assert.equal(text, 'Grüße aus Zürich, 你好 👋: the ferry leaves.', name);
+  }
+});
+
+test('RAGFlow adds a chat model: a stream of "Hi" within ten seconds, without stream_options', async () => {
+  const models = [
+    'canonical-text',
+    'crlf',
+    'ndjson',
+    'json-for-stream-text',
+    'usage-in-each',
+    'one-byte-segments',
+  ];
+  const reports = await readings(
+    'RAGFlow patterns, Python',
+    models.map((model) => ({ way: 'validate', model })),
+  );
+  noErrors(reports);
+  // It sums the usage of every chunk that has choices; the canonical stream has it in none.
+  for (const { value } of reports) assert.equal(value, 0);
+  const asked = ferry.upstream.seen.find(({ body }) => body.temperature === 0.9);
+  assert.deepEqual(asked?.body.messages, [{ role: 'user', content: 'Hi' }]);
+});
+
+test('S19 S112 RAGFlow embeds in batches of 16 with a key that nobody knows', async () => {
+  const inputs = Array.from({ length: 40 }, (_, position) => `chunk ${position}`);
+  const wish = { way: 'embed', model: 'embed-canonical', inputs };
+  const name = 'RAGFlow patterns, Python';
+  const [through, direct, split] = await readings(name, [
+    wish,
+    { ...wish, url: ferry.directUrl },
+    { ...wish, model: 'embed-batches-of-four' },
+  ]);
+  noErrors([through, direct, split] as Report[]);
+  assert.deepEqual(through?.value, direct?.value);
+  assert.deepEqual(split?.value, direct?.value);
+  assert.deepEqual(through?.usage, direct?.usage);
+});
+
+test('S117 S118 RAGFlow and Dify rerank on /rerank and /v1/rerank, whatever the upstream calls its scores', async () => {
+  const inputs = ['first', 'second', 'third', 'fourth'];
+  const wishes = RERANK_VECTORS.flatMap(({ name: model }) => [
+    { way: 'rerank', model, inputs, url: ferry.gatewayUrl },
+    { way: 'rerank', model, inputs },
+  ]);
+  const ragflow = await readings('RAGFlow patterns, Python', wishes);
+  noErrors(ragflow);
+  for (const { value } of ragflow) assert.deepEqual(value, [1 / 2, 1, 1 / 2, 1 / 3]);
+  const dify = await readings(
+    'Dify SDK',
+    wishes.filter(({ url }) => url === undefined),
+  );
+  noErrors(dify);
+  for (const { value } of dify) assert.deepEqual((value as number[][])[0], [1, 1]);
+});

@@ -1,0 +1,3 @@
+import { testClients } from './client-suite.ts';
+
+testClients('python');
