@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { checkCanonicalStream } from '../helpers/canonical-checker.ts';
+import { Gateway } from '../helpers/gateway.ts';
+import { chunkedHead, httpChunk, type RawConnection, RawUpstream } from '../helpers/raw-upstream.ts';
+import { StandInModel } from '../helpers/stand-in-model.ts';
+import { ask, LIMITS, SLACK_MS } from './fault-rig.ts';
+
+const event = (delta: object): string =>
+  httpChunk(
+    `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'm', choices: [{ index: 0, delta, finish_reason: null }] })}\n\n`,
+  );
+const BEGINNING =
+  chunkedHead() + event({ role: 'assistant', content: '' }) + event({ content: 'half of it' });
+
+interface Break {
+  readonly how: string;
+  readonly act: (connection: RawConnection) => Promise<void> | void;
+  readonly code: string;
+  /** From the last word to the error event, without slack. */
+  readonly withinMs: number;
+  readonly coolsAtOnce?: boolean;
+}
+
+const BREAKS: readonly Break[] = [
+  {
+    how: 'reset',
+    act: async (connection) => {
+      await sleep(30);
+      connection.reset();
+    },
+    code: 'upstream_disconnected',
+    withinMs: 30,
+  },
+  { how: 'closed', act: (connection) => connection.end(), code: 'upstream_disconnected', withinMs: 0 },
+  {
+    how: 'ended in order but without a finish',
+    act: (connection) => connection.write(httpChunk('')),
+    code: 'upstream_disconnected',
+    withinMs: 0,
+  },
+  {
+    how: 'silent for idle_timeout',
+    act: () => undefined,
+    code: 'upstream_timeout',
+    withinMs: 400,
+    coolsAtOnce: true,
+  },
+  {
+    how: 'interrupted by an error event',
+    act: (connection) =>
+      connection.write(httpChunk('data: {"error":{"message":"the engine died","type":"server_error"}}\n\n')),
+    code: 'upstream_error',
+    withinMs: 0,
+  },
+];
+
+for (const { how, act, code, withinMs, coolsAtOnce } of BREAKS) {
+  test(`a stream that is ${how} after content ends with the error event, and nobody else is asked`, async () => {
+    await using raw = await RawUpstream.start(async (connection) => {
+      await connection.request();
+      await connection.write(BEGINNING);
+      await act(connection);
+    });
+    await using other = await StandInModel.start();
+    await using gateway = await Gateway.start({
+      ...LIMITS,
+      upstreams: [
+        { name: 'bad', endpoint: raw.url, sk: 'key-of-bad', allow: ['m'] },
+        { name: 'good', endpoint: other.url, sk: 'key-of-good', allow: ['m'] },
+      ],
+    });
+    const { response, text, elapsedMs } = await ask(gateway, 'stream', 'm');
+    assert.equal(response.status, 200);
+    const stream = checkCanonicalStream(text, { includeUsage: true });
+    assert.equal(stream.choices[0]?.content, 'half of it');
+    assert.equal(stream.choices[0]?.finish, null, 'never a finish that looks like an answer');
+    assert.equal(stream.error?.code, code);
+    assert.ok(elapsedMs < withinMs + SLACK_MS, `${elapsedMs} ms`);
+    assert.equal(other.received.length, 0);
+    const row = await gateway.rowOf(response.headers.get('x-request-id'));
+    assert.equal(row.outcome, 'stream_broken');
+    assert.equal(row.status, 200);
+    assert.equal(row.error_code, code);
+    assert.deepEqual(
+      row.attempts.map(({ upstream, outcome }) => ({ upstream, outcome })),
+      [{ upstream: 'bad', outcome: 'stream_broken' }],
+    );
+    const isCooling = async (): Promise<boolean> =>
+      (await gateway.readiness()).degraded.some((one) => one.startsWith('upstream bad: cooling'));
+    assert.equal(await isCooling(), coolsAtOnce === true);
+  });
+}
+
+test('what comes after [DONE] changes nothing: a reset there is a good stream', async () => {
+  const whole = `${BEGINNING}${httpChunk(
+    'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n',
+  )}`;
+  await using raw = await RawUpstream.start(async (connection) => {
+    await connection.request();
+    await connection.write(whole);
+    await sleep(20);
+    connection.reset();
+  });
+  await using gateway = await Gateway.start({
+    ...LIMITS,
+    upstreams: [{ name: 'lone', endpoint: raw.url, sk: 'key-of-lone', allow: ['m'] }],
+  });
+  const { response, text } = await ask(gateway, 'stream', 'm');
+  assert.equal(checkCanonicalStream(text, { includeUsage: true }).error, null);
+  assert.equal((await gateway.rowOf(response.headers.get('x-request-id'))).outcome, 'ok');
+});
+
+test('an upstream that holds the connection open after [DONE] delays the client by less than 100 ms', async () => {
+  const tail =
+    'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n';
+  await using raw = await RawUpstream.start(async (connection) => {
+    await connection.request();
+    await connection.write(BEGINNING + httpChunk(tail));
+  });
+  await using gateway = await Gateway.start({
+    ...LIMITS,
+    upstreams: [{ name: 'lone', endpoint: raw.url, sk: 'key-of-lone', allow: ['m'] }],
+  });
+  await ask(gateway, 'stream', 'm');
+  const { elapsedMs } = await ask(gateway, 'stream', 'm');
+  assert.ok(elapsedMs < 200, `${elapsedMs} ms`);
+});
