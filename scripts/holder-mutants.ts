@@ -380,6 +380,12 @@ const ANSWER: readonly Row[] = [
     '',
   ],
   [
+    'give back a forced renewal that another replica made',
+    CUSTODY,
+    '    if (attempt.isForced && answer.raw.ageMs !== undefined) this.#forcedRenewals.refund();\n',
+    '',
+  ],
+  [
     'keep the number of the same token',
     CUSTODY,
     'return isSame ? this.#prolong(issued, now) : this.#install(issued, now);',

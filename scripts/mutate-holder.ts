@@ -23,6 +23,7 @@ const TESTS = [
   'holder-attention',
   'holder-secrets',
   'holder-parts',
+  'sharing-source',
   'holder-property',
 ];
 /** A mutant that hangs is killed as well. */

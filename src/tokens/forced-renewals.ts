@@ -26,6 +26,11 @@ export class ForcedRenewals {
     return startMonoMs;
   }
 
+  /** The last permitted renewal cost the issuer no call: it does not count. */
+  refund(): void {
+    this.#permitted.pop();
+  }
+
   /** A token was refused that no upstream ever accepted. True: that was one too many, the breaker is open now. */
   noteUnproven(monoMs: number): boolean {
     this.#unproven += 1;

@@ -97,6 +97,8 @@ export class TokenCustody {
     const { leewayMs } = cutoffsOf(issued.lifetime.lifeMs, this.#options.settings);
     if (issued.lifetime.remainingMs(now.monoMs, now.wallMs) <= leewayMs / 2) return alreadyOver();
     this.#reportAcquired(issued, isSame, answer, attempt);
+    // Another replica renewed it: with short tokens that happens more often than the issuer may be asked by force.
+    if (attempt.isForced && answer.raw.ageMs !== undefined) this.#forcedRenewals.refund();
     return isSame ? this.#prolong(issued, now) : this.#install(issued, now);
   }
 

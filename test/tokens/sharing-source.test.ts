@@ -15,6 +15,8 @@ import { testTokenStore } from './token-store-contract.ts';
 /** A store in memory on a given clock, which can be away. */
 class MemoryStore implements TokenStore {
   isAway = false;
+  /** Gives no hints. */
+  isSilent = false;
   /** Called after each lease that was given. */
   onLease = (): void => {};
   readonly tokens = new Map<string, StoredToken>();
@@ -40,6 +42,7 @@ class MemoryStore implements TokenStore {
   }
 
   hint(): void {
+    if (this.isSilent) return;
     for (const hint of this.#hints) hint();
   }
 
@@ -142,6 +145,28 @@ test('a refused token is renewed once for all replicas', async () => {
   assert.ok(replays.every((replay) => replay.value != null));
   assert.equal(fleet.source.calls.length, 2);
   assert.equal(fingerprints(fleet).size, 1);
+});
+
+test('refusals that another replica has answered already do not use up the forced renewals', async () => {
+  const fleet = makeFleet(2);
+  await startAll(fleet);
+  const [one, two] = fleet.holders;
+  assert.ok(one && two);
+  for (let rotation = 0; rotation < 8; rotation++) {
+    // Without a hint: the second replica hears of each rotation by a 401.
+    const stale = two.peek();
+    assert.ok(stale);
+    two.reportAccepted(stale);
+    fleet.store.isSilent = true;
+    const refreshed = follow(one.refresh());
+    await fleet.clock.advance(300);
+    assert.notEqual(refreshed.value, undefined);
+    const replay = follow(two.renewAfter(stale, { status: 401 }));
+    await fleet.clock.advance(1_200);
+    assert.notEqual(replay.value ?? null, null, `rotation ${rotation}`);
+    assert.notEqual(replay.value?.fingerprint, stale.fingerprint);
+  }
+  assert.equal(fleet.source.calls.length, 9);
 });
 
 test('a replica that starts later takes the stored token with the life that is left of it', async () => {
