@@ -216,7 +216,7 @@ class Service implements RunningService {
   #openRequestLog({ record, dbtype, dbaddr }: Config): RequestLog {
     return createRequestLog(
       {
-        type: dbtype === 'sqlite' ? 'sqlite' : 'none',
+        type: dbtype,
         path: dbaddr,
         queueRows: record.queue,
         retentionMs: record.retention,

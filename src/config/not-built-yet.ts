@@ -25,8 +25,6 @@ export const NOT_BUILT_YET: readonly NotBuilt[] = [
   { path: 'admin.address', accepts: isNull, what: 'the admin API and the dashboard' },
   { path: 'embeddings_cache.size', accepts: only(0), what: 'the embeddings cache' },
   { path: 'upstreams[].type', accepts: only('openai'), what: 'upstreams that speak the Replicate API' },
-  { path: 'upstreams[].profile.completions', accepts: only('native'), what: 'completions by way of chat' },
-  { path: 'dbtype', accepts: (value) => value !== 'postgres', what: 'records in PostgreSQL' },
 ];
 
 export interface NotBuiltFinding {

@@ -8,6 +8,7 @@ import {
   sharingIsComplete,
 } from './access-rules.ts';
 import type { Rule } from './rule.ts';
+import { recordsHaveAPlace } from './store-rules.ts';
 import { tlsIsUsable } from './tls-rules.ts';
 import {
   chainsHaveAnEnd,
@@ -50,4 +51,5 @@ export const RULES: readonly Rule[] = [
   upstreamEndpoints,
   upstreamHeaders,
   tlsIsUsable,
+  recordsHaveAPlace,
 ];

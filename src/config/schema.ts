@@ -100,7 +100,11 @@ const storage = {
     'PostgreSQL through which replicas share the tokens of sources with `share: shared`.',
   ),
   shared_key: optional(secret, '32 bytes in base64 that encrypt the tokens there; required with `shared`.'),
-  dbtype: field(choice('sqlite', 'postgres', 'none'), 'sqlite', 'Store of the records.'),
+  dbtype: field(
+    choice('sqlite', 'postgres', 'none'),
+    'sqlite',
+    'Store of the records. PostgreSQL: the same table, in one partition a day, shared by replicas.',
+  ),
   dbaddr: field(word, './db.sqlite', 'A path, a libpq keyword string, or a postgres:// URL.'),
 };
 

@@ -6,11 +6,11 @@ import { type ContentPolicy, RecordSelection } from './record-selection.ts';
 import { appendRow, type ColumnValue } from './request-row.ts';
 import type { PageRequest, RequestFilter, RequestPage, StoredRequest } from './request-store.ts';
 import { Retention } from './retention.ts';
-import { SqliteWorkerStore } from './sqlite-worker-store.ts';
+import { WorkerStore } from './worker-store.ts';
 
 export interface RequestLogSettings {
-  readonly type: 'sqlite' | 'none';
-  /** The database file. */
+  readonly type: 'sqlite' | 'postgres' | 'none';
+  /** The database file; for PostgreSQL a URL or a libpq keyword string. */
   readonly path: string;
   /** Rows that may wait for a store that is slow or away. */
   readonly queueRows: number;
@@ -62,29 +62,30 @@ export interface RequestLog {
 
 /** The request log that the settings name. Invalid `redact` patterns throw here, not in the middle of the night. */
 export function createRequestLog(settings: RequestLogSettings, deps: RequestLogDeps): RequestLog {
-  return settings.type === 'none' ? new NoRequestLog() : new SqliteRequestLog(settings, deps);
+  return settings.type === 'none' ? new NoRequestLog() : new StoredRequestLog(settings.type, settings, deps);
 }
 
 /** All waiting rows together; beside `queueRows`, because rows with bodies are large. */
 const MOST_QUEUED_CHARS = 64 * 1024 * 1024;
 const CLOSE_BOUND_MS = 5_000;
 
-class SqliteRequestLog implements RequestLog {
+class StoredRequestLog implements RequestLog {
   readonly #selection: RecordSelection;
   readonly #secrets: SecretRegistry;
   readonly #clock: Clock;
-  readonly #store: SqliteWorkerStore;
+  readonly #store: WorkerStore;
   readonly #writer: BatchWriter;
   readonly #retention: Retention;
   #isClosed = false;
 
-  constructor(settings: RequestLogSettings, deps: RequestLogDeps) {
+  constructor(type: 'sqlite' | 'postgres', settings: RequestLogSettings, deps: RequestLogDeps) {
     const redact = settings.redact ?? [];
     for (const source of redact) new RegExp(source, 'g');
     this.#selection = new RecordSelection(selectionOf(settings), deps.random);
     this.#secrets = deps.secrets;
     this.#clock = deps.clock;
-    this.#store = new SqliteWorkerStore({ path: settings.path, maxBodyBytes: settings.maxBodyBytes, redact });
+    const { path, maxBodyBytes } = settings;
+    this.#store = new WorkerStore({ type, path, maxBodyBytes, redact });
     this.#writer = new BatchWriter({
       store: this.#store,
       clock: deps.clock,

@@ -1,7 +1,6 @@
 import type Database from 'better-sqlite3';
 import {
   type CompiledQuery,
-  DummyDriver,
   Kysely,
   SqliteAdapter,
   SqliteIntrospector,
@@ -9,20 +8,14 @@ import {
   sql,
 } from 'kysely';
 import { type RequestRow, requestOf } from './request-row.ts';
+import { NO_DRIVER, newestStatement, pageOf, pageStatement, type Tables } from './request-statements.ts';
 import type { PageRequest, RequestFilter, RequestPage, StoredRequest } from './request-store.ts';
 
-const MOST_PER_PAGE = 1_000;
-
-interface Tables {
-  tokenferry_requests: RequestRow;
-}
-
-/** Builds SQL and runs nothing: the connection is synchronous and belongs to whoever opened it. */
 function newBuilder(): Kysely<Tables> {
   return new Kysely<Tables>({
     dialect: {
+      ...NO_DRIVER,
       createAdapter: () => new SqliteAdapter(),
-      createDriver: () => new DummyDriver(),
       createIntrospector: (db) => new SqliteIntrospector(db),
       createQueryCompiler: () => new SqliteQueryCompiler(),
     },
@@ -39,23 +32,11 @@ export class RequestQueries {
   }
 
   recent(filter: RequestFilter, page: PageRequest): RequestPage {
-    const limit = Math.max(1, Math.min(page.limit, MOST_PER_PAGE));
-    // One more than asked tells whether there is a next page.
-    const rows = this.#all(recentQuery(this.#builder, filter, { ...page, limit: limit + 1 }));
-    const requests = rows.slice(0, limit).map(requestOf);
-    const last = requests.at(-1);
-    const hasMore = rows.length > limit && last !== undefined;
-    return { requests, next: hasMore ? { createdAtMs: last.createdAtMs, id: last.id } : null };
+    return pageOf(this.#all(pageStatement(this.#builder, filter, page)), page);
   }
 
   byId(id: string): StoredRequest | null {
-    const query = this.#builder
-      .selectFrom('tokenferry_requests')
-      .selectAll()
-      .where('id', '=', id)
-      .orderBy('created_at', 'desc')
-      .limit(1);
-    const row = this.#all(query.compile())[0];
+    const row = this.#all(newestStatement(this.#builder, id))[0];
     return row === undefined ? null : requestOf(row);
   }
 
@@ -85,35 +66,4 @@ export class RequestQueries {
   #all(query: CompiledQuery<RequestRow>): RequestRow[] {
     return this.#connection.prepare(query.sql).all(...query.parameters) as RequestRow[];
   }
-}
-
-/** Pure: the SELECT of one page, newest first. Ties in time are ordered by id, so that pages never overlap. */
-function recentQuery(
-  builder: Kysely<Tables>,
-  filter: RequestFilter,
-  page: PageRequest,
-): CompiledQuery<RequestRow> {
-  let query = builder
-    .selectFrom('tokenferry_requests')
-    .selectAll()
-    .orderBy('created_at', 'desc')
-    .orderBy('id', 'desc')
-    .limit(page.limit);
-  if (filter.sinceMs !== undefined) query = query.where('created_at', '>=', filter.sinceMs);
-  if (filter.untilMs !== undefined) query = query.where('created_at', '<', filter.untilMs);
-  if (filter.onlyFailed === true) query = query.where('outcome', '<>', 'ok');
-  for (const column of ['outcome', 'client', 'model', 'upstream', 'path', 'status'] as const) {
-    const wanted = filter[column];
-    if (wanted !== undefined) query = query.where(column, '=', wanted);
-  }
-  const after = page.after;
-  if (after !== undefined) {
-    query = query.where((where) =>
-      where.or([
-        where('created_at', '<', after.createdAtMs),
-        where.and([where('created_at', '=', after.createdAtMs), where('id', '<', after.id)]),
-      ]),
-    );
-  }
-  return query.compile();
 }

@@ -1,7 +1,8 @@
 import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import { BODY_AT, COLUMNS, type ColumnValue, RESPONSE_AT, TABLE } from './request-row.ts';
+import { valuesOf } from './batch-values.ts';
+import { COLUMNS, type ColumnValue, TABLE } from './request-row.ts';
 import { type InsertResult, type RowBatch, StoreError } from './request-store.ts';
 import { openFaultOf, storeFaultOf } from './sqlite-fault.ts';
 import { SQLITE_MIGRATIONS } from './sqlite-migrations.ts';
@@ -36,10 +37,8 @@ export class SqliteDatabase {
 
   /** Writes the batch in one transaction. Throws `StoreError`; then nothing was written. */
   insert(batch: RowBatch): InsertResult {
-    const values = valuesOf(batch);
-    // Asking again would not make it readable, and nothing after it would ever be written.
+    const values = valuesOf(batch, this.#options.redact);
     if (values === null) return { written: 0, refused: batch.rows };
-    this.#redactBodies(values);
     return this.#use((open) => {
       try {
         return { written: open.insertAll(values), refused: 0 };
@@ -92,24 +91,6 @@ export class SqliteDatabase {
       // A connection that cannot even close is garbage; the next use opens another.
     }
     this.#open = null;
-  }
-
-  #redactBodies(values: ColumnValue[]): void {
-    for (let row = 0; row < values.length; row += COLUMNS.length) {
-      for (const at of [row + BODY_AT, row + RESPONSE_AT]) {
-        const body = values[at];
-        if (typeof body === 'string') values[at] = this.#options.redact(body);
-      }
-    }
-  }
-}
-
-function valuesOf(batch: RowBatch): ColumnValue[] | null {
-  try {
-    const values = JSON.parse(`[${batch.values}]`) as ColumnValue[];
-    return values.length === batch.rows * COLUMNS.length ? values : null;
-  } catch {
-    return null;
   }
 }
 

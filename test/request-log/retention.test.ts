@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Retention, roundMs } from '../../src/request-log/retention.ts';
-import { SqliteWorkerStore } from '../../src/request-log/sqlite-worker-store.ts';
+import { WorkerStore } from '../../src/request-log/worker-store.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { sampleRecord } from './sample-record.ts';
 import { batchOf } from './store-contract.ts';
@@ -12,7 +12,8 @@ import { until } from './until.ts';
 const HOUR_MS = 3_600_000;
 
 test('requests older than the retention go, step by step, and younger ones stay', async (t) => {
-  const store = new SqliteWorkerStore({
+  const store = new WorkerStore({
+    type: 'sqlite',
     path: join(temporaryDirectory(t), 'db.sqlite'),
     maxBodyBytes: 1,
     redact: [],

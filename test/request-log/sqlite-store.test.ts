@@ -7,15 +7,15 @@ import { COLUMNS } from '../../src/request-log/request-row.ts';
 import { StoreError } from '../../src/request-log/request-store.ts';
 import { SqliteDatabase } from '../../src/request-log/sqlite-database.ts';
 import { SQLITE_MIGRATIONS } from '../../src/request-log/sqlite-migrations.ts';
-import { SqliteWorkerStore } from '../../src/request-log/sqlite-worker-store.ts';
+import { WorkerStore } from '../../src/request-log/worker-store.ts';
 import { failedRecord, sampleRecord } from './sample-record.ts';
 import { batchOf, storeContract } from './store-contract.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 storeContract('SQLite', async (t) => storeAt(join(temporaryDirectory(t), 'db.sqlite')));
 
-function storeAt(path: string): SqliteWorkerStore {
-  return new SqliteWorkerStore({ path, maxBodyBytes: 65_536, redact: [] });
+function storeAt(path: string): WorkerStore {
+  return new WorkerStore({ type: 'sqlite', path, maxBodyBytes: 65_536, redact: [] });
 }
 
 function databaseAt(t: TestContext, path: string): SqliteDatabase {
@@ -187,7 +187,7 @@ test('a read-only directory is a fault that passes', { skip: process.getuid?.() 
 test('a worker that dies rejects what it was asked, and the next call starts another', async (t) => {
   const path = join(temporaryDirectory(t), 'db.sqlite');
   // Its own start is the one thing that can be made to fail from outside.
-  const store = new SqliteWorkerStore({ path, maxBodyBytes: 1, redact: ['('] });
+  const store = new WorkerStore({ type: 'sqlite', path, maxBodyBytes: 1, redact: ['('] });
   t.after(() => store.close());
   const died = (error: unknown) =>
     error instanceof StoreError && error.code === 'WORKER' && error.fault === 'unavailable';

@@ -7,7 +7,7 @@ import {
   type RequestPage,
   StoreError,
 } from './request-store.ts';
-import type { WorkerAnswer, WorkerCall, WorkerQuestion, WorkerSettings } from './sqlite-worker.ts';
+import type { WorkerAnswer, WorkerCall, WorkerQuestion, WorkerSettings } from './store-worker.ts';
 
 interface Waiting {
   resolve(result: unknown): void;
@@ -15,10 +15,10 @@ interface Waiting {
 }
 
 /**
- * The store in a worker thread: SQLite is synchronous, and a disk may stall for seconds. The worker is started
+ * The store in a worker thread: SQLite is synchronous, a disk may stall for seconds, and bodies are redacted there. The worker is started
  * by the first call, again by the first call after it died, and never keeps the process alive by itself.
  */
-export class SqliteWorkerStore implements RequestStore {
+export class WorkerStore implements RequestStore {
   readonly #settings: WorkerSettings;
   #worker: Worker | null = null;
   #number = 0;
@@ -100,7 +100,7 @@ export class SqliteWorkerStore implements RequestStore {
   #start(): Worker {
     // The source runs as it is (.ts) and built (.js); a URL is not rewritten by the compiler as imports are.
     const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-    const worker = new Worker(new URL(`./sqlite-worker${extension}`, import.meta.url), {
+    const worker = new Worker(new URL(`./store-worker${extension}`, import.meta.url), {
       name: 'request-log',
       workerData: this.#settings,
       // Flags of the main thread may be about its own input, which this file is not.
