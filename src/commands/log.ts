@@ -1,11 +1,11 @@
 import type { Config } from '../config/config.ts';
-import { openRequestReader, type RequestReader } from '../request-log/request-reader.ts';
-import type { StoredRequest } from '../request-log/request-store.ts';
+import type { RequestFollower } from '../request-log/request-follower.ts';
+import { followPostgres, followSqlite } from '../request-log/request-reader.ts';
+import { type StoredRequest, StoreError } from '../request-log/request-store.ts';
 import { loadOrThrow, readArguments, UsageError, withUsage } from './config-argument.ts';
 
 const USAGE = 'usage: tokenferry log [--config FILE] [--follow] [--errors] [--since 1h] [--limit 50]';
 const FOLLOW_EVERY_MS = 1_000;
-const MOST_PER_LOOK = 1_000;
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** `tokenferry log`: requests from the record, oldest first; with `--follow` until interrupted. */
@@ -21,32 +21,28 @@ export async function log(args: readonly string[]): Promise<number> {
     const limit = Number(values.limit);
     if (!Number.isInteger(limit) || limit < 1) throw new UsageError('--limit is a number of requests.');
     const since = sinceMs(values.since);
-    const reader = openReader(config);
+    const requests = await open(config);
     try {
       const filter = { onlyFailed: values.errors === true, sinceMs: since };
-      // Before the page is read: what is written in between is shown twice rather than never.
-      let position = reader.queries.lastPosition();
-      for (const request of reader.queries.recent(filter, { limit }).requests.toReversed())
-        console.log(line(request));
+      for (const request of (await requests.newest(filter, limit)).toReversed()) console.log(line(request));
       while (values.follow === true) {
         await new Promise((resolve) => setTimeout(resolve, FOLLOW_EVERY_MS));
-        const news = reader.queries.writtenAfter(position, MOST_PER_LOOK);
-        position = news.position;
-        for (const request of news.requests)
+        for (const request of await requests.news())
           if (!filter.onlyFailed || request.outcome !== 'ok') console.log(line(request));
       }
       return 0;
+    } catch (error) {
+      throw error instanceof StoreError ? new UsageError(error.message) : error;
     } finally {
-      reader.close();
+      await requests.close();
     }
   });
 }
 
-function openReader({ dbtype, dbaddr }: Config): RequestReader {
-  if (dbtype !== 'sqlite')
-    throw new UsageError(`The records are kept in ${dbtype}; this command reads SQLite.`);
+async function open({ dbtype, dbaddr }: Config): Promise<RequestFollower> {
+  if (dbtype === 'none') throw new UsageError('No records are kept (dbtype: none).');
   try {
-    return openRequestReader(dbaddr);
+    return dbtype === 'postgres' ? await followPostgres(dbaddr, Date.now) : followSqlite(dbaddr);
   } catch (error) {
     throw new UsageError((error as Error).message);
   }

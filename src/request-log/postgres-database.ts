@@ -22,6 +22,8 @@ export interface PostgresDatabaseOptions {
   readonly address: string;
   /** Applied to both bodies of each row before anything is sent. */
   readonly redact: (body: string) => string;
+  /** True: nothing is ever made or changed, so that a user who may only read suffices. */
+  readonly isReader?: boolean;
 }
 
 /** One for inserts, one for questions meanwhile. */
@@ -145,12 +147,18 @@ export class PostgresDatabase {
     });
   }
 
+  #forgetTable(): void {
+    if (this.#options.isReader === true) throw noTable(this.#place);
+    this.#isMigrated = false;
+    this.#partitions.forget();
+  }
+
   async #use<T>(run: (client: pg.PoolClient) => Promise<T>): Promise<T> {
     if (this.#isMisnamed) throw misnamed();
     let client: pg.PoolClient | null = null;
     try {
       client = await this.#pool.connect();
-      if (!this.#isMigrated) await migrate(client, this.#place);
+      if (!this.#isMigrated && this.#options.isReader !== true) await migrate(client, this.#place);
       this.#isMigrated = true;
       const result = await run(client);
       client.release();
@@ -158,10 +166,7 @@ export class PostgresDatabase {
     } catch (error) {
       // A connection that failed is not worth finding out in which state it is.
       client?.release(true);
-      if (codeOf(error) === NO_TABLE) {
-        this.#isMigrated = false;
-        this.#partitions.forget();
-      }
+      if (codeOf(error) === NO_TABLE) this.#forgetTable();
       throw (
         postgresFaultOf(error, this.#place) ?? new StoreError('unavailable', 'REFUSED', String(error), error)
       );
@@ -212,6 +217,10 @@ async function inTransaction<T>(client: pg.PoolClient, run: () => Promise<T>): P
     await client.query('ROLLBACK').catch(() => undefined);
     throw error;
   }
+}
+
+function noTable(place: string): StoreError {
+  return new StoreError('unusable', 'NO_TABLE', `The database ${place} has no requests of tokenferry.`);
 }
 
 function misnamed(): StoreError {

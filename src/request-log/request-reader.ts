@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
+import { PageFollower, type RequestFollower } from './request-follower.ts';
 import { RequestQueries } from './request-queries.ts';
 import { StoreError } from './request-store.ts';
 import { hasTable } from './sqlite-database.ts';
@@ -36,4 +37,31 @@ export function openRequestReader(path: string): RequestReader {
   } catch (error) {
     throw openFaultOf(error, path);
   }
+}
+
+const MOST_PER_LOOK = 1_000;
+
+/** The requests of a SQLite file, followed in the order of writing. Throws `StoreError` as `openRequestReader` does. */
+export function followSqlite(path: string): RequestFollower {
+  const { queries, close } = openRequestReader(path);
+  let position = 0;
+  return {
+    newest: async (filter, limit) => {
+      // Before the page is read: what is written in between is shown twice rather than never.
+      position = queries.lastPosition();
+      return queries.recent(filter, { limit }).requests;
+    },
+    news: async () => {
+      const found = queries.writtenAfter(position, MOST_PER_LOOK);
+      position = found.position;
+      return found.requests;
+    },
+    close: async () => close(),
+  };
+}
+
+/** The requests in a PostgreSQL. Its calls reject with `StoreError`. */
+export async function followPostgres(address: string, nowMs: () => number): Promise<RequestFollower> {
+  const { PostgresDatabase } = await import('./postgres-database.ts');
+  return new PageFollower(new PostgresDatabase({ address, redact: (body) => body, isReader: true }), nowMs);
 }

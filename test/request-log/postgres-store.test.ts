@@ -3,6 +3,7 @@ import { after, type TestContext, test } from 'node:test';
 import type { RequestLogEvent } from '../../src/request-log/batch-writer.ts';
 import { PostgresDatabase } from '../../src/request-log/postgres-database.ts';
 import { createRequestLog } from '../../src/request-log/request-log.ts';
+import { followPostgres } from '../../src/request-log/request-reader.ts';
 import { COLUMNS } from '../../src/request-log/request-row.ts';
 import { StoreError } from '../../src/request-log/request-store.ts';
 import { WorkerStore } from '../../src/request-log/worker-store.ts';
@@ -220,4 +221,30 @@ test('the whole service keeps its records there, and starts and serves while the
     await gateway.close();
     await model.close();
   }
+});
+
+test('the log command reads it, also as a user who may only read', async () => {
+  const url = await postgres.createDatabase();
+  const database = new PostgresDatabase({ address: url, redact: (body) => body });
+  await database.insert(batchOf([sampleRecord({ id: 'first', createdAtMs: Date.now() })]));
+  await postgres.query('CREATE ROLE reader LOGIN', url);
+  await postgres.query('GRANT SELECT ON tokenferry_requests TO reader', url);
+  const follower = await followPostgres(url.replace('postgres@', 'reader@'), Date.now);
+  try {
+    assert.deepEqual(
+      (await follower.newest({}, 10)).map(({ id }) => id),
+      ['first'],
+    );
+    await database.insert(batchOf([sampleRecord({ id: 'second', createdAtMs: Date.now() })]));
+    assert.deepEqual(
+      (await follower.news()).map(({ id }) => id),
+      ['second'],
+    );
+  } finally {
+    await follower.close();
+    await database.close();
+  }
+  const empty = await followPostgres(await postgres.createDatabase(), Date.now);
+  await fails(empty.newest({}, 1), 'unusable', /has no requests of tokenferry/);
+  await empty.close();
 });
