@@ -104,18 +104,20 @@ export class Gateway {
     return (await fetch(`${this.url}/metrics`)).text();
   }
 
-  /** Every row written so far, oldest first. */
+  /** Every row written so far, oldest first. A file that is being made has no table yet, and so no row. */
   rows(): StoredRow[] {
-    // The worker makes it with the first batch.
     if (!existsSync(this.databaseFile)) return [];
-    const database = new DatabaseSync(this.databaseFile, { readOnly: true });
+    let database: DatabaseSync | null = null;
     try {
+      database = new DatabaseSync(this.databaseFile, { readOnly: true });
       const rows = database.prepare('SELECT * FROM tokenferry_requests ORDER BY rowid').all();
       return rows.map(
         (row) => ({ ...row, attempts: JSON.parse(String(row.attempts)) }) as unknown as StoredRow,
       );
+    } catch {
+      return [];
     } finally {
-      database.close();
+      database?.close();
     }
   }
 
@@ -123,19 +125,10 @@ export class Gateway {
   async rowOf(id: string | null): Promise<StoredRow> {
     const deadlineMs = performance.now() + LONGEST_RECORD_WAIT_MS;
     for (;;) {
-      const row = this.#rowsSoFar().find((one) => one.id === id);
+      const row = this.rows().find((one) => one.id === id);
       if (row !== undefined) return row;
       assert.ok(performance.now() < deadlineMs, `no record of request ${id}`);
       await sleep(25);
-    }
-  }
-
-  /** A file that is being made has no table yet. */
-  #rowsSoFar(): StoredRow[] {
-    try {
-      return this.rows();
-    } catch {
-      return [];
     }
   }
 

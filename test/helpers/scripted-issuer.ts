@@ -89,6 +89,8 @@ export class ScriptedIssuer {
   /** Requests that are being answered right now, hanging ones included. */
   concurrent = 0;
   mostConcurrent = 0;
+  /** Called for each request when it was read whole. */
+  onCall: (() => void) | null = null;
   readonly #options: ScriptedIssuerOptions;
   readonly #server: Server;
   readonly #sockets = new Map<Socket, number>();
@@ -241,6 +243,7 @@ export class ScriptedIssuer {
       clientCertificate: Array.isArray(name) ? name[0] : name,
     };
     this.calls.push(call);
+    this.onCall?.();
     return call;
   }
 

@@ -1,0 +1,174 @@
+/**
+ * `npm run soak -- --minutes 1 --token-life 6 --rate 50 [--seed S] [--faults]`: chat, streams and embeddings at a steady
+ * rate through a gateway whose tokens live seconds. Exit code 1 when a promise of product.md section 1 is broken.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { freePort } from '../test/helpers/free-port.ts';
+import { ScriptedIssuer } from '../test/helpers/scripted-issuer.ts';
+import { StandInModel } from '../test/helpers/stand-in-model.ts';
+import { Child } from './child.ts';
+import { IssuerFaults } from './issuer-faults.ts';
+import { heapGrowth, issuerCallBound, printReport, type Sample, verdict } from './soak-verdict.ts';
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '5' },
+    'token-life': { type: 'string', default: '6' },
+    rate: { type: 'string', default: '50' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    faults: { type: 'boolean', default: false },
+  },
+});
+
+const CLIENT_KEY = 'soak-client-key';
+/** Half of the heap's life is spent on caches that fill once (compiled code, pools): the base is taken after it. */
+const WARM_UP_MS = 10_000;
+
+interface Soak {
+  readonly durationMs: number;
+  readonly tokenLifeMs: number;
+  readonly ratePerSecond: number;
+  readonly seed: number;
+  readonly hasFaults: boolean;
+}
+
+async function run(soak: Soak): Promise<boolean> {
+  const issuer = await ScriptedIssuer.start({ lifetimeMs: soak.tokenLifeMs });
+  const model = await StandInModel.start({
+    wordDelayMs: 10,
+    dimension: 64,
+    isLive: (token) => issuer.isLive(token),
+  });
+  const folder = await mkdtemp(join(tmpdir(), 'tokenferry-soak-'));
+  const gateway = await startGateway(folder, issuer, model);
+  const faults = soak.hasFaults ? new IssuerFaults(issuer, soak) : null;
+  const samples: Sample[] = [];
+  try {
+    await load(gateway.url, soak, WARM_UP_MS, []);
+    const callsBefore = issuer.callCount;
+    const refusedBefore = model.refused;
+    const before = await gateway.child.meter(true);
+    faults?.start();
+    const startedMs = performance.now();
+    await load(gateway.url, soak, soak.durationMs, samples);
+    const elapsedMs = performance.now() - startedMs;
+    faults?.stop();
+    const after = await gateway.child.meter(true);
+    const facts = {
+      elapsedMs,
+      tokenLifeMs: soak.tokenLifeMs,
+      samples,
+      refusals: model.refused - refusedBefore,
+      issuerCalls: issuer.callCount - callsBefore,
+      mostIssuerCalls: faults === null ? issuerCallBound(elapsedMs, soak.tokenLifeMs) : null,
+      renewalsMs: gateway.renewalsMs(issuer, startedMs),
+      starvedMs: faults?.starvedMs ?? [],
+      heapGrowth: heapGrowth(before, after),
+      heapBytes: [before.heapBytes, after.heapBytes] as const,
+    };
+    printReport(soak.seed, facts);
+    return verdict(facts);
+  } finally {
+    faults?.stop();
+    await gateway.child.stop();
+    await model.close();
+    await issuer.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+interface RunningGateway {
+  readonly url: string;
+  readonly child: Child;
+  /** Arrival times of the issuer's calls on the monotonic clock, from `fromMs` on. */
+  renewalsMs(issuer: ScriptedIssuer, fromMs: number): number[];
+}
+
+async function startGateway(
+  folder: string,
+  issuer: ScriptedIssuer,
+  model: StandInModel,
+): Promise<RunningGateway> {
+  const port = await freePort();
+  const file = join(folder, 'config.yaml');
+  // JSON is YAML.
+  await writeFile(
+    file,
+    JSON.stringify({
+      address: `127.0.0.1:${port}`,
+      authorization: CLIENT_KEY,
+      tokens: {
+        soak: { type: 'oauth2', token_url: issuer.tokenUrl, client_id: 'soak', client_secret: 'soak-secret' },
+      },
+      upstreams: [{ name: 'soak', endpoint: model.url, token: 'soak', allow: ['m'] }],
+      dbaddr: join(folder, 'db.sqlite'),
+    }),
+  );
+  const arrivalsMs: number[] = [];
+  issuer.onCall = () => void arrivalsMs.push(performance.now());
+  const child = Child.start('gateway', 'src/main.ts', ['--config', file], join(folder, 'gateway.log'));
+  const url = `http://127.0.0.1:${port}`;
+  for (let tries = 0; ; tries++) {
+    const status = await fetch(`${url}/readyz`).then(
+      (response) => response.status,
+      () => 0,
+    );
+    if (status === 200) break;
+    if (tries > 400) throw new Error('the gateway did not become ready');
+    await sleep(25);
+  }
+  return { url, child, renewalsMs: (_issuer, fromMs) => arrivalsMs.filter((at) => at >= fromMs) };
+}
+
+/** Open load: a request every 1/rate seconds whatever the answers do, in the proportion chat, stream, embeddings 1:1:1. */
+async function load(url: string, soak: Soak, durationMs: number, samples: Sample[]): Promise<void> {
+  const startedMs = performance.now();
+  const running = new Set<Promise<void>>();
+  for (let count = 0; performance.now() - startedMs < durationMs; count++) {
+    const request = ask(url, count, samples).finally(() => running.delete(request));
+    running.add(request);
+    const dueMs = startedMs + ((count + 1) * 1000) / soak.ratePerSecond;
+    await sleep(Math.max(0, dueMs - performance.now()));
+  }
+  await Promise.all(running);
+}
+
+async function ask(url: string, count: number, samples: Sample[]): Promise<void> {
+  const kind = (['chat', 'stream', 'embeddings'] as const)[count % 3] ?? 'chat';
+  const body =
+    kind === 'embeddings'
+      ? { model: 'm', input: [`text ${count}`] }
+      : { model: 'm', messages: [{ role: 'user', content: `question ${count}` }], stream: kind === 'stream' };
+  const atMs = performance.now();
+  let firstMs = 0;
+  let failure: string | null = null;
+  try {
+    const response = await fetch(`${url}/v1/${kind === 'embeddings' ? 'embeddings' : 'chat/completions'}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${CLIENT_KEY}` },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(60_000),
+    });
+    firstMs = performance.now() - atMs;
+    const text = await response.text();
+    if (response.status !== 200) failure = `${kind}: ${response.status} ${text.slice(0, 200)}`;
+    else if (text.includes('"error"')) failure = `${kind}: ${text.slice(-300)}`;
+    else if (kind === 'stream' && !text.endsWith('data: [DONE]\n\n')) failure = 'stream: no [DONE]';
+  } catch (error) {
+    failure = `${kind}: ${String(error)}`;
+  }
+  samples.push({ kind, atMs, firstMs, endMs: performance.now(), failure });
+}
+
+const isKept = await run({
+  durationMs: Number(values.minutes) * 60_000,
+  tokenLifeMs: Number(values['token-life']) * 1000,
+  ratePerSecond: Number(values.rate),
+  seed: Number(values.seed),
+  hasFaults: values.faults,
+});
+process.exitCode = isKept ? 0 : 1;
