@@ -7,6 +7,7 @@ import { PassThroughService, type RawAnswer } from '../routing/pass-through-serv
 import type { Router } from '../routing/router.ts';
 import type { ServingSettings } from '../routing/serving.ts';
 import { commonHeaders } from './answer.ts';
+import { drained } from './back-pressure.ts';
 import type { BodyReader } from './body-reader.ts';
 import type { RequestContext } from './request-context.ts';
 
@@ -40,6 +41,10 @@ export async function passThrough(
 ): Promise<void> {
   const { request } = context;
   const method = request.method ?? 'GET';
+  if (method === 'TRACE') {
+    // Its answer repeats the request's headers, and among them the upstream's token.
+    throw new FerryError('method_not_allowed', { message: `TRACE is not possible on ${context.path}.` });
+  }
   if (settings.isDenied(context.path) || settings.isDenied(`${method} ${context.path}`)) {
     throw new FerryError('not_permitted', {
       message: `${method} ${context.path} is refused by pass_through.deny.`,
@@ -136,10 +141,7 @@ async function relay(context: RequestContext, answer: RawAnswer): Promise<void> 
       context.firstTokenMs ??= context.elapsedMs;
       context.responseBytes += bytes.length;
       if (response.destroyed || response.write(bytes)) continue;
-      await new Promise<void>((resolve) => {
-        response.once('drain', resolve);
-        response.once('close', resolve);
-      });
+      await drained(response);
     }
     attempt.finish(null);
     response.end();

@@ -25,8 +25,9 @@ const PASTED_ENDPOINT =
   /^\/(?:chat\/completions|completions|embeddings|rerank|models|responses)(?=\/(?:v1\/)?(?:chat\/completions|completions|embeddings|rerank|models|responses)(?:\/|$))/;
 
 /** Segments that climb, also when they are percent-encoded; backslashes and control characters that others read as such. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
-const UNSAFE = /(?:^|\/)(?:\.|%2e){1,2}(?:\/|$)|\\|%5c|[\u0000-\u0020\u007f]|%(?:0[0-9a-f]|1[0-9a-f]|7f)/i;
+const UNSAFE =
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+  /(?:^|\/|%2f)(?:\.|%2e){1,2}(?:\/|%2f|$)|\\|%5c|[\u0000-\u0020\u007f]|%(?:0[0-9a-f]|1[0-9a-f]|7f)/i;
 
 /**
  * Normalises a request target: doubled and trailing slashes, `/v1` missing or doubled, an absolute URL, the
@@ -43,13 +44,26 @@ export function readRequestPath(target: string, basePath: string): RequestPath {
       message: 'The path of the request has segments that are not allowed.',
     });
   }
-  const path = withoutBase(rawPath.replace(/\/{2,}/g, '/').replace(/\/$/, '') || '/', basePath);
+  const path = withoutBase(
+    plainly(rawPath)
+      .replace(/\/{2,}/g, '/')
+      .replace(/\/$/, '') || '/',
+    basePath,
+  );
   const isOutside = OUTSIDE_API.test(path);
   return {
     path: isOutside ? path : apiPath(path),
     query,
     isApi: !isOutside && (/^\/v1(?:\/|$)/.test(path) || API_NAME.test(path)),
   };
+}
+
+/** Percent-encoded letters, digits, `-`, `_` and `~` as themselves (RFC 3986, 6.2.2.2), so that no rule is evaded by them. */
+function plainly(path: string): string {
+  if (!path.includes('%')) return path;
+  return path.replace(/%(?:2d|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])/gi, (encoded) =>
+    decodeURIComponent(encoded),
+  );
 }
 
 function withoutBase(path: string, basePath: string): string {

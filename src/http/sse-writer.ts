@@ -1,4 +1,5 @@
 import { commonHeaders, encodeHeader } from './answer.ts';
+import { drained } from './back-pressure.ts';
 import type { RequestContext } from './request-context.ts';
 
 export interface SseSettings {
@@ -56,7 +57,7 @@ export class SseWriter {
     this.#context.responseBytes += text.length;
     if (this.#context.keepsContent) this.#context.responseText = (this.#context.responseText ?? '') + text;
     this.#keepAlive?.refresh();
-    return response.write(text) ? null : this.#drained();
+    return response.write(text) ? null : drained(response);
   }
 
   end(): void {
@@ -80,19 +81,6 @@ export class SseWriter {
     // A client that does not read needs no sign of life, and would only collect them.
     if (!response.writableNeedDrain) response.write(KEEP_ALIVE);
     this.#keepAlive?.refresh();
-  }
-
-  #drained(): Promise<void> {
-    const { response } = this.#context;
-    return new Promise((resolve) => {
-      const settle = (): void => {
-        response.off('drain', settle);
-        response.off('close', settle);
-        resolve();
-      };
-      response.on('drain', settle);
-      response.on('close', settle);
-    });
   }
 }
 

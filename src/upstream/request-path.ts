@@ -23,6 +23,8 @@ export interface PathSettings {
 export class RequestPaths {
   readonly #prefix: string;
   readonly #query: string;
+  /** Names of the configured query: a client cannot set them. */
+  readonly #queryNames: ReadonlySet<string>;
   readonly #templates: PathSettings['paths'];
   /** Results for paths without a query of the client's: a handful per upstream. */
   readonly #prepared = new Map<string, string>();
@@ -33,6 +35,7 @@ export class RequestPaths {
     const query = new URLSearchParams(settings.endpoint.search);
     for (const [name, value] of Object.entries(settings.query)) query.set(name, value);
     this.#query = query.toString();
+    this.#queryNames = new Set(query.keys());
   }
 
   /**
@@ -53,7 +56,16 @@ export class RequestPaths {
       template === undefined
         ? this.#prefix + path
         : template.replaceAll('{model}', encodeURIComponent(model));
-    return this.#join(target, clientQuery);
+    return this.#join(target, this.#withoutOurs(clientQuery));
+  }
+
+  #withoutOurs(clientQuery: string): string {
+    if (clientQuery === '' || this.#queryNames.size === 0) return clientQuery;
+    const kept = clientQuery.split('&').filter((part) => {
+      const [name] = new URLSearchParams(part).keys();
+      return name === undefined || !this.#queryNames.has(name);
+    });
+    return kept.join('&');
   }
 
   #join(path: string, clientQuery: string): string {
