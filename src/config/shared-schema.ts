@@ -1,6 +1,6 @@
 import { field, optional, sectionOrNull } from './fields.ts';
 import { duration } from './number-kinds.ts';
-import { choice, fileName, proxyUrl, secret, secretUrl, text } from './text-kinds.ts';
+import { choice, fileName, proxyUrl, secret, text } from './text-kinds.ts';
 
 const CLIENT_TLS = {
   ca: optional(
@@ -36,11 +36,12 @@ export const serverTls = sectionOrNull(
 
 const PROXY = 'HTTP proxy for the connections opened here, http://[user:password@]host:port';
 
-export const upstreamProxy = optional(secretUrl(), `${PROXY}.`);
-export const issuerProxy = optional(
+const outboundProxy = optional(
   proxyUrl,
   `${PROXY}, or \`environment\`: HTTP_PROXY, HTTPS_PROXY and NO_PROXY decide.`,
 );
+export const upstreamProxy = outboundProxy;
+export const issuerProxy = outboundProxy;
 
 /** The timeouts that an upstream may have of its own. */
 export const UPSTREAM_TIMEOUTS = {

@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
+import type { SecureContextOptions } from 'node:tls';
 import { buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici';
 import type { Secret } from '../secret.ts';
+import { proxyOf } from './upstream-proxy.ts';
 
 /** How to reach one upstream's origin. Files are read when the connections are opened. */
 export interface ConnectionSettings {
@@ -18,7 +20,7 @@ export interface ConnectionSettings {
         readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined;
       }
     | undefined;
-  /** An HTTP CONNECT proxy; may carry credentials in its URL, hence a secret. */
+  /** The URL of an HTTP CONNECT proxy, which may carry credentials; or `environment`. */
   readonly proxy?: Secret | undefined;
 }
 
@@ -34,31 +36,37 @@ export class Connections {
 
   constructor(settings: ConnectionSettings) {
     this.#origin = settings.origin;
-    const tls = readTls(settings);
+    const { origin, connectTimeoutMs, maxHeaderBytes } = settings;
+    const tls = { ...readTls(settings), timeout: connectTimeoutMs };
     const pool = {
       headersTimeout: 0,
       bodyTimeout: 0,
       pipelining: 1,
       allowH2: false,
-      maxHeaderSize: settings.maxHeaderBytes,
+      maxHeaderSize: maxHeaderBytes,
       keepAliveTimeout: 10_000,
       keepAliveMaxTimeout: 60_000,
     };
-    if (settings.proxy === undefined) {
-      const connect = buildConnector({
-        ...tls,
-        timeout: settings.connectTimeoutMs,
-        allowH2: false,
-        autoSelectFamily: true,
-      });
-      this.#dispatcher = new Pool(settings.origin, { ...pool, connect: this.#watchStale(connect) });
-    } else {
-      this.#dispatcher = new ProxyAgent({
-        ...pool,
-        uri: settings.proxy.reveal(),
-        requestTls: { ...tls, timeout: settings.connectTimeoutMs },
-      });
+    const proxy = proxyOf(origin, settings.proxy, process.env);
+    if (proxy === null) {
+      const connect = buildConnector({ ...tls, allowH2: false, autoSelectFamily: true });
+      this.#dispatcher = new Pool(origin, { ...pool, connect: this.#watchStale(connect) });
+      return;
     }
+    this.#dispatcher = new ProxyAgent({
+      ...pool,
+      uri: proxy,
+      connectTimeout: connectTimeoutMs,
+      requestTls: tls,
+      // A proxy with a certificate of its own has it from the authority that we were told to trust.
+      ...(tls.ca === undefined ? {} : { proxyTls: { ca: tls.ca } }),
+      // Also for http://: the other way rewrites the request.
+      proxyTunnel: true,
+      factory: (target, options: object) => {
+        const { connect } = options as { connect: buildConnector.connector };
+        return new Pool(target, { ...options, connect: this.#watchStale(connect) });
+      },
+    });
   }
 
   dispatch(options: Omit<Dispatcher.DispatchOptions, 'origin'>, handler: Dispatcher.DispatchHandler): void {
@@ -111,7 +119,12 @@ export class Connections {
   }
 }
 
-function readTls(settings: ConnectionSettings): buildConnector.BuildOptions {
+/** Of Node's TLS, with every file read. */
+type TlsOptions = Pick<SecureContextOptions, 'ca' | 'cert' | 'key' | 'minVersion'> & {
+  readonly servername?: string;
+};
+
+function readTls(settings: ConnectionSettings): TlsOptions {
   const { tls } = settings;
   if (tls === undefined) return {};
   return {

@@ -40,6 +40,14 @@ export function fromTransport(error: unknown, upstream: string): FerryError {
       cause: error,
     });
   }
+  const proxyStatus = proxyRefusal(error);
+  if (proxyStatus !== null) {
+    return new FerryError('unreachable', {
+      message: `Upstream "${upstream}" cannot be reached: the proxy on the way answered ${proxyStatus}. Check the upstream's proxy setting${proxyStatus === '407' ? ' and the credentials in it' : ''}.`,
+      detail,
+      cause: error,
+    });
+  }
   return new FerryError('unreachable', {
     message: `Upstream "${upstream}" ${whatHappened(code)}. Check that it is running and that its endpoint is right.`,
     detail,
@@ -55,6 +63,12 @@ export function fromBrokenBody(error: unknown, upstream: string): FerryError {
     detail: error instanceof Error ? `${codeOf(error)}: ${error.message}` : String(error),
     cause: error,
   });
+}
+
+/** The status with which a proxy refused the tunnel; undici has it in the text of the error only. */
+function proxyRefusal(error: unknown): string | null {
+  if (!(error instanceof Error)) return null;
+  return /^Proxy response \((\d{3})\)/.exec(error.message)?.[1] ?? proxyRefusal(error.cause);
 }
 
 function whatHappened(code: string): string {

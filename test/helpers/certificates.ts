@@ -7,6 +7,8 @@ export interface Certificates {
   readonly server: { readonly cert: string; readonly key: string };
   /** Its common name is `llm-app`. */
   readonly client: { readonly cert: string; readonly key: string };
+  /** Another pair of the same authority. */
+  sign(commonName: string): Promise<{ cert: string; key: string }>;
 }
 
 const CURVE = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256' } as const;
@@ -34,5 +36,9 @@ export async function makeCertificates(): Promise<Certificates> {
     ca: authority.cert,
     server: { cert: server.cert, key: server.private },
     client: { cert: client.cert, key: client.private },
+    sign: async (commonName) => {
+      const pair = await signed(commonName);
+      return { cert: pair.cert, key: pair.private };
+    },
   };
 }

@@ -58,6 +58,7 @@ export class Gateway {
     await writeFile(file, stringify({ ...defaults, ...config }));
     gateway.#service = await startService(loadConfig(file, env), {
       logDescriptor: gateway.#logDescriptor,
+      loadAgain: () => loadConfig(file, env),
       onTokenEvent: (event) => void gateway.tokenEvents.push(event),
     });
     return gateway;

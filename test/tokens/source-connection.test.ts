@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, type TestContext, test } from 'node:test';
 import { Secret } from '../../src/secret.ts';
 import type { OAuth2Settings } from '../../src/tokens/sources/oauth2-settings.ts';
 import { type Certificates, makeCertificates } from '../helpers/certificates.ts';
+import { ConnectProxy } from '../helpers/connect-proxy.ts';
 import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
 import { makeSource } from '../helpers/source-bench.ts';
 
@@ -103,47 +102,10 @@ test('https:// where plain HTTP is served, and the other way round, is said', as
   assert.match(other.message, /^corp: token_url /);
 });
 
-interface Proxy {
-  readonly url: string;
-  /** `CONNECT host:port` or `GET http://...` with the credentials that came. */
-  readonly seen: string[];
-}
-
-/** A proxy that tunnels and forwards, and wants user:pass where `isClosed`. */
-async function startProxy(t: TestContext, isClosed = true): Promise<Proxy> {
-  const seen: string[] = [];
-  const sockets = new Set<Socket>();
-  const isAllowed = (request: IncomingMessage) => {
-    seen.push(`${request.method} ${request.url}`);
-    const expected = `Basic ${Buffer.from('user:p@ss').toString('base64')}`;
-    return !isClosed || request.headers['proxy-authorization'] === expected;
-  };
-  const server = createServer((request, response) => {
-    if (!isAllowed(request)) return void response.writeHead(407).end();
-    const forward = httpRequest(request.url ?? '', {
-      method: request.method ?? 'GET',
-      headers: request.headers,
-    });
-    forward.on('response', (answer) =>
-      answer.pipe(response.writeHead(answer.statusCode ?? 502, answer.headers)),
-    );
-    request.pipe(forward);
-  });
-  server.on('connect', (request, socket: Socket) => {
-    if (!isAllowed(request)) return void socket.end('HTTP/1.1 407 Proxy Authentication Required\r\n\r\n');
-    const target = connect(Number(request.url?.split(':')[1]), '127.0.0.1', () => {
-      socket.write('HTTP/1.1 200 OK\r\n\r\n');
-      target.pipe(socket).pipe(target);
-    });
-    for (const end of [socket, target]) end.on('error', () => end.destroy());
-  });
-  server.on('connection', (socket) => sockets.add(socket));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, seen };
+async function startProxy(t: TestContext, isClosed = true): Promise<ConnectProxy> {
+  const proxy = await ConnectProxy.start(isClosed ? 'user:p@ss' : null);
+  t.after(() => proxy.close());
+  return proxy;
 }
 
 test('an issuer behind a CONNECT proxy with credentials is reached, with its own TLS', async (t) => {
