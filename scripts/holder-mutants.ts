@@ -173,7 +173,7 @@ const FLIGHT: readonly Row[] = [
     'stop when nothing is wanted',
     LOOP,
     '    if (wish === null) {\n      this.#plan(now, Number.POSITIVE_INFINITY);\n      return;\n    }',
-    '    if (wish === null) return;',
+    '',
   ],
   [
     'let an operator pass the pause',
@@ -332,16 +332,10 @@ const FLIGHT: readonly Row[] = [
 /** What a flight brought: put to use, prolonged, thrown away; and what a failure means for the token in use. */
 const ANSWER: readonly Row[] = [
   [
-    'refuse what can be no token',
-    CUSTODY,
-    '    } catch (error) {\n      return failureOf(error);\n    }\n    this.#sayNotes',
-    '    } catch (error) {\n      throw error;\n    }\n    this.#sayNotes',
-  ],
-  [
     'learn a shorter life',
     CUSTODY,
-    'readIssued(answer, this.#earlyRejections.learnedLifeMs(this.#options.settings.defaultTtlMs))',
-    'readIssued(answer, this.#options.settings.defaultTtlMs)',
+    'this.#earlyRejections.learnedLifeMs(this.#options.settings.defaultTtlMs)',
+    'this.#options.settings.defaultTtlMs',
   ],
   [
     'tell the same token from another one',

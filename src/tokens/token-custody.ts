@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
 import type { SecretRegistry } from '../secret.ts';
-import { type Answer, type Attempt, failureOf } from './attempt.ts';
+import type { Answer, Attempt } from './attempt.ts';
 import { EarlyRejections } from './early-rejections.ts';
 import type { Failure } from './failure-streak.ts';
 import { BREAKER_PAUSE_MS, ForcedRenewals } from './forced-renewals.ts';
@@ -77,15 +77,16 @@ export class TokenCustody {
     return this.#forcedRenewals.isBreakerOpen(monoMs);
   }
 
-  /** Judges an answer and puts it to use; `failures` is how many attempts failed before it. */
+  /**
+   * Judges an answer and puts it to use; `failures` is how many attempts failed before it. Throws `TokenSourceError`
+   * for what can be no token.
+   */
   take(answer: Answer, attempt: Attempt, failures: number): Intake {
     const now = momentOf(this.#options.clock);
-    let issued: IssuedToken;
-    try {
-      issued = readIssued(answer, this.#earlyRejections.learnedLifeMs(this.#options.settings.defaultTtlMs));
-    } catch (error) {
-      return failureOf(error);
-    }
+    const issued = readIssued(
+      answer,
+      this.#earlyRejections.learnedLifeMs(this.#options.settings.defaultTtlMs),
+    );
     this.#sayNotes(issued.notes);
     const token = this.#token;
     const isSame = token?.lease.fingerprint === issued.fingerprint;

@@ -123,6 +123,21 @@ test('#21 a token that is too young waits while the old one serves', async () =>
   assert.equal(rig.source.calls.length, 2);
 });
 
+test('#21 a young token that is held back for long costs no second call', async () => {
+  const rig = makeRig();
+  await rig.start();
+  await rig.clock.advance(134_000);
+  rig.source.usual = { raw: { lifetimeMs: 300_000, notBeforeWallMs: rig.clock.wallMs() + 80_000 } };
+  for (let second = 0; second < 80; second++) {
+    await rig.clock.advance(1_000);
+    assert.equal(leaseNow(rig).generation, 1);
+  }
+  assert.equal(rig.source.calls.length, 2);
+  await rig.clock.advance(2_500);
+  assert.equal(leaseNow(rig).generation, 2);
+  assert.equal(rig.source.calls.length, 2);
+});
+
 test('#21 without an old token a young one is held back for 3 s at most', async () => {
   const rig = makeRig();
   rig.source.usual = { raw: { lifetimeMs: 300_000, notBeforeWallMs: rig.clock.wallMs() + 60_000 } };

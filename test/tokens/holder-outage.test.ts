@@ -328,3 +328,18 @@ test('a source that cannot be watched or closed cleanly stops nothing', async ()
   await rig.holder.stop();
   assert.equal(rig.count('note'), 2);
 });
+
+test('#38 stop() after many requests waited through the pauses of an outage leaves no timer', async () => {
+  const rig = makeRig({ usual: { error: new TokenSourceError('503') } });
+  const waits = [];
+  for (let request = 0; request < 20; request++) {
+    waits.push(follow(rig.holder.get()));
+    await rig.clock.advance(300);
+  }
+  const stillWaiting = waits.filter((wait) => !wait.isSettled).length;
+  assert.ok(rig.clock.pending <= stillWaiting + 2, `${rig.clock.pending} timers, ${stillWaiting} requests`);
+  await rig.holder.stop();
+  await rig.clock.advance(0);
+  assert.equal(rig.clock.pending, 0);
+  assert.ok(waits.every((wait) => wait.isSettled));
+});

@@ -409,3 +409,19 @@ test('#17 a token that is refused near its end, or that nobody ever accepted, ra
   assert.notEqual(unproven.value ?? null, null);
   assert.ok(rig.events.every((event) => event.kind !== 'rejected' || !event.isEarly));
 });
+
+test('#13 a replay that is refused too counts: two new tokens that nobody accepts open the breaker', async () => {
+  const rig = makeRig();
+  await rig.start();
+  const first = leaseNow(rig);
+  const replay = follow(rig.holder.renewAfter(first, { status: 401 }));
+  await rig.clock.advance(300);
+  assert.ok(replay.value);
+  assert.equal(rig.count('breaker_open'), 0);
+  rig.holder.reportRejected(replay.value);
+  rig.holder.reportRejected(replay.value);
+  assert.equal(rig.count('breaker_open'), 1);
+  // The token stays in use: a refused replay renews nothing.
+  assert.equal(leaseNow(rig).generation, 2);
+  assert.equal(rig.source.calls.length, 2);
+});

@@ -238,3 +238,17 @@ test('a listener that throws keeps no token from a request', async () => {
   await rig.clock.advance(200);
   assert.equal(get.value?.generation, 1);
 });
+
+test('#39 what a token is asked for says why: at the start, for a renewal, because a request came after its end', async () => {
+  const rig = makeRig();
+  await rig.start();
+  await rig.clock.advance(150_000);
+  await rig.clock.advance(3_600_000);
+  const get = follow(rig.holder.get());
+  await rig.clock.advance(300);
+  assert.notEqual(get.value, undefined);
+  const reasons = rig.source.calls.map(({ context }) => context.reason);
+  assert.equal(reasons[0], 'start');
+  assert.equal(reasons[1], 'renewal');
+  assert.equal(reasons.at(-1), 'demand');
+});
