@@ -22,8 +22,12 @@ export async function token(args: readonly string[]): Promise<number> {
         `Name one of the token sources of the configuration: ${names.join(', ') || '(there are none)'}.`,
       );
     }
+    const secrets = new SecretRegistry();
+    for (const secret of loaded.secrets) secrets.add(secret.reveal());
+    const source = loaded.config.tokens[name];
+    if (source?.rotation === 'exclusive' && source.share === 'none') console.error(endsTheOther(name));
     const holders = buildHolders(loaded.config, {
-      secrets: new SecretRegistry(),
+      secrets,
       clock: systemClock,
       baseDir: dirname(loaded.files[0] ?? '.'),
       onEvent: (event) => console.error(describeTokenEvent(event)),
@@ -47,6 +51,10 @@ export async function token(args: readonly string[]): Promise<number> {
       await Promise.all(Array.from(holders.values(), (one) => one.stop()));
     }
   });
+}
+
+function endsTheOther(name: string): string {
+  return `${name}: rotation is exclusive and nothing is shared, so this token ends the one that a running tokenferry uses`;
 }
 
 function seconds(durationMs: number | null): string {

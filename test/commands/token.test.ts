@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { stringify } from 'yaml';
+import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const SECRET = 'secret-of-the-app-5d1e';
+
+let folder: string;
+let issuer: ScriptedIssuer;
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'tokenferry-token-command-'));
+  issuer = await ScriptedIssuer.start();
+});
+after(async () => {
+  await issuer.close();
+  await rm(folder, { recursive: true });
+});
+
+interface Ended {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `tokenferry token …` with these sources, as a process of its own. */
+async function token(sources: object, ...args: string[]): Promise<Ended> {
+  const file = join(folder, 'config.yaml');
+  const upstreams = Object.keys(sources).map((name) => ({ endpoint: 'https://llm.example/v1', token: name }));
+  await writeFile(file, stringify({ tokens: sources, upstreams }));
+  const env = { ...process.env, TMPDIR: folder };
+  const child = spawn(process.execPath, [main, 'token', ...args, '--config', file], { env });
+  const ended = { stdout: '', stderr: '' };
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    ended.stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    ended.stderr += text;
+  });
+  return new Promise((resolve) => child.once('close', (code) => resolve({ code, ...ended })));
+}
+
+const corp = (more: object = {}) => ({
+  type: 'oauth2',
+  token_url: issuer.tokenUrl,
+  client_id: 'app',
+  client_secret: SECRET,
+  ...more,
+});
+
+test('a token is obtained; its life and source are printed, its value only with --show', async () => {
+  const quiet = await token({ corp: corp() }, 'corp');
+  assert.equal(quiet.code, 0, quiet.stderr);
+  assert.match(quiet.stdout, /^source\s+corp \(oauth2\)$/m);
+  assert.match(quiet.stdout, /^life\s+300\.0 s$/m);
+  assert.match(quiet.stdout, /^time left\s+(?:29\d|300)\.\d s$/m);
+  const [value = ''] = issuer.liveTokens;
+  assert.notEqual(value, '');
+  assert.ok(!`${quiet.stdout}${quiet.stderr}`.includes(value));
+  const shown = await token({ corp: corp() }, 'corp', '--show', '--refresh');
+  assert.match(shown.stdout, new RegExp(`^value\\s+${issuer.liveTokens.at(-1)}$`, 'm'));
+});
+
+test('with one source its name may be left out, with several it is asked for', async () => {
+  assert.equal((await token({ only: { type: 'static', value: 'a-static-token' } })).code, 0);
+  const two = await token({
+    one: { type: 'static', value: 'abcdefg' },
+    two: { type: 'static', value: 'abcdefg' },
+  });
+  assert.equal(two.code, 2);
+  assert.match(
+    two.stderr,
+    /Name one of the token sources of the configuration: one, two\.\nusage: tokenferry token NAME/,
+  );
+  assert.equal((await token({ one: { type: 'static', value: 'abcdefg' } }, 'three')).code, 2);
+});
+
+test('a refusal is said in words, without the secret that the issuer quotes, exit code 1', async () => {
+  issuer.script({
+    status: 401,
+    body: { error: 'invalid_client', error_description: `the secret ${SECRET} is wrong` },
+  });
+  const { code, stdout, stderr } = await token({ corp: corp() }, 'corp');
+  assert.equal(code, 1);
+  assert.match(stderr, /corp: token_url refused with status 401 \(invalid_client/);
+  assert.ok(!`${stdout}${stderr}`.includes(SECRET), stderr);
+});
+
+test('a token that would end the one in use is warned of; a shared one is taken over', async () => {
+  const alone = await token({ corp: corp({ rotation: 'exclusive' }) }, 'corp');
+  assert.match(alone.stderr, /ends the one that a running tokenferry uses/);
+  const shared = { corp: corp({ rotation: 'exclusive', share: 'file' }) };
+  const first = await token(shared, 'corp', '--show');
+  const calls = issuer.callCount;
+  const second = await token(shared, 'corp', '--show');
+  assert.equal(issuer.callCount, calls, 'the issuer was not asked again');
+  const printedValue = ({ stdout }: Ended): string | undefined => /^value\s+(.*)$/m.exec(stdout)?.[1];
+  assert.notEqual(printedValue(first), undefined);
+  assert.equal(printedValue(second), printedValue(first));
+  assert.doesNotMatch(second.stderr, /ends the one/);
+});
