@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { errorIn, Gateway } from '../helpers/gateway.ts';
+import { errorIn, Gateway, until } from '../helpers/gateway.ts';
 import { answering, httpAnswer, RawUpstream } from '../helpers/raw-upstream.ts';
 import { ScriptedIssuer, type ScriptedIssuerOptions } from '../helpers/scripted-issuer.ts';
 import { StandInModel, type StandInOptions } from '../helpers/stand-in-model.ts';
@@ -61,6 +61,8 @@ test('#10 fifty requests with one revoked token: one renewal, fifty replays, no 
     assert.equal(issuer.callCount, 2);
     assert.equal(model.received.length, 1 + 50 + model.refused);
     assert.ok(model.refused <= 50);
+    await until(() => gateway.log.includes('refused the token'), 'a line in the log');
+    assert.equal(gateway.log.split('refused the token').length - 1, 1, 'one line, not one for each request');
   });
 });
 
