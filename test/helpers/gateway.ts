@@ -3,8 +3,8 @@ import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
 import { stringify } from 'yaml';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { type RunningService, startService } from '../../src/server.ts';
@@ -108,12 +108,13 @@ export class Gateway {
   /** Every row written so far, oldest first. A file that is being made has no table yet, and so no row. */
   rows(): StoredRow[] {
     if (!existsSync(this.databaseFile)) return [];
-    let database: DatabaseSync | null = null;
+    // The service's own SQLite: a second copy of the library in one process takes away the locks of the first.
+    let database: Database.Database | null = null;
     try {
-      database = new DatabaseSync(this.databaseFile, { readOnly: true });
+      database = new Database(this.databaseFile, { readonly: true, fileMustExist: true });
       const rows = database.prepare('SELECT * FROM tokenferry_requests ORDER BY rowid').all();
-      return rows.map(
-        (row) => ({ ...row, attempts: JSON.parse(String(row.attempts)) }) as unknown as StoredRow,
+      return (rows as { attempts: string }[]).map(
+        (row) => ({ ...row, attempts: JSON.parse(row.attempts) }) as unknown as StoredRow,
       );
     } catch {
       return [];
