@@ -8,7 +8,7 @@ import { describeFileError, Interpolator } from './interpolation.ts';
 import { ProblemReport } from './problem-report.ts';
 import { isMapping, kindOf } from './scalar.ts';
 import { secretsOf } from './secrets-of.ts';
-import { tlsFiles } from './tls-rules.ts';
+import { signingKeyFiles, tlsFiles } from './tls-rules.ts';
 import { parseYaml } from './yaml-file.ts';
 
 export interface LoadedConfig {
@@ -48,7 +48,14 @@ export function loadConfig(file: string, env: Readonly<Record<string, string | u
     config,
     directory,
     warnings: report.warnings,
-    files: [...new Set([resolve(file), ...interpolator.files, ...tlsFiles(config)])],
+    files: [
+      ...new Set([
+        resolve(file),
+        ...interpolator.files,
+        ...tlsFiles(config),
+        ...signingKeyFiles(config, directory),
+      ]),
+    ],
     secrets: secretsOf(config, interpolator.secrets),
   };
 }

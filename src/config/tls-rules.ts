@@ -1,4 +1,6 @@
 import { accessSync, constants } from 'node:fs';
+import { resolve } from 'node:path';
+import type { Secret } from '../secret.ts';
 import type { Config } from './config.ts';
 import type { PathStep } from './config-error.ts';
 import { describeFileError } from './interpolation.ts';
@@ -26,6 +28,26 @@ function tlsSections(config: Config): TlsSection[] {
 /** The files with certificates and keys that the configuration names, absolute. */
 export function tlsFiles(config: Config): string[] {
   return tlsSections(config).flatMap(({ ca, cert, key }) => [ca, cert, key].filter((name) => name !== null));
+}
+
+interface Signer {
+  readonly alg: string;
+  readonly key: Secret | null;
+}
+
+/** The files with keys that sources sign with, absolute; a key can also stand in the configuration itself. */
+export function signingKeyFiles(config: Config, directory: string): string[] {
+  return Object.values(config.tokens)
+    .flatMap((source): readonly (Signer | null)[] => {
+      if (source.type === 'jwt') return [source];
+      return source.type === 'oauth2' ? [source.client_assertion, source.assertion] : [];
+    })
+    .flatMap((signer) => {
+      const key = signer?.key?.reveal() ?? '';
+      // HS algorithms sign with the text itself.
+      const isFile = key !== '' && !signer?.alg.startsWith('HS') && !/-----BEGIN|\n/.test(key);
+      return isFile ? [resolve(directory, key)] : [];
+    });
 }
 
 /** A certificate has its key, and every file is there: found now and not at the first connection. */

@@ -226,3 +226,17 @@ test('a parameter of oauth2 may be a list, and an answer of http may be a refusa
   const http = sourceOf(`type: http, url: "${URL}", denied: { json: { /code: [401, 403] } }`);
   assert.deepEqual('denied' in http ? http.denied : null, { status: null, json: { '/code': [401, 403] } });
 });
+
+test('files with keys that sources sign with are watched; keys that stand in the file are not', () => {
+  const url = 'token_url: "https://sso.example/t", client_id: a, auth: private_key_jwt';
+  const { files, directory } = load(
+    sources({
+      by_file: `type: oauth2, ${url}, client_assertion: { key: llm-app.pem }`,
+      by_text: `type: oauth2, ${url}, client_assertion: { key: "-----BEGIN PRIVATE KEY-----\\nabc" }`,
+      signed: 'type: jwt, alg: ES256, key: sub/sign.pem',
+      shared: 'type: jwt, alg: HS256, key: a-secret-text',
+    }),
+  );
+  const named = files.filter((file) => !file.endsWith('.yaml')).map((file) => file.replace(directory, ''));
+  assert.deepEqual(named.sort(), ['/llm-app.pem', '/sub/sign.pem']);
+});

@@ -1,4 +1,4 @@
-import pg from 'pg';
+import type pg from 'pg';
 import type { Clock, Timer } from '../../clock.ts';
 
 const CHANNEL = 'tokenferry_tokens';
@@ -16,6 +16,8 @@ export class PostgresHints {
   /** The connection that listens, or is being made; null while there is none. */
   #client: pg.Client | null = null;
   #isListening = false;
+  /** The driver is being loaded, before there is a connection. */
+  #isBeginning = false;
   #pauseMs = FIRST_PAUSE_MS;
   #timer: Timer | null = null;
   #isClosed = false;
@@ -33,7 +35,7 @@ export class PostgresHints {
   watch(row: string, onHint: () => void): { close(): void } {
     const watchers = this.#watchers.get(row) ?? new Set();
     this.#watchers.set(row, watchers.add(onHint));
-    if (this.#client === null && this.#timer === null) void this.#listen();
+    if (this.#client === null && this.#timer === null && !this.#isBeginning) void this.#listen();
     return { close: () => void watchers.delete(onHint) };
   }
 
@@ -46,8 +48,11 @@ export class PostgresHints {
   }
 
   async #listen(): Promise<void> {
+    this.#isBeginning = true;
+    const { default: driver } = await import('pg');
+    this.#isBeginning = false;
     if (this.#isClosed) return;
-    const client = new pg.Client(this.#connection);
+    const client = new driver.Client(this.#connection);
     this.#client = client;
     // `end` follows every error, also that of a connection that was never made.
     client.on('error', () => {});

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import pg from 'pg';
+import type pg from 'pg';
 import type { Clock } from '../../clock.ts';
 import type { Secret } from '../../secret.ts';
 import { PostgresHints } from './postgres-hints.ts';
@@ -54,29 +54,23 @@ WHERE source = $1 AND lease_owner = $2`;
  * `PATIENCE_MS` when the database is away. The table is made at first use, with whatever right the role has.
  */
 export class PostgresTokenStore implements TokenStore {
-  readonly #pool: pg.Pool;
+  readonly #connection: pg.ClientConfig;
   readonly #cipher: TokenCipher;
   readonly #hints: PostgresHints;
+  /** Null until the store is asked for the first time. */
+  #opening: Promise<pg.Pool> | null = null;
 
   /** `url` and `sharedKey` are the settings `shared` and `shared_key`. Connects when it is first asked. */
   constructor(url: Secret, sharedKey: Secret, clock: Clock) {
     this.#cipher = new TokenCipher(sharedKey);
-    const connection = {
+    this.#connection = {
       connectionString: url.reveal(),
       connectionTimeoutMillis: PATIENCE_MS,
       query_timeout: PATIENCE_MS,
       keepAlive: true,
       application_name: 'tokenferry',
     };
-    this.#pool = new pg.Pool({
-      ...connection,
-      max: CONNECTIONS,
-      idleTimeoutMillis: IDLE_MS,
-      allowExitOnIdle: true,
-    });
-    // An idle connection that breaks is replaced by the next call; unheard, the event would end the process.
-    this.#pool.on('error', () => {});
-    this.#hints = new PostgresHints(connection, clock);
+    this.#hints = new PostgresHints(this.#connection, clock);
   }
 
   async get(key: string): Promise<StoredToken | null> {
@@ -101,7 +95,7 @@ export class PostgresTokenStore implements TokenStore {
     const endsAt = lifeMs === null ? null : timeOf(issuedWallMs + lifeMs);
     const { rowCount } = await this.#query(PUT, [row, generation, sealed, timeOf(issuedWallMs), endsAt]);
     if (rowCount !== 1) return false;
-    this.#hints.tell(this.#pool, row);
+    this.#hints.tell(await this.#pool(), row);
     return true;
   }
 
@@ -128,23 +122,44 @@ export class PostgresTokenStore implements TokenStore {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#hints.close(), this.#pool.end().catch(() => {})]);
+    const pool = await this.#opening;
+    await Promise.all([this.#hints.close(), pool?.end().catch(() => {})]);
   }
 
   async #query<Row extends pg.QueryResultRow>(
     text: string,
     values: readonly unknown[],
   ): Promise<pg.QueryResult<Row>> {
+    const pool = await this.#pool();
     try {
-      return await this.#pool.query<Row>(text, [...values]);
+      return await pool.query<Row>(text, [...values]);
     } catch (error) {
       if (codeOf(error) !== UNDEFINED_TABLE) throw error;
     }
-    await this.#pool.query(CREATE).catch((error: unknown) => {
+    await pool.query(CREATE).catch((error: unknown) => {
       if (!CREATED_MEANWHILE.has(codeOf(error) ?? '')) throw error;
     });
-    return this.#pool.query<Row>(text, [...values]);
+    return pool.query<Row>(text, [...values]);
   }
+
+  #pool(): Promise<pg.Pool> {
+    this.#opening ??= openPool(this.#connection);
+    return this.#opening;
+  }
+}
+
+/** The driver is loaded here and not with this file: a start without sharing does not pay for it. */
+async function openPool(connection: pg.ClientConfig): Promise<pg.Pool> {
+  const { default: driver } = await import('pg');
+  const pool = new driver.Pool({
+    ...connection,
+    max: CONNECTIONS,
+    idleTimeoutMillis: IDLE_MS,
+    allowExitOnIdle: true,
+  });
+  // An idle connection that breaks is replaced by the next call; unheard, the event would end the process.
+  pool.on('error', () => {});
+  return pool;
 }
 
 /** Null: a life so long that no calendar of PostgreSQL has its end. */
