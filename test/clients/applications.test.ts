@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { CLIENTS, clientCalled } from './clients.ts';
+import { clientCalled } from './clients.ts';
 import { CLIENT_KEY, type Ferry, startFerry } from './ferry.ts';
 import type { Report, Task } from './protocol.ts';
 import { runClient } from './run-client.ts';
@@ -28,33 +28,6 @@ const noErrors = (reports: readonly Report[]) =>
     reports.map(({ error }) => error),
     reports.map(() => null),
   );
-
-test('S7 S8 every client lists the models that it may use, RAGFlow in Go with a body in its GET', async () => {
-  const clients = CLIENTS.filter(({ models }) => models !== undefined);
-  assert.ok(clients.length > 5);
-  for (const { name, models } of clients) {
-    const [report] = await readings(name, [{ way: models as string, model: '' }]);
-    assert.equal(report?.error, null, name);
-    const ids = report?.value as string[];
-    for (const id of ['canonical-text', 'think-tags', 'crlf']) assert.ok(ids.includes(id), `${name}: ${id}`);
-  }
-});
-
-test('S13 S89 every client says that its key is wrong, or that the model is unknown', async () => {
-  for (const { name, streams, wholes } of CLIENTS) {
-    const ways = [streams[0], wholes[0]].filter((way) => way !== undefined);
-    const wishes = ways.flatMap((way) => [
-      { way, model: 'canonical-text', key: 'not-a-key' },
-      { way, model: 'nobody-offers-this' },
-    ]);
-    for (const [position, { error }] of (await readings(name, wishes)).entries()) {
-      assert.ok(error !== null, name);
-      const [status, says] = position % 2 === 0 ? [401, /key/] : [404, /nobody-offers-this/];
-      assert.ok(error.status === status || error.message.includes(String(status)), JSON.stringify(error));
-      assert.match(error.message, says, name);
-    }
-  }
-});
 
 test('S98 S99 Dify adds a chat, an embeddings and a rerank model', async () => {
   const reports = await readings('Dify SDK', [

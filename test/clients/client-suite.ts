@@ -1,23 +1,11 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { after, before, type TestContext, test } from 'node:test';
 import { CLIENTS, type Client, type Platform, platformOf, versionOf } from './clients.ts';
 import { type Ferry, startFerry } from './ferry.ts';
 import { readMatrix, readUnaided } from './matrix.ts';
-
-/** What `docs/compatibility.md` is made from, beside the vectors themselves. */
-export interface ClientResult {
-  readonly client: string;
-  readonly version: string;
-  /** column → how many vectors it read, all of them right. */
-  readonly columns: Readonly<Record<string, number>>;
-  /** vector → what the client makes of it without the gateway, when that is wrong. */
-  readonly unaided: Readonly<Record<string, string>>;
-}
-
-export const RESULTS = fileURLToPath(new URL('results', import.meta.url));
+import { type ClientResult, RESULTS } from './results.ts';
 
 /** The tests of all clients of one platform. With `WRITE_RESULTS` set, what they found is kept for the docs. */
 export function testClients(platform: Platform): void {
@@ -27,12 +15,12 @@ export function testClients(platform: Platform): void {
   });
   after(() => ferry.close());
   for (const client of CLIENTS.filter((one) => platformOf(one) === platform)) {
-    test(`S132 ${client.name} reads every answer as from the upstream itself, and every error`, (context) =>
+    test(`S7 S8 S13 S89 S132 ${client.name} reads every answer as from the upstream itself, and every error`, (context) =>
       testClient(client, ferry, context));
   }
 }
 
-async function testClient(client: Client, ferry: Ferry, context: import('node:test').TestContext) {
+async function testClient(client: Client, ferry: Ferry, context: TestContext): Promise<void> {
   const version = versionOf(client);
   const matrix = await readMatrix(client, ferry);
   const failures = new Map<string, string[]>();

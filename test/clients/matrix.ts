@@ -89,6 +89,29 @@ function cellsOf(client: Client, ferry: Ferry): Cell[] {
         ? judgeAnswer(one, reading, reference as Reading)
         : judgeFault({ ...one.expect, says: /./ }, reading),
   });
+  const refusal = (way: string): Cell[] => [
+    {
+      vector: 'wrong-key',
+      column: way,
+      task: task(way, 'canonical-text', { key: 'not-a-key', id: `${way} wrong-key` }),
+      reference: null,
+      judge: (reading) => judgeFault({ status: 401, says: /key/ }, reading),
+    },
+    {
+      vector: 'unknown-model',
+      column: way,
+      task: task(way, 'nobody-offers-this'),
+      reference: null,
+      judge: (reading) => judgeFault({ status: 404, says: /nobody-offers-this/ }, reading),
+    },
+  ];
+  const models = (way: string): Cell => ({
+    vector: 'models',
+    column: way,
+    task: task(way, ''),
+    reference: null,
+    judge: ({ value }) => (hasModels(value) ? null : `lists ${JSON.stringify(value)}`),
+  });
   const faults = (isFor: 'stream' | 'whole') =>
     FAULT_VECTORS.filter(({ only }) => only === undefined || only === isFor);
   return [
@@ -100,8 +123,15 @@ function cellsOf(client: Client, ferry: Ferry): Cell[] {
     ...client.streams.flatMap((way) => faults('stream').map((one) => fault(way, one))),
     ...client.wholes.flatMap((way) => WHOLE_VECTORS.map((one) => chat(way, one, true, way))),
     ...client.wholes.flatMap((way) => faults('whole').map((one) => fault(way, one))),
+    ...[...client.streams, ...client.wholes].flatMap(refusal),
+    ...(client.models === undefined ? [] : [models(client.models)]),
     ...client.embeds.flatMap((way) => EMBEDDINGS_VECTORS.map((one) => embedding(way, one))),
   ];
+}
+
+/** Models of an upstream's own list, of a profile's upstream and of the last one. */
+function hasModels(value: unknown): boolean {
+  return Array.isArray(value) && ['canonical-text', 'think-tags', 'crlf'].every((id) => value.includes(id));
 }
 
 /** The same text, reasoning, calls, finish and usage as from the upstream itself. */
@@ -133,12 +163,16 @@ function difference(name: keyof Reading, reading: Reading, reference: Reading): 
   return `${name}: ${JSON.stringify(got)}, not ${JSON.stringify(reference[name])}`.slice(0, 400);
 }
 
-function withoutIds({ calls }: Reading): unknown {
-  return calls.map(({ name, arguments: text }) => [name, text]);
+// Readers that join by index have holes where an upstream's indexes have gaps.
+type Calls = readonly (Reading['calls'][number] | null)[];
+
+function withoutIds({ calls }: { readonly calls: Calls }): unknown {
+  return calls.map((call) => [call?.name, call?.arguments]);
 }
 
-function areOwn(calls: Reading['calls']): boolean {
-  return calls.every(({ id }) => id.length > 0) && new Set(calls.map(({ id }) => id)).size === calls.length;
+function areOwn(calls: Calls): boolean {
+  const ids = calls.map((call) => call?.id ?? '');
+  return ids.every((id) => id !== '') && new Set(ids).size === ids.length;
 }
 
 function isPlausible({ prompt, completion, total }: Reading['usage'][number]): boolean {

@@ -4,6 +4,7 @@ import type { FaultVector, Vector } from './vector.ts';
 import { CHUNKS } from './vectors/chunks.ts';
 import { FAULTS } from './vectors/faults.ts';
 import { FRAMING } from './vectors/framing.ts';
+import { REASONING_AND_USAGE } from './vectors/reasoning-and-usage.ts';
 import { TOOL_CALLS } from './vectors/tool-calls.ts';
 import { WHOLE } from './vectors/whole.ts';
 
@@ -29,6 +30,7 @@ export const STREAM_VECTORS: readonly Vector[] = [
   ...JSON_FOR_STREAM,
   ...FRAMING,
   ...CHUNKS,
+  ...REASONING_AND_USAGE,
   ...TOOL_CALLS,
 ];
 

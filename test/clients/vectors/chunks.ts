@@ -1,28 +1,6 @@
-import { chunk, type Json, mapChoice, mapDelta, USAGE } from '../answers.ts';
+import { type Json, mapChoice, mapDelta } from '../answers.ts';
 import type { Vector } from '../vector.ts';
-
-type ChangeChunks = (chunks: Json[]) => unknown[];
-
-/** Each chunk changed alone. */
-const each =
-  (change: (one: Json, position: number) => unknown): ChangeChunks =>
-  (chunks) =>
-    chunks.map(change);
-
-/** Each delta changed. */
-const delta = (change: (delta: Json) => unknown): ChangeChunks => each((one) => mapDelta(one, change));
-
-/** Each choice changed. */
-const choice = (change: (choice: Json) => unknown): ChangeChunks => each((one) => mapChoice(one, change));
-
-const without =
-  (name: string) =>
-  ({ [name]: _, ...rest }: Json): Json =>
-    rest;
-
-/** The chunks whose choice has this finish. */
-const finish = (change: (choice: Json) => unknown): ChangeChunks =>
-  choice((one) => (one.finish_reason === null ? one : change(one)));
+import { type ChangeChunks, choice, delta, each, finish, hasNoFinish, without } from './changes.ts';
 
 /** All text so far in each chunk. */
 function cumulative(chunks: Json[]): Json[] {
@@ -59,14 +37,6 @@ const AZURE_FILTER = {
   model: '',
   choices: [{ index: 0, finish_reason: null, content_filter_offsets: { check_offset: 1 }, logprobs: null }],
 };
-
-const THINKING = ['<th', 'ink>The user wants', ' a time. </thi', 'nk>It leaves ', 'at noon.'];
-
-const textChunks = (texts: readonly string[]): Json[] => [
-  chunk({ role: 'assistant', content: '' }),
-  ...texts.map((content) => chunk({ content })),
-  chunk({}, 'stop'),
-];
 
 const OUTER: readonly Vector[] = [
   { name: 'azure-first', quirks: ['Q48'], answer: 'text', chunks: (chunks) => [AZURE_FIRST, ...chunks] },
@@ -207,139 +177,4 @@ function finishAs(reason: string): ChangeChunks {
   return finish((one) => ({ ...one, finish_reason: reason }));
 }
 
-function hasNoFinish(one: Json): boolean {
-  return (one.choices as Json[]).every((each) => each.finish_reason === null);
-}
-
-const REASONING: readonly Vector[] = [
-  {
-    name: 'reasoning-key',
-    quirks: ['Q85'],
-    answer: 'reasoning',
-    chunks: delta(({ reasoning_content: reasoning, ...old }) =>
-      reasoning === undefined ? old : { ...old, reasoning },
-    ),
-  },
-  {
-    name: 'reasoning-empty-beside-text',
-    quirks: ['Q86', 'Q91'],
-    answer: 'reasoning',
-    chunks: delta((old) => ({ content: '', reasoning_content: '', ...old })),
-  },
-  {
-    name: 'reasoning-and-text-in-one',
-    quirks: ['Q87'],
-    answer: 'reasoning',
-    chunks: (chunks) =>
-      chunks.toSpliced(2, 2, chunk({ reasoning_content: 'wants a time. ', content: 'It leaves ' })),
-  },
-  {
-    name: 'reasoning-details',
-    quirks: ['Q90'],
-    answer: 'reasoning',
-    chunks: delta(({ reasoning_content: text, ...old }) =>
-      text === undefined
-        ? old
-        : { ...old, reasoning: text, reasoning_details: [{ type: 'reasoning.text', text }] },
-    ),
-  },
-  {
-    name: 'think-tags',
-    quirks: ['Q88'],
-    answer: 'reasoning',
-    chunks: (chunks) => [...textChunks(THINKING), ...chunks.filter(isUsage)],
-    profile: { think_tags: 'split' },
-  },
-  {
-    name: 'think-tags-closing-only',
-    quirks: ['Q89'],
-    answer: 'reasoning',
-    chunks: (chunks) => [
-      ...textChunks(['The user wants a time. ', '</think>It leaves at noon.']),
-      ...chunks.filter(isUsage),
-    ],
-    profile: { think_tags: 'split' },
-  },
-];
-
-function isUsage(one: Json): boolean {
-  return (one.choices as unknown[]).length === 0;
-}
-
-const GROWING = each((one, position) => ({
-  ...one,
-  usage: { ...USAGE, completion_tokens: position, total_tokens: 11 + position },
-}));
-
-const USAGES: readonly Vector[] = [
-  {
-    name: 'usage-in-each',
-    quirks: ['Q97', 'Q99'],
-    answer: 'text',
-    chunks: (chunks) => [
-      ...GROWING(chunks.filter((one) => !isUsage(one))),
-      { ...chunk({}), choices: [], usage: USAGE },
-    ],
-  },
-  {
-    name: 'usage-with-finish',
-    quirks: ['Q98', 'Q99'],
-    answer: 'text',
-    chunks: (chunks) =>
-      chunks.filter((one) => !isUsage(one)).map((one) => (hasNoFinish(one) ? one : { ...one, usage: USAGE })),
-  },
-  {
-    name: 'usage-not-given',
-    quirks: ['Q100'],
-    answer: 'text',
-    chunks: (chunks) => chunks.filter((one) => !isUsage(one)),
-    ownUsage: true,
-  },
-  {
-    name: 'usage-other-names',
-    quirks: ['Q102'],
-    answer: 'text',
-    chunks: usageAs({ input_tokens: 11, output_tokens: 7 }),
-  },
-  {
-    name: 'usage-text',
-    quirks: ['Q103'],
-    answer: 'text',
-    chunks: usageAs({
-      prompt_tokens: '11',
-      completion_tokens: 7.0,
-      total_tokens: '18',
-      prompt_tokens_details: null,
-    }),
-  },
-  {
-    name: 'usage-wrong-total',
-    quirks: ['Q103'],
-    answer: 'text',
-    chunks: usageAs({ prompt_tokens: 11, completion_tokens: 7, total_tokens: 3 }),
-  },
-  {
-    name: 'usage-partial',
-    quirks: ['Q104'],
-    answer: 'text',
-    chunks: usageAs({ prompt_tokens: 11, total_tokens: 18 }),
-  },
-  {
-    name: 'usage-before-finish',
-    quirks: ['Q105'],
-    answer: 'text',
-    chunks: (chunks) => [...chunks.filter(isUsage), ...chunks.filter((one) => !isUsage(one))],
-  },
-  {
-    name: 'usage-twice',
-    quirks: ['Q107'],
-    answer: 'text',
-    chunks: (chunks) => chunks.flatMap((one) => (isUsage(one) ? [one, one] : [one])),
-  },
-];
-
-function usageAs(usage: Json): ChangeChunks {
-  return each((one) => (isUsage(one) ? { ...one, usage } : one));
-}
-
-export const CHUNKS: readonly Vector[] = [...OUTER, ...DELTAS, ...FINISHES, ...REASONING, ...USAGES];
+export const CHUNKS: readonly Vector[] = [...OUTER, ...DELTAS, ...FINISHES];
