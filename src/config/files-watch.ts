@@ -1,4 +1,4 @@
-import { type FSWatcher, watch } from 'node:fs';
+import { type FSWatcher, type Stats, statSync, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock, Timer } from '../clock.ts';
@@ -17,7 +17,7 @@ export class FilesWatch {
   readonly #onChange: () => void;
   #files: readonly string[] = [];
   #watchers: FSWatcher[] = [];
-  #identity: string | null = null;
+  #identity = '';
   #poll: Timer | null = null;
   /** Set while a change was seen and the files are not quiet yet. */
   #quiet: Timer | null = null;
@@ -28,15 +28,13 @@ export class FilesWatch {
     this.#onChange = onChange;
   }
 
-  /** Watches these files instead, as they are now: what changed before is no change. */
-  async follow(files: readonly string[]): Promise<void> {
+  /** Watches these files instead, as they are now. Call it in the same turn in which they were read. */
+  follow(files: readonly string[]): void {
     this.#files = files;
+    this.#identity = identityNow(files);
     this.#closeWatchers();
     const directories = new Set(files.map((file) => dirname(file)));
     this.#watchers = [...directories].flatMap((directory) => this.#watch(directory));
-    const identity = await identityOf(files);
-    if (this.#files !== files || this.#isClosed) return;
-    this.#identity = identity;
     this.#pollLater();
   }
 
@@ -71,7 +69,7 @@ export class FilesWatch {
   async #look(): Promise<void> {
     const files = this.#files;
     const identity = await identityOf(files);
-    if (this.#isClosed || this.#files !== files || this.#identity === null) return;
+    if (this.#isClosed || this.#files !== files) return;
     this.#pollLater();
     if (identity === this.#identity) return;
     this.#identity = identity;
@@ -88,12 +86,26 @@ async function identityOf(files: readonly string[]): Promise<string> {
   const identities = await Promise.all(
     files.map(async (file) => {
       try {
-        const { dev, ino, size, mtimeMs, ctimeMs } = await stat(file);
-        return [dev, ino, size, mtimeMs, ctimeMs].join(' ');
+        return described(await stat(file));
       } catch {
-        return 'missing';
+        return MISSING;
       }
     }),
   );
   return identities.join('\n');
+}
+
+/** The same without a turn of the loop in which they could change. */
+function identityNow(files: readonly string[]): string {
+  const identities = files.map((file) => {
+    const found = statSync(file, { throwIfNoEntry: false });
+    return found === undefined ? MISSING : described(found);
+  });
+  return identities.join('\n');
+}
+
+const MISSING = 'missing';
+
+function described({ dev, ino, size, mtimeMs, ctimeMs }: Stats): string {
+  return [dev, ino, size, mtimeMs, ctimeMs].join(' ');
 }

@@ -53,7 +53,7 @@ export class ConfigReloads {
 
   /** From now on a change of one of these files loads them again. */
   follow(files: readonly string[]): void {
-    void this.#watch.follow(files);
+    this.#watch.follow(files);
   }
 
   /** True: what the file says now is in use. Never rejects. */
@@ -74,6 +74,7 @@ export class ConfigReloads {
     const { load, inUse, build, swap, report, clock } = this.#parts;
     try {
       const loaded = load();
+      this.follow(loaded.files);
       const { config, kept } = withFixedSettings(loaded.config, inUse().config);
       const deployment = build(loaded, config);
       // As an emptied file would: taking everything away is done by ending the process.
@@ -85,7 +86,6 @@ export class ConfigReloads {
         return false;
       }
       swap(deployment);
-      this.follow(loaded.files);
       this.#problem = null;
       report({ kind: 'ok', deployment, warnings: loaded.warnings, kept });
       return true;

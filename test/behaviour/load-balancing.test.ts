@@ -75,6 +75,6 @@ test('least_busy: a request goes where the fewest run', async () => {
       );
       assert.deepEqual((await Promise.all(running)).sort(), ['u0', 'u0', 'u1', 'u1', 'u2', 'u2']);
     },
-    400,
+    1_500,
   );
 });

@@ -67,8 +67,6 @@ class Stage {
 
   async start(config: object, files: Readonly<Record<string, string>> = {}): Promise<void> {
     this.#service = await runService(config, { env: files });
-    // The first files that are followed are looked at in the background.
-    await sleep(50);
   }
 
   /** Puts the file in place as an editor does: a new one under the old name. */

@@ -49,9 +49,9 @@ async function mostOpen(model: StandInModel, work: Promise<unknown>): Promise<nu
 
 test('no more than max_concurrency requests are at an upstream; the others wait and are served', async () => {
   await withUpstreams(
-    [{ firstDelayMs: 30, config: { max_concurrency: 2 } }],
-    // An attempt alone would be over in this time; the wait in the queue is none of its.
-    { timeout: '200ms', stream_timeout: '200ms' },
+    [{ firstDelayMs: 150, config: { max_concurrency: 2 } }],
+    // The last ones wait longer than this, which is the time of an attempt alone.
+    { timeout: '1s', stream_timeout: '1s' },
     async (gateway, [model]) => {
       const requests = Array.from({ length: 16 }, (_, index) => chat(gateway, { stream: index % 2 === 0 }));
       const answers = Promise.all(
@@ -70,7 +70,7 @@ test('no more than max_concurrency requests are at an upstream; the others wait 
 
 test('a stream keeps its place to its end', async () => {
   await withUpstreams(
-    [{ reply: 'one two three', wordDelayMs: 40, config: { max_concurrency: 1 } }],
+    [{ reply: 'one two three', wordDelayMs: 250, config: { max_concurrency: 1 } }],
     {},
     async (gateway, [model]) => {
       const stream = await chat(gateway, { stream: true });
@@ -85,7 +85,7 @@ test('a stream keeps its place to its end', async () => {
 
 test('another upstream that is free comes before waiting', async () => {
   await withUpstreams(
-    [{ firstDelayMs: 200, config: { max_concurrency: 1 } }, {}],
+    [{ firstDelayMs: 1_000, config: { max_concurrency: 1 } }, {}],
     {},
     async (gateway, [first, second]) => {
       const running = chat(gateway);
@@ -105,7 +105,7 @@ test('another upstream that is free comes before waiting', async () => {
 
 test('a full queue is 503 with a time to wait when there is no other candidate', async () => {
   await withUpstreams(
-    [{ firstDelayMs: 150, config: { max_concurrency: 1 } }],
+    [{ firstDelayMs: 1_500, config: { max_concurrency: 1 } }],
     {},
     async (gateway, [model]) => {
       const leaving = new AbortController();
@@ -153,17 +153,20 @@ test('a full queue leads to the next candidate, busy as that is', async () => {
 
 test('waiting counts in the deadline, which ends it with 503', async () => {
   await withUpstreams(
-    [{ firstDelayMs: 600, config: { max_concurrency: 1 } }],
-    { deadline: '250ms', timeout: '10s' },
-    async (gateway, [model]) => {
-      const running = chat(gateway);
-      await until(() => model?.open === 1, 'the first one runs');
+    [{ reply: 'one two three four five', wordDelayMs: 400, config: { max_concurrency: 1 } }],
+    { deadline: '500ms' },
+    async (gateway) => {
+      // The deadline is up to the first content, so a stream keeps its place for longer.
+      const stream = await chat(gateway, { stream: true });
       const startedMs = performance.now();
-      // Past the first one's own deadline a place is free again, so it is asked for shortly before.
       const waiting = await chat(gateway);
-      assert.ok(performance.now() - startedMs < 900);
-      assert.ok([503, 504].includes(waiting.status), String(waiting.status));
-      assert.equal((await running).status, 504);
+      const elapsedMs = performance.now() - startedMs;
+      const text = await waiting.text();
+      assert.equal(waiting.status, 503, text);
+      assert.equal(errorIn(text).code, 'overloaded');
+      assert.match(errorIn(text).message, /busy until the deadline/);
+      assert.ok(elapsedMs >= 450 && elapsedMs < 1_400, String(elapsedMs));
+      assert.match(await stream.text(), /\[DONE\]/);
     },
   );
 });
@@ -177,11 +180,11 @@ test('requests that wait for an upstream that begins to cool down go to another 
         config: { max_concurrency: 1 },
         intercept: (_request, response) => {
           if (!isDead) return false;
-          setTimeout(() => response.destroy(), 40);
+          setTimeout(() => response.destroy(), 400);
           return true;
         },
       },
-      { firstDelayMs: 400, config: { max_concurrency: 1 } },
+      { firstDelayMs: 1_000, config: { max_concurrency: 1 } },
     ],
     { cool_down: { failures: 1 } },
     async (gateway, [dying, other]) => {

@@ -141,7 +141,7 @@ test('max_concurrency requests run at once; the place of one that ended or left 
       await until(() => model.aborted === 1, 'its upstream call ends');
       assert.equal((await chat(gateway, 'k-limited')).status, 200);
     },
-    { firstDelayMs: 50 },
+    { firstDelayMs: 400 },
   );
 });
 
