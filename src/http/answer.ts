@@ -28,7 +28,7 @@ export function answerJson(
   const headers = commonHeaders(context);
   headers.push('content-type', JSON_TYPE, 'content-length', String(length), ...extra);
   context.responseBytes = length;
-  if (context.keepsContent) context.responseText = body.toString();
+  context.keepResponse(body);
   response.writeHead(status, headers);
   response.end(context.request.method === 'HEAD' ? undefined : body);
 }

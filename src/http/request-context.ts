@@ -13,6 +13,8 @@ export interface RecordingSettings {
   readonly keptHeaders: readonly string[];
   /** When request and response bodies are kept. */
   readonly content: 'none' | 'errors' | 'all';
+  /** So much of a body is kept, in UTF-16 units; the record cuts it again by bytes. */
+  readonly mostContent: number;
   /** `finish`: the upstream's answer is read to its end for the record although nobody listens. */
   readonly onDisconnect: 'abort' | 'finish';
   readonly onRecord: (record: RequestRecord) => void;
@@ -61,7 +63,7 @@ export class RequestContext {
   responseBytes = 0;
   /** Kept as `record.content` says; null when not. */
   requestBody: Buffer | null = null;
-  responseText: string | null = null;
+  #responseText: string | null = null;
   /** The first failure wins: what comes after it is only its echo. */
   #error: FerryError | null = null;
   #isStreamBroken = false;
@@ -100,6 +102,15 @@ export class RequestContext {
 
   get elapsedMs(): number {
     return performance.now() - this.startedMonoMs;
+  }
+
+  /** Keeps the beginning of what the client gets, when the record wants it. */
+  keepResponse(text: Buffer | string): void {
+    if (!this.keepsContent) return;
+    const missing = this.#settings.mostContent - (this.#responseText?.length ?? 0);
+    if (missing <= 0) return;
+    const piece = typeof text === 'string' ? text.slice(0, missing) : text.toString('utf8', 0, missing);
+    this.#responseText = (this.#responseText ?? '') + piece;
   }
 
   abort(reason: FerryError): void {
@@ -184,8 +195,8 @@ export class RequestContext {
       errorCode: this.#error === null ? null : (this.#error.code ?? this.#error.kind),
       errorMessage: this.#error === null ? null : (this.#error.detail ?? this.#error.message),
       headers: this.#keptHeaders(),
-      body: keepsContent ? (this.requestBody?.toString('utf8') ?? null) : null,
-      response: keepsContent ? this.responseText : null,
+      body: keepsContent ? (this.requestBody?.toString('utf8', 0, this.#settings.mostContent) ?? null) : null,
+      response: keepsContent ? this.#responseText : null,
     };
   }
 

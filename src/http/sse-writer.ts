@@ -54,8 +54,8 @@ export class SseWriter {
   write(text: string): Promise<void> | null {
     const { response } = this.#context;
     if (response.destroyed) return null;
-    this.#context.responseBytes += text.length;
-    if (this.#context.keepsContent) this.#context.responseText = (this.#context.responseText ?? '') + text;
+    this.#context.responseBytes += Buffer.byteLength(text);
+    this.#context.keepResponse(text);
     this.#keepAlive?.refresh();
     return response.write(text) ? null : drained(response);
   }

@@ -67,6 +67,7 @@ export function buildInstallation(
       hostname: config.hostname,
       keptHeaders: config.record.keep_headers.map((name) => name.toLowerCase()),
       content: config.record.content,
+      mostContent: config.record.max_body,
       onDisconnect: config.on_disconnect,
       onRecord: parts.onRecord,
     },

@@ -29,6 +29,7 @@ async function withReader(
     hostname: 'h',
     keptHeaders: [],
     content: 'none',
+    mostContent: 0,
     onDisconnect: 'abort',
     onRecord: () => undefined,
   } as const;
