@@ -69,7 +69,8 @@ class MemoryStore implements TokenStore {
   }
 
   #check(): void {
-    if (this.isAway) throw new Error('store: connection to db.internal refused');
+    if (this.isAway)
+      throw Object.assign(new Error('connection to db.internal refused'), { code: 'ECONNREFUSED' });
   }
 }
 
@@ -236,7 +237,38 @@ test('a store that is away and an exclusive issuer: the last token serves to its
     for (const holder of fleet.holders) assert.notEqual(holder.peek(), null);
   }
   assert.equal(fleet.source.calls.length, 1);
-  assert.equal(fleet.holders[0]?.status().lastError, 'the store of shared tokens is away');
+  assert.equal(fleet.holders[0]?.status().lastError, 'the store of shared tokens is away (ECONNREFUSED)');
+});
+
+test('a store that is away is said once, with its code and without its address', async () => {
+  const fleet = makeFleet(1);
+  fleet.store.isAway = true;
+  const notes: string[] = [];
+  const holder = new TokenHolder({
+    name: 'corp',
+    source: new SharedSource(fleet.source, fleet.store, {
+      rotation: 'overlap',
+      leaseMs: 15_000,
+      clock: fleet.clock,
+    }),
+    settings: DEFAULT_HOLDER_SETTINGS,
+    clock: fleet.clock,
+    random: () => 0.5,
+    secrets: new SecretRegistry(),
+    onEvent: (event) => {
+      if (event.kind === 'note') notes.push(event.note);
+    },
+  });
+  void holder.start();
+  for (let second = 0; second < 400; second++) {
+    await fleet.clock.advance(1_000);
+    holder.peek();
+  }
+  await holder.stop();
+  assert.ok(fleet.source.calls.length > 1);
+  assert.deepEqual(notes, [
+    'the store of shared tokens is away (ECONNREFUSED): this replica has a token of its own',
+  ]);
 });
 
 test('hints that come late, or for nothing, cost no issuer call', async () => {

@@ -4,7 +4,7 @@ import { chmod, link, mkdir, open, readFile, rename, stat, unlink } from 'node:f
 import { join } from 'node:path';
 import type { Clock } from '../../clock.ts';
 import { parseStoredToken, type StoredToken } from './stored-token.ts';
-import type { RenewalLease, TokenStore } from './token-store.ts';
+import { type RenewalLease, type TokenStore, TokenStoreError } from './token-store.ts';
 
 const OWNER_ONLY = 0o600;
 const OWNER_ONLY_DIRECTORY = 0o700;
@@ -105,7 +105,7 @@ export class FileTokenStore implements TokenStore {
     const { uid, mode } = await stat(this.#directory);
     const isOurs = process.getuid === undefined || uid === process.getuid();
     if (!isOurs || (mode & WRITABLE_BY_OTHERS) !== 0) {
-      throw new Error(
+      throw new TokenStoreError(
         'the directory of shared tokens must belong to this user and be writable by nobody else',
       );
     }

@@ -5,7 +5,7 @@ import type { Secret } from '../../secret.ts';
 import { PostgresHints } from './postgres-hints.ts';
 import { parseStoredToken, type StoredToken } from './stored-token.ts';
 import { TokenCipher } from './token-cipher.ts';
-import type { RenewalLease, TokenStore } from './token-store.ts';
+import { type RenewalLease, type TokenStore, TokenStoreError } from './token-store.ts';
 
 /** A store that is slower than this is away: the issuer itself would have answered. */
 const PATIENCE_MS = 3_000;
@@ -84,7 +84,7 @@ export class PostgresTokenStore implements TokenStore {
     const text = this.#cipher.open(found.token, `${row} ${found.generation}`);
     // Whoever changed the row may do so again: better that the store counts as away than that each call renews for nothing.
     if (text === null)
-      throw new Error('a shared token cannot be opened: its row was changed by somebody else');
+      throw new TokenStoreError('a shared token cannot be opened: its row was changed by somebody else');
     return parseStoredToken(text);
   }
 

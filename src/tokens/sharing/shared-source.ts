@@ -4,7 +4,7 @@ import { issuerNowMs, momentOf, statedLife } from '../lifetime.ts';
 import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
 import { TokenSourceError } from '../token-source-error.ts';
 import { cleanTokenValue } from '../token-value.ts';
-import type { RenewalLease, StoredToken, TokenStore } from './token-store.ts';
+import { type RenewalLease, type StoredToken, type TokenStore, TokenStoreError } from './token-store.ts';
 
 export interface SharingSettings {
   /** `exclusive`: asking the issuer behind the others' back would kill their token, so a store that is away stops renewal. */
@@ -102,10 +102,12 @@ export class SharedSource implements TokenSource {
     } catch (error) {
       context.signal.throwIfAborted();
       if (this.#settings.rotation === 'exclusive') {
-        throw new TokenSourceError('the store of shared tokens is away', { cause: error });
+        throw new TokenSourceError(`the store of shared tokens is away${reasonOf(error)}`, { cause: error });
       }
       // Each replica on its own is better than none at all.
-      return this.#inner.acquire(context);
+      const own = await this.#inner.acquire(context);
+      const note = `the store of shared tokens is away${reasonOf(error)}: this replica has a token of its own`;
+      return { ...own, notes: [...(own.notes ?? []), note] };
     }
     try {
       return await this.#renew(context, right.generation);
@@ -219,6 +221,13 @@ export class SharedSource implements TokenSource {
       signal.addEventListener('abort', onAbort, { once: true });
     });
   }
+}
+
+/** Foreign errors are known by their code only: their text names hosts and users. */
+function reasonOf(error: unknown): string {
+  if (error instanceof TokenStoreError) return ` (${error.message})`;
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return /^[A-Z0-9_]{2,40}$/.test(code) ? ` (${code})` : '';
 }
 
 function rawOf(stored: StoredToken, ageMs: number): RawToken {

@@ -2,6 +2,14 @@ import type { StoredToken } from './stored-token.ts';
 
 export type { StoredToken } from './stored-token.ts';
 
+/** A store that cannot be used, for a reason that is fit for a log. */
+export class TokenStoreError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'TokenStoreError';
+  }
+}
+
 /** The right to ask the issuer; ends by itself when its holder dies. */
 export interface RenewalLease {
   /** Idempotent; never rejects. */
