@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { CLIENTS, type Client, type Platform, platformOf, versionOf } from './clients.ts';
 import { type Ferry, startFerry } from './ferry.ts';
-import { readMatrix, readUnaided } from './matrix.ts';
+import { readMatrix } from './matrix.ts';
 import { type ClientResult, RESULTS } from './results.ts';
+import { readUnaided } from './unaided.ts';
 
 /** The tests of all clients of one platform. With `WRITE_RESULTS` set, what they found is kept for the docs. */
 export function testClients(platform: Platform): void {
