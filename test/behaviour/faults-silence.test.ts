@@ -18,7 +18,7 @@ const TIMEOUT: Outcome = {
   upstreamStatus: null,
   counts: 'cools_at_once',
   // `timeout` for chat and for the last candidate of a stream, `stream_timeout` while another one is left.
-  withinMs: (kind, isAlone) => (kind === 'embeddings' ? 700 : kind === 'stream' && !isAlone ? 300 : 2500),
+  withinMs: (kind, isAlone) => (kind === 'embeddings' ? 1500 : kind === 'stream' && !isAlone ? 900 : 2500),
 };
 
 const ROLE =
@@ -94,7 +94,7 @@ test('a slow stream that keeps moving is never killed, however long it takes', a
   const model = await StandInModel.start({ reply: 'one two three four five six seven', wordDelayMs: 300 });
   const gateway = await Gateway.start({
     ...TIGHT_LIMITS,
-    timeout: '500ms',
+    timeout: '1200ms',
     upstreams: [{ name: 'slow', endpoint: model.url, sk: 'key-of-slow', allow: ['m'] }],
   });
   try {
