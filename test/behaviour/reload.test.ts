@@ -248,3 +248,30 @@ test('an emptied file is a bad file', () =>
     await refused.text();
     assert.equal(refused.status, 401);
   }));
+
+test('no request fails while the configuration changes again and again under load', () =>
+  Stage.run(async (stage) => {
+    await stage.start(stage.config());
+    const outcomes = new Map<number, number>();
+    let isOver = false;
+    const clients = Array.from({ length: 8 }, async (_, index) => {
+      while (!isOver) {
+        const response = await stage.chat('client-key-1', { stream: index % 2 === 0 });
+        await response.text();
+        outcomes.set(response.status, (outcomes.get(response.status) ?? 0) + 1);
+      }
+    });
+    for (let round = 1; round <= 5; round++) {
+      // Other upstream settings, another token recipe: everything is built anew each time.
+      const upstreams = [
+        { name: `first-${round}`, endpoint: stage.first.url, token: 'corp', timeout: 60 + round },
+      ];
+      await stage.write(stage.config({ upstreams }, { scope: `scope-${round}` }));
+      await stage.reloaded('ok', round);
+    }
+    isOver = true;
+    await Promise.all(clients);
+    assert.deepEqual([...outcomes.keys()], [200], JSON.stringify([...outcomes]));
+    assert.equal(stage.issuer.callCount, 6);
+    await until(() => stage.first.openConnections <= 8, 'connections of replaced upstreams are closed');
+  }));
