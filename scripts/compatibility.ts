@@ -126,7 +126,8 @@ function numberTable(kind: 'S' | 'Q'): string {
 }
 
 function titles(): Titled[] {
-  const files = globSync('test/**/*.test.ts', { cwd: root, exclude: ['**/node_modules/**', '**/.venv/**'] });
+  const patterns = ['test/**/*.test.ts', 'test/clients/client-suite.ts'];
+  const files = globSync(patterns, { cwd: root, exclude: ['**/node_modules/**', '**/.venv/**'] });
   return files.sort().flatMap((file) => {
     const text = readFileSync(`${root}/${file}`, 'utf8');
     const found = [...text.matchAll(/\btest\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g)];
