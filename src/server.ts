@@ -165,6 +165,7 @@ class Service implements RunningService {
       takesOverFrom: inUse,
       holdersInUse: () => this.#deployment.holders,
       onRecord: (record) => this.#fanout.add(record),
+      onNote: (upstream, note) => this.#logger.debug(`upstream ${upstream}: ${note}`, { upstream }),
       onTokenEvent: (event) => {
         reportTokenEvent(event, this.#logger, this.#metrics);
         this.#options.onTokenEvent?.(event);
