@@ -77,6 +77,14 @@ export const refreshRanges: Rule = ({ config }) =>
     return findings;
   });
 
+/** A database that nothing is shared through is mostly a source that lacks its `share: shared`. */
+export const sharedIsUsed: Rule = ({ config, isIncomplete }) =>
+  config.shared === null ||
+  isIncomplete('tokens') ||
+  Object.values(config.tokens).some(({ share }) => share === 'shared')
+    ? []
+    : [caution(['shared'], 'is used by no source; those that share their token say share: shared')];
+
 /** `share: shared` needs the database that it is shared through. */
 export const tokensCanBeShared: Rule = ({ config, isIncomplete }) =>
   config.shared !== null || isIncomplete('shared')
@@ -142,6 +150,9 @@ function httpFindings(source: Http, path: readonly PathStep[]): readonly RuleFin
   const findings: RuleFinding[] = [...headerFindings(source.headers, [...path, 'headers'])];
   if (second !== undefined)
     findings.push(fault([...path, second], `${first} and ${second} are both given; leave one out`));
+  const { denied } = source;
+  if (denied !== null && denied.status === null && Object.keys(denied.json).length === 0)
+    findings.push(fault([...path, 'denied'], 'needs status or json, or every answer would be a refusal'));
   if (first !== undefined && source.method === 'GET')
     findings.push(fault([...path, first], 'a GET has no body; use query, or another method'));
   return findings;

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../helpers/gateway.ts';
@@ -21,6 +24,7 @@ async function replicas(
   issuer: ScriptedIssuer,
   model: StandInModel,
   sharing: object,
+  env: Readonly<Record<string, string>> = {},
 ): Promise<readonly ServiceProcess[]> {
   const config = {
     dbtype: 'none',
@@ -40,7 +44,7 @@ async function replicas(
     },
     upstreams: [{ name: 'lone', endpoint: model.url, token: 'corp' }],
   };
-  return Promise.all([runService(config), runService(config)]);
+  return Promise.all([runService(config, { env }), runService(config, { env })]);
 }
 
 interface Tally {
@@ -112,18 +116,25 @@ test('#17 two replicas that share nothing end the life of each other’s tokens,
   }
 });
 
-test('two processes of one machine share through files: one token, and the one that starts later asks nobody', async () => {
+test('two processes of one machine share one token through files that only their user can read', async () => {
   await using issuer = await ScriptedIssuer.start({ exclusive: true });
   await using model = await StandInModel.start({ isLive: (token) => issuer.isLive(token) });
-  const services = await replicas(issuer, model, { rotation: 'exclusive', share: 'file' });
+  const folder = await mkdtemp(join(tmpdir(), 'tokenferry-shared-'));
+  const sharing = { rotation: 'exclusive', share: 'file' };
+  const services = await replicas(issuer, model, sharing, { TMPDIR: folder });
   try {
     let rounds = 0;
     const tally = await traffic(services, () => ++rounds > 60);
     assert.deepEqual(tally.failures, []);
     assert.equal(issuer.callCount, 1);
     assert.equal(model.refused, 0);
+    const [directory = ''] = (await readdir(folder)).filter((name) => name.startsWith('tokenferry-tokens'));
+    assert.equal((await stat(join(folder, directory))).mode & 0o777, 0o700);
+    for (const file of await readdir(join(folder, directory)))
+      assert.equal((await stat(join(folder, directory, file))).mode & 0o777, 0o600);
   } finally {
     await Promise.all(services.map((service) => service.stop()));
+    await rm(folder, { recursive: true });
   }
 });
 

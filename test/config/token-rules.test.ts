@@ -216,6 +216,8 @@ test('share: shared needs the database to share through; share: file needs nothi
   const key = Buffer.alloc(32).toString('base64');
   const shared = `shared: "postgres://db.example/x"\nshared_key: "${key}"\n`;
   assert.equal(load(shared + sources({ t: `${STATIC}, share: shared` })).config.tokens.t?.share, 'shared');
+  assert.deepEqual(warningsOf(shared + sources({ t: `${STATIC}, share: shared` })), []);
+  assert.match(warningsOf(shared + sources({ t: STATIC })).join(), /shared: is used by no source/);
 });
 
 test('a parameter of oauth2 may be a list, and an answer of http may be a refusal of the credentials', () => {
@@ -225,6 +227,10 @@ test('a parameter of oauth2 may be a list, and an answer of http may be a refusa
   assert.deepEqual('params' in oauth2 ? oauth2.params : null, { resource: ['a', 'b'], audience: 'c' });
   const http = sourceOf(`type: http, url: "${URL}", denied: { json: { /code: [401, 403] } }`);
   assert.deepEqual('denied' in http ? http.denied : null, { status: null, json: { '/code': [401, 403] } });
+  assert.match(
+    problemsOf(sources({ t: `type: http, url: "${URL}", denied: {}` })).join(),
+    /t\.denied: needs status or json/,
+  );
 });
 
 test('files with keys that sources sign with are watched; keys that stand in the file are not', () => {
