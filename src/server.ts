@@ -44,6 +44,8 @@ export interface RunningService {
   status(): { readonly tokens: readonly HolderStatus[] };
   /** Puts the configuration to use as its files are now. False: it stays as it was; the log says why. Never rejects. */
   reload(): Promise<boolean>;
+  /** Logs a mistake of ours that nothing caught. The requests that it did not concern go on. */
+  reportDefect(error: unknown): void;
   /** Refuses new requests, lets running ones end within `shutdown_grace`, writes what waits. Never rejects. */
   close(): Promise<void>;
 }
@@ -115,6 +117,12 @@ class Service implements RunningService {
 
   reload(): Promise<boolean> {
     return this.#reloads?.reload() ?? Promise.resolve(false);
+  }
+
+  reportDefect(error: unknown): void {
+    const facts =
+      error instanceof Error ? { error: error.message, stack: error.stack } : { error: String(error) };
+    this.#logger.error('a mistake of tokenferry that nothing caught; please report it', facts);
   }
 
   close(): Promise<void> {

@@ -24,6 +24,9 @@ export async function serve(args: readonly string[]): Promise<number> {
       console.error(`tokenferry cannot start: ${startProblem(error, loaded.config.address)}`);
       return 1;
     }
+    // One reply that no test foresaw must not end the streams of everybody else.
+    process.on('unhandledRejection', (error) => service.reportDefect(error));
+    process.on('uncaughtException', (error) => service.reportDefect(error));
     process.on('SIGHUP', () => void service.reload());
     await untilToldToEnd();
     await service.close();
