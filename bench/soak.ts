@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { Agent, fetch as request } from 'undici';
 import { freePort } from '../test/helpers/free-port.ts';
 import { ScriptedIssuer } from '../test/helpers/scripted-issuer.ts';
 import { StandInModel } from '../test/helpers/stand-in-model.ts';
@@ -27,6 +28,20 @@ const { values } = parseArgs({
 const CLIENT_KEY = 'soak-client-key';
 /** Half of the heap's life is spent on caches that fill once (compiled code, pools): the base is taken after it. */
 const WARM_UP_MS = 10_000;
+
+/** Connections that are kept open are no leak: the heap is compared without them, this long after they were closed. */
+const IDLE_MS = 2_000;
+
+/** The clients' connections; a new pool for each phase, so that those of a burst can be closed. */
+let clients = new Agent({ connections: null });
+
+async function closeConnections(model: StandInModel): Promise<void> {
+  const idle = clients;
+  clients = new Agent({ connections: null });
+  await idle.close();
+  model.closeIdleConnections();
+  await sleep(IDLE_MS);
+}
 
 interface Soak {
   readonly durationMs: number;
@@ -51,12 +66,14 @@ async function run(soak: Soak): Promise<boolean> {
     await load(gateway.url, soak, WARM_UP_MS, []);
     const callsBefore = issuer.callCount;
     const refusedBefore = model.refused;
+    await closeConnections(model);
     const before = await gateway.child.meter(true);
     faults?.start();
     const startedMs = performance.now();
     await load(gateway.url, soak, soak.durationMs, samples);
     const elapsedMs = performance.now() - startedMs;
     faults?.stop();
+    await closeConnections(model);
     const after = await gateway.child.meter(true);
     const facts = {
       elapsedMs,
@@ -147,11 +164,12 @@ async function ask(url: string, count: number, samples: Sample[]): Promise<void>
   let firstMs = 0;
   let failure: string | null = null;
   try {
-    const response = await fetch(`${url}/v1/${kind === 'embeddings' ? 'embeddings' : 'chat/completions'}`, {
+    const response = await request(`${url}/v1/${kind === 'embeddings' ? 'embeddings' : 'chat/completions'}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', authorization: `Bearer ${CLIENT_KEY}` },
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(60_000),
+      dispatcher: clients,
     });
     firstMs = performance.now() - atMs;
     const text = await response.text();

@@ -129,6 +129,11 @@ export class StandInModel {
     return this.close();
   }
 
+  /** As a server does after its keep-alive timeout. */
+  closeIdleConnections(): void {
+    this.#server.closeIdleConnections();
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await this.#stopListening();
