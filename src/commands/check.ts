@@ -10,7 +10,7 @@ import { UpstreamStatusError } from '../upstream/sdk-client.ts';
 import { loadOrThrow, readArguments, withUsage } from './config-argument.ts';
 
 const USAGE = 'usage: tokenferry check [--config FILE]';
-/** Longer than any healthy upstream takes to list its models. */
+/** Longer than any healthy issuer takes for a token, and any healthy upstream to list its models. */
 const PATIENCE_MS = 15_000;
 
 /** `tokenferry check`: the configuration, every token source and every upstream; exit code 1 when one fails. */
@@ -33,9 +33,8 @@ export async function check(args: readonly string[]): Promise<number> {
       onCircuit: () => {},
     });
     const results = [
-      ...(await Promise.all(Array.from(holders.values(), checkToken))),
       ...skipped.map(({ name, defect }) => report(false, `upstream ${name}: ${defect}`)),
-      ...(await Promise.all(upstreams.map(checkUpstream))),
+      ...(await Promise.all([...Array.from(holders.values(), checkToken), ...upstreams.map(checkUpstream)])),
     ];
     await Promise.all(Array.from(holders.values(), (holder) => holder.stop()));
     await Promise.all(upstreams.map(({ client }) => client.close()));

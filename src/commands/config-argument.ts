@@ -6,6 +6,12 @@ import { type LoadedConfig, loadConfig } from '../config/load-config.ts';
 /** Wrong words on the command line, or a configuration that cannot be used: exit code 2. */
 export class UsageError extends Error {}
 
+/** Somebody asked how a command is used. */
+class HelpWanted extends Error {}
+
+/** Timers of token holders keep no process alive; a command that waits for one has to do it. */
+const ALIVE_EVERY_MS = 60_000;
+
 /** openai-api-route's spelling of long options, with one dash; and its flags that mean nothing here. */
 function modernise(args: readonly string[]): string[] {
   return args
@@ -13,11 +19,17 @@ function modernise(args: readonly string[]): string[] {
     .map((arg) => (/^-config\b/.test(arg) ? `-${arg}` : arg));
 }
 
-/** Parses options beside `--config`; throws `UsageError`. */
+/** True: the arguments ask how the command is used. */
+export function asksForHelp(args: readonly string[]): boolean {
+  return args.some((arg) => arg === '--help' || arg === '-h');
+}
+
+/** Parses options beside `--config`; throws what `withUsage` tells. */
 export function readArguments<Options extends ParseArgsOptionsConfig>(
   args: readonly string[],
   options: Options,
 ) {
+  if (asksForHelp(args)) throw new HelpWanted();
   try {
     return parseArgs({
       args: modernise(args),
@@ -25,8 +37,13 @@ export function readArguments<Options extends ParseArgsOptionsConfig>(
       options: { ...options, config: { type: 'string' as const } },
     });
   } catch (error) {
-    throw new UsageError((error as Error).message);
+    throw new UsageError(argumentProblem(error));
   }
+}
+
+/** What `parseArgs` found wrong, without its advice on arguments that begin with a dash. */
+export function argumentProblem(error: unknown): string {
+  return (error as Error).message.split('. ', 1)[0] ?? '';
 }
 
 /** The configuration that `--config` or the usual places name; null when there is none anywhere. */
@@ -46,9 +63,14 @@ export function loadOrThrow(explicit: string | undefined): LoadedConfig {
 
 /** Runs a command, printing what is wrong with its arguments or configuration; resolves with the exit code. */
 export async function withUsage(usage: string, run: () => Promise<number>): Promise<number> {
+  const alive = setInterval(() => undefined, ALIVE_EVERY_MS);
   try {
     return await run();
   } catch (error) {
+    if (error instanceof HelpWanted) {
+      console.log(usage);
+      return 0;
+    }
     if (error instanceof ConfigError) {
       console.error(error.message);
       return 2;
@@ -58,5 +80,7 @@ export async function withUsage(usage: string, run: () => Promise<number>): Prom
       return 2;
     }
     throw error;
+  } finally {
+    clearInterval(alive);
   }
 }

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { countdownLine } from '../demo/countdown.ts';
 import { instructions } from '../demo/instructions.ts';
 import { type Demo, startDemo } from '../demo/stack.ts';
+import { argumentProblem, asksForHelp } from './config-argument.ts';
 
 const USAGE = 'usage: tokenferry demo [--port 8888] [--token-life SECONDS]';
 
@@ -20,6 +21,10 @@ interface DemoArguments {
 
 /** `tokenferry demo`: runs until SIGINT or SIGTERM. Resolves with the exit code. */
 export async function demo(args: readonly string[]): Promise<number> {
+  if (asksForHelp(args)) {
+    console.log(USAGE);
+    return 0;
+  }
   const given = readArguments(args);
   if (typeof given === 'string') {
     console.error(`${given}\n${USAGE}`);
@@ -57,7 +62,7 @@ function readArguments(args: readonly string[]): DemoArguments | string {
       return `--token-life is ${SHORTEST_TOKEN_LIFE_S} seconds or more`;
     return { port, tokenLifetimeMs: lifeSeconds * 1000 };
   } catch (error) {
-    return (error as Error).message;
+    return argumentProblem(error);
   }
 }
 

@@ -1,4 +1,4 @@
-import { upstreamDefect } from '../config/config.ts';
+import { type UpstreamConfig, upstreamDefect } from '../config/config.ts';
 import { loadOrThrow, readArguments, withUsage } from './config-argument.ts';
 
 const USAGE = 'usage: tokenferry list [--config FILE]';
@@ -11,7 +11,7 @@ export async function list(args: readonly string[]): Promise<number> {
       const defect = upstreamDefect(upstream);
       console.log(`${upstream.name}${defect === null ? '' : `  (skipped: ${defect})`}`);
       console.log(`  endpoint  ${upstream.endpoint ?? '-'}`);
-      console.log(`  token     ${upstream.token ?? (upstream.sk === null ? '-' : 'a static key (sk)')}`);
+      console.log(`  token     ${credentialsOf(upstream)}`);
       console.log(`  allow     ${upstream.allow.join(', ') || 'every model'}`);
       if (upstream.deny.length > 0) console.log(`  deny      ${upstream.deny.join(', ')}`);
       for (const [alias, model] of Object.entries(upstream.models))
@@ -20,4 +20,10 @@ export async function list(args: readonly string[]): Promise<number> {
     if (config.upstreams.length === 0) console.log('The configuration has no upstreams.');
     return 0;
   });
+}
+
+function credentialsOf({ token, sk }: UpstreamConfig): string {
+  if (token !== null) return token;
+  if (sk === null) return '-';
+  return sk === 'asis' ? "the client's own header (sk: asis)" : 'a fixed key (sk)';
 }

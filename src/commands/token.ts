@@ -30,7 +30,10 @@ export async function token(args: readonly string[]): Promise<number> {
       secrets,
       clock: systemClock,
       baseDir: dirname(loaded.files[0] ?? '.'),
-      onEvent: (event) => console.error(describeTokenEvent(event)),
+      onEvent: (event) => {
+        // Nobody but this command waits.
+        if (event.kind !== 'waited') console.error(describeTokenEvent(event));
+      },
     });
     const holder = holders.get(name);
     if (holder === undefined) return 1;

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import OpenAI, { APIConnectionError, APIError } from 'openai';
+import { argumentProblem, asksForHelp } from './config-argument.ts';
 import { describeStream, type StreamTimes, slowFirstText } from './stream-verdict.ts';
 
 const USAGE = `usage: tokenferry verify [--url URL] [--key KEY] [--model MODEL] [--embedding-model MODEL]
@@ -27,6 +28,10 @@ interface Settings {
  * other). Resolves with the exit code: 0 all good, 1 a check failed, 2 bad usage.
  */
 export async function verify(args: readonly string[]): Promise<number> {
+  if (asksForHelp(args)) {
+    console.log(USAGE);
+    return 0;
+  }
   const settings = readArguments(args);
   if (typeof settings === 'string') {
     console.error(`${settings}\n\n${USAGE}`);
@@ -75,7 +80,7 @@ function readArguments(args: readonly string[]): Settings | string {
       embeddingModel: values['embedding-model'],
     };
   } catch (error) {
-    return (error as Error).message;
+    return argumentProblem(error);
   }
 }
 
@@ -221,7 +226,7 @@ function explain(error: unknown): string {
   }
   if (error instanceof APIError) {
     const code = error.code === null || error.code === undefined ? '' : ` (${error.code})`;
-    return `${error.message}${code}${hintFor(error.status)}`;
+    return `${error.message.replace(/\.$/, '')}${code}${hintFor(error.status)}`;
   }
   return error instanceof Error ? error.message : String(error);
 }
