@@ -2,6 +2,7 @@ import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { ConfigError } from '../config/config-error.ts';
 import { findConfigFile } from '../config/find-config-file.ts';
 import { type LoadedConfig, loadConfig } from '../config/load-config.ts';
+import { TokenSourceError } from '../tokens/token-source-error.ts';
 
 /** Wrong words on the command line, or a configuration that cannot be used: exit code 2. */
 export class UsageError extends Error {}
@@ -71,7 +72,8 @@ export async function withUsage(usage: string, run: () => Promise<number>): Prom
       console.log(usage);
       return 0;
     }
-    if (error instanceof ConfigError) {
+    // A source that cannot even be built: a module that is not there, a key that is none.
+    if (error instanceof ConfigError || error instanceof TokenSourceError) {
       console.error(error.message);
       return 2;
     }

@@ -12,7 +12,7 @@ export async function serve(args: readonly string[]): Promise<number> {
     const loaded = findAndLoad(values.config);
     if (loaded === null) {
       console.log(
-        'No config.yaml here: starting the demo. Copy config.sample.yaml to config.yaml for your own upstreams.\n',
+        'No config.yaml here: starting the demo. For your own upstream write one: README.md shows ten lines that do.\n',
       );
       return (await import('./demo.ts')).demo([]);
     }

@@ -91,6 +91,25 @@ test('a refusal is said in words, without the secret that the issuer quotes, exi
   assert.ok(!`${stdout}${stderr}`.includes(SECRET), stderr);
 });
 
+test('an issuer that is away is asked until `max_wait`, then the command ends, exit code 1', async () => {
+  const away = corp({ token_url: 'http://127.0.0.1:1/token', refresh: { max_wait: 1 } });
+  const { code, stderr } = await token({ corp: away }, 'corp');
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /the issuer gave no token in time/);
+});
+
+test('a source that cannot be built is named without a stack, exit code 2', async () => {
+  const { code, stderr } = await token({ own: { type: 'function', module: './missing.mjs' } });
+  assert.equal(code, 2);
+  assert.equal(stderr, 'own: module ./missing.mjs cannot be read (ENOENT)\n');
+});
+
+test('--help tells how the command is used', async () => {
+  const { code, stdout } = await token({ own: { type: 'static', value: 'abcdefg' } }, '--help');
+  assert.equal(code, 0);
+  assert.match(stdout, /^usage: tokenferry token NAME/);
+});
+
 test('a token that would end the one in use is warned of; a shared one is taken over', async () => {
   const alone = await token({ corp: corp({ rotation: 'exclusive' }) }, 'corp');
   assert.match(alone.stderr, /ends the one that a running tokenferry uses/);
