@@ -10,9 +10,7 @@ async function chatOnly(context: { after(run: () => Promise<void>): void }) {
   context.after(() => model.close());
   const gateway = await Gateway.start({
     noauth: true,
-    upstreams: [
-      { name: 'chat', endpoint: model.url, token: 'none', profile: { completions: 'via_chat' } },
-    ],
+    upstreams: [{ name: 'chat', endpoint: model.url, token: 'none', profile: { completions: 'via_chat' } }],
   });
   context.after(() => gateway.close());
   return { model, gateway };
