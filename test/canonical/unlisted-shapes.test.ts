@@ -9,7 +9,7 @@ import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { readChatReply } from '../../src/canonical/chat-reply.ts';
 import { FerryError } from '../../src/errors.ts';
-import type { ReadChoice } from '../helpers/canonical-checker.ts';
+import { checkCanonicalStream, type ReadChoice } from '../helpers/canonical-checker.ts';
 import {
   chunk,
   DONE,
@@ -38,6 +38,12 @@ function told(body: string | Uint8Array, overrides: Overrides = {}): ReadChoice 
   const pieces = Array.from(bytes, (_, position) => bytes.subarray(position, position + 1));
   const slow = stream(pieces, { newId: () => 'chatcmpl-own', ...overrides });
   assert.equal(slow.failure, null);
+  const [slowly] = checkCanonicalStream(slow.text).choices;
+  const functions = (choice?: ReadChoice) => choice?.calls.map((call) => [call.name, call.arguments]);
+  assert.deepEqual(
+    [slowly?.content, slowly?.finish, functions(slowly)],
+    [choices[0]?.content, choices[0]?.finish, functions(choices[0])],
+  );
   return choices[0];
 }
 
