@@ -55,7 +55,6 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   express: ['app', 'http', 'admin'],
   jose: ['tokens'],
   oauth4webapi: ['tokens'],
-  picomatch: ['routing', 'http'],
   'rate-limiter-flexible': ['http'],
 };
 

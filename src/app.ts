@@ -134,6 +134,7 @@ function enter(parts: AppParts, request: Request, response: Response, next: () =
   begin(parts, context);
   if (refusal !== null) throw refusal;
   if (OPEN_PATHS.has(path.path)) {
+    if (installation.isLoopbackOnly && path.path !== '/livez') refuseForeignHosts(request.headers);
     request.url = path.path;
     next();
     return;
@@ -211,9 +212,16 @@ async function answerMetrics(parts: AppParts, response: Response): Promise<void>
   response.end(text);
 }
 
+/** What a person sees who opens the base URL in a browser. */
+const BASE_URL_ITSELF =
+  'This is the base URL of tokenferry, and it is right. Applications append a path to it, e.g. /chat/completions; /models lists the models.';
+
 function unknownPath(context: RequestContext): FerryError {
   return new FerryError('unknown_path', {
-    message: `There is nothing at ${context.path.slice(0, 200)}. The base URL of the API ends with /v1, e.g. /v1/chat/completions.`,
+    message:
+      context.path === '/v1'
+        ? BASE_URL_ITSELF
+        : `There is nothing at ${context.path.slice(0, 200)}. The base URL of the API ends with /v1, e.g. /v1/chat/completions.`,
   });
 }
 

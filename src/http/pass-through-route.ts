@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import { PassThrough, type Readable } from 'node:stream';
 import { FerryError } from '../errors.ts';
 import { asFerryError } from '../routing/attempt.ts';
 import type { ClientIdentity } from '../routing/client-identity.ts';
@@ -17,6 +18,8 @@ export interface PassThroughSettings {
   readonly bodies: BodyReader;
   /** Patterns of `METHOD /path` and `/path` that are refused. */
   readonly isDenied: Matcher;
+  /** The longest JSON body. */
+  readonly bodyLimitBytes: number;
   /** A body up to this size is buffered, so that it can be sent again and its model is known. */
   readonly replayLimitBytes: number;
   /** The most that is streamed through. */
@@ -71,7 +74,7 @@ export async function passThrough(
 async function bodyToSend(
   context: RequestContext,
   settings: PassThroughSettings,
-): Promise<Buffer | IncomingMessage | null> {
+): Promise<Buffer | Readable | null> {
   const { request } = context;
   const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
   if (coding === undefined && (length === undefined || length === '0')) {
@@ -79,27 +82,52 @@ async function bodyToSend(
     return null;
   }
   const declared = length === undefined ? Number.POSITIVE_INFINITY : Number(length);
-  if (declared > settings.uploadLimitBytes && length !== undefined) {
-    throw new FerryError('body_too_large', {
-      message: `The request body is larger than ${settings.uploadLimitBytes} bytes, which is what limits.upload allows.`,
-    });
-  }
-  if (declared > settings.replayLimitBytes) {
-    request.on('data', (chunk: Buffer) => {
-      context.requestBytes += chunk.length;
-      if (context.requestBytes > settings.uploadLimitBytes) request.destroy();
-    });
-    settings.bodies.watch(context);
-    request.pause();
-    return request;
-  }
-  const body = await settings.bodies.read(context, settings.replayLimitBytes);
+  if (declared > settings.uploadLimitBytes && length !== undefined) throw tooLarge(settings.uploadLimitBytes);
+  // JSON is read whole, also when it comes in chunks of unknown length: its model decides where it goes.
+  if (isJson(request)) return readWhole(context, settings, settings.bodyLimitBytes);
+  if (declared <= settings.replayLimitBytes) return readWhole(context, settings, settings.replayLimitBytes);
+  return streamed(context, settings);
+}
+
+/**
+ * The body as a stream of its own: whoever gives up an attempt destroys its body, and with the request itself the
+ * connection would go that the client is to be answered on.
+ */
+function streamed(context: RequestContext, settings: PassThroughSettings): Readable {
+  const { request, signal } = context;
+  const body = new PassThrough();
+  request.on('data', (chunk: Buffer) => {
+    context.requestBytes += chunk.length;
+    // The attempt ends with the client's own mistake, which speaks against no upstream.
+    if (context.requestBytes > settings.uploadLimitBytes) context.abort(tooLarge(settings.uploadLimitBytes));
+  });
+  settings.bodies.watch(context);
+  request.pipe(body);
+  signal.addEventListener('abort', () => {
+    request.unpipe(body);
+    request.resume();
+  });
+  return body;
+}
+
+async function readWhole(
+  context: RequestContext,
+  settings: PassThroughSettings,
+  limitBytes: number,
+): Promise<Buffer> {
+  const body = await settings.bodies.read(context, limitBytes);
   context.requestBytes = body.length;
   return body;
 }
 
+function tooLarge(limitBytes: number): FerryError {
+  return new FerryError('body_too_large', {
+    message: `The request body is larger than ${limitBytes} bytes, which is what limits.upload allows.`,
+  });
+}
+
 /** The model of a JSON body or of a multipart form whose field comes within the first 64 KiB; null when there is none. */
-function modelOf(body: Buffer | IncomingMessage | null, request: IncomingMessage): string | null {
+function modelOf(body: Buffer | Readable | null, request: IncomingMessage): string | null {
   if (!Buffer.isBuffer(body)) return null;
   if (isJson(request)) {
     try {

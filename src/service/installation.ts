@@ -60,6 +60,7 @@ export function buildInstallation(
       serving,
       bodies,
       isDenied: anyMatcher(config.pass_through.deny),
+      bodyLimitBytes: limits.body,
       replayLimitBytes: limits.replay,
       uploadLimitBytes: limits.upload,
     },

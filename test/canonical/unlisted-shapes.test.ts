@@ -208,3 +208,10 @@ test('JSON that was written as a JSON text once more is read', () => {
   assertHello(sse(...HELLO.map((one) => JSON.stringify(JSON.stringify(one))), DONE));
   assertHelloReply(JSON.stringify(completion({ content: 'Hello world' })));
 });
+
+test('a finish reason wrapped into an object or a list is that reason', () => {
+  for (const reason of [{ type: 'length' }, { reason: 'length' }, ['length']]) {
+    const cut = chunk({}, reason as unknown as string);
+    assert.equal(told(sse(ROLE, text('Hello'), cut, DONE))?.finish, 'length');
+  }
+});

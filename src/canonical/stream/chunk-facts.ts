@@ -103,7 +103,8 @@ function indexOf(value: unknown): number | null {
 
 /** Servers without null write "" or "null". */
 function finishOf(value: unknown): string | null {
-  const reason = textFrom(value)?.trim() ?? null;
+  const said = isJsonObject(value) ? (value.type ?? value.reason) : Array.isArray(value) ? value[0] : value;
+  const reason = textFrom(said)?.trim() ?? null;
   return reason === null || reason === '' || reason.toLowerCase() === 'null' ? null : reason;
 }
 

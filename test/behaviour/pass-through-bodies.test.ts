@@ -1,0 +1,108 @@
+import assert from 'node:assert/strict';
+import { request as httpRequest } from 'node:http';
+import { test } from 'node:test';
+import { Gateway } from '../helpers/gateway.ts';
+import { StandInModel } from '../helpers/stand-in-model.ts';
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** Sends a body in chunks, without a content-length. */
+function postChunked(
+  gateway: Gateway,
+  path: string,
+  type: string,
+  pieces: readonly Buffer[],
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const request = httpRequest(
+      `${gateway.url}${path}`,
+      { method: 'POST', headers: { 'content-type': type, 'transfer-encoding': 'chunked' } },
+      (response) => {
+        let text = '';
+        response.setEncoding('utf8');
+        response.on('data', (piece: string) => {
+          text += piece;
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+      },
+    );
+    request.on('error', reject);
+    for (const piece of pieces) request.write(piece);
+    request.end();
+  });
+}
+
+async function scene(
+  run: (gateway: Gateway, model: StandInModel) => Promise<void>,
+  limits = {},
+): Promise<void> {
+  const model = await StandInModel.start({
+    intercept: (request, response) => {
+      if (!/^\/v1\/(?:responses|audio|files)/.test(request.path)) return false;
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ got: request.text.length }));
+      return true;
+    },
+  });
+  const gateway = await Gateway.start({
+    noauth: true,
+    limits,
+    upstreams: [{ name: 'only', endpoint: model.url, token: 'none', allow: ['m1', '/v1/audio/**'] }],
+  });
+  try {
+    await run(gateway, model);
+  } finally {
+    await gateway.close();
+    await model.close();
+  }
+}
+
+test('a JSON body that comes in chunks is read for its model on passed-through paths too', async () => {
+  await scene(async (gateway, model) => {
+    const text = JSON.stringify({ model: 'm1', input: 'x'.repeat(1000) });
+    const answer = await postChunked(gateway, '/v1/responses', 'application/json', [
+      Buffer.from(text.slice(0, 300)),
+      Buffer.from(text.slice(300)),
+    ]);
+    assert.equal(answer.status, 200, answer.text);
+    assert.equal(model.received.at(-1)?.text, text);
+  });
+});
+
+test('an upload beyond limits.upload is 413 and no failure of the upstream', async () => {
+  await scene(
+    async (gateway) => {
+      const pieces = Array.from({ length: 64 }, () => Buffer.alloc(16 * 1024));
+      const answer = await postChunked(
+        gateway,
+        '/v1/audio/transcriptions',
+        'application/octet-stream',
+        pieces,
+      );
+      assert.equal(answer.status, 413, answer.text);
+      assert.match(answer.text, /limits\.upload/);
+      assert.deepEqual((await gateway.readiness()).degraded, []);
+    },
+    { upload: '256KiB', replay: '64KiB' },
+  );
+});
+
+test('an upload within the limits is streamed through whole', async () => {
+  await scene(
+    async (gateway, model) => {
+      const pieces = Array.from({ length: 16 }, (_, index) => Buffer.alloc(16 * 1024, 65 + index));
+      const answer = await postChunked(
+        gateway,
+        '/v1/audio/transcriptions',
+        'application/octet-stream',
+        pieces,
+      );
+      assert.equal(answer.status, 200, answer.text);
+      assert.equal(model.received.at(-1)?.text, Buffer.concat(pieces).toString());
+    },
+    { upload: '1MiB', replay: '64KiB' },
+  );
+});
