@@ -214,7 +214,7 @@ async function answerMetrics(parts: AppParts, response: Response): Promise<void>
 
 /** What a person sees who opens the base URL in a browser. */
 const BASE_URL_ITSELF =
-  'This is the base URL of tokenferry, and it is right. Applications append a path to it, e.g. /chat/completions; /models lists the models.';
+  'This is tokenferry. The base URL for applications ends with /v1; they append a path, e.g. /v1/chat/completions. GET /v1/models lists the models.';
 
 function unknownPath(context: RequestContext): FerryError {
   return new FerryError('unknown_path', {
