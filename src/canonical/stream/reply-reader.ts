@@ -127,7 +127,7 @@ export class ReplyReader {
     if (relay !== null && text !== null && name !== 'error' && isJsonObject(value)) {
       if (relay(value, text)) return;
     }
-    const exact = text === null ? value : withExactArguments(value, text);
+    const exact = withListedChoices(text === null ? value : withExactArguments(value, text));
     const event = readEvent(exact, name, this.#context);
     if (event.kind === 'error') this.#fail(event.error);
     else if (event.kind === 'chunk') this.#acceptChunk(event.chunk, text ?? '');
@@ -207,6 +207,13 @@ export class ReplyReader {
       );
     }
   }
+}
+
+/** PHP writes a list with gaps as an object whose keys are the indexes: the choices are its values. */
+function withListedChoices(value: unknown): unknown {
+  if (!isJsonObject(value) || !isJsonObject(value.choices)) return value;
+  if (!Object.keys(value.choices).every((key) => /^\d+$/.test(key))) return value;
+  return { ...value, choices: Object.values(value.choices) };
 }
 
 /** An array of chunks in one event, and not an array that is itself an error. */
