@@ -1,7 +1,6 @@
 import { type ChatReply, readChatReply } from '../canonical/chat-reply.ts';
-import { type AdaptedRequest, adaptRequest, type ReadRequest } from '../canonical/chat-request.ts';
+import type { AdaptedRequest, ReadRequest } from '../canonical/chat-request.ts';
 import { type ChatReplyOptions, ChatStream } from '../canonical/chat-stream.ts';
-import { findRefusedParameter } from '../canonical/refused-parameter.ts';
 import { FerryError } from '../errors.ts';
 import type { UpstreamCall } from '../upstream/upstream-client.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';
@@ -9,7 +8,7 @@ import type { Attempt } from './attempt.ts';
 import type { Service } from './fail-over.ts';
 import { OpenStream } from './open-stream.ts';
 import { fromUpstream, type ServingSettings } from './serving.ts';
-import { callAndRead, callOf, readWhole, refusedInBody } from './whole-call.ts';
+import { adaptTo, callAndRead, callOf, learnableRefusal, readWhole, refusedInBody } from './whole-call.ts';
 
 /** A whole answer, checked and canonical. */
 export interface WholeAnswer extends ChatReply {
@@ -46,18 +45,12 @@ export class ChatService implements Service<ChatAnswer> {
   }
 
   refusedParameter(error: FerryError, attempt: Attempt): string | null {
-    return attempt.upstream.profile.learn ? findRefusedParameter(error, this.#request) : null;
+    return learnableRefusal(error, attempt, this.#request);
   }
 
   #adapt(attempt: Attempt): AdaptedRequest {
-    const { upstream, model } = attempt;
-    return adaptRequest(this.#request, {
-      upstreamModel: model,
-      profile: upstream.profile,
-      wantUsage: this.#settings.wantsUsage,
-      learnedDrops: upstream.learnedDrops.get(model),
-      forceStream: upstream.profile.alwaysStream,
-    });
+    const stream = attempt.upstream.profile.alwaysStream;
+    return adaptTo(attempt, this.#request, { usage: this.#settings.wantsUsage, stream });
   }
 
   #call(attempt: Attempt, adapted: AdaptedRequest): UpstreamCall {

@@ -1,4 +1,4 @@
-import { adaptRequest, type ReadRequest } from '../canonical/chat-request.ts';
+import type { ReadRequest } from '../canonical/chat-request.ts';
 import {
   type EmbeddingsReply,
   type EmbeddingsReplyOptions,
@@ -14,12 +14,11 @@ import {
   type EmbeddingsRequest,
   readEmbeddingsRequest,
 } from '../canonical/embeddings-request.ts';
-import { findRefusedParameter } from '../canonical/refused-parameter.ts';
 import { FerryError } from '../errors.ts';
 import type { Attempt } from './attempt.ts';
 import type { Service } from './fail-over.ts';
 import { fromUpstream, type ServingSettings } from './serving.ts';
-import { callAndRead, callOf, readWhole } from './whole-call.ts';
+import { adaptTo, callAndRead, callOf, learnableRefusal, readWhole } from './whole-call.ts';
 
 export interface EmbeddingsAnswer extends EmbeddingsReply {
   readonly dropped: readonly string[];
@@ -42,14 +41,7 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
   }
 
   async serve(attempt: Attempt): Promise<EmbeddingsAnswer> {
-    const { upstream, model } = attempt;
-    const adapted = adaptRequest(this.#request, {
-      upstreamModel: model,
-      profile: upstream.profile,
-      wantUsage: false,
-      learnedDrops: upstream.learnedDrops.get(model),
-      forceStream: false,
-    });
+    const adapted = adaptTo(attempt, this.#request);
     const answer = await this.#withinBatchLimit(attempt, adapted.body);
     attempt.commit();
     attempt.finish(null);
@@ -57,7 +49,7 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
   }
 
   refusedParameter(error: FerryError, attempt: Attempt): string | null {
-    return attempt.upstream.profile.learn ? findRefusedParameter(error, this.#request) : null;
+    return learnableRefusal(error, attempt, this.#request);
   }
 
   /** Sends what the upstream takes at once; when it says that this was too much, learns from it and sends less. */

@@ -1,12 +1,11 @@
-import { adaptRequest, type ReadRequest } from '../canonical/chat-request.ts';
-import { findRefusedParameter } from '../canonical/refused-parameter.ts';
+import type { ReadRequest } from '../canonical/chat-request.ts';
 import { type RerankReply, readRerankReply } from '../canonical/rerank-reply.ts';
 import type { RerankRequest } from '../canonical/rerank-request.ts';
 import type { FerryError } from '../errors.ts';
 import type { Attempt } from './attempt.ts';
 import type { Service } from './fail-over.ts';
 import { fromUpstream, type ServingSettings } from './serving.ts';
-import { callAndRead, callOf, readWhole } from './whole-call.ts';
+import { adaptTo, callAndRead, callOf, learnableRefusal, readWhole } from './whole-call.ts';
 
 export interface RerankAnswer extends RerankReply {
   readonly dropped: readonly string[];
@@ -25,15 +24,9 @@ export class RerankService implements Service<RerankAnswer> {
   }
 
   async serve(attempt: Attempt): Promise<RerankAnswer> {
-    const { upstream, model } = attempt;
+    const { upstream } = attempt;
     const settings = this.#settings;
-    const adapted = adaptRequest(this.#request, {
-      upstreamModel: model,
-      profile: upstream.profile,
-      wantUsage: false,
-      learnedDrops: upstream.learnedDrops.get(model),
-      forceStream: false,
-    });
+    const adapted = adaptTo(attempt, this.#request);
     const options = {
       request: this.#wanted,
       requestedModel: this.#request.model,
@@ -56,6 +49,6 @@ export class RerankService implements Service<RerankAnswer> {
   }
 
   refusedParameter(error: FerryError, attempt: Attempt): string | null {
-    return attempt.upstream.profile.learn ? findRefusedParameter(error, this.#request) : null;
+    return learnableRefusal(error, attempt, this.#request);
   }
 }

@@ -1,3 +1,5 @@
+import { type AdaptedRequest, adaptRequest, type ReadRequest } from '../canonical/chat-request.ts';
+import { findRefusedParameter } from '../canonical/refused-parameter.ts';
 import { FerryError } from '../errors.ts';
 import type { AttemptTimer } from '../upstream/attempt-timer.ts';
 import type { UpstreamCall } from '../upstream/upstream-client.ts';
@@ -13,6 +15,27 @@ export interface CallParts {
   readonly timeoutMs: number;
   /** The attempt's own unless several calls run at once. */
   readonly timer?: AttemptTimer;
+}
+
+/** The client's request as the upstream of this attempt is to get it. */
+export function adaptTo(
+  attempt: Attempt,
+  request: ReadRequest,
+  wants: { readonly usage: boolean; readonly stream: boolean } = { usage: false, stream: false },
+): AdaptedRequest {
+  const { upstream, model } = attempt;
+  return adaptRequest(request, {
+    upstreamModel: model,
+    profile: upstream.profile,
+    wantUsage: wants.usage,
+    learnedDrops: upstream.learnedDrops.get(model),
+    forceStream: wants.stream,
+  });
+}
+
+/** The parameter that the upstream refused, when its profile lets us learn to leave it out; else null. */
+export function learnableRefusal(error: FerryError, attempt: Attempt, request: ReadRequest): string | null {
+  return attempt.upstream.profile.learn ? findRefusedParameter(error, request) : null;
 }
 
 /** The call of one attempt to its own path. */
