@@ -40,6 +40,11 @@ const timing = {
     15,
     'Stream: a `: keep-alive` block after so much silence; 0: never.',
   ),
+  keep_alive_chunks: field(
+    duration(),
+    0,
+    'Stream: an event with empty choices after so much silence between content, for clients that take comments for silence (LangChain gives up after 120 s); never within reasoning; 0: never.',
+  ),
   keep_alive_timeout: field(duration({ min: 1 }), 75, 'Idle client connections are closed after this.'),
   shutdown_grace: field(
     duration(),
@@ -127,7 +132,11 @@ export const configSchema = section(
       1,
       'Processes of this machine that share the port; 0: one for each core.',
     ),
-    trusted_proxies: field(list(word), [], 'Addresses and networks whose X-Forwarded-For is believed.'),
+    trusted_proxies: field(
+      list(word),
+      [],
+      'Addresses and networks whose X-Forwarded-For is believed: 10.0.0.0/8, fd00::/8, loopback, linklocal, uniquelocal.',
+    ),
     authorization: field(secretsByComma, [], 'Client keys.'),
     noauth: field(flag, false, 'No client key needed. No keys and not noauth: loopback only.'),
     clients: listOf(client, 'Named client keys, beside `authorization`.'),

@@ -17,6 +17,7 @@ export interface ChatRouteSettings {
   /** Stream: after this, headers go out while attempts go on; 0 = never. */
   readonly earlyHeadersMs: number;
   readonly keepAliveMs: number;
+  readonly keepAliveChunkMs: number;
 }
 
 /** Serves `POST /v1/chat/completions` and `POST /v1/completions`. */

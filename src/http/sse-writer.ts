@@ -1,10 +1,13 @@
 import { commonHeaders, encodeHeader } from './answer.ts';
 import { drained } from './back-pressure.ts';
+import { KeepAliveChunks } from './keep-alive-chunks.ts';
 import type { RequestContext } from './request-context.ts';
 
 export interface SseSettings {
   /** A comment block after so much silence; 0 = never. */
   readonly keepAliveMs: number;
+  /** An event with empty choices after so much silence, for clients that count only events; 0 = never. */
+  readonly keepAliveChunkMs: number;
 }
 
 const KEEP_ALIVE = ': keep-alive\n\n';
@@ -15,13 +18,15 @@ const KEEP_ALIVE = ': keep-alive\n\n';
  */
 export class SseWriter {
   readonly #context: RequestContext;
-  readonly #keepAliveMs: number;
+  readonly #settings: SseSettings;
   #keepAlive: NodeJS.Timeout | null = null;
+  /** null unless configured: a stream does not pay for it. */
+  #chunks: KeepAliveChunks | null = null;
   #isOpen = false;
 
   constructor(context: RequestContext, settings: SseSettings) {
     this.#context = context;
-    this.#keepAliveMs = settings.keepAliveMs;
+    this.#settings = settings;
   }
 
   /** Sends the headers; idempotent. From here on a failure can only be told as an event. */
@@ -41,7 +46,9 @@ export class SseWriter {
       ...extra,
     );
     response.writeHead(200, headers);
-    if (this.#keepAliveMs > 0) this.#keepAlive = setTimeout(() => this.#comment(), this.#keepAliveMs);
+    const { keepAliveMs, keepAliveChunkMs } = this.#settings;
+    if (keepAliveMs > 0) this.#keepAlive = setTimeout(() => this.#comment(), keepAliveMs);
+    if (keepAliveChunkMs > 0) this.#chunks = new KeepAliveChunks(response, keepAliveChunkMs);
   }
 
   /** Sends the headers at once, before there is any text. */
@@ -57,6 +64,7 @@ export class SseWriter {
     this.#context.responseBytes += Buffer.byteLength(text);
     this.#context.keepResponse(text);
     this.#keepAlive?.refresh();
+    this.#chunks?.wrote(text);
     return response.write(text) ? null : drained(response);
   }
 
@@ -73,6 +81,7 @@ export class SseWriter {
   #stopKeepAlive(): void {
     if (this.#keepAlive !== null) clearTimeout(this.#keepAlive);
     this.#keepAlive = null;
+    this.#chunks?.stop();
   }
 
   #comment(): void {

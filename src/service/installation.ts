@@ -53,6 +53,7 @@ export function buildInstallation(
       bodyLimitBytes: limits.body,
       earlyHeadersMs: config.early_headers,
       keepAliveMs: config.keep_alive_comments,
+      keepAliveChunkMs: config.keep_alive_chunks,
     },
     embeddings: { router, serving, bodies, bodyLimitBytes: limits.body },
     passThrough: {
@@ -75,7 +76,7 @@ export function buildInstallation(
     metricsNeedKey: config.metrics.access === 'key',
     isLoopbackOnly: isLoopbackOnly(config),
     mostRequests: limits.concurrency,
-    clientIp: (request) => addresses.of(request),
+    clientIp: ({ socket, headers }) => addresses.of(socket.remoteAddress, headers['x-forwarded-for']),
   };
 }
 
