@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { NAMED_NETWORKS, NetworkSet } from '../network-set.ts';
 import { sha256Hex } from '../secret.ts';
 import { isLoopback, parseAddress } from './address.ts';
 import { hasAnyKey } from './config.ts';
@@ -47,23 +47,14 @@ export const clientsHaveKeys: Rule = ({ config, isIncomplete }) => {
   return [...keys, ...duplicates(config.clients, 'clients', 'this client')];
 };
 
-/** Names that Express knows for the usual private networks. */
-const NETWORK_NAMES = ['loopback', 'linklocal', 'uniquelocal'];
-
 export const proxiesAreNetworks: Rule = ({ config }) =>
   config.trusted_proxies.flatMap((network, index) =>
-    isNetwork(network)
+    Object.hasOwn(NAMED_NETWORKS, network) || new NetworkSet().add(network)
       ? []
-      : [fault(['trusted_proxies', index], 'must be an address or a network such as 10.0.0.0/8')],
+      : [fault(['trusted_proxies', index], NO_NETWORK)],
   );
 
-function isNetwork(text: string): boolean {
-  if (NETWORK_NAMES.includes(text)) return true;
-  const [address = '', prefix, ...rest] = text.split('/');
-  const version = isIP(address);
-  if (version === 0 || rest.length > 0) return false;
-  return prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) <= (version === 4 ? 32 : 128));
-}
+const NO_NETWORK = `must be an address, a network such as 10.0.0.0/8 or fd00::/8, or one of ${Object.keys(NAMED_NETWORKS).join(', ')}`;
 
 /** Replicas that share tokens must be able to encrypt them. */
 export const sharingIsComplete: Rule = ({ config, isIncomplete }) => {

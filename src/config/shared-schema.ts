@@ -38,7 +38,7 @@ const PROXY = 'HTTP proxy for the connections opened here, http://[user:password
 
 const outboundProxy = optional(
   proxyUrl,
-  `${PROXY}, or \`environment\`: HTTP_PROXY, HTTPS_PROXY and NO_PROXY decide.`,
+  `${PROXY}, or \`environment\`: HTTP_PROXY, HTTPS_PROXY and NO_PROXY (names, .suffixes, addresses, networks, each also with :port) decide.`,
 );
 export const upstreamProxy = outboundProxy;
 export const issuerProxy = outboundProxy;

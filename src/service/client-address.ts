@@ -1,37 +1,40 @@
-import type { IncomingMessage } from 'node:http';
-import { BlockList, isIP, isIPv6 } from 'node:net';
+import { isIP } from 'node:net';
+import { NAMED_NETWORKS, NetworkSet } from '../network-set.ts';
 
 /** Finds a client's address behind proxies whose `X-Forwarded-For` is believed. */
 export class ClientAddresses {
-  readonly #trusted = new BlockList();
+  readonly #trusted = new NetworkSet();
   readonly #hasTrusted: boolean;
 
-  /** `trusted` are addresses and networks in CIDR form. */
+  /** `trusted` are addresses, networks in CIDR form and names of `NAMED_NETWORKS`. Throws at anything else. */
   constructor(trusted: readonly string[]) {
     this.#hasTrusted = trusted.length > 0;
-    for (const entry of trusted) {
-      const [address = '', prefix] = entry.split('/');
-      const family = isIPv6(address) ? 'ipv6' : 'ipv4';
-      if (isIP(address) === 0) continue;
-      if (prefix === undefined) this.#trusted.addAddress(address, family);
-      else this.#trusted.addSubnet(address, Number(prefix), family);
+    for (const entry of trusted)
+      for (const network of NAMED_NETWORKS[entry] ?? [entry])
+        if (!this.#trusted.add(network)) throw new Error(`"${network}" is no network`);
+  }
+
+  /**
+   * The nearest address that is not a trusted proxy's; '' when the socket is gone already. Of the header only the end
+   * is believed: what stands before an entry that is no address may be of the client's own making.
+   */
+  of(peer: string | undefined, forwardedFor: string | readonly string[] | undefined): string {
+    let address = plain(peer ?? '');
+    if (!this.#hasTrusted) return address;
+    const hops = String(forwardedFor ?? '').split(',');
+    for (let hop = hops.pop(); hop !== undefined && this.#trusted.has(address); hop = hops.pop()) {
+      const next = plain(withoutPort(hop.trim()));
+      if (isIP(next) === 0) break;
+      address = next;
     }
+    return address;
   }
+}
 
-  /** The nearest address that is not a trusted proxy's; '' when the socket is gone already. */
-  of(request: IncomingMessage): string {
-    const peer = plain(request.socket.remoteAddress ?? '');
-    if (!this.#hasTrusted || !this.#isTrusted(peer)) return peer;
-    const forwarded = String(request.headers['x-forwarded-for'] ?? '')
-      .split(',')
-      .map((part) => plain(part.trim()))
-      .filter((part) => isIP(part) !== 0);
-    return forwarded.findLast((address) => !this.#isTrusted(address)) ?? forwarded[0] ?? peer;
-  }
-
-  #isTrusted(address: string): boolean {
-    return isIP(address) !== 0 && this.#trusted.check(address, isIPv6(address) ? 'ipv6' : 'ipv4');
-  }
+/** Some proxies write `203.0.113.7:51234` and `[2001:db8::1]:51234`. */
+function withoutPort(hop: string): string {
+  const [, bracketed, ipv4] = /^(?:\[([^\]]*)\](?::\d+)?|([^:]*):\d+)$/.exec(hop) ?? [];
+  return bracketed ?? ipv4 ?? hop;
 }
 
 /** IPv4 addresses on a dual-stack socket come as `::ffff:a.b.c.d`. */

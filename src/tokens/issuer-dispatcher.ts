@@ -1,4 +1,5 @@
-import { Agent, type Dispatcher, EnvHttpProxyAgent, ProxyAgent } from 'undici';
+import { Agent, type Dispatcher, Pool, ProxyAgent } from 'undici';
+import { environmentProxy } from '../environment-proxy.ts';
 import { Secret } from '../secret.ts';
 import type { TlsMaterial } from './issuer-tls.ts';
 
@@ -22,6 +23,15 @@ export function makeDispatcher(tls: TlsMaterial, proxy: ProxySetting | undefined
   };
   const uri = proxy instanceof Secret ? proxy.reveal() : proxy;
   if (uri === undefined || uri === '') return new Agent(common);
-  if (uri === 'environment') return new EnvHttpProxyAgent({ ...common, requestTls: tls });
-  return new ProxyAgent({ ...common, uri, requestTls: tls });
+  const through = (proxyUri: string): Dispatcher =>
+    new ProxyAgent({ ...common, uri: proxyUri, requestTls: tls });
+  if (uri !== 'environment') return through(uri);
+  // One source may call several origins, and NO_PROXY may exempt some.
+  return new Agent({
+    ...common,
+    factory: (origin, options) => {
+      const found = environmentProxy(origin, process.env);
+      return found === null ? new Pool(origin, options) : through(found);
+    },
+  });
 }

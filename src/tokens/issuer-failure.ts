@@ -18,6 +18,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   UND_ERR_HEADERS_OVERFLOW: 'answered with headers that are too long',
   HPE_INVALID_CONSTANT: 'does not speak HTTP (HTTPS where http:// is configured?)',
   UND_ERR_INVALID_ARG: 'cannot be asked: a header, the method or the URL holds what HTTP cannot carry',
+  PROXY_VARIABLE: 'cannot be asked: HTTPS_PROXY or HTTP_PROXY is no URL such as http://proxy:3128',
   EPROTO: 'does not speak TLS as configured (http where https:// is configured?)',
   ERR_SSL_WRONG_VERSION_NUMBER: 'does not speak TLS (https:// configured where http:// is served?)',
   ERR_TLS_CERT_ALTNAME_INVALID: 'shows a certificate for another name (set tls.servername?)',

@@ -166,6 +166,8 @@ test('proxy: environment obeys HTTPS_PROXY and NO_PROXY when the connections are
     for (const [noProxy, tunnels] of [
       ['', 1],
       ['localhost', 1],
+      // No name is looked up to see whether its address is exempt.
+      ['127.0.0.0/8', 2],
     ] as const) {
       process.env.HTTPS_PROXY = proxy.url;
       process.env.NO_PROXY = noProxy;

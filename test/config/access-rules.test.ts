@@ -72,12 +72,17 @@ test('a named client has exactly one key, and no other client has it', () => {
   ]);
 });
 
-test('trusted proxies are addresses and networks', () => {
-  load(`${UPSTREAMS}trusted_proxies: [10.0.0.0/8, 192.168.1.1, "fd00::/8", loopback]\n`);
-  assert.deepEqual(
-    problemsOf(`${UPSTREAMS}trusted_proxies: [10.0.0.0/33, proxy.example, 1.2.3]\n`).length,
-    3,
+test('trusted proxies are addresses, networks and the names that Express knows', () => {
+  load(
+    `${UPSTREAMS}trusted_proxies: [10.0.0.0/8, 192.168.1.1, "fd00::/8", loopback, linklocal, uniquelocal]\n`,
   );
+  const problems = problemsOf(`${UPSTREAMS}trusted_proxies: [10.0.0.0/33, proxy.example, 1.2.3, toString]\n`);
+  assert.equal(problems.length, 4);
+  for (const problem of problems)
+    assert.match(
+      problem,
+      /must be an address, a network such as 10.0.0.0\/8 or fd00::\/8, or one of loopback, /,
+    );
 });
 
 test('path patterns begin with a slash, with or without a method', () => {

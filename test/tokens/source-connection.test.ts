@@ -134,18 +134,21 @@ test('a proxy that wants other credentials is named in the error, without them',
   assert.match(message, /the proxy answered CONNECT with 407 \(credentials in the proxy URL\?\)/);
 });
 
+function environment(t: TestContext, variables: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(variables)) {
+    const saved = process.env[name];
+    process.env[name] = value;
+    t.after(() => {
+      if (saved === undefined) delete process.env[name];
+      else process.env[name] = saved;
+    });
+  }
+}
+
 test('proxy: environment obeys HTTPS_PROXY and NO_PROXY, and nothing else does', async (t) => {
   const issuer = await tlsIssuer(t);
   const proxy = await startProxy(t, false);
-  const saved = { ...process.env };
-  t.after(() => {
-    for (const name of ['HTTPS_PROXY', 'NO_PROXY']) {
-      if (saved[name] === undefined) delete process.env[name];
-      else process.env[name] = saved[name];
-    }
-  });
-  process.env.HTTPS_PROXY = proxy.url;
-  process.env.NO_PROXY = '';
+  environment(t, { HTTPS_PROXY: proxy.url, NO_PROXY: '' });
   const tls = { ca: pki.ca };
   await source(t, issuer.tokenUrl, { tls }).acquire();
   assert.equal(proxy.seen.length, 0);
@@ -154,4 +157,24 @@ test('proxy: environment obeys HTTPS_PROXY and NO_PROXY, and nothing else does',
   process.env.NO_PROXY = 'localhost';
   await source(t, issuer.tokenUrl, { tls, proxy: 'environment' }).acquire();
   assert.equal(proxy.seen.length, 1);
+});
+
+test('NO_PROXY exempts an issuer by its network, as it does an upstream', async (t) => {
+  const issuer = await ScriptedIssuer.start();
+  t.after(() => issuer.close());
+  const proxy = await startProxy(t, false);
+  environment(t, { HTTP_PROXY: proxy.url.replace('http://', ''), NO_PROXY: '10.0.0.0/8' });
+  const url = `http://127.0.0.1:${issuer.port}/token`;
+  await source(t, url, { proxy: 'environment' }).acquire();
+  assert.equal(proxy.seen.length, 1);
+  process.env.NO_PROXY = '10.0.0.0/8 127.0.0.0/8';
+  await source(t, url, { proxy: 'environment' }).acquire();
+  assert.equal(proxy.seen.length, 1);
+});
+
+test('a variable that is no URL of a proxy is what the error names, without its password', async (t) => {
+  environment(t, { HTTP_PROXY: 'http://user:wrong-password@', NO_PROXY: '' });
+  const { message } = await source(t, 'http://127.0.0.1:1/token', { proxy: 'environment' }).failure();
+  assert.match(message, /HTTPS_PROXY or HTTP_PROXY is no URL such as/);
+  assert.ok(!message.includes('wrong-password'));
 });
