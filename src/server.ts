@@ -9,6 +9,7 @@ import type { LoadedConfig } from './config/load-config.ts';
 import { FerryError } from './errors.ts';
 import { BodyReader, type BodyReaderSettings } from './http/body-reader.ts';
 import { ClientLimits } from './http/client-limits.ts';
+import { onlyWantedBodies } from './http/expect-continue.ts';
 import type { Readiness } from './http/health-route.ts';
 import { refuseMalformed } from './http/malformed-request.ts';
 import { RunningRequests } from './http/running-requests.ts';
@@ -33,6 +34,8 @@ export interface ServiceOptions {
   readonly logDescriptor?: number;
   /** The longest silence within a request body, in milliseconds; 30 s unless told. */
   readonly bodyStallMs?: number;
+  /** The longest time that a request's headers may take, in milliseconds; 60 s unless told. */
+  readonly headersTimeoutMs?: number;
   /** Reads the configuration again; throws `ConfigError`. Without it the service never reloads. */
   readonly loadAgain?: () => LoadedConfig;
 }
@@ -282,17 +285,23 @@ class Service implements RunningService {
       onInternalError: (error) =>
         this.#logger.error('a request failed by a mistake of ours', internalFacts(error)),
     });
+    const headersTimeoutMs = this.#options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS;
     const server = createServer(
       {
         keepAliveTimeout: keepAliveMs,
         maxHeaderSize: limits.header_bytes,
-        headersTimeout: HEADERS_TIMEOUT_MS,
+        headersTimeout: headersTimeoutMs,
+        // Node looks for late headers only so often.
+        connectionsCheckingInterval: Math.min(headersTimeoutMs, LATE_HEADERS_CHECK_MS),
         // A slow upload is no attack by itself; limits.body and the longest silence within one bound it.
         requestTimeout: 0,
         noDelay: true,
       },
       app,
     );
+    server.on('checkContinue', onlyWantedBodies(app));
+    // RFC 9110, 10.1.1: an expectation that nobody knows may be ignored; Node would answer a bare 417.
+    server.on('checkExpectation', app);
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuseMalformed(error, socket));
     return server;
   }
@@ -332,6 +341,7 @@ class Service implements RunningService {
 
 /** A client that has not sent its headers by then is not going to (slowloris). */
 const HEADERS_TIMEOUT_MS = 60_000;
+const LATE_HEADERS_CHECK_MS = 5_000;
 /** A body that makes no progress for so long is not going to be whole. */
 const BODY_STALL_MS = 30_000;
 /** Between the error events of a shutdown and the end of the connections. */

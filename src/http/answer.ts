@@ -1,7 +1,7 @@
-import { errorEvent } from '../canonical/error-event.ts';
-import type { FerryError } from '../errors.ts';
+import type { ErrorKind, FerryError } from '../errors.ts';
 import { CORS_HEADERS } from './cors.ts';
 import type { RequestContext } from './request-context.ts';
+import { dropUnreadBody } from './unread-body.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
@@ -45,11 +45,18 @@ export function answerError(context: RequestContext, error: FerryError): void {
     return;
   }
   if (response.headersSent) {
-    response.end(context.isStream ? errorEvent(error) : undefined);
+    response.end(context.isStream ? context.errorEvent(error) : undefined);
     return;
   }
-  answerJson(context, error.status, JSON.stringify(error.toBody()), errorHeaders(error));
+  const isClosing = CLOSING.has(error.kind);
+  dropUnreadBody(response, isClosing || !response.shouldKeepAlive);
+  const extra = errorHeaders(error);
+  if (isClosing) extra.push('connection', 'close');
+  answerJson(context, error.status, JSON.stringify(error.toBody()), extra);
 }
+
+/** After an ordinary refusal the rest of the body is dropped and the connection used again; these are not worth it. */
+const CLOSING: ReadonlySet<ErrorKind> = new Set(['body_too_large', 'request_timeout']);
 
 function errorHeaders(error: FerryError): string[] {
   const headers: string[] = [];
@@ -60,9 +67,6 @@ function errorHeaders(error: FerryError): string[] {
     const boundedMs = Math.min(LONGEST_RETRY_AFTER_MS, Math.max(1, Math.ceil(retryAfterMs)));
     headers.push('retry-after', String(Math.ceil(boundedMs / 1000)), 'retry-after-ms', String(boundedMs));
   }
-  // Node reads and drops what is left of an ordinary body; one that is too large is not worth reading.
-  if (error.kind === 'body_too_large' || error.kind === 'request_timeout')
-    headers.push('connection', 'close');
   return headers;
 }
 

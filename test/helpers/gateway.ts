@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { stringify } from 'yaml';
 import { loadConfig } from '../../src/config/load-config.ts';
-import { type RunningService, startService } from '../../src/server.ts';
+import { type RunningService, type ServiceOptions, startService } from '../../src/server.ts';
 import type { TokenEvent } from '../../src/tokens/token-event.ts';
 
 /** One row of `tokenferry_requests`, with its attempts read. */
@@ -51,12 +51,17 @@ export class Gateway {
   }
 
   /** Starts on `config` (product.md section 4); address, database and log are filled in. */
-  static async start(config: object, env: Readonly<Record<string, string>> = {}): Promise<Gateway> {
+  static async start(
+    config: object,
+    env: Readonly<Record<string, string>> = {},
+    options: ServiceOptions = {},
+  ): Promise<Gateway> {
     const gateway = new Gateway(await mkdtemp(join(tmpdir(), 'tokenferry-gateway-')));
     const file = join(gateway.folder, 'config.yaml');
     const defaults = { address: '127.0.0.1:0', dbaddr: gateway.databaseFile };
     await writeFile(file, stringify({ ...defaults, ...config }));
     gateway.#service = await startService(loadConfig(file, env), {
+      ...options,
       logDescriptor: gateway.#logDescriptor,
       loadAgain: () => loadConfig(file, env),
       onTokenEvent: (event) => void gateway.tokenEvents.push(event),

@@ -30,8 +30,9 @@ export class RawClient {
     });
   }
 
-  static async connect(port: number): Promise<RawClient> {
-    const socket = connect(port, '127.0.0.1');
+  /** `allowHalfOpen`: goes on sending although the other side has ended. */
+  static async connect(port: number, { allowHalfOpen = false } = {}): Promise<RawClient> {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen });
     await once(socket, 'connect');
     return new RawClient(socket);
   }
@@ -107,7 +108,7 @@ function parse(text: string, isClosed: boolean): RawAnswer | null {
   }
   const status = Number(first.split(' ')[1]);
   const rest = text.slice(headEnd + 4);
-  const end = bodyEnd(rest, headers, isClosed);
+  const end = status < 200 ? 0 : bodyEnd(rest, headers, isClosed);
   if (end === null) return null;
   return { status, headers, body: rest.slice(0, end), text: text.slice(0, headEnd + 4 + end) };
 }
