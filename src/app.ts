@@ -90,8 +90,10 @@ export function createApp(parts: AppParts): Express {
     '/v1/rerank',
     serve((context, client, { embeddings }) => serveRerank(context, client, embeddings)),
   );
-  app.get('/livez', (_request, response) => answerLive(response));
-  app.get(['/readyz', '/health'], (_request, response) => answerReady(response, parts.readiness()));
+  app.get('/livez', (_request, response) => answerLive(localsOf(response).context));
+  app.get(['/readyz', '/health'], (_request, response) =>
+    answerReady(localsOf(response).context, parts.readiness()),
+  );
   app.get(['/metrics', '/v1/metrics'], (_request, response) => answerMetrics(parts, response));
   app.get(
     '/v1/models',
@@ -208,7 +210,11 @@ async function answerMetrics(parts: AppParts, response: Response): Promise<void>
   const { context, installation } = localsOf(response);
   if (installation.metricsNeedKey) installation.auth.identify(context.request.headers);
   const { text, contentType } = await parts.metrics();
-  response.writeHead(200, { 'content-type': contentType, 'content-length': Buffer.byteLength(text) });
+  response.writeHead(200, {
+    'content-type': contentType,
+    'content-length': Buffer.byteLength(text),
+    'x-request-id': context.id,
+  });
   response.end(text);
 }
 

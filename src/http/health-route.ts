@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { RequestContext } from './request-context.ts';
 
 /** What the service knows of its own state, for probes and people. */
 export interface Readiness {
@@ -16,26 +16,27 @@ export interface Readiness {
 }
 
 /** `/livez`: the process answers. It never depends on an issuer or an upstream. */
-export function answerLive(response: ServerResponse): void {
-  answer(response, 200, { status: 'ok' });
+export function answerLive(context: RequestContext): void {
+  answer(context, 200, { status: 'ok' });
 }
 
 /** `/readyz` and `/health`: 503 only while starting and draining, else 200 with what is degraded. */
-export function answerReady(response: ServerResponse, readiness: Readiness): void {
+export function answerReady(context: RequestContext, readiness: Readiness): void {
   const { isReady, phase, degraded, tokens } = readiness;
-  answer(response, isReady ? 200 : 503, {
+  answer(context, isReady ? 200 : 503, {
     status: isReady ? (degraded.length === 0 ? 'ok' : 'degraded') : phase,
     degraded,
     tokens,
   });
 }
 
-function answer(response: ServerResponse, status: number, body: object): void {
+function answer({ response, id }: RequestContext, status: number, body: object): void {
   const text = JSON.stringify(body);
   response.writeHead(status, {
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(text),
     'cache-control': 'no-store',
+    'x-request-id': id,
   });
   response.end(text);
 }

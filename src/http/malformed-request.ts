@@ -1,7 +1,9 @@
 import type { Duplex } from 'node:stream';
 import { FerryError } from '../errors.ts';
+import { newRequestId } from '../request-id.ts';
+import { CORS_HEADERS } from './cors.ts';
 
-/** What Node could not parse as HTTP never reaches the app; it still gets an OpenAI-shaped answer. */
+/** What Node could not parse as HTTP never reaches the app; it still gets an OpenAI-shaped answer with the headers of all others. */
 export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
@@ -23,7 +25,24 @@ export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): v
     : isTimeout
       ? 'Request Timeout'
       : 'Bad Request';
-  socket.end(
-    `HTTP/1.1 ${failure.status} ${reason}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
+  const headers = [
+    ...CORS_HEADERS,
+    'x-request-id',
+    newRequestId(Date.now()),
+    'content-type',
+    'application/json; charset=utf-8',
+    'content-length',
+    String(Buffer.byteLength(body)),
+    'connection',
+    'close',
+  ];
+  if (failure.shouldRetry !== null) headers.push('x-should-retry', String(failure.shouldRetry));
+  socket.end(`HTTP/1.1 ${failure.status} ${reason}\r\n${fieldLines(headers)}\r\n${body}`);
+}
+
+/** Flat headers as the lines of a message. */
+function fieldLines(headers: readonly string[]): string {
+  let lines = '';
+  for (let at = 0; at < headers.length; at += 2) lines += `${headers[at]}: ${headers[at + 1]}\r\n`;
+  return lines;
 }
