@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
 import { systemClock } from '../clock.ts';
+import type { LoadedConfig } from '../config/load-config.ts';
 import { FerryError } from '../errors.ts';
 import type { RoutedUpstream } from '../routing/routed-upstream.ts';
 import { SecretRegistry } from '../secret.ts';
@@ -7,68 +8,105 @@ import { buildHolders } from '../service/tokens.ts';
 import { buildUpstreams } from '../service/upstreams.ts';
 import type { TokenHolder } from '../tokens/token-holder.ts';
 import { UpstreamStatusError } from '../upstream/sdk-client.ts';
-import { loadOrThrow, readArguments, withUsage } from './config-argument.ts';
+import { durationArgument, loadOrThrow, readArguments, withUsage } from './config-argument.ts';
 
-const USAGE = 'usage: tokenferry check [--config FILE]';
-/** Longer than any healthy issuer takes for a token, and any healthy upstream to list its models. */
-const PATIENCE_MS = 15_000;
+const USAGE = `usage: tokenferry check [--config FILE] [--wait 15s]
 
-/** `tokenferry check`: the configuration, every token source and every upstream; exit code 1 when one fails. */
+  --wait  how long each token source and each upstream is asked; longer than any healthy one needs`;
+
+/** Of something that takes longer, it is said what is waited for. */
+const QUIET_MS = 2_000;
+
+/**
+ * `tokenferry check`: the configuration, every token source and every upstream, all at once, a line for each as soon as it
+ * is known; exit code 1 when one fails.
+ */
 export async function check(args: readonly string[]): Promise<number> {
   return withUsage(USAGE, async () => {
-    const loaded = loadOrThrow(readArguments(args, {}).values.config);
-    const secrets = new SecretRegistry();
-    for (const secret of loaded.secrets) secrets.add(secret.reveal());
+    const { values } = readArguments(args, { wait: { type: 'string', default: '15s' } });
+    const patienceMs = durationArgument('--wait', values.wait);
+    const loaded = loadOrThrow(values.config);
     for (const warning of loaded.warnings) console.log(`warn  ${warning}`);
     console.log(`ok    configuration ${loaded.files[0] ?? ''}`);
-    const holders = buildHolders(loaded.config, {
-      secrets,
-      clock: systemClock,
-      baseDir: dirname(loaded.files[0] ?? '.'),
-      onEvent: () => {},
-    });
-    const { upstreams, skipped } = buildUpstreams(loaded.config, {
-      holders,
-      clock: systemClock,
-      onCircuit: () => {},
-    });
-    const results = [
-      ...skipped.map(({ name, defect }) => report(false, `upstream ${name}: ${defect}`)),
-      ...(await Promise.all([...Array.from(holders.values(), checkToken), ...upstreams.map(checkUpstream)])),
-    ];
-    await Promise.all(Array.from(holders.values(), (holder) => holder.stop()));
-    await Promise.all(upstreams.map(({ client }) => client.close()));
-    return results.every((isGood) => isGood) ? 0 : 1;
+    return checkParts(loaded, patienceMs);
   });
 }
 
-async function checkToken(holder: TokenHolder): Promise<boolean> {
+async function checkParts(
+  { config, secrets: known, files }: LoadedConfig,
+  patienceMs: number,
+): Promise<number> {
+  const secrets = new SecretRegistry();
+  for (const secret of known) secrets.add(secret.reveal());
+  const holders = buildHolders(config, {
+    secrets,
+    clock: systemClock,
+    baseDir: dirname(files[0] ?? '.'),
+    onEvent: () => {},
+  });
+  const { upstreams, skipped } = buildUpstreams(config, { holders, clock: systemClock, onCircuit: () => {} });
+  const results = [
+    ...skipped.map(({ name, defect }) => report(false, `upstream ${name}: ${defect}`)),
+    ...(await Promise.all([
+      ...Array.from(holders.values(), (holder) => checkToken(holder, patienceMs)),
+      ...upstreams.map((upstream) => checkUpstream(upstream, patienceMs)),
+    ])),
+  ];
+  await Promise.all(Array.from(holders.values(), (holder) => holder.stop()));
+  await Promise.all(upstreams.map(({ client }) => client.close()));
+  return results.every((isGood) => isGood) ? 0 : 1;
+}
+
+async function checkToken(holder: TokenHolder, patienceMs: number): Promise<boolean> {
+  const what = `token ${holder.name}`;
+  const lastError = (): string | null => holder.status().lastError?.replace(`${holder.name}: `, '') ?? null;
   try {
-    const lease = await holder.get({ maxWaitMs: PATIENCE_MS });
-    return report(true, `token ${holder.name}: obtained, ${Math.round(lease.remainingMs() / 1000)} s left`);
-  } catch (error) {
-    return report(false, `token ${holder.name}: ${holder.status().lastError ?? (error as Error).message}`);
+    const lease = await patiently(holder.get({ maxWaitMs: patienceMs }), () => {
+      const error = lastError();
+      return `${what}: ${error === null ? 'no answer yet; asked' : `${error}; asked again`} for up to ${patienceMs / 1000} s`;
+    });
+    return report(true, `${what}: obtained, ${Math.round(lease.remainingMs() / 1000)} s left`);
+  } catch {
+    return report(false, `${what}: ${lastError() ?? `no token within ${patienceMs / 1000} s`}`);
   }
 }
 
-async function checkUpstream(upstream: RoutedUpstream): Promise<boolean> {
+async function checkUpstream({ name, client }: RoutedUpstream, patienceMs: number): Promise<boolean> {
+  const what = `upstream ${name}`;
   try {
-    const reply = await upstream.client.askModels(PATIENCE_MS);
+    const reply = await patiently(client.askModels(patienceMs), () =>
+      // Of its token there is a line already.
+      client.hasToken() ? `${what}: no answer yet; asked for up to ${patienceMs / 1000} s` : null,
+    );
     reply.body.destroy(new Error('seen enough'));
-    return report(true, `upstream ${upstream.name}: answers`);
+    return report(true, `${what}: answers`);
   } catch (error) {
-    if (error instanceof UpstreamStatusError) return judgeStatus(upstream.name, error.reply.status);
-    const why = error instanceof FerryError ? error.message : String(error);
-    return report(false, `upstream ${upstream.name}: ${why}`);
+    if (error instanceof UpstreamStatusError) return judgeStatus(what, error.reply.status);
+    if (!(error instanceof FerryError)) return report(false, `${what}: ${String(error)}`);
+    if (error.kind === 'token_unavailable')
+      return report(false, `${what}: not asked, because there is no token for it`);
+    return report(false, `${what}: ${error.message.replace(`Upstream "${name}" `, '')}`);
   }
 }
 
 /** Many gateways do not list models; that they answer at all, and not with a refusal, is what counts. */
-function judgeStatus(name: string, status: number): boolean {
-  if (status === 401 || status === 403)
-    return report(false, `upstream ${name}: refuses the credentials (${status})`);
-  if (status >= 500) return report(false, `upstream ${name}: answers GET /models with ${status}`);
-  return report(true, `upstream ${name}: answers (GET /models gives ${status}, it lists no models)`);
+function judgeStatus(what: string, status: number): boolean {
+  if (status === 401 || status === 403) return report(false, `${what}: refuses the credentials (${status})`);
+  if (status >= 500) return report(false, `${what}: answers GET /models with ${status}`);
+  return report(true, `${what}: answers (GET /models gives ${status}, it lists no models)`);
+}
+
+/** As `work` ends; while it has not, what `tell` says is printed once. Null: nothing. */
+async function patiently<Result>(work: Promise<Result>, tell: () => string | null): Promise<Result> {
+  const timer = setTimeout(() => {
+    const text = tell();
+    if (text !== null) console.log(`wait  ${text}`);
+  }, QUIET_MS);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function report(isGood: boolean, text: string): boolean {

@@ -2,6 +2,8 @@ import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { ConfigError } from '../config/config-error.ts';
 import { findConfigFile } from '../config/find-config-file.ts';
 import { type LoadedConfig, loadConfig } from '../config/load-config.ts';
+import { durationMs } from '../config/quantities.ts';
+import { ProxyVariableError } from '../environment-proxy.ts';
 import { TokenSourceError } from '../tokens/token-source-error.ts';
 
 /** Wrong words on the command line, or a configuration that cannot be used: exit code 2. */
@@ -47,6 +49,13 @@ export function argumentProblem(error: unknown): string {
   return (error as Error).message.split('. ', 1)[0] ?? '';
 }
 
+/** A length of time as the configuration takes them, in milliseconds; throws what `withUsage` tells. */
+export function durationArgument(option: string, text: string): number {
+  const ms = durationMs(text);
+  if (ms !== null) return ms;
+  throw new UsageError(`${option} is a duration: seconds as a number, or 500ms, 30s, 5m, 2h, 7d.`);
+}
+
 /** The configuration that `--config` or the usual places name; null when there is none anywhere. */
 export function findAndLoad(explicit: string | undefined): LoadedConfig | null {
   const file = findConfigFile(explicit, process.cwd());
@@ -72,8 +81,7 @@ export async function withUsage(usage: string, run: () => Promise<number>): Prom
       console.log(usage);
       return 0;
     }
-    // A source that cannot even be built: a module that is not there, a key that is none.
-    if (error instanceof ConfigError || error instanceof TokenSourceError) {
+    if (cannotBeUsed(error)) {
       console.error(error.message);
       return 2;
     }
@@ -85,4 +93,11 @@ export async function withUsage(usage: string, run: () => Promise<number>): Prom
   } finally {
     clearInterval(alive);
   }
+}
+
+/** A configuration with mistakes; or a source or an upstream that cannot even be built: a module, a key or a proxy that is none. */
+function cannotBeUsed(error: unknown): error is Error {
+  return (
+    error instanceof ConfigError || error instanceof TokenSourceError || error instanceof ProxyVariableError
+  );
 }

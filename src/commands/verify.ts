@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import OpenAI, { APIConnectionError, APIError } from 'openai';
+import { counted } from '../count-words.ts';
 import { argumentProblem, asksForHelp } from './config-argument.ts';
 import { describeStream, type StreamTimes, slowFirstText } from './stream-verdict.ts';
 
@@ -203,7 +204,7 @@ async function embedOnce(client: OpenAI, model: string): Promise<Finding<null>> 
     input: ['Test if the api key is available', 'a second text'],
     encoding_format: 'float',
   });
-  if (reply.data.length !== 2) throw new Unfit(`2 texts gave ${reply.data.length} vectors`);
+  if (reply.data.length !== 2) throw new Unfit(`2 texts gave ${counted(reply.data.length, 'vector')}`);
   const [first, second] = reply.data.map(({ embedding }) => embedding.length);
   if (first === 0 || first !== second) throw new Unfit(`the vectors have ${first} and ${second} dimensions`);
   if (typeof reply.usage?.total_tokens !== 'number')

@@ -1,3 +1,4 @@
+import { counted } from '../count-words.ts';
 import type { Deployment } from './deployment.ts';
 import { tokenTrouble } from './token-reporting.ts';
 
@@ -10,7 +11,7 @@ export function degradedParts({ holders, upstreams, skipped }: Deployment): stri
   }
   for (const { name, circuit } of upstreams) {
     if (circuit.state !== 'closed')
-      degraded.push(`upstream ${name}: cooling down after ${circuit.failuresInRow} failures`);
+      degraded.push(`upstream ${name}: cooling down after ${counted(circuit.failuresInRow, 'failure')}`);
   }
   for (const { name, defect } of skipped) degraded.push(`upstream ${name}: skipped, ${defect}`);
   return degraded;

@@ -1,3 +1,4 @@
+import { counted, times } from '../count-words.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { TokenGauge } from '../observability/token-metrics.ts';
@@ -102,9 +103,9 @@ export function tokenTrouble(holder: TokenHolder): string | null {
     if (state === 'dormant') return null;
     return consecutiveFailures === 0
       ? `token ${name}: not obtained yet`
-      : `token ${name}: missing, ${consecutiveFailures} failures${because}`;
+      : `token ${name}: missing, ${counted(consecutiveFailures, 'failure')}${because}`;
   }
   if (consecutiveFailures === 0) return null;
   const leftSeconds = Math.max(0, Math.floor((remainingMs ?? 0) / 1000));
-  return `token ${name}: issuer has failed ${consecutiveFailures} times, token still good for ${leftSeconds} s${because}`;
+  return `token ${name}: issuer has failed ${times(consecutiveFailures)}, token still good for ${leftSeconds} s${because}`;
 }

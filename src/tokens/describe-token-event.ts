@@ -1,3 +1,4 @@
+import { counted, times } from '../count-words.ts';
 import type { TokenEvent } from './token-event.ts';
 
 /** One line for people: what happened, how bad it is, what comes next. Without secrets. */
@@ -16,7 +17,7 @@ function words(event: TokenEvent): string {
     case 'starving':
       return `no usable token, requests wait: issuer has failed ${times(event.failures)} (${event.message})`;
     case 'recovered':
-      return `issuer is back, after ${failures(event.failures)} in ${span(event.failedForMs)}${event.wasStarving ? ', requests had to wait' : ''}`;
+      return `issuer is back, after ${counted(event.failures, 'failure')} in ${span(event.failedForMs)}${event.wasStarving ? ', requests had to wait' : ''}`;
     case 'clock_jump':
       return `the wall clock jumped ${span(Math.abs(event.jumpMs))} ${event.jumpMs > 0 ? 'ahead' : 'back'} (or the machine slept); the token's life is checked on both clocks`;
     case 'same_token':
@@ -62,14 +63,6 @@ function nextWords(nextAttemptInMs: number | null): string {
   return nextAttemptInMs === null
     ? 'the next request asks again'
     : `next attempt in ${span(nextAttemptInMs)}`;
-}
-
-function times(count: number): string {
-  return count === 1 ? 'once' : `${count} times`;
-}
-
-function failures(count: number): string {
-  return count === 1 ? 'one failure' : `${count} failures`;
 }
 
 /** `140 s`, `2.5 s`, `20 min`, `3 h`: as precise as a person needs it. */

@@ -119,7 +119,8 @@ export class UpstreamClient {
       throw error;
     });
     // The limit runs on over the body; it ends with the body or ends it.
-    reply.body.onSettled = () => timer.clear();
+    if (reply.body.isSettled) timer.clear();
+    else reply.body.onSettled = () => timer.clear();
     return reply;
   }
 

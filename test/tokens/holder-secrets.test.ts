@@ -142,7 +142,7 @@ test('the words of an event name the holder, what happened and what comes next',
   ];
   assert.deepEqual(lines, [
     'corp: issuer has failed 3 times (issuer answered 503), token still good for 140 s, next attempt in 1.5 s',
-    'corp: issuer is back, after one failure in 12 min, requests had to wait',
+    'corp: issuer is back, after 1 failure in 12 min, requests had to wait',
     "corp: the wall clock jumped 2 h back (or the machine slept); the token's life is checked on both clocks",
     "corp: new token (start) in 80 ms, good for 300 s; the issuer's clock is 60 s ahead of ours",
   ]);

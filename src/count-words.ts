@@ -1,0 +1,9 @@
+/** `1 failure`, `2 failures`: for nouns whose plural ends in s. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** `once`, `2 times`. */
+export function times(count: number): string {
+  return count === 1 ? 'once' : `${count} times`;
+}

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { before, type TestContext, test } from 'node:test';
+import { refusingUrl } from '../helpers/raw-upstream.ts';
+import { type EndedCommand, runCommand } from '../helpers/run-command.ts';
+import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
+import { StandInModel } from '../helpers/stand-in-model.ts';
+
+async function startIssuer(t: TestContext): Promise<ScriptedIssuer> {
+  const issuer = await ScriptedIssuer.start();
+  t.after(() => issuer.close());
+  return issuer;
+}
+
+async function startModel(t: TestContext): Promise<StandInModel> {
+  const model = await StandInModel.start();
+  t.after(() => model.close());
+  return model;
+}
+
+const corp = (url: string) => ({
+  type: 'oauth2',
+  token_url: url,
+  client_id: 'app',
+  client_secret: 'secret-5d1e',
+});
+
+function lineOf({ lines, stdout }: EndedCommand, pattern: RegExp): number {
+  const line = lines.find(({ text }) => pattern.test(text));
+  assert.ok(line !== undefined, `${pattern} in:\n${stdout}`);
+  return line.atMs;
+}
+
+test('configuration, tokens and upstreams that are in order: a line each, exit code 0', async (t) => {
+  const [issuer, model] = [await startIssuer(t), await startModel(t)];
+  const ended = await runCommand('check', {
+    tokens: { corp: corp(issuer.tokenUrl) },
+    upstreams: [{ name: 'chat', endpoint: model.url, token: 'corp' }],
+  });
+  assert.equal(ended.code, 0, ended.stdout + ended.stderr);
+  lineOf(ended, /^ok {4}configuration .*config\.yaml$/);
+  lineOf(ended, /^ok {4}token corp: obtained, (299|300) s left$/);
+  lineOf(ended, /^ok {4}upstream chat: answers$/);
+  assert.equal(ended.lines.length, 3);
+  assert.ok(ended.elapsedMs < 10_000, `nothing is waited for: ${ended.elapsedMs} ms`);
+});
+
+test('a proxy variable that is none is said in one line, exit code 2', async () => {
+  const { code, stderr } = await runCommand(
+    'check',
+    { upstreams: [{ name: 'chat', endpoint: 'http://llm.example', sk: 'k', proxy: 'environment' }] },
+    { env: { HTTP_PROXY: 'socks5://proxy:1080', http_proxy: '', NO_PROXY: '', no_proxy: '' } },
+  );
+  assert.equal(code, 2);
+  assert.match(stderr, /^the environment variable HTTP_PROXY is no URL of a proxy such as \S+\n$/);
+});
+
+let away: EndedCommand;
+before(async () => {
+  const [hanging, model] = [await ScriptedIssuer.start({ hang: true }), await StandInModel.start()];
+  away = await runCommand(
+    'check',
+    {
+      tokens: { gone: corp(`${await refusingUrl()}/token`), silent: corp(hanging.tokenUrl) },
+      upstreams: [
+        { name: 'good', endpoint: model.url, sk: 'k' },
+        { name: 'down', endpoint: await refusingUrl(), sk: 'k' },
+        { name: 'waiting', endpoint: model.url, token: 'gone' },
+      ],
+    },
+    { args: ['--wait', '4s'] },
+  );
+  await Promise.all([hanging.close(), model.close()]);
+});
+
+test('each line comes with its result, while slower ones are still asked; exit code 1', () => {
+  assert.equal(away.code, 1, away.stdout);
+  assert.ok(lineOf(away, /^ok {4}upstream good: answers$/) < 8_000);
+  assert.ok(lineOf(away, /^FAIL {2}upstream down: refuses connections/) < 8_000);
+});
+
+test('what takes longer is named soon, with what went wrong so far and for how long it is asked', () => {
+  const isSoon = (pattern: RegExp) => assert.ok(lineOf(away, pattern) < 10_000);
+  isSoon(
+    /^wait {2}token gone: token_url refused the connection \(ECONNREFUSED\); asked again for up to 4 s$/,
+  );
+  isSoon(/^wait {2}token silent: no answer yet; asked for up to 4 s$/);
+  lineOf(away, /^FAIL {2}token gone: token_url refused the connection \(ECONNREFUSED\)$/);
+  lineOf(away, /^FAIL {2}token silent: no token within 4 s$/);
+});
+
+test('an upstream whose token is missing is said to be not asked', () => {
+  lineOf(away, /^FAIL {2}upstream waiting: not asked, because there is no token for it$/);
+  assert.ok(!away.stdout.includes('wait  upstream waiting'));
+  assert.ok(!away.stdout.includes('readyz'));
+});
