@@ -1,4 +1,6 @@
 import type { FerryError } from '../errors.ts';
+import type { AnswerStream } from './answer-stream.ts';
+import { errorEvent } from './error-event.ts';
 import type { Profile } from './profile.ts';
 import { CanonicalRelay } from './stream/canonical-relay.ts';
 import { ChatChunkWriter } from './stream/chat-chunk-writer.ts';
@@ -52,7 +54,7 @@ export function choiceCountOf(options: ChatReplyOptions): number | undefined {
 }
 
 /** Any upstream bytes → the canonical stream of clients.md section 2.3. Pure: no sockets, no timers. */
-export class ChatStream {
+export class ChatStream implements AnswerStream {
   readonly #includeUsage: boolean;
   readonly #frames = new FrameBuffer();
   readonly #identity: ReplyIdentity;
@@ -94,7 +96,7 @@ export class ChatStream {
       onNote,
       assembler,
       meter,
-      relay: (chunk, text) => relay.relay(chunk, text),
+      relay,
       onComplete: () => this.#complete(),
     });
   }
@@ -109,6 +111,10 @@ export class ChatStream {
   end(): string {
     this.#reader.end();
     return this.#frames.take();
+  }
+
+  broken(error: FerryError): string {
+    return errorEvent(error);
   }
 
   /** Non-empty text, reasoning, refusal or a tool call came from the upstream. */

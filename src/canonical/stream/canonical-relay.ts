@@ -3,6 +3,7 @@ import type { ChoiceState } from './choice-state.ts';
 import { hasFilterHit } from './chunk-facts.ts';
 import type { FrameBuffer } from './frame-buffer.ts';
 import { isJsonObject, type JsonObject } from './json-object.ts';
+import { RepeatedFrame } from './repeated-frame.ts';
 import type { ReplyAssembler } from './reply-assembler.ts';
 import type { ReplyIdentity } from './reply-identity.ts';
 import type { TextKind } from './reply-sink.ts';
@@ -19,6 +20,19 @@ export interface RelayOptions {
   readonly meter: UsageMeter;
 }
 
+/** Where a relayed frame has its text. */
+interface TextOfFrame {
+  readonly state: ChoiceState;
+  readonly kind: TextKind;
+  readonly member: string;
+  readonly said: string;
+}
+
+const MEMBER_OF_KIND: Readonly<Record<TextKind, string>> = {
+  content: 'content',
+  reasoning: 'reasoning_content',
+  refusal: 'refusal',
+};
 const KIND_OF_MEMBER: ReadonlyMap<string, TextKind> = new Map([
   ['content', 'content'],
   ['reasoning_content', 'reasoning'],
@@ -33,10 +47,20 @@ const KIND_OF_MEMBER: ReadonlyMap<string, TextKind> = new Map([
 export class CanonicalRelay {
   readonly #options: RelayOptions;
   readonly #object: string;
+  readonly #repeated = new RepeatedFrame();
+  /** Whose text the last relayed frame said; null before the first. */
+  #last: TextOfFrame | null = null;
 
   constructor(options: RelayOptions) {
     this.#options = options;
     this.#object = options.endpoint === 'chat' ? 'chat.completion.chunk' : 'text_completion';
+  }
+
+  /** Sends a frame that is like the last relayed one but for its text, without parsing it. */
+  relayAgain(frame: string): boolean {
+    const text = this.#repeated.textIn(frame);
+    if (text === null || this.#last === null) return false;
+    return this.#passes(this.#last.state, this.#last.kind, text) && this.#send(frame);
   }
 
   /** Takes a chunk of one choice or of the usage; `text` is its JSON. */
@@ -84,9 +108,11 @@ export class CanonicalRelay {
     }
     if (hasCalls) return this.#relayCall(state, delta, text);
     if (kind === undefined) return false;
-    const said = delta[kind === 'reasoning' ? 'reasoning_content' : kind];
+    const member = MEMBER_OF_KIND[kind];
+    const said = delta[member];
     if (typeof said !== 'string' || !this.#passes(state, kind, said)) return false;
     state.noteRelayed(kind);
+    this.#expectMore(text, { state, kind, member, said });
     return this.#send(text);
   }
 
@@ -103,7 +129,15 @@ export class CanonicalRelay {
   #relayText(state: ChoiceState, said: string, text: string): boolean {
     if (!this.#passes(state, 'content', said)) return false;
     state.hasBegun = true;
+    this.#expectMore(text, { state, kind: 'content', member: 'text', said });
     return this.#send(text);
+  }
+
+  /** More frames like this one may come. One whose model was renamed is none that an upstream sends. */
+  #expectMore(frame: string, of: TextOfFrame): void {
+    if (this.#options.identity.isRenaming) return;
+    this.#repeated.note(frame, of.member, of.said);
+    this.#last = of;
   }
 
   /** Only whole texts that no stage would touch are taken; the check must come before any stage has seen the text. */

@@ -35,6 +35,11 @@ export class ReplyIdentity {
     return this.#upstreamModel;
   }
 
+  /** Whether chunks of the upstream go out with another model than they came with. */
+  get isRenaming(): boolean {
+    return this.#options.replyModel === 'requested' && this.#upstreamModel !== this.#options.requestedModel;
+  }
+
   /** Takes what one chunk says, where nothing was said before. */
   note(chunk: { readonly id?: unknown; readonly created?: unknown; readonly model?: unknown }): void {
     this.#id ??= textFrom(chunk.id) ?? (typeof chunk.id === 'number' ? String(chunk.id) : null);

@@ -20,10 +20,16 @@ export interface ReplyReaderOptions {
   readonly onNote: (note: string) => void;
   readonly assembler: ReplyAssembler;
   readonly meter: UsageMeter;
-  /** Sends a chunk as its own text when it is canonical already; false when it took nothing. */
-  readonly relay: ((chunk: JsonObject, text: string) => boolean) | null;
+  /** Sends what is canonical already as its own text; null: everything is read and assembled. */
+  readonly relay: FrameRelay | null;
   /** The reply is whole; called once, and nothing is read after it. */
   readonly onComplete: () => void;
+}
+
+/** Both are false when they took nothing. */
+export interface FrameRelay {
+  relay(chunk: JsonObject, text: string): boolean;
+  relayAgain(frame: string): boolean;
 }
 
 /** An HTML page this long is reported without waiting for its end. In UTF-16 units. */
@@ -97,6 +103,10 @@ export class ReplyReader {
     if (this.#isOver) return;
     // The way of nearly every event; the payload's other forms are looked for only when this is no JSON.
     if (name !== 'error' && data.startsWith('{') && data.endsWith('}')) {
+      if (this.#options.relay?.relayAgain(data) === true) {
+        this.#valueCount++;
+        return;
+      }
       const value = parseJson(data);
       if (value !== undefined) {
         this.#acceptValue(value, data, name);
@@ -125,7 +135,7 @@ export class ReplyReader {
     this.#valueCount++;
     const { relay } = this.#options;
     if (relay !== null && text !== null && name !== 'error' && isJsonObject(value)) {
-      if (relay(value, text)) return;
+      if (relay.relay(value, text)) return;
     }
     const exact = withListedChoices(text === null ? value : withExactArguments(value, text));
     const event = readEvent(exact, name, this.#context);
