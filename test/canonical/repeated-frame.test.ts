@@ -138,7 +138,9 @@ test('stages that hold or split text still see it: think tags, halves of a chara
   assert.equal(split.choices[0]?.content, 'cde');
   assert.equal(split.choices[0]?.reasoning, 'ab');
 
-  const halves = ['a', 'b', '\\ud83d', '\\udef6', 'c'].map((source) => text('|').replace('|', source));
+  const halves = ['a', 'b', '\\ud83d', '\\udef6', 'c'].map((source) =>
+    JSON.stringify(text('|')).replace('|', source),
+  );
   assert.equal(read(sse(ROLE, ...halves, STOP, DONE)).choices[0]?.content, 'ab🛶c');
 
   const renamed = read(sse(ROLE, text('a'), text('b'), text('c'), STOP, DONE), { replyModel: 'requested' });
