@@ -14,6 +14,7 @@ import { listModels, showModel } from './http/models-route.ts';
 import { type PassThroughSettings, passThrough } from './http/pass-through-route.ts';
 import { type RecordingSettings, RequestContext } from './http/request-context.ts';
 import type { RequestPath, RequestPaths } from './http/request-path.ts';
+import { serveResponses } from './http/responses-route.ts';
 import type { RunningRequests } from './http/running-requests.ts';
 import type { UseCount } from './http/use-count.ts';
 import { asFerryError } from './routing/attempt.ts';
@@ -89,6 +90,10 @@ export function createApp(parts: AppParts): Express {
   app.post(
     '/v1/rerank',
     serve((context, client, { embeddings }) => serveRerank(context, client, embeddings)),
+  );
+  app.post(
+    '/v1/responses',
+    serve((context, client, { chat, passThrough: handed }) => serveResponses(context, client, chat, handed)),
   );
   app.get('/livez', (_request, response) => answerLive(localsOf(response).context));
   app.get(['/readyz', '/health'], (_request, response) =>

@@ -20,6 +20,8 @@ export interface Profile {
   readonly embeddingBatch: number;
   /** `via_chat`: the upstream has no /completions, the prompt is wrapped into a chat. */
   readonly completions: 'native' | 'via_chat';
+  /** `via_chat`: the upstream has no /responses, the request is asked as a chat and the answer told as a Response. */
+  readonly responses: 'native' | 'via_chat';
 }
 
 export const DEFAULT_PROFILE: Profile = Object.freeze({
@@ -32,4 +34,5 @@ export const DEFAULT_PROFILE: Profile = Object.freeze({
   alwaysStream: false,
   embeddingBatch: 0,
   completions: 'native',
+  responses: 'native',
 });

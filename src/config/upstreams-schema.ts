@@ -39,6 +39,11 @@ const profile = sectionOr(
       'native',
       '`via_chat`: /completions are asked as a chat, for upstreams that know no other.',
     ),
+    responses: field(
+      choice('native', 'via_chat'),
+      'native',
+      '`via_chat`: POST /responses is asked as a chat and answered as a Response, for upstreams without it.',
+    ),
   },
   'Adaptations to what the upstream understands and sends.',
 );

@@ -48,11 +48,7 @@ export async function passThrough(
     // Its answer repeats the request's headers, and among them the upstream's token.
     throw new FerryError('method_not_allowed', { message: `TRACE is not possible on ${context.path}.` });
   }
-  if (settings.isDenied(context.path) || settings.isDenied(`${method} ${context.path}`)) {
-    throw new FerryError('not_permitted', {
-      message: `${method} ${context.path} is refused by pass_through.deny.`,
-    });
-  }
+  refuseDenied(context, settings);
   const body = await bodyToSend(context, settings);
   const model = modelOf(body, request) ?? context.path;
   context.model = model;
@@ -68,7 +64,15 @@ export async function passThrough(
   );
   const answer = await settings.router.run(routed, service, candidates);
   context.isKnownModel = settings.router.isKnownModel(model);
-  await relay(context, answer);
+  await relayRaw(context, answer);
+}
+
+/** Throws `not_permitted` for what `pass_through.deny` names. */
+export function refuseDenied(context: RequestContext, { isDenied }: PassThroughSettings): void {
+  const { path, request } = context;
+  const method = request.method ?? 'GET';
+  if (!isDenied(path) && !isDenied(`${method} ${path}`)) return;
+  throw new FerryError('not_permitted', { message: `${method} ${path} is refused by pass_through.deny.` });
 }
 
 async function bodyToSend(
@@ -150,7 +154,8 @@ function isJson(request: IncomingMessage): boolean {
   return /^application\/(?:[\w.-]+\+)?json\b/i.test(request.headers['content-type'] ?? '');
 }
 
-async function relay(context: RequestContext, answer: RawAnswer): Promise<void> {
+/** Hands an upstream's reply to the client as it is. */
+export async function relayRaw(context: RequestContext, answer: RawAnswer): Promise<void> {
   const { reply, attempt } = answer;
   const { response } = context;
   const headers = commonHeaders(context);

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { errorEvent } from '../canonical/error-event.ts';
 import { FerryError, type Outcome } from '../errors.ts';
 import type { RequestRecord } from '../record.ts';
 import { newRequestId } from '../request-id.ts';
@@ -53,6 +54,8 @@ export class RequestContext {
   model: string | null = null;
   isKnownModel = false;
   isStream = false;
+  /** The last event of a stream whose headers went out early and that nobody could serve. */
+  errorEvent: (error: FerryError) => string = errorEvent;
   /** Set when the first content was handed to the client's socket. */
   firstTokenMs: number | null = null;
   tokens: Tokens | null = null;

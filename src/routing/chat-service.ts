@@ -1,3 +1,5 @@
+import type { AnswerForm } from '../canonical/answer-form.ts';
+import type { AnswerStream } from '../canonical/answer-stream.ts';
 import { type ChatReply, readChatReply } from '../canonical/chat-reply.ts';
 import type { AdaptedRequest, ReadRequest } from '../canonical/chat-request.ts';
 import { type ChatReplyOptions, ChatStream } from '../canonical/chat-stream.ts';
@@ -21,14 +23,23 @@ export type ChatAnswer = WholeAnswer | OpenStream;
 /** An image in a stream is a few megabytes; more than this buffered for one event is an attack. UTF-16 units. */
 const LONGEST_EVENT = 32 * 1024 * 1024;
 
-/** Serves `chat/completions` and `completions`, whole or as a stream, from one attempt. */
+/** A chat for whoever asked for one. */
+const AS_CHAT: AnswerForm = {
+  path: undefined,
+  openStream: (options) => new ChatStream(options),
+  readWhole: readChatReply,
+};
+
+/** Serves `chat/completions`, `completions` and what is asked as a chat, whole or as a stream, from one attempt. */
 export class ChatService implements Service<ChatAnswer> {
   readonly #request: ReadRequest;
   readonly #settings: ServingSettings;
+  readonly #form: AnswerForm;
 
-  constructor(request: ReadRequest, settings: ServingSettings) {
+  constructor(request: ReadRequest, settings: ServingSettings, form: AnswerForm = AS_CHAT) {
     this.#request = request;
     this.#settings = settings;
+    this.#form = form;
   }
 
   async serve(attempt: Attempt): Promise<ChatAnswer> {
@@ -59,21 +70,21 @@ export class ChatService implements Service<ChatAnswer> {
     const isWrapped = adapted.endpoint === 'chat' && this.#request.kind === 'completions';
     return callOf(attempt, {
       body: adapted.body,
-      path: isWrapped ? '/chat/completions' : undefined,
+      path: isWrapped ? '/chat/completions' : this.#form.path,
       timeoutMs: isHurried ? streamTimeoutMs : timeoutMs,
     });
   }
 
   async #readWhole(attempt: Attempt, reply: UpstreamReply, adapted: AdaptedRequest): Promise<WholeAnswer> {
     const body = await readWhole(attempt, reply, this.#settings.maxResponseBytes);
-    const answer = readChatReply(body, this.#options(attempt, reply));
+    const answer = this.#form.readWhole(body, this.#options(attempt, reply));
     attempt.commit();
     attempt.finish(null);
     return { kind: 'whole', ...answer, dropped: adapted.dropped };
   }
 
   async #openStream(attempt: Attempt, reply: UpstreamReply, adapted: AdaptedRequest): Promise<OpenStream> {
-    const stream = new ChatStream({
+    const stream = this.#form.openStream({
       ...this.#options(attempt, reply),
       includeUsage: this.#request.includeUsage,
       estimateUsage: this.#settings.wantsUsage ? 'roughly' : 'no',
@@ -84,7 +95,7 @@ export class ChatService implements Service<ChatAnswer> {
   }
 
   /** Reads until the stream proves itself by content, or by a legitimate end; throws what it proves otherwise. */
-  async #untilContent(attempt: Attempt, reply: UpstreamReply, stream: ChatStream): Promise<string> {
+  async #untilContent(attempt: Attempt, reply: UpstreamReply, stream: AnswerStream): Promise<string> {
     const { client, limits } = attempt.upstream;
     const limitMs = attempt.within(
       attempt.bounds.isLast ? limits.timeoutMs : limits.firstContentTimeoutMs || limits.timeoutMs,

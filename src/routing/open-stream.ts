@@ -1,5 +1,4 @@
-import type { ChatStream } from '../canonical/chat-stream.ts';
-import { errorEvent } from '../canonical/error-event.ts';
+import type { AnswerStream } from '../canonical/answer-stream.ts';
 import type { Usage } from '../canonical/usage.ts';
 import { FerryError } from '../errors.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';
@@ -11,7 +10,7 @@ const LINGER_MS = 500;
 const LAST_WORDS_MS = 5_000;
 
 /**
- * A stream that proved itself: canonical text from its first event on. It ends its attempt itself, so that a break
+ * A stream that proved itself: events in the client's form from the first on. It ends its attempt itself, so that a break
  * after the router returned still counts against the upstream.
  */
 export class OpenStream {
@@ -19,7 +18,7 @@ export class OpenStream {
   readonly dropped: readonly string[];
   readonly #attempt: Attempt;
   readonly #reply: UpstreamReply;
-  readonly #stream: ChatStream;
+  readonly #stream: AnswerStream;
   /** What was read before the stream was handed out; '' once it was given on. */
   #head: string;
   #isOver = false;
@@ -31,7 +30,7 @@ export class OpenStream {
   constructor(parts: {
     attempt: Attempt;
     reply: UpstreamReply;
-    stream: ChatStream;
+    stream: AnswerStream;
     head: string;
     dropped: readonly string[];
   }) {
@@ -105,7 +104,7 @@ export class OpenStream {
     if (failure !== null) {
       this.#end(failure);
       this.#reply.body.destroy(failure);
-      return errorEvent(failure);
+      return this.#stream.broken(failure);
     }
     if (isFinished || isBodyOver) {
       this.#end(null);
@@ -125,7 +124,7 @@ export class OpenStream {
     }
     const failure = asFerryError(error);
     this.#end(failure);
-    return failure.kind === 'client_gone' ? '' : errorEvent(failure);
+    return failure.kind === 'client_gone' ? '' : this.#stream.broken(failure);
   }
 
   #end(failure: FerryError | null): void {

@@ -175,6 +175,7 @@ function profileOf({ profile }: UpstreamConfig): Profile {
     alwaysStream: profile.always_stream,
     embeddingBatch: profile.embedding_batch,
     completions: profile.completions,
+    responses: profile.responses,
   };
 }
 

@@ -18,6 +18,12 @@ const INEXACT_NUMBER = /\d{16}|\.\d*0(?!\d)|\d[eE]/;
 export function withExactArguments(value: unknown, text: string): unknown {
   // `tool_calls` and `function_call`: a cheap look before the patterns, since this is asked for every rewritten chunk.
   if (!text.includes('_call') || !ARGUMENTS_OBJECT.test(text) || !INEXACT_NUMBER.test(text)) return value;
+  return parseExactly(text);
+}
+
+/** Like JSON.parse, with numbers that a double would change kept as their source text: JSON.stringify writes them as they came. */
+export function parseExactly(text: string): unknown {
+  if (!INEXACT_NUMBER.test(text)) return JSON.parse(text);
   const { parse, rawJSON } = JSON as unknown as SourceJson;
   return parse(text, (_key, member, { source }) => {
     const isChanged = typeof member === 'number' && source !== undefined && String(member) !== source;

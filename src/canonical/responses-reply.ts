@@ -1,0 +1,156 @@
+import { randomBytes } from 'node:crypto';
+import type { FerryError } from '../errors.ts';
+import type { AnswerForm } from './answer-form.ts';
+import type { AnswerStream } from './answer-stream.ts';
+import type { ChatReply } from './chat-reply.ts';
+import type { ChatReplyOptions, ChatStreamOptions } from './chat-stream.ts';
+import { ResponseWriter, responsesErrorEvent } from './responses-events.ts';
+import { distinctNotes } from './stream/distinct-notes.ts';
+import type { JsonObject } from './stream/json-object.ts';
+import { newCallId, ReplyAssembler } from './stream/reply-assembler.ts';
+import { ReplyIdentity } from './stream/reply-identity.ts';
+import { ReplyReader } from './stream/reply-reader.ts';
+import { UsageMeter } from './stream/usage-meter.ts';
+import type { Usage } from './usage.ts';
+
+/** Answers of chat upstreams told as those of the Responses API; `echo` is what they repeat of the request. */
+export function responsesForm(echo: JsonObject): AnswerForm {
+  return {
+    path: '/chat/completions',
+    openStream: (options) => new ResponsesStream(options, echo),
+    readWhole: (body, options) => readResponsesReply(body, options, echo),
+  };
+}
+
+/** Any upstream bytes of a chat → the events of the Responses API, or only the Response at their end. */
+export class ResponsesStream implements AnswerStream {
+  readonly #identity: ReplyIdentity;
+  readonly #meter: UsageMeter;
+  readonly #assembler: ReplyAssembler;
+  readonly #writer: ResponseWriter;
+  readonly #reader: ReplyReader;
+  #text = '';
+
+  constructor(options: ChatStreamOptions, echo: JsonObject, wants: 'events' | 'response' = 'events') {
+    const identity = new ReplyIdentity(options);
+    // A Response always tells its usage.
+    const meter = new UsageMeter('exactly', options.promptForEstimate);
+    const onNote = distinctNotes(options.onNote);
+    this.#writer = new ResponseWriter({
+      head: () => ({ ...identity.fixed, id: newResponsesId('resp'), echo }),
+      write: wants === 'response' ? null : (text) => this.#told(text),
+      newId: newResponsesId,
+    });
+    this.#identity = identity;
+    this.#meter = meter;
+    this.#assembler = new ReplyAssembler({
+      sink: this.#writer,
+      identity,
+      splitsThinkTags: options.profile.thinkTags === 'split',
+      isCumulative: options.profile.cumulative === 'always',
+      choiceCount: 1,
+      newCallId,
+      onNote,
+      onText: (text) => meter.note(text),
+      scrub: options.scrub,
+    });
+    this.#reader = new ReplyReader({
+      ...options,
+      maxEventLength: options.maxEventBytes,
+      onNote,
+      assembler: this.#assembler,
+      meter,
+      relay: null,
+      onComplete: () => this.#complete(),
+    });
+  }
+
+  push(bytes: Uint8Array): string {
+    this.#reader.push(bytes);
+    return this.#take();
+  }
+
+  end(): string {
+    this.#reader.end();
+    return this.#take();
+  }
+
+  broken(error: FerryError): string {
+    return responsesErrorEvent(error, this.#writer.nextSequenceNumber);
+  }
+
+  settleUsage(): Usage | null {
+    this.#meter.close();
+    return this.#meter.usage;
+  }
+
+  get hasContent(): boolean {
+    return this.#assembler.hasContent;
+  }
+
+  get isFinished(): boolean {
+    return this.#reader.isComplete;
+  }
+
+  get canEnd(): boolean {
+    return this.#assembler.isComplete;
+  }
+
+  get failure(): FerryError | null {
+    return this.#reader.failure;
+  }
+
+  get usage(): Usage | null {
+    return this.#meter.usage;
+  }
+
+  get isUsageEstimated(): boolean {
+    return this.#meter.isEstimated;
+  }
+
+  get upstreamModel(): string | null {
+    return this.#identity.upstreamModel;
+  }
+
+  /** The Response at its end; null before. */
+  get response(): JsonObject | null {
+    return this.#writer.response;
+  }
+
+  #complete(): void {
+    this.#assembler.close(() => undefined);
+    this.#meter.close();
+    this.#writer.complete(this.#meter.usage);
+  }
+
+  #told(text: string): void {
+    this.#text += text;
+  }
+
+  #take(): string {
+    const text = this.#text;
+    this.#text = '';
+    return text;
+  }
+}
+
+/** The whole body of a chat upstream → one Response object. Throws FerryError when it is no answer. */
+function readResponsesReply(body: Buffer, options: ChatReplyOptions, echo: JsonObject): ChatReply {
+  const limits = { includeUsage: true, maxEventBytes: Number.POSITIVE_INFINITY };
+  const stream = new ResponsesStream({ ...options, ...limits }, echo, 'response');
+  stream.push(body);
+  stream.end();
+  if (stream.failure !== null) throw stream.failure;
+  return {
+    body: JSON.stringify(stream.response),
+    usage: stream.usage,
+    isUsageEstimated: stream.isUsageEstimated,
+    upstreamModel: stream.upstreamModel,
+    isRelayed: false,
+  };
+}
+
+/** `resp_`, `msg_`, `rs_` or `fc_` and 48 characters: nobody guesses the id of another client's answer. */
+function newResponsesId(prefix: string): string {
+  return `${prefix}_${randomBytes(24).toString('hex')}`;
+}

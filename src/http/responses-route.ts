@@ -1,0 +1,58 @@
+import type { ReadRequest } from '../canonical/chat-request.ts';
+import { responsesErrorEvent } from '../canonical/responses-events.ts';
+import { type ResponsesAsChat, responsesAsChat } from '../canonical/responses-request.ts';
+import type { ClientIdentity } from '../routing/client-identity.ts';
+import { isAskedByChat, ResponsesService } from '../routing/responses-service.ts';
+import type { RoutedUpstream } from '../routing/routed-upstream.ts';
+import { answerWhole, streamAnswer } from './chat-answer.ts';
+import { type ChatRouteSettings, readModelRequest } from './chat-route.ts';
+import { type PassThroughSettings, passThrough, refuseDenied, relayRaw } from './pass-through-route.ts';
+import type { RequestContext } from './request-context.ts';
+
+/**
+ * Serves `POST /v1/responses`. It is handed through like any other path, but for upstreams that only chat
+ * (`profile.responses: via_chat`): they are asked for a chat, which is told as a Response.
+ */
+export async function serveResponses(
+  context: RequestContext,
+  client: ClientIdentity,
+  settings: ChatRouteSettings,
+  handed: PassThroughSettings,
+): Promise<void> {
+  const { router, serving } = settings;
+  if (!router.upstreams.some(isAskedByChat)) return passThrough(context, client, handed);
+  refuseDenied(context, handed);
+  const request = await readModelRequest(context, 'chat', settings);
+  context.isStream = request.stream;
+  context.errorEvent = (error) => responsesErrorEvent(error, 0);
+  const routed = context.routed(request.model, client);
+  const { candidates, asChat } = ablest(router.candidates(routed), request);
+  const service = new ResponsesService({ body: request.body, asChat }, serving);
+  const answering = router.run(routed, service, candidates);
+  // What is handed through comes with a status and headers of its own, so nothing can go out before it.
+  const isPatient = candidates.every(isAskedByChat);
+  const events = { ...settings, keepAliveChunkMs: 0, ...(!isPatient && { earlyHeadersMs: 0 }) };
+  const ignored = asChat?.ignored ?? [];
+  const answer = request.stream ? await streamAnswer(context, answering, events, ignored) : await answering;
+  context.isKnownModel = router.isKnownModel(request.model);
+  if (answer?.kind === 'raw') await relayRaw(context, answer);
+  else if (answer?.kind === 'whole') answerWhole(context, answer, ignored);
+}
+
+/**
+ * The candidates that can serve the request, and what those that only chat are asked. What a chat cannot do goes to
+ * the others alone; the client hears why it cannot when there are none.
+ */
+function ablest(
+  candidates: readonly RoutedUpstream[],
+  request: ReadRequest,
+): { readonly candidates: readonly RoutedUpstream[]; readonly asChat: ResponsesAsChat | null } {
+  const native = candidates.filter((candidate) => !isAskedByChat(candidate));
+  if (native.length === candidates.length) return { candidates, asChat: null };
+  try {
+    return { candidates, asChat: responsesAsChat(request) };
+  } catch (error) {
+    if (native.length === 0) throw error;
+    return { candidates: native, asChat: null };
+  }
+}
