@@ -9,6 +9,17 @@ import { TokenSourceError } from '../tokens/token-source-error.ts';
 /** Wrong words on the command line, or a configuration that cannot be used: exit code 2. */
 export class UsageError extends Error {}
 
+/** Asked rightly, and yet it cannot be done: the message says what to do, and the usage would not help. */
+export class CommandFailure extends Error {
+  /** 1: something is not there or does not work; 2: the configuration does not provide for it. */
+  readonly exitCode: 1 | 2;
+
+  constructor(exitCode: 1 | 2, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.exitCode = exitCode;
+  }
+}
+
 /** Somebody asked how a command is used. */
 class HelpWanted extends Error {}
 
@@ -80,6 +91,10 @@ export async function withUsage(usage: string, run: () => Promise<number>): Prom
     if (error instanceof HelpWanted) {
       console.log(usage);
       return 0;
+    }
+    if (error instanceof CommandFailure) {
+      console.error(error.message);
+      return error.exitCode;
     }
     if (cannotBeUsed(error)) {
       console.error(error.message);

@@ -1,12 +1,13 @@
+import { resolve } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { RequestFollower } from '../request-log/request-follower.ts';
 import { followPostgres, followSqlite } from '../request-log/request-reader.ts';
-import { type StoredRequest, StoreError } from '../request-log/request-store.ts';
-import { loadOrThrow, readArguments, UsageError, withUsage } from './config-argument.ts';
+import { type RequestFilter, type StoredRequest, StoreError } from '../request-log/request-store.ts';
+import { CommandFailure, loadOrThrow, readArguments, UsageError, withUsage } from './config-argument.ts';
+import { sinceMs } from './since.ts';
 
-const USAGE = 'usage: tokenferry log [--config FILE] [--follow] [--errors] [--since 1h] [--limit 50]';
+const USAGE = 'usage: tokenferry log [--config FILE] [--follow] [--errors] [--since 1h|TIME] [--limit 50]';
 const FOLLOW_EVERY_MS = 1_000;
-const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** `tokenferry log`: requests from the record, oldest first; with `--follow` until interrupted. */
 export async function log(args: readonly string[]): Promise<number> {
@@ -20,11 +21,13 @@ export async function log(args: readonly string[]): Promise<number> {
     const { config } = loadOrThrow(values.config);
     const limit = Number(values.limit);
     if (!Number.isInteger(limit) || limit < 1) throw new UsageError('--limit is a number of requests.');
-    const since = sinceMs(values.since);
+    const since = sinceArgument(values.since);
     const requests = await open(config);
     try {
       const filter = { onlyFailed: values.errors === true, sinceMs: since };
-      for (const request of (await requests.newest(filter, limit)).toReversed()) console.log(line(request));
+      const found = await requests.newest(filter, limit);
+      for (const request of found.toReversed()) console.log(line(request));
+      if (found.length === 0) console.error(nothingFound(filter));
       while (values.follow === true) {
         await new Promise((resolve) => setTimeout(resolve, FOLLOW_EVERY_MS));
         for (const request of await requests.news())
@@ -32,7 +35,7 @@ export async function log(args: readonly string[]): Promise<number> {
       }
       return 0;
     } catch (error) {
-      throw error instanceof StoreError ? new UsageError(error.message) : error;
+      throw failure(error, config.dbaddr);
     } finally {
       await requests.close();
     }
@@ -40,12 +43,32 @@ export async function log(args: readonly string[]): Promise<number> {
 }
 
 async function open({ dbtype, dbaddr }: Config): Promise<RequestFollower> {
-  if (dbtype === 'none') throw new UsageError('No records are kept (dbtype: none).');
+  if (dbtype === 'none') {
+    throw new CommandFailure(
+      2,
+      'No requests are recorded: the configuration says dbtype: none. Set dbtype: sqlite, or postgres, and restart tokenferry.',
+    );
+  }
   try {
     return dbtype === 'postgres' ? await followPostgres(dbaddr, Date.now) : followSqlite(dbaddr);
   } catch (error) {
-    throw new UsageError((error as Error).message);
+    throw failure(error, dbaddr);
   }
+}
+
+function failure(error: unknown, dbaddr: string): unknown {
+  if (!(error instanceof StoreError)) return error;
+  if (error.code !== 'NO_FILE') return new CommandFailure(1, error.message, error);
+  return new CommandFailure(
+    1,
+    `There is no database ${resolve(dbaddr)}: no request was recorded yet, or tokenferry runs in another directory (a relative dbaddr counts from where it was started).`,
+    error,
+  );
+}
+
+function nothingFound({ onlyFailed, sinceMs: since }: RequestFilter): string {
+  const which = onlyFailed === true ? 'failed request' : 'request';
+  return `No ${which} is recorded${since === undefined ? '' : ` since ${new Date(since).toISOString()}`}.`;
 }
 
 function line(request: StoredRequest): string {
@@ -61,10 +84,11 @@ function line(request: StoredRequest): string {
   return `${time}  ${status} ${outcome}  ${path}  ${model ?? '-'}  ${client ?? '-'}  ${upstream ?? '-'}${tries}  ${Math.round(elapsedMs)} ms${first}${error}`;
 }
 
-function sinceMs(text: string | undefined): number | undefined {
+function sinceArgument(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  const [, count = '', unit = ''] = /^(\d+)([smhd])$/.exec(text) ?? [];
-  const unitMs = UNITS_MS[unit];
-  if (unitMs === undefined) throw new UsageError('--since is a number with a unit: 30s, 10m, 1h, 7d.');
-  return Date.now() - Number(count) * unitMs;
+  const ms = sinceMs(text, Date.now());
+  if (ms !== null) return ms;
+  throw new UsageError(
+    '--since is a duration (90, 5m, 2h, 7d: seconds without a unit) or a time (2026-11-21T10:30Z).',
+  );
 }
