@@ -1,3 +1,4 @@
+import { SilenceTimer } from '../silence-timer.ts';
 import { commonHeaders, encodeHeader } from './answer.ts';
 import { drained } from './back-pressure.ts';
 import { KeepAliveChunks } from './keep-alive-chunks.ts';
@@ -19,7 +20,7 @@ const KEEP_ALIVE = ': keep-alive\n\n';
 export class SseWriter {
   readonly #context: RequestContext;
   readonly #settings: SseSettings;
-  #keepAlive: NodeJS.Timeout | null = null;
+  #keepAlive: SilenceTimer | null = null;
   /** null unless configured: a stream does not pay for it. */
   #chunks: KeepAliveChunks | null = null;
   #isOpen = false;
@@ -47,7 +48,7 @@ export class SseWriter {
     );
     response.writeHead(200, headers);
     const { keepAliveMs, keepAliveChunkMs } = this.#settings;
-    if (keepAliveMs > 0) this.#keepAlive = setTimeout(() => this.#comment(), keepAliveMs);
+    if (keepAliveMs > 0) this.#keepAlive = new SilenceTimer(keepAliveMs, () => this.#comment());
     if (keepAliveChunkMs > 0) this.#chunks = new KeepAliveChunks(response, keepAliveChunkMs);
   }
 
@@ -63,7 +64,7 @@ export class SseWriter {
     if (response.destroyed) return null;
     this.#context.responseBytes += Buffer.byteLength(text);
     this.#context.keepResponse(text);
-    this.#keepAlive?.refresh();
+    this.#keepAlive?.touch();
     this.#chunks?.wrote(text);
     return response.write(text) ? null : drained(response);
   }
@@ -79,7 +80,7 @@ export class SseWriter {
   }
 
   #stopKeepAlive(): void {
-    if (this.#keepAlive !== null) clearTimeout(this.#keepAlive);
+    this.#keepAlive?.stop();
     this.#keepAlive = null;
     this.#chunks?.stop();
   }
@@ -89,7 +90,6 @@ export class SseWriter {
     if (response.destroyed || response.writableEnded) return;
     // A client that does not read needs no sign of life, and would only collect them.
     if (!response.writableNeedDrain) response.write(KEEP_ALIVE);
-    this.#keepAlive?.refresh();
   }
 }
 

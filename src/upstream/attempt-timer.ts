@@ -1,4 +1,5 @@
 import type { FerryError } from '../errors.ts';
+import { SilenceTimer } from '../silence-timer.ts';
 
 /**
  * The one running time limit of an attempt. The limits of an attempt follow each other (headers, first content,
@@ -6,11 +7,12 @@ import type { FerryError } from '../errors.ts';
  */
 export class AttemptTimer {
   readonly #onExpired: (error: FerryError) => void;
-  #handle: NodeJS.Timeout | null = null;
+  /** The time to a goal, which nothing restarts. */
+  #goal: NodeJS.Timeout | null = null;
+  /** The idle limit, which measures silence. At most one of the two runs. */
+  #silence: SilenceTimer | null = null;
   /** What the client is told when the running limit passes; read by the timer's callback. */
   #makeError: (() => FerryError | null) | null = null;
-  /** True for the idle limit, which measures silence; the others measure the time to a goal. */
-  #isRestartable = false;
 
   constructor(onExpired: (error: FerryError) => void) {
     this.#onExpired = onExpired;
@@ -22,30 +24,31 @@ export class AttemptTimer {
    */
   start(limitMs: number, makeError: () => FerryError | null, restarts: 'on_bytes' | 'never' = 'never'): void {
     this.clear();
-    this.#isRestartable = restarts === 'on_bytes';
     if (limitMs <= 0) return;
     this.#makeError = makeError;
-    this.#handle = setTimeout(() => this.#expire(), limitMs);
+    if (restarts === 'on_bytes') this.#silence = new SilenceTimer(limitMs, () => this.#expire());
+    else this.#goal = setTimeout(() => this.#expire(), limitMs);
   }
 
   /** Bytes arrived: an idle limit begins anew, any other runs on. */
   touch(): void {
-    if (this.#isRestartable) this.#handle?.refresh();
+    this.#silence?.touch();
   }
 
   #expire(): void {
     const error = this.#makeError?.() ?? null;
     if (error === null) {
-      this.#handle?.refresh();
+      this.#goal?.refresh();
       return;
     }
-    this.#handle = null;
+    this.clear();
     this.#onExpired(error);
   }
 
   clear(): void {
-    if (this.#handle === null) return;
-    clearTimeout(this.#handle);
-    this.#handle = null;
+    if (this.#goal !== null) clearTimeout(this.#goal);
+    this.#goal = null;
+    this.#silence?.stop();
+    this.#silence = null;
   }
 }
