@@ -1,4 +1,5 @@
 import { FerryError } from '../errors.ts';
+import { checkDimensions, type WantedDimensions } from './embeddings-dimensions.ts';
 import type { VectorEncoding } from './embeddings-request.ts';
 import { findVectors } from './embeddings-shapes.ts';
 import { readSkeleton } from './embeddings-skeleton.ts';
@@ -8,7 +9,7 @@ import { type ErrorContext, invalidBodyError, readBodyError } from './upstream-e
 import { readUsage, type Usage } from './usage.ts';
 import { type Vector, vectorToBase64, vectorToJson } from './vector.ts';
 
-export interface EmbeddingsReplyOptions extends Omit<ErrorContext, 'model' | 'path'> {
+export interface EmbeddingsReplyOptions extends Omit<ErrorContext, 'model' | 'path'>, WantedDimensions {
   /** How many vectors this call must give. */
   readonly inputs: number;
   /** What the client asked for. */
@@ -43,7 +44,8 @@ export interface EmbeddingsReply {
 
 /**
  * The canonical reply for the client from an upstream's body: exactly one vector an input, in order, floats or
- * base64 as asked. Throws FerryError: the error inside the body, `mismatch`, `invalid_response`, `disconnected`.
+ * base64 as asked. Throws FerryError: the error inside the body, `mismatch`, `invalid_response`, `disconnected`, and
+ * `client_fault` for vectors of another length than `dimensions` asked for.
  */
 export function readEmbeddingsReply(body: Buffer, options: EmbeddingsReplyOptions): EmbeddingsReply {
   const reply = readVectors(body, options);
@@ -84,6 +86,12 @@ export function joinVectorReplies(
 
 /** Reads the vectors of one upstream call; throws as `readEmbeddingsReply` does. */
 export function readVectors(body: Buffer, options: EmbeddingsReplyOptions): VectorReply {
+  const reply = readReply(body, options);
+  checkDimensions(reply.vectors, reply.upstreamModel, options);
+  return reply;
+}
+
+function readReply(body: Buffer, options: EmbeddingsReplyOptions): VectorReply {
   const skeleton = readSkeleton(body, options.inputs);
   if (skeleton !== null) {
     const { vectors, usage, model } = skeleton;

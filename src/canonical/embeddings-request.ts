@@ -1,5 +1,7 @@
 import { FerryError } from '../errors.ts';
+import { dimensionsOf } from './embeddings-dimensions.ts';
 import { type Element, type Member, readElements, readMembers } from './json-members.ts';
+import { areTokenIds } from './token-ids.ts';
 
 export type VectorEncoding = 'float' | 'base64';
 
@@ -11,21 +13,31 @@ export interface EmbeddingsRequest {
   readonly encoding: VectorEncoding;
   /** True: the inputs are token ids, which many upstreams do not understand (clients.md 108). */
   readonly hasTokenIds: boolean;
+  /** The length that the vectors must have; null: none was asked. */
+  readonly dimensions: number | null;
 }
 
 /** Reads the parsed request; throws FerryError `invalid_request` where there is nothing to embed. */
 export function readEmbeddingsRequest(json: Readonly<Record<string, unknown>>): EmbeddingsRequest {
-  const encoding = json.encoding_format === 'base64' ? 'base64' : 'float';
   const { input } = json;
+  const inputs = countOf(input, json);
+  if (inputs === 0) throw invalidInput('The list of inputs is empty.');
+  return {
+    inputs,
+    encoding: json.encoding_format === 'base64' ? 'base64' : 'float',
+    hasTokenIds: areTokenIds(input),
+    dimensions: dimensionsOf(json),
+  };
+}
+
+function countOf(input: unknown, json: Readonly<Record<string, unknown>>): number {
   if (input === undefined || input === null) {
     // vLLM's embeddings of a chat have `messages` in place of `input`.
-    if (Array.isArray(json.messages)) return { inputs: 1, encoding, hasTokenIds: false };
+    if (Array.isArray(json.messages)) return 1;
     throw invalidInput('The request has no input: set "input" to a text or a list of texts.');
   }
-  if (!Array.isArray(input)) return { inputs: 1, encoding, hasTokenIds: false };
-  if (input.length === 0) throw invalidInput('The list of inputs is empty.');
-  if (typeof input[0] === 'number') return { inputs: 1, encoding, hasTokenIds: true };
-  return { inputs: input.length, encoding, hasTokenIds: Array.isArray(input[0]) };
+  if (!Array.isArray(input)) return 1;
+  return typeof input[0] === 'number' ? 1 : input.length;
 }
 
 function invalidInput(message: string): FerryError {

@@ -119,6 +119,18 @@ export function nextMatch(pattern: RegExp, text: string, from: number): number {
   return pattern.test(text) ? pattern.lastIndex - 1 : text.length;
 }
 
+/** The array with each element's text put through `edit`, and all between them as it was. */
+export function editElements(array: string, edit: (element: string, position: number) => string): string {
+  const parts: string[] = [];
+  let copiedTo = 0;
+  for (const [position, { start, end }] of readElements(array).entries()) {
+    parts.push(array.slice(copiedTo, start), edit(array.slice(start, end), position));
+    copiedTo = end;
+  }
+  parts.push(array.slice(copiedTo));
+  return parts.join('');
+}
+
 /** A set of edits to the members of one object, applied in one pass by `toString`. */
 export class MemberEdits {
   readonly #text: string;

@@ -74,7 +74,7 @@ export function renameOfRefused(name: string): string | null {
 const PLAIN_NAME = /^[\w.-]{1,64}$/;
 
 const REFUSAL =
-  /unsupported|not supported|support(?:s|ed)? only|not (?:yet )?(?:permitted|allowed|available|recognized|implemented|accepted)|(?:does|do)(?: not|n't) (?:support|accept|allow)|unrecogni[sz]ed|unknown|unexpected|extra_forbidden|extra (?:inputs?|fields?|parameters?)|additional propert|cannot find field|invalid (?:parameter|argument|field)|are not valid|deprecated|不支持|未知参数|非法参数/i;
+  /unsupported|not supported|support(?:s|ed)? only|only (?:permitted|allowed|supported|valid) (?:when|if|with|for)|not (?:yet )?(?:permitted|allowed|available|recognized|implemented|accepted)|(?:does|do)(?: not|n't) (?:support|accept|allow)|unrecogni[sz]ed|unknown|unexpected|extra_forbidden|extra (?:inputs?|fields?|parameters?)|additional propert|cannot find field|invalid (?:parameter|argument|field)|are not valid|deprecated|不支持|未知参数|非法参数/i;
 
 /**
  * The parameter that an upstream's 400 or 422 refuses, when product.md section 6 allows to leave it out or to

@@ -1,8 +1,11 @@
+import { planEmbeddings } from './embeddings-input.ts';
 import { MemberEdits } from './json-members.ts';
 import { editMessages, editsOf } from './message-edits.ts';
 import type { Profile } from './profile.ts';
 import { planPromptAsChat } from './prompt-as-chat.ts';
 import { isDroppable, renameOfRefused } from './refused-parameter.ts';
+import { FORM } from './request-form.ts';
+import type { TokenText } from './token-ids.ts';
 
 export type RequestKind = 'chat' | 'completions' | 'embeddings' | 'rerank';
 
@@ -26,19 +29,27 @@ export interface Adaptation {
    * `dropParams` names top-level parameters, or members of messages as `messages.reasoning_content`
    * (clients.md 78).
    */
-  readonly profile: Pick<Profile, 'dropParams' | 'renameParams' | 'roles' | 'alwaysStream' | 'completions'>;
+  readonly profile: Pick<
+    Profile,
+    'dropParams' | 'renameParams' | 'roles' | 'messageContent' | 'alwaysStream' | 'completions'
+  >;
   /** True: usage is needed even when the client did not ask for it. */
   readonly wantUsage: boolean;
-  /** Parameters that this upstream refused lately; `max_tokens` and `max_completion_tokens` are renamed. */
+  /**
+   * Parameters that this upstream refused lately, of which `max_tokens` and `max_completion_tokens` are renamed, and
+   * forms (`FORM`), which are said in another way.
+   */
   readonly learnedDrops: readonly string[];
   /** True: ask for a stream whatever the client asked. */
   readonly forceStream: boolean;
+  /** Puts token ids of an embeddings request back into text; absent or null: they go out as they are. */
+  readonly tokenText?: TokenText | null;
 }
 
 export interface AdaptedRequest {
   /** The client's own bytes when nothing had to change. */
   readonly body: Buffer;
-  /** The client's parameters that are not sent because of the profile or `learnedDrops` (`x-tokenferry-dropped`). */
+  /** What is not sent, or not in the client's form, because of the profile or `learnedDrops` (`x-tokenferry-dropped`). */
   readonly dropped: readonly string[];
   /** Whether the upstream is asked for a stream. */
   readonly stream: boolean;
@@ -77,12 +88,12 @@ export function adaptRequest(request: AdaptableRequest, adaptation: Adaptation):
   planMeaningless(plan, request);
   if (isGeneration(request)) {
     planStream(plan, request, adaptation, stream);
-    plan.messageEdits = editsOf(request.json.messages, adaptation.profile);
+    plan.messageEdits = editsOf(request.json.messages, adaptation.profile, adaptation.learnedDrops);
     plan.dropped.push(...(plan.messageEdits?.dropped ?? []));
   }
-  // Asked for as floats, made base64 here: upstreams do it wrongly or not at all (clients.md 109, 110).
-  if (request.kind === 'embeddings' && request.json.encoding_format === 'base64') {
-    plan.set.set('encoding_format', '"float"');
+  if (request.kind === 'embeddings') {
+    const fillsBlanks = adaptation.learnedDrops.includes(FORM.blankInputs);
+    planEmbeddings(plan, request.json, { tokenText: adaptation.tokenText ?? null, fillsBlanks });
   }
   const isPromptAsChat = request.kind === 'completions' && adaptation.profile.completions === 'via_chat';
   if (isPromptAsChat) planPromptAsChat(plan, request.json);
@@ -94,8 +105,8 @@ function isGeneration(request: AdaptableRequest): boolean {
   return request.kind === 'chat' || request.kind === 'completions';
 }
 
-function mustStream(adaptation: Adaptation): boolean {
-  return adaptation.forceStream || adaptation.profile.alwaysStream;
+function mustStream({ forceStream, profile, learnedDrops }: Adaptation): boolean {
+  return forceStream || profile.alwaysStream || learnedDrops.includes(FORM.notStreaming);
 }
 
 function planDrops(plan: Plan, json: Json, { profile, learnedDrops }: Adaptation): void {
@@ -144,12 +155,21 @@ const NEVER_NULL = [
   'web_search_options',
 ];
 
+/** Lists that say nothing when they are empty, and that OpenAI and others refuse then (clients.md 104). */
+const NEVER_EMPTY = ['stop', 'tools', 'functions'];
+/** What speaks of tools, and is refused where there are none (clients.md 80). */
+const ABOUT_TOOLS = ['tool_choice', 'parallel_tool_calls'];
+
 function planMeaningless(plan: Plan, request: AdaptableRequest): void {
   const { json } = request;
   for (const name of NEVER_NULL) if (json[name] === null) plan.remove.add(name);
-  if (request.kind !== 'chat') return;
-  const hasTools = request.hasTools && !plan.remove.has('tools');
-  if (!hasTools && Object.hasOwn(json, 'tool_choice')) plan.remove.add('tool_choice');
+  if (!isGeneration(request)) return;
+  for (const name of NEVER_EMPTY) {
+    const list = json[name];
+    if (Array.isArray(list) && list.length === 0) plan.remove.add(name);
+  }
+  if (request.kind !== 'chat' || (request.hasTools && !plan.remove.has('tools'))) return;
+  for (const name of ABOUT_TOOLS) if (Object.hasOwn(json, name)) plan.remove.add(name);
 }
 
 function planStream(plan: Plan, request: AdaptableRequest, adaptation: Adaptation, stream: boolean): void {

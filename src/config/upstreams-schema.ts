@@ -23,7 +23,16 @@ const profile = sectionOr(
       'Parameters sent under another name, e.g. { max_completion_tokens: max_tokens }.',
     ),
     roles: field(mapOf(word), {}, 'Message roles sent under another name, e.g. { developer: system }.'),
-    learn: field(flag, true, 'Parameters that the upstream refuses are dropped for an hour.'),
+    message_content: field(
+      choice('keep', 'text'),
+      'keep',
+      '`text`: the content of a message is sent as one text, never as a list of parts or as null.',
+    ),
+    learn: field(
+      flag,
+      true,
+      'What the upstream refuses is left out, or said in another way, for an hour; `x-tokenferry-dropped` names it.',
+    ),
     always_stream: field(
       flag,
       false,
@@ -33,6 +42,11 @@ const profile = sectionOr(
       integer({ min: 0 }),
       0,
       'Most inputs of one embeddings call. 0: not known; learned from a 400 or 413 that says so.',
+    ),
+    token_ids: field(
+      choice('auto', 'pass', 'refuse', 'cl100k_base', 'o200k_base'),
+      'auto',
+      'Embeddings inputs that are token ids, as LangChain for Python sends them. An encoding: put back into text by it. `auto`: passed to text-embedding-3-* and text-embedding-ada-*, for all others put back by cl100k_base. `refuse`: a 400 that says what to set.',
     ),
     completions: field(
       choice('native', 'via_chat'),

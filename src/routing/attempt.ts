@@ -33,6 +33,8 @@ export class Attempt {
   /** The upstream's status once it answered. */
   status: number | null = null;
   isTokenRenewed = false;
+  /** What the upstream's refusals had taught when the request was adapted for this attempt. */
+  learnedDrops: readonly string[] = [];
   /** True until the attempt has shown its worth: it is the one that a cooling upstream is probed with. */
   #isProbe: boolean;
   #isCommitted = false;

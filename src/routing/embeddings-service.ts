@@ -1,4 +1,5 @@
-import type { ReadRequest } from '../canonical/chat-request.ts';
+import { blankPositions, namingBlanks, refusesBlank, saysBlank } from '../canonical/blank-inputs.ts';
+import type { AdaptedRequest, ReadRequest } from '../canonical/chat-request.ts';
 import {
   type EmbeddingsReply,
   type EmbeddingsReplyOptions,
@@ -14,6 +15,8 @@ import {
   type EmbeddingsRequest,
   readEmbeddingsRequest,
 } from '../canonical/embeddings-request.ts';
+import { FORM } from '../canonical/request-form.ts';
+import { loadTokenText, refusedTokenIds, type TokenText, tokenIdsFor } from '../canonical/token-ids.ts';
 import { FerryError } from '../errors.ts';
 import type { Attempt } from './attempt.ts';
 import type { Service } from './fail-over.ts';
@@ -41,11 +44,16 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
   }
 
   async serve(attempt: Attempt): Promise<EmbeddingsAnswer> {
-    const adapted = adaptTo(attempt, this.#request);
-    const answer = await this.#withinBatchLimit(attempt, adapted.body);
-    attempt.commit();
-    attempt.finish(null);
-    return { ...answer, dropped: adapted.dropped };
+    const tokenText = this.#wanted.hasTokenIds ? await tokenTextFor(attempt) : null;
+    const adapted = adaptTo(attempt, this.#request, { tokenText });
+    try {
+      const answer = await this.#withinBatchLimit(attempt, adapted);
+      attempt.commit();
+      attempt.finish(null);
+      return { ...answer, dropped: adapted.dropped };
+    } catch (error) {
+      throw this.#aboutBlanks(error, attempt, adapted) ?? error;
+    }
   }
 
   refusedParameter(error: FerryError, attempt: Attempt): string | null {
@@ -53,8 +61,9 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
   }
 
   /** Sends what the upstream takes at once; when it says that this was too much, learns from it and sends less. */
-  async #withinBatchLimit(attempt: Attempt, body: Buffer): Promise<EmbeddingsReply> {
+  async #withinBatchLimit(attempt: Attempt, adapted: AdaptedRequest): Promise<EmbeddingsReply> {
     const { upstream } = attempt;
+    const { body } = adapted;
     for (;;) {
       const limit = upstream.embeddingBatch;
       const sent = limit > 0 ? Math.min(limit, this.#wanted.inputs) : this.#wanted.inputs;
@@ -64,11 +73,29 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
           : await this.#atOnce(attempt, body);
       } catch (thrown) {
         const error = fromUpstream(thrown, attempt, this.#settings);
-        const learned = error instanceof FerryError ? batchLimitFrom(error, sent) : null;
+        if (!(error instanceof FerryError)) throw error;
+        // TEI refuses one blank input with the 413 that elsewhere means too many inputs.
+        const isBlank = saysBlank(error) && refusesBlank(error, this.#request.json) && !isFilled(adapted);
+        const learned = isBlank ? null : batchLimitFrom(error, sent);
         if (learned === null || learned >= sent) throw error;
         upstream.learnEmbeddingBatch(learned);
       }
     }
+  }
+
+  /**
+   * What a failure is when it comes from blank inputs: it names them, and is one that can be learned from. Ollama and
+   * others refuse no blank but leave its vector out.
+   */
+  #aboutBlanks(error: unknown, attempt: Attempt, adapted: AdaptedRequest): FerryError | null {
+    if (!(error instanceof FerryError)) return null;
+    const { json } = this.#request;
+    const isLeftOut =
+      error.kind === 'mismatch' &&
+      attempt.upstream.profile.learn &&
+      !isFilled(adapted) &&
+      blankPositions(json.input).length > 0;
+    return isLeftOut || refusesBlank(error, json) ? namingBlanks(error, json) : null;
   }
 
   #atOnce(attempt: Attempt, body: Buffer): Promise<EmbeddingsReply> {
@@ -76,7 +103,7 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
     return callAndRead(attempt, call, async (reply) =>
       readEmbeddingsReply(
         await readWhole(attempt, reply, this.#settings.maxResponseBytes),
-        this.#options(this.#wanted.inputs),
+        this.#options(attempt, this.#wanted.inputs),
       ),
     );
   }
@@ -97,7 +124,7 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
     while (workers.length < Math.min(PARTS_AT_ONCE, batches.length) && places.tryTake())
       workers.push(worker().finally(() => places.release()));
     await Promise.all(workers);
-    return joinVectorReplies(replies, this.#options(this.#wanted.inputs));
+    return joinVectorReplies(replies, this.#options(attempt, this.#wanted.inputs));
   }
 
   async #part(attempt: Attempt, body: Buffer, inputs: number): Promise<VectorReply> {
@@ -105,19 +132,25 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
     try {
       const call = callOf(attempt, { body, timeoutMs: attempt.upstream.limits.embeddingsTimeoutMs, timer });
       return await callAndRead(attempt, call, async (reply) =>
-        readVectors(await readWhole(attempt, reply, this.#settings.maxResponseBytes), this.#options(inputs)),
+        readVectors(
+          await readWhole(attempt, reply, this.#settings.maxResponseBytes),
+          this.#options(attempt, inputs),
+        ),
       );
     } finally {
       timer.clear();
     }
   }
 
-  #options(inputs: number): EmbeddingsReplyOptions {
+  #options({ upstream, model: upstreamModel }: Attempt, inputs: number): EmbeddingsReplyOptions {
     const { json, model } = this.#request;
+    const { encoding, dimensions, hasTokenIds } = this.#wanted;
     return {
       inputs,
-      encoding: this.#wanted.encoding,
-      hasTokenIds: this.#wanted.hasTokenIds,
+      encoding,
+      dimensions,
+      upstream: upstream.name,
+      hasTokenIds: hasTokenIds && tokenIdsFor(upstream.profile.tokenIds, upstreamModel) === 'pass',
       requestedModel: model,
       replyModel: this.#settings.replyModel,
       promptForEstimate: () => JSON.stringify(json.input ?? ''),
@@ -125,4 +158,15 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
       isRetryable: this.#settings.isRetryable,
     };
   }
+}
+
+/** Null: the upstream gets the token ids as they are. Throws FerryError `invalid_request` where it takes none. */
+async function tokenTextFor({ upstream, model }: Attempt): Promise<TokenText | null> {
+  const way = tokenIdsFor(upstream.profile.tokenIds, model);
+  if (way === 'refuse') throw refusedTokenIds();
+  return way === 'pass' ? null : loadTokenText(way);
+}
+
+function isFilled(adapted: AdaptedRequest): boolean {
+  return adapted.dropped.includes(FORM.blankInputs);
 }

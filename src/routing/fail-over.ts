@@ -23,7 +23,7 @@ export interface Service<Served> {
    * `attempt.commit` itself, and `attempt.finish` when it is over (a stream does that later).
    */
   serve(attempt: Attempt): Promise<Served>;
-  /** The parameter that the upstream refused and that may be dropped for a second try; null when there is none. */
+  /** What the upstream refused, this attempt still said and a second try may leave out; null when there is none. */
   refusedParameter?(error: FerryError, attempt: Attempt): string | null;
   /** False: the body is a stream and can be sent only once. */
   isReplayable?(): boolean;
@@ -70,13 +70,14 @@ export async function failOver<Served>(
       if (error.kind === 'token_unavailable') tokenWaitedMs += attempt.elapsedMs;
       if (attempt.isCommitted || request.signal.aborted) throw error;
       const refused = service.refusedParameter?.(error, attempt) ?? null;
+      if (refused !== null) upstream.learnedDrops.add(attempt.model, refused);
       const step = nextStep({
         error,
         candidatesLeft: left.length,
         isOnlyCandidate: candidates.length === 1,
         tries,
         sameUpstreamRetries: settings.sameUpstreamRetries,
-        canDropParameter: refused !== null && upstream.learnedDrops.add(attempt.model, refused),
+        canDropParameter: refused !== null,
         isPastDeadline: clock.monoMs() >= deadlineMonoMs,
         isReplayable: service.isReplayable?.() ?? true,
       });

@@ -5,7 +5,10 @@ const REMEMBERED_SECONDS = 3_600;
 
 const NONE: readonly string[] = [];
 
-/** The parameters that one upstream refused lately, per model; forgotten after an hour, since upstreams are upgraded. */
+/**
+ * The parameters and forms (`FORM`) that one upstream refused lately, per model; forgotten after an hour, since upstreams
+ * are upgraded.
+ */
 export class LearnedDrops {
   readonly #byModel = new NodeCache({
     stdTTL: REMEMBERED_SECONDS,
@@ -21,15 +24,13 @@ export class LearnedDrops {
     return this.#byModel.get<readonly string[]>(keyOf(model)) ?? NONE;
   }
 
-  /** False: it was known already, so that dropping it again would change nothing. */
-  add(model: string, parameter: string): boolean {
+  add(model: string, refused: string): void {
     const known = this.get(model);
-    if (known.includes(parameter)) return false;
+    if (known.includes(refused)) return;
     const key = keyOf(model);
     if (!this.#byModel.has(key) && this.#byModel.keys().length >= 1_000) this.#byModel.flushAll();
-    this.#byModel.set(key, [...known, parameter]);
+    this.#byModel.set(key, [...known, refused]);
     this.#isEmpty = false;
-    return true;
   }
 }
 

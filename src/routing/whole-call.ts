@@ -1,5 +1,7 @@
 import { type AdaptedRequest, adaptRequest, type ReadRequest } from '../canonical/chat-request.ts';
+import { findRefusedForm } from '../canonical/refused-form.ts';
 import { findRefusedParameter } from '../canonical/refused-parameter.ts';
+import type { TokenText } from '../canonical/token-ids.ts';
 import { FerryError } from '../errors.ts';
 import type { AttemptTimer } from '../upstream/attempt-timer.ts';
 import type { UpstreamCall } from '../upstream/upstream-client.ts';
@@ -17,25 +19,37 @@ export interface CallParts {
   readonly timer?: AttemptTimer;
 }
 
+/** What an endpoint wants of the adaptation beyond the upstream's profile. */
+interface Wants {
+  readonly usage?: boolean;
+  readonly stream?: boolean;
+  readonly tokenText?: TokenText | null;
+}
+
 /** The client's request as the upstream of this attempt is to get it. */
-export function adaptTo(
-  attempt: Attempt,
-  request: ReadRequest,
-  wants: { readonly usage: boolean; readonly stream: boolean } = { usage: false, stream: false },
-): AdaptedRequest {
+export function adaptTo(attempt: Attempt, request: ReadRequest, wants: Wants = {}): AdaptedRequest {
   const { upstream, model } = attempt;
+  attempt.learnedDrops = upstream.learnedDrops.get(model);
   return adaptRequest(request, {
     upstreamModel: model,
     profile: upstream.profile,
-    wantUsage: wants.usage,
-    learnedDrops: upstream.learnedDrops.get(model),
-    forceStream: wants.stream,
+    wantUsage: wants.usage ?? false,
+    learnedDrops: attempt.learnedDrops,
+    forceStream: wants.stream ?? false,
+    tokenText: wants.tokenText ?? null,
   });
 }
 
-/** The parameter that the upstream refused, when its profile lets us learn to leave it out; else null. */
+/**
+ * The parameter that the upstream refused, or the form of the request, when its profile lets us learn to leave it out
+ * or to say it in another way; else null. What this attempt had left out already is nothing new to learn; what another
+ * request has taught meanwhile is.
+ */
 export function learnableRefusal(error: FerryError, attempt: Attempt, request: ReadRequest): string | null {
-  return attempt.upstream.profile.learn ? findRefusedParameter(error, request) : null;
+  const { learnedDrops: avoided, upstream } = attempt;
+  if (!upstream.profile.learn) return null;
+  const refused = findRefusedForm(error, request, avoided) ?? findRefusedParameter(error, request);
+  return refused === null || avoided.includes(refused) ? null : refused;
 }
 
 /** The call of one attempt to its own path. */

@@ -171,9 +171,11 @@ function profileOf({ profile }: UpstreamConfig): Profile {
     dropParams: profile.drop_params,
     renameParams: profile.rename_params,
     roles: profile.roles,
+    messageContent: profile.message_content,
     learn: profile.learn,
     alwaysStream: profile.always_stream,
     embeddingBatch: profile.embedding_batch,
+    tokenIds: profile.token_ids,
     completions: profile.completions,
     responses: profile.responses,
   };

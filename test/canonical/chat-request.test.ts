@@ -222,10 +222,29 @@ test('S105 stream_options without stream is removed', () => {
 
 test('S80 tool_choice without tools is removed, with tools it stays', () => {
   assert.equal(adapt('{"model":"m","tool_choice":"auto"}').text, '{"model":"m"}');
-  assert.equal(adapt('{"model":"m","tools":[],"tool_choice":"auto"}').text, '{"model":"m","tools":[]}');
+  assert.equal(adapt('{"model":"m","tools":[],"tool_choice":"auto"}').text, '{"model":"m"}');
   const withTools = '{"model":"m","tools":[{}],"tool_choice":"auto"}';
   assert.equal(adapt(withTools).text, withTools);
   assert.equal(adapt(withTools, { profile: { dropParams: ['tools'] } }).text, '{"model":"m"}');
+});
+
+test('S80 S104 what speaks of tools goes where there are none, and lists that say nothing go', () => {
+  const empty = '{"model":"m","stop":[],"tools":[],"functions":[],"parallel_tool_calls":true,"seed":1.0}';
+  const { text, dropped } = adapt(empty);
+  assert.equal(text, '{"model":"m","seed":1.0}');
+  assert.deepEqual(dropped, []);
+  const full = '{"model":"m","stop":["a"],"tools":[{}],"parallel_tool_calls":true}';
+  assert.equal(adapt(full).text, full);
+  const one = '{"model":"m","stop":"a","response_format":{"type":"json_object"},"metadata":{},"user":"u"}';
+  assert.equal(adapt(one).text, one);
+  assert.equal(
+    adapt('{"model":"m","prompt":"a","stop":[]}', { kind: 'completions' }).text,
+    '{"model":"m","prompt":"a"}',
+  );
+  assert.equal(
+    adapt('{"model":"m","input":"a","stop":[]}', { kind: 'embeddings' }).text,
+    '{"model":"m","input":"a","stop":[]}',
+  );
 });
 
 test('S80 nulls where the API knows none are removed, other nulls stay', () => {

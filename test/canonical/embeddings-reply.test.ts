@@ -266,6 +266,47 @@ test('vectors of different upstream models are never joined', () => {
   );
 });
 
+test('S115 vectors of another length than asked are a 400 that says what was asked and what came', () => {
+  const asked = { dimensions: 2, upstream: 'vectors' };
+  const inBase64 = canonical([a, b]);
+  for (const item of inBase64.data)
+    item.embedding = Buffer.from(new Float32Array(item.embedding as number[]).buffer).toString('base64');
+  for (const body of [canonical([a, b]), { embeddings: [a, b], model: 'bge-m3' }, inBase64]) {
+    for (const encoding of ['float', 'base64'] as const) {
+      const error = failure(body, { ...asked, encoding });
+      assert.deepEqual(
+        [error.kind, error.status, error.code, error.param],
+        ['client_fault', 400, 'unsupported_dimensions', 'dimensions'],
+      );
+      assert.match(
+        error.message,
+        /model "bge-m3" of upstream "vectors" .* 3 numbers .* asks for 2:.*set it to 3/,
+      );
+      assert.doesNotMatch(
+        error.message,
+        /server|timeout|unavailable|capacity|quota|rate limit|\bkey\b|auth/i,
+      );
+    }
+  }
+  assert.equal(failure([a, [1, 2]], asked).code, 'unsupported_dimensions');
+});
+
+test('S115 vectors of the length that was asked are relayed as they are', () => {
+  for (const dimensions of [3, null]) {
+    const reply = readEmbeddingsReply(bytes(canonical([a, b])), { ...defaults, dimensions });
+    assert.equal(reply.isRelayed, true);
+  }
+  const spaced = bytes(JSON.stringify(canonical([a, b]), null, 2));
+  assert.equal(readEmbeddingsReply(spaced, { ...defaults, dimensions: 3 }).isRelayed, true);
+});
+
+test('S115 a part of a split request with vectors of another length fails the same', () => {
+  assert.throws(
+    () => readVectors(bytes(canonical([a])), { ...defaults, inputs: 1, dimensions: 1024 }),
+    (error: unknown) => error instanceof FerryError && error.code === 'unsupported_dimensions',
+  );
+});
+
 test('the skeleton agrees with JSON.parse on mutated replies (seeded)', () => {
   const random = randomFrom(23);
   const alphabet = '[]{}",:01.-enN \\a';

@@ -8,6 +8,8 @@ import {
   readEmbeddingsRequest,
 } from '../../src/canonical/embeddings-request.ts';
 import { DEFAULT_PROFILE } from '../../src/canonical/profile.ts';
+import { FORM } from '../../src/canonical/request-form.ts';
+import { areTokenIds, loadTokenText, tokenIdsFor } from '../../src/canonical/token-ids.ts';
 import { FerryError } from '../../src/errors.ts';
 
 test('S108 inputs are counted: a text, texts, token ids, lists of token ids', () => {
@@ -103,4 +105,110 @@ test('Q158 a refusal of the batch size tells the limit, a 413 halves it', () => 
   assert.equal(limit('Payload Too Large', 413, 1), null);
   assert.equal(limit('dimensions is not supported'), null);
   assert.equal(batchLimitFrom(new FerryError('rate_limited', { message: 'batch limit 5' }), 64), null);
+});
+
+test('S115 dimensions are a length only where they say one', () => {
+  const of = (dimensions?: unknown) => readEmbeddingsRequest({ input: 'a', dimensions }).dimensions;
+  assert.equal(of(256), 256);
+  for (const other of [undefined, null, '256', 0, -1, 2.5]) assert.equal(of(other), null);
+});
+
+test('S108 whose token ids are put back into text is told by the model, unless the profile says it', () => {
+  for (const model of ['text-embedding-3-small', 'text-embedding-ada-002', 'openai/text-embedding-3-large']) {
+    assert.equal(tokenIdsFor('auto', model), 'pass', model);
+  }
+  for (const model of [
+    'bge-m3',
+    'text-embedding-v3',
+    'text-embedding-004',
+    'qwen3-embedding',
+    'my-text-embedding-3',
+  ]) {
+    assert.equal(tokenIdsFor('auto', model), 'cl100k_base', model);
+  }
+  assert.equal(tokenIdsFor('pass', 'bge-m3'), 'pass');
+  assert.equal(tokenIdsFor('o200k_base', 'text-embedding-3-small'), 'o200k_base');
+  assert.equal(tokenIdsFor('refuse', 'text-embedding-3-small'), 'refuse');
+});
+
+test('S108 only lists of numbers are token ids', () => {
+  for (const input of [[1], [[1, 2], [3]], [[], [1]]]) assert.equal(areTokenIds(input), true);
+  for (const input of ['a', ['a'], [], [{}], [['a']], null, 5]) assert.equal(areTokenIds(input), false);
+});
+
+async function decoded(
+  input: string,
+  learnedDrops: string[] = [],
+): Promise<{ sent: string; dropped: readonly string[] }> {
+  const adapted = adaptRequest(
+    readRequest(Buffer.from(`{"model":"m","input":${input},"x":1.0}`), 'embeddings'),
+    {
+      upstreamModel: 'm',
+      profile: DEFAULT_PROFILE,
+      wantUsage: false,
+      learnedDrops,
+      forceStream: false,
+      tokenText: await loadTokenText('cl100k_base'),
+    },
+  );
+  return { sent: adapted.body.toString(), dropped: adapted.dropped };
+}
+
+test('S108 cl100k token ids become the text that they stand for, all else stays', async () => {
+  // As tiktoken's cl100k_base has them.
+  const hello = '[9906,1917,0]';
+  const chinese = '[3574,244,98220]';
+  assert.deepEqual(await decoded(hello), {
+    sent: '{"model":"m","input":"Hello world!","x":1.0}',
+    dropped: ['input:token_ids'],
+  });
+  assert.equal(
+    (await decoded(`[${hello},${chinese},[]]`)).sent,
+    '{"model":"m","input":["Hello world!","世界",""],"x":1.0}',
+  );
+  assert.equal((await decoded('["text"]')).sent, '{"model":"m","input":["text"],"x":1.0}');
+});
+
+test('S108 what is no token id is a 400 with its position', async () => {
+  for (const [input, param] of [
+    ['[9906,100256]', 'input.1'],
+    ['[9906,200000]', 'input.1'],
+    ['[[9906],[1,-1]]', 'input.1.1'],
+    ['[[9906],[1.5]]', 'input.1.0'],
+    ['[9906,"a"]', 'input.1'],
+    ['[9906,[1]]', 'input.1'],
+    ['[[9906],"a"]', 'input.1'],
+  ] as const) {
+    await assert.rejects(
+      () => decoded(input),
+      (error: unknown) =>
+        error instanceof FerryError &&
+        error.kind === 'invalid_request' &&
+        error.param === param &&
+        /check_embedding_ctx_length=False/.test(error.message),
+      input,
+    );
+  }
+});
+
+test('S113 blank inputs go out as a full stop to an upstream that refused them, the others byte for byte', async () => {
+  const sent = (text: string): string =>
+    adaptRequest(readRequest(Buffer.from(text), 'embeddings'), {
+      upstreamModel: 'm',
+      profile: DEFAULT_PROFILE,
+      wantUsage: false,
+      learnedDrops: [FORM.blankInputs],
+      forceStream: false,
+    }).body.toString();
+  assert.equal(sent('{"model":"m","input":""}'), '{"model":"m","input":"."}');
+  assert.equal(
+    sent('{"model":"m","input":[ "\\u00e9" , " \\n" ,"","\\u00a0"], "x":1.0}'),
+    '{"model":"m","input":[ "\\u00e9" , "." ,".","."], "x":1.0}',
+  );
+  for (const same of ['{"model":"m","input":["a" ]}', '{"model":"m","input":[ 1, 2]}'])
+    assert.equal(sent(same), same);
+  assert.equal(
+    (await decoded('[[9906],[]]', [FORM.blankInputs])).sent,
+    '{"model":"m","input":["Hello","."],"x":1.0}',
+  );
 });

@@ -1,0 +1,80 @@
+import type { FerryError } from '../errors.ts';
+import { refusesBlank } from './blank-inputs.ts';
+import { type ContentHolder, hasForm } from './message-content.ts';
+import type { AdaptableRequest } from './request-adaptation.ts';
+import { FORM, type RequestForm } from './request-form.ts';
+
+type RefusedRequest = Pick<AdaptableRequest, 'kind' | 'json' | 'stream'>;
+
+/** All of these are words about the request, so that no other status can carry them. */
+const STATUSES: readonly number[] = [400, 422];
+
+/**
+ * What in the client's request an upstream refuses though the same can be said in another way; null when the refusal
+ * is about something else. A wrong guess costs one call and changes no meaning. `avoided`: forms (and parameters) that
+ * the refused request had no more.
+ */
+export function findRefusedForm(
+  error: FerryError,
+  request: RefusedRequest,
+  avoided: readonly string[] = [],
+): RequestForm | null {
+  if (error.kind !== 'client_fault') return null;
+  if (request.kind === 'embeddings') {
+    const isBlank = !avoided.includes(FORM.blankInputs) && refusesBlank(error, request.json);
+    return isBlank ? FORM.blankInputs : null;
+  }
+  if (request.kind === 'rerank' || !STATUSES.includes(error.status)) return null;
+  const words = [error.param ?? '', error.message].join(' ');
+  const isAsked = request.stream || avoided.includes(FORM.notStreaming);
+  if (!isAsked && ONLY_STREAMS.test(words)) return FORM.notStreaming;
+  return refusedInMessages(words, request.json.messages, avoided);
+}
+
+/**
+ * "Stream must be set to true", "This model only support stream mode", "parameter.enable_thinking must be set to false
+ * for non-streaming calls", "'stream' does not support false". Not `stream_options`: `_` belongs to a word.
+ */
+const STREAM = String.raw`\bstream(?:ing|ed)?\b`;
+const ONLY_STREAMS = new RegExp(
+  [
+    String.raw`${STREAM}\W*(?:\w+\W+){0,4}(?:true\b|required|mandatory|only\b)`,
+    String.raw`\b(?:only|must|requires?|please|has to|needs? to)\b\W*(?:\w+\W+){0,4}${STREAM}`,
+    String.raw`\bnon[- _]?stream`,
+    String.raw`${STREAM}\W*(?:\w+\W+){0,4}(?:support|accept|allow)\w*\W+false\b`,
+    String.raw`${STREAM}\W*(?:\w+\W+){0,3}\w*(?:not|n't)\W+(?:be\W+)?false\b`,
+    '[仅只]支持.{0,6}(?:流式|stream)|非流式|(?:必须|请).{0,6}(?:流式|stream)|stream.{0,6}必须',
+  ].join('|'),
+  'i',
+);
+
+const ABOUT_CONTENT = /content|messages|消息|内容/i;
+const WANTS_TEXT =
+  /(?:valid|expected|type|be)(?: an?| of type)? str(?:ing)?\b|str(?:ing)? (?:type )?(?:is )?expected|invalid type: (?:sequence|null)|unmarshal (?:array|null)|concatenate str/i;
+const SAYS_LIST = /\b(?:list|array|sequence)\b/i;
+const SAYS_NULL = /\b(?:null|none|nil|missing|required|undefined)\b|must be (?:present|provided)|缺少/i;
+const SAYS_EMPTY =
+  /empty|blank|at least (?:1|one)|min_?length|too_?short|whitespace|must have|不能为空|为空/i;
+const SAYS_ROLE = /\broles?\b|developer|unknown variant/i;
+const REFUSES_ROLE =
+  /unknown|unexpected|invalid|unsupported|not (?:supported|allowed|valid|recogni[sz]ed)|must be|should be|expected|only/i;
+
+/** Each form is looked for only where a message has it. */
+function refusedInMessages(words: string, messages: unknown, avoided: readonly string[]): RequestForm | null {
+  if (!Array.isArray(messages)) return null;
+  const has = (form: RequestForm): boolean =>
+    !avoided.includes(form) &&
+    messages.some(
+      (message) => typeof message === 'object' && message !== null && hasForm(message as ContentHolder, form),
+    );
+  if (SAYS_ROLE.test(words) && REFUSES_ROLE.test(words) && !/content/i.test(words) && has(FORM.developer))
+    return FORM.developer;
+  const isAboutContent = ABOUT_CONTENT.test(words) || /concatenate str/i.test(words);
+  if (!isAboutContent || /expected an? (?:array|list)/i.test(words)) return null;
+  const saysNull = SAYS_NULL.test(words);
+  if (saysNull && !SAYS_LIST.test(words) && has(FORM.nullContent)) return FORM.nullContent;
+  const wantsText = WANTS_TEXT.test(words);
+  if ((wantsText || SAYS_LIST.test(words)) && has(FORM.parts)) return FORM.parts;
+  if ((wantsText || saysNull || SAYS_EMPTY.test(words)) && has(FORM.nullContent)) return FORM.nullContent;
+  return SAYS_EMPTY.test(words) && has(FORM.emptyContent) ? FORM.emptyContent : null;
+}
