@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
-import { FerryError } from './errors.ts';
+import { asFerryError, FerryError } from './errors.ts';
 import { answerError } from './http/answer.ts';
 import type { BodyReader } from './http/body-reader.ts';
 import { type ChatRouteSettings, serveChat } from './http/chat-route.ts';
@@ -15,9 +15,8 @@ import { type PassThroughSettings, passThrough } from './http/pass-through-route
 import { type RecordingSettings, RequestContext } from './http/request-context.ts';
 import type { RequestPath, RequestPaths } from './http/request-path.ts';
 import { serveResponses } from './http/responses-route.ts';
-import type { RunningRequests } from './http/running-requests.ts';
+import { type RunningRequests, restarting } from './http/running-requests.ts';
 import type { UseCount } from './http/use-count.ts';
-import { asFerryError } from './routing/attempt.ts';
 import type { ClientIdentity } from './routing/client-identity.ts';
 import type { ModelList } from './routing/model-list.ts';
 
@@ -170,7 +169,7 @@ function begin(parts: AppParts, context: RequestContext): void {
 
 function refuseWhenFull(parts: AppParts, installation: Installation): void {
   if (parts.requests.isRefusing) {
-    throw new FerryError('shutting_down', { message: 'tokenferry is being restarted. Try again.' });
+    throw restarting();
   }
   if (parts.requests.count > installation.mostRequests) {
     throw new FerryError('overloaded', {

@@ -423,3 +423,13 @@ export class FerryError extends Error {
     return { error: { message: this.message, type: this.type, param: this.param, code: this.code } };
   }
 }
+
+/** Whatever was thrown as the FerryError that it means: what is none of ours is a mistake of ours. */
+export function asFerryError(error: unknown): FerryError {
+  if (error instanceof FerryError) return error;
+  return new FerryError('internal', {
+    message: 'The request could not be served because of a mistake in tokenferry. The log has the details.',
+    detail: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
+    cause: error,
+  });
+}

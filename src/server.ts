@@ -6,13 +6,12 @@ import { createApp } from './app.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config/config.ts';
 import type { LoadedConfig } from './config/load-config.ts';
-import { FerryError } from './errors.ts';
 import { BodyReader, type BodyReaderSettings } from './http/body-reader.ts';
 import { ClientLimits } from './http/client-limits.ts';
 import { onlyWantedBodies } from './http/expect-continue.ts';
 import type { Readiness } from './http/health-route.ts';
 import { refuseMalformed } from './http/malformed-request.ts';
-import { RunningRequests } from './http/running-requests.ts';
+import { RunningRequests, restarting } from './http/running-requests.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
 import { Metrics } from './observability/metrics.ts';
 import { RecordFanout } from './observability/record-fanout.ts';
@@ -150,9 +149,7 @@ class Service implements RunningService {
     this.#server.closeIdleConnections();
     const hasEnded = await this.#requests.drained(this.#deployment.config.shutdown_grace);
     if (!hasEnded) {
-      this.#requests.abortAll(
-        new FerryError('shutting_down', { message: 'tokenferry is being restarted. Try again.' }),
-      );
+      this.#requests.abortAll(restarting());
       await this.#requests.drained(LAST_WORDS_MS);
     }
     this.#server.closeAllConnections();
@@ -302,7 +299,9 @@ class Service implements RunningService {
     server.on('checkContinue', onlyWantedBodies(app));
     // RFC 9110, 10.1.1: an expectation that nobody knows may be ignored; Node would answer a bare 417.
     server.on('checkExpectation', app);
-    server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuseMalformed(error, socket));
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
+      refuseMalformed(error, socket, systemClock.wallMs()),
+    );
     return server;
   }
 

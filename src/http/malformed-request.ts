@@ -4,7 +4,7 @@ import { newRequestId } from '../request-id.ts';
 import { CORS_HEADERS } from './cors.ts';
 
 /** What Node could not parse as HTTP never reaches the app; it still gets an OpenAI-shaped answer with the headers of all others. */
-export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex, nowMs: number): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
     return;
@@ -28,7 +28,7 @@ export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): v
   const headers = [
     ...CORS_HEADERS,
     'x-request-id',
-    newRequestId(Date.now()),
+    newRequestId(nowMs),
     'content-type',
     'application/json; charset=utf-8',
     'content-length',

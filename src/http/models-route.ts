@@ -1,4 +1,4 @@
-import { FerryError } from '../errors.ts';
+import { noSuchModel } from '../routing/candidates.ts';
 import type { ClientIdentity } from '../routing/client-identity.ts';
 import type { ModelList } from '../routing/model-list.ts';
 import { answerJson } from './answer.ts';
@@ -26,12 +26,7 @@ export async function showModel(
   const id = decode(raw);
   const data = await models.listFor(client);
   const model = data.find((candidate) => candidate.id === id || candidate.id === raw);
-  if (model === undefined) {
-    throw new FerryError('model_not_found', {
-      message: `The model "${id.slice(0, 120)}" does not exist here. GET /v1/models lists the models that do.`,
-      param: 'model',
-    });
-  }
+  if (model === undefined) throw noSuchModel(id);
   answerJson(context, 200, JSON.stringify(model));
 }
 

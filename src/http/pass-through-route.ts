@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { PassThrough, type Readable } from 'node:stream';
-import { FerryError } from '../errors.ts';
-import { asFerryError } from '../routing/attempt.ts';
+import { asFerryError, FerryError } from '../errors.ts';
 import type { ClientIdentity } from '../routing/client-identity.ts';
 import type { Matcher } from '../routing/glob.ts';
 import { PassThroughService, type RawAnswer } from '../routing/pass-through-service.ts';

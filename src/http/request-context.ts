@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { errorEvent } from '../canonical/error-event.ts';
+import type { Clock } from '../clock.ts';
 import { FerryError, type Outcome } from '../errors.ts';
 import type { RequestRecord } from '../record.ts';
 import { newRequestId } from '../request-id.ts';
@@ -9,6 +10,7 @@ import type { RoutedRequest } from '../routing/routed-request.ts';
 
 /** What the record takes from the installation rather than from the request. */
 export interface RecordingSettings {
+  readonly clock: Clock;
   readonly hostname: string;
   /** Lower-case names of the client headers that are kept. */
   readonly keptHeaders: readonly string[];
@@ -83,9 +85,9 @@ export class RequestContext {
     this.query = exchange.query;
     this.ip = exchange.ip;
     this.#settings = settings;
-    this.startedMonoMs = performance.now();
-    this.#createdAtMs = Date.now();
-    this.id = requestId(exchange.request);
+    this.startedMonoMs = settings.clock.monoMs();
+    this.#createdAtMs = settings.clock.wallMs();
+    this.id = requestId(exchange.request, this.#createdAtMs);
     exchange.response.once('close', () => this.#onClose());
   }
 
@@ -104,7 +106,7 @@ export class RequestContext {
   }
 
   get elapsedMs(): number {
-    return performance.now() - this.startedMonoMs;
+    return this.#settings.clock.monoMs() - this.startedMonoMs;
   }
 
   /** Keeps the beginning of what the client gets, when the record wants it. */
@@ -221,7 +223,7 @@ export class RequestContext {
   }
 }
 
-function requestId(request: IncomingMessage): string {
+function requestId(request: IncomingMessage, nowMs: number): string {
   const given = request.headers['x-request-id'] ?? request.headers['x-client-request-id'];
-  return typeof given === 'string' && SAFE_ID.test(given) ? given : newRequestId(Date.now());
+  return typeof given === 'string' && SAFE_ID.test(given) ? given : newRequestId(nowMs);
 }

@@ -1,10 +1,15 @@
-import type { FerryError } from '../errors.ts';
+import { FerryError } from '../errors.ts';
 
 /** A running request, as far as ending it goes. */
 export interface RunningRequest {
   abort(reason: FerryError): void;
   /** Its place among the running ones; written here only. -1: none. */
   slot: number;
+}
+
+/** What requests hear that come, or still run, when the service ends. */
+export function restarting(): FerryError {
+  return new FerryError('shutting_down', { message: 'tokenferry is being restarted. Try again.' });
 }
 
 /** The requests that are being served right now. */
@@ -27,11 +32,14 @@ export class RunningRequests {
     return this.#isRefusing;
   }
 
+  /** What comes while new ones are refused has its answer at once: nobody waits for it. */
   add(request: RunningRequest): void {
+    if (this.#isRefusing) return;
     request.slot = this.#running.push(request) - 1;
   }
 
   delete(request: RunningRequest): void {
+    if (request.slot === -1) return;
     const last = this.#running.pop();
     if (last !== undefined && last !== request) {
       this.#running[request.slot] = last;

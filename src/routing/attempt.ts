@@ -160,13 +160,3 @@ const SERVED_PATHS: ReadonlySet<string> = new Set([
 const DEFAULT_RATE_PAUSE_MS = 1_000;
 /** product.md section 6. */
 const MISSING_MODEL_PAUSE_MS = 60_000;
-
-/** Whatever was thrown during an attempt as the FerryError that it means. */
-export function asFerryError(error: unknown): FerryError {
-  if (error instanceof FerryError) return error;
-  return new FerryError('internal', {
-    message: 'The request could not be served because of a mistake in tokenferry. The log has the details.',
-    detail: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
-    cause: error,
-  });
-}

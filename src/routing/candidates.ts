@@ -16,7 +16,7 @@ export function findCandidates(
 ): RoutedUpstream[] {
   const { client, model, path } = request;
   const admitting = upstreams.filter((upstream) => upstream.admits(model, path));
-  if (admitting.length === 0) throw noSuchModel(request);
+  if (admitting.length === 0) throw noSuchModel(model);
   const candidates = admitting.filter((upstream) => upstream.admitsClient(client));
   if (candidates.length === 0 || !client.mayUseModel(model) || !client.mayUsePath(path))
     throw notPermitted(request);
@@ -85,9 +85,10 @@ export function allPaused(left: readonly RoutedUpstream[], request: RoutedReques
   });
 }
 
-function noSuchModel(request: RoutedRequest): FerryError {
+/** `model_not_found`: nobody here serves `model`, or nobody whom this client may ask. */
+export function noSuchModel(model: string): FerryError {
   return new FerryError('model_not_found', {
-    message: `The model "${shorten(request.model)}" does not exist here. GET /v1/models lists the models that do.`,
+    message: `The model "${shorten(model)}" does not exist here. GET /v1/models lists the models that do.`,
     param: 'model',
   });
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.ts';
-import type { FerryError } from '../errors.ts';
-import { Attempt, asFerryError } from './attempt.ts';
+import { asFerryError, type FerryError } from '../errors.ts';
+import { Attempt } from './attempt.ts';
 import { allPaused, isTakeable, takeNext } from './candidates.ts';
 import { nextStep, worthiest } from './next-step.ts';
 import type { RoutedRequest } from './routed-request.ts';

@@ -1,8 +1,8 @@
 import type { AnswerStream } from '../canonical/answer-stream.ts';
 import type { Usage } from '../canonical/usage.ts';
-import { FerryError } from '../errors.ts';
+import { asFerryError, FerryError } from '../errors.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';
-import { type Attempt, asFerryError } from './attempt.ts';
+import type { Attempt } from './attempt.ts';
 
 /** How long an upstream may hold its connection after `[DONE]`: long enough to end properly and keep it pooled. */
 const LINGER_MS = 500;

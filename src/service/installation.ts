@@ -66,6 +66,7 @@ export function buildInstallation(
       uploadLimitBytes: limits.upload,
     },
     recording: {
+      clock: parts.clock,
       hostname: config.hostname,
       keptHeaders: config.record.keep_headers.map((name) => name.toLowerCase()),
       content: config.record.content,
@@ -101,6 +102,6 @@ function servingSettings(config: Config, parts: InstallationParts): ServingSetti
     scrub: (text) => parts.secrets.scrub(text),
     onNote: (upstream, note) => parts.onNote?.(upstream, note),
     newId: () => `chatcmpl-${randomUUID().replaceAll('-', '')}`,
-    nowSeconds: () => Math.floor(Date.now() / 1000),
+    nowSeconds: () => Math.floor(parts.clock.wallMs() / 1000),
   };
 }

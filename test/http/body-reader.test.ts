@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
+import { systemClock } from '../../src/clock.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import type { FerryError } from '../../src/errors.ts';
 import { BodyReader, type BodyReaderSettings } from '../../src/http/body-reader.ts';
@@ -26,6 +27,7 @@ async function withReader(
   const bodies = new BodyReader(settings);
   const contexts: RequestContext[] = [];
   const recording = {
+    clock: systemClock,
     hostname: 'h',
     keptHeaders: [],
     content: 'none',
