@@ -6,6 +6,7 @@ import { createApp } from './app.ts';
 import { systemClock } from './clock.ts';
 import type { Config } from './config/config.ts';
 import type { LoadedConfig } from './config/load-config.ts';
+import type { FerryError } from './errors.ts';
 import { BodyReader, type BodyReaderSettings } from './http/body-reader.ts';
 import { ClientLimits } from './http/client-limits.ts';
 import { onlyWantedBodies } from './http/expect-continue.ts';
@@ -143,15 +144,15 @@ class Service implements RunningService {
   async #close(): Promise<void> {
     this.#phase = 'draining';
     this.#reloads?.close();
+    // It listens on, so that whoever still comes hears a 503 and probes see it drain.
     this.#requests.refuseNew();
-    const closed = once(this.#server, 'close');
-    this.#server.close();
-    this.#server.closeIdleConnections();
     const hasEnded = await this.#requests.drained(this.#deployment.config.shutdown_grace);
     if (!hasEnded) {
       this.#requests.abortAll(restarting());
       await this.#requests.drained(LAST_WORDS_MS);
     }
+    const closed = once(this.#server, 'close');
+    this.#server.close();
     this.#server.closeAllConnections();
     await closed;
     for (const deployment of [this.#deployment, ...this.#retired]) await deployment.close();

@@ -55,8 +55,8 @@ export function answerError(context: RequestContext, error: FerryError): void {
   answerJson(context, error.status, JSON.stringify(error.toBody()), extra);
 }
 
-/** After an ordinary refusal the rest of the body is dropped and the connection used again; these are not worth it. */
-const CLOSING: ReadonlySet<ErrorKind> = new Set(['body_too_large', 'request_timeout']);
+/** After an ordinary refusal the rest of the body is dropped and the connection used again; not after these. */
+const CLOSING: ReadonlySet<ErrorKind> = new Set(['body_too_large', 'request_timeout', 'shutting_down']);
 
 function errorHeaders(error: FerryError): string[] {
   const headers: string[] = [];
