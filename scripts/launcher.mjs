@@ -1,10 +1,16 @@
 #!/usr/bin/env node
 // The command `tokenferry` of the built package (dist/tokenferry.mjs). An old Node gets one clear line: static
 // imports are read before any code runs, so main.js is imported only after the check. Runs on Node 12.20 too.
-const version = process.versions.node.split('.').map(Number);
-if (version[0] < 22 || (version[0] === 22 && version[1] < 19)) {
+import { readFileSync } from 'node:fs';
+
+/** As package.json says it: `>=22.19`. */
+const { engines } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+const oldest = engines.node.replace('>=', '');
+const [oldestMajor, oldestMinor] = oldest.split('.').map(Number);
+const [major, minor] = process.versions.node.split('.').map(Number);
+if (major < oldestMajor || (major === oldestMajor && minor < oldestMinor)) {
   console.error(
-    `tokenferry needs Node 22.19 or newer; this is ${process.versions.node} (${process.execPath}).`,
+    `tokenferry needs Node ${oldest} or newer; this is ${process.versions.node} (${process.execPath}).`,
   );
   process.exit(1);
 }

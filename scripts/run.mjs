@@ -14,8 +14,11 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const isWindows = process.platform === 'win32';
 const binFolder = join(root, 'node_modules', '.bin');
 
-/** undici's floor; below 22.18 Node cannot run TypeScript at all. */
-const OLDEST_NODE = [22, 19];
+/** As package.json says it: undici's floor. Below 22.18 Node cannot run TypeScript at all. */
+const OLDEST_NODE = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  .engines.node.replace('>=', '')
+  .split('.')
+  .map(Number);
 
 /** 'missing', 'stale', or 'current': does node_modules hold what package-lock.json names? */
 function installState() {

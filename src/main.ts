@@ -29,16 +29,7 @@ const USAGE = `usage: tokenferry [command] [options]
 
 Without --config the configuration is ./config.yaml, else /config.yaml.`;
 
-const OLDEST_NODE = [22, 19] as const;
-
 async function main(args: readonly string[]): Promise<number> {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
-  if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1])) {
-    console.error(
-      `tokenferry needs Node ${OLDEST_NODE.join('.')} or newer; this is ${process.versions.node}.`,
-    );
-    return 2;
-  }
   const [first = 'serve', ...rest] = args;
   if (first === '--help' || first === '-h' || first === 'help') {
     console.log(USAGE);

@@ -1,5 +1,6 @@
 import type { TokenSourceConfig } from '../config/config.ts';
 import type { SourceSettings } from '../tokens/source-factory.ts';
+import { given } from './given-fields.ts';
 
 type Of<Type extends TokenSourceConfig['type']> = Extract<TokenSourceConfig, { readonly type: Type }>;
 type Settings<Type extends SourceSettings['type']> = Extract<SourceSettings, { readonly type: Type }>;
@@ -12,7 +13,7 @@ export function sourceSettings(source: TokenSourceConfig): SourceSettings {
     case 'env':
       return { type: 'env', name: source.name };
     case 'file':
-      return { type: 'file', path: source.path, ...present({ tokenAt: source.token_at }) };
+      return { type: 'file', path: source.path, ...given({ tokenAt: source.token_at }) };
     case 'exec':
       return execSettings(source);
     case 'oauth2':
@@ -22,7 +23,7 @@ export function sourceSettings(source: TokenSourceConfig): SourceSettings {
     case 'jwt':
       return jwtSettings(source);
     case 'function':
-      return { type: 'function', module: source.module, ...present({ export: source.export }) };
+      return { type: 'function', module: source.module, ...given({ export: source.export }) };
   }
 }
 
@@ -33,7 +34,7 @@ function execSettings(source: Of<'exec'>): Settings<'exec'> {
     timeoutMs: source.timeout,
     env: source.env,
     format: source.format,
-    ...present({ cwd: source.cwd, tokenAt: source.token_at, expiresAt: expirySettings(source.expires_at) }),
+    ...given({ cwd: source.cwd, tokenAt: source.token_at, expiresAt: expirySettings(source.expires_at) }),
   };
 }
 
@@ -46,7 +47,7 @@ function jwtSettings(source: Of<'jwt'>): Settings<'jwt'> {
     claims: source.claims,
     vars: source.vars,
     ttlMs: source.ttl,
-    ...present({ passphrase: source.passphrase }),
+    ...given({ passphrase: source.passphrase }),
   };
 }
 
@@ -61,7 +62,7 @@ function oauth2Settings(source: Of<'oauth2'>): Settings<'oauth2'> {
     params: source.params,
     headers: source.headers,
     extra: source.extra,
-    ...present({
+    ...given({
       clientId: source.client_id,
       clientSecret: source.client_secret,
       clientAssertion: assertionSettings(source.client_assertion),
@@ -95,7 +96,7 @@ function httpSettings(source: Of<'http'>): Settings<'http'> {
     tokenAt: source.token_at,
     extra: source.extra,
     ...(source.denied === null ? {} : { denied: answerSettings(source.denied) }),
-    ...present({
+    ...given({
       method: source.method,
       bodyJson: source.body_json,
       bodyForm: source.body_form,
@@ -113,7 +114,7 @@ function httpSettings(source: Of<'http'>): Settings<'http'> {
 
 function answerSettings({ status, json }: Of<'http'>['success']): NonNullable<Settings<'http'>['success']> {
   return {
-    ...present({ status }),
+    ...given({ status }),
     json: json as NonNullable<NonNullable<Settings<'http'>['success']>['json']>,
   };
 }
@@ -126,7 +127,7 @@ function assertionSettings(assertion: Of<'oauth2'>['assertion']) {
     header,
     claims,
     ttlMs: ttl,
-    ...present({ key: assertion.key, passphrase: assertion.passphrase, audience: assertion.audience }),
+    ...given({ key: assertion.key, passphrase: assertion.passphrase, audience: assertion.audience }),
   };
 }
 
@@ -144,16 +145,5 @@ function expirySettings(expiry: Of<'http'>['expires_at']) {
 function tlsSettings(tls: Of<'http'>['tls']) {
   if (tls === null) return null;
   const { ca, cert, key, passphrase, servername, min } = tls;
-  return present({ ca, cert, key, passphrase, servername, min });
-}
-
-type Present<Fields> = { [Name in keyof Fields]?: NonNullable<Fields[Name]> };
-
-/** Only the fields that are set: absent means "your own default" to a source. */
-function present<Fields extends object>(fields: Fields): Present<Fields> {
-  const set: Partial<Record<string, unknown>> = {};
-  for (const [name, value] of Object.entries(fields)) {
-    if (value !== null && value !== undefined) set[name] = value;
-  }
-  return set as Present<Fields>;
+  return given({ ca, cert, key, passphrase, servername, min });
 }

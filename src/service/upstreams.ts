@@ -14,6 +14,7 @@ import { RoutedUpstream, type UpstreamLimits } from '../routing/routed-upstream.
 import { sha256Hex } from '../secret.ts';
 import type { TokenHolder } from '../tokens/token-holder.ts';
 import { UpstreamClient, type UpstreamCredentials } from '../upstream/upstream-client.ts';
+import { given } from './given-fields.ts';
 import { settingsKey } from './settings-key.ts';
 
 export interface UpstreamParts {
@@ -97,9 +98,9 @@ function buildUpstream(
       connectTimeoutMs: upstream.connect_timeout || config.connect_timeout,
       maxHeaderBytes: config.limits.header_bytes,
       ...(upstream.tls === null ? {} : { tls: tlsSettings(upstream.tls) }),
-      ...(upstream.proxy === null ? {} : { proxy: upstream.proxy }),
+      ...given({ proxy: upstream.proxy }),
     },
-    paths: { endpoint, query: upstream.query, paths: definedOnly(upstream.paths) },
+    paths: { endpoint, query: upstream.query, paths: given(upstream.paths) },
     headers: {
       headers: upstream.headers,
       forwardHeaders: upstream.forward_headers,
@@ -189,10 +190,4 @@ function tlsSettings(tls: NonNullable<UpstreamConfig['tls']>) {
     servername: tls.servername ?? undefined,
     minVersion: tls.min,
   };
-}
-
-function definedOnly<Value>(record: Readonly<Record<string, Value | null>>): Record<string, Value> {
-  const defined: Record<string, Value> = {};
-  for (const [name, value] of Object.entries(record)) if (value !== null) defined[name] = value;
-  return defined;
 }
