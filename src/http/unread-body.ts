@@ -24,7 +24,12 @@ export function dropUnreadBody(
   const { socket } = request;
   const destroyAfter = (delayMs: number): void => {
     const timer = setTimeout(() => socket.destroy(), delayMs);
-    const stop = (): void => clearTimeout(timer);
+    // The connection may outlive many requests, so that nothing of this one may stay on it.
+    const stop = (): void => {
+      clearTimeout(timer);
+      socket.off('close', stop);
+      request.off('end', stop);
+    };
     socket.once('close', stop);
     if (!isClosing) request.once('end', stop);
   };
