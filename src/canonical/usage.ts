@@ -16,6 +16,7 @@ const PROMPT_NAMES = [
   'promptTokens',
   'inputTokens',
   'promptTokenCount',
+  'inputTokenCount',
 ];
 const COMPLETION_NAMES = [
   'completion_tokens',
@@ -24,6 +25,7 @@ const COMPLETION_NAMES = [
   'completionTokens',
   'outputTokens',
   'candidatesTokenCount',
+  'outputTokenCount',
 ];
 const TOTAL_NAMES = ['total_tokens', 'totalTokens', 'totalTokenCount'];
 const OWN_NAMES = new Set([...PROMPT_NAMES, ...COMPLETION_NAMES, ...TOTAL_NAMES]);
@@ -35,7 +37,7 @@ const DETAIL_NAMES = new Set([
 ]);
 
 /**
- * Reads the usage object of any vendor: OpenAI's names, Responses' and Anthropic's, Ollama's, Gemini's; numbers as
+ * Reads the usage object of any vendor: OpenAI's names, Responses' and Anthropic's, Ollama's, Gemini's, Bedrock's; numbers as
  * strings or floats; a missing part is total minus the other. Null when it says nothing.
  */
 export function readUsage(raw: unknown): Usage | null {

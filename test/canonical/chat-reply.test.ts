@@ -128,6 +128,20 @@ test('S32 usage is always there: recomputed, or estimated and marked', () => {
   }
 });
 
+test('S32 Q102 usage in a member of the vendor is read in place of an estimate', () => {
+  for (const beside of [
+    { x_groq: { usage: USAGE } },
+    { 'amazon-bedrock-invocationMetrics': { inputTokenCount: 5, outputTokenCount: 2 } },
+    { timings: { prompt_n: USAGE.prompt_tokens, predicted_n: USAGE.completion_tokens } },
+  ]) {
+    const { isUsageEstimated, usage } = reply(
+      JSON.stringify(completion({}, {}, { usage: undefined, ...beside })),
+    );
+    assert.equal(isUsageEstimated, false);
+    assert.ok((usage?.promptTokens ?? 0) > 0 && (usage?.completionTokens ?? 0) > 0);
+  }
+});
+
 test('S33 reasoning of any name becomes reasoning_content; think tags by profile', () => {
   const { message } = rewritten(completion({ reasoning: 'hm' })).choices[0];
   assert.deepEqual([message.reasoning_content, message.content], ['hm', 'Hello']);

@@ -176,3 +176,72 @@ test('usage objects that say nothing are no usage', () => {
   const { stream: chat } = stream(sse(ROLE, text('x'), { ...STOP, usage: {} }, DONE));
   assert.equal(chat.usage, null);
 });
+
+const COUNTED = { prompt_tokens: 5, completion_tokens: 2, total_tokens: 7 };
+/** What vendors put beside the choices in place of `usage`. */
+const BESIDE: readonly (readonly [string, object])[] = [
+  ['Groq', { x_groq: { id: 'req_1', usage: { ...COUNTED, queue_time: 0.1 } } }],
+  ['meta', { meta: { usage: { input_tokens: 5, output_tokens: 2 } } }],
+  ['metadata', { metadata: { usage: { promptTokens: 5, completionTokens: 2 } } }],
+  ['Cohere', { meta: { billed_units: { input_tokens: 5, output_tokens: 2 } } }],
+  [
+    'Bedrock',
+    {
+      'amazon-bedrock-invocationMetrics': { inputTokenCount: 5, outputTokenCount: 2, invocationLatency: 90 },
+    },
+  ],
+  ['Gemini', { usageMetadata: { promptTokenCount: 5, candidatesTokenCount: 2, totalTokenCount: 7 } }],
+  [
+    'llama.cpp',
+    { timings: { cache_n: 4, prompt_n: 1, prompt_ms: 20.5, predicted_n: 2, predicted_ms: 31.1 } },
+  ],
+];
+
+for (const [vendor, beside] of BESIDE) {
+  test(`Q98 Q102 usage in a member of the vendor is read in place of an estimate (${vendor})`, () => {
+    const odd = { ...STOP, object: '' };
+    for (const end of [
+      [{ ...STOP, ...beside }],
+      [STOP, { ...usageChunk(null), ...beside }],
+      [{ ...odd, ...beside }],
+      [STOP, beside],
+    ]) {
+      const { usage, stream: chat } = read(sse(ROLE, text('x'), ...end, DONE), ASKED);
+      const { prompt_tokens, completion_tokens, total_tokens } = usage ?? {};
+      assert.deepEqual({ prompt_tokens, completion_tokens, total_tokens }, COUNTED);
+      assert.equal(chat.isUsageEstimated, false);
+    }
+    const { usage: unasked, stream: chat } = read(sse(ROLE, text('x'), { ...STOP, ...beside }, DONE));
+    assert.equal(unasked, null);
+    assert.deepEqual(chat.usage?.totalTokens, 7);
+  });
+}
+
+test('Q107 the usage of the reply itself counts, whatever stands beside it and in which order', () => {
+  const beside = {
+    timings: { prompt_n: 1, predicted_n: 2 },
+    x_groq: { usage: { prompt_tokens: 99, completion_tokens: 99 } },
+  };
+  for (const chunks of [
+    [{ ...STOP, ...beside }, usageChunk(USAGE)],
+    [usageChunk(USAGE), { ...STOP, ...beside }],
+    [{ ...STOP, ...beside, usage: USAGE }],
+  ]) {
+    assert.deepEqual(read(sse(ROLE, text('x'), ...chunks, DONE), ASKED).usage, USAGE);
+  }
+});
+
+test('Q100 what gives no two counts is no usage: it is estimated', () => {
+  for (const beside of [
+    { x_groq: { id: 'req_1' } },
+    { meta: { usage: { total_tokens: 7 } } },
+    { meta: { usage: { prompt_tokens: 5, completion_tokens: 0 } } },
+    { metadata: { usage: 'chat' } },
+    { timings: { prompt_n: 1 } },
+    { usageMetadata: null },
+    { limits: { input_tokens: 5, output_tokens: 2 } },
+  ]) {
+    const { stream: chat } = read(sse(ROLE, text('x'), { ...STOP, ...beside }, DONE), ASKED);
+    assert.equal(chat.isUsageEstimated, true, JSON.stringify(beside));
+  }
+});

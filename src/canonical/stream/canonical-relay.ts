@@ -1,4 +1,5 @@
 import { isCanonicalUsage } from '../usage.ts';
+import { usageBeside } from '../usage-beside.ts';
 import type { ChoiceState } from './choice-state.ts';
 import { hasFilterHit } from './chunk-facts.ts';
 import type { FrameBuffer } from './frame-buffer.ts';
@@ -77,7 +78,12 @@ export class CanonicalRelay {
     if (own === null) return false;
     const state = this.#options.assembler.choice(choice.index);
     if (state.index !== choice.index) return false;
-    if (choice.finish_reason !== null) return this.#holdFinish(state, said, choice.finish_reason, own);
+    if (choice.finish_reason !== null) {
+      if (!this.#holdFinish(state, said, choice.finish_reason, own)) return false;
+      // Groq and others put it there; looked for in this frame alone, text frames do not pay for it.
+      this.#options.meter.reportBeside(usageBeside(chunk));
+      return true;
+    }
     return isChat
       ? this.#relayDelta(state, said as JsonObject, own)
       : this.#relayText(state, said as string, own);

@@ -1,3 +1,5 @@
+import type { Usage } from '../usage.ts';
+import { usageBeside } from '../usage-beside.ts';
 import { readContentParts } from './content-parts.ts';
 import { isJsonObject, type JsonObject, numberFrom, otherMembers, textFrom } from './json-object.ts';
 import { readToolFragments, type ToolFragment } from './tool-fragments.ts';
@@ -8,6 +10,8 @@ export interface ChunkFacts {
   readonly created: unknown;
   readonly model: unknown;
   readonly usage: unknown;
+  /** Where there is no `usage`: what a vendor's member says of it. */
+  readonly usageBeside: Usage | null;
   readonly choices: readonly ChoiceFacts[];
   /** Members of the chunk that OpenAI does not know, or that need no change (`system_fingerprint`). */
   readonly extensions: JsonObject | null;
@@ -46,14 +50,17 @@ const DELTA_MEMBERS = new Set(
 /** Reads an object of OpenAI's shape: a chunk, a whole completion, a text completion. */
 export function readChunk(chunk: JsonObject): ChunkFacts {
   const choices = Array.isArray(chunk.choices) ? chunk.choices.filter(isJsonObject) : [];
+  // Moonshot puts it into the choice.
+  const usage = chunk.usage ?? choices.find((choice) => isJsonObject(choice.usage))?.usage;
+  const extensions = otherMembers(chunk, CHUNK_MEMBERS);
   return {
     id: chunk.id,
     created: chunk.created,
     model: chunk.model,
-    // Moonshot puts it into the choice.
-    usage: chunk.usage ?? choices.find((choice) => isJsonObject(choice.usage))?.usage,
+    usage,
+    usageBeside: usage == null && extensions !== null ? usageBeside(extensions) : null,
     choices: choices.map(readChoice),
-    extensions: otherMembers(chunk, CHUNK_MEMBERS),
+    extensions,
   };
 }
 

@@ -1,6 +1,7 @@
 import { FerryError } from '../../errors.ts';
 import { type BodyError, readErrorBody } from '../error-shapes.ts';
 import { type ErrorContext, findErrorInBody, invalidBodyError, readBodyError } from '../upstream-error.ts';
+import { usageBeside } from '../usage-beside.ts';
 import { type ChunkFacts, readChunk } from './chunk-facts.ts';
 import { withoutEnvelope } from './envelope.ts';
 import { isJsonObject, type JsonObject } from './json-object.ts';
@@ -30,7 +31,8 @@ export function readEvent(value: unknown, eventName: string | undefined, context
   if (foreignApi !== null) return { kind: 'error', error: foreignShape(foreignApi) };
   const shaped = toOpenAiShape(inner);
   // Some usage chunks have no `choices`.
-  if (!Array.isArray(shaped.choices) && !isJsonObject(shaped.usage)) return NOTHING;
+  if (!Array.isArray(shaped.choices) && !isJsonObject(shaped.usage) && usageBeside(shaped) === null)
+    return NOTHING;
   const chunk = readChunk(shaped);
   const silent = saysNothing(chunk) ? errorBeside(shaped.error) : null;
   return silent === null

@@ -147,6 +147,7 @@ export class ReplyReader {
   #acceptChunk(chunk: ChunkFacts, text: string): void {
     if (chunk.choices.length === 0) this.#keepUnusable(text);
     this.#options.meter.report(chunk.usage, null);
+    this.#options.meter.reportBeside(chunk.usageBeside);
     const failure = this.#options.assembler.accept(chunk);
     if (failure !== null) this.#fail(failure);
   }

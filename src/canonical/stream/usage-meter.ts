@@ -10,6 +10,8 @@ export class UsageMeter {
   #reported: Usage | null = null;
   /** The chunk that the last report came in, when it can be sent as it is. */
   #frame: string | null = null;
+  /** What stood in a vendor's member; worth more than an estimate and less than a report. */
+  #beside: Usage | null = null;
   #estimate: Usage | null = null;
 
   constructor(precision: 'exactly' | 'roughly' | 'no', prompt: (() => string) | undefined) {
@@ -19,11 +21,11 @@ export class UsageMeter {
   }
 
   get usage(): Usage | null {
-    return this.#reported ?? this.#estimate;
+    return this.#reported ?? this.#beside ?? this.#estimate;
   }
 
   get isEstimated(): boolean {
-    return this.#reported === null && this.#estimate !== null;
+    return this.#reported === null && this.#beside === null && this.#estimate !== null;
   }
 
   get frame(): string | null {
@@ -38,6 +40,11 @@ export class UsageMeter {
     this.#frame = frame;
   }
 
+  /** Takes usage that a vendor's member told; the last one, unless the upstream reports its usage. */
+  reportBeside(usage: Usage | null): void {
+    if (usage !== null) this.#beside = usage;
+  }
+
   /** Takes text of the model. */
   note(text: string): void {
     this.#tally?.add(text);
@@ -45,7 +52,7 @@ export class UsageMeter {
 
   /** The reply is over: estimates what was not reported, when that is wanted. */
   close(): void {
-    if (this.#reported !== null || this.#tally === null) return;
+    if (this.#reported !== null || this.#beside !== null || this.#tally === null) return;
     const promptTokens = this.#count(this.#prompt());
     const completionTokens = this.#tally.tokens;
     this.#estimate = { promptTokens, completionTokens, totalTokens: promptTokens + completionTokens };
