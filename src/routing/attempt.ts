@@ -142,7 +142,7 @@ export class Attempt {
   #blame(error: FerryError): void {
     const { circuit, pauses } = this.upstream;
     if (error.kind === 'rate_limited' || error.kind === 'quota_exhausted') {
-      pauses.pause(this.model, 'rate_limited', error.retryAfterMs ?? DEFAULT_RATE_PAUSE_MS);
+      pauses.pause(this.model, error.kind, error.retryAfterMs ?? DEFAULT_RATE_PAUSE_MS);
     }
     if (error.kind === 'model_not_found') pauses.pause(this.model, 'model_not_found', MISSING_MODEL_PAUSE_MS);
     const isForeignPath = error.kind === 'path_not_found' && !SERVED_PATHS.has(this.request.path);

@@ -65,23 +65,28 @@ export function isTakeable(upstream: RoutedUpstream, request: RoutedRequest): bo
 
 function rankOf(upstream: RoutedUpstream, request: RoutedRequest): number {
   const pause = upstream.pauses.get(upstream.upstreamModel(request.model));
-  if (pause?.reason === 'rate_limited') return Number.POSITIVE_INFINITY;
-  if (pause !== null) return 6;
+  if (pause !== null) return pause.reason === 'model_not_found' ? 6 : Number.POSITIVE_INFINITY;
   if (upstream.places.isQueueFull) return 5;
   if (!upstream.circuit.isOpenForRequests()) return 4;
   return (upstream.client.hasToken() ? 0 : 2) + (upstream.places.isFree ? 0 : 1);
 }
 
-/** The answer when all that is left asked for a pause: 429 at once, with the shortest remaining time. */
+/** The answer when all that is left asked for a pause: 429 at once, with the shortest remaining time. A used-up quota stays one. */
 export function allPaused(left: readonly RoutedUpstream[], request: RoutedRequest): FerryError {
-  let retryAfterMs = Number.POSITIVE_INFINITY;
-  for (const upstream of left) {
-    const pause = upstream.pauses.get(upstream.upstreamModel(request.model));
-    if (pause !== null) retryAfterMs = Math.min(retryAfterMs, pause.remainingMs);
+  const pauses = left
+    .map((upstream) => upstream.pauses.get(upstream.upstreamModel(request.model)))
+    .filter((pause) => pause !== null);
+  const retryAfterMs = pauses.length === 0 ? 1_000 : Math.min(...pauses.map((pause) => pause.remainingMs));
+  const isQuota = pauses.length > 0 && pauses.every(({ reason }) => reason === 'quota_exhausted');
+  if (isQuota) {
+    return new FerryError('quota_exhausted', {
+      message: `The quota of every upstream for model "${shorten(request.model)}" is used up (429).`,
+      retryAfterMs,
+    });
   }
   return new FerryError('rate_limited', {
-    message: `Every upstream for model "${request.model}" asked for a pause (429). Try again after the time in retry-after.`,
-    retryAfterMs: Number.isFinite(retryAfterMs) ? retryAfterMs : 1_000,
+    message: `Every upstream for model "${shorten(request.model)}" asked for a pause (429). Try again after the time in retry-after.`,
+    retryAfterMs,
   });
 }
 

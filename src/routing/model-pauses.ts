@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.ts';
 
 /** Why an upstream gets no requests for one model. */
-export type PauseReason = 'rate_limited' | 'model_not_found';
+export type PauseReason = 'rate_limited' | 'quota_exhausted' | 'model_not_found';
 
 interface Pause {
   readonly reason: PauseReason;
