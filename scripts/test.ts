@@ -14,7 +14,7 @@ import { runChecks } from './check.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Suites with needs of their own (other clients' packages, a browser) have scripts of their own. */
-const SEPARATE_SUITES = ['test/clients/', 'test/browser/'];
+const SEPARATE_SUITES = ['test/clients/', 'test/browser/', 'test/fuzz/api.test.ts'];
 
 /** A test that takes longer hangs. Applies to a whole file too, as the runner counts it. */
 const LONGEST_TEST_MS = 180_000;

@@ -45,6 +45,7 @@ export async function passThrough(
   const method = request.method ?? 'GET';
   if (method === 'TRACE') {
     // Its answer repeats the request's headers, and among them the upstream's token.
+    context.response.setHeader('allow', 'GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS');
     throw new FerryError('method_not_allowed', { message: `TRACE is not possible on ${context.path}.` });
   }
   refuseDenied(context, settings);

@@ -16,6 +16,7 @@ const CREATED = 1_700_000_000;
 const USAGE = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
 /** A request that asks for more choices gets so many. */
 const MOST_CHOICES = 4;
+const LONGEST_VECTOR = 64;
 
 /**
  * A model that takes everything and always answers in OpenAI's own form, so that whatever goes wrong behind the
@@ -43,6 +44,10 @@ export class AgreeableUpstream {
   /** Ends in `/v1`. */
   get url(): string {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/v1`;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   async close(): Promise<void> {
@@ -143,9 +148,15 @@ function embeddings(json: Json): object {
   const data = Array.from({ length: count }, (_, index) => ({
     object: 'embedding',
     index,
-    embedding: [0.25, -0.5, index],
+    embedding: Array.from({ length: lengthOf(json) }, (_none, place) => (index - place) / 8),
   }));
   return { object: 'list', data, model: json.model, usage: { prompt_tokens: count, total_tokens: count } };
+}
+
+/** As long as asked: the gateway compares. */
+function lengthOf({ dimensions }: Json): number {
+  const isLength = Number.isSafeInteger(dimensions) && (dimensions as number) > 0;
+  return isLength ? Math.min(dimensions as number, LONGEST_VECTOR) : 3;
 }
 
 function ranking(json: Json): object {

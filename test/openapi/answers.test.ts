@@ -4,6 +4,7 @@ import { AgreeableUpstream } from '../fuzz/agreeable-upstream.ts';
 import { checkCanonicalStream } from '../helpers/canonical-checker.ts';
 import { Gateway } from '../helpers/gateway.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
+import { checkResponsesStream } from '../helpers/responses-checker.ts';
 import { ApiDescription, type Operation, type Reply, readReply } from './api-description.ts';
 
 const KEY = 'client-key-of-the-description';
@@ -22,7 +23,14 @@ before(async () => {
     clients: [{ name: 'limited', key: LIMITED, models: ['any'], rpm: 1 }],
     limits: { body: BODY_LIMIT_BYTES, header_bytes: HEADER_LIMIT_BYTES },
     dbtype: 'none',
-    upstreams: [{ name: 'agreeable', endpoint: upstream.url, sk: 'upstream-key' }],
+    upstreams: [
+      {
+        name: 'agreeable',
+        endpoint: upstream.url,
+        sk: 'upstream-key',
+        profile: { responses: 'via_chat' },
+      },
+    ],
   });
 });
 
@@ -30,6 +38,9 @@ after(async () => {
   await gateway.close();
   await upstream.close();
 });
+
+/** Paths whose other methods are passed through. */
+const OTHERS_PASS = ['/v1/models/{model}', '/v1/responses'];
 
 const targetOf = ({ path }: Operation): string => path.replace('{model}', 'any');
 
@@ -72,8 +83,7 @@ for (const operation of description.operations) {
   });
 
   test(`${name} refuses another method as openapi.yaml says`, async () => {
-    // What is no listing of one model is passed through.
-    if (operation.path.includes('{')) return;
+    if (OTHERS_PASS.includes(operation.path)) return;
     const method = isPost ? 'GET' : 'POST';
     const reply = await readReply(
       fetch(`${gateway.url}${operation.path}`, { method, headers: { authorization: `Bearer ${KEY}` } }),
@@ -133,6 +143,15 @@ test('a model that is not listed is a 404 as openapi.yaml says', async () => {
   description.checkReply(operation, reply);
 });
 
+test('S6 the one method that is never passed through is a 405 with those that are', async () => {
+  const raw = await exchangeRaw(
+    gateway.port,
+    `TRACE /v1/files HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${KEY}\r\n\r\n`,
+  );
+  assert.equal(raw.status, 405);
+  assert.equal(raw.headers.allow, 'GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS');
+});
+
 test('an upstream that is away is a 502 as openapi.yaml says', async () => {
   await using away = await Gateway.start({
     dbtype: 'none',
@@ -148,7 +167,8 @@ test('an upstream that is away is a 502 as openapi.yaml says', async () => {
 function checkEvents(operation: Operation, text: string, body: unknown): void {
   const { stream_options: options } = body as { stream_options?: { include_usage?: boolean } };
   const form = operation.path.includes('chat') ? 'chat' : 'completions';
-  checkCanonicalStream(text, { form, includeUsage: options?.include_usage === true });
-  for (const block of text.split('\n\n').filter((one) => one.startsWith('data: {')))
-    description.checkEvent(operation, JSON.parse(block.slice('data: '.length)));
+  if (operation.path === '/v1/responses') checkResponsesStream(text);
+  else checkCanonicalStream(text, { form, includeUsage: options?.include_usage === true });
+  for (const data of text.matchAll(/^data: (\{.*)$/gm))
+    description.checkEvent(operation, JSON.parse(data[1] ?? ''));
 }

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { type AppParts, createApp } from '../../src/app.ts';
 import { ERROR_TABLE } from '../../src/errors.ts';
 import type { HolderState } from '../../src/tokens/holder-status.ts';
 import { ApiDescription, DESCRIPTION_FILE } from './api-description.ts';
 
+const root = fileURLToPath(new URL('../..', import.meta.url));
 const description = new ApiDescription();
 const packageJson = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -23,9 +25,20 @@ const MORE_CODES: Readonly<Record<number, readonly string[]>> = {
   504: ['upstream_error'],
 };
 
+/** Codes of errors that say more than their kind does, as the source has them; all of them are the client's to mend. */
+function finerCodes(): string[] {
+  const files = globSync('src/{canonical,http,routing,upstream}/**/*.ts', { cwd: root });
+  const found = files.flatMap((file) =>
+    [...readFileSync(`${root}/${file}`, 'utf8').matchAll(/\bcode: '(\w+)'/g)].map((match) => match[1] ?? ''),
+  );
+  return [...new Set(found)];
+}
+
 function codesOf(status: number): string[] {
   const codes = ROWS.flatMap(([, row]) => (row.status === status && row.code !== null ? [row.code] : []));
-  return [...new Set([...codes, ...(MORE_CODES[status] ?? [])])].sort();
+  return [
+    ...new Set([...codes, ...(MORE_CODES[status] ?? []), ...(status === 400 ? finerCodes() : [])]),
+  ].sort();
 }
 
 test('openapi.yaml is valid OpenAPI 3.1, of this version, and is shipped', async () => {
@@ -36,6 +49,15 @@ test('openapi.yaml is valid OpenAPI 3.1, of this version, and is shipped', async
   assert.match(description.document.openapi, /^3\.1\./);
   assert.equal(description.document.info.version, packageJson.version);
   assert.ok(packageJson.files.includes('openapi.yaml'));
+});
+
+test('no words of openapi.yaml became keys, as a comma without quotes makes them', () => {
+  const strange: string[] = [];
+  JSON.stringify(description.document, (key: string, value: unknown) => {
+    if (/[ ,]/.test(key)) strange.push(key);
+    return value;
+  });
+  assert.deepEqual(strange, []);
 });
 
 /** Routes that no path can express, and the words that describe them instead. */
@@ -76,10 +98,13 @@ test('every route of the app is described, and every described operation is a ro
     assert.ok(description.document.info.description.includes(words), words);
 });
 
-test('the codes are those of the table of errors, but for the one that nobody is left to hear', () => {
+test('the codes are those of the table of errors and the finer ones of the source', () => {
   const codes = ROWS.flatMap(([, { code }]) => (code === null ? [] : [code]));
   const codesDescribed = description.document.components.schemas.OwnErrorCode?.enum;
-  assert.deepEqual([...(codesDescribed as string[])].sort(), [...new Set(codes)].sort());
+  assert.deepEqual(
+    [...(codesDescribed as string[])].sort(),
+    [...new Set([...codes, ...finerCodes()])].sort(),
+  );
 });
 
 test('the examples of each response are the errors of its status, one for each code', () => {
@@ -94,8 +119,8 @@ test('the examples of each response are the errors of its status, one for each c
       assert.equal(description.fault(schema, value), null);
       const { error } = value as { error: { code: string; type: string } };
       assert.equal(error.code, code);
-      const row = Object.values(ERROR_TABLE).find((one) => one.code === code);
-      assert.equal(error.type, row?.type, code);
+      const row = Object.values(ERROR_TABLE).find((one) => one.code === code) ?? ERROR_TABLE.invalid_request;
+      assert.equal(error.type, row.type, code);
     }
   }
 });

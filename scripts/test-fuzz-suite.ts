@@ -1,0 +1,43 @@
+/**
+ * `npm run test:fuzz`: requests that nobody writes, against a running gateway. Needs `npm run install:fuzz`.
+ *
+ *   npm run test:fuzz -- raw               only the files whose path contains the word (api, raw, streams)
+ *   npm run test:fuzz -- --seed 7          other requests; the seed of a failure repeats it
+ *   npm run test:fuzz -- --examples 2000   so many for each operation, ten times as many raw requests
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, globSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** In a minute and a half on two cores of a small machine. */
+const USUAL_EXAMPLES = '200';
+
+const { values, positionals: words } = parseArgs({
+  allowPositionals: true,
+  options: {
+    seed: { type: 'string', default: '1' },
+    examples: { type: 'string', default: USUAL_EXAMPLES },
+  },
+});
+
+if (!existsSync(`${root}/test/fuzz/.venv/.installed`)) {
+  console.error('test/fuzz/.venv is missing: npm run install:fuzz');
+  process.exit(1);
+}
+const files = globSync('test/fuzz/*.test.ts', { cwd: root })
+  .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+  .sort();
+if (files.length === 0) {
+  console.error(`no test file matches ${words.join(' ')}`);
+  process.exit(2);
+}
+console.log(`seed ${values.seed}, ${values.examples} examples for each operation`);
+const { status } = spawnSync(process.execPath, ['--test', '--test-concurrency=1', ...files], {
+  cwd: root,
+  stdio: 'inherit',
+  env: { ...process.env, FUZZ_SEED: values.seed, FUZZ_EXAMPLES: values.examples },
+});
+process.exitCode = status ?? 1;
