@@ -133,6 +133,7 @@ for (const [title, before, after] of [
     '{"access_token":"T-1","a":{"access_token":1},"b":"\\"access_token\\":{","c":["access_token"]}',
   ],
   ['text beyond ASCII', '{"m":"héllo 😀 {"}', '{"access_token":"T-1","m":"héllo 😀 {"}'],
+  ['names beyond ASCII', '{"clé":1,"access_token":2}', '{"clé":1,"access_token":"T-1"}'],
 ] as const) {
   test(`a body placement sets a top-level member by splicing text: ${title}`, async () => {
     const fromString = await placed(BODY, { body: before, isJson: true });
@@ -142,6 +143,22 @@ for (const [title, before, after] of [
     JSON.parse(String(fromBytes.body));
   });
 }
+
+test('a body placement finds its member by a name beyond ASCII, written out or escaped', async () => {
+  for (const [before, after] of [
+    ['{"clé":1,"a":2}', '{"clé":"T-1","a":2}'],
+    ['{"cl\\u00e9":1,"a":2}', '{"cl\\u00e9":"T-1","a":2}'],
+    ['{"a":2}', '{"clé":"T-1","a":2}'],
+  ] as const) {
+    const { body } = await placed([{ body: 'clé' }], { body: before, isJson: true });
+    assert.equal(String(body), after);
+  }
+});
+
+test('a body placement steps over a byte order mark', async () => {
+  const { body } = await placed(BODY, { body: '\ufeff{"a":1}', isJson: true });
+  assert.equal(String(body), '\ufeff{"access_token":"T-1","a":1}');
+});
 
 test('a body placement keeps content-length true', async () => {
   const request = await placed(BODY, { body: '{"a":"é"}', isJson: true, headers: ['content-length', '10'] });
