@@ -1,6 +1,7 @@
 import type { AnswerStream } from '../canonical/answer-stream.ts';
 import type { Usage } from '../canonical/usage.ts';
 import { asFerryError, FerryError } from '../errors.ts';
+import type { Appetite } from '../upstream/reply-body.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';
 import type { Attempt } from './attempt.ts';
 
@@ -46,20 +47,22 @@ export class OpenStream {
 
   /**
    * Hands all canonical SSE text to `write` in order, and waits for the promise that it may give (the client reads
-   * slowly). Never throws: a break is text too, the error event. One loop with one await for each piece, since a
-   * stream of a hundred frames pays every promise a hundred times.
+   * slowly). Never throws: a break is text too, the error event. A piece goes from socket to socket without a promise,
+   * since a stream of a hundred frames would pay for a hundred.
    */
   async relayTo(write: (text: string) => Promise<void> | null): Promise<void> {
-    let text = this.#takeHead();
-    for (;;) {
+    const tell = (text: string): Appetite => {
       const drained = text === '' ? null : write(text);
-      if (drained !== null) await drained;
-      if (this.#isOver) return;
-      try {
-        text = this.#take(await this.#reply.body.next());
-      } catch (error) {
-        text = this.#broken(error);
-      }
+      return this.#isOver ? 'enough' : (drained ?? 'more');
+    };
+    const wanted = tell(this.#takeHead());
+    if (typeof wanted !== 'string') await wanted;
+    if (this.#isOver) return;
+    try {
+      const hasEnded = await this.#reply.body.readEach((bytes) => tell(this.#take(bytes)));
+      if (hasEnded) tell(this.#take(null));
+    } catch (error) {
+      tell(this.#broken(error));
     }
   }
 

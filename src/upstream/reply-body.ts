@@ -3,6 +3,18 @@ import { FerryError } from '../errors.ts';
 /** Above this many unread bytes the upstream's socket is paused; it resumes when the reader catches up. */
 const HIGH_WATER_BYTES = 128 * 1024;
 
+/** What a reader of each piece wants next: another one, no more, or another one when a promise is kept. */
+export type Appetite = 'more' | 'enough' | Promise<void>;
+
+interface EachReader {
+  readonly take: (chunk: Buffer) => Appetite;
+  /** False: the reader had enough before the end. */
+  readonly resolve: (hasEnded: boolean) => void;
+  readonly reject: (error: Error) => void;
+  /** While it looks at a piece or waits for its promise, pieces are kept for it. */
+  isBusy: boolean;
+}
+
 /** What fills the body. An object and not three closures: a stream of short replies makes thousands of them a second. */
 export interface BodySource {
   pause(): void;
@@ -27,6 +39,8 @@ export class ReplyBody {
   #error: Error | null = null;
   /** Set while `next` waits for bytes; cleared as soon as it is settled. */
   #waiting: { resolve: (chunk: Buffer | null) => void; reject: (error: Error) => void } | null = null;
+  /** Set while `readEach` runs. */
+  #each: EachReader | null = null;
 
   /** Called once, when the body is complete or will not be. */
   onSettled: (() => void) | null = null;
@@ -67,6 +81,48 @@ export class ReplyBody {
       this.#source.resume();
     }
     return all;
+  }
+
+  /**
+   * Hands each piece to `take` at the moment at which it arrives: a promise for each would cost a stream more than its
+   * bytes do. True: the body ended; false: `take` had enough. Rejects like `next`.
+   */
+  readEach(take: (chunk: Buffer) => Appetite): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      this.#each = { take, resolve, reject, isBusy: false };
+      this.#serveEach(this.#each);
+    });
+  }
+
+  /** Gives the reader what was kept for it, then the end if there is one. */
+  #serveEach(reader: EachReader): void {
+    for (let chunk = this.takeBuffered(); chunk !== null; chunk = this.takeBuffered()) {
+      if (!this.#handTo(reader, chunk)) return;
+    }
+    if (!this.isSettled) return;
+    this.#each = null;
+    if (this.#error === null) reader.resolve(true);
+    else reader.reject(this.#error);
+  }
+
+  /** Whether the reader wants another piece at once. */
+  #handTo(reader: EachReader, chunk: Buffer): boolean {
+    reader.isBusy = true;
+    const appetite = reader.take(chunk);
+    if (appetite === 'more') {
+      reader.isBusy = false;
+      return true;
+    }
+    if (appetite === 'enough') {
+      this.#each = null;
+      reader.resolve(false);
+    } else {
+      void appetite.then(() => {
+        reader.isBusy = false;
+        this.#serveEach(reader);
+      });
+    }
+    return false;
   }
 
   /** The whole body. Throws `invalid_response` and closes the socket beyond `limitBytes`. */
@@ -110,6 +166,12 @@ export class ReplyBody {
       waiting.resolve(chunk);
       return;
     }
+    const reader = this.#each;
+    if (reader !== null && !reader.isBusy) {
+      // `take` may have ended the body itself.
+      if (this.#handTo(reader, chunk) && this.isSettled) this.#serveEach(reader);
+      return;
+    }
     this.#chunks.push(chunk);
     this.#unreadBytes += chunk.length;
     if (this.#unreadBytes > HIGH_WATER_BYTES && !this.#isPaused) {
@@ -125,6 +187,7 @@ export class ReplyBody {
     this.onSettled?.();
     this.#waiting?.resolve(null);
     this.#waiting = null;
+    this.#endEach();
   }
 
   /** For the transport: the body will not be completed. Pieces that arrived before can still be read. */
@@ -134,5 +197,10 @@ export class ReplyBody {
     this.onSettled?.();
     this.#waiting?.reject(error);
     this.#waiting = null;
+    this.#endEach();
+  }
+
+  #endEach(): void {
+    if (this.#each !== null && !this.#each.isBusy) this.#serveEach(this.#each);
   }
 }
