@@ -130,7 +130,7 @@ function titles(): Titled[] {
   const files = globSync(patterns, { cwd: root, exclude: ['**/node_modules/**', '**/.venv/**'] });
   return files.sort().flatMap((file) => {
     const text = readFileSync(`${root}/${file}`, 'utf8');
-    const found = [...text.matchAll(/\btest\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g)];
+    const found = [...text.matchAll(/\btest(?:\w*Fault)?\(\s*(['"`])((?:\\.|(?!\1)[^\\])*)\1/g)];
     const short = file.replace(/^test\//, '').replace(/\.test\.ts$/, '');
     return found.map(([, , title = '']) => ({ title: readable(title), file: short }));
   });

@@ -115,12 +115,12 @@ test('a declared over-long body is refused before it is read', async () => {
   assert.equal(answer.headers.connection, 'close');
 });
 
-test('a client that is still sending an over-long body hears the 413 instead of a reset', async () => {
+test('S21 a client that is still sending an over-long body hears the 413 instead of a reset', async () => {
   const long = JSON.stringify({ ...GOOD, padding: 'x'.repeat(8 * 1024 * 1024) });
   await refuses(await post(long), { status: 413, code: 'body_too_large', says: /65536 bytes/ });
 });
 
-test('an over-long body of unknown length is a 413', async () => {
+test('S21 an over-long body of unknown length is a 413', async () => {
   const chunks = ReadableStream.from(
     (async function* () {
       for (let sent = 0; sent < 64; sent++) yield Buffer.alloc(16 * 1024, 0x20);

@@ -18,6 +18,7 @@ async function isGone(gateway: Gateway): Promise<void> {
   assert.equal(row?.outcome, 'client_gone');
   assert.equal(row?.status, 499);
   assert.deepEqual((await gateway.readiness()).degraded, []);
+  assert.doesNotMatch(gateway.log, /"level":"(?:warn|error)"/, 'nor is it logged as one');
   assert.match(await gateway.metrics(), /^tokenferry_inflight 1$/m, 'only the one for the metrics');
 }
 
@@ -26,7 +27,7 @@ for (const [kind, path, body] of [
   ['stream', '/v1/chat/completions', STREAM],
   ['embeddings', '/v1/embeddings', EMBEDDINGS],
 ] as const) {
-  test(`${kind}: a client that leaves before the upstream's headers frees the upstream within a second`, async () => {
+  test(`S65 ${kind}: a client that leaves before the upstream's headers frees the upstream within a second`, async () => {
     await using raw = await RawUpstream.start(silent);
     await using gateway = await Gateway.start({
       upstreams: [{ name: 'lone', endpoint: raw.url, sk: 'key-of-lone', allow: ['m'] }],
@@ -40,7 +41,7 @@ for (const [kind, path, body] of [
     await isGone(gateway);
   });
 
-  test(`${kind}: a client that leaves while it waits for a token leaves nothing behind`, async () => {
+  test(`S65 ${kind}: a client that leaves while it waits for a token leaves nothing behind`, async () => {
     await using issuer = await ScriptedIssuer.start({ hang: true });
     await using model = await StandInModel.start();
     await using gateway = await Gateway.start({
@@ -59,7 +60,7 @@ for (const [kind, path, body] of [
   });
 }
 
-test('a client that leaves in mid-stream frees the upstream within a second', async () => {
+test('S65 a client that leaves in mid-stream frees the upstream within a second', async () => {
   await using model = await StandInModel.start({ reply: 'word '.repeat(1_000), wordDelayMs: 20 });
   await using gateway = await Gateway.start({
     upstreams: [{ name: 'lone', endpoint: model.url, sk: 'key-of-lone', allow: ['m'] }],
@@ -121,7 +122,7 @@ test('on_disconnect: finish reads the rest for the record', async () => {
   assert.equal(gateway.rows()[0]?.completion_tokens, 5);
 });
 
-test('a client that does not read stalls the upstream, and memory stays bounded', async () => {
+test('S66 a client that does not read stalls the upstream, and memory stays bounded', async () => {
   const filler = `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'm', choices: [{ index: 0, delta: { content: 'x'.repeat(16_000) }, finish_reason: null }] })}\n\n`;
   let sentBytes = 0;
   await using raw = await RawUpstream.start(async (connection) => {

@@ -57,7 +57,7 @@ const BREAKS: readonly Break[] = [
 ];
 
 for (const { how, act, code, withinMs, coolsAtOnce } of BREAKS) {
-  test(`a stream that is ${how} after content ends with the error event, and nobody else is asked`, async () => {
+  test(`Q27 Q28 Q30 S92 S94 S95 S96 a stream that is ${how} after content ends with the error event, and nobody else is asked`, async () => {
     await using raw = await RawUpstream.start(async (connection) => {
       await connection.request();
       await connection.write(BEGINNING);
@@ -113,7 +113,7 @@ test('what comes after [DONE] changes nothing: a reset there is a good stream', 
   assert.equal((await gateway.rowOf(response.headers.get('x-request-id'))).outcome, 'ok');
 });
 
-test('an upstream that holds the connection open after [DONE] delays the client by less than 100 ms', async () => {
+test('Q26 S58 an upstream that holds the connection open after [DONE] delays the client by less than 100 ms', async () => {
   const tail =
     'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n';
   await using raw = await RawUpstream.start(async (connection) => {

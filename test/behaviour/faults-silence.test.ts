@@ -24,10 +24,10 @@ const TIMEOUT: Outcome = {
 const ROLE =
   'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n';
 
-testTightFault('an upstream that accepts and says nothing', { script: () => silent }, TIMEOUT);
+testTightFault('S96 an upstream that accepts and says nothing', { script: () => silent }, TIMEOUT);
 
 testTightFault(
-  'headers and then nothing',
+  'Q30 S96 headers and then nothing',
   {
     script: (kind) => async (connection) => {
       await connection.request();
@@ -108,7 +108,7 @@ test('a slow stream that keeps moving is never killed, however long it takes', a
   }
 });
 
-test('the deadline ends all attempts together, with the failure of the upstreams and not a rate limit', async () => {
+test('S95 the deadline ends all attempts together, with the failure of the upstreams and not a rate limit', async () => {
   const upstream = await RawUpstream.start(silent);
   const bad = { endpoint: upstream.url, sk: 'key-of-bad', allow: ['m'] };
   const gateway = await Gateway.start({

@@ -117,7 +117,7 @@ test('a safe request id of the client is kept; any other is replaced', async () 
   }
 });
 
-test('a connection is used again after each kind of error reply', async () => {
+test('S22 a connection is used again after each kind of error reply', async () => {
   const client = await RawClient.connect(gateway.port);
   const auth = `Authorization: Bearer ${KEY}`;
   const requests: readonly [string, number][] = [
@@ -135,7 +135,7 @@ test('a connection is used again after each kind of error reply', async () => {
   client.close();
 });
 
-test('Expect: 100-continue and chunked requests are served', async () => {
+test('S22 Expect: 100-continue and chunked requests are served', async () => {
   const auth = `Authorization: Bearer ${KEY}`;
   const body = JSON.stringify(CHAT);
   const client = await RawClient.connect(gateway.port);
@@ -151,7 +151,7 @@ test('Expect: 100-continue and chunked requests are served', async () => {
   assert.equal(answer.status, 200, answer.text);
 });
 
-test('GET /v1/models may carry a body, and models with slashes and colons are found in every spelling', async () => {
+test('S7 S10 GET /v1/models may carry a body, and models with slashes and colons are found in every spelling', async () => {
   const list = await exchangeRaw(
     gateway.port,
     `GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer ${KEY}\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`,
@@ -164,6 +164,46 @@ test('GET /v1/models may carry a body, and models with slashes and colons are fo
   const missing = await fetch(`${origin()}/v1/models/none`, { headers: authorized });
   assert.equal(missing.status, 404);
   assert.equal(errorIn(await missing.text()).code, 'model_not_found');
+});
+
+test('S11 an alias gives a model an id that says what it is, in the list and in requests', async () => {
+  await using own = await Gateway.start({
+    dbtype: 'none',
+    upstreams: [
+      {
+        name: 'one',
+        endpoint: model.url,
+        sk: 'upstream-key-1',
+        allow: ['deploy-17', 'deploy-18', 'deploy-19'],
+        models: {
+          'corp-text-embedding': 'deploy-17',
+          'corp-bge-reranker': 'deploy-18',
+          'corp-vl-chat': 'deploy-19',
+        },
+      },
+    ],
+  });
+  const list = (await (await fetch(`${own.url}/v1/models`)).json()) as { data: { id: string }[] };
+  const ids = list.data.map(({ id }) => id);
+  for (const id of ['corp-text-embedding', 'corp-bge-reranker', 'corp-vl-chat'])
+    assert.ok(ids.includes(id), id);
+  const response = await own.post('/v1/embeddings', { model: 'corp-text-embedding', input: 'a' });
+  assert.equal(response.status, 200, await response.text());
+  assert.equal(model.received.at(-1)?.body.model, 'deploy-17');
+});
+
+test('S128 health is told without a key, outside of /v1 and below base_path', async () => {
+  for (const path of ['/livez', '/readyz', '/health', '/agent/api/llm_proxy/livez', '/health/']) {
+    const response = await fetch(`${origin()}${path}`);
+    assert.equal(response.status, 200, path);
+    assert.match(response.headers.get('content-type') ?? '', /^application\/json/);
+    assert.equal(((await response.json()) as { status: string }).status, 'ok');
+  }
+  const inside = await fetch(`${origin()}/v1/health`);
+  assert.equal(inside.status, 401, await inside.text());
+  const wrong = await fetch(`${origin()}/livez`, { method: 'POST' });
+  assert.equal(wrong.status, 405);
+  errorIn(await wrong.text());
 });
 
 test('without keys only this machine is answered: foreign Host and Origin are refused', async () => {
