@@ -108,7 +108,7 @@ export class ReplyBody {
   /** Whether the reader wants another piece at once. */
   #handTo(reader: EachReader, chunk: Buffer): boolean {
     reader.isBusy = true;
-    const appetite = reader.take(chunk);
+    const appetite = this.#ask(reader, chunk);
     if (appetite === 'more') {
       reader.isBusy = false;
       return true;
@@ -123,6 +123,16 @@ export class ReplyBody {
       });
     }
     return false;
+  }
+
+  /** A mistake in the reader is the reader's: it must not reach the transport, whose call this is. */
+  #ask(reader: EachReader, chunk: Buffer): Appetite {
+    try {
+      return reader.take(chunk);
+    } catch (error) {
+      reader.reject(error as Error);
+      return 'enough';
+    }
   }
 
   /** The whole body. Throws `invalid_response` and closes the socket beyond `limitBytes`. */

@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import { type Appetite, type BodySource, ReplyBody } from '../../src/upstream/reply-body.ts';
+
+class Source implements BodySource {
+  readonly calls: string[] = [];
+  pause(): void {
+    this.calls.push('pause');
+  }
+  resume(): void {
+    this.calls.push('resume');
+  }
+  abort(reason: Error): void {
+    this.calls.push(`abort: ${reason.message}`);
+  }
+  touched(): void {}
+}
+
+function newBody(): { body: ReplyBody; source: Source } {
+  const source = new Source();
+  return { body: new ReplyBody(source), source };
+}
+
+test('next gives pieces in their order, then null; pieces that nobody waited for come as one', async () => {
+  const { body } = newBody();
+  const waited = body.next();
+  body.push(Buffer.from('a'));
+  assert.equal(String(await waited), 'a');
+  body.push(Buffer.from('b'));
+  body.push(Buffer.from('c'));
+  body.finish();
+  assert.equal(String(await body.next()), 'bc');
+  assert.equal(await body.next(), null);
+});
+
+test('what arrived before a failure can still be read, then the failure is thrown', async () => {
+  const { body } = newBody();
+  body.push(Buffer.from('a'));
+  body.fail(new Error('cut'));
+  assert.equal(String(await body.next()), 'a');
+  await assert.rejects(body.next(), /cut/);
+});
+
+test('the upstream is paused above 128 KiB of unread bytes and resumed when they are read', async () => {
+  const { body, source } = newBody();
+  body.push(Buffer.alloc(128 * 1024));
+  assert.deepEqual(source.calls, []);
+  body.push(Buffer.alloc(1));
+  body.push(Buffer.alloc(1));
+  assert.deepEqual(source.calls, ['pause']);
+  assert.equal((await body.next())?.length, 128 * 1024 + 2);
+  assert.deepEqual(source.calls, ['pause', 'resume']);
+});
+
+test('destroy tells the source once, drops what was not read, and a waiting reader gets the reason', async () => {
+  const { body, source } = newBody();
+  const waited = body.next();
+  body.destroy(new Error('not wanted'));
+  body.destroy(new Error('again'));
+  await assert.rejects(waited, /not wanted/);
+  body.push(Buffer.from('late'));
+  await assert.rejects(body.next(), /not wanted/);
+  assert.deepEqual(source.calls, ['abort: not wanted']);
+});
+
+test('readAll joins everything, and refuses more than its limit', async () => {
+  const { body } = newBody();
+  const all = body.readAll(10);
+  body.push(Buffer.from('ab'));
+  await turn();
+  body.push(Buffer.from('cd'));
+  body.finish();
+  assert.equal(String(await all), 'abcd');
+
+  const long = newBody();
+  const tooMuch = long.body.readAll(3);
+  long.body.push(Buffer.from('ab'));
+  await turn();
+  long.body.push(Buffer.from('cd'));
+  await assert.rejects(tooMuch, /limits\.response \(3 bytes\)/);
+  assert.equal(long.source.calls.length, 1);
+});
+
+test('readEach hands on each piece while it arrives, those from before first, and says that the body ended', async () => {
+  const { body } = newBody();
+  body.push(Buffer.from('a'));
+  const seen: string[] = [];
+  const reading = body.readEach((chunk) => {
+    seen.push(String(chunk));
+    return 'more';
+  });
+  assert.deepEqual(seen, ['a']);
+  body.push(Buffer.from('b'));
+  body.push(Buffer.from('c'));
+  assert.deepEqual(seen, ['a', 'b', 'c'], 'at once');
+  body.finish();
+  assert.equal(await reading, true);
+});
+
+test('readEach of a body that has ended already, and of one that has failed', async () => {
+  const ended = newBody().body;
+  ended.push(Buffer.from('a'));
+  ended.finish();
+  assert.equal(await ended.readEach(() => 'more'), true);
+
+  const failed = newBody().body;
+  failed.fail(new Error('cut'));
+  await assert.rejects(
+    failed.readEach(() => 'more'),
+    /cut/,
+  );
+});
+
+test('while the promise of a piece is open further ones are kept, and the upstream is paused when they are many', async () => {
+  const { body, source } = newBody();
+  const sizes: number[] = [];
+  let release = (): void => {};
+  const reading = body.readEach((chunk): Appetite => {
+    sizes.push(chunk.length);
+    return sizes.length > 1 ? 'more' : new Promise((resolve) => (release = resolve));
+  });
+  body.push(Buffer.alloc(1));
+  body.push(Buffer.alloc(100 * 1024));
+  body.push(Buffer.alloc(100 * 1024));
+  assert.equal(body.isBacklogged, true);
+  assert.deepEqual(source.calls, ['pause']);
+  release();
+  await turn();
+  assert.deepEqual(sizes, [1, 200 * 1024]);
+  assert.deepEqual(source.calls, ['pause', 'resume']);
+  body.finish();
+  assert.equal(await reading, true);
+});
+
+test('a failure while a promise is open comes after what was kept', async () => {
+  const { body } = newBody();
+  const seen: string[] = [];
+  const reading = body.readEach(async (chunk) => {
+    seen.push(String(chunk));
+  });
+  body.push(Buffer.from('a'));
+  body.push(Buffer.from('b'));
+  body.fail(new Error('cut'));
+  await assert.rejects(reading, /cut/);
+  assert.deepEqual(seen, ['a', 'b']);
+});
+
+test('who has enough gets no more, and may destroy the body or read on with next', async () => {
+  const { body } = newBody();
+  const reading = body.readEach(() => 'enough');
+  body.push(Buffer.from('a'));
+  body.push(Buffer.from('b'));
+  assert.equal(await reading, false);
+  assert.equal(String(await body.next()), 'b');
+
+  const ended = newBody();
+  const destroying = ended.body.readEach(() => {
+    ended.body.destroy(new Error('broken'));
+    return 'enough';
+  });
+  ended.body.push(Buffer.from('a'));
+  assert.equal(await destroying, false);
+  assert.deepEqual(ended.source.calls, ['abort: broken']);
+});
+
+test('a reader that throws is told so itself, and not the transport', async () => {
+  const { body } = newBody();
+  const reading = body.readEach(() => {
+    throw new Error('mistake');
+  });
+  body.push(Buffer.from('a'));
+  await assert.rejects(reading, /mistake/);
+});
