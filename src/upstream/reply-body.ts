@@ -117,10 +117,10 @@ export class ReplyBody {
       this.#each = null;
       reader.resolve(false);
     } else {
-      void appetite.then(() => {
+      appetite.then(() => {
         reader.isBusy = false;
         this.#serveEach(reader);
-      });
+      }, reader.reject);
     }
     return false;
   }
