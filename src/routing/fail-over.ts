@@ -1,8 +1,8 @@
 import type { Clock } from '../clock.ts';
 import { asFerryError, type FerryError } from '../errors.ts';
-import { Attempt } from './attempt.ts';
+import { Attempt, type AttemptBounds } from './attempt.ts';
 import { allPaused, isTakeable, takeNext } from './candidates.ts';
-import { nextStep, worthiest } from './next-step.ts';
+import { type NextStep, nextStep, worthiest } from './next-step.ts';
 import type { RoutedRequest } from './routed-request.ts';
 import type { RoutedUpstream } from './routed-upstream.ts';
 import { queueFor } from './upstream-queue.ts';
@@ -29,6 +29,21 @@ export interface Service<Served> {
   isReplayable?(): boolean;
 }
 
+/** One request on its way through its candidates. */
+interface Run {
+  readonly request: RoutedRequest;
+  readonly settings: FailOverSettings;
+  /** `Infinity`: no limit. */
+  readonly deadlineMonoMs: number;
+  readonly isOnlyCandidate: boolean;
+  /** Candidates that were not tried yet. */
+  readonly left: RoutedUpstream[];
+  /** What went wrong so far, oldest first. */
+  readonly errors: FerryError[];
+  /** What all attempts together waited for tokens. */
+  tokenWaitedMs: number;
+}
+
 /**
  * Tries the candidates one after the other until one serves: one turn of the loop is one attempt. Throws the failure
  * that says most to the client when none does. Nothing was sent to the client while this runs.
@@ -39,65 +54,98 @@ export async function failOver<Served>(
   service: Service<Served>,
   settings: FailOverSettings,
 ): Promise<Served> {
-  const { clock } = settings;
-  const deadlineMonoMs =
-    settings.deadlineMs > 0 ? request.startedMonoMs + settings.deadlineMs : Number.POSITIVE_INFINITY;
-  const left = [...candidates];
-  const errors: FerryError[] = [];
-  let tokenWaitedMs = 0;
-  let upstream = takeNext(left, request);
+  const run = beginRun(request, candidates, settings);
+  let upstream = takeNext(run.left, request);
   for (let tries = 1; upstream !== null; tries++) {
-    if (!upstream.places.tryTake()) {
-      const queued = await queueFor(upstream, request, left, { deadlineMonoMs, clock });
-      if (queued.outcome === 'reconsider') left.push(upstream);
-      if (queued.outcome === 'refused') errors.push(queued.error);
-      if (queued.outcome !== 'admitted') {
-        if (clock.monoMs() >= deadlineMonoMs) break;
-        upstream = takeNext(left, request);
-        tries = 0;
-        continue;
-      }
+    if (!upstream.places.tryTake() && !(await hasQueued(upstream, run))) {
+      if (isPastDeadline(run)) break;
+      upstream = takeNext(run.left, request);
+      tries = 0;
+      continue;
     }
-    const isLast = !left.some((other) => isTakeable(other, request));
-    const tokenWaitMs = Math.max(0, deadlineMonoMs - clock.monoMs());
-    const bounds = { isLast, deadlineMonoMs, tokenWaitMs, tokenWaitedMs };
-    const attempt = new Attempt(request, upstream, bounds, clock);
+    const attempt = new Attempt(request, upstream, boundsOf(run), settings.clock);
     try {
       return await service.serve(attempt);
     } catch (thrown) {
       const error = asFerryError(thrown);
       attempt.finish(error);
-      if (error.kind === 'token_unavailable') tokenWaitedMs += attempt.elapsedMs;
+      if (error.kind === 'token_unavailable') run.tokenWaitedMs += attempt.elapsedMs;
       if (attempt.isCommitted || request.signal.aborted) throw error;
-      const refused = service.refusedParameter?.(error, attempt) ?? null;
-      if (refused !== null) upstream.learnedDrops.add(attempt.model, refused);
-      const step = nextStep({
-        error,
-        candidatesLeft: left.length,
-        isOnlyCandidate: candidates.length === 1,
-        tries,
-        sameUpstreamRetries: settings.sameUpstreamRetries,
-        canDropParameter: refused !== null,
-        isPastDeadline: clock.monoMs() >= deadlineMonoMs,
-        isReplayable: service.isReplayable?.() ?? true,
-      });
-      if (step !== 'same_upstream_without_parameter') errors.push(error);
+      const step = stepAfter(error, attempt, tries, run, service);
+      if (step !== 'same_upstream_without_parameter') run.errors.push(error);
       if (step === 'give_up') break;
       if (step === 'same_upstream_after_backoff') await sleep(settings.backoffMs, request.signal);
       if (step === 'next_candidate') {
-        upstream = takeNext(left, request);
+        upstream = takeNext(run.left, request);
         tries = 0;
       }
     }
   }
-  throw conclusion(errors, left, request);
+  throw conclusion(run);
 }
 
-function conclusion(
-  errors: readonly FerryError[],
-  left: readonly RoutedUpstream[],
+function beginRun(
   request: RoutedRequest,
-): FerryError {
+  candidates: readonly RoutedUpstream[],
+  settings: FailOverSettings,
+): Run {
+  const { deadlineMs } = settings;
+  return {
+    request,
+    settings,
+    deadlineMonoMs: deadlineMs > 0 ? request.startedMonoMs + deadlineMs : Number.POSITIVE_INFINITY,
+    isOnlyCandidate: candidates.length === 1,
+    left: [...candidates],
+    errors: [],
+    tokenWaitedMs: 0,
+  };
+}
+
+/** Waits for a place at a candidate whose places are all taken. False: another one is to be looked at. */
+async function hasQueued(upstream: RoutedUpstream, run: Run): Promise<boolean> {
+  const { request, left, errors, deadlineMonoMs, settings } = run;
+  const queued = await queueFor(upstream, request, left, { deadlineMonoMs, clock: settings.clock });
+  if (queued.outcome === 'reconsider') left.push(upstream);
+  if (queued.outcome === 'refused') errors.push(queued.error);
+  return queued.outcome === 'admitted';
+}
+
+function boundsOf({ request, left, deadlineMonoMs, tokenWaitedMs, settings }: Run): AttemptBounds {
+  return {
+    isLast: !left.some((other) => isTakeable(other, request)),
+    deadlineMonoMs,
+    tokenWaitMs: Math.max(0, deadlineMonoMs - settings.clock.monoMs()),
+    tokenWaitedMs,
+  };
+}
+
+function isPastDeadline({ deadlineMonoMs, settings }: Run): boolean {
+  return settings.clock.monoMs() >= deadlineMonoMs;
+}
+
+/** What follows the failure of `attempt`; a parameter that the upstream refused is remembered. */
+function stepAfter<Served>(
+  error: FerryError,
+  attempt: Attempt,
+  tries: number,
+  run: Run,
+  service: Service<Served>,
+): NextStep {
+  const refused = service.refusedParameter?.(error, attempt) ?? null;
+  if (refused !== null) attempt.upstream.learnedDrops.add(attempt.model, refused);
+  return nextStep({
+    error,
+    candidatesLeft: run.left.length,
+    isOnlyCandidate: run.isOnlyCandidate,
+    tries,
+    sameUpstreamRetries: run.settings.sameUpstreamRetries,
+    canDropParameter: refused !== null,
+    isPastDeadline: isPastDeadline(run),
+    isReplayable: service.isReplayable?.() ?? true,
+  });
+}
+
+function conclusion({ errors, left, request }: Run): FerryError {
   const error = worthiest(errors);
   if (error === undefined) return allPaused(left, request);
   // Others are only pausing: waiting for them is worth more to the client than the failure of one. Candidates can
