@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { errorIn, Gateway } from '../helpers/gateway.ts';
+import { exchangeRaw } from '../helpers/raw-client.ts';
+
+let gateway: Gateway;
+
+before(async () => {
+  gateway = await Gateway.start({
+    dbtype: 'none',
+    upstreams: [{ name: 'one', endpoint: 'http://127.0.0.1:1/v1', sk: 'upstream-key' }],
+  });
+});
+
+after(() => gateway.close());
+
+test('S81 HTTP/1.1 without a Host is refused in JSON like every other mistake', async () => {
+  for (const path of ['/v1/models', '/livez', '/nowhere']) {
+    const answer = await exchangeRaw(gateway.port, `GET ${path} HTTP/1.1\r\nAccept: */*\r\n\r\n`);
+    assert.equal(answer.status, 400, answer.text);
+    assert.equal(errorIn(answer.body).code, 'invalid_request');
+    assert.ok(answer.headers['x-request-id']);
+  }
+});
+
+test('HTTP/1.0 needs no Host', async () => {
+  const answer = await exchangeRaw(gateway.port, 'GET /livez HTTP/1.0\r\n\r\n');
+  assert.equal(answer.status, 200, answer.text);
+});
