@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname } from 'node:path';
 import { createApp } from './app.ts';
@@ -9,9 +9,7 @@ import type { LoadedConfig } from './config/load-config.ts';
 import type { FerryError } from './errors.ts';
 import { BodyReader, type BodyReaderSettings } from './http/body-reader.ts';
 import { ClientLimits } from './http/client-limits.ts';
-import { onlyWantedBodies } from './http/expect-continue.ts';
 import type { Readiness } from './http/health-route.ts';
-import { refuseMalformed } from './http/malformed-request.ts';
 import { RunningRequests, restarting } from './http/running-requests.ts';
 import { createLogger, type Logger } from './observability/logger.ts';
 import { Metrics } from './observability/metrics.ts';
@@ -19,12 +17,16 @@ import { RecordFanout } from './observability/record-fanout.ts';
 import { createRequestLog, type RequestLog } from './request-log/request-log.ts';
 import { SecretRegistry } from './secret.ts';
 import { clientQuotaSettings } from './service/clients.ts';
-import { ConfigReloads, type ReloadResult } from './service/config-reloads.ts';
-import { degradedParts } from './service/degraded-parts.ts';
+import { ConfigReloads } from './service/config-reloads.ts';
+import { reportConfig, reportReload } from './service/config-reporting.ts';
 import { Deployment, type DeploymentParts } from './service/deployment.ts';
+import { createHttpServer } from './service/http-server.ts';
 import { splitAddress, urlHost } from './service/listen-address.ts';
+import { readinessOf } from './service/readiness.ts';
 import { reportRequestLogEvent } from './service/request-log-reporting.ts';
+import { requestLogSettings } from './service/request-log-settings.ts';
 import { reportTokenEvent, tokenGauges } from './service/token-reporting.ts';
+import { reportCircuit, upstreamGauges } from './service/upstream-reporting.ts';
 import type { HolderStatus } from './tokens/holder-status.ts';
 import type { TokenEvent } from './tokens/token-event.ts';
 
@@ -98,7 +100,7 @@ class Service implements RunningService {
     this.#server = this.#createServer(config);
     this.#reloads = options.loadAgain === undefined ? null : this.#reloadsWith(options.loadAgain);
     this.#reloads?.follow(loaded.files);
-    this.#reportConfig(this.#deployment, loaded.warnings);
+    reportConfig(this.#deployment, loaded.warnings, this.#logger);
   }
 
   async listen(): Promise<void> {
@@ -174,16 +176,12 @@ class Service implements RunningService {
       takesOverFrom: inUse,
       holdersInUse: () => this.#deployment.holders,
       onRecord: (record) => this.#fanout.add(record),
-      onNote: (upstream, note) => this.#logger.debug(`upstream ${upstream}: ${note}`, { upstream }),
       onTokenEvent: (event) => {
         reportTokenEvent(event, this.#logger, this.#metrics);
         this.#options.onTokenEvent?.(event);
       },
-      onCircuit: (upstream, state) =>
-        this.#logger.warn(`upstream ${upstream} is ${state === 'closed' ? 'back' : 'cooling down'}`, {
-          upstream,
-          state,
-        }),
+      onNote: (upstream, note) => this.#logger.debug(`upstream ${upstream}: ${note}`, { upstream }),
+      onCircuit: (upstream, state) => reportCircuit(upstream, state, this.#logger),
     };
     return new Deployment(config, parts);
   }
@@ -195,7 +193,7 @@ class Service implements RunningService {
       inUse: () => this.#deployment,
       build: (loaded, config) => this.#deploy(loaded, config, this.#deployment),
       swap: (next) => this.#swap(next),
-      report: (result) => this.#reportReload(result),
+      report: (result) => reportReload(result, this.#logger, this.#metrics),
     });
   }
 
@@ -223,26 +221,13 @@ class Service implements RunningService {
     };
   }
 
-  #openRequestLog({ record, dbtype, dbaddr }: Config): RequestLog {
-    return createRequestLog(
-      {
-        type: dbtype,
-        path: dbaddr,
-        queueRows: record.queue,
-        retentionMs: record.retention,
-        maxBodyBytes: record.max_body,
-        content: record.content,
-        keepHeaders: record.keep_headers,
-        include: record.include,
-        redact: record.redact.map((pattern) => pattern.source),
-      },
-      {
-        clock: systemClock,
-        secrets: this.#secrets,
-        random: Math.random,
-        onEvent: (event) => reportRequestLogEvent(event, this.#logger),
-      },
-    );
+  #openRequestLog(config: Config): RequestLog {
+    return createRequestLog(requestLogSettings(config), {
+      clock: systemClock,
+      secrets: this.#secrets,
+      random: Math.random,
+      onEvent: (event) => reportRequestLogEvent(event, this.#logger),
+    });
   }
 
   #connectSinks(): RecordFanout {
@@ -264,12 +249,7 @@ class Service implements RunningService {
       recordCounts: () => this.#requestLog.stats(),
       droppedLogLines: () => this.#logger.droppedLines,
       tokenGauges: () => tokenGauges(this.#deployment.holders.values()),
-      upstreamGauges: () =>
-        this.#deployment.upstreams.map(({ name, circuit }) => ({
-          upstream: name,
-          isUp: circuit.state === 'closed',
-          isCooling: circuit.state !== 'closed',
-        })),
+      upstreamGauges: () => upstreamGauges(this.#deployment.upstreams),
     });
   }
 
@@ -277,73 +257,23 @@ class Service implements RunningService {
     const app = createApp({
       requests: this.#requests,
       installation: () => this.#deployment.installation,
-      readiness: () => this.#readiness(),
+      readiness: () => readinessOf(this.#deployment, this.#phase, this.#reloads?.problem ?? null),
       metrics: async () => ({ text: await this.#metrics.text(), contentType: this.#metrics.contentType }),
       onInflight: (step) => this.#metrics.inflight(step),
       onInternalError: (error) =>
         this.#logger.error('a request failed by a mistake of ours', internalFacts(error)),
     });
-    const headersTimeoutMs = this.#options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS;
-    const server = createServer(
-      {
-        keepAliveTimeout: keepAliveMs,
-        maxHeaderSize: limits.header_bytes,
-        headersTimeout: headersTimeoutMs,
-        // Node looks for late headers only so often.
-        connectionsCheckingInterval: Math.min(headersTimeoutMs, LATE_HEADERS_CHECK_MS),
-        // A slow upload is no attack by itself; limits.body and the longest silence within one bound it.
-        requestTimeout: 0,
-        // The app refuses it, in JSON.
-        requireHostHeader: false,
-        noDelay: true,
-      },
-      app,
-    );
-    server.on('checkContinue', onlyWantedBodies(app));
-    // RFC 9110, 10.1.1: an expectation that nobody knows may be ignored; Node would answer a bare 417.
-    server.on('checkExpectation', app);
-    server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
-      refuseMalformed(error, socket, systemClock.wallMs()),
-    );
-    return server;
-  }
-
-  #readiness(): Readiness {
-    const degraded = degradedParts(this.#deployment);
-    const problem = this.#reloads?.problem ?? null;
-    if (problem !== null) degraded.push(problem);
-    const tokens = this.status().tokens.map(({ name, state, remainingMs }) => ({
-      name,
-      state,
-      remaining_seconds: remainingMs === null ? null : Math.max(0, Math.round(remainingMs / 1000)),
-    }));
-    return { isReady: this.#phase === 'serving', phase: this.#phase, degraded, tokens };
-  }
-
-  #reportConfig({ skipped }: Deployment, warnings: readonly string[]): void {
-    for (const warning of warnings) this.#logger.warn(warning);
-    for (const { name, defect } of skipped)
-      this.#logger.error(`upstream ${name} is skipped: ${defect}`, { upstream: name });
-  }
-
-  #reportReload(result: ReloadResult): void {
-    this.#metrics.configReloaded(result.kind);
-    if (result.kind === 'failed') {
-      this.#logger.error(`the changed configuration is not in use: ${result.message}`);
-      return;
-    }
-    this.#logger.info('the configuration was loaded again', {
-      upstreams: result.deployment.upstreams.length,
+    return createHttpServer(app, {
+      keepAliveMs,
+      maxHeaderBytes: limits.header_bytes,
+      headersTimeoutMs: this.#options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS,
+      clock: systemClock,
     });
-    for (const key of result.kept)
-      this.#logger.warn(`${key} was changed, which takes effect when tokenferry is started again`, { key });
-    this.#reportConfig(result.deployment, result.warnings);
   }
 }
 
 /** A client that has not sent its headers by then is not going to (slowloris). */
 const HEADERS_TIMEOUT_MS = 60_000;
-const LATE_HEADERS_CHECK_MS = 5_000;
 /** A body that makes no progress for so long is not going to be whole. */
 const BODY_STALL_MS = 30_000;
 /** Between the error events of a shutdown and the end of the connections. */
