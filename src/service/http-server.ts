@@ -27,6 +27,8 @@ export function createHttpServer(app: RequestListener, settings: HttpServerSetti
       connectionsCheckingInterval: Math.min(headersTimeoutMs, LATE_HEADERS_CHECK_MS),
       // A slow upload is no attack by itself; limits.body and the longest silence within one bound it.
       requestTimeout: 0,
+      // The app refuses it, in JSON.
+      requireHostHeader: false,
       noDelay: true,
     },
     app,
