@@ -9,6 +9,19 @@ export interface BodyReaderSettings {
   readonly stallMs: number;
 }
 
+/** The beginning of a body. */
+export interface BodyHead {
+  readonly bytes: Buffer;
+  /** True: nothing follows. */
+  readonly isWhole: boolean;
+}
+
+interface GatherBounds {
+  readonly mostBytes: number;
+  /** Reading ends when so much is there. */
+  readonly enoughBytes: number;
+}
+
 /**
  * Reads bodies of requests within one bound for the memory of all of them together. A body counts from its first
  * bytes until `release`, since it is kept for another attempt as long as its request is served.
@@ -35,12 +48,24 @@ export class BodyReader {
    * Reads a body whole. A declared length over a limit is refused before anything is read. Throws `body_too_large`,
    * `overloaded`, `request_timeout` for a body that stalls, or the signal's reason when the client leaves.
    */
-  read(context: RequestContext, limitBytes: number): Promise<Buffer> {
-    const { request, signal } = context;
-    const declared = Number(request.headers['content-length'] ?? 0);
+  async read(context: RequestContext, limitBytes: number): Promise<Buffer> {
+    const declared = Number(context.request.headers['content-length'] ?? 0);
     const mostBytes = Math.min(limitBytes, this.#settings.mostBufferedBytes);
-    if (declared > mostBytes) return Promise.reject(tooLarge(mostBytes));
-    if (!this.#hasRoomFor(declared)) return Promise.reject(noRoom());
+    if (declared > mostBytes) throw tooLarge(mostBytes);
+    if (!this.#hasRoomFor(declared)) throw noRoom();
+    return (await this.#gather(context, { mostBytes, enoughBytes: Number.POSITIVE_INFINITY })).bytes;
+  }
+
+  /**
+   * Reads the beginning of a body, `enoughBytes` and what came with their last piece, and leaves the rest paused; all
+   * of it when it is shorter. Throws as `read` does.
+   */
+  readHead(context: RequestContext, enoughBytes: number): Promise<BodyHead> {
+    return this.#gather(context, { mostBytes: Number.POSITIVE_INFINITY, enoughBytes });
+  }
+
+  #gather(context: RequestContext, bounds: GatherBounds): Promise<BodyHead> {
+    const { request, signal } = context;
     return new Promise((resolve, reject) => {
       const chunks: Buffer[] = [];
       let size = 0;
@@ -51,6 +76,13 @@ export class BodyReader {
         request.off('error', onError);
         signal.removeEventListener('abort', onAbort);
       };
+      const resolveWith = (isWhole: boolean): void => {
+        settle();
+        resolve({
+          bytes: chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size),
+          isWhole,
+        });
+      };
       const refuse = (error: FerryError): void => {
         settle();
         // The rest is read and dropped, so that the client hears the answer instead of a reset.
@@ -60,17 +92,17 @@ export class BodyReader {
       const onData = (chunk: Buffer): void => {
         stall.refresh();
         size += chunk.length;
-        if (size > mostBytes) refuse(tooLarge(mostBytes));
+        if (size > bounds.mostBytes) refuse(tooLarge(bounds.mostBytes));
         else if (!this.#hasRoomFor(chunk.length)) refuse(noRoom());
         else {
           this.#take(context, chunk.length);
           chunks.push(chunk);
+          if (size < bounds.enoughBytes) return;
+          request.pause();
+          resolveWith(false);
         }
       };
-      const onEnd = (): void => {
-        settle();
-        resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size));
-      };
+      const onEnd = (): void => resolveWith(true);
       const onError = (error: Error): void => {
         settle();
         reject(gone(error));

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { PassThrough, type Readable } from 'node:stream';
+import { type BodyFields, noFields, readFormBody, readJsonBody } from '../canonical/body-fields.ts';
 import { asFerryError, FerryError } from '../errors.ts';
 import type { ClientIdentity } from '../routing/client-identity.ts';
 import type { Matcher } from '../routing/glob.ts';
@@ -10,6 +10,7 @@ import { commonHeaders } from './answer.ts';
 import { drained } from './back-pressure.ts';
 import type { BodyReader } from './body-reader.ts';
 import type { RequestContext } from './request-context.ts';
+import { Upload, uploadTooLarge } from './upload.ts';
 
 export interface PassThroughSettings {
   readonly router: Router;
@@ -49,8 +50,25 @@ export async function passThrough(
     throw new FerryError('method_not_allowed', { message: `TRACE is not possible on ${context.path}.` });
   }
   refuseDenied(context, settings);
-  const body = await bodyToSend(context, settings);
-  const model = modelOf(body, request) ?? context.path;
+  const { body, fields } = await bodyToSend(context, settings);
+  try {
+    await serve(context, client, { method, body, fields }, settings);
+  } finally {
+    if (body instanceof Upload) body.drop();
+  }
+}
+
+interface Sent extends SentBody {
+  readonly method: string;
+}
+
+async function serve(
+  context: RequestContext,
+  client: ClientIdentity,
+  sent: Sent,
+  settings: PassThroughSettings,
+): Promise<void> {
+  const model = sent.fields.get('model') || context.path;
   context.model = model;
   const routed = context.routed(model, client);
   const isStateful = STATEFUL.test(context.path);
@@ -59,7 +77,7 @@ export async function passThrough(
     ? settings.router.candidates(routed, 'order').slice(0, 1)
     : settings.router.candidates(routed);
   const service = new PassThroughService(
-    { method, body, isJson: isJson(request), isGeneration: GENERATIONS.test(context.path) },
+    { ...sent, isJson: isJson(context.request), isGeneration: GENERATIONS.test(context.path) },
     settings.serving,
   );
   const answer = await settings.router.run(routed, service, candidates);
@@ -75,43 +93,50 @@ export function refuseDenied(context: RequestContext, { isDenied }: PassThroughS
   throw new FerryError('not_permitted', { message: `${method} ${path} is refused by pass_through.deny.` });
 }
 
-async function bodyToSend(
-  context: RequestContext,
-  settings: PassThroughSettings,
-): Promise<Buffer | Readable | null> {
-  const { request } = context;
-  const { 'content-length': length, 'transfer-encoding': coding } = request.headers;
-  if (coding === undefined && (length === undefined || length === '0')) {
-    request.resume();
-    return null;
-  }
-  const declared = length === undefined ? Number.POSITIVE_INFINITY : Number(length);
-  if (declared > settings.uploadLimitBytes && length !== undefined) throw tooLarge(settings.uploadLimitBytes);
-  // JSON is read whole, also when it comes in chunks of unknown length: its model decides where it goes.
-  if (isJson(request)) return readWhole(context, settings, settings.bodyLimitBytes);
-  if (declared <= settings.replayLimitBytes) return readWhole(context, settings, settings.replayLimitBytes);
-  return streamed(context, settings);
+interface SentBody {
+  readonly body: Buffer | Upload | null;
+  readonly fields: BodyFields;
 }
 
-/**
- * The body as a stream of its own: whoever gives up an attempt destroys its body, and with the request itself the
- * connection would go that the client is to be answered on.
- */
-function streamed(context: RequestContext, settings: PassThroughSettings): Readable {
-  const { request, signal } = context;
-  const body = new PassThrough();
-  request.on('data', (chunk: Buffer) => {
-    context.requestBytes += chunk.length;
-    // The attempt ends with the client's own mistake, which speaks against no upstream.
-    if (context.requestBytes > settings.uploadLimitBytes) context.abort(tooLarge(settings.uploadLimitBytes));
-  });
-  settings.bodies.watch(context);
-  request.pipe(body);
-  signal.addEventListener('abort', () => {
-    request.unpipe(body);
+const NOTHING = Buffer.alloc(0);
+
+/** A form whose fields come after so much of it has its path as the model's name (product.md section 6). */
+const FORM_HEAD_BYTES = 64 * 1024;
+
+async function bodyToSend(context: RequestContext, settings: PassThroughSettings): Promise<SentBody> {
+  const { request } = context;
+  const {
+    'content-length': length,
+    'transfer-encoding': coding,
+    'content-type': type = '',
+  } = request.headers;
+  if (coding === undefined && (length === undefined || length === '0')) {
     request.resume();
-  });
-  return body;
+    return { body: null, fields: noFields(NOTHING) };
+  }
+  const declared = length === undefined ? Number.POSITIVE_INFINITY : Number(length);
+  if (length !== undefined && declared > settings.uploadLimitBytes)
+    throw uploadTooLarge(settings.uploadLimitBytes);
+  // JSON is read whole, also when it comes in chunks of unknown length: its model decides where it goes.
+  if (isJson(request)) {
+    const body = await readWhole(context, settings, settings.bodyLimitBytes);
+    return { body, fields: readJsonBody(body) };
+  }
+  const isForm = /^multipart\/form-data/i.test(type);
+  if (declared <= settings.replayLimitBytes) {
+    const body = await readWhole(context, settings, settings.replayLimitBytes);
+    return { body, fields: isForm ? readFormBody(body, type, true) : noFields(body) };
+  }
+  const { bodies, uploadLimitBytes: mostBytes } = settings;
+  if (!isForm) {
+    const fields = noFields(NOTHING);
+    return { body: new Upload(context, { bodies, mostBytes, head: NOTHING, fields }), fields };
+  }
+  const { bytes: head, isWhole } = await bodies.readHead(context, FORM_HEAD_BYTES);
+  const fields = readFormBody(head, type, isWhole);
+  if (!isWhole) return { body: new Upload(context, { bodies, mostBytes, head, fields }), fields };
+  context.requestBytes = head.length;
+  return { body: head, fields };
 }
 
 async function readWhole(
@@ -122,32 +147,6 @@ async function readWhole(
   const body = await settings.bodies.read(context, limitBytes);
   context.requestBytes = body.length;
   return body;
-}
-
-function tooLarge(limitBytes: number): FerryError {
-  return new FerryError('body_too_large', {
-    message: `The request body is larger than ${limitBytes} bytes, which is what limits.upload allows.`,
-  });
-}
-
-/** The model of a JSON body or of a multipart form whose field comes within the first 64 KiB; null when there is none. */
-function modelOf(body: Buffer | Readable | null, request: IncomingMessage): string | null {
-  if (!Buffer.isBuffer(body)) return null;
-  if (isJson(request)) {
-    try {
-      const { model } = JSON.parse(body.toString('utf8')) as { model?: unknown };
-      return typeof model === 'string' && model !== '' ? model : null;
-    } catch {
-      return null;
-    }
-  }
-  if (!/^multipart\/form-data/i.test(request.headers['content-type'] ?? '')) return null;
-  const head = body.toString('utf8', 0, Math.min(body.length, 64 * 1024));
-  const field =
-    /\r\ncontent-disposition:[^\r\n]*\bname="?model"?(?:;[^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n([^\r\n]+)\r\n/i.exec(
-      head,
-    );
-  return field?.[1] ?? null;
 }
 
 function isJson(request: IncomingMessage): boolean {

@@ -1,7 +1,9 @@
 import type { Readable } from 'node:stream';
+import { type BodyFields, readJsonBody } from '../canonical/body-fields.ts';
 import { cleanMessage } from '../canonical/outside-text.ts';
 import { type ErrorKind, FerryError } from '../errors.ts';
 import { UpstreamStatusError } from '../upstream/sdk-client.ts';
+import type { UpstreamCall } from '../upstream/upstream-client.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';
 import type { Attempt } from './attempt.ts';
 import type { Service } from './fail-over.ts';
@@ -13,11 +15,26 @@ export interface RawAnswer {
   readonly attempt: Attempt;
 }
 
+/** A request body that is handed on as it comes from the client. */
+export interface StreamedBody {
+  /** True: an attempt took more of it than is kept, so no other can send it. */
+  readonly isSpent: boolean;
+  /** For one attempt; `model` is put in place of the one that it names, null: it stays as it is. */
+  open(model: string | null): OpenedBody;
+}
+
+export interface OpenedBody {
+  readonly stream: Readable;
+  /** Null: the client did not say. */
+  readonly lengthBytes: number | null;
+}
+
 export interface PassThroughRequest {
   readonly method: string;
-  /** A buffer can be sent again; a stream cannot. */
-  readonly body: Buffer | Readable | null;
+  readonly body: Buffer | StreamedBody | null;
   readonly isJson: boolean;
+  /** What the body says of itself; absent: it is read when it is needed, of JSON only. */
+  readonly fields?: BodyFields;
   /** True: a generation, which may be asked of another upstream after a failure; false: it may have side effects. */
   readonly isGeneration: boolean;
 }
@@ -59,28 +76,46 @@ export class PassThroughService implements Service<RawAnswer> {
   }
 
   isReplayable(): boolean {
-    const isStream = this.#request.body !== null && !Buffer.isBuffer(this.#request.body);
-    return !isStream && (this.#request.isGeneration || this.#isNothingDone);
+    const { body, isGeneration } = this.#request;
+    const isSpent = body !== null && !Buffer.isBuffer(body) && body.isSpent;
+    return !isSpent && (isGeneration || this.#isNothingDone);
   }
 
   async #send(attempt: Attempt): Promise<UpstreamReply> {
+    const reply = await attempt.upstream.client.send(this.#call(attempt));
+    if (reply.ok) return reply;
+    throw new UpstreamStatusError(reply, await reply.text());
+  }
+
+  #call(attempt: Attempt): UpstreamCall {
     const { request, upstream, bounds } = attempt;
-    const reply = await upstream.client.send({
+    return {
       method: this.#request.method,
       path: request.path.slice('/v1'.length),
       query: request.query,
       model: attempt.model,
       clientHeaders: request.headers,
-      body: this.#request.body,
+      ...this.#bodyFor(attempt),
       isJson: this.#request.isJson,
       signal: attempt.signal,
       timer: attempt.timer,
       headersTimeoutMs: attempt.within(upstream.limits.timeoutMs),
       tokenWaitMs: bounds.tokenWaitMs,
       tokenWaitedMs: bounds.tokenWaitedMs,
-    });
-    if (reply.ok) return reply;
-    throw new UpstreamStatusError(reply, await reply.text());
+    };
+  }
+
+  /** The client's bytes, with the upstream's own name of the model in them where an alias gives it another one. */
+  #bodyFor(attempt: Attempt): Pick<UpstreamCall, 'body' | 'streamBytes'> {
+    const { body, isJson, fields } = this.#request;
+    const alias = attempt.model === attempt.request.model ? null : attempt.model;
+    if (body === null) return { body };
+    if (!Buffer.isBuffer(body)) {
+      const { stream, lengthBytes } = body.open(alias);
+      return { body: stream, streamBytes: lengthBytes };
+    }
+    if (alias === null || (fields === undefined && !isJson)) return { body };
+    return { body: (fields ?? readJsonBody(body)).withModel(alias) };
   }
 }
 

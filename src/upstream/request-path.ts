@@ -20,7 +20,7 @@ export interface PathSettings {
 }
 
 /** Builds the path and query that an upstream gets. Templates and the query are prepared once. */
-export class RequestPaths {
+export class UpstreamPaths {
   readonly #prefix: string;
   readonly #query: string;
   /** Names of the configured query: a client cannot set them. */

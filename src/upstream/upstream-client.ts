@@ -11,7 +11,7 @@ import { AttemptTimer } from './attempt-timer.ts';
 import { type ConnectionSettings, Connections } from './connections.ts';
 import { exchange, StaleSocketError, type WireRequest } from './exchange.ts';
 import { type HeaderSettings, RequestHeaders } from './request-headers.ts';
-import { type PathSettings, RequestPaths } from './request-path.ts';
+import { type PathSettings, UpstreamPaths } from './request-path.ts';
 import { SdkClient, UpstreamStatusError } from './sdk-client.ts';
 import type { UpstreamReply } from './upstream-reply.ts';
 
@@ -51,6 +51,8 @@ export interface UpstreamCall {
   readonly clientHeaders: IncomingHttpHeaders;
   /** A stream can be sent once only: no replay, no second try on a stale socket. */
   readonly body: Buffer | Readable | null;
+  /** The length of a stream; null and absent: unknown, so it goes out in chunks. */
+  readonly streamBytes?: number | null;
   readonly isJson: boolean;
   readonly signal: AbortSignal;
   readonly timer: AttemptTimer;
@@ -67,7 +69,7 @@ export class UpstreamClient {
   readonly name: string;
   readonly credentials: UpstreamCredentials;
   readonly #connections: Connections;
-  readonly #paths: RequestPaths;
+  readonly #paths: UpstreamPaths;
   readonly #headers: RequestHeaders;
   readonly #sdk: SdkClient;
 
@@ -75,7 +77,7 @@ export class UpstreamClient {
     this.name = settings.name;
     this.credentials = settings.credentials;
     this.#connections = new Connections(settings.connection);
-    this.#paths = new RequestPaths(settings.paths);
+    this.#paths = new UpstreamPaths(settings.paths);
     this.#headers = new RequestHeaders(settings.headers);
     this.#sdk = new SdkClient(settings.paths.endpoint.href);
   }
@@ -262,6 +264,7 @@ export class UpstreamClient {
 
   #prepare(call: UpstreamCall, lease: Lease | null): WireRequest {
     const headers = this.#headers.build(call.clientHeaders);
+    if (typeof call.streamBytes === 'number') headers.push('content-length', String(call.streamBytes));
     const { credentials } = this;
     if (credentials.kind === 'key')
       headers.push('authorization', `${credentials.scheme} ${credentials.key.reveal()}`);

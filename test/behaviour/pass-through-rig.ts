@@ -1,0 +1,163 @@
+import { once } from 'node:events';
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+
+export interface TakenRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: IncomingHttpHeaders;
+  /** Exactly what came. */
+  readonly bytes: Buffer;
+}
+
+/** Answers a request that was taken whole. */
+export type Answering = (request: TakenRequest, response: ServerResponse) => void | Promise<void>;
+
+/** Takes over before the body is read; false: it is read and answered as usual. */
+export type Early = (request: IncomingMessage, response: ServerResponse) => boolean;
+
+/** An upstream that keeps each request's bytes as they came. */
+export class ByteUpstream {
+  readonly #server;
+  readonly #sockets = new Set<Socket>();
+  readonly taken: TakenRequest[] = [];
+  /** Bytes of bodies so far, of those that are still coming as well. */
+  receivedBytes = 0;
+  /** Requests that ended before their body did. */
+  broken = 0;
+
+  private constructor(answer: Answering, early: Early | undefined) {
+    this.#server = createServer(async (request, response) => {
+      if (early?.(request, response)) return;
+      const pieces: Buffer[] = [];
+      try {
+        for await (const piece of request) {
+          this.receivedBytes += (piece as Buffer).length;
+          pieces.push(piece as Buffer);
+        }
+      } catch {
+        this.broken += 1;
+        return;
+      }
+      const { method = '', url = '', headers } = request;
+      const taken = { method, path: url, headers, bytes: Buffer.concat(pieces) };
+      this.taken.push(taken);
+      await answer(taken, response);
+    });
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+  }
+
+  static async start(answer: Answering = answerText('{"text":"ok"}'), early?: Early): Promise<ByteUpstream> {
+    const upstream = new ByteUpstream(answer, early);
+    upstream.#server.listen(0, '127.0.0.1');
+    await once(upstream.#server, 'listening');
+    return upstream;
+  }
+
+  /** Ends in `/v1`. */
+  get url(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/v1`;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+}
+
+/** Every request gets these bytes; no type: no content-type header. */
+export function answerText(
+  body: string | Buffer,
+  type: string | null = 'application/json',
+  status = 200,
+): Answering {
+  return (_request, response) => {
+    response.writeHead(status, type === null ? {} : { 'content-type': type });
+    response.end(body);
+  };
+}
+
+export interface FormPart {
+  readonly name: string;
+  readonly value: string | Buffer;
+  /** A file when there is one. */
+  readonly filename?: string;
+  readonly type?: string;
+}
+
+export const BOUNDARY = 'ferry-boundary-7MA4YWxk';
+export const FORM_TYPE = `multipart/form-data; boundary=${BOUNDARY}`;
+
+/** A multipart body as clients write it. */
+export function formOf(parts: readonly FormPart[], boundary = BOUNDARY): Buffer {
+  const written = parts.flatMap(({ name, value, filename, type }) => {
+    const file = filename === undefined ? '' : `; filename="${filename}"`;
+    const typeLine = type === undefined ? '' : `Content-Type: ${type}\r\n`;
+    const head = `--${boundary}\r\nContent-Disposition: form-data; name="${name}"${file}\r\n${typeLine}\r\n`;
+    return [Buffer.from(head), Buffer.from(value), Buffer.from('\r\n')];
+  });
+  return Buffer.concat([...written, Buffer.from(`--${boundary}--\r\n`)]);
+}
+
+export interface SentAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly bytes: Buffer;
+  readonly text: string;
+}
+
+/** A request under way, whose body is sent as the test says. */
+export interface Sending {
+  readonly request: ReturnType<typeof httpRequest>;
+  readonly answer: Promise<SentAnswer>;
+}
+
+/** Begins a POST; without `length` it goes out in chunks. */
+export function begin(url: string, headers: Record<string, string>, length?: number): Sending {
+  const framing = length === undefined ? {} : { 'content-length': String(length) };
+  const request = httpRequest(url, { method: 'POST', headers: { ...headers, ...framing } });
+  const answer = new Promise<SentAnswer>((resolve, reject) => {
+    request.on('error', reject);
+    request.on('response', (response) => {
+      const pieces: Buffer[] = [];
+      response.on('data', (piece: Buffer) => pieces.push(piece));
+      response.on('error', reject);
+      response.on('end', () => {
+        const bytes = Buffer.concat(pieces);
+        const { statusCode: status = 0, headers: received } = response;
+        resolve({ status, headers: received, bytes, text: bytes.toString('utf8') });
+      });
+    });
+  });
+  answer.catch(() => undefined);
+  return { request, answer };
+}
+
+/** A whole POST, in pieces of `size` bytes. */
+export async function sendForm(
+  url: string,
+  body: Buffer,
+  { isChunked = false, size = 256 * 1024, type = FORM_TYPE } = {},
+): Promise<SentAnswer> {
+  const { request, answer } = begin(url, { 'content-type': type }, isChunked ? undefined : body.length);
+  for (let start = 0; start < body.length; start += size) {
+    if (!request.write(body.subarray(start, start + size)))
+      await Promise.race([once(request, 'drain'), answer]);
+  }
+  request.end();
+  return answer;
+}
