@@ -19,6 +19,7 @@ import { type RunningRequests, restarting } from './http/running-requests.ts';
 import type { UseCount } from './http/use-count.ts';
 import type { ClientIdentity } from './routing/client-identity.ts';
 import type { ModelList } from './routing/model-list.ts';
+import { ToldItems } from './routing/told-items.ts';
 
 /** Everything that one configuration gives the routes; replaced as a whole on reload. */
 export interface Installation {
@@ -68,6 +69,7 @@ type ClientRoute = (
 /** The order of middleware and routes. Open routes are the short list at the top; all else needs a client. */
 export function createApp(parts: AppParts): Express {
   const app = express();
+  const told = new ToldItems();
   app.disable('x-powered-by');
   app.set('etag', false);
   app.set('query parser', false);
@@ -92,7 +94,9 @@ export function createApp(parts: AppParts): Express {
   );
   app.post(
     '/v1/responses',
-    serve((context, client, { chat, passThrough: handed }) => serveResponses(context, client, chat, handed)),
+    serve((context, client, { chat, passThrough: handed }) =>
+      serveResponses(context, client, chat, handed, told),
+    ),
   );
   app.get('/livez', (_request, response) => answerLive(localsOf(response).context));
   app.get(['/readyz', '/health'], (_request, response) =>

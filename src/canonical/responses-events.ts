@@ -21,6 +21,8 @@ export interface ResponseWriterOptions {
   readonly write: ((text: string) => void) | null;
   /** `msg` → an id for a new item, such as `msg_1f…`. */
   readonly newId: (prefix: string) => string;
+  /** Told every item of the output when all are complete. */
+  readonly onItem?: ((item: JsonObject) => void) | undefined;
 }
 
 /** Which of the reasons to finish leave an answer incomplete, in the words of the Responses API. */
@@ -103,6 +105,8 @@ export class ResponseWriter implements ReplySink {
     this.#closeCall(isCallLast ? status : 'completed');
     this.#response = responseObject(head, { status, output: this.#output, usage, reason });
     this.#emit(`response.${status}`, { response: this.#response });
+    const { onItem } = this.#options;
+    if (onItem !== undefined) this.#output.forEach(onItem);
   }
 
   #begun(): ResponseHead {

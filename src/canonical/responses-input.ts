@@ -1,8 +1,8 @@
 import { impossibleAsChat, malformed } from './responses-refusal.ts';
 import { isJsonObject, type JsonObject, textFrom } from './stream/json-object.ts';
 
-/** Gives the text of a message that was answered before, by the id that the client got for it; null: not known. */
-export type Recall = (itemId: string) => string | null;
+/** Gives an item that was answered before, by the id that the client got for it; null: not known. */
+export type Recall = (itemId: string) => JsonObject | null;
 
 /** Who may speak in a Responses input; a chat knows the same. */
 const ROLES: ReadonlySet<unknown> = new Set(['user', 'assistant', 'system', 'developer']);
@@ -95,14 +95,14 @@ class Messages {
   #addReferenced(item: JsonObject, param: string): void {
     const id = textFrom(item.id) ?? '';
     if (id.startsWith('rs_')) return;
-    const text = this.#recall(id);
-    if (text === null) {
+    const told = this.#recall(id);
+    if (told === null) {
       throw impossibleAsChat(
         param,
-        `${param} refers to an earlier item by its id, and answers are not stored with this model. Send the item itself: set "store" to false in the client.`,
+        `${param} names an earlier item by its id, which is not known any more: answers are not stored with this model. Send the item itself: set "store" to false in the client.`,
       );
     }
-    this.add({ role: 'assistant', content: text });
+    this.addItem(told, param);
   }
 }
 

@@ -13,12 +13,19 @@ import { ReplyReader } from './stream/reply-reader.ts';
 import { UsageMeter } from './stream/usage-meter.ts';
 import type { Usage } from './usage.ts';
 
-/** Answers of chat upstreams told as those of the Responses API; `echo` is what they repeat of the request. */
-export function responsesForm(echo: JsonObject): AnswerForm {
+export interface ResponsesOptions {
+  /** The members of a Response that repeat the request. */
+  readonly echo: JsonObject;
+  /** Told every item of the output when all are complete. */
+  readonly onItem?: ((item: JsonObject) => void) | undefined;
+}
+
+/** Answers of chat upstreams told as those of the Responses API. */
+export function responsesForm(own: ResponsesOptions): AnswerForm {
   return {
     path: '/chat/completions',
-    openStream: (options) => new ResponsesStream(options, echo),
-    readWhole: (body, options) => readResponsesReply(body, options, echo),
+    openStream: (options) => new ResponsesStream(options, own),
+    readWhole: (body, options) => readResponsesReply(body, options, own),
   };
 }
 
@@ -31,15 +38,16 @@ export class ResponsesStream implements AnswerStream {
   readonly #reader: ReplyReader;
   #text = '';
 
-  constructor(options: ChatStreamOptions, echo: JsonObject, wants: 'events' | 'response' = 'events') {
+  constructor(options: ChatStreamOptions, own: ResponsesOptions, wants: 'events' | 'response' = 'events') {
     const identity = new ReplyIdentity(options);
     // A Response always tells its usage.
     const meter = new UsageMeter('exactly', options.promptForEstimate);
     const onNote = distinctNotes(options.onNote);
     this.#writer = new ResponseWriter({
-      head: () => ({ ...identity.fixed, id: newResponsesId('resp'), echo }),
+      head: () => ({ ...identity.fixed, id: newResponsesId('resp'), echo: own.echo }),
       write: wants === 'response' ? null : (text) => this.#told(text),
       newId: newResponsesId,
+      onItem: own.onItem,
     });
     this.#identity = identity;
     this.#meter = meter;
@@ -135,9 +143,9 @@ export class ResponsesStream implements AnswerStream {
 }
 
 /** The whole body of a chat upstream → one Response object. Throws FerryError when it is no answer. */
-function readResponsesReply(body: Buffer, options: ChatReplyOptions, echo: JsonObject): ChatReply {
+function readResponsesReply(body: Buffer, options: ChatReplyOptions, own: ResponsesOptions): ChatReply {
   const limits = { includeUsage: true, maxEventBytes: Number.POSITIVE_INFINITY };
-  const stream = new ResponsesStream({ ...options, ...limits }, echo, 'response');
+  const stream = new ResponsesStream({ ...options, ...limits }, own, 'response');
   stream.push(body);
   stream.end();
   if (stream.failure !== null) throw stream.failure;

@@ -1,9 +1,11 @@
 import type { ReadRequest } from '../canonical/chat-request.ts';
 import { responsesErrorEvent } from '../canonical/responses-events.ts';
+import type { Recall } from '../canonical/responses-input.ts';
 import { type ResponsesAsChat, responsesAsChat } from '../canonical/responses-request.ts';
 import type { ClientIdentity } from '../routing/client-identity.ts';
 import { isAskedByChat, ResponsesService } from '../routing/responses-service.ts';
 import type { RoutedUpstream } from '../routing/routed-upstream.ts';
+import type { ToldItems } from '../routing/told-items.ts';
 import { answerWhole, streamAnswer } from './chat-answer.ts';
 import { type ChatRouteSettings, readModelRequest } from './chat-route.ts';
 import { type PassThroughSettings, passThrough, refuseDenied, relayRaw } from './pass-through-route.ts';
@@ -18,6 +20,7 @@ export async function serveResponses(
   client: ClientIdentity,
   settings: ChatRouteSettings,
   handed: PassThroughSettings,
+  told: ToldItems,
 ): Promise<void> {
   const { router, serving } = settings;
   if (!router.upstreams.some(isAskedByChat)) return passThrough(context, client, handed);
@@ -26,8 +29,12 @@ export async function serveResponses(
   context.isStream = request.stream;
   context.errorEvent = (error) => responsesErrorEvent(error, 0);
   const routed = context.routed(request.model, client);
-  const { candidates, asChat } = ablest(router.candidates(routed), request);
-  const service = new ResponsesService({ body: request.body, asChat }, serving);
+  const owner = client.name ?? '';
+  const recall = (id: string) => told.recall(owner, id);
+  const { candidates, asChat } = ablest(router.candidates(routed), request, recall);
+  const isKept = request.json.store !== false;
+  const onItem = isKept ? (item: object) => told.remember(owner, item) : undefined;
+  const service = new ResponsesService({ body: request.body, asChat, onItem }, serving);
   const answering = router.run(routed, service, candidates);
   // What is handed through comes with a status and headers of its own, so nothing can go out before it.
   const isPatient = candidates.every(isAskedByChat);
@@ -46,11 +53,12 @@ export async function serveResponses(
 function ablest(
   candidates: readonly RoutedUpstream[],
   request: ReadRequest,
+  recall: Recall,
 ): { readonly candidates: readonly RoutedUpstream[]; readonly asChat: ResponsesAsChat | null } {
   const native = candidates.filter((candidate) => !isAskedByChat(candidate));
   if (native.length === candidates.length) return { candidates, asChat: null };
   try {
-    return { candidates, asChat: responsesAsChat(request) };
+    return { candidates, asChat: responsesAsChat(request, recall) };
   } catch (error) {
     if (native.length === 0) throw error;
     return { candidates: native, asChat: null };

@@ -16,6 +16,8 @@ export interface ResponsesRequest {
   readonly body: Buffer;
   /** The same as a chat, for those that have not; null when there is none among the candidates. */
   readonly asChat: ResponsesAsChat | null;
+  /** Told every item that an answer consisted of; undefined: nobody wants to know. */
+  readonly onItem?: ((item: Readonly<Record<string, unknown>>) => void) | undefined;
 }
 
 /** Whether a Responses request is asked of this upstream as a chat (`profile.responses: via_chat`). */
@@ -31,10 +33,13 @@ export class ResponsesService implements Service<ResponsesAnswer> {
   readonly #native: PassThroughService;
   readonly #chat: ChatService | null;
 
-  constructor({ body, asChat }: ResponsesRequest, settings: ServingSettings) {
+  constructor({ body, asChat, onItem }: ResponsesRequest, settings: ServingSettings) {
     const handed = { method: 'POST', body, isJson: true, isGeneration: true };
     this.#native = new PassThroughService(handed, settings);
-    this.#chat = asChat === null ? null : new ChatService(asChat.chat, settings, responsesForm(asChat.echo));
+    this.#chat =
+      asChat === null
+        ? null
+        : new ChatService(asChat.chat, settings, responsesForm({ echo: asChat.echo, onItem }));
   }
 
   async serve(attempt: Attempt): Promise<ResponsesAnswer> {

@@ -22,7 +22,7 @@ const ECHO = {
 type Overrides = Partial<ChatStreamOptions>;
 
 function events(body: string | readonly Uint8Array[], overrides: Overrides = {}) {
-  const stream = new ResponsesStream(optionsFor(overrides), ECHO);
+  const stream = new ResponsesStream(optionsFor(overrides), { echo: ECHO });
   const pieces = typeof body === 'string' ? [Buffer.from(body)] : body;
   let told = '';
   for (const piece of pieces) told += stream.push(piece);
@@ -38,7 +38,7 @@ function read(body: string, overrides: Overrides = {}) {
 }
 
 function whole(body: string, overrides: Overrides = {}) {
-  const reply = responsesForm(ECHO).readWhole(Buffer.from(body), optionsFor(overrides));
+  const reply = responsesForm({ echo: ECHO }).readWhole(Buffer.from(body), optionsFor(overrides));
   const response = JSON.parse(String(reply.body));
   checkResponseObject(response);
   return { ...reply, response };
@@ -261,7 +261,7 @@ test('S124 a whole reply is one Response object', () => {
 
 test('S124 a whole reply that is a stream, an error or nothing is what it is', () => {
   assert.equal(whole(sse(ROLE, text('Hello'), STOP, DONE)).response.output[0].content[0].text, 'Hello');
-  const form = responsesForm(ECHO);
+  const form = responsesForm({ echo: ECHO });
   for (const [body, kind] of [
     ['', 'invalid_response'],
     ['<html>login</html>', 'invalid_response'],

@@ -22,7 +22,7 @@ export interface Ferry {
 }
 
 /** The vectors that need a profile get an upstream with that profile each; the last one takes all others. */
-function upstreams(url: string): Json[] {
+function upstreams(url: string, common: Json): Json[] {
   const profiles = new Map<string, string[]>();
   for (const { name, profile } of [...STREAM_VECTORS, ...WHOLE_VECTORS]) {
     if (profile === undefined) continue;
@@ -34,13 +34,19 @@ function upstreams(url: string): Json[] {
     allow,
     profile: JSON.parse(profile) as Json,
   }));
-  const names = ['canonical', 'embed', 'rerank', 'fault'].map((start) => `${start}-*`);
+  const names = ['canonical', 'choices', 'embed', 'rerank', 'fault'].map((start) => `${start}-*`);
   const rest = [...STREAM_VECTORS, ...WHOLE_VECTORS].filter(({ profile }) => profile === undefined);
   const plain = { name: 'plain', allow: [...names, ...rest.map(({ name }) => name)] };
-  return [...special, plain].map((one) => ({ ...one, endpoint: url, token: 'corp' }));
+  return [...special, { ...plain, profile: {} }].map((one) => ({
+    ...one,
+    endpoint: url,
+    token: 'corp',
+    profile: { ...common, ...one.profile },
+  }));
 }
 
-export async function startFerry(): Promise<Ferry> {
+/** `profile`: members that the profiles of all upstreams have in common. */
+export async function startFerry(profile: Json = {}): Promise<Ferry> {
   const issuer = await ScriptedIssuer.start({ lifetimeMs: TOKEN_LIFE_MS });
   const upstream = await QuirkUpstream.start((token) => issuer.isLive(token));
   const direct = await QuirkUpstream.start();
@@ -49,7 +55,7 @@ export async function startFerry(): Promise<Ferry> {
     tokens: {
       corp: { type: 'oauth2', token_url: issuer.tokenUrl, client_id: 'app', client_secret: 'client-secret' },
     },
-    upstreams: upstreams(upstream.url),
+    upstreams: upstreams(upstream.url, profile),
     retry: { same_upstream: 0 },
     dbtype: 'none',
   });

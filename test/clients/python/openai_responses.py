@@ -1,0 +1,75 @@
+"""`responses` of the openai package: its iterator, its `.stream()` helper, whole replies."""
+
+from openai import OpenAI
+
+from program import TOOLS, counts, run_program
+
+clients = {}
+
+
+def client_of(task):
+    place = (task["url"], task["key"])
+    if place not in clients:
+        clients[place] = OpenAI(base_url=task["url"], api_key=task["key"], max_retries=0, timeout=20)
+    return clients[place]
+
+
+def request_of(task):
+    request = {"model": task["model"], "input": "When does it leave?"}
+    if task["tools"]:
+        request["tools"] = [{"type": "function", **tool["function"]} for tool in TOOLS]
+    return request
+
+
+def read_response(response, reading):
+    reading["text"] = response.output_text
+    details = response.incomplete_details
+    reading["finish"] = details.reason if details else response.status
+    reading["reasoning"] = ""
+    reading["calls"] = []
+    for item in response.output:
+        if item.type == "reasoning":
+            reading["reasoning"] += "".join(part.text for part in item.summary)
+        if item.type == "function_call":
+            call = {"id": item.call_id, "name": item.name, "arguments": item.arguments}
+            reading["calls"].append(call)
+    usage = response.usage
+    reading["usage"] = [counts(usage.input_tokens, usage.output_tokens, usage.total_tokens)]
+
+
+def iterator(task, reading):
+    last = None
+    told = ""
+    for event in client_of(task).responses.create(**request_of(task), stream=True):
+        if event.type == "response.output_text.delta":
+            told += event.delta
+            reading["text"] = told
+        if event.type in ("response.completed", "response.incomplete"):
+            last = event.response
+    read_response(last, reading)
+    if reading["text"] != told:
+        raise ValueError(f"the deltas say {told}")
+
+
+def helper(task, reading):
+    with client_of(task).responses.stream(**request_of(task)) as stream:
+        incomplete = None
+        for event in stream:
+            if event.type == "response.output_text.delta":
+                reading["text"] += event.delta
+            if event.type == "response.incomplete":
+                incomplete = event.response
+        # The helper itself knows only complete ones, whoever sends the events.
+        response = incomplete or stream.get_final_response()
+    read_response(response, reading)
+
+
+run_program(
+    {
+        "iterator": iterator,
+        "helper": helper,
+        "whole": lambda task, reading: read_response(
+            client_of(task).responses.create(**request_of(task)), reading
+        ),
+    }
+)

@@ -1,0 +1,151 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { ANSWERS, type AnswerName, USAGE } from './answers.ts';
+import { type Client, clientCalled } from './clients.ts';
+import { CLIENT_KEY, type Ferry, startFerry } from './ferry.ts';
+import { judgeAnswer, judgeFault } from './judge.ts';
+import type { Reading, Report, Task } from './protocol.ts';
+import { runClient } from './run-client.ts';
+import type { Vector } from './vector.ts';
+import { FAULT_VECTORS, STREAM_VECTORS, WHOLE_VECTORS } from './vectors.ts';
+
+/** A client that speaks the Responses API, in the environment of one that the matrix has. */
+interface ResponsesClient {
+  readonly name: string;
+  readonly program: string;
+  /** Whose installation it runs in, and what is added to the command. */
+  readonly like: string;
+  readonly args?: readonly string[];
+  readonly streams: readonly string[];
+  /** Its own word for an end by the limit, and for an end with calls; 'completed' otherwise. */
+  readonly finish?: Readonly<Record<string, string>>;
+}
+
+const AI_SDK_FINISH = { stop: 'stop', tool_calls: 'tool-calls', length: 'length' };
+
+const CLIENTS: readonly ResponsesClient[] = [
+  ...['latest', '6.9.0', '5.23.2', '4.95.1'].map((version) => ({
+    name: `openai-node ${version}`,
+    program: 'openai-responses.ts',
+    like: `openai-node ${version}`,
+    args: [`openai-${version}`],
+    streams: ['iterator', 'helper'],
+  })),
+  {
+    name: 'AI SDK, openai',
+    program: 'ai-sdk-responses.ts',
+    like: 'AI SDK, openai-compatible',
+    streams: ['stream'],
+    finish: AI_SDK_FINISH,
+  },
+  { name: 'LangChain.js', program: 'langchain-responses.ts', like: 'LangChain.js', streams: ['stream'] },
+  {
+    name: 'openai-python',
+    program: 'openai_responses.py',
+    like: 'openai-python',
+    streams: ['iterator', 'helper'],
+  },
+  {
+    name: 'openai-python 2',
+    program: 'openai_responses.py',
+    like: 'openai-python 2',
+    streams: ['iterator', 'helper'],
+  },
+  {
+    name: 'LangChain Python',
+    program: 'langchain_responses.py',
+    like: 'LangChain Python',
+    streams: ['stream'],
+  },
+];
+
+let ferry: Ferry;
+
+before(async () => {
+  ferry = await startFerry({ responses: 'via_chat' });
+});
+
+after(() => ferry.close());
+
+function commandOf({ like, program, args = [] }: ResponsesClient): Client {
+  const client = clientCalled(like);
+  const [interpreter = '', path = ''] = client.command;
+  const folder = path.slice(0, path.lastIndexOf('/') + 1);
+  return { ...client, command: [interpreter, folder + program, ...args] };
+}
+
+function taskFor(way: string, model: string, more: Partial<Task> = {}): Task {
+  const base = { url: `${ferry.gatewayUrl}/v1`, key: CLIENT_KEY, includeUsage: true, tools: false };
+  return { id: `${way} ${model}`, way, model, ...base, ...more };
+}
+
+/** What every client has to read, in its own words for the end. */
+function expectedOf({ answer }: Vector, { finish: words }: ResponsesClient): Reading {
+  const { text, reasoning, calls, finish } = ANSWERS[answer];
+  const own = { stop: 'completed', tool_calls: 'completed', length: 'max_output_tokens', ...words };
+  return {
+    text: text.join(''),
+    reasoning: reasoning.join(''),
+    calls: calls.map(({ id, name, arguments: pieces }) => ({ id, name, arguments: pieces.join('') })),
+    finish: own[finish],
+    usage: [{ prompt: USAGE.prompt_tokens, completion: USAGE.completion_tokens, total: USAGE.total_tokens }],
+    value: null,
+    error: null,
+  };
+}
+
+/** The vectors that one way reads, and what is wrong with each reading. */
+async function wrongReadings(client: ResponsesClient): Promise<string[]> {
+  const chats = [
+    ...client.streams.flatMap((way) => STREAM_VECTORS.map((vector) => ({ way, vector }))),
+    ...WHOLE_VECTORS.map((vector) => ({ way: 'whole', vector })),
+  ];
+  const faults = [...client.streams, 'whole'].flatMap((way) =>
+    FAULT_VECTORS.filter(({ only = way }) => (only === 'whole') === (way === 'whole')).map((fault) => ({
+      way,
+      fault,
+    })),
+  );
+  const tasks = [
+    ...chats.map(({ way, vector }) =>
+      taskFor(way, vector.name, { tools: ANSWERS[vector.answer].calls.length > 0 }),
+    ),
+    ...faults.map(({ way, fault }) => taskFor(way, fault.name)),
+  ];
+  const reports = await runClient(commandOf(client), tasks);
+  const of = (way: string, model: string) => reports.get(`${way} ${model}`) as Report;
+  const verdicts = [
+    ...chats.map(({ way, vector }) => {
+      const reading = of(way, vector.name);
+      return [way, vector.name, judgeAnswer(vector, reading, expectedOf(vector, client))] as const;
+    }),
+    ...faults.map(
+      ({ way, fault }) => [way, fault.name, judgeFault(fault.expect, of(way, fault.name))] as const,
+    ),
+  ];
+  return verdicts.flatMap(([way, name, wrong]) => (wrong === null ? [] : [`${way} ${name}: ${wrong}`]));
+}
+
+for (const client of CLIENTS) {
+  test(`S124 S125 S126 ${client.name} reads every answer and every error by its Responses API`, async () => {
+    assert.deepEqual(await wrongReadings(client), []);
+  });
+}
+
+test('S124 the AI SDK goes on with what it was told, by its own history', async () => {
+  const client = CLIENTS.find(({ name }) => name === 'AI SDK, openai') as ResponsesClient;
+  const models = ['canonical-text', 'canonical-reasoning', 'canonical-textAndCall', 'canonical-calls'];
+  const reports = await runClient(
+    commandOf(client),
+    models.map((model) => taskFor('turns', model)),
+  );
+  for (const model of models) {
+    assert.equal(reports.get(`turns ${model}`)?.error, null, model);
+    const { text, calls } = ANSWERS[model.slice('canonical-'.length) as AnswerName];
+    const { messages } = ferry.upstream.seen.findLast(({ body }) => body.model === model)?.body ?? {};
+    const [, answer] = messages as { role: string; content: string | null; tool_calls?: unknown[] }[];
+    assert.equal(answer?.role, 'assistant', model);
+    assert.equal(answer.content ?? '', text.join(''), `${model}: what was said before is told again`);
+    assert.equal(answer.tool_calls?.length ?? 0, calls.length, model);
+  }
+});
