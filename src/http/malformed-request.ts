@@ -14,7 +14,7 @@ export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex, no
   const kind = isHeaders ? 'headers_too_large' : isTimeout ? 'request_timeout' : 'invalid_request';
   const failure = new FerryError(kind, {
     message: isHeaders
-      ? 'The headers of the request are larger than limits.header_bytes.'
+      ? 'The headers of the request are larger than limits.header_bytes, or too many.'
       : isTimeout
         ? 'The request did not arrive in time.'
         : 'The request is not valid HTTP.',
