@@ -9,7 +9,8 @@ import type { ClientLimits } from './http/client-limits.ts';
 import { answerPreflight } from './http/cors.ts';
 import { type EmbeddingsRouteSettings, serveEmbeddings, serveRerank } from './http/embeddings-route.ts';
 import { answerLive, answerReady, type Readiness } from './http/health-route.ts';
-import { refuseForeignHosts, refuseMissingHost } from './http/host-guard.ts';
+import { refuseForeignHosts } from './http/host-guard.ts';
+import { refuseUnconforming } from './http/http-conformance.ts';
 import { listModels, showModel } from './http/models-route.ts';
 import { type PassThroughSettings, passThrough } from './http/pass-through-route.ts';
 import { type RecordingSettings, RequestContext } from './http/request-context.ts';
@@ -131,7 +132,7 @@ function enter(parts: AppParts, request: Request, response: Response, next: () =
   let path: RequestPath = { path: request.url, query: '', isApi: false };
   let refusal: FerryError | null = null;
   try {
-    refuseMissingHost(request);
+    refuseUnconforming(request);
     path = installation.paths.read(request.url);
   } catch (error) {
     refusal = asFerryError(error);

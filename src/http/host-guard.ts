@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
 import { FerryError } from '../errors.ts';
 
 /**
@@ -9,12 +9,6 @@ export function refuseForeignHosts(headers: IncomingHttpHeaders): void {
   const { host, origin } = headers;
   if (host !== undefined && !isLoopback(hostname(`http://${host}`))) throw foreign('Host');
   if (origin !== undefined && !isLoopback(hostname(origin))) throw foreign('Origin');
-}
-
-/** HTTP/1.1 wants a `Host` (RFC 9112, 3.2). Node's own refusal would be a 400 without a body. */
-export function refuseMissingHost({ headers, httpVersion }: IncomingMessage): void {
-  if (headers.host !== undefined || httpVersion !== '1.1') return;
-  throw new FerryError('invalid_request', { message: 'The request has no Host header.' });
 }
 
 function isLoopback(name: string | null): boolean {

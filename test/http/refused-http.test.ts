@@ -27,3 +27,12 @@ test('HTTP/1.0 needs no Host', async () => {
   const answer = await exchangeRaw(gateway.port, 'GET /livez HTTP/1.0\r\n\r\n');
   assert.equal(answer.status, 200, answer.text);
 });
+
+test('a request line without a version, and that of HTTP/2, are no requests', async () => {
+  for (const version of ['', ' HTTP/2.0', ' HTTP/0.9', ' HTTP/1.2', ' HTTP/3.0']) {
+    const bytes = `POST /v1/chat/completions${version}\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n{}`;
+    const answer = await exchangeRaw(gateway.port, bytes);
+    assert.equal(answer.status, 400, `${version}: ${answer.text}`);
+    assert.doesNotMatch(errorIn(answer.body).message, /model/, version);
+  }
+});

@@ -1,0 +1,19 @@
+import type { IncomingMessage } from 'node:http';
+import { FerryError } from '../errors.ts';
+
+/**
+ * Refuses what Node lets through although it is no request of HTTP/1.x: a request line without a version (which Node
+ * takes for HTTP/0.9, headers and body included) or with that of HTTP/2, over which proxies before us may think
+ * otherwise, and HTTP/1.1 without a `Host` (RFC 9112, 3.2; Node's own refusal would be a 400 without a body).
+ */
+export function refuseUnconforming({ headers, httpVersion }: IncomingMessage): void {
+  if (httpVersion === '1.1') {
+    if (headers.host === undefined) throw invalid('The request has no Host header.');
+  } else if (httpVersion !== '1.0') {
+    throw invalid('The request is not HTTP/1.1.');
+  }
+}
+
+function invalid(message: string): FerryError {
+  return new FerryError('invalid_request', { message });
+}
