@@ -3,6 +3,7 @@ import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { CLIENTS, type Client } from '../test/clients/clients.ts';
 import { type ClientResult, RESULTS } from '../test/clients/results.ts';
+import { CHOICES_VECTORS } from '../test/clients/vectors/choices.ts';
 import { EMBEDDINGS_VECTORS } from '../test/clients/vectors/embeddings.ts';
 import { FAULT_VECTORS, STREAM_VECTORS, WHOLE_VECTORS } from '../test/clients/vectors.ts';
 
@@ -30,7 +31,11 @@ interface Titled {
 /** The whole page. */
 export function compatibilityPage(): string {
   const results = resultsOf();
-  const chats = [...new Map([...STREAM_VECTORS, ...WHOLE_VECTORS].map((one) => [one.name, one])).values()];
+  const chats = [
+    ...new Map(
+      [...STREAM_VECTORS, ...WHOLE_VECTORS, ...CHOICES_VECTORS].map((one) => [one.name, one]),
+    ).values(),
+  ];
   return [
     PREAMBLE,
     `## Clients\n\n${clientTable(results)}`,
@@ -87,6 +92,7 @@ function cell(vector: string, client: Client, result: ClientResult | undefined):
   const isRead =
     (STREAM_VECTORS.some(({ name }) => name === vector) && client.streams.length > 0) ||
     (WHOLE_VECTORS.some(({ name }) => name === vector) && client.wholes.length > 0) ||
+    (CHOICES_VECTORS.some(({ name }) => name === vector) && client.choices !== undefined) ||
     (EMBEDDINGS_VECTORS.some(({ name }) => name === vector) && client.embeds.length > 0);
   if (!isRead || result === undefined) return '–';
   return vector in result.unaided ? '●' : '✓';
@@ -113,7 +119,13 @@ function numberTable(kind: 'S' | 'Q'): string {
   for (const { title, file } of titles()) {
     for (const number of numbersIn(title, kind)) note(number, `${file}: ${withoutNumbers(title)}`);
   }
-  const vectors = [...STREAM_VECTORS, ...WHOLE_VECTORS, ...EMBEDDINGS_VECTORS, ...FAULT_VECTORS];
+  const vectors = [
+    ...STREAM_VECTORS,
+    ...WHOLE_VECTORS,
+    ...CHOICES_VECTORS,
+    ...EMBEDDINGS_VECTORS,
+    ...FAULT_VECTORS,
+  ];
   const named = new Map(vectors.map((one) => [one.name, one.quirks]));
   for (const [name, quirks] of named) {
     for (const number of quirks) if (number.startsWith(kind)) note(number, `clients: ${name}`);

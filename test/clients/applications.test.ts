@@ -100,6 +100,26 @@ test('S19 S112 RAGFlow embeds in batches of 16 with a key that nobody knows', as
   assert.deepEqual(through?.usage, direct?.usage);
 });
 
+test('S108 S113 clients embed a blank among their texts, token ids and all, where the upstream takes no blank', async () => {
+  const wish = { way: 'embed', model: 'embed-refuses-blank', inputs: ['one', '', '  ', 'two'] };
+  for (const name of [
+    'openai-node latest',
+    'openai-python',
+    'LangChain.js',
+    'LangChain Python',
+    'Dify SDK',
+  ]) {
+    const [through, dotted] = await readings(name, [
+      wish,
+      { ...wish, inputs: ['one', '.', '.', 'two'], url: ferry.directUrl },
+    ]);
+    noErrors([through, dotted] as Report[]);
+    const [vectors, expected] = [through, dotted].map((report) => (report as Report).value as unknown[]);
+    assert.equal(vectors?.length, 4, name);
+    assert.deepEqual([vectors?.at(0), vectors?.at(3)], [expected?.at(0), expected?.at(3)], name);
+  }
+});
+
 test('S117 S118 RAGFlow and Dify rerank on /rerank and /v1/rerank, whatever the upstream calls its scores', async () => {
   const inputs = ['first', 'second', 'third', 'fourth'];
   const wishes = RERANK_VECTORS.flatMap(({ name: model }) => [

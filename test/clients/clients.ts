@@ -12,6 +12,8 @@ export interface Client {
   readonly streams: readonly string[];
   readonly wholes: readonly string[];
   readonly embeds: readonly string[];
+  /** Of several choices: how a stream of them is read, and how a whole reply. */
+  readonly choices?: { readonly stream: string; readonly whole: string };
   readonly models?: string;
   /** Whether the application decides if usage is asked for. */
   readonly usage: 'choice' | 'always' | 'never';
@@ -37,6 +39,7 @@ const python = (environment: string, program: string) => [
   join(folder, 'python', program),
 ];
 
+const OPENAI_CHOICES = { stream: 'choices-stream', whole: 'choices' };
 const OPENAI_EMBEDS = ['embed', 'embed-float', 'embed-base64'];
 
 const openaiNode = (version: string): Client => ({
@@ -45,6 +48,7 @@ const openaiNode = (version: string): Client => ({
   streams: ['iterator', 'helper'],
   wholes: ['whole'],
   embeds: OPENAI_EMBEDS,
+  choices: OPENAI_CHOICES,
   models: 'models',
   usage: 'choice',
   installed: { kind: 'npm', package: `openai-${version}` },
@@ -56,6 +60,7 @@ const openaiPython = (name: string, environment: 'main' | 'llamaindex'): Client 
   streams: ['iterator', 'helper'],
   wholes: ['whole'],
   embeds: OPENAI_EMBEDS,
+  choices: OPENAI_CHOICES,
   models: 'models',
   usage: 'choice',
   installed: { kind: environment, package: 'openai' },

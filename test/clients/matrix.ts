@@ -5,6 +5,7 @@ import { judgeAnswer, judgeFault } from './judge.ts';
 import type { Reading, Report, Task } from './protocol.ts';
 import { runClient } from './run-client.ts';
 import type { FaultVector, Vector } from './vector.ts';
+import { CHOICES_VECTORS } from './vectors/choices.ts';
 import { EMBEDDINGS_VECTORS, type EmbeddingsVector } from './vectors/embeddings.ts';
 import { FAULT_VECTORS, STREAM_VECTORS, WHOLE_VECTORS } from './vectors.ts';
 
@@ -79,6 +80,13 @@ function cellsOf(client: Client, ferry: Ferry): Cell[] {
     reference: null,
     judge: (reading) => judgeFault(one.expect, reading),
   });
+  const choices = (way: string, vector: Vector): Cell => ({
+    vector: vector.name,
+    column: way,
+    task: task(way, vector.name, { choices: 2 }),
+    reference: task(way, CANONICAL_CHOICES, { choices: 2, url: ferry.directUrl }),
+    judge: (reading, reference) => judgeAnswer(vector, reading, reference as Reading),
+  });
   const embedding = (way: string, one: EmbeddingsVector): Cell => ({
     vector: one.name,
     column: way,
@@ -125,8 +133,16 @@ function cellsOf(client: Client, ferry: Ferry): Cell[] {
     ...client.wholes.flatMap((way) => faults('whole').map((one) => fault(way, one))),
     ...[...client.streams, ...client.wholes].flatMap(refusal),
     ...(client.models === undefined ? [] : [models(client.models)]),
+    ...waysOfChoices(client).flatMap((way) => CHOICES_VECTORS.map((one) => choices(way, one))),
     ...client.embeds.flatMap((way) => EMBEDDINGS_VECTORS.map((one) => embedding(way, one))),
   ];
+}
+
+/** The vector that is as OpenAI sends several choices. */
+export const CANONICAL_CHOICES = 'choices-alternating';
+
+export function waysOfChoices({ choices }: Client): string[] {
+  return choices === undefined ? [] : [choices.stream, choices.whole];
 }
 
 /** Models of an upstream's own list, of a profile's upstream and of the last one. */

@@ -18,6 +18,8 @@ export interface Task {
   readonly includeUsage: boolean;
   /** Offer the two tools, `get_weather` and `get_time`. */
   readonly tools: boolean;
+  /** Ask for so many choices. */
+  readonly choices?: number;
   /** For embeddings and rerank. */
   readonly inputs?: readonly string[];
 }

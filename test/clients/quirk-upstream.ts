@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { loadTokenText } from '../../src/canonical/token-ids.ts';
 import { ANSWERS, chunksOf, type Json, USAGE, usageChunk, wholeOf } from './answers.ts';
 import { type Ask, type FaultVector, sse, type Vector } from './vector.ts';
+import { CHOICES_VECTORS } from './vectors/choices.ts';
 import { EMBEDDINGS_VECTORS, embeddingsReply } from './vectors/embeddings.ts';
 import { RERANK_VECTORS, rank } from './vectors/rerank.ts';
 import { FAULT_VECTORS, STREAM_VECTORS, WHOLE_VECTORS } from './vectors.ts';
@@ -10,8 +12,8 @@ import { FAULT_VECTORS, STREAM_VECTORS, WHOLE_VECTORS } from './vectors.ts';
 const byName = <T extends { readonly name: string }>(list: readonly T[]) =>
   new Map(list.map((one) => [one.name, one]));
 
-const STREAMS = byName(STREAM_VECTORS);
-const WHOLES = byName(WHOLE_VECTORS);
+const STREAMS = byName([...STREAM_VECTORS, ...CHOICES_VECTORS]);
+const WHOLES = byName([...WHOLE_VECTORS, ...CHOICES_VECTORS]);
 const FAULTS = byName(FAULT_VECTORS);
 const EMBEDDINGS = byName(EMBEDDINGS_VECTORS);
 const RERANKS = byName(RERANK_VECTORS);
@@ -81,7 +83,7 @@ export class QuirkUpstream {
       return;
     }
     if (path === '/embeddings') {
-      embed(body, response);
+      await embed(body, response);
       return;
     }
     if (path === '/rerank') {
@@ -132,7 +134,8 @@ async function answer(body: Json, isCompletion: boolean, response: ServerRespons
     unknownModel(body, response);
     return;
   }
-  if (vector.profile?.always_stream === true && !ask.stream) {
+  const onlyStreams = vector.onlyStreams === true || vector.profile?.always_stream === true;
+  if (onlyStreams && !ask.stream) {
     sendJson(response, { detail: 'Stream must be set to true' }, 400);
     return;
   }
@@ -215,14 +218,17 @@ async function fail(fault: FaultVector, ask: Ask, response: ServerResponse): Pro
   response.socket?.resetAndDestroy();
 }
 
-function embed(body: Json, response: ServerResponse): void {
+async function embed(body: Json, response: ServerResponse): Promise<void> {
   const vector = EMBEDDINGS.get(String(body.model));
   if (vector === undefined) {
     unknownModel(body, response);
     return;
   }
   const inputs = Array.isArray(body.input) && typeof body.input[0] !== 'number' ? body.input : [body.input];
-  const { status, body: reply } = vector.answer(embeddingsReply(inputs), {
+  // As OpenAI's own models do: token ids mean the text that they stand for.
+  const textOf = await loadTokenText('cl100k_base');
+  const texts = inputs.map((input) => (Array.isArray(input) ? textOf(input as number[]) : input));
+  const { status, body: reply } = vector.answer(embeddingsReply(texts), {
     inputs,
     format: body.encoding_format,
   });

@@ -2,10 +2,11 @@ import { ANSWERS } from './answers.ts';
 import type { Client } from './clients.ts';
 import { CLIENT_KEY, type Ferry } from './ferry.ts';
 import { judgeAnswer } from './judge.ts';
-import { INPUTS } from './matrix.ts';
+import { CANONICAL_CHOICES, INPUTS, waysOfChoices } from './matrix.ts';
 import type { Report, Task } from './protocol.ts';
 import { runClient } from './run-client.ts';
 import type { Vector } from './vector.ts';
+import { CHOICES_VECTORS } from './vectors/choices.ts';
 import { EMBEDDINGS_VECTORS } from './vectors/embeddings.ts';
 import { STREAM_VECTORS, WHOLE_VECTORS } from './vectors.ts';
 
@@ -32,7 +33,8 @@ interface UnaidedPair {
   readonly reference: Task;
 }
 
-function unaidedPairs({ streams, wholes, embeds, usage }: Client, url: string): UnaidedPair[] {
+function unaidedPairs(client: Client, url: string): UnaidedPair[] {
+  const { streams, wholes, embeds, usage } = client;
   const common = { url, key: CLIENT_KEY, includeUsage: usage !== 'never' };
   const chats = (way: string, vectors: readonly Vector[]) =>
     vectors.map((vector) => {
@@ -52,11 +54,24 @@ function unaidedPairs({ streams, wholes, embeds, usage }: Client, url: string): 
       });
       return { vector, task: task(vector.name), reference: task('embed-canonical') };
     });
+  const choices = (way: string) =>
+    CHOICES_VECTORS.map((vector) => {
+      const task = (model: string) => ({
+        id: `${way} ${model}`,
+        way,
+        model,
+        tools: false,
+        choices: 2,
+        ...common,
+      });
+      return { vector, task: task(vector.name), reference: task(CANONICAL_CHOICES) };
+    });
   // A client that waits for the end of a stream without one would wait for minutes.
   const ending = STREAM_VECTORS.filter(({ staysOpen }) => staysOpen !== true);
   return [
     ...streams.slice(0, 1).flatMap((way) => chats(way, ending)),
     ...wholes.slice(0, 1).flatMap((way) => chats(way, WHOLE_VECTORS)),
+    ...waysOfChoices(client).slice(0, 1).flatMap(choices),
     ...embeds.slice(0, 1).flatMap(embeddings),
   ];
 }

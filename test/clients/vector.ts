@@ -29,6 +29,8 @@ export interface Vector {
   readonly ownUsage?: boolean;
   /** Needs an upstream with this profile. */
   readonly profile?: Json;
+  /** A request without `stream` is refused. */
+  readonly onlyStreams?: boolean;
 }
 
 /** What of the request matters to the way it is answered. */

@@ -19,6 +19,7 @@ function requestOf(task: Task) {
     model: task.model,
     messages: [{ role: 'user' as const, content: 'When does it leave?' }],
     ...(task.tools ? { tools: TOOLS } : {}),
+    ...(task.choices === undefined ? {} : { n: task.choices }),
   };
 }
 
@@ -82,6 +83,31 @@ async function helped(task: Task, reading: Reading): Promise<void> {
   reading.reasoning = '';
 }
 
+/** Text and finishes of each choice, by its index. */
+async function choicesOfStream(task: Task, reading: Reading): Promise<void> {
+  const said: { text: string; finish: string }[] = [];
+  for await (const chunk of await clientOf(task).chat.completions.create(streamRequestOf(task))) {
+    if (chunk.usage) reading.usage.push(countsOf(chunk.usage));
+    for (const { index, delta, finish_reason: finish } of chunk.choices) {
+      said[index] ??= { text: '', finish: '' };
+      const known = said[index] as (typeof said)[number];
+      known.text += delta.content ?? '';
+      known.finish += finish ?? '';
+    }
+  }
+  reading.value = said;
+}
+
+async function choicesOfWhole(task: Task, reading: Reading): Promise<void> {
+  const reply = await clientOf(task).chat.completions.create(requestOf(task));
+  if (reply.usage) reading.usage.push(countsOf(reply.usage));
+  reading.value = reply.choices.map(({ index, message, finish_reason: finish }) => [
+    index,
+    message.content,
+    finish,
+  ]);
+}
+
 async function embed(task: Task, reading: Reading, format?: 'float' | 'base64'): Promise<void> {
   const reply = await clientOf(task).embeddings.create({
     model: task.model,
@@ -106,6 +132,8 @@ await runProgram({
     reading.finish = reply.choices[0]?.finish_reason ?? null;
     if (reply.usage) reading.usage.push(countsOf(reply.usage));
   },
+  'choices-stream': choicesOfStream,
+  choices: choicesOfWhole,
   embed,
   'embed-float': (task, reading) => embed(task, reading, 'float'),
   'embed-base64': (task, reading) => embed(task, reading, 'base64'),

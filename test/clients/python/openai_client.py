@@ -21,6 +21,8 @@ def request_of(task):
     }
     if task["tools"]:
         request["tools"] = TOOLS
+    if "choices" in task:
+        request["n"] = task["choices"]
     return request
 
 
@@ -81,6 +83,27 @@ def helper(task, reading):
     read_whole(reply, reading)
 
 
+def choices_of_stream(task, reading):
+    """Text and finishes of each choice, by its index."""
+    said = {}
+    request = {**request_of(task), "stream": True, **stream_options_of(task)}
+    for chunk in client_of(task).chat.completions.create(**request):
+        read_usage(chunk.usage, reading)
+        for choice in chunk.choices:
+            known = said.setdefault(choice.index, {"text": "", "finish": ""})
+            known["text"] += choice.delta.content or ""
+            known["finish"] += choice.finish_reason or ""
+    reading["value"] = said
+
+
+def choices_of_whole(task, reading):
+    reply = client_of(task).chat.completions.create(**request_of(task))
+    read_usage(reply.usage, reading)
+    reading["value"] = [
+        [choice.index, choice.message.content, choice.finish_reason] for choice in reply.choices
+    ]
+
+
 def embed(task, reading, **more):
     reply = client_of(task).embeddings.create(model=task["model"], input=task["inputs"], **more)
     reading["value"] = [[item.index, item.embedding] for item in reply.data]
@@ -106,6 +129,8 @@ run_program(
             client_of(task).chat.completions.create(**request_of(task)), reading
         ),
         "completions": completions,
+        "choices-stream": choices_of_stream,
+        "choices": choices_of_whole,
         "embed": embed,
         "embed-float": lambda task, reading: embed(task, reading, encoding_format="float"),
         "embed-base64": lambda task, reading: embed(task, reading, encoding_format="base64"),

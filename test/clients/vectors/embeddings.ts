@@ -58,6 +58,10 @@ const refusal = (message: string) => ({
   body: { error: { message, type: 'invalid_request_error', param: null, code: null } },
 });
 
+function isBlank(input: unknown): boolean {
+  return typeof input === 'string' && input.trim() === '';
+}
+
 export const EMBEDDINGS_VECTORS: readonly EmbeddingsVector[] = [
   {
     name: 'embed-canonical',
@@ -70,6 +74,18 @@ export const EMBEDDINGS_VECTORS: readonly EmbeddingsVector[] = [
     quirks: ['Q151'],
     answer: (reply, { format }) =>
       format === 'base64' ? refusal('encoding_format base64 is unsupported') : { body: reply },
+  },
+  {
+    name: 'embed-own-vocabulary',
+    quirks: ['S108'],
+    // The ids are taken for its own, and so for other words.
+    answer: (reply, { inputs }) => ({ body: inputs.some(Array.isArray) ? embeddingsReply(inputs) : reply }),
+  },
+  {
+    name: 'embed-refuses-blank',
+    quirks: ['S113'],
+    answer: (reply, { inputs }) =>
+      inputs.some(isBlank) ? refusal('input cannot be empty') : { body: reply },
   },
   { name: 'embed-base64-always', quirks: ['Q152'], answer: (reply) => ({ body: inBase64(reply) }) },
   {

@@ -1,5 +1,5 @@
 import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
-import { chunk, type Json } from '../answers.ts';
+import { ANSWERS, chunk, type Json } from '../answers.ts';
 import { jsonOf, sse, type Vector } from '../vector.ts';
 
 const events = (chunks: readonly unknown[]): string[] => [...chunks.map(jsonOf), '[DONE]'];
@@ -131,8 +131,15 @@ const ENDS: readonly Vector[] = [
   { name: 'content-length', quirks: ['Q43'], answer: 'text', ending: 'length' },
 ];
 
+/** One event with the whole text. */
+function inOneEvent(chunks: readonly Json[]): Json[] {
+  const { text } = ANSWERS.long;
+  return [...chunks.slice(0, 1), chunk({ content: text.join('') }), ...chunks.slice(1 + text.length)];
+}
+
 /** What carries the stream. */
 const TRANSPORT: readonly Vector[] = [
+  { name: 'event-of-five-megabytes', quirks: ['Q47'], answer: 'long', chunks: inOneEvent },
   { name: 'one-byte-segments', quirks: ['Q18', 'Q19'], answer: 'text', segment: 1 },
   { name: 'three-byte-segments', quirks: ['Q19'], answer: 'calls', segment: 3 },
   { name: 'gzip', quirks: ['Q31'], answer: 'text', bytes: gzipSync, headers: { 'content-encoding': 'gzip' } },
@@ -178,7 +185,31 @@ const TRANSPORT: readonly Vector[] = [
     bytes: (text) => Buffer.from(text, 'utf16le'),
     contentType: 'text/event-stream; charset=utf-16le',
   },
+  {
+    name: 'gbk',
+    quirks: ['Q46'],
+    answer: 'text',
+    bytes: inGbk,
+    contentType: 'text/event-stream; charset=gbk',
+    segment: 5,
+  },
 ];
+
+const GBK: Readonly<Record<string, readonly number[]>> = { 你: [0xc4, 0xe3], 好: [0xba, 0xc3] };
+
+/** As a server with Chinese as its language writes JSON: what GBK has not is escaped. */
+export function inGbk(text: string): Uint8Array {
+  const units = [...text].flatMap((char) => GBK[char] ?? [...escaped(char)].map((one) => one.charCodeAt(0)));
+  return Uint8Array.from(units);
+}
+
+function escaped(char: string): string {
+  if (char < '\u0080') return char;
+  return Array.from(
+    { length: char.length },
+    (_, at) => `\\u${char.charCodeAt(at).toString(16).padStart(4, '0')}`,
+  ).join('');
+}
 
 /** A stream that repeats the message so far beside each delta. */
 function growingMessage(chunks: Json[]): Json[] {

@@ -91,6 +91,24 @@ const USAGES: readonly Vector[] = [
     ownUsage: true,
   },
   {
+    name: 'usage-in-x-groq',
+    quirks: ['Q98', 'Q100'],
+    answer: 'text',
+    chunks: beside({ x_groq: { id: 'req_1', usage: { ...USAGE, queue_time: 0.01 } } }),
+  },
+  {
+    name: 'usage-in-invocation-metrics',
+    quirks: ['Q98', 'Q102'],
+    answer: 'text',
+    chunks: beside({ 'amazon-bedrock-invocationMetrics': { inputTokenCount: 11, outputTokenCount: 7 } }),
+  },
+  {
+    name: 'usage-in-timings',
+    quirks: ['Q98', 'Q102'],
+    answer: 'text',
+    chunks: beside({ timings: { cache_n: 8, prompt_n: 3, predicted_n: 7, predicted_ms: 88.5 } }),
+  },
+  {
     name: 'usage-other-names',
     quirks: ['Q102'],
     answer: 'text',
@@ -132,6 +150,12 @@ const USAGES: readonly Vector[] = [
     chunks: (chunks) => chunks.flatMap((one) => (isUsage(one) ? [one, one] : [one])),
   },
 ];
+
+/** No usage chunk, and this in the chunk with the finish. */
+function beside(members: Json): ChangeChunks {
+  return (chunks) =>
+    chunks.filter((one) => !isUsage(one)).map((one) => (hasNoFinish(one) ? one : { ...one, ...members }));
+}
 
 function usageAs(usage: Json): ChangeChunks {
   return each((one) => (isUsage(one) ? { ...one, usage } : one));

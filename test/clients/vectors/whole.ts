@@ -1,6 +1,7 @@
 import { gzipSync } from 'node:zlib';
 import { ANSWERS, chunksOf, type Json, USAGE, usageChunk } from '../answers.ts';
 import { sse, type Vector } from '../vector.ts';
+import { inGbk } from './framing.ts';
 
 /** The only choice changed. */
 const choice =
@@ -73,6 +74,15 @@ const BODIES: readonly Vector[] = [
     whole: (reply) => JSON.stringify(reply).replace('"logprobs":null', '"logprobs":null,"score":NaN'),
   },
   { name: 'whole-from-stream-only', quirks: ['Q47b'], answer: 'text', profile: { always_stream: true } },
+  { name: 'whole-refuses-no-stream', quirks: ['Q47b'], answer: 'text', onlyStreams: true },
+  { name: 'whole-refuses-no-stream-calls', quirks: ['Q47b'], answer: 'calls', onlyStreams: true },
+  {
+    name: 'whole-gbk',
+    quirks: ['Q46'],
+    answer: 'text',
+    bytes: inGbk,
+    contentType: 'application/json; charset=gbk',
+  },
 ];
 
 const SHAPES: readonly Vector[] = [
@@ -170,6 +180,13 @@ const SHAPES: readonly Vector[] = [
 const USAGES: readonly Vector[] = [
   { name: 'whole-usage-missing', quirks: ['Q100'], answer: 'text', whole: usage(undefined), ownUsage: true },
   { name: 'whole-usage-null', quirks: ['Q100'], answer: 'text', whole: usage(null), ownUsage: true },
+  {
+    name: 'whole-usage-in-x-groq',
+    quirks: ['Q98', 'Q100'],
+    answer: 'text',
+    whole: ({ usage: counts, ...reply }) =>
+      JSON.stringify({ ...reply, x_groq: { id: 'req_1', usage: counts } }),
+  },
   {
     name: 'whole-usage-text',
     quirks: ['Q103'],
