@@ -1,5 +1,6 @@
 import { FerryError } from '../errors.ts';
 import { MemberEdits, readMembers } from './json-members.ts';
+import { refuseSecondModel } from './model-key.ts';
 import { boundaryOf, type FormField, readFormFields } from './multipart-form.ts';
 
 /** What a passed-through body says of itself, and the one thing in it that may be changed: the model's name. */
@@ -20,6 +21,7 @@ export function noFields(bytes: Buffer): BodyFields {
 /** The fields of a JSON body; what is no JSON object has none. Throws `invalid_request` for two models. */
 export function readJsonBody(body: Buffer): BodyFields {
   const json = objectIn(body);
+  if (json !== null) refuseSecondModel(Object.keys(json));
   // Bytes as characters: positions are those of the bytes, and what is not touched comes back as it was.
   const text = body.toString('latin1');
   const models = json === null ? [] : readMembers(text).filter(({ key }) => key === 'model');

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { FerryError } from '../errors.ts';
 import { findJsonFault } from './json-fault.ts';
 import { type JsonSurvey, surveyJson } from './json-survey.ts';
+import { refuseSecondModel } from './model-key.ts';
 import type { AdaptableRequest, RequestKind } from './request-adaptation.ts';
 
 export {
@@ -34,6 +35,7 @@ export function readRequest(body: Buffer, kind: RequestKind): ReadRequest {
   refuseBomb(survey);
   const json = parseObject(text);
   refuseDuplicates(survey);
+  refuseSecondModel(Object.keys(json));
   const model = modelOf(json);
   const stream = json.stream === true;
   const hasTools = Array.isArray(json.tools) && json.tools.length > 0;

@@ -77,5 +77,5 @@ const LONGEST_RETRY_AFTER_MS = 60_000;
 
 /** Names are free text in the configuration; a header takes printable ASCII only. */
 export function encodeHeader(text: string): string {
-  return /^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text);
+  return /^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text.toWellFormed());
 }

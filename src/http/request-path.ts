@@ -24,10 +24,13 @@ const API_NAME =
 const PASTED_ENDPOINT =
   /^\/(?:chat\/completions|completions|embeddings|rerank|models|responses)(?=\/(?:v1\/)?(?:chat\/completions|completions|embeddings|rerank|models|responses)(?:\/|$))/;
 
-/** Segments that climb, also when they are percent-encoded; backslashes and control characters that others read as such. */
+/**
+ * Segments that climb, also when they are percent-encoded or carry a parameter (`..;` climbs in Java's servers);
+ * backslashes and control characters that others read as such.
+ */
 const UNSAFE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
-  /(?:^|\/|%2f)(?:\.|%2e){1,2}(?:\/|%2f|$)|\\|%5c|[\u0000-\u0020\u007f]|%(?:0[0-9a-f]|1[0-9a-f]|7f)/i;
+  /(?:^|\/|%2f)(?:\.|%2e){1,2}(?:\/|%2f|;|%3b|$)|\\|%5c|[\u0000-\u0020\u007f]|%(?:0[0-9a-f]|1[0-9a-f]|7f)/i;
 
 /**
  * Normalises a request target: doubled and trailing slashes, `/v1` missing or doubled, an absolute URL, the

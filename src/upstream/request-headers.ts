@@ -34,8 +34,8 @@ const CLIENT_HEADERS: ReadonlySet<string> = new Set([
   'accept-encoding',
 ]);
 
-/** Sent on for every upstream. */
-const ALWAYS_FORWARDED = ['content-type', 'accept', 'openai-beta'] as const;
+/** Sent on for every upstream; a body goes as it came, and with it what says how to read it. */
+const ALWAYS_FORWARDED = ['content-type', 'content-encoding', 'accept', 'openai-beta'] as const;
 
 export interface HeaderSettings {
   /** Fixed headers of the upstream's configuration; they win over the client's. */

@@ -1,3 +1,5 @@
+import { FerryError } from '../errors.ts';
+
 /** The endpoints that `paths:` can move, by their path after `/v1`. */
 export const PATH_NAMES = {
   '/chat/completions': 'chat',
@@ -53,9 +55,7 @@ export class UpstreamPaths {
       return built;
     }
     const target =
-      template === undefined
-        ? this.#prefix + path
-        : template.replaceAll('{model}', encodeURIComponent(model));
+      template === undefined ? this.#prefix + path : template.replaceAll('{model}', segmentOf(model));
     return this.#join(target, this.#withoutOurs(clientQuery));
   }
 
@@ -74,4 +74,15 @@ export class UpstreamPaths {
     if (query === '') return path === '' ? '/' : path;
     return `${path}${path.includes('?') ? '&' : '?'}${query}`;
   }
+}
+
+/** A model as one segment of a path. Throws `invalid_request` for names that would climb, or are no text. */
+function segmentOf(model: string): string {
+  if (/^\.{1,2}$/.test(model) || !model.isWellFormed()) {
+    throw new FerryError('invalid_request', {
+      message: 'The name of the model cannot be part of a path.',
+      param: 'model',
+    });
+  }
+  return encodeURIComponent(model);
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { errorIn, Gateway } from '../helpers/gateway.ts';
 import { exchangeRaw, RawClient, rawPost } from '../helpers/raw-client.ts';
 import { answering, RawUpstream } from '../helpers/raw-upstream.ts';
@@ -80,6 +81,16 @@ test('paths that climb, in every encoding, reach no upstream', async () => {
     '/v1/files/..%2f..%2fadmin',
     '/v1/files/%2e%2e/%2e%2e/admin',
     '/v1/files/.%2e/secret',
+    '/v1/files/..%2f..%2forganization',
+    '/v1/files/..;/..;/organization',
+    '/v1/files/..%3b/organization',
+    '/v1/files/%2e%2e;x=1/organization',
+    '/v1/../admin',
+    '/v1/%2e%2e/admin',
+    '/v1/%2E%2E%2Fadmin',
+    '/v1/..%5cadmin',
+    '/..',
+    '/v1/files/.',
     '/v1/files/..\\..\\admin',
     '/v1/files/%5c..%5cadmin',
     '/v1/files/a%00b',
@@ -217,6 +228,107 @@ test('deep JSON, a model given twice and invalid UTF-8 are refused', async () =>
     'latin1',
   );
   await isRefused(rawPost('/v1/embeddings', '{"model":"m","input":"\u00c0\u00af"}'), 'overlong UTF-8');
+});
+
+test('a key that an upstream could take for model is refused: Go reads Model and MODEL as the same', async () => {
+  for (const key of ['Model', 'MODEL', 'mOdel', '\\u004dodel']) {
+    await isRefused(rawPost('/v1/chat/completions', `{"model":"m","${key}":"forbidden","messages":[]}`));
+    await isRefused(rawPost('/v1/embeddings', `{"${key}":"forbidden","model":"m","input":"a"}`));
+    await isRefused(rawPost('/v1/echo', `{"${key}":"forbidden","model":"m"}`));
+    await isRefused(rawPost('/v1/echo', `{"model":"m","${key}":"forbidden"}`));
+  }
+});
+
+test('half characters in a body are data: the upstream gets them as they were written', async () => {
+  for (const [path, body] of [
+    ['/v1/chat/completions', '{"model":"m","messages":[{"role":"user","content":"\\ud83d"}]}'],
+    ['/v1/embeddings', '{"model":"m","input":["\\ude00","a"],"encoding_format":"float"}'],
+    ['/v1/completions', '{"model":"m","prompt":"\\ud800\\ud800"}'],
+  ] as const) {
+    const answer = await exchangeRaw(gateway.port, rawPost(path, body));
+    assert.equal(answer.status, 200, answer.text);
+    assert.equal(model.received.at(-1)?.text, body);
+  }
+  await isRefused(rawPost('/v1/chat/completions', '{"model":"m","user":"\u00ed\u00a0\u0080"}'), 'CESU-8');
+});
+
+test('a byte order mark is taken off, other encodings are refused', async () => {
+  const marked = rawPost('/v1/chat/completions', `\u00ef\u00bb\u00bf${CHAT}`);
+  assert.equal((await exchangeRaw(gateway.port, marked)).status, 200);
+  assert.equal(model.received.at(-1)?.text, CHAT);
+  for (const encoding of ['utf16le', 'latin1'] as const) {
+    const body = Buffer.from(CHAT.replace('hello', 'h\u00e9llo'), encoding);
+    const head = rawPost('/v1/chat/completions', ' '.repeat(body.length)).slice(0, -body.length);
+    await isRefused(Buffer.concat([Buffer.from(head), body]), encoding);
+  }
+});
+
+test('deep JSON, wide JSON and endless numbers cost no more than a refusal, on every path that reads them', async () => {
+  const startedMs = performance.now();
+  for (const path of [
+    '/v1/chat/completions',
+    '/v1/completions',
+    '/v1/embeddings',
+    '/v1/rerank',
+    '/v1/files',
+  ]) {
+    for (const body of [
+      `{"model":"m","input":${'['.repeat(100_000)}`,
+      `{"model":"m","input":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}`,
+      `${'['.repeat(100_000)}${']'.repeat(100_000)}`,
+      `{"model":"none","seed":${'9'.repeat(100_000)}}`,
+      `{"model":"${'m'.repeat(100_000)}","messages":[]}`,
+      `{${'"a":1,'.repeat(20_000)}"model":"none"}`,
+    ]) {
+      const answer = await exchangeRaw(gateway.port, rawPost(path, body));
+      assert.ok(answer.status < 500, `${path} ${body.slice(0, 40)}: ${answer.text.slice(0, 400)}`);
+      assert.ok(answer.body.length < 2_000, 'and are not repeated');
+    }
+  }
+  assert.ok(performance.now() - startedMs < 10_000);
+});
+
+test('the name of a model is one segment of a path template, or the request is refused', async () => {
+  await using own = await Gateway.start({
+    dbtype: 'none',
+    upstreams: [
+      {
+        name: 'azure',
+        endpoint: model.url,
+        sk: TOKEN,
+        paths: { chat: '/deployments/{model}/chat/completions' },
+      },
+    ],
+  });
+  const ask = (name: string) =>
+    exchangeRaw(own.port, rawPost('/v1/chat/completions', `{"model":"${name}","messages":[]}`));
+  for (const name of ['.', '..', '\\ud800', 'a\\udc00b']) {
+    const before = model.received.length;
+    const answer = await ask(name);
+    assert.equal(answer.status, 400, `${name}: ${answer.text}`);
+    assert.equal(errorIn(answer.body).param, 'model');
+    assert.equal(model.received.length, before);
+  }
+  for (const [name, segment] of [
+    ['a/b', 'a%2Fb'],
+    ['../x', '..%2Fx'],
+    ['a?b=c#d', 'a%3Fb%3Dc%23d'],
+    ['a\\r\\nX: y', 'a%0D%0AX%3A%20y'],
+    ['..a', '..a'],
+  ] as const) {
+    assert.equal((await ask(name)).status, 200, name);
+    assert.equal(model.received.at(-1)?.path, `/deployments/${segment}/chat/completions`);
+  }
+  assert.deepEqual((await own.readiness()).degraded, []);
+});
+
+test('a body that is compressed keeps the header that says so', async () => {
+  const packed = gzipSync(CHAT).toString('latin1');
+  const fields = ['Content-Encoding: gzip'];
+  const answer = await exchangeRaw(gateway.port, rawPost('/v1/echo', packed, fields));
+  assert.equal(answer.status, 404, 'the model knows no such path');
+  assert.equal(model.received.at(-1)?.headers['content-encoding'], 'gzip');
+  await isRefused(rawPost('/v1/chat/completions', packed, fields), 'gzip');
 });
 
 test('pipelined requests are answered in order, each its own', async () => {
