@@ -81,7 +81,7 @@ export class IssuerFaults {
   }
 }
 
-/** The longest pause of a renewal that failed (tokens.md section 5: 5 s while requests wait), and its attempt. */
+/** The longest pause of a renewal that failed (5 s while requests wait), and its attempt. */
 const LONGEST_RECOVERY_MS = 16_000;
 
 /** Numerical Recipes' LCG: a seed is a run. */

@@ -69,7 +69,7 @@ function p99(values: number[]): number {
  */
 const MOST_GROWTH = 0.1;
 const ALWAYS_ALLOWED_BYTES = 1024 * 1024;
-/** product.md section 14 asks for 5,000 samples each; with fewer the tail is noise and is only printed. */
+/** Each side of the comparison needs so many; with fewer the tail is noise and is only printed. */
 const FEWEST_SAMPLES = 5_000;
 
 /** Prints each broken promise; true when there is none. */

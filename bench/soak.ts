@@ -1,6 +1,6 @@
 /**
  * `npm run soak -- --minutes 1 --token-life 6 --rate 50 [--seed S] [--faults]`: chat, streams and embeddings at a steady
- * rate through a gateway whose tokens live seconds. Exit code 1 when a promise of product.md section 1 is broken.
+ * rate through a gateway whose tokens live seconds. Exit code 1 when a request fails by a token or a promise of the verdict is broken.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -20,7 +20,7 @@ export interface ChatReply {
 }
 
 /**
- * The whole body of a `stream: false` call → the canonical JSON of clients.md section 2.2. Throws `FerryError` when
+ * The whole body of a `stream: false` call → the canonical JSON (S27 to S35). Throws `FerryError` when
  * it carries an error, is empty, HTML, cut or no answer at all. A canonical body is relayed as its own bytes.
  */
 export function readChatReply(body: Buffer, options: ChatReplyOptions): ChatReply {

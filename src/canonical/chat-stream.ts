@@ -53,7 +53,7 @@ export function choiceCountOf(options: ChatReplyOptions): number | undefined {
   return options.endpoint === 'chat' ? options.choiceCount : undefined;
 }
 
-/** Any upstream bytes → the canonical stream of clients.md section 2.3. Pure: no sockets, no timers. */
+/** Any upstream bytes → the canonical stream. Pure: no sockets, no timers. */
 export class ChatStream implements AnswerStream {
   readonly #includeUsage: boolean;
   readonly #frames = new FrameBuffer();

@@ -17,7 +17,7 @@ export function dimensionsOf(json: Readonly<Record<string, unknown>>): number | 
 
 /**
  * Throws FerryError 400 when an upstream answered with vectors of another length than asked: some servers ignore
- * `dimensions`, and an index filled with vectors of two lengths is broken for good (clients.md 115). Text that is
+ * `dimensions`, and an index filled with vectors of two lengths is broken for good (S115). Text that is
  * only relayed is counted in its first vector alone: the vectors of one reply come from one model.
  */
 export function checkDimensions(

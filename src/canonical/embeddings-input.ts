@@ -17,7 +17,7 @@ export function planEmbeddings(
   json: Readonly<Record<string, unknown>>,
   wanted: { readonly tokenText: TokenText | null; readonly fillsBlanks: boolean },
 ): void {
-  // Asked for as floats, made base64 here: upstreams do it wrongly or not at all (clients.md 109, 110).
+  // Asked for as floats, made base64 here: upstreams do it wrongly or not at all (S109, S110).
   if (json.encoding_format === 'base64') plan.set.set('encoding_format', '"float"');
   let { input } = json;
   let decoded: string | null = null;

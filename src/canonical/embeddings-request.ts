@@ -11,7 +11,7 @@ export interface EmbeddingsRequest {
   readonly inputs: number;
   /** What the client gets; the upstream is always asked for floats. */
   readonly encoding: VectorEncoding;
-  /** True: the inputs are token ids, which many upstreams do not understand (clients.md 108). */
+  /** True: the inputs are token ids, which many upstreams do not understand (S108). */
   readonly hasTokenIds: boolean;
   /** The length that the vectors must have; null: none was asked. */
   readonly dimensions: number | null;

@@ -24,7 +24,7 @@ const VECTOR_NAMES = ['embedding', 'vector', 'values', 'embeddings', 'dense'];
 const INDEX_NAMES = ['index', 'text_index'];
 
 /**
- * The vectors of a parsed reply, whatever its shape (clients.md Q149-Q156), in the order of the inputs; null when
+ * The vectors of a parsed reply, whatever its shape (Q149-Q156), in the order of the inputs; null when
  * there are none in it. Throws FerryError `invalid_response` for vectors that are no lists of finite numbers.
  */
 export function findVectors(json: unknown): FoundVectors | null {

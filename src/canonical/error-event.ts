@@ -1,7 +1,7 @@
 import type { FerryError } from '../errors.ts';
 
 /**
- * The end of a stream that fails after it began (clients.md statement 92): an error object without `choices`, no
+ * The end of a stream that fails after it began (S92): an error object without `choices`, no
  * `event:` line, then `[DONE]`. The one form that every measured client reports with its text.
  */
 export function errorEvent(error: FerryError): string {

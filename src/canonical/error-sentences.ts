@@ -16,7 +16,7 @@ export interface SentenceFacts {
 
 /**
  * The text for the client. Errors of the client's own making speak the upstream's words; all others ours, with a
- * quote where it helps. Ours for 400 and 404 avoid the words by which RAGFlow sorts errors (clients.md 90).
+ * quote where it helps. Ours for 400 and 404 avoid the words by which RAGFlow sorts errors (S90).
  */
 export function sentenceFor(kind: ErrorKind, facts: SentenceFacts): string {
   const { model, status, words } = facts;
@@ -53,13 +53,13 @@ function statusOr(usual: number, { upstreamStatus }: SentenceFacts): number {
   return upstreamStatus === 200 ? usual : upstreamStatus;
 }
 
-/** LangChain and LobeChat look for these words (clients.md 88). */
+/** LangChain and LobeChat look for these words (S88). */
 function withOverflowWords(message: string): string {
   if (/maximum context length/i.test(message)) return message;
   return `The request is longer than the model's maximum context length${message === '' ? '.' : `: ${message}`}`;
 }
 
-/** LangChain falls back to another way of structured output when it reads these words (clients.md 91). */
+/** LangChain falls back to another way of structured output when it reads these words (S91). */
 function withSchemaWords(message: string): string {
   const words = "'response_format' of type 'json_schema' is not supported with this model";
   return isSchemaUnsupported(message) && !message.includes(words) ? `${words}: ${message}` : message;

@@ -61,7 +61,7 @@ export function textOfParts(content: unknown): string | null {
   return texts.join(SEPARATOR);
 }
 
-/** Throws FerryError 400 that names the first part which is no text (clients.md 102). */
+/** Throws FerryError 400 that names the first part which is no text (S102). */
 export function refuseOtherParts(messages: readonly unknown[]): void {
   for (const [position, message] of messages.entries()) {
     const content: unknown = isObject(message) ? message.content : undefined;

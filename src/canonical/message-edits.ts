@@ -26,7 +26,7 @@ const TEXT_ONLY: readonly RequestForm[] = [FORM.parts, FORM.nullContent];
 /**
  * The edits that the profile asks for (roles, `message_content`, `drop_params: [messages.reasoning_content]`), those
  * that the upstream's refusals taught, and `index` out of the tool calls of the history: clients that replay stream
- * deltas leave it there, it means nothing in a request and strict upstreams refuse it (clients.md 78). Null: nothing
+ * deltas leave it there, it means nothing in a request and strict upstreams refuse it (S78). Null: nothing
  * to edit. Throws FerryError `invalid_request` for parts that `message_content: text` has no text for.
  */
 export function editsOf(

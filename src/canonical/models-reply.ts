@@ -1,6 +1,6 @@
 import { FerryError } from '../errors.ts';
 
-/** A model as `GET /v1/models` lists it: no null members, numbers that are integers (clients.md 8 and 9). */
+/** A model as `GET /v1/models` lists it: no null members, numbers that are integers (S8, S9). */
 export interface ListedModel {
   readonly id: string;
   readonly object: 'model';

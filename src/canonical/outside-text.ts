@@ -1,6 +1,6 @@
 /**
  * Text of an upstream on its way to a client: without keys, addresses and stack traces, and short
- * (clients.md 82, 97, Q148). All functions are linear in what they look at, and they look at `LOOKED_AT` at most.
+ * (S82, S97, Q148). All functions are linear in what they look at, and they look at `LOOKED_AT` at most.
  */
 
 /** Characters of an upstream's text that are looked at; what matters stands at its beginning. */

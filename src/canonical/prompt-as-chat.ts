@@ -16,7 +16,7 @@ const MEANINGLESS: Readonly<Record<string, readonly unknown[]>> = {
 };
 
 /**
- * Wraps the prompt of /completions into one user message, for upstreams that only chat (clients.md 107). Throws
+ * Wraps the prompt of /completions into one user message, for upstreams that only chat (S107). Throws
  * FerryError `invalid_request` for what a chat cannot do: token ids, several prompts, suffix, echo, best_of.
  */
 export function planPromptAsChat(plan: ChatPlan, json: Readonly<Record<string, unknown>>): void {

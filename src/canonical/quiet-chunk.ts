@@ -3,7 +3,7 @@ import { isJsonObject, parseJson } from './stream/json-object.ts';
 /**
  * An event with empty `choices` to follow `events`, the canonical events told last: the sign of life for clients that
  * count only events which they can parse. It carries the same id, created and model. null: none may be sent here,
- * since `events` left the client within its reasoning block, which some clients would close (clients.md statement 43).
+ * since `events` left the client within its reasoning block, which some clients would close (S43).
  */
 export function quietChunkAfter(events: string): string | null {
   const start = `\n${events}`.lastIndexOf('\ndata: {');

@@ -12,7 +12,7 @@ const DROPPABLE: ReadonlySet<string> = new Set([
   'service_tier',
   'frequency_penalty',
   'presence_penalty',
-  // Ours on embeddings: floats are the default, so that "float" may as well stay unsaid (clients.md 110).
+  // Ours on embeddings: floats are the default, so that "float" may as well stay unsaid (S110).
   'encoding_format',
 ]);
 
@@ -60,7 +60,7 @@ const KEPT: ReadonlySet<string> = new Set([
   'web_search_options',
 ]);
 
-/** True: a refused parameter of this name may be left out (product.md section 6). Unknown names may. */
+/** True: a refused parameter of this name may be left out. Unknown names may. */
 export function isDroppable(name: string): boolean {
   return DROPPABLE.has(name) || !(KEPT.has(name) || Object.hasOwn(RENAMED, name));
 }
@@ -77,8 +77,7 @@ const REFUSAL =
   /unsupported|not supported|support(?:s|ed)? only|only (?:permitted|allowed|supported|valid) (?:when|if|with|for)|not (?:yet )?(?:permitted|allowed|available|recognized|implemented|accepted)|(?:does|do)(?: not|n't) (?:support|accept|allow)|unrecogni[sz]ed|unknown|unexpected|extra_forbidden|extra (?:inputs?|fields?|parameters?)|additional propert|cannot find field|invalid (?:parameter|argument|field)|are not valid|deprecated|不支持|未知参数|非法参数/i;
 
 /**
- * The parameter that an upstream's 400 or 422 refuses, when product.md section 6 allows to leave it out or to
- * rename it; else null.
+ * The parameter that an upstream's 400 or 422 refuses, when it is one that may be left out or renamed; else null.
  */
 export function findRefusedParameter(
   error: FerryError,

@@ -27,7 +27,7 @@ export interface Adaptation {
   readonly upstreamModel: string;
   /**
    * `dropParams` names top-level parameters, or members of messages as `messages.reasoning_content`
-   * (clients.md 78).
+   * (S78).
    */
   readonly profile: Pick<
     Profile,
@@ -70,7 +70,10 @@ interface Plan {
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** What goes to the upstream: byte for byte the client's, but for the adaptations that product.md promise 5 names. */
+/**
+ * What goes to the upstream: byte for byte the client's, but for the model's alias, the profile, vectors asked for as
+ * floats, usage asked for, members that mean nothing in the call, and what the upstream refused before.
+ */
 export function adaptRequest(request: AdaptableRequest, adaptation: Adaptation): AdaptedRequest {
   const stream = request.stream || (isGeneration(request) && mustStream(adaptation));
   const plan: Plan = {
@@ -134,7 +137,7 @@ function planRenames(plan: Plan, json: Json, { profile, learnedDrops }: Adaptati
   for (const [from, to] of renames) {
     if (from === to || !Object.hasOwn(json, from) || plan.remove.has(from)) continue;
     const isTaken = Object.hasOwn(json, to) && !plan.remove.has(to);
-    // Of the two limits the newer one wins (clients.md 98); a null says nothing.
+    // Of the two limits the newer one wins (S98); a null says nothing.
     const wins = json[from] !== null && (json[to] === null || from === 'max_completion_tokens');
     if (isTaken) plan.remove.add(wins ? to : from);
     if (wins || !isTaken) plan.rename.set(from, to);
@@ -155,9 +158,9 @@ const NEVER_NULL = [
   'web_search_options',
 ];
 
-/** Lists that say nothing when they are empty, and that OpenAI and others refuse then (clients.md 104). */
+/** Lists that say nothing when they are empty, and that OpenAI and others refuse then (S104). */
 const NEVER_EMPTY = ['stop', 'tools', 'functions'];
-/** What speaks of tools, and is refused where there are none (clients.md 80). */
+/** What speaks of tools, and is refused where there are none (S80). */
 const ABOUT_TOOLS = ['tool_choice', 'parallel_tool_calls'];
 
 function planMeaningless(plan: Plan, request: AdaptableRequest): void {

@@ -8,7 +8,7 @@ export interface RerankReplyOptions extends Omit<ErrorContext, 'model' | 'path'>
   readonly request: RerankRequest;
   readonly requestedModel: string;
   readonly replyModel: 'upstream' | 'requested';
-  /** True: scores that are logits are put through the logistic function (clients.md 119). Default false. */
+  /** True: scores that are logits are put through the logistic function (S119). Default false. */
   readonly normaliseScores?: boolean;
   newId(): string;
 }

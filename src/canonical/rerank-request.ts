@@ -29,7 +29,7 @@ function invalid(param: string, message: string): FerryError {
   return new FerryError('invalid_request', { message, param });
 }
 
-/** The reply to an empty list of documents; no upstream needs to be asked (clients.md 118). */
+/** The reply to an empty list of documents; no upstream needs to be asked (S118). */
 export function emptyRerankReply(id: string, model: string): Buffer {
   return Buffer.from(
     JSON.stringify({ id, model, results: [], usage: { prompt_tokens: 0, total_tokens: 0 } }),

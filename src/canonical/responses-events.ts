@@ -32,7 +32,7 @@ const INCOMPLETE: Partial<Record<FinishReason, 'max_output_tokens' | 'content_fi
 };
 
 /**
- * Tells a reply as the events of the Responses API (clients.md 125): the whole chain, with a sequence number that has
+ * Tells a reply as the events of the Responses API (S125): the whole chain, with a sequence number that has
  * no gaps, the same id in all events of an item, and the complete output in the last one.
  */
 export class ResponseWriter implements ReplySink {
@@ -158,7 +158,7 @@ export class ResponseWriter implements ReplySink {
 const BEGINNING: ResponseProgress = { status: 'in_progress', output: [], usage: null, reason: null };
 
 /**
- * The end of a Responses stream that fails after it began (clients.md 126). Of the flat members that the
+ * The end of a Responses stream that fails after it began (S126). Of the flat members that the
  * specification knows openai for Python raises nothing, and of the nested ones others read no text: so both.
  */
 export function responsesErrorEvent(error: FerryError, sequenceNumber: number): string {

@@ -55,7 +55,7 @@ const KNOWN: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * A Responses request → the chat that asks the same, for upstreams that only chat (clients.md 124). `read` is its
+ * A Responses request → the chat that asks the same, for upstreams that only chat (S124). `read` is its
  * body as `readRequest` gives it. Throws FerryError `invalid_request` with code `unsupported_parameter` and the place
  * of what a chat cannot do.
  */

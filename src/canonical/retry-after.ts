@@ -1,4 +1,4 @@
-/** Longest pause that is believed and passed on; openai-node ignores anything longer (clients.md 86, Q143). */
+/** Longest pause that is believed and passed on; openai-node ignores anything longer (S86, Q143). */
 const LONGEST_WAIT_MS = 60_000;
 
 /** Numbers above are points in time, not waits: seconds since 1970, and the same in milliseconds. */

@@ -2,7 +2,7 @@ import { FerryError } from '../errors.ts';
 
 /**
  * What becomes of embeddings inputs that are token ids and no texts (LangChain for Python sends cl100k's by default,
- * clients.md 108). `auto`: OpenAI's own models get them, for all others they are put back into the text that they
+ * S108). `auto`: OpenAI's own models get them, for all others they are put back into the text that they
  * stand for, since a model with another vocabulary would answer with vectors of some other text. The name of an
  * encoding: always put back, by that encoding.
  */

@@ -154,7 +154,7 @@ function waitOf({ context, source }: Failure, isRateLimit: boolean): number | un
   });
 }
 
-/** The row of product.md section 6 that the failure belongs to; statuses first, then what the body adds. */
+/** The kind of failure that an answer means, as docs/failover.md lists them; statuses first, then what the body adds. */
 function kindOf(failure: Failure): ErrorKind {
   const { status, found, text, context } = failure;
   if (status === 401) return 'auth_rejected';
@@ -225,7 +225,7 @@ function factsOf(kind: ErrorKind, failure: Failure, found: BodyError | null): Pa
 
 /**
  * A code that only repeats the status says nothing (vLLM's `"code":400`). Dify tries again with a larger limit
- * when it finds `integer_below_min_value` (clients.md 99).
+ * when it finds `integer_below_min_value` (S99).
  */
 function codeOf(found: BodyError | null, { status, text }: Failure): string | null {
   const code = found?.code ?? null;

@@ -26,7 +26,7 @@ export interface RefreshConfig extends Omit<WrittenTokenSource['refresh'], 'at' 
 export type TokenSourceConfig = Completed<WrittenTokenSource>;
 
 /**
- * The configuration in the names of the file (product.md section 4): durations in milliseconds, sizes in bytes,
+ * The configuration in the names of the file: durations in milliseconds, sizes in bytes,
  * secrets as `Secret`, every default filled in, also those that depend on other keys. What is absent is null.
  */
 export interface Config extends Omit<WrittenConfig, 'address' | 'hostname' | 'tokens' | 'upstreams'> {
@@ -90,7 +90,7 @@ export function upstreamDefect(one: Pick<UpstreamConfig, 'endpoint' | 'sk' | 'to
   return hasCredentials ? null : 'no credentials: set token, or sk, or `token: none` if none are needed';
 }
 
-/** Early enough to survive an outage of the issuer (tokens.md 5.3); late where each token ends another. */
+/** Early enough to survive an outage of the issuer; late where each token ends another. */
 const REFRESH_AT = { overlap: [0.4, 0.5], exclusive: [0.75, 0.8] } as const;
 const ATTEMPT_TIMEOUT_MS = 10_000;
 

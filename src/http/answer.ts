@@ -72,7 +72,7 @@ function errorHeaders(error: FerryError): string[] {
 
 /** A 429 or 503 that does not know better. */
 const DEFAULT_RETRY_AFTER_MS = 1_000;
-/** openai for Node ignores longer waits (clients.md statement 86). */
+/** openai for Node ignores longer waits (S86). */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
 /** Names are free text in the configuration; a header takes printable ASCII only. */

@@ -10,7 +10,7 @@ export interface ClientAuthSettings {
   readonly anonymous: ClientIdentity | null;
 }
 
-/** What clients send for "no key": treated as if the header were absent (clients.md statement 13). */
+/** What clients send for "no key": treated as if the header were absent (S13). */
 const EMPTY_KEYS: ReadonlySet<string> = new Set(['', 'undefined', 'null', 'none', 'EMPTY', 'empty']);
 
 /**

@@ -5,7 +5,7 @@ const EXPOSED =
   'x-ratelimit-limit-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, ' +
   'x-ratelimit-reset-requests, x-ratelimit-reset-tokens';
 
-/** Flat headers that every answer of the API carries, errors and streams included (clients.md statement 16). */
+/** Flat headers that every answer of the API carries, errors and streams included (S16). */
 export const CORS_HEADERS: readonly string[] = [
   'access-control-allow-origin',
   '*',

@@ -32,7 +32,7 @@ const STATEFUL =
 /** Paths that make something new from what is sent, so that another upstream may be asked after a failure. */
 const GENERATIONS = /^\/v1\/(?:responses|moderations|images\/[a-z]+|audio\/[a-z]+)$/;
 
-/** Reply headers that clients get; never set-cookie or www-authenticate (product.md section 6). */
+/** Reply headers that clients get; never set-cookie or www-authenticate, which speak of the upstream's host. */
 const REPLY_HEADERS =
   /^(?:content-type|content-disposition|content-range|accept-ranges|x-ratelimit-.*|openai-.*)$/;
 
@@ -100,7 +100,7 @@ interface SentBody {
 
 const NOTHING = Buffer.alloc(0);
 
-/** A form whose fields come after so much of it has its path as the model's name (product.md section 6). */
+/** A form whose fields come after so much of it has its path as the model's name. */
 const FORM_HEAD_BYTES = 64 * 1024;
 
 async function bodyToSend(context: RequestContext, settings: PassThroughSettings): Promise<SentBody> {

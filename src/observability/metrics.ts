@@ -34,7 +34,7 @@ export interface MetricsOptions {
 
 const PREFIX = 'tokenferry_';
 
-/** All metrics of product.md section 9 in a registry of their own. Methods count; `text` is what Prometheus reads. */
+/** All metrics in a registry of their own. Methods count; `text` is what Prometheus reads. */
 export class Metrics {
   readonly #registry = new Registry();
   readonly #requests: RequestMetrics;

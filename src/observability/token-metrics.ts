@@ -5,7 +5,7 @@ export interface TokenGauge {
   readonly source: string;
   /** Null: there is no token. */
   readonly remainingSeconds: number | null;
-  /** A state of tokens.md section 5.2, in lower case. */
+  /** A `HolderState`. */
   readonly state: string;
   readonly waiters?: number | undefined;
   readonly consecutiveFailures?: number | undefined;
@@ -26,7 +26,7 @@ export interface TokenAcquired {
 
 const WAIT_BUCKETS = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-/** The metrics of tokens.md section 5.7: events are counted as they come, states are read when asked for. */
+/** What is counted and shown of tokens: events are counted as they come, states are read when asked for. */
 export class TokenMetrics {
   readonly #acquired: Counter<'source' | 'trigger' | 'outcome'>;
   readonly #acquireSeconds: Histogram<'source'>;

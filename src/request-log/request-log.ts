@@ -18,7 +18,7 @@ export interface RequestLogSettings {
   readonly retentionMs: number;
   /** UTF-8 bytes of a body that are kept. */
   readonly maxBodyBytes: number;
-  /** The rest has the defaults of product.md section 4. */
+  /** The rest has the defaults of the configuration. */
   readonly content?: ContentPolicy | undefined;
   readonly keepHeaders?: readonly string[] | undefined;
   readonly include?: Partial<IncludeSettings> | undefined;

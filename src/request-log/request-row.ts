@@ -1,7 +1,7 @@
 import type { AttemptRecord, RequestRecord } from '../record.ts';
 import type { StoredRequest } from './request-store.ts';
 
-/** The columns of `tokenferry_requests` (product.md section 8), in the order in which rows travel. */
+/** The columns of `tokenferry_requests`, in the order in which rows travel. */
 export const COLUMNS = [
   'id',
   'created_at',

@@ -158,5 +158,5 @@ const SERVED_PATHS: ReadonlySet<string> = new Set([
 ]);
 /** A 429 that does not say how long: short, since the next one may say more. */
 const DEFAULT_RATE_PAUSE_MS = 1_000;
-/** product.md section 6. */
+/** A model that an upstream does not have is seldom there a moment later. */
 const MISSING_MODEL_PAUSE_MS = 60_000;

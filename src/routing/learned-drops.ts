@@ -1,6 +1,6 @@
 import NodeCache from 'node-cache';
 
-/** How long an upstream's dislike of a parameter is remembered (product.md section 6). */
+/** How long an upstream's dislike of a parameter is remembered: upstreams get updates. */
 const REMEMBERED_SECONDS = 3_600;
 
 const NONE: readonly string[] = [];

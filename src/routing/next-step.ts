@@ -26,7 +26,7 @@ export interface Situation {
   readonly isReplayable: boolean;
 }
 
-/** The fault table of product.md section 6 as a pure function. The renewal of tokens happens inside an attempt. */
+/** The table of docs/failover.md as a pure function. The renewal of tokens happens inside an attempt. */
 export function nextStep(situation: Situation): NextStep {
   const { error } = situation;
   if (situation.isPastDeadline || !situation.isReplayable) return 'give_up';

@@ -1,6 +1,6 @@
 import { BEARER_PLACEMENT, type Placement } from './placement.ts';
 
-/** How one token is kept; product.md section 4 `tokens.*`. All durations in milliseconds. */
+/** How one token is kept: `tokens.*` of the configuration. All durations in milliseconds. */
 export interface HolderSettings {
   readonly placements: readonly Placement[];
   /** `exclusive`: a new token kills the old one, so tokens are renewed late and rarely. */
@@ -41,7 +41,7 @@ export const DEFAULT_HOLDER_SETTINGS: HolderSettings = {
   startJitterMs: 0,
 };
 
-/** The most that starting sources are spread over (tokens.md 5.3). */
+/** The most that starting sources are spread over. */
 const MOST_START_JITTER_MS = 2_000;
 
 /** A start jitter that suits so many sources: one starts at once, since the process is not ready before it. */

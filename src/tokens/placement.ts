@@ -15,7 +15,7 @@ interface PlacementOptions {
   readonly extra?: string;
 }
 
-/** Where a token goes; product.md section 4 `place`. */
+/** Where a token goes: `place` of the configuration. */
 export type Placement = PlacementOptions &
   (
     | { readonly header: string; readonly prefix?: string }

@@ -8,7 +8,7 @@ export interface BodyMatcher {
   readonly equals: readonly (string | number | boolean | null)[];
 }
 
-/** What an upstream says when it refuses a token; product.md section 4 `reject`. */
+/** What an upstream says when it refuses a token: `reject` of the configuration. */
 export interface RejectionRules {
   readonly statuses: readonly number[];
   readonly body: readonly BodyMatcher[];

@@ -1,6 +1,6 @@
 import type { HolderSettings } from './holder-settings.ts';
 
-/** Early enough that an issuer may be away for a third of the token's life (tokens.md 5.9). */
+/** Early enough that an issuer may be away for a third of the token's life. */
 const OVERLAP_RANGE: readonly [number, number] = [0.4, 0.5];
 /** Each renewal kills the token in use, so there should be few; still leaves a fifth of the life for retries. */
 const EXCLUSIVE_RANGE: readonly [number, number] = [0.75, 0.8];

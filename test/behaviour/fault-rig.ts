@@ -5,7 +5,7 @@ import { errorIn, Gateway, type StoredRow } from '../helpers/gateway.ts';
 import { type RawScript, RawUpstream } from '../helpers/raw-upstream.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 
-/** The three ways of asking for which every row of the fault table (product.md section 6) holds. */
+/** The three ways of asking for which every row of docs/failover.md holds. */
 export const KINDS = ['chat', 'stream', 'embeddings'] as const;
 export type Kind = (typeof KINDS)[number];
 

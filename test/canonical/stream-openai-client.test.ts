@@ -19,7 +19,7 @@ const opening = (index: number | undefined, id: string, name: string, args: unkn
   function: { name, arguments: args },
 });
 
-/** Upstreams that the client alone cannot read, or reads wrongly (clients.md 1.3). */
+/** Upstreams that the client alone cannot read, or reads wrongly. */
 const UPSTREAMS: Readonly<Record<string, string>> = {
   canonical: sse(
     ROLE,

@@ -128,7 +128,7 @@ export const modelList = z.looseObject({
   ),
 });
 
-/** Nothing beside `error`, and in it all four members and no other (statement 81). */
+/** Nothing beside `error`, and in it all four members and no other (S81). */
 export const errorBody = z.strictObject({
   error: z.strictObject({
     message: z.string().min(1),

@@ -4,7 +4,7 @@ import type { AnswerName, Json } from './answers.ts';
 export interface Vector {
   /** Also the model by which a client asks for it. */
   readonly name: string;
-  /** Numbers of the catalogue (clients.md 3) that it shows. */
+  /** Q numbers that it shows. */
   readonly quirks: readonly string[];
   readonly answer: AnswerName;
   /** What becomes of the canonical chunks; usage is among them when it was asked for. */

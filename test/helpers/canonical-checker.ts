@@ -34,7 +34,7 @@ const KINDS = ['reasoning_content', 'content', 'tool_calls', 'refusal', 'functio
 const REASONS = ['stop', 'length', 'tool_calls', 'content_filter', 'function_call'];
 
 /**
- * Reads a canonical stream as the strictest client would (clients.md 2.3, 2.4 and 92) and fails at the first byte
+ * Reads a canonical stream as the strictest client would and fails at the first byte
  * that one of the measured clients would misread.
  */
 export function checkCanonicalStream(text: string, rules: CheckRules = {}): ReadStream {
@@ -218,7 +218,7 @@ export function haveJsonArguments(stream: ReadStream): boolean {
   );
 }
 
-/** Fails unless a whole reply fulfils statements 27 to 35. */
+/** Fails unless a whole reply fulfils S27 to S35. */
 export function checkCanonicalReply(text: string, rules: CheckRules = {}): Json {
   assert.ok(!text.includes('\n') && text.startsWith('{'), 'S35 one line, nothing before it');
   const reply = JSON.parse(text) as Json;

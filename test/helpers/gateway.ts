@@ -50,7 +50,7 @@ export class Gateway {
     this.#logDescriptor = openSync(this.#logFile, 'a');
   }
 
-  /** Starts on `config` (product.md section 4); address, database and log are filled in. */
+  /** Starts on `config`; address, database and log are filled in. */
   static async start(
     config: object,
     env: Readonly<Record<string, string>> = {},
@@ -173,7 +173,7 @@ export interface ErrorBody {
   readonly code: string | null;
 }
 
-/** Fails unless `text` is the OpenAI-shaped error with all four keys (clients.md 81); gives its fields. */
+/** Fails unless `text` is the OpenAI-shaped error with all four keys (S81); gives its fields. */
 export function errorIn(text: string): ErrorBody {
   const body = JSON.parse(text) as { error: ErrorBody };
   assert.deepEqual(Object.keys(body), ['error'], text);

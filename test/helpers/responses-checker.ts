@@ -24,7 +24,7 @@ const ID_PREFIXES: Readonly<Record<string, RegExp>> = {
 const LAST = ['response.completed', 'response.incomplete', 'error'];
 
 /**
- * Reads a stream of the Responses API as the strictest client would (clients.md 125 and 126): sequence numbers without
+ * Reads a stream of the Responses API as the strictest client would (S125, S126): sequence numbers without
  * gaps, each item and part opened, told and closed under the same ids, and a last event that repeats all of it.
  */
 export function checkResponsesStream(text: string): ReadResponse {
@@ -91,7 +91,7 @@ function checkEnd(last: Json, first: Json, output: readonly Json[]): Json {
   return response;
 }
 
-/** Fails unless `response` is a Response as OpenAI's specification requires it (clients.md 124). */
+/** Fails unless `response` is a Response as OpenAI's specification requires it (S124). */
 export function checkResponseObject(response: Json, status?: string): void {
   assert.match(response.id, /^resp_\w{16,}$/);
   assert.equal(response.object, 'response');

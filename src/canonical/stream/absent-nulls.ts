@@ -3,7 +3,7 @@ import { isJsonObject, type JsonObject } from './json-object.ts';
 
 /**
  * Most servers leave `logprobs` and `refusal` out of a whole reply when there are none; clients that check types
- * want the null (clients.md statements 28 and 29). Puts them into the parsed `reply`, and gives its text with them
+ * want the null (S28, S29). Puts them into the parsed `reply`, and gives its text with them
  * spliced in, everything else byte for byte. The text is given back as it is when nothing was absent.
  */
 export function withAbsentNulls(reply: JsonObject, text: string, endpoint: 'chat' | 'completions'): string {

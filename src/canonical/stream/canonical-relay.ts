@@ -197,7 +197,7 @@ function isPlainChoice(choice: unknown): choice is PlainChoice {
   return choice.content_filter_results === undefined || !hasFilterHit(choice.content_filter_results);
 }
 
-/** The two forms of statements 70 and 71, without any null. */
+/** The two forms of S70 and S71, without any null. */
 function isCanonicalCall(call: unknown): boolean {
   if (!isJsonObject(call) || !isJsonObject(call.function) || !Number.isSafeInteger(call.index)) return false;
   const { name, arguments: args } = call.function;

@@ -11,7 +11,7 @@ export interface CanonicalReplyRules {
 
 const REASONS = new Set(['stop', 'length', 'tool_calls', 'content_filter']);
 
-/** Whether a whole reply fulfils statements 27 to 33 of clients.md as it is, so that its own bytes can be sent. */
+/** Whether a whole reply fulfils S27 to S33 as it is, so that its own bytes can be sent. */
 export function isCanonicalReply(reply: JsonObject, rules: CanonicalReplyRules): boolean {
   if (reply.object !== (rules.endpoint === 'chat' ? 'chat.completion' : 'text_completion')) return false;
   if (reply.error !== undefined || reply.base_resp !== undefined) return false;

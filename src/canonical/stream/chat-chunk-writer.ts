@@ -6,7 +6,7 @@ import type { ReplyIdentity } from './reply-identity.ts';
 import type { ChoiceExtras, ReplySink, TextKind } from './reply-sink.ts';
 import type { CallStep } from './tool-calls.ts';
 
-/** Writes `chat.completion.chunk`s (clients.md 2.3 and 2.4). */
+/** Writes `chat.completion.chunk`s as the strictest clients want them. */
 export class ChatChunkWriter extends ChunkWriter implements ReplySink {
   readonly #usesLegacyFunctions: boolean;
 

@@ -19,7 +19,7 @@ interface CollectedChoice {
   reason: FinishReason;
 }
 
-/** Collects what a reply consists of into one JSON object (clients.md 2.2). */
+/** Collects what a reply consists of into one JSON object (S27 to S35). */
 export class ReplyCollector implements ReplySink {
   readonly #choices: CollectedChoice[] = [];
   #extensions: JsonObject = {};

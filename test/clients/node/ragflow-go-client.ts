@@ -1,5 +1,5 @@
 /**
- * RAGFlow's Go side, as its reader is described in clients.md 1.2: lines that start with `data:`, bad JSON is an
+ * RAGFlow's Go side, as its reader works: lines that start with `data:`, bad JSON is an
  * error, `[DONE]` or a finish is needed, fragments without an index are lost, ids and names are appended.
  * Written from the description, not copied.
  */

@@ -1,5 +1,5 @@
 """
-RAGFlow's Python side, as its call patterns are (clients.md 1.2): the openai package's async client, its sums, its
+RAGFlow's Python side, as its call patterns are: the openai package's async client, its sums, its
 batches. Written from the description, not copied; RAGFlow itself is no package.
 """
 
