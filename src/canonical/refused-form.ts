@@ -48,7 +48,8 @@ const ONLY_STREAMS = new RegExp(
   'i',
 );
 
-const ABOUT_CONTENT = /content|messages|消息|内容/i;
+const NAMES_CONTENT = /content|内容|concatenate str/i;
+const NAMES_MESSAGES = /\bmessages?\b|消息/i;
 const WANTS_TEXT =
   /(?:valid|expected|type|be)(?: an?| of type)? str(?:ing)?\b|str(?:ing)? (?:type )?(?:is )?expected|invalid type: (?:sequence|null)|unmarshal (?:array|null)|concatenate str/i;
 const SAYS_LIST = /\b(?:list|array|sequence)\b/i;
@@ -56,25 +57,36 @@ const SAYS_NULL = /\b(?:null|none|nil|missing|required|undefined)\b|must be (?:p
 const SAYS_EMPTY =
   /empty|blank|at least (?:1|one)|min_?length|too_?short|whitespace|must have|不能为空|为空/i;
 const SAYS_ROLE = /\broles?\b|developer|unknown variant/i;
+/** Rules about the order of messages speak of roles as well. */
+const SAYS_ORDER = /tool_calls?\b|prece+ding|alternat|followed by|(?:first|last) message|beginning/i;
 const REFUSES_ROLE =
   /unknown|unexpected|invalid|unsupported|not (?:supported|allowed|valid|recogni[sz]ed)|must be|should be|expected|only/i;
 
 /** Each form is looked for only where a message has it. */
 function refusedInMessages(words: string, messages: unknown, avoided: readonly string[]): RequestForm | null {
   if (!Array.isArray(messages)) return null;
-  const has = (form: RequestForm): boolean =>
-    !avoided.includes(form) &&
+  const isSaid = (form: RequestForm): boolean =>
     messages.some(
       (message) => typeof message === 'object' && message !== null && hasForm(message as ContentHolder, form),
     );
-  if (SAYS_ROLE.test(words) && REFUSES_ROLE.test(words) && !/content/i.test(words) && has(FORM.developer))
-    return FORM.developer;
-  const isAboutContent = ABOUT_CONTENT.test(words) || /concatenate str/i.test(words);
+  const has = (form: RequestForm): boolean => !avoided.includes(form) && isSaid(form);
+  if (refusesRole(words) && has(FORM.developer)) return FORM.developer;
+  const wantsText = WANTS_TEXT.test(words);
+  const saysEmpty = SAYS_EMPTY.test(words);
+  const isAboutContent =
+    NAMES_CONTENT.test(words) || (NAMES_MESSAGES.test(words) && (wantsText || saysEmpty));
   if (!isAboutContent || /expected an? (?:array|list)/i.test(words)) return null;
   const saysNull = SAYS_NULL.test(words);
   if (saysNull && !SAYS_LIST.test(words) && has(FORM.nullContent)) return FORM.nullContent;
-  const wantsText = WANTS_TEXT.test(words);
   if ((wantsText || SAYS_LIST.test(words)) && has(FORM.parts)) return FORM.parts;
-  if ((wantsText || saysNull || SAYS_EMPTY.test(words)) && has(FORM.nullContent)) return FORM.nullContent;
-  return SAYS_EMPTY.test(words) && has(FORM.emptyContent) ? FORM.emptyContent : null;
+  if ((wantsText || saysNull || saysEmpty) && has(FORM.nullContent)) return FORM.nullContent;
+  // What was null went out as "".
+  const isEmptied = avoided.includes(FORM.nullContent) && isSaid(FORM.nullContent);
+  const isEmpty = has(FORM.emptyContent) || (isEmptied && !avoided.includes(FORM.emptyContent));
+  return saysEmpty && isEmpty ? FORM.emptyContent : null;
+}
+
+function refusesRole(words: string): boolean {
+  if (!SAYS_ROLE.test(words) || !REFUSES_ROLE.test(words)) return false;
+  return /developer/i.test(words) || !(NAMES_CONTENT.test(words) || SAYS_ORDER.test(words));
 }

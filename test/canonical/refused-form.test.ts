@@ -171,6 +171,7 @@ test('S103 null, absent and empty contents are found in the words that refuse th
     'The text field in the ContentBlock object at messages.1.content.0 is blank.',
     'message content must not be empty',
     'messages[1].content 不能为空',
+    "message at position 1 with role 'assistant' must not be empty",
     'messages.1.content: String should have at least 1 character',
   ]) {
     assert.equal(refusedOf(EMPTY, words), FORM.emptyContent, words);
@@ -179,6 +180,24 @@ test('S103 null, absent and empty contents are found in the words that refuse th
       null,
       'a question is not made up',
     );
+  }
+});
+
+test('S103 a null that was sent as "" and refused again goes out as a full stop', () => {
+  const read = readRequest(Buffer.from(JSON.stringify({ model: 'm', ...CALLED })), 'chat');
+  const error = new FerryError('client_fault', { message: 'message content must not be empty' });
+  assert.equal(findRefusedForm(error, read), FORM.nullContent);
+  assert.equal(findRefusedForm(error, read, [FORM.nullContent]), FORM.emptyContent);
+  assert.equal(findRefusedForm(error, read, [FORM.nullContent, FORM.emptyContent]), null);
+});
+
+test('S103 what is required or missing elsewhere in the messages teaches nothing', () => {
+  for (const words of [
+    "messages.1: 'name' is a required property",
+    'messages.1.tool_calls.0.function.arguments: field required',
+    'messages: a message of the user is required',
+  ]) {
+    assert.equal(refusedOf(CALLED, words), null, words);
   }
 });
 
@@ -220,6 +239,14 @@ test('S101 Q146 the role developer is found in a refusal, and goes out as system
   ]) {
     assert.equal(refusedOf(request, words), FORM.developer, words);
     assert.equal(refusedOf(ONE_QUESTION, words), null, words);
+  }
+  for (const words of [
+    "Invalid parameter: messages with role 'tool' must be a response to a preceding message with 'tool_calls'.",
+    'Conversation roles must alternate user/assistant/user/assistant/...',
+    'System message must be at the beginning.',
+    'Invalid value for content',
+  ]) {
+    assert.equal(refusedOf(request, words), null, words);
   }
   const { messages, dropped } = adapted('[{"role":"developer","content":1.0}]', [FORM.developer]);
   assert.equal(messages, '[{"role":"system","content":1.0}]');
