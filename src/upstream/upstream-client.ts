@@ -1,67 +1,21 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import type { Readable } from 'node:stream';
 import { FerryError } from '../errors.ts';
-import type { Secret } from '../secret.ts';
-import type { Lease, OutgoingRequest } from '../tokens/lease.ts';
-import { PlacementError } from '../tokens/placement.ts';
-import { isTokenRejection, type RejectionRules } from '../tokens/rejection.ts';
-import type { TokenHolder } from '../tokens/token-holder.ts';
+import type { Lease } from '../tokens/lease.ts';
+import { isTokenRejection } from '../tokens/rejection.ts';
 import { TokenUnavailable } from '../tokens/token-unavailable.ts';
 import { AttemptTimer } from './attempt-timer.ts';
 import { type ConnectionSettings, Connections } from './connections.ts';
-import { exchange, StaleSocketError, type WireRequest } from './exchange.ts';
-import { type HeaderSettings, RequestHeaders } from './request-headers.ts';
-import { type PathSettings, UpstreamPaths } from './request-path.ts';
+import { exchange, StaleSocketError } from './exchange.ts';
 import { SdkClient, UpstreamStatusError } from './sdk-client.ts';
+import type { UpstreamCall } from './upstream-call.ts';
+import type { TokenCredentials, UpstreamCredentials } from './upstream-credentials.ts';
 import type { UpstreamReply } from './upstream-reply.ts';
+import { WireRequests, type WireSettings } from './wire-requests.ts';
 
-/** Where an upstream's credentials come from. */
-export type UpstreamCredentials =
-  | { readonly kind: 'none' }
-  /** A static key, sent as `Authorization: <scheme> <key>`. */
-  | { readonly kind: 'key'; readonly key: Secret; readonly scheme: 'Bearer' | 'Token' }
-  /** `sk: asis`: the client's own `Authorization` header. */
-  | { readonly kind: 'as_is' }
-  | {
-      readonly kind: 'token';
-      readonly holder: TokenHolder;
-      readonly reject: RejectionRules;
-      /** The longest that a request waits for this token. */
-      readonly maxWaitMs: number;
-    };
+export type { UpstreamCall } from './upstream-call.ts';
+export type { UpstreamCredentials } from './upstream-credentials.ts';
 
-type TokenCredentials = Extract<UpstreamCredentials, { readonly kind: 'token' }>;
-
-export interface UpstreamClientSettings {
-  readonly name: string;
+export interface UpstreamClientSettings extends WireSettings {
   readonly connection: ConnectionSettings;
-  readonly paths: PathSettings;
-  readonly headers: HeaderSettings;
-  readonly credentials: UpstreamCredentials;
-}
-
-/** One attempt, as routing asks for it. */
-export interface UpstreamCall {
-  readonly method: string;
-  /** What follows our `/v1`, with a leading slash, and the client's query without `?`. */
-  readonly path: string;
-  readonly query: string;
-  /** The upstream's own name of the model, for path templates. */
-  readonly model: string;
-  readonly clientHeaders: IncomingHttpHeaders;
-  /** A stream can be sent once only: no replay, no second try on a stale socket. */
-  readonly body: Buffer | Readable | null;
-  /** The length of a stream; null and absent: unknown, so it goes out in chunks. */
-  readonly streamBytes?: number | null;
-  readonly isJson: boolean;
-  readonly signal: AbortSignal;
-  readonly timer: AttemptTimer;
-  /** From sending to the response's headers; 0 = no limit. Does not include the wait for a token. */
-  readonly headersTimeoutMs: number;
-  /** How long a token may be waited for. */
-  readonly tokenWaitMs: number;
-  /** What of the upstream's own longest wait the request has used up elsewhere. */
-  readonly tokenWaitedMs: number;
 }
 
 /** Talks to one upstream: prepared headers and paths, a pool of connections, the token and its one replay. */
@@ -69,16 +23,14 @@ export class UpstreamClient {
   readonly name: string;
   readonly credentials: UpstreamCredentials;
   readonly #connections: Connections;
-  readonly #paths: UpstreamPaths;
-  readonly #headers: RequestHeaders;
+  readonly #requests: WireRequests;
   readonly #sdk: SdkClient;
 
   constructor(settings: UpstreamClientSettings) {
     this.name = settings.name;
     this.credentials = settings.credentials;
     this.#connections = new Connections(settings.connection);
-    this.#paths = new UpstreamPaths(settings.paths);
-    this.#headers = new RequestHeaders(settings.headers);
+    this.#requests = new WireRequests(settings);
     this.#sdk = new SdkClient(settings.paths.endpoint.href);
   }
 
@@ -242,7 +194,7 @@ export class UpstreamClient {
   }
 
   async #sendOn(call: UpstreamCall, lease: Lease | null): Promise<UpstreamReply> {
-    const request = this.#prepare(call, lease);
+    const request = this.#requests.make(call, lease);
     const control = { upstream: this.name, signal: call.signal, timer: call.timer };
     call.timer.start(call.headersTimeoutMs, () => this.#noHeaders(call));
     for (let isRetry = false; ; isRetry = true) {
@@ -259,45 +211,6 @@ export class UpstreamClient {
           cause: error.cause,
         });
       }
-    }
-  }
-
-  #prepare(call: UpstreamCall, lease: Lease | null): WireRequest {
-    const headers = this.#headers.build(call.clientHeaders);
-    if (typeof call.streamBytes === 'number') headers.push('content-length', String(call.streamBytes));
-    const { credentials } = this;
-    if (credentials.kind === 'key')
-      headers.push('authorization', `${credentials.scheme} ${credentials.key.reveal()}`);
-    else if (credentials.kind === 'as_is' && call.clientHeaders.authorization !== undefined) {
-      headers.push('authorization', call.clientHeaders.authorization);
-    }
-    const path = this.#paths.build(call.path, call.query, call.model);
-    if (lease === null) return { method: call.method, path, headers, body: call.body };
-    const isBuffered = call.body === null || Buffer.isBuffer(call.body);
-    const outgoing: OutgoingRequest = {
-      path,
-      headers,
-      body: isBuffered ? (call.body as Buffer | null) : null,
-      isJson: call.isJson && isBuffered,
-    };
-    this.#place(lease, outgoing);
-    return {
-      method: call.method,
-      path: outgoing.path,
-      headers: outgoing.headers,
-      body: isBuffered ? outgoing.body : call.body,
-    };
-  }
-
-  #place(lease: Lease, request: OutgoingRequest): void {
-    try {
-      lease.apply(request);
-    } catch (error) {
-      if (!(error instanceof PlacementError)) throw error;
-      throw new FerryError('upstream_misconfigured', {
-        message: `The token for upstream "${this.name}" cannot be placed into this request: ${error.message}`,
-        cause: error,
-      });
     }
   }
 
