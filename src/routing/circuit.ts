@@ -85,7 +85,7 @@ export class Circuit {
     if (isProbe) this.#isProbing = false;
     if (counts === 'no') return;
     this.#failuresInRow += 1;
-    const isOpening = counts === 'cools_at_once' || this.#failuresInRow >= this.#settings.failures;
+    const isOpening = isProbe || counts === 'cools_at_once' || this.#failuresInRow >= this.#settings.failures;
     if (!isOpening) return;
     // Requests that were under way when it opened fail too; they say nothing new.
     if (this.#pauseMs > 0 && !isProbe) return;

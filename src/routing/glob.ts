@@ -16,11 +16,77 @@ export function globMatcher(pattern: string): Matcher {
     return `\\${part}`;
   });
   const expression = new RegExp(`^${source}$`, 's');
-  return (text) => expression.test(text);
+  const stars = pattern.match(/\*{1,2}/g)?.length ?? 0;
+  if (stars < 2) return (text) => expression.test(text);
+  const followed = starMatcher(pattern);
+  if (stars > 2) return followed;
+  return (text) => (text.length <= SHORT ? expression.test(text) : followed(text));
 }
 
 /** True when one of the patterns matches; a matcher of no patterns matches nothing. */
 export function anyMatcher(patterns: readonly string[]): Matcher {
   const matchers = patterns.map(globMatcher);
   return (text) => matchers.some((matches) => matches(text));
+}
+
+/** Up to this length a regular expression with two stars is quick, whatever the name. UTF-16 units. */
+const SHORT = 128;
+
+/** One step of a pattern with several stars. */
+interface Step {
+  /** The UTF-16 unit that is meant; null: any. */
+  readonly unit: number | null;
+  readonly isStar: boolean;
+  /** False: not a slash. */
+  readonly crosses: boolean;
+}
+
+const SLASH = 0x2f;
+
+/**
+ * A pattern with several stars, followed with all its meanings at once: a regular expression tries them one after the
+ * other, which for a long name of a client's choice can take longer than anybody waits.
+ */
+function starMatcher(pattern: string): Matcher {
+  const isPath = pattern.startsWith('/');
+  const steps = (pattern.match(/\*{1,2}|[^*]/g) ?? []).map((part): Step => {
+    const isStar = part.startsWith('*');
+    return {
+      unit: isStar || part === '?' ? null : part.charCodeAt(0),
+      isStar,
+      crosses: part === '**' || !isPath,
+    };
+  });
+  return (text) => {
+    let reached = new Uint8Array(steps.length + 1);
+    let next = new Uint8Array(steps.length + 1);
+    reach(steps, reached, 0);
+    for (let at = 0; at < text.length; at++) {
+      advance(steps, { from: reached, to: next }, text.charCodeAt(at));
+      [reached, next] = [next, reached];
+    }
+    return reached[steps.length] === 1;
+  };
+}
+
+function advance(
+  steps: readonly Step[],
+  { from, to }: { from: Uint8Array; to: Uint8Array },
+  unit: number,
+): void {
+  to.fill(0);
+  for (let position = 0; position < steps.length; position++) {
+    const step = steps[position];
+    if (step === undefined || from[position] !== 1) continue;
+    const isTaken = step.unit === null ? step.crosses || unit !== SLASH : step.unit === unit;
+    if (isTaken) reach(steps, to, step.isStar ? position : position + 1);
+  }
+}
+
+/** Notes a position, and those behind its stars, which may also stand for nothing. */
+function reach(steps: readonly Step[], reached: Uint8Array, position: number): void {
+  for (let at = position; reached[at] !== 1; at++) {
+    reached[at] = 1;
+    if (steps[at]?.isStar !== true) return;
+  }
 }

@@ -3,6 +3,9 @@ import NodeCache from 'node-cache';
 /** How long an upstream's dislike of a parameter is remembered: upstreams get updates. */
 const REMEMBERED_SECONDS = 3_600;
 
+/** Counted here: the cache's own limit also refuses to change what it knows. */
+const MOST_MODELS = 1_000;
+
 const NONE: readonly string[] = [];
 
 /**
@@ -12,7 +15,6 @@ const NONE: readonly string[] = [];
 export class LearnedDrops {
   readonly #byModel = new NodeCache({
     stdTTL: REMEMBERED_SECONDS,
-    maxKeys: 1_000,
     checkperiod: 0,
     useClones: false,
   });
@@ -28,7 +30,7 @@ export class LearnedDrops {
     const known = this.get(model);
     if (known.includes(refused)) return;
     const key = keyOf(model);
-    if (!this.#byModel.has(key) && this.#byModel.keys().length >= 1_000) this.#byModel.flushAll();
+    if (!this.#byModel.has(key) && this.#byModel.keys().length >= MOST_MODELS) this.#byModel.flushAll();
     this.#byModel.set(key, [...known, refused]);
     this.#isEmpty = false;
   }

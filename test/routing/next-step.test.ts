@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ERROR_TABLE, type ErrorKind, FerryError } from '../../src/errors.ts';
+import { type NextStep, nextStep, type Situation, worthiest } from '../../src/routing/next-step.ts';
+
+const KINDS = Object.keys(ERROR_TABLE) as ErrorKind[];
+
+const failure = (kind: ErrorKind, retryAfterMs?: number): FerryError =>
+  new FerryError(kind, { message: kind, retryAfterMs });
+
+/** The first of two candidates failed for the first time. */
+const step = (kind: ErrorKind, facts: Partial<Situation> = {}): NextStep =>
+  nextStep({
+    error: failure(kind),
+    candidatesLeft: 1,
+    isOnlyCandidate: false,
+    tries: 1,
+    sameUpstreamRetries: 1,
+    canDropParameter: false,
+    isPastDeadline: false,
+    isReplayable: true,
+    ...facts,
+  });
+
+/** Product.md section 6: what another candidate is asked after. All else is the client's own, or ours. */
+const PASSED_ON: readonly ErrorKind[] = [
+  'model_not_found',
+  'upstream_misconfigured',
+  'token_unavailable',
+  'unreachable',
+  'timeout',
+  'queue_full',
+  'retryable_status',
+  'rate_limited',
+  'quota_exhausted',
+  'auth_rejected',
+  'forbidden',
+  'path_not_found',
+  'invalid_response',
+  'mismatch',
+  'redirect',
+  'disconnected',
+  'generation_failed',
+];
+
+for (const kind of KINDS) {
+  const isPassedOn = PASSED_ON.includes(kind);
+  test(`${kind}: ${isPassedOn ? 'the next candidate' : 'nobody else'} is asked`, () => {
+    assert.equal(step(kind), isPassedOn ? 'next_candidate' : 'give_up');
+    assert.equal(step(kind, { candidatesLeft: 0 }), 'give_up');
+  });
+}
+
+test('a retryable status is tried again on the only candidate, as often as retry.same_upstream says', () => {
+  const alone = { candidatesLeft: 0, isOnlyCandidate: true, sameUpstreamRetries: 2 };
+  assert.equal(step('retryable_status', { ...alone, tries: 1 }), 'same_upstream_after_backoff');
+  assert.equal(step('retryable_status', { ...alone, tries: 2 }), 'same_upstream_after_backoff');
+  assert.equal(step('retryable_status', { ...alone, tries: 3 }), 'give_up');
+  assert.equal(step('retryable_status', { ...alone, sameUpstreamRetries: 0 }), 'give_up');
+  assert.equal(step('retryable_status', { candidatesLeft: 0 }), 'give_up', 'the last of several is not');
+  for (const kind of KINDS.filter((one) => one !== 'retryable_status'))
+    assert.equal(step(kind, alone), 'give_up', kind);
+});
+
+test('a refused parameter is left out before anybody else is asked, also alone and however often', () => {
+  for (const tries of [1, 5]) {
+    const facts = { canDropParameter: true, tries };
+    assert.equal(step('client_fault', facts), 'same_upstream_without_parameter');
+    assert.equal(step('client_fault', { ...facts, candidatesLeft: 0 }), 'same_upstream_without_parameter');
+  }
+  for (const kind of KINDS.filter((one) => one !== 'client_fault'))
+    assert.notEqual(step(kind, { canDropParameter: true }), 'same_upstream_without_parameter', kind);
+});
+
+test('past the deadline, and with a body that is gone, nothing is tried', () => {
+  for (const kind of KINDS) {
+    for (const end of [{ isPastDeadline: true }, { isReplayable: false }])
+      assert.equal(step(kind, { ...end, canDropParameter: true }), 'give_up', kind);
+  }
+});
+
+/** Each wins over all that follow it. */
+const WORTH: readonly (readonly ErrorKind[])[] = [
+  ['client_fault', 'context_overflow', 'content_filtered', 'auth_passed_through', 'internal'],
+  ['rate_limited'],
+  ['quota_exhausted', 'queue_full'],
+  ['unreachable', 'timeout', 'retryable_status', 'invalid_response', 'disconnected', 'token_unavailable'],
+  ['model_not_found'],
+  ['auth_rejected', 'forbidden'],
+  ['upstream_misconfigured'],
+];
+
+test('the client’s own mistake wins over 429, over a failure, over a missing model, over auth, in whatever order', () => {
+  for (const [position, winners] of WORTH.entries()) {
+    for (const winner of winners) {
+      for (const loser of WORTH.slice(position + 1).flat()) {
+        const [won, lost] = [failure(winner), failure(loser)];
+        assert.equal(worthiest([won, lost]), won, `${winner} before ${loser}`);
+        assert.equal(worthiest([lost, won]), won, `${loser} before ${winner}`);
+      }
+    }
+  }
+});
+
+test('of equals the last one is told', () => {
+  const [first, last] = [failure('unreachable'), failure('timeout')];
+  assert.equal(worthiest([first, last]), last);
+  assert.equal(worthiest([last, first]), first);
+  assert.equal(worthiest([first]), first);
+  assert.equal(worthiest([]), undefined);
+});
+
+test('of several rate limits the shortest wait is told', () => {
+  const waits = [30_000, 2_000, 9_000].map((waitMs) => failure('rate_limited', waitMs));
+  assert.equal(worthiest(waits)?.retryAfterMs, 2_000);
+  assert.equal(worthiest([failure('rate_limited'), ...waits, failure('rate_limited')])?.retryAfterMs, 2_000);
+});

@@ -1,0 +1,77 @@
+import { DEFAULT_PROFILE } from '../../src/canonical/profile.ts';
+import type { Clock } from '../../src/clock.ts';
+import { AttemptLog } from '../../src/routing/attempt-log.ts';
+import { Circuit } from '../../src/routing/circuit.ts';
+import type { ClientIdentity } from '../../src/routing/client-identity.ts';
+import { LearnedDrops } from '../../src/routing/learned-drops.ts';
+import { ModelPauses } from '../../src/routing/model-pauses.ts';
+import type { RoutedRequest } from '../../src/routing/routed-request.ts';
+import { RoutedUpstream, type RoutedUpstreamSettings } from '../../src/routing/routed-upstream.ts';
+import { UpstreamClient, type UpstreamCredentials } from '../../src/upstream/upstream-client.ts';
+import { VirtualClock } from '../helpers/virtual-clock.ts';
+
+/** An upstream as routing sees it, on a clock of the test's own. Nothing listens at its endpoint. */
+export function newUpstream(
+  name: string,
+  {
+    clock = new VirtualClock(),
+    credentials = { kind: 'none' },
+    ...settings
+  }: Partial<RoutedUpstreamSettings> & { clock?: Clock; credentials?: UpstreamCredentials } = {},
+): RoutedUpstream {
+  const endpoint = new URL('http://127.0.0.1:9/v1');
+  const client = new UpstreamClient({
+    name,
+    connection: { origin: endpoint.origin, connectTimeoutMs: 1_000, maxHeaderBytes: 16_384 },
+    paths: { endpoint, query: {}, paths: {} },
+    headers: { headers: {}, forwardHeaders: [], isKeepingHeaders: false },
+    credentials,
+  });
+  const circuit = new Circuit({ failures: 3, firstPauseMs: 5_000, longestPauseMs: 60_000 }, clock);
+  return new RoutedUpstream(
+    {
+      name,
+      allow: [],
+      deny: [],
+      aliases: {},
+      keyDigests: null,
+      clients: null,
+      isOpenToAll: false,
+      limits: {
+        timeoutMs: 0,
+        streamTimeoutMs: 0,
+        firstContentTimeoutMs: 0,
+        embeddingsTimeoutMs: 0,
+        idleTimeoutMs: 0,
+        streamTotalTimeoutMs: 0,
+      },
+      profile: DEFAULT_PROFILE,
+      maxConcurrency: 0,
+      recipe: name,
+      ...settings,
+    },
+    { client, circuit, pauses: new ModelPauses(clock), learnedDrops: new LearnedDrops() },
+  );
+}
+
+export const ANYBODY: ClientIdentity = {
+  name: 'anybody',
+  keyDigest: 'digest-of-anybody',
+  isGlobal: true,
+  mayUseModel: () => true,
+  mayUsePath: () => true,
+};
+
+export function newRequest(facts: Partial<RoutedRequest> = {}): RoutedRequest {
+  return {
+    path: '/v1/chat/completions',
+    query: '',
+    model: 'm',
+    client: ANYBODY,
+    headers: {},
+    signal: new AbortController().signal,
+    startedMonoMs: 0,
+    log: new AttemptLog(),
+    ...facts,
+  };
+}
