@@ -41,7 +41,10 @@ export function responseObject(head: ResponseHead, progress: ResponseProgress): 
 function responsesUsage({ promptTokens, completionTokens, totalTokens, extensions }: Usage): JsonObject {
   return {
     input_tokens: promptTokens,
-    input_tokens_details: { cached_tokens: detailOf(extensions, 'prompt', 'input', 'cached_tokens') },
+    input_tokens_details: {
+      cached_tokens: detailOf(extensions, 'prompt', 'input', 'cached_tokens'),
+      cache_write_tokens: detailOf(extensions, 'prompt', 'input', 'cache_write_tokens'),
+    },
     output_tokens: completionTokens,
     output_tokens_details: {
       reasoning_tokens: detailOf(extensions, 'completion', 'output', 'reasoning_tokens'),

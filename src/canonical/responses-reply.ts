@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { FerryError } from '../errors.ts';
+import { FerryError } from '../errors.ts';
 import type { AnswerForm } from './answer-form.ts';
 import type { AnswerStream } from './answer-stream.ts';
 import type { ChatReply } from './chat-reply.ts';
@@ -18,6 +18,8 @@ export interface ResponsesOptions {
   readonly echo: JsonObject;
   /** Told every item of the output when all are complete. */
   readonly onItem?: ((item: JsonObject) => void) | undefined;
+  /** The longest answer, in UTF-16 units: the Response at its end repeats it, so it is kept. */
+  readonly mostLength: number;
 }
 
 /** Answers of chat upstreams told as those of the Responses API. */
@@ -36,6 +38,10 @@ export class ResponsesStream implements AnswerStream {
   readonly #assembler: ReplyAssembler;
   readonly #writer: ResponseWriter;
   readonly #reader: ReplyReader;
+  readonly #mostLength: number;
+  /** Of all that the model said so far. */
+  #saidLength = 0;
+  #overflow: FerryError | null = null;
   #text = '';
 
   constructor(options: ChatStreamOptions, own: ResponsesOptions, wants: 'events' | 'response' = 'events') {
@@ -49,6 +55,7 @@ export class ResponsesStream implements AnswerStream {
       newId: newResponsesId,
       onItem: own.onItem,
     });
+    this.#mostLength = own.mostLength;
     this.#identity = identity;
     this.#meter = meter;
     this.#assembler = new ReplyAssembler({
@@ -59,7 +66,7 @@ export class ResponsesStream implements AnswerStream {
       choiceCount: 1,
       newCallId,
       onNote,
-      onText: (text) => meter.note(text),
+      onText: (text) => this.#note(text),
       scrub: options.scrub,
     });
     this.#reader = new ReplyReader({
@@ -74,7 +81,7 @@ export class ResponsesStream implements AnswerStream {
   }
 
   push(bytes: Uint8Array): string {
-    this.#reader.push(bytes);
+    if (this.#overflow === null) this.#reader.push(bytes);
     return this.#take();
   }
 
@@ -105,7 +112,7 @@ export class ResponsesStream implements AnswerStream {
   }
 
   get failure(): FerryError | null {
-    return this.#reader.failure;
+    return this.#overflow ?? this.#reader.failure;
   }
 
   get usage(): Usage | null {
@@ -129,6 +136,12 @@ export class ResponsesStream implements AnswerStream {
     this.#assembler.close(() => undefined);
     this.#meter.close();
     this.#writer.complete(this.#meter.usage);
+  }
+
+  #note(text: string): void {
+    this.#meter.note(text);
+    this.#saidLength += text.length;
+    if (this.#saidLength > this.#mostLength) this.#overflow ??= tooLong(this.#mostLength);
   }
 
   #told(text: string): void {
@@ -161,4 +174,10 @@ function readResponsesReply(body: Buffer, options: ChatReplyOptions, own: Respon
 /** `resp_`, `msg_`, `rs_` or `fc_` and 48 characters: nobody guesses the id of another client's answer. */
 function newResponsesId(prefix: string): string {
   return `${prefix}_${randomBytes(24).toString('hex')}`;
+}
+
+function tooLong(mostLength: number): FerryError {
+  return new FerryError('invalid_response', {
+    message: `The upstream's answer is longer than limits.response (${mostLength}). Raise the limit or ask for less.`,
+  });
 }

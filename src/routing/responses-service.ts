@@ -39,7 +39,11 @@ export class ResponsesService implements Service<ResponsesAnswer> {
     this.#chat =
       asChat === null
         ? null
-        : new ChatService(asChat.chat, settings, responsesForm({ echo: asChat.echo, onItem }));
+        : new ChatService(
+            asChat.chat,
+            settings,
+            responsesForm({ echo: asChat.echo, onItem, mostLength: settings.maxResponseBytes }),
+          );
   }
 
   async serve(attempt: Attempt): Promise<ResponsesAnswer> {

@@ -19,10 +19,12 @@ const ECHO = {
   top_p: null,
 };
 
+const OWN = { echo: ECHO, mostLength: 1_000_000 };
+
 type Overrides = Partial<ChatStreamOptions>;
 
 function events(body: string | readonly Uint8Array[], overrides: Overrides = {}) {
-  const stream = new ResponsesStream(optionsFor(overrides), { echo: ECHO });
+  const stream = new ResponsesStream(optionsFor(overrides), OWN);
   const pieces = typeof body === 'string' ? [Buffer.from(body)] : body;
   let told = '';
   for (const piece of pieces) told += stream.push(piece);
@@ -38,7 +40,7 @@ function read(body: string, overrides: Overrides = {}) {
 }
 
 function whole(body: string, overrides: Overrides = {}) {
-  const reply = responsesForm({ echo: ECHO }).readWhole(Buffer.from(body), optionsFor(overrides));
+  const reply = responsesForm(OWN).readWhole(Buffer.from(body), optionsFor(overrides));
   const response = JSON.parse(String(reply.body));
   checkResponseObject(response);
   return { ...reply, response };
@@ -185,7 +187,7 @@ test('S125 usage has its details, and is estimated when the upstream gives none'
   const told = read(sse(ROLE, text('Hi'), STOP, usageChunk(details), DONE));
   assert.deepEqual(told.response?.usage, {
     input_tokens: 5,
-    input_tokens_details: { cached_tokens: 3 },
+    input_tokens_details: { cached_tokens: 3, cache_write_tokens: 0 },
     output_tokens: 2,
     output_tokens_details: { reasoning_tokens: 1 },
     total_tokens: 7,
@@ -226,6 +228,18 @@ test('S126 an error of the upstream in mid-stream is told in its words', () => {
   assert.match(error?.message, /GPU on fire/);
 });
 
+test('S126 an answer without an end is ended when it is longer than a reply may be', () => {
+  const stream = new ResponsesStream(optionsFor(), { ...OWN, mostLength: 1_000 });
+  let told = stream.push(Buffer.from(sse(ROLE)));
+  for (let count = 0; stream.failure === null; count++) {
+    assert.ok(count < 200);
+    told += stream.push(Buffer.from(sse(text('and so on '))));
+  }
+  const { error } = checkResponsesStream(told + stream.broken(stream.failure));
+  assert.equal(error?.code, 'upstream_invalid_response');
+  assert.equal(stream.push(Buffer.from(sse(text('and so on ')))), '');
+});
+
 test('S124 a whole reply is one Response object', () => {
   const message = {
     role: 'assistant',
@@ -261,7 +275,7 @@ test('S124 a whole reply is one Response object', () => {
 
 test('S124 a whole reply that is a stream, an error or nothing is what it is', () => {
   assert.equal(whole(sse(ROLE, text('Hello'), STOP, DONE)).response.output[0].content[0].text, 'Hello');
-  const form = responsesForm({ echo: ECHO });
+  const form = responsesForm(OWN);
   for (const [body, kind] of [
     ['', 'invalid_response'],
     ['<html>login</html>', 'invalid_response'],

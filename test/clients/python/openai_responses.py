@@ -1,10 +1,16 @@
-"""`responses` of the openai package: its iterator, its `.stream()` helper, whole replies."""
+"""`responses` of the openai package: its iterator, its `.stream()` helper, whole replies, each checked by its types."""
 
 from openai import OpenAI
 
 from program import TOOLS, counts, run_program
 
 clients = {}
+
+
+def check(value):
+    """The package itself reads whatever comes; its types are what the API promises."""
+    type(value).model_validate(value.to_dict())
+
 
 
 def client_of(task):
@@ -41,6 +47,7 @@ def iterator(task, reading):
     last = None
     told = ""
     for event in client_of(task).responses.create(**request_of(task), stream=True):
+        check(event)
         if event.type == "response.output_text.delta":
             told += event.delta
             reading["text"] = told
@@ -64,12 +71,10 @@ def helper(task, reading):
     read_response(response, reading)
 
 
-run_program(
-    {
-        "iterator": iterator,
-        "helper": helper,
-        "whole": lambda task, reading: read_response(
-            client_of(task).responses.create(**request_of(task)), reading
-        ),
-    }
-)
+def whole(task, reading):
+    response = client_of(task).responses.create(**request_of(task))
+    check(response)
+    read_response(response, reading)
+
+
+run_program({"iterator": iterator, "helper": helper, "whole": whole})
