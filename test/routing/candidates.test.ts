@@ -1,0 +1,211 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FerryError } from '../../src/errors.ts';
+import { allPaused, findCandidates, isTakeable, takeNext } from '../../src/routing/candidates.ts';
+import type { ClientIdentity } from '../../src/routing/client-identity.ts';
+import { anyMatcher } from '../../src/routing/glob.ts';
+import type { RoutedUpstream } from '../../src/routing/routed-upstream.ts';
+import { VirtualClock } from '../helpers/virtual-clock.ts';
+import { makeRig } from '../tokens/holder-rig.ts';
+import { ANYBODY, newRequest, newUpstream } from './rig.ts';
+
+const named = (upstreams: readonly RoutedUpstream[]): string[] => upstreams.map(({ name }) => name);
+
+/** The names of the candidates in order, or the kind of the refusal. */
+function candidatesOf(
+  upstreams: readonly RoutedUpstream[],
+  facts: Parameters<typeof newRequest>[0] = {},
+): string[] | string {
+  try {
+    return named(findCandidates(upstreams, newRequest(facts), 'order', Math.random));
+  } catch (error) {
+    assert.ok(error instanceof FerryError);
+    return error.kind;
+  }
+}
+
+test('an upstream is a candidate for the names and paths that it allows, less those that it denies', () => {
+  const upstreams = [
+    newUpstream('all'),
+    newUpstream('gpt', { allow: ['gpt-*'], deny: ['gpt-3*'] }),
+    newUpstream('embeddings', { allow: ['/v1/embeddings'] }),
+    newUpstream('no-audio', { deny: ['/v1/audio/**'] }),
+  ];
+  assert.deepEqual(candidatesOf(upstreams, { model: 'gpt-4o' }), ['all', 'gpt', 'no-audio']);
+  assert.deepEqual(candidatesOf(upstreams, { model: 'gpt-3.5' }), ['all', 'no-audio']);
+  assert.deepEqual(candidatesOf(upstreams, { model: 'bge', path: '/v1/embeddings' }), [
+    'all',
+    'embeddings',
+    'no-audio',
+  ]);
+  const audio = { model: 'whisper', path: '/v1/audio/transcriptions' };
+  assert.deepEqual(candidatesOf(upstreams, audio), ['all']);
+});
+
+test('an alias is admitted by itself, and denied under either of its names', () => {
+  const aliases = { 'gpt-4o': 'deploy-17' };
+  for (const [settings, isAdmitted] of [
+    [{ aliases, allow: ['other'] }, true],
+    [{ aliases, allow: ['deploy-17'] }, true],
+    [{ aliases, deny: ['deploy-*'] }, false],
+    [{ aliases, deny: ['gpt-*'] }, false],
+    [{ aliases, deny: ['/v1/chat/completions'] }, false],
+    [{ aliases: {}, allow: ['deploy-17'] }, false],
+  ] as const) {
+    const found = candidatesOf([newUpstream('one', settings)], { model: 'gpt-4o' });
+    assert.deepEqual(found, isAdmitted ? ['one'] : 'model_not_found', JSON.stringify(settings));
+  }
+});
+
+test('a model called like a member of Object is no alias', () => {
+  const upstream = newUpstream('one', { allow: ['m'], aliases: { a: 'b' } });
+  for (const model of ['__proto__', 'constructor', 'toString'])
+    assert.equal(candidatesOf([upstream], { model }), 'model_not_found');
+});
+
+test('keys and clients: the global ones, an upstream’s own keys instead, its own clients, or everybody', () => {
+  const own = newUpstream('own', { keyDigests: new Set(['digest-1']) });
+  const forClients = newUpstream('for-clients', { clients: new Set(['ragflow']) });
+  const both = newUpstream('both', { keyDigests: new Set(['digest-1']), clients: new Set(['ragflow']) });
+  const open = newUpstream('open', { isOpenToAll: true, keyDigests: new Set(['digest-1']) });
+  const global = newUpstream('global');
+  const all = [own, forClients, both, open, global];
+  const client = (facts: Partial<ClientIdentity>): ClientIdentity => ({
+    ...ANYBODY,
+    name: null,
+    keyDigest: null,
+    isGlobal: false,
+    ...facts,
+  });
+  const seenBy = (facts: Partial<ClientIdentity>) => candidatesOf(all, { client: client(facts) });
+  assert.deepEqual(seenBy({ keyDigest: 'digest-1' }), ['own', 'both', 'open']);
+  assert.deepEqual(seenBy({ name: 'ragflow', keyDigest: 'x', isGlobal: true }), [
+    'for-clients',
+    'both',
+    'open',
+    'global',
+  ]);
+  assert.deepEqual(seenBy({ keyDigest: 'x', isGlobal: true }), ['open', 'global']);
+  assert.deepEqual(seenBy({}), ['open']);
+});
+
+test('nobody has the model: 404; only the key is missing: 401 without one, 403 with another', () => {
+  const upstream = newUpstream('own', { allow: ['m'], keyDigests: new Set(['digest-1']) });
+  const stranger: ClientIdentity = { ...ANYBODY, keyDigest: 'x' };
+  assert.equal(candidatesOf([upstream], { model: 'other', client: stranger }), 'model_not_found');
+  assert.equal(candidatesOf([upstream], { client: stranger }), 'not_permitted');
+  const nobody: ClientIdentity = { ...ANYBODY, name: null, keyDigest: null, isGlobal: false };
+  assert.equal(candidatesOf([upstream], { client: nobody }), 'invalid_api_key');
+});
+
+test('a client that may not use the model or the path is refused, whatever upstreams allow', () => {
+  const upstream = newUpstream('one');
+  const limited: ClientIdentity = {
+    ...ANYBODY,
+    mayUseModel: anyMatcher(['gpt-*']),
+    mayUsePath: anyMatcher(['/v1/chat/**']),
+  };
+  assert.deepEqual(candidatesOf([upstream], { client: limited, model: 'gpt-4o' }), ['one']);
+  assert.equal(candidatesOf([upstream], { client: limited, model: 'bge' }), 'not_permitted');
+  const embeddings = { client: limited, model: 'gpt-4o', path: '/v1/embeddings' };
+  assert.equal(candidatesOf([upstream], embeddings), 'not_permitted');
+});
+
+test('order keeps the order of the configuration, least_busy asks the idlest first', () => {
+  const upstreams = ['a', 'b', 'c'].map((name) => newUpstream(name));
+  for (const [upstream, taken] of [
+    [upstreams[0], 2],
+    [upstreams[1], 0],
+    [upstreams[2], 1],
+  ] as const)
+    for (let count = 0; count < taken; count++) upstream?.places.tryTake();
+  const by = (policy: 'order' | 'least_busy') =>
+    named(findCandidates(upstreams, newRequest(), policy, Math.random));
+  assert.deepEqual(by('order'), ['a', 'b', 'c']);
+  assert.deepEqual(by('least_busy'), ['b', 'c', 'a']);
+  assert.deepEqual(named(upstreams), ['a', 'b', 'c'], 'the configuration’s own list stays as it is');
+});
+
+test('random gives every order its chance', () => {
+  const upstreams = ['a', 'b', 'c'].map((name) => newUpstream(name));
+  const seen = new Map<string, number>();
+  for (let step = 0; step < 600; step++) {
+    const numbers = [(step % 30) / 30, (step % 20) / 20];
+    const random = (): number => numbers.shift() ?? 0;
+    const order = named(findCandidates(upstreams, newRequest(), 'random', random)).join('');
+    seen.set(order, (seen.get(order) ?? 0) + 1);
+  }
+  assert.deepEqual([...seen.keys()].sort(), ['abc', 'acb', 'bac', 'bca', 'cab', 'cba']);
+  for (const [order, count] of seen) assert.ok(count > 40, `${order} ${count}`);
+});
+
+/** One upstream of each state, from the best to the worst; the last one is not to be taken at all. */
+async function inEveryState(clock: VirtualClock): Promise<RoutedUpstream[]> {
+  const tokens = makeRig();
+  const tokenless = {
+    kind: 'token',
+    holder: tokens.holder,
+    reject: { statuses: [401], body: [] },
+    maxWaitMs: 1_000,
+  } as never;
+  const at = { clock, maxConcurrency: 1 };
+  const healthy = newUpstream('healthy', at);
+  const busy = newUpstream('busy', at);
+  busy.places.tryTake();
+  const waiting = newUpstream('without a token', { ...at, credentials: tokenless });
+  const waitingBusy = newUpstream('without a token, busy', { ...at, credentials: tokenless });
+  waitingBusy.places.tryTake();
+  const cooling = newUpstream('cooling', at);
+  cooling.circuit.fail('cools_at_once', false);
+  const full = newUpstream('queue full', at);
+  full.places.tryTake();
+  const patient = { client: 'c', signal: new AbortController().signal, waitMs: Number.POSITIVE_INFINITY };
+  while (!full.places.isQueueFull) void full.places.take(patient);
+  const missing = newUpstream('without the model', at);
+  missing.pauses.pause('m', 'model_not_found', 60_000);
+  const limited = newUpstream('rate limited', at);
+  limited.pauses.pause('m', 'rate_limited', 60_000);
+  return [healthy, busy, waiting, waitingBusy, cooling, full, missing, limited];
+}
+
+test('the best is taken first: healthy, busy, without a token, cooling, queue full, without the model; a pause never', async () => {
+  const upstreams = await inEveryState(new VirtualClock());
+  const expected = named(upstreams).slice(0, -1);
+  for (const left of [[...upstreams], [...upstreams].reverse()]) {
+    const taken: string[] = [];
+    for (let next = takeNext(left, newRequest()); next !== null; next = takeNext(left, newRequest()))
+      taken.push(next.name);
+    assert.deepEqual(taken, expected);
+    assert.deepEqual(named(left), ['rate limited']);
+  }
+  assert.deepEqual(
+    upstreams.map((upstream) => isTakeable(upstream, newRequest())),
+    [true, true, true, true, true, true, true, false],
+  );
+  assert.ok(
+    upstreams.every((upstream) => isTakeable(upstream, newRequest({ model: 'other' }))),
+    'pauses are of one model',
+  );
+});
+
+test('of equals the first is taken, and a pause of the alias’s own name counts', () => {
+  const first = newUpstream('first', { aliases: { m: 'deploy' } });
+  const second = newUpstream('second');
+  assert.equal(takeNext([first, second], newRequest())?.name, 'first');
+  first.pauses.pause('deploy', 'rate_limited', 1_000);
+  assert.equal(takeNext([first, second], newRequest())?.name, 'second');
+});
+
+test('all paused: 429 with the shortest wait; a quota when all are out of quota', async () => {
+  const clock = new VirtualClock();
+  const [a, b] = [newUpstream('a', { clock }), newUpstream('b', { clock })];
+  a.pauses.pause('m', 'rate_limited', 9_000);
+  b.pauses.pause('m', 'quota_exhausted', 5_000);
+  await clock.advance(1_000);
+  const both = allPaused([a, b], newRequest());
+  assert.deepEqual([both.kind, both.retryAfterMs], ['rate_limited', 4_000]);
+  const quota = allPaused([b], newRequest());
+  assert.deepEqual([quota.kind, quota.retryAfterMs, quota.shouldRetry], ['quota_exhausted', 4_000, false]);
+  assert.equal(allPaused([], newRequest()).retryAfterMs, 1_000);
+  assert.ok(allPaused([a], newRequest({ model: 'x'.repeat(5_000) })).message.length < 400);
+});
