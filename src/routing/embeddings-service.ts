@@ -103,7 +103,7 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
     return callAndRead(attempt, call, async (reply) =>
       readEmbeddingsReply(
         await readWhole(attempt, reply, this.#settings.maxResponseBytes),
-        this.#options(attempt, this.#wanted.inputs),
+        this.#options(attempt, this.#wanted.inputs, body),
       ),
     );
   }
@@ -113,9 +113,17 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
     const batches = batchesOf(this.#wanted.inputs, limit);
     const replies: VectorReply[] = [];
     const work = batches.entries();
+    let isFailing = false;
     const worker = async (): Promise<void> => {
       for (const [index, positions] of work) {
-        replies[index] = await this.#part(attempt, inputs.bodyOf(positions), positions.length);
+        // What would be sent on would be sent again, in smaller parts or to another upstream.
+        if (isFailing) return;
+        try {
+          replies[index] = await this.#part(attempt, inputs.bodyOf(positions), positions.length);
+        } catch (error) {
+          isFailing = true;
+          throw error;
+        }
       }
     };
     // Parts beside the first need places of their own; when none is free, fewer run at once.
@@ -124,7 +132,7 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
     while (workers.length < Math.min(PARTS_AT_ONCE, batches.length) && places.tryTake())
       workers.push(worker().finally(() => places.release()));
     await Promise.all(workers);
-    return joinVectorReplies(replies, this.#options(attempt, this.#wanted.inputs));
+    return joinVectorReplies(replies, this.#options(attempt, this.#wanted.inputs, body));
   }
 
   async #part(attempt: Attempt, body: Buffer, inputs: number): Promise<VectorReply> {
@@ -134,7 +142,7 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
       return await callAndRead(attempt, call, async (reply) =>
         readVectors(
           await readWhole(attempt, reply, this.#settings.maxResponseBytes),
-          this.#options(attempt, inputs),
+          this.#options(attempt, inputs, body),
         ),
       );
     } finally {
@@ -142,18 +150,19 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
     }
   }
 
-  #options({ upstream, model: upstreamModel }: Attempt, inputs: number): EmbeddingsReplyOptions {
-    const { json, model } = this.#request;
+  /** `body` is what the upstream was sent for so many of the inputs. */
+  #options({ upstream, model }: Attempt, inputs: number, body: Buffer): EmbeddingsReplyOptions {
     const { encoding, dimensions, hasTokenIds } = this.#wanted;
     return {
       inputs,
       encoding,
       dimensions,
       upstream: upstream.name,
-      hasTokenIds: hasTokenIds && tokenIdsFor(upstream.profile.tokenIds, upstreamModel) === 'pass',
-      requestedModel: model,
+      hasTokenIds: hasTokenIds && tokenIdsFor(upstream.profile.tokenIds, model) === 'pass',
+      requestedModel: this.#request.model,
       replyModel: this.#settings.replyModel,
-      promptForEstimate: () => JSON.stringify(json.input ?? ''),
+      promptForEstimate: () =>
+        JSON.stringify((JSON.parse(body.toString()) as { input?: unknown }).input ?? ''),
       scrub: this.#settings.scrub,
       isRetryable: this.#settings.isRetryable,
     };

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { loadTokenCounter } from '../../src/canonical/token-count.ts';
 import { errorIn, Gateway } from '../helpers/gateway.ts';
 import { RawUpstream, silent } from '../helpers/raw-upstream.ts';
 import { type ReceivedRequest, StandInModel, type StandInOptions } from '../helpers/stand-in-model.ts';
@@ -256,4 +257,34 @@ test('S120 embeddings and rerank that stay silent end with 504 after embeddings_
       `${path} took ${performance.now() - startedMs} ms`,
     );
   }
+});
+
+test('S114 Q157 a split request whose upstream tells no usage is estimated by what each part sent', async (context) => {
+  const model = await StandInModel.start({
+    intercept: ({ body }, response) => {
+      response.end(JSON.stringify({ embeddings: inputsOf(body.input).map(() => [0.5]) }));
+      return true;
+    },
+  });
+  context.after(() => model.close());
+  const upstream = { endpoint: model.url, token: 'none' };
+  const gateway = await Gateway.start({
+    noauth: true,
+    upstreams: [
+      { ...upstream, allow: ['whole'] },
+      { ...upstream, allow: ['split'], profile: { embedding_batch: 1 } },
+    ],
+  });
+  context.after(() => gateway.close());
+  const input = Array.from({ length: 8 }, (_, position) => `the text number ${position} of the eight`);
+  const tokensOf = async (name: string, of: unknown): Promise<number> => {
+    const response = await gateway.post('/v1/embeddings', { model: name, input: of });
+    return ((await response.json()) as { usage: { total_tokens: number } }).usage.total_tokens;
+  };
+  // The first estimate of a process is a rule of thumb, until the tokenizer is loaded.
+  await loadTokenCounter();
+  const [whole, split] = [await tokensOf('whole', input), await tokensOf('split', input)];
+  assert.ok(Math.abs(whole - split) <= whole / 2, `${split} tokens in parts, ${whole} at once`);
+  const ids = await tokensOf('whole', [HELLO]);
+  assert.ok(ids <= 8, `${ids} tokens for three ids: their text is what was sent`);
 });
