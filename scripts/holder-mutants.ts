@@ -10,6 +10,8 @@ export interface Mutant {
 }
 
 const HOLDER = 'token-holder.ts';
+const DESK = 'lease-desk.ts';
+const ATTENTION = 'attention.ts';
 const LOOP = 'renewal-loop.ts';
 const CUSTODY = 'token-custody.ts';
 const WISH = 'renewal-wish.ts';
@@ -23,116 +25,116 @@ type Row = readonly [what: string, file: string, from: string, to: string];
 const GET: readonly Row[] = [
   [
     'look at an aborted signal first',
-    HOLDER,
+    DESK,
     'async get(options: WaitOptions = {}): Promise<Lease> {\n    options.signal?.throwIfAborted();',
     'async get(options: WaitOptions = {}): Promise<Lease> {',
   ],
   [
     'take the fast path',
-    HOLDER,
-    "return this.peek() ?? (await this.#wait('get', options))",
-    "return (await this.#wait('get', options))",
+    DESK,
+    "return this.peek() ?? (await this.wait('get', options))",
+    "return (await this.wait('get', options))",
   ],
   [
     'ask for a token when there is none',
-    HOLDER,
+    DESK,
     '    if (token === null) {\n      this.#noteDemand(monoMs);',
     '    if (token === null) {',
   ],
   [
     'renew when the renewal point has passed',
-    HOLDER,
+    DESK,
     'if (remainingMs <= token.renewBelowMs || this.#attention.isDormant) this',
     'if (this.#attention.isDormant) this',
   ],
   [
     'wake from dormancy',
-    HOLDER,
+    DESK,
     'if (remainingMs <= token.renewBelowMs || this.#attention.isDormant) this',
     'if (remainingMs <= token.renewBelowMs) this',
   ],
   [
     'note that a request came',
-    HOLDER,
+    DESK,
     '    this.#attention.note(monoMs);\n    return remainingMs',
     '    return remainingMs',
   ],
   [
     'refuse a token below its cutoff',
-    HOLDER,
+    DESK,
     'return remainingMs > token.cutoffMs ? token : null;',
     'return token;',
   ],
   [
     'end the jitter of the start for a request',
-    HOLDER,
-    '    this.#attention.wake(monoMs);\n    this.#startMonoMs = Number.NEGATIVE_INFINITY;',
-    '    this.#attention.wake(monoMs);',
+    ATTENTION,
+    '    this.#isDormant = false;\n    this.#startMonoMs = Number.NEGATIVE_INFINITY;',
+    '    this.#isDormant = false;',
   ],
   [
     'leave a pause after failures alone',
-    HOLDER,
+    DESK,
     'const isPausing = this.#loop.streak.failures > 0 && monoMs < this.#loop.nextAttemptMonoMs;',
     'const isPausing = true;',
   ],
   [
     'end the long pause of an idle holder',
-    HOLDER,
+    DESK,
     'if (!isPausing || wasIdle) this.#loop.look();',
     'if (!isPausing) this.#loop.look();',
   ],
   [
     'bound the wait by the request',
-    HOLDER,
+    DESK,
     'return Math.min(options.maxWaitMs ?? Number.POSITIVE_INFINITY, this.#settings.maxWaitMs);',
     'return this.#settings.maxWaitMs;',
   ],
   [
     'bound the wait by the setting',
-    HOLDER,
+    DESK,
     'return Math.min(options.maxWaitMs ?? Number.POSITIVE_INFINITY, this.#settings.maxWaitMs);',
     'return options.maxWaitMs ?? Number.POSITIVE_INFINITY;',
   ],
-  ['refuse when stopped', HOLDER, "    if (this.#isStopped) return this.#fail('stopped');\n", ''],
+  ['refuse when stopped', DESK, "    if (this.#isStopped) return this.#fail('stopped');\n", ''],
   [
     'bound the number of waiters',
-    HOLDER,
+    DESK,
     "    if (this.#waiters.size >= this.#settings.maxWaiters) return this.#fail('too_many_waiters');\n",
     '',
   ],
   [
     'look at once when somebody waits',
-    HOLDER,
+    DESK,
     '    this.#noteDemand(monoMs);\n    this.#loop.look();',
     '    this.#noteDemand(monoMs);',
   ],
   [
     'refuse waits that cannot end well',
-    HOLDER,
+    DESK,
     '    this.#noteStarving(momentOf(this.#clock));\n    this.#refuseHopeless();\n    return lease;',
     '    this.#noteStarving(momentOf(this.#clock));\n    return lease;',
   ],
   [
     'keep waiters while a token is on its way',
-    HOLDER,
+    DESK,
     '  #refuseHopeless(): void {\n    if (this.#loop.isBusy) return;',
     '  #refuseHopeless(): void {',
   ],
   [
     'keep waiters whose deadline is later than the next attempt',
-    HOLDER,
+    DESK,
     '(waiter) => waiter.deadlineMonoMs < nextAttemptMonoMs,',
     '() => true,',
   ],
   [
     'say that the credentials are refused',
-    HOLDER,
+    DESK,
     "reason: reason === 'issuer_failing' && streak.isMisconfigured ? 'credentials_refused' : reason,",
     'reason,',
   ],
   [
     'say when it is worth asking again',
-    HOLDER,
+    DESK,
     'retryAfterMs: Number.isFinite(nextAttemptMonoMs) ? nextAttemptMonoMs - this.#clock.monoMs() : 0,',
     'retryAfterMs: 0,',
   ],
@@ -314,7 +316,7 @@ const FLIGHT: readonly Row[] = [
     'if (!isManual && !hasNews && this.#fallsDormant(now)) return null;',
     '',
   ],
-  ['renew for those who wait', HOLDER, '    if (this.#waiters.size > 0) return false;\n', ''],
+  ['renew for those who wait', HOLDER, '    if (this.#desk.waiters > 0) return false;\n', ''],
   [
     'probe slowly when the credentials are refused',
     STREAK,
@@ -425,22 +427,17 @@ const ANSWER: readonly Row[] = [
     'return Math.min(oldEnough, latest);',
     'return oldEnough;',
   ],
-  ['serve those who wait', HOLDER, '    this.#serveWaiters(now);\n    return null;', '    return null;'],
-  [
-    'serve the operator with the new token only',
-    HOLDER,
-    "      if (waiter.kind === 'manual') continue;\n",
-    '',
-  ],
+  ['serve those who wait', DESK, '    }\n    this.#serveWaiters(now);', '    }'],
+  ['serve the operator with the new token only', DESK, "      if (waiter.kind === 'manual') continue;\n", ''],
   [
     'serve the operator',
-    HOLDER,
+    DESK,
     "if (waiter.kind === 'manual' && lease !== null) waiter.serve(lease);\n      else if",
     'if',
   ],
   [
     'refuse a replay when the refused token came again',
-    HOLDER,
+    DESK,
     "      else if (waiter.kind === 'replay' && intake === 'reinstated') waiter.serve(null);\n",
     '',
   ],
@@ -448,7 +445,7 @@ const ANSWER: readonly Row[] = [
   [
     'say that the issuer is back',
     HOLDER,
-    "      this.#emit('recovered', { failures: streak.failures, failedForMs, wasStarving: this.#isStarving });\n",
+    "      this.#emit('recovered', {\n        failures: streak.failures,\n        failedForMs,\n        wasStarving: this.#desk.isStarving,\n      });\n",
     '',
   ],
   [
@@ -457,21 +454,16 @@ const ANSWER: readonly Row[] = [
     '    this.#custody.token?.serveToTheEnd();\n',
     '',
   ],
-  ['serve those who wait with it', HOLDER, '    this.#serveWaiters(momentOf(this.#clock));\n', ''],
+  ['serve those who wait with it', DESK, '    this.#serveWaiters(momentOf(this.#clock));\n', ''],
   [
     'tell the operator that it failed',
-    HOLDER,
+    DESK,
     "      (waiter) => waiter.kind === 'manual',\n",
     '      () => false,\n',
   ],
-  ['say once that requests starve', HOLDER, '    this.#isStarving = true;\n', ''],
+  ['say once that requests starve', DESK, '    this.#isStarving = true;\n', ''],
   ['drop the token when stopped', HOLDER, '    this.#custody.drop();\n', ''],
-  [
-    'refuse those who wait when stopped',
-    HOLDER,
-    "    this.#waiters.refuse(\n      () => true,\n      () => this.#unavailable('stopped'),\n    );\n",
-    '',
-  ],
+  ['refuse those who wait when stopped', HOLDER, '    this.#desk.close();\n', ''],
   ['stop watching the source', HOLDER, '    this.#watch?.close();\n', ''],
 ];
 
@@ -496,7 +488,12 @@ const RENEW_AFTER: readonly Row[] = [
     "const current = outcome === 'superseded' ? this.peek() : null;",
     'const current = rejected;',
   ],
-  ['wait for the renewal', HOLDER, "return current ?? this.#wait('replay', options);", 'return current;'],
+  [
+    'wait for the renewal',
+    HOLDER,
+    "return current ?? this.#desk.wait('replay', options);",
+    'return current;',
+  ],
   [
     'compare by value before anything is renewed',
     CUSTODY,

@@ -6,10 +6,17 @@ export class Attention {
   readonly #idleStopMs: number;
   #lastRequestMonoMs: number;
   #isDormant = false;
+  /** The background start waits until then (jitter); minus infinity once a request needed a token, which does not wait. */
+  #startMonoMs = Number.NEGATIVE_INFINITY;
 
   constructor(monoMs: number, idleStopMs: number) {
     this.#lastRequestMonoMs = monoMs;
     this.#idleStopMs = idleStopMs;
+  }
+
+  /** The first attempt is not made before, on the monotonic clock. */
+  get startMonoMs(): number {
+    return this.#startMonoMs;
   }
 
   /** True: renewal stopped for want of requests. */
@@ -22,10 +29,17 @@ export class Attention {
     this.#lastRequestMonoMs = monoMs;
   }
 
-  /** A request came that needs renewal to go on. */
+  /** Tokens are wanted from now on, the first one after `jitterMs`. */
+  begin(monoMs: number, jitterMs: number): void {
+    this.#lastRequestMonoMs = monoMs;
+    this.#startMonoMs = monoMs + jitterMs;
+  }
+
+  /** A request came that needs renewal to begin or to go on. */
   wake(monoMs: number): void {
     this.#lastRequestMonoMs = monoMs;
     this.#isDormant = false;
+    this.#startMonoMs = Number.NEGATIVE_INFINITY;
   }
 
   isIdle(monoMs: number): boolean {
