@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts';
 import { asFerryError, type FerryError } from '../errors.ts';
 import { Attempt, type AttemptBounds } from './attempt.ts';
 import { allPaused, isTakeable, takeNext } from './candidates.ts';
-import { type NextStep, nextStep, worthiest } from './next-step.ts';
+import { backoffAfter, type NextStep, nextStep, worthiest } from './next-step.ts';
 import type { RoutedRequest } from './routed-request.ts';
 import type { RoutedUpstream } from './routed-upstream.ts';
 import { queueFor } from './upstream-queue.ts';
@@ -74,7 +74,8 @@ export async function failOver<Served>(
       const step = stepAfter(error, attempt, tries, run, service);
       if (step !== 'same_upstream_without_parameter') run.errors.push(error);
       if (step === 'give_up') break;
-      if (step === 'same_upstream_after_backoff') await sleep(settings.backoffMs, request.signal);
+      if (step === 'same_upstream_after_backoff')
+        await sleep(backoffAfter(tries, settings.backoffMs), request.signal);
       if (step === 'next_candidate') {
         upstream = takeNext(run.left, request);
         tries = 0;
@@ -140,7 +141,8 @@ function stepAfter<Served>(
     tries,
     sameUpstreamRetries: run.settings.sameUpstreamRetries,
     canDropParameter: refused !== null,
-    isPastDeadline: isPastDeadline(run),
+    backoffMs: run.settings.backoffMs,
+    leftMs: run.deadlineMonoMs - run.settings.clock.monoMs(),
     isReplayable: service.isReplayable?.() ?? true,
   });
 }

@@ -18,10 +18,12 @@ export interface Situation {
   readonly tries: number;
   /** `retry.same_upstream`. */
   readonly sameUpstreamRetries: number;
+  /** `retry.backoff`. */
+  readonly backoffMs: number;
   /** A parameter that the upstream refused and that may be dropped was found, and was not dropped before. */
   readonly canDropParameter: boolean;
-  /** The time for all attempts is over. */
-  readonly isPastDeadline: boolean;
+  /** What is left of the time for all attempts; `Infinity`: no limit. */
+  readonly leftMs: number;
   /** The request's body was a stream and is gone. */
   readonly isReplayable: boolean;
 }
@@ -29,7 +31,7 @@ export interface Situation {
 /** The table of docs/failover.md as a pure function. The renewal of tokens happens inside an attempt. */
 export function nextStep(situation: Situation): NextStep {
   const { error } = situation;
-  if (situation.isPastDeadline || !situation.isReplayable) return 'give_up';
+  if (situation.leftMs <= 0 || !situation.isReplayable) return 'give_up';
   const { again, nextCandidate } = error.row;
   if (again === 'without_refused_parameter' && situation.canDropParameter)
     return 'same_upstream_without_parameter';
@@ -37,11 +39,17 @@ export function nextStep(situation: Situation): NextStep {
   if (
     again === 'if_only_candidate' &&
     situation.isOnlyCandidate &&
-    situation.tries <= situation.sameUpstreamRetries
+    situation.tries <= situation.sameUpstreamRetries &&
+    backoffAfter(situation.tries, situation.backoffMs) < situation.leftMs
   ) {
     return 'same_upstream_after_backoff';
   }
   return 'give_up';
+}
+
+/** The pause before the only upstream is asked again after `tries` tries; doubles, in milliseconds. */
+export function backoffAfter(tries: number, firstMs: number): number {
+  return firstMs * 2 ** (tries - 1);
 }
 
 /** Which of several failures the client is told: the one that it can do most about. */

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ERROR_TABLE, type ErrorKind, FerryError } from '../../src/errors.ts';
-import { type NextStep, nextStep, type Situation, worthiest } from '../../src/routing/next-step.ts';
+import {
+  backoffAfter,
+  type NextStep,
+  nextStep,
+  type Situation,
+  worthiest,
+} from '../../src/routing/next-step.ts';
 
 const KINDS = Object.keys(ERROR_TABLE) as ErrorKind[];
 
@@ -17,7 +23,8 @@ const step = (kind: ErrorKind, facts: Partial<Situation> = {}): NextStep =>
     tries: 1,
     sameUpstreamRetries: 1,
     canDropParameter: false,
-    isPastDeadline: false,
+    backoffMs: 200,
+    leftMs: Number.POSITIVE_INFINITY,
     isReplayable: true,
     ...facts,
   });
@@ -62,6 +69,21 @@ test('a retryable status is tried again on the only candidate, as often as retry
     assert.equal(step(kind, alone), 'give_up', kind);
 });
 
+test('a pause that the deadline does not leave room for is not begun', () => {
+  const alone = { candidatesLeft: 0, isOnlyCandidate: true, sameUpstreamRetries: 3, tries: 2 };
+  assert.equal(step('retryable_status', { ...alone, leftMs: 400 }), 'give_up');
+  assert.equal(step('retryable_status', { ...alone, leftMs: 401 }), 'same_upstream_after_backoff');
+  assert.equal(step('retryable_status', { leftMs: 1 }), 'next_candidate', 'another one needs no pause');
+});
+
+test('the pause before each further try of the same upstream doubles', () => {
+  assert.deepEqual(
+    [1, 2, 3, 4].map((tries) => backoffAfter(tries, 200)),
+    [200, 400, 800, 1_600],
+  );
+  assert.equal(backoffAfter(3, 0), 0);
+});
+
 test('a refused parameter is left out before anybody else is asked, also alone and however often', () => {
   for (const tries of [1, 5]) {
     const facts = { canDropParameter: true, tries };
@@ -74,7 +96,7 @@ test('a refused parameter is left out before anybody else is asked, also alone a
 
 test('past the deadline, and with a body that is gone, nothing is tried', () => {
   for (const kind of KINDS) {
-    for (const end of [{ isPastDeadline: true }, { isReplayable: false }])
+    for (const end of [{ leftMs: 0 }, { leftMs: -1 }, { isReplayable: false }])
       assert.equal(step(kind, { ...end, canDropParameter: true }), 'give_up', kind);
   }
 });
