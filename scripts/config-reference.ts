@@ -31,6 +31,11 @@ wherever it would be printed.
 **Names of files** that are read (certificates, \`\${file:...}\`, \`path\`, \`module\`) are relative to the configuration
 file; those that are written (\`dbaddr\`, \`log.file\`) to the working directory.
 
+**Proxies**: connections go out directly unless \`proxy\` of the upstream or of the token source says otherwise. With
+\`environment\` the variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY decide, in small letters first. NO_PROXY is a list of
+\`host\` and \`.host\` (it and all below it), \`*.host\` (all below it), addresses, networks such as \`10.0.0.0/8\` (for
+addresses only, no name is looked up), each also as \`host:port\` (IPv6 then in brackets), and \`*\` for everything.
+
 **Files of openai-api-route** work as they are. A file is read as one when it has \`upstreams\` and no key, at the top
 or in an upstream, that only tokenferry knows. Then unknown keys are warnings, 0 and empty texts at the top mean the
 default, and \`record.content\` is \`all\`, as it was there. One key of our own, e.g. \`record: {}\`, ends that.

@@ -23,7 +23,7 @@ const USAGE = `usage: tokenferry [command] [options]
   verify   ask a running gateway as an OpenAI client would                --url URL --key KEY --model MODEL
   token    obtain a token and print its life, not its value               NAME --config FILE [--refresh] [--show]
   list     upstreams and models of the configuration, without secrets     --config FILE
-  log      requests from the record                                       --config FILE [--follow] [--errors] [--since 1h]
+  log      requests from the record                                       --config FILE [--follow] [--errors] [--since 1h|TIME]
   schema   the JSON schema of the configuration, for editors
   demo     a gateway with an issuer and a model of its own                [--port 8888] [--token-life SECONDS]
 
