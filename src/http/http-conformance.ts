@@ -7,6 +7,10 @@ import { FerryError } from '../errors.ts';
  * otherwise, and HTTP/1.1 without a `Host` (RFC 9112, 3.2; Node's own refusal would be a 400 without a body).
  */
 export function refuseUnconforming({ headers, httpVersion }: IncomingMessage): void {
+  const coding = headers['transfer-encoding'];
+  // Node decodes the last coding alone: the body of any other would reach the upstream still coded.
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked')
+    throw invalid('The only Transfer-Encoding that is understood is chunked.');
   if (httpVersion === '1.1') {
     if (headers.host === undefined) throw invalid('The request has no Host header.');
   } else if (httpVersion !== '1.0') {

@@ -36,3 +36,12 @@ test('a request line without a version, and that of HTTP/2, are no requests', as
     assert.doesNotMatch(errorIn(answer.body).message, /model/, version);
   }
 });
+
+test('a transfer coding before chunked, which nobody would decode, is refused', async () => {
+  for (const coding of ['gzip, chunked', 'xchunked\r\nTransfer-Encoding: chunked', 'chunked, chunked']) {
+    const bytes = `POST /v1/files HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: ${coding}\r\n\r\n2\r\n{}\r\n0\r\n\r\n`;
+    const answer = await exchangeRaw(gateway.port, bytes);
+    assert.equal(answer.status, 400, `${coding}: ${answer.text}`);
+    assert.equal(errorIn(answer.body).code, 'invalid_request');
+  }
+});
