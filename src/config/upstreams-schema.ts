@@ -41,7 +41,7 @@ const profile = sectionOr(
     embedding_batch: field(
       integer({ min: 0 }),
       0,
-      'Most inputs of one embeddings call. 0: not known; learned from a 400 or 413 that says so.',
+      'Most inputs of one embeddings call. 0: not known. A 400 or 413 that says so teaches a smaller one for an hour.',
     ),
     token_ids: field(
       choice('auto', 'pass', 'refuse', 'cl100k_base', 'o200k_base'),

@@ -62,10 +62,10 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
 
   /** Sends what the upstream takes at once; when it says that this was too much, learns from it and sends less. */
   async #withinBatchLimit(attempt: Attempt, adapted: AdaptedRequest): Promise<EmbeddingsReply> {
-    const { upstream } = attempt;
+    const { upstream, model } = attempt;
     const { body } = adapted;
     for (;;) {
-      const limit = upstream.embeddingBatch;
+      const limit = upstream.batchLimits.get(model);
       const sent = limit > 0 ? Math.min(limit, this.#wanted.inputs) : this.#wanted.inputs;
       try {
         return sent < this.#wanted.inputs
@@ -78,7 +78,7 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
         const isBlank = saysBlank(error) && refusesBlank(error, this.#request.json) && !isFilled(adapted);
         const learned = isBlank ? null : batchLimitFrom(error, sent);
         if (learned === null || learned >= sent) throw error;
-        upstream.learnEmbeddingBatch(learned);
+        upstream.batchLimits.learn(model, learned);
       }
     }
   }

@@ -1,5 +1,6 @@
 import type { Profile } from '../canonical/profile.ts';
 import type { UpstreamClient } from '../upstream/upstream-client.ts';
+import { BatchLimits } from './batch-limits.ts';
 import type { Circuit } from './circuit.ts';
 import type { ClientIdentity } from './client-identity.ts';
 import { anyMatcher, type Matcher } from './glob.ts';
@@ -48,9 +49,10 @@ export class RoutedUpstream {
   readonly places: Places;
   readonly limits: UpstreamLimits;
   readonly profile: Profile;
+  /** Most inputs of one embeddings call. */
+  readonly batchLimits: BatchLimits;
   /** Model names that the configuration spells out: aliases and patterns without wildcards. */
   readonly namedModels: readonly string[];
-  #embeddingBatch: number;
   readonly #settings: RoutedUpstreamSettings;
   readonly #allows: Matcher;
   readonly #denies: Matcher;
@@ -68,21 +70,12 @@ export class RoutedUpstream {
     this.places = new Places(settings.maxConcurrency);
     this.limits = settings.limits;
     this.profile = settings.profile;
-    this.#embeddingBatch = settings.profile.embeddingBatch;
+    this.batchLimits = new BatchLimits(settings.profile.embeddingBatch);
     this.#settings = settings;
     this.#allows = settings.allow.length === 0 ? () => true : anyMatcher(settings.allow);
     this.#denies = anyMatcher(settings.deny);
     const exact = settings.allow.filter((pattern) => !pattern.startsWith('/') && !/[*?]/.test(pattern));
     this.namedModels = [...new Set([...Object.keys(settings.aliases), ...exact])];
-  }
-
-  /** Most inputs of one embeddings call, configured or learned; 0: no limit known. */
-  get embeddingBatch(): number {
-    return this.#embeddingBatch;
-  }
-
-  learnEmbeddingBatch(limit: number): void {
-    this.#embeddingBatch = limit;
   }
 
   /** Calls under way and requests that wait for a place. */
