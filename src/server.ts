@@ -15,6 +15,7 @@ import { createLogger, type Logger } from './observability/logger.ts';
 import { Metrics } from './observability/metrics.ts';
 import { RecordFanout } from './observability/record-fanout.ts';
 import { createRequestLog, type RequestLog } from './request-log/request-log.ts';
+import type { CircuitState } from './routing/circuit.ts';
 import { SecretRegistry } from './secret.ts';
 import { clientQuotaSettings } from './service/clients.ts';
 import { ConfigReloads } from './service/config-reloads.ts';
@@ -32,6 +33,8 @@ import type { TokenEvent } from './tokens/token-event.ts';
 
 export interface ServiceOptions {
   readonly onTokenEvent?: (event: TokenEvent) => void;
+  /** An upstream began to cool down, or is back. */
+  readonly onCircuit?: (upstream: string, state: CircuitState) => void;
   /** Where the log goes when not to standard output. */
   readonly logDescriptor?: number;
   /** The longest silence within a request body, in milliseconds; 30 s unless told. */
@@ -181,7 +184,10 @@ class Service implements RunningService {
         this.#options.onTokenEvent?.(event);
       },
       onNote: (upstream, note) => this.#logger.debug(`upstream ${upstream}: ${note}`, { upstream }),
-      onCircuit: (upstream, state) => reportCircuit(upstream, state, this.#logger),
+      onCircuit: (upstream, state) => {
+        reportCircuit(upstream, state, this.#logger);
+        this.#options.onCircuit?.(upstream, state);
+      },
     };
     return new Deployment(config, parts);
   }

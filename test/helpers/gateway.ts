@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { stringify } from 'yaml';
 import { loadConfig } from '../../src/config/load-config.ts';
+import type { CircuitState } from '../../src/routing/circuit.ts';
 import { type RunningService, type ServiceOptions, startService } from '../../src/server.ts';
 import type { TokenEvent } from '../../src/tokens/token-event.ts';
 
@@ -33,6 +34,13 @@ export interface StoredRow {
   readonly response: string | null;
 }
 
+export interface CircuitEvent {
+  /** By `performance.now`. */
+  readonly atMs: number;
+  readonly upstream: string;
+  readonly state: CircuitState;
+}
+
 /** The records travel in batches: 100 ms to the sinks, then through a worker. */
 const LONGEST_RECORD_WAIT_MS = 5_000;
 
@@ -40,6 +48,7 @@ const LONGEST_RECORD_WAIT_MS = 5_000;
 export class Gateway {
   readonly folder: string;
   readonly tokenEvents: TokenEvent[] = [];
+  readonly circuitEvents: CircuitEvent[] = [];
   readonly #logFile: string;
   readonly #logDescriptor: number;
   #service: RunningService | null = null;
@@ -65,6 +74,8 @@ export class Gateway {
       logDescriptor: gateway.#logDescriptor,
       loadAgain: () => loadConfig(file, env),
       onTokenEvent: (event) => void gateway.tokenEvents.push(event),
+      onCircuit: (upstream, state) =>
+        void gateway.circuitEvents.push({ atMs: performance.now(), upstream, state }),
     });
     return gateway;
   }
