@@ -27,7 +27,7 @@ export function findRefusedForm(
   if (request.kind === 'rerank' || !STATUSES.includes(error.status)) return null;
   const words = [error.param ?? '', error.message].join(' ');
   const isAsked = request.stream || avoided.includes(FORM.notStreaming);
-  if (!isAsked && ONLY_STREAMS.test(words)) return FORM.notStreaming;
+  if (!isAsked && ONLY_STREAMS.test(words) && !NO_STREAMS.test(words)) return FORM.notStreaming;
   return refusedInMessages(words, request.json.messages, avoided);
 }
 
@@ -47,6 +47,10 @@ const ONLY_STREAMS = new RegExp(
   ].join('|'),
   'i',
 );
+
+/** "logprobs requires stream to be false" is the opposite. */
+const NO_STREAMS =
+  /\bstream(?:ing)?\b\W*(?:(?:to|must|should|has|have|be|is|set|needs?)\W+)*(?:false|disabled)\b/i;
 
 const NAMES_CONTENT = /content|内容|concatenate str/i;
 const NAMES_MESSAGES = /\bmessages?\b|消息/i;

@@ -191,6 +191,18 @@ test('S108 what is no token id is a 400 with its position', async () => {
   }
 });
 
+test('S108 a million token ids with a wrong one are told in a second', async () => {
+  const ids = Array.from({ length: 1_000_000 }, (_, position) =>
+    position === 654_321 ? 250_001 : position % 100_000,
+  );
+  const began = performance.now();
+  await assert.rejects(
+    () => decoded(JSON.stringify(ids)),
+    (error: unknown) => error instanceof FerryError && error.param === 'input.654321',
+  );
+  assert.ok(performance.now() - began < 2_000);
+});
+
 test('S113 blank inputs go out as a full stop to an upstream that refused them, the others byte for byte', async () => {
   const sent = (text: string): string =>
     adaptRequest(readRequest(Buffer.from(text), 'embeddings'), {

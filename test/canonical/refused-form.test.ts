@@ -70,6 +70,8 @@ test('Q47b an upstream that only streams says so in many words', () => {
 test('Q47b other words about streams teach nothing', () => {
   for (const words of [
     'Streaming is not supported',
+    'logprobs requires stream to be false',
+    'stream must be set to false when n is given, please',
     'stream must be a boolean',
     'the upstream said no',
     "'n' must be 1",
