@@ -9,6 +9,7 @@ import { buildUpstreams } from '../service/upstreams.ts';
 import type { TokenHolder } from '../tokens/token-holder.ts';
 import { UpstreamStatusError } from '../upstream/sdk-client.ts';
 import { durationArgument, loadOrThrow, readArguments, withUsage } from './config-argument.ts';
+import { endsTheOther } from './ended-token.ts';
 
 const USAGE = `usage: tokenferry check [--config FILE] [--wait 15s]
 
@@ -28,6 +29,10 @@ export async function check(args: readonly string[]): Promise<number> {
     const loaded = loadOrThrow(values.config);
     for (const warning of loaded.warnings) console.log(`warn  ${warning}`);
     console.log(`ok    configuration ${loaded.files[0] ?? ''}`);
+    for (const [name, source] of Object.entries(loaded.config.tokens)) {
+      const cost = endsTheOther(name, source);
+      if (cost !== null) console.log(`warn  token ${cost}`);
+    }
     return checkParts(loaded, patienceMs);
   });
 }
@@ -93,7 +98,9 @@ async function checkUpstream({ name, client }: RoutedUpstream, patienceMs: numbe
 function judgeStatus(what: string, status: number): boolean {
   if (status === 401 || status === 403) return report(false, `${what}: refuses the credentials (${status})`);
   if (status >= 500) return report(false, `${what}: answers GET /models with ${status}`);
-  return report(true, `${what}: answers (GET /models gives ${status}, it lists no models)`);
+  const meaning =
+    status === 404 ? "it lists no models, or the endpoint's path is wrong" : 'it lists no models';
+  return report(true, `${what}: answers (GET /models gives ${status}: ${meaning})`);
 }
 
 /** As `work` ends; while it has not, what `tell` says is printed once. Null: nothing. */

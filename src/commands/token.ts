@@ -4,6 +4,7 @@ import { SecretRegistry } from '../secret.ts';
 import { buildHolders } from '../service/tokens.ts';
 import { describeTokenEvent } from '../tokens/describe-token-event.ts';
 import { loadOrThrow, readArguments, UsageError, withUsage } from './config-argument.ts';
+import { endsTheOther } from './ended-token.ts';
 
 const USAGE = 'usage: tokenferry token NAME [--config FILE] [--refresh] [--show]';
 
@@ -24,8 +25,8 @@ export async function token(args: readonly string[]): Promise<number> {
     }
     const secrets = new SecretRegistry();
     for (const secret of loaded.secrets) secrets.add(secret.reveal());
-    const source = loaded.config.tokens[name];
-    if (source?.rotation === 'exclusive' && source.share === 'none') console.error(endsTheOther(name));
+    const cost = endsTheOther(name, loaded.config.tokens[name]);
+    if (cost !== null) console.error(cost);
     const holders = buildHolders(loaded.config, {
       secrets,
       clock: systemClock,
@@ -54,10 +55,6 @@ export async function token(args: readonly string[]): Promise<number> {
       await Promise.all(Array.from(holders.values(), (one) => one.stop()));
     }
   });
-}
-
-function endsTheOther(name: string): string {
-  return `${name}: rotation is exclusive and nothing is shared, so this token ends the one that a running tokenferry uses`;
 }
 
 function seconds(durationMs: number | null): string {

@@ -44,6 +44,27 @@ test('configuration, tokens and upstreams that are in order: a line each, exit c
   assert.ok(ended.elapsedMs < 10_000, `nothing is waited for: ${ended.elapsedMs} ms`);
 });
 
+test('what a check costs a running gateway is said; an upstream without a list of models answers', async (t) => {
+  const [issuer, model] = [await startIssuer(t), await startModel(t)];
+  model.set({
+    intercept: (_request, response) => {
+      response.writeHead(404);
+      response.end('{}');
+      return true;
+    },
+  });
+  const ended = await runCommand('check', {
+    tokens: { corp: { ...corp(issuer.tokenUrl), rotation: 'exclusive' } },
+    upstreams: [{ name: 'chat', endpoint: model.url, token: 'corp' }],
+  });
+  assert.equal(ended.code, 0, ended.stdout + ended.stderr);
+  lineOf(ended, /^warn {2}token corp: rotation is exclusive .* ends the one that a running tokenferry uses$/);
+  lineOf(
+    ended,
+    /^ok {4}upstream chat: answers \(GET \/models gives 404: it lists no models, or the endpoint's path is wrong\)$/,
+  );
+});
+
 test('a proxy variable that is none is said in one line, exit code 2', async () => {
   const { code, stderr } = await runCommand(
     'check',
