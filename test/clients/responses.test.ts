@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { ANSWERS, type AnswerName, USAGE } from './answers.ts';
+import { ANSWERS, USAGE } from './answers.ts';
 import { type Client, clientCalled } from './clients.ts';
 import { CLIENT_KEY, type Ferry, startFerry } from './ferry.ts';
 import { judgeAnswer, judgeFault } from './judge.ts';
@@ -135,20 +135,23 @@ for (const client of CLIENTS) {
   });
 }
 
-test('S124 the AI SDK goes on with what it was told, by its own history', async () => {
-  const client = CLIENTS.find(({ name }) => name === 'AI SDK, openai') as ResponsesClient;
-  const models = ['canonical-text', 'canonical-reasoning', 'canonical-textAndCall', 'canonical-calls'];
-  const reports = await runClient(
-    commandOf(client),
-    models.map((model) => taskFor('turns', model)),
-  );
-  for (const model of models) {
-    assert.equal(reports.get(`turns ${model}`)?.error, null, model);
-    const { text, calls } = ANSWERS[model.slice('canonical-'.length) as AnswerName];
-    const { messages } = ferry.upstream.seen.findLast(({ body }) => body.model === model)?.body ?? {};
-    const [, answer] = messages as { role: string; content: string | null; tool_calls?: unknown[] }[];
-    assert.equal(answer?.role, 'assistant', model);
-    assert.equal(answer.content ?? '', text.join(''), `${model}: what was said before is told again`);
-    assert.equal(answer.tool_calls?.length ?? 0, calls.length, model);
-  }
-});
+for (const way of ['turns', 'turns-unstored']) {
+  test(`S124 the AI SDK goes on with what it was told, by its own history: ${way}`, async () => {
+    const client = CLIENTS.find(({ name }) => name === 'AI SDK, openai') as ResponsesClient;
+    const answers = ['text', 'reasoning', 'textAndCall', 'calls'] as const;
+    const reports = await runClient(
+      commandOf(client),
+      answers.map((answer) => taskFor(way, `canonical-${answer}`)),
+    );
+    for (const answer of answers) {
+      const model = `canonical-${answer}`;
+      assert.equal(reports.get(`${way} ${model}`)?.error, null, model);
+      const { text, calls } = ANSWERS[answer];
+      const { messages } = ferry.upstream.seen.findLast(({ body }) => body.model === model)?.body ?? {};
+      const [, told] = messages as { role: string; content: string | null; tool_calls?: unknown[] }[];
+      assert.equal(told?.role, 'assistant', model);
+      assert.equal(told.content ?? '', text.join(''), `${model}: what was said before is told again`);
+      assert.equal(told.tool_calls?.length ?? 0, calls.length, model);
+    }
+  });
+}

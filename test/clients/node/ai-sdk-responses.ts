@@ -40,6 +40,26 @@ function readCall({ toolCallId: id, toolName: name, input }: ToolCall, reading: 
   reading.calls.push({ id, name, arguments: JSON.stringify(input) });
 }
 
+/** A second turn with the answer of the first as the SDK itself keeps it, and a tool's result. */
+async function turns(task: Task, reading: Reading, providerOptions: object): Promise<void> {
+  const { prompt, tools, ...call } = { ...callOf({ ...task, tools: true }), providerOptions };
+  const first = await sdk.generateText({ ...call, tools, prompt });
+  const results = first.toolCalls.map(({ toolCallId, toolName }: ToolCall) => ({
+    type: 'tool-result',
+    toolCallId,
+    toolName,
+    output: { type: 'text', value: 'sunny' },
+  }));
+  const messages = [
+    { role: 'user', content: prompt },
+    ...first.response.messages,
+    ...(results.length > 0 ? [{ role: 'tool', content: results }] : []),
+    { role: 'user', content: 'And then?' },
+  ];
+  const second = await sdk.generateText({ ...call, tools, messages });
+  reading.text = second.text;
+}
+
 await runProgram({
   stream: async (task, reading) => {
     const result = sdk.streamText({ ...callOf(task), onError: () => undefined });
@@ -61,23 +81,6 @@ await runProgram({
     for (const call of result.toolCalls) readCall(call, reading);
     readUsage(result.usage, reading);
   },
-  /** A second turn with the answer of the first as the SDK itself keeps it, and a tool's result. */
-  turns: async (task, reading) => {
-    const { prompt, tools, ...call } = callOf({ ...task, tools: true });
-    const first = await sdk.generateText({ ...call, tools, prompt });
-    const results = first.toolCalls.map(({ toolCallId, toolName }: ToolCall) => ({
-      type: 'tool-result',
-      toolCallId,
-      toolName,
-      output: { type: 'text', value: 'sunny' },
-    }));
-    const messages = [
-      { role: 'user', content: prompt },
-      ...first.response.messages,
-      ...(results.length > 0 ? [{ role: 'tool', content: results }] : []),
-      { role: 'user', content: 'And then?' },
-    ];
-    const second = await sdk.generateText({ ...call, tools, messages });
-    reading.text = second.text;
-  },
+  turns: (task, reading) => turns(task, reading, {}),
+  'turns-unstored': (task, reading) => turns(task, reading, { openai: { store: false } }),
 });
