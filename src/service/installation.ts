@@ -5,6 +5,7 @@ import type { Config } from '../config/config.ts';
 import type { BodyReader } from '../http/body-reader.ts';
 import { ClientAuth } from '../http/client-auth.ts';
 import type { ClientLimits } from '../http/client-limits.ts';
+import type { RecordingSettings } from '../http/request-context.ts';
 import { RequestPaths } from '../http/request-path.ts';
 import type { UseCount } from '../http/use-count.ts';
 import type { RequestRecord } from '../record.ts';
@@ -65,19 +66,23 @@ export function buildInstallation(
       replayLimitBytes: limits.replay,
       uploadLimitBytes: limits.upload,
     },
-    recording: {
-      clock: parts.clock,
-      hostname: config.hostname,
-      keptHeaders: config.record.keep_headers.map((name) => name.toLowerCase()),
-      content: config.record.content,
-      mostContent: config.record.max_body,
-      onDisconnect: config.on_disconnect,
-      onRecord: parts.onRecord,
-    },
+    recording: recordingSettings(config, parts),
     metricsNeedKey: config.metrics.access === 'key',
     isLoopbackOnly: isLoopbackOnly(config),
     mostRequests: limits.concurrency,
     clientIp: ({ socket, headers }) => addresses.of(socket.remoteAddress, headers['x-forwarded-for']),
+  };
+}
+
+function recordingSettings(config: Config, parts: InstallationParts): RecordingSettings {
+  return {
+    clock: parts.clock,
+    hostname: config.hostname,
+    keptHeaders: config.record.keep_headers.map((name) => name.toLowerCase()),
+    content: config.record.content,
+    mostContent: config.record.max_body,
+    onDisconnect: config.on_disconnect,
+    onRecord: parts.onRecord,
   };
 }
 

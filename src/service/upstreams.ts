@@ -13,6 +13,7 @@ import { ModelPauses } from '../routing/model-pauses.ts';
 import { RoutedUpstream, type UpstreamLimits } from '../routing/routed-upstream.ts';
 import { sha256Hex } from '../secret.ts';
 import type { TokenHolder } from '../tokens/token-holder.ts';
+import type { ConnectionSettings } from '../upstream/connections.ts';
 import { UpstreamClient, type UpstreamCredentials } from '../upstream/upstream-client.ts';
 import { given } from './given-fields.ts';
 import { settingsKey } from './settings-key.ts';
@@ -93,13 +94,7 @@ function buildUpstream(
 ): RoutedUpstream {
   const client = new UpstreamClient({
     name: upstream.name,
-    connection: {
-      origin: endpoint.origin,
-      connectTimeoutMs: upstream.connect_timeout || config.connect_timeout,
-      maxHeaderBytes: config.limits.header_bytes,
-      ...(upstream.tls === null ? {} : { tls: tlsSettings(upstream.tls) }),
-      ...given({ proxy: upstream.proxy }),
-    },
+    connection: connectionSettings(config, upstream, endpoint.origin),
     paths: { endpoint, query: upstream.query, paths: given(upstream.paths) },
     headers: {
       headers: upstream.headers,
@@ -179,6 +174,16 @@ function profileOf({ profile }: UpstreamConfig): Profile {
     tokenIds: profile.token_ids,
     completions: profile.completions,
     responses: profile.responses,
+  };
+}
+
+function connectionSettings(config: Config, upstream: UpstreamConfig, origin: string): ConnectionSettings {
+  const { tls, proxy } = upstream;
+  return {
+    origin,
+    connectTimeoutMs: upstream.connect_timeout || config.connect_timeout,
+    maxHeaderBytes: config.limits.header_bytes,
+    ...given({ tls: tls === null ? null : tlsSettings(tls), proxy }),
   };
 }
 
