@@ -4,19 +4,27 @@ import {
   createBrotliDecompress,
   createGunzip,
   createInflate,
+  createInflateRaw,
   createZstdDecompress,
 } from 'node:zlib';
 import { ReplyBody } from './reply-body.ts';
 import { fromBrokenBody } from './transport-error.ts';
 
 /** The decoders of `content-encoding`; each hands out what it has after every write, so that streams stay live. */
-const DECODERS: Readonly<Record<string, () => Transform>> = {
+const DECODERS: Readonly<Record<string, (firstByte: number) => Transform>> = {
   gzip: () => createGunzip({ finishFlush: constants.Z_SYNC_FLUSH }),
   'x-gzip': () => createGunzip({ finishFlush: constants.Z_SYNC_FLUSH }),
-  deflate: () => createInflate({ finishFlush: constants.Z_SYNC_FLUSH }),
+  // RFC 9110 means zlib's format; many servers send its inside alone.
+  deflate: (firstByte) =>
+    (firstByte & 0x0f) === ZLIB
+      ? createInflate({ finishFlush: constants.Z_SYNC_FLUSH })
+      : createInflateRaw({ finishFlush: constants.Z_SYNC_FLUSH }),
   br: () => createBrotliDecompress(),
   zstd: () => createZstdDecompress(),
 };
+
+/** The lower half of the first byte in zlib's format (RFC 1950); raw deflate begins with it only for stored blocks that nobody sends. */
+const ZLIB = 0x08;
 
 /**
  * The body behind its `content-encoding`. We ask for none, but corporate proxies compress all the same. An
@@ -26,38 +34,46 @@ export function decodeContent(body: ReplyBody, contentEncoding: string | null, u
   const coding = contentEncoding?.trim().toLowerCase() ?? '';
   const makeDecoder = DECODERS[coding];
   if (makeDecoder === undefined) return body;
-  const decoder = makeDecoder();
+  // Made when the first byte is there.
+  let decoder: Transform | null = null;
   const decoded = new ReplyBody({
-    pause: () => decoder.pause(),
-    resume: () => decoder.resume(),
+    pause: () => decoder?.pause(),
+    resume: () => decoder?.resume(),
     touched: () => {},
     abort: (reason) => {
       body.destroy(reason);
-      decoder.destroy();
+      decoder?.destroy();
     },
   });
-  decoder.on('data', (chunk: Buffer) => decoded.push(chunk));
-  decoder.on('end', () => decoded.finish());
-  decoder.on('error', (error) => decoded.fail(fromBrokenBody(error, upstream)));
-  void feed(body, decoder, decoded, upstream);
+  const begin = (firstByte: number): Transform => {
+    decoder = makeDecoder(firstByte);
+    decoder.on('data', (chunk: Buffer) => decoded.push(chunk));
+    decoder.on('end', () => decoded.finish());
+    decoder.on('error', (error) => decoded.fail(fromBrokenBody(error, upstream)));
+    return decoder;
+  };
+  void feed(body, begin, decoded, upstream);
   return decoded;
 }
 
 async function feed(
   body: ReplyBody,
-  decoder: Transform,
+  begin: (firstByte: number) => Transform,
   decoded: ReplyBody,
   upstream: string,
 ): Promise<void> {
+  let decoder: Transform | null = null;
   try {
     for (let chunk = await body.next(); chunk !== null; chunk = await body.next()) {
+      decoder ??= begin(chunk[0] ?? 0);
       if (decoder.destroyed) return;
       if (!decoder.write(chunk)) await drained(decoder);
     }
-    decoder.end();
+    if (decoder === null) decoded.finish();
+    else decoder.end();
   } catch (error) {
     decoded.fail(fromBrokenBody(error, upstream));
-    decoder.destroy();
+    decoder?.destroy();
   }
 }
 

@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import type { IncomingHttpHeaders } from 'node:http';
+import { test } from 'node:test';
+import { type HeaderSettings, RequestHeaders } from '../../src/upstream/request-headers.ts';
+
+/** What the upstream gets, by name. */
+function sent(settings: Partial<HeaderSettings>, client: IncomingHttpHeaders): Record<string, string> {
+  const headers = new RequestHeaders({
+    headers: {},
+    forwardHeaders: [],
+    isKeepingHeaders: false,
+    ...settings,
+  });
+  return asRecord(headers.build(client));
+}
+
+function asRecord(flat: readonly string[]): Record<string, string> {
+  const record: Record<string, string> = {};
+  for (let at = 0; at < flat.length; at += 2) {
+    const name = flat[at] ?? '';
+    record[name] = name in record ? `${record[name]} | ${flat[at + 1]}` : (flat[at + 1] ?? '');
+  }
+  return record;
+}
+
+/** What belongs to the client's own connection, or tells who it is. */
+const PRIVATE: IncomingHttpHeaders = {
+  'accept-encoding': 'gzip',
+  'api-key': 'client-key',
+  authorization: 'Bearer client-key',
+  connection: 'keep-alive',
+  'content-length': '5',
+  cookie: 'session=1',
+  expect: '100-continue',
+  forwarded: 'for=10.0.0.1',
+  host: 'gateway',
+  'http2-settings': 'AAMAAABk',
+  'keep-alive': 'timeout=5',
+  'proxy-authenticate': 'Basic',
+  'proxy-authorization': 'Basic x',
+  'proxy-connection': 'keep-alive',
+  te: 'trailers',
+  trailer: 'x-trailer',
+  'transfer-encoding': 'chunked',
+  upgrade: 'h2c',
+  via: '1.1 proxy',
+  'x-api-key': 'client-key',
+  'x-forwarded-for': '10.0.0.1',
+  'x-forwarded-host': 'gateway',
+  'x-forwarded-port': '80',
+  'x-forwarded-proto': 'http',
+  'x-real-ip': '10.0.0.1',
+};
+
+const PUBLIC: IncomingHttpHeaders = {
+  'content-type': 'application/json',
+  'content-encoding': 'gzip',
+  accept: '*/*',
+  'openai-beta': 'assistants=v2',
+  'x-custom': 'yes',
+  'user-agent': 'me',
+};
+
+test('of the client’s headers go what describes the body, what it accepts and openai-beta', () => {
+  assert.deepEqual(sent({}, { ...PRIVATE, ...PUBLIC }), {
+    'content-type': 'application/json',
+    'content-encoding': 'gzip',
+    accept: '*/*',
+    'openai-beta': 'assistants=v2',
+  });
+  assert.deepEqual(sent({}, {}), {});
+});
+
+test('forward_headers adds to them in any case, but nothing of the connection', () => {
+  const forwardHeaders = [
+    'X-Custom',
+    'x-absent',
+    'Connection',
+    'Transfer-Encoding',
+    'Host',
+    'Content-Length',
+  ];
+  assert.deepEqual(sent({ forwardHeaders }, { ...PRIVATE, ...PUBLIC, accept: undefined }), {
+    'content-type': 'application/json',
+    'content-encoding': 'gzip',
+    'openai-beta': 'assistants=v2',
+    'x-custom': 'yes',
+  });
+});
+
+test('keep_header passes on everything but what belongs to the connection or tells who the client is', () => {
+  const kept = sent({ isKeepingHeaders: true }, { ...PRIVATE, ...PUBLIC });
+  assert.deepEqual(kept, PUBLIC);
+});
+
+for (const connection of ['x-custom', 'keep-alive, X-Custom', 'close ,\tx-custom , te', 'X-CUSTOM,x-other']) {
+  test(`what Connection: ${JSON.stringify(connection)} names belongs to the connection`, () => {
+    const kept = sent({ isKeepingHeaders: true }, { ...PUBLIC, connection, 'x-custom-too': 'stays' });
+    assert.equal(kept['x-custom'], undefined);
+    assert.equal(kept['x-custom-too'], 'stays');
+  });
+}
+
+test('configured headers are sent always, in small letters, and win over the client’s', () => {
+  const headers = {
+    'AI-Resource-Group': 'default',
+    'Content-Type': 'application/json; v=2',
+    'X-Custom': 'no',
+  };
+  for (const isKeepingHeaders of [false, true]) {
+    const got = sent({ headers, isKeepingHeaders, forwardHeaders: ['x-custom'] }, PUBLIC);
+    assert.equal(got['ai-resource-group'], 'default');
+    assert.equal(got['content-type'], 'application/json; v=2');
+    assert.equal(got['x-custom'], 'no');
+  }
+});
+
+test('a header that was sent several times goes several times', () => {
+  const client = { 'x-custom': ['one', 'two'] } as unknown as IncomingHttpHeaders;
+  assert.deepEqual(sent({ forwardHeaders: ['x-custom'] }, client), { 'x-custom': 'one | two' });
+  assert.deepEqual(sent({ isKeepingHeaders: true }, client), { 'x-custom': 'one | two' });
+});
+
+test('requests do not share their headers', () => {
+  const headers = new RequestHeaders({ headers: { a: '1' }, forwardHeaders: [], isKeepingHeaders: false });
+  headers.build(PUBLIC).push('authorization', 'Bearer of-another');
+  assert.equal(asRecord(headers.build({})).authorization, undefined);
+});
