@@ -3,7 +3,7 @@ import { messagesOf, type Recall } from './responses-input.ts';
 import { impossibleAsChat } from './responses-refusal.ts';
 import { chatToolsOf } from './responses-tools.ts';
 import { parseExactly } from './stream/exact-arguments.ts';
-import { isJsonObject, type JsonObject } from './stream/json-object.ts';
+import { isJsonObject, type JsonObject, numberFrom, textFrom } from './stream/json-object.ts';
 
 /** A Responses request as a chat, and what its answer has to tell of it. */
 export interface ResponsesAsChat {
@@ -124,26 +124,31 @@ function ownMembers(json: JsonObject): JsonObject {
   return Object.fromEntries(entries);
 }
 
+/** What clients with types read; a value of another type than the API has is the upstream's to refuse, and told as none. */
 function echoOf(json: JsonObject): JsonObject {
   const reasoning = isJsonObject(json.reasoning) ? json.reasoning : {};
   const text = isJsonObject(json.text) ? json.text : {};
   return {
     background: false,
     instructions: json.instructions ?? null,
-    max_output_tokens: json.max_output_tokens ?? null,
-    max_tool_calls: json.max_tool_calls ?? null,
-    metadata: json.metadata ?? {},
-    parallel_tool_calls: json.parallel_tool_calls ?? true,
+    max_output_tokens: numberIn(json.max_output_tokens),
+    max_tool_calls: numberIn(json.max_tool_calls),
+    metadata: isJsonObject(json.metadata) ? json.metadata : {},
+    parallel_tool_calls: json.parallel_tool_calls !== false,
     previous_response_id: null,
-    reasoning: { effort: reasoning.effort ?? null, summary: reasoning.summary ?? null },
+    reasoning: { effort: textFrom(reasoning.effort), summary: textFrom(reasoning.summary) },
     // Whatever was asked: nothing is kept.
     store: false,
-    temperature: json.temperature ?? null,
-    text: { ...text, format: text.format ?? { type: 'text' } },
-    tool_choice: json.tool_choice ?? 'auto',
+    temperature: numberIn(json.temperature),
+    text: { ...text, format: isJsonObject(text.format) ? text.format : { type: 'text' } },
+    tool_choice: textFrom(json.tool_choice) ?? (isJsonObject(json.tool_choice) ? json.tool_choice : 'auto'),
     tools: json.tools ?? [],
-    top_p: json.top_p ?? null,
-    truncation: json.truncation ?? 'disabled',
-    ...(json.user !== undefined && { user: json.user }),
+    top_p: numberIn(json.top_p),
+    truncation: json.truncation === 'auto' ? 'auto' : 'disabled',
+    ...(typeof json.user === 'string' && { user: json.user }),
   };
+}
+
+function numberIn(value: unknown): number | null {
+  return typeof value === 'string' ? null : numberFrom(value);
 }
