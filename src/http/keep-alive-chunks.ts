@@ -1,32 +1,33 @@
 import type { ServerResponse } from 'node:http';
 import { quietChunkAfter } from '../canonical/quiet-chunk.ts';
+import { SilenceTimer } from '../silence-timer.ts';
 
 /** Sends an event with empty `choices` after so much silence within a stream. Told of every text that is written. */
 export class KeepAliveChunks {
   readonly #response: ServerResponse;
-  readonly #timer: NodeJS.Timeout;
+  readonly #timer: SilenceTimer;
   /** What the client got last; '' before the first content, when the id of the answer is not known yet. */
   #last = '';
 
   constructor(response: ServerResponse, afterMs: number) {
     this.#response = response;
-    this.#timer = setTimeout(() => this.#send(), afterMs);
+    this.#timer = new SilenceTimer(afterMs, () => this.#send());
   }
 
   wrote(text: string): void {
     this.#last = text;
-    this.#timer.refresh();
+    this.#timer.touch();
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
+    this.#timer.stop();
   }
 
   #send(): void {
     const response = this.#response;
-    if (response.destroyed || response.writableEnded) return;
-    const chunk = response.writableNeedDrain ? null : quietChunkAfter(this.#last);
+    // A client that does not read needs no sign of life, and would only collect them.
+    if (response.destroyed || response.writableEnded || response.writableNeedDrain) return;
+    const chunk = quietChunkAfter(this.#last);
     if (chunk !== null) response.write(chunk);
-    this.#timer.refresh();
   }
 }
