@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
+import { counted } from './count-words.ts';
 import { asFerryError, FerryError } from './errors.ts';
 import { answerError } from './http/answer.ts';
 import type { BodyReader } from './http/body-reader.ts';
@@ -179,7 +180,7 @@ function refuseWhenFull(parts: AppParts, installation: Installation): void {
   }
   if (parts.requests.count > installation.mostRequests) {
     throw new FerryError('overloaded', {
-      message: `More than ${installation.mostRequests} requests at once (limits.concurrency). Try again in a moment.`,
+      message: `More than ${counted(installation.mostRequests, 'request')} at once (limits.concurrency). Try again in a moment.`,
     });
   }
 }

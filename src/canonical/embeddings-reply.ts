@@ -1,3 +1,4 @@
+import { counted } from '../count-words.ts';
 import { FerryError } from '../errors.ts';
 import { checkDimensions, type WantedDimensions } from './embeddings-dimensions.ts';
 import type { VectorEncoding } from './embeddings-request.ts';
@@ -191,7 +192,7 @@ function wrongCount(found: number, options: EmbeddingsReplyOptions): FerryError 
     ? ' The inputs are token ids, which it may not know: set check_embedding_ctx_length=False in LangChain.'
     : '';
   return new FerryError('mismatch', {
-    message: `The upstream answered with ${found} vectors for ${options.inputs} inputs.${hint}`,
+    message: `The upstream answered with ${counted(found, 'vector')} for ${counted(options.inputs, 'input')}.${hint}`,
     upstreamStatus: 200,
   });
 }

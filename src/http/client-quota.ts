@@ -1,4 +1,5 @@
 import RateLimiterMemory from 'rate-limiter-flexible/lib/RateLimiterMemory.js';
+import { counted } from '../count-words.ts';
 import { FerryError } from '../errors.ts';
 import type { RequestContext } from './request-context.ts';
 
@@ -51,7 +52,7 @@ export class ClientQuota {
   async run(context: RequestContext, serve: () => Promise<void>): Promise<void> {
     const { concurrency } = this.#settings;
     if (concurrency > 0 && this.#running >= concurrency)
-      throw this.#refusal(`${concurrency} requests at once (max_concurrency)`);
+      throw this.#refusal(`${counted(concurrency, 'request')} at once (max_concurrency)`);
     this.#running += 1;
     try {
       await this.#admit(context);
@@ -69,13 +70,13 @@ export class ClientQuota {
       const tokens = await this.#tokensUsed();
       context.limitHeaders.push(...limitHeaders('tokens', tokensPerMinute, tokens));
       if (tokens.used >= tokensPerMinute)
-        throw this.#refusal(`${tokensPerMinute} tokens a minute (tpm)`, tokens.resetMs);
+        throw this.#refusal(`${counted(tokensPerMinute, 'token')} a minute (tpm)`, tokens.resetMs);
     }
     if (requestsPerMinute > 0) {
       const requests = await this.#countRequest();
       context.limitHeaders.push(...limitHeaders('requests', requestsPerMinute, requests));
       if (requests.used > requestsPerMinute)
-        throw this.#refusal(`${requestsPerMinute} requests a minute (rpm)`, requests.resetMs);
+        throw this.#refusal(`${counted(requestsPerMinute, 'request')} a minute (rpm)`, requests.resetMs);
     }
   }
 

@@ -131,7 +131,7 @@ test('max_concurrency requests run at once; the place of one that ended or left 
     async (gateway, model) => {
       const running = chat(gateway, 'k-limited');
       await until(() => model.open === 1, 'the first one runs');
-      await refused(await chat(gateway, 'k-limited'), /1 requests at once \(max_concurrency\)/);
+      await refused(await chat(gateway, 'k-limited'), /limited to 1 request at once \(max_concurrency\)/);
       assert.equal((await running).status, 200);
       const leaving = new AbortController();
       const left = chat(gateway, 'k-limited', {}, { signal: leaving.signal }).catch(() => null);
