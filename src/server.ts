@@ -22,7 +22,7 @@ import { ConfigReloads } from './service/config-reloads.ts';
 import { reportConfig, reportReload } from './service/config-reporting.ts';
 import { Deployment, type DeploymentParts } from './service/deployment.ts';
 import { createHttpServer } from './service/http-server.ts';
-import { splitAddress, urlHost } from './service/listen-address.ts';
+import { listenAddress, urlHost } from './service/listen-address.ts';
 import { readinessOf } from './service/readiness.ts';
 import { reportRequestLogEvent } from './service/request-log-reporting.ts';
 import { requestLogSettings } from './service/request-log-settings.ts';
@@ -107,7 +107,7 @@ class Service implements RunningService {
   }
 
   async listen(): Promise<void> {
-    const { host, port } = splitAddress(this.#deployment.config.address);
+    const { host, port } = listenAddress(this.#deployment.config.address);
     this.#server.listen({ port, ...(host === '' ? {} : { host }) });
     await once(this.#server, 'listening');
     const address = this.#server.address() as AddressInfo;

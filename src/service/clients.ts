@@ -1,4 +1,4 @@
-import type { Config } from '../config/config.ts';
+import { type Config, hasAnyKey } from '../config/config.ts';
 import type { ClientAuthSettings } from '../http/client-auth.ts';
 import type { QuotaSettings } from '../http/client-quota.ts';
 import type { ClientIdentity } from '../routing/client-identity.ts';
@@ -62,9 +62,5 @@ function anonymousClient(config: Config, hasKeys: boolean): ClientIdentity | nul
 
 /** True: nobody configured keys and nobody said that none are needed, so only this machine may come in. */
 export function isLoopbackOnly(config: Config): boolean {
-  const hasKeys =
-    config.authorization.length > 0 ||
-    config.clients.length > 0 ||
-    config.upstreams.some((one) => one.authorization.length > 0);
-  return !hasKeys && !config.noauth;
+  return !hasAnyKey(config) && !config.noauth;
 }

@@ -1,7 +1,10 @@
-/** Host and port of ":8888", "host:8888" or "[::1]:8888". */
-export function splitAddress(address: string): { readonly host: string; readonly port: number } {
-  const at = address.lastIndexOf(':');
-  return { host: address.slice(0, at).replace(/^\[|\]$/g, ''), port: Number(address.slice(at + 1)) };
+import { type Address, parseAddress } from '../config/address.ts';
+
+/** Where to listen. Throws at what no checked configuration has. */
+export function listenAddress(text: string): Address {
+  const address = parseAddress(text);
+  if (address === null) throw new Error(`the address ${text} is not host:port`);
+  return address;
 }
 
 /** How a host that is listened on stands in a URL for this machine. */
