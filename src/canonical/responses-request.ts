@@ -141,12 +141,16 @@ function echoOf(json: JsonObject): JsonObject {
     store: false,
     temperature: numberIn(json.temperature),
     text: { ...text, format: isJsonObject(text.format) ? text.format : { type: 'text' } },
-    tool_choice: textFrom(json.tool_choice) ?? (isJsonObject(json.tool_choice) ? json.tool_choice : 'auto'),
+    tool_choice: isToolChoice(json.tool_choice) ? json.tool_choice : 'auto',
     tools: json.tools ?? [],
     top_p: numberIn(json.top_p),
     truncation: json.truncation === 'auto' ? 'auto' : 'disabled',
     ...(typeof json.user === 'string' && { user: json.user }),
   };
+}
+
+function isToolChoice(value: unknown): boolean {
+  return value === 'none' || value === 'required' || isJsonObject(value);
 }
 
 function numberIn(value: unknown): number | null {

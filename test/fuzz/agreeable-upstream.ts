@@ -7,6 +7,7 @@ type Json = Readonly<Record<string, unknown>>;
 /** A request that arrived whole. */
 export interface SeenRequest {
   readonly method: string;
+  /** With the query. */
   readonly path: string;
   /** Exactly the bytes that came. */
   readonly body: Buffer;
@@ -33,8 +34,17 @@ export class AgreeableUpstream {
   /** Bodies that were not JSON, which a gateway never sends to a JSON endpoint. */
   unreadable = 0;
 
-  static async start(): Promise<AgreeableUpstream> {
-    const upstream = new AgreeableUpstream();
+  /** How the text of a stream's events is cut into writes; usually it is one. */
+  readonly #writesOf: (text: string) => readonly Buffer[];
+
+  private constructor(writesOf: (text: string) => readonly Buffer[]) {
+    this.#writesOf = writesOf;
+  }
+
+  static async start(
+    writesOf: (text: string) => readonly Buffer[] = (text) => [Buffer.from(text)],
+  ): Promise<AgreeableUpstream> {
+    const upstream = new AgreeableUpstream(writesOf);
     upstream.#server.keepAliveTimeout = 60_000;
     upstream.#server.listen(0, '127.0.0.1');
     await once(upstream.#server, 'listening');
@@ -65,8 +75,8 @@ export class AgreeableUpstream {
       const chunks: Buffer[] = [];
       for await (const chunk of request) chunks.push(chunk as Buffer);
       const body = Buffer.concat(chunks);
-      const path = (request.url ?? '').split('?', 1)[0] ?? '';
-      if (this.isKeeping) this.seen.push({ method: request.method ?? '', path, body });
+      const [path = ''] = (request.url ?? '').split('?', 1);
+      if (this.isKeeping) this.seen.push({ method: request.method ?? '', path: request.url ?? '', body });
       this.#answer(path, body, response);
     } catch {
       response.destroy(); // the gateway left in the middle of its request
@@ -76,7 +86,7 @@ export class AgreeableUpstream {
   #answer(path: string, body: Buffer, response: ServerResponse): void {
     const kind = /\/(chat\/completions|completions|embeddings|rerank|models)$/.exec(path)?.[1];
     if (kind === 'models') sendJson(response, modelList());
-    else if (kind === undefined) sendJson(response, { echoed: body.length });
+    else if (kind === undefined) sendJson(response, { text: 'echo', echoed: body.length });
     else this.#generate(kind, this.#read(body), response);
   }
 
@@ -84,8 +94,15 @@ export class AgreeableUpstream {
     const isChat = kind === 'chat/completions';
     if (kind === 'embeddings') sendJson(response, embeddings(json));
     else if (kind === 'rerank') sendJson(response, ranking(json));
-    else if (json.stream === true) sendEvents(response, events(isChat, json));
+    else if (json.stream === true) this.#sendEvents(response, events(isChat, json));
     else sendJson(response, completion(isChat, json));
+  }
+
+  #sendEvents(response: ServerResponse, chunks: readonly object[]): void {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    const events = chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`);
+    for (const bytes of this.#writesOf(`${events.join('')}data: [DONE]\n\n`)) response.write(bytes);
+    response.end();
   }
 
   #read(body: Buffer): Json {
@@ -114,28 +131,68 @@ function choicesOf(json: Json): number[] {
   return Array.from({ length: count }, (_, index) => index);
 }
 
+/** What a model says in reply: with tools it calls the first of them, else it thinks and speaks. */
+function saidIn(json: Json): {
+  readonly deltas: readonly object[];
+  readonly message: object;
+  readonly finish: string;
+} {
+  const call = { name: 'depart', arguments: '{"at":"noon"}' };
+  if (Array.isArray(json.tools) && json.tools.length > 0) {
+    const opened = { index: 0, id: 'call-1', type: 'function', function: { ...call, arguments: '' } };
+    const rest = { index: 0, function: { arguments: call.arguments } };
+    return {
+      deltas: [{ tool_calls: [opened] }, { tool_calls: [rest] }],
+      message: { content: null, tool_calls: [{ id: 'call-1', type: 'function', function: call }] },
+      finish: 'tool_calls',
+    };
+  }
+  if (Array.isArray(json.functions) && json.functions.length > 0) {
+    const deltas = [
+      { function_call: { ...call, arguments: '' } },
+      { function_call: { arguments: call.arguments } },
+    ];
+    return { deltas, message: { content: null, function_call: call }, finish: 'function_call' };
+  }
+  const deltas = [{ reasoning_content: 'Hm. ' }, { content: 'At ' }, { content: 'noon ⛴.' }];
+  return { deltas, message: { content: 'At noon ⛴.', reasoning_content: 'Hm. ' }, finish: 'stop' };
+}
+
 function completion(isChat: boolean, json: Json): object {
-  const end = { logprobs: null, finish_reason: 'stop' };
+  const { message, finish } = saidIn(json);
   const choices = choicesOf(json).map((index) =>
     isChat
-      ? { index, message: { role: 'assistant', content: 'At noon.', refusal: null }, ...end }
-      : { index, text: 'At noon.', ...end },
+      ? {
+          index,
+          message: { role: 'assistant', refusal: null, ...message },
+          logprobs: null,
+          finish_reason: finish,
+        }
+      : { index, text: 'At noon.', logprobs: null, finish_reason: 'stop' },
   );
   return { ...headOf(json), object: isChat ? 'chat.completion' : 'text_completion', choices, usage: USAGE };
 }
 
 function events(isChat: boolean, json: Json): object[] {
   const head = { ...headOf(json), object: isChat ? 'chat.completion.chunk' : 'text_completion' };
-  const chunk = (index: number, delta: object, text: string, finish: string | null): object => ({
+  const { deltas, finish } = saidIn(json);
+  const choice = (index: number, said: object, finished: string | null): object => ({
     ...head,
-    choices: [{ index, ...(isChat ? { delta } : { text }), logprobs: null, finish_reason: finish }],
+    choices: [{ index, ...said, logprobs: null, finish_reason: finished }],
   });
-  const said = choicesOf(json).flatMap((index) => [
-    ...(isChat ? [chunk(index, { role: 'assistant', content: '' }, '', null)] : []),
-    chunk(index, { content: 'At ' }, 'At ', null),
-    chunk(index, { content: 'noon.' }, 'noon.', null),
-    chunk(index, {}, '', 'stop'),
-  ]);
+  const said = choicesOf(json).flatMap((index) =>
+    isChat
+      ? [
+          choice(index, { delta: { role: 'assistant', content: '' } }, null),
+          ...deltas.map((delta) => choice(index, { delta }, null)),
+          choice(index, { delta: {} }, finish),
+        ]
+      : [
+          choice(index, { text: 'At ' }, null),
+          choice(index, { text: 'noon.' }, null),
+          choice(index, { text: '' }, 'stop'),
+        ],
+  );
   const options = json.stream_options as { include_usage?: unknown } | null | undefined;
   const wantsUsage = typeof options === 'object' && options?.include_usage === true;
   return wantsUsage ? [...said, { ...head, choices: [], usage: USAGE }] : said;
@@ -169,9 +226,4 @@ function sendJson(response: ServerResponse, body: object): void {
   const text = JSON.stringify(body);
   response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
   response.end(text);
-}
-
-function sendEvents(response: ServerResponse, chunks: readonly object[]): void {
-  response.writeHead(200, { 'content-type': 'text/event-stream' });
-  response.end(`${chunks.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join('')}data: [DONE]\n\n`);
 }

@@ -47,7 +47,7 @@ export function checkResponsesStream(text: string): ReadResponse {
 function eventsIn(text: string): Json[] {
   assert.ok(!text.includes('\r'), 'no carriage return');
   assert.ok(text.endsWith('\n\n'), 'the last event is complete');
-  assert.ok(!text.includes('[DONE]'), 'the Responses API has no [DONE]');
+  assert.ok(!/^data: \[DONE\]/m.test(text), 'the Responses API has no [DONE]');
   const blocks = text.split('\n\n').slice(0, -1);
   return blocks
     .filter((block) => block !== ': keep-alive')
