@@ -8,6 +8,8 @@ export interface Reading {
   /** After a full collection. Bytes. */
   readonly rssBytes: number;
   readonly heapBytes: number;
+  /** Sockets, timers and whatever else keeps the process going: how many of each kind. */
+  readonly resources: Readonly<Record<string, number>>;
 }
 
 const collect = (globalThis as { gc?: () => void }).gc;
@@ -29,7 +31,14 @@ function collectTwice(): void {
 function answer(): void {
   const { user, system } = process.cpuUsage();
   const { rss, heapUsed, external } = process.memoryUsage();
-  const reading: Reading = { cpuUs: user + system, rssBytes: rss, heapBytes: heapUsed + external };
+  const resources: Record<string, number> = {};
+  for (const kind of process.getActiveResourcesInfo()) resources[kind] = (resources[kind] ?? 0) + 1;
+  const reading: Reading = {
+    cpuUs: user + system,
+    rssBytes: rss,
+    heapBytes: heapUsed + external,
+    resources,
+  };
   process.send?.({ reading });
 }
 

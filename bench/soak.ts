@@ -2,16 +2,15 @@
  * `npm run soak -- --minutes 1 --token-life 6 --rate 50 [--seed S] [--faults]`: chat, streams and embeddings at a steady
  * rate through a gateway whose tokens live seconds. Exit code 1 when a request fails by a token or a promise of the verdict is broken.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Agent, fetch as request } from 'undici';
-import { freePort } from '../test/helpers/free-port.ts';
 import { ScriptedIssuer } from '../test/helpers/scripted-issuer.ts';
 import { StandInModel } from '../test/helpers/stand-in-model.ts';
-import { Child } from './child.ts';
+import { CLIENT_KEY, startGatewayUnderLoad } from './gateway-under-load.ts';
 import { IssuerFaults } from './issuer-faults.ts';
 import { heapGrowth, issuerCallBound, printReport, type Sample, verdict } from './soak-verdict.ts';
 
@@ -25,7 +24,6 @@ const { values } = parseArgs({
   },
 });
 
-const CLIENT_KEY = 'soak-client-key';
 /** Half of the heap's life is spent on caches that fill once (compiled code, pools): the base is taken after it. */
 const WARM_UP_MS = 10_000;
 
@@ -59,7 +57,14 @@ async function run(soak: Soak): Promise<boolean> {
     isLive: (token) => issuer.isLive(token),
   });
   const folder = await mkdtemp(join(tmpdir(), 'tokenferry-soak-'));
-  const gateway = await startGateway(folder, issuer, model);
+  const arrivalsMs: number[] = [];
+  issuer.onCall = () => void arrivalsMs.push(performance.now());
+  const gateway = await startGatewayUnderLoad(folder, {
+    tokens: {
+      soak: { type: 'oauth2', token_url: issuer.tokenUrl, client_id: 'soak', client_secret: 'soak-secret' },
+    },
+    upstreams: [{ name: 'soak', endpoint: model.url, token: 'soak', allow: ['m'] }],
+  });
   const faults = soak.hasFaults ? new IssuerFaults(issuer, soak) : null;
   const samples: Sample[] = [];
   try {
@@ -82,7 +87,7 @@ async function run(soak: Soak): Promise<boolean> {
       refusals: model.refused - refusedBefore,
       issuerCalls: issuer.callCount - callsBefore,
       mostIssuerCalls: faults === null ? issuerCallBound(elapsedMs, soak.tokenLifeMs) : null,
-      renewalsMs: gateway.renewalsMs(issuer, startedMs),
+      renewalsMs: arrivalsMs.filter((atMs) => atMs >= startedMs),
       starvedMs: faults?.starvedMs ?? [],
       heapGrowth: heapGrowth(before, after),
       heapBytes: [before.heapBytes, after.heapBytes] as const,
@@ -96,49 +101,6 @@ async function run(soak: Soak): Promise<boolean> {
     await issuer.close();
     await rm(folder, { recursive: true, force: true });
   }
-}
-
-interface RunningGateway {
-  readonly url: string;
-  readonly child: Child;
-  /** Arrival times of the issuer's calls on the monotonic clock, from `fromMs` on. */
-  renewalsMs(issuer: ScriptedIssuer, fromMs: number): number[];
-}
-
-async function startGateway(
-  folder: string,
-  issuer: ScriptedIssuer,
-  model: StandInModel,
-): Promise<RunningGateway> {
-  const port = await freePort();
-  const file = join(folder, 'config.yaml');
-  // JSON is YAML.
-  await writeFile(
-    file,
-    JSON.stringify({
-      address: `127.0.0.1:${port}`,
-      authorization: CLIENT_KEY,
-      tokens: {
-        soak: { type: 'oauth2', token_url: issuer.tokenUrl, client_id: 'soak', client_secret: 'soak-secret' },
-      },
-      upstreams: [{ name: 'soak', endpoint: model.url, token: 'soak', allow: ['m'] }],
-      dbaddr: join(folder, 'db.sqlite'),
-    }),
-  );
-  const arrivalsMs: number[] = [];
-  issuer.onCall = () => void arrivalsMs.push(performance.now());
-  const child = Child.start('gateway', 'src/main.ts', ['--config', file], join(folder, 'gateway.log'));
-  const url = `http://127.0.0.1:${port}`;
-  for (let tries = 0; ; tries++) {
-    const status = await fetch(`${url}/readyz`).then(
-      (response) => response.status,
-      () => 0,
-    );
-    if (status === 200) break;
-    if (tries > 400) throw new Error('the gateway did not become ready');
-    await sleep(25);
-  }
-  return { url, child, renewalsMs: (_issuer, fromMs) => arrivalsMs.filter((at) => at >= fromMs) };
 }
 
 /** Open load: a request every 1/rate seconds whatever the answers do, in the proportion chat, stream, embeddings 1:1:1. */
