@@ -25,12 +25,15 @@ const PASTED_ENDPOINT =
   /^\/(?:chat\/completions|completions|embeddings|rerank|models|responses)(?=\/(?:v1\/)?(?:chat\/completions|completions|embeddings|rerank|models|responses)(?:\/|$))/;
 
 /**
- * Segments that climb, also when they are percent-encoded or carry a parameter (`..;` climbs in Java's servers);
- * backslashes and control characters that others read as such.
+ * Segments that climb, also when they are percent-encoded; backslashes and control characters that others read as such;
+ * parameters of segments, which Java's servers take off before they choose a route (`..;`, `/organization;x`).
  */
 const UNSAFE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
-  /(?:^|\/|%2f)(?:\.|%2e){1,2}(?:\/|%2f|;|%3b|$)|\\|%5c|[\u0000-\u0020\u007f]|%(?:0[0-9a-f]|1[0-9a-f]|7f)/i;
+  /(?:^|\/|%2f)(?:\.|%2e){1,2}(?:\/|%2f|$)|;|%3b|\\|%5c|[\u0000-\u0020\u007f]|%(?:0[0-9a-f]|1[0-9a-f]|7f)/i;
+
+/** Only the id of a model has slashes of its own; anywhere else many servers would decode them before they choose a route. */
+const HIDDEN_SLASH = /^(?!\/v1\/models\/).*%2f/i;
 
 /**
  * Normalises a request target: doubled and trailing slashes, `/v1` missing or doubled, an absolute URL, the
@@ -42,23 +45,27 @@ export function readRequestPath(target: string, basePath: string): RequestPath {
   const mark = local.search(/[?#]/);
   const rawPath = mark === -1 ? local : local.slice(0, mark);
   const query = mark === -1 || local[mark] === '#' ? '' : (local.slice(mark + 1).split('#', 1)[0] ?? '');
-  if (!rawPath.startsWith('/') || UNSAFE.test(rawPath)) {
-    throw new FerryError('invalid_request', {
-      message: 'The path of the request has segments that are not allowed.',
-    });
-  }
-  const path = withoutBase(
+  if (!rawPath.startsWith('/') || UNSAFE.test(rawPath)) throw notAllowed();
+  const written = withoutBase(
     plainly(rawPath)
       .replace(/\/{2,}/g, '/')
       .replace(/\/$/, '') || '/',
     basePath,
   );
-  const isOutside = OUTSIDE_API.test(path);
+  const isOutside = OUTSIDE_API.test(written);
+  const path = isOutside ? written : apiPath(written);
+  if (HIDDEN_SLASH.test(path)) throw notAllowed();
   return {
-    path: isOutside ? path : apiPath(path),
+    path,
     query,
-    isApi: !isOutside && (/^\/v1(?:\/|$)/.test(path) || API_NAME.test(path)),
+    isApi: !isOutside && (/^\/v1(?:\/|$)/.test(written) || API_NAME.test(written)),
   };
+}
+
+function notAllowed(): FerryError {
+  return new FerryError('invalid_request', {
+    message: 'The path of the request has segments that are not allowed.',
+  });
 }
 
 /** Percent-encoded letters, digits, `-`, `_` and `~` as themselves (RFC 3986, 6.2.2.2), so that no rule is evaded by them. */

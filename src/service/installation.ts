@@ -9,7 +9,7 @@ import type { RecordingSettings } from '../http/request-context.ts';
 import { RequestPaths } from '../http/request-path.ts';
 import type { UseCount } from '../http/use-count.ts';
 import type { RequestRecord } from '../record.ts';
-import { anyMatcher } from '../routing/glob.ts';
+import { anyMatcher, type Matcher } from '../routing/glob.ts';
 import { ModelList } from '../routing/model-list.ts';
 import type { RoutedUpstream } from '../routing/routed-upstream.ts';
 import { Router } from '../routing/router.ts';
@@ -61,7 +61,7 @@ export function buildInstallation(
       router,
       serving,
       bodies,
-      isDenied: anyMatcher(config.pass_through.deny),
+      isDenied: inAnyCase(config.pass_through.deny),
       bodyLimitBytes: limits.body,
       replayLimitBytes: limits.replay,
       uploadLimitBytes: limits.upload,
@@ -84,6 +84,12 @@ function recordingSettings(config: Config, parts: InstallationParts): RecordingS
     onDisconnect: config.on_disconnect,
     onRecord: parts.onRecord,
   };
+}
+
+/** Many servers route `/V1/Organization` like `/v1/organization`: a refusal has to hold for both. */
+function inAnyCase(patterns: readonly string[]): Matcher {
+  const matches = anyMatcher(patterns.map((pattern) => pattern.toLowerCase()));
+  return (text) => matches(text.toLowerCase());
 }
 
 function buildRouter(config: Config, upstreams: readonly RoutedUpstream[], clock: Clock): Router {

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FerryError } from '../../src/errors.ts';
+import { RequestPaths, readRequestPath } from '../../src/http/request-path.ts';
+import { seededRandom } from '../tokens/holder-rig.ts';
+
+const BASE = '/agent/api/llm_proxy';
+
+/** What clients send, and the path and query that are meant. */
+const SPELLINGS: readonly [target: string, path: string, query?: string][] = [
+  ['/v1/chat/completions', '/v1/chat/completions'],
+  ['/chat/completions', '/v1/chat/completions'],
+  ['/v1/v1/v1/chat/completions', '/v1/chat/completions'],
+  ['//v1//chat///completions//', '/v1/chat/completions'],
+  ['/v1/chat/completions/chat/completions', '/v1/chat/completions'],
+  ['/v1/embeddings/v1/chat/completions', '/v1/chat/completions'],
+  ['/v1/models/chat/completions', '/v1/chat/completions'],
+  [`${BASE}/v1/embeddings`, '/v1/embeddings'],
+  [`${BASE}/embeddings/`, '/v1/embeddings'],
+  [BASE, '/v1'],
+  ['/v1', '/v1'],
+  ['/', '/v1'],
+  ['/rerank?a=1', '/v1/rerank', 'a=1'],
+  ['/v1/files?', '/v1/files', ''],
+  ['/v1/files?a=/../&b=?#c', '/v1/files', 'a=/../&b=?'],
+  ['/v1/files#?a=1', '/v1/files', ''],
+  ['http://evil.example/v1/files?a=1', '/v1/files', 'a=1'],
+  ['HTTPS://evil.example', '/v1'],
+  ['/v1/models/org/m:latest', '/v1/models/org/m:latest'],
+  ['/v1/models/org%2Fm%3Alatest', '/v1/models/org%2Fm%3Alatest'],
+  ['/v1/models/%E6%A8%A1', '/v1/models/%E6%A8%A1'],
+  ['/v1/%66iles/%7ea%2Db%5Fc', '/v1/files/~a-b_c'],
+  ['/v1/files/a..b/...', '/v1/files/a..b/...'],
+  ['/livez', '/livez'],
+  [`${BASE}/readyz/`, '/readyz'],
+  ['/metrics', '/metrics'],
+  ['/v1/metrics', '/v1/metrics'],
+  ['/admin/status', '/admin/status'],
+  ['/v1/admin/status', '/v1/admin/status'],
+];
+
+for (const [target, path, query = ''] of SPELLINGS) {
+  test(`${target} is ${path}`, () => {
+    const read = readRequestPath(target, BASE);
+    assert.deepEqual([read.path, read.query], [path, query]);
+    assert.deepEqual(readRequestPath(read.path, BASE).path, path, 'and stays it');
+  });
+}
+
+test('what names no part of the API is no request for an upstream', () => {
+  for (const [target, isApi] of [
+    ['/v1/anything', true],
+    ['/files', true],
+    ['/responses/r', true],
+    ['/', false],
+    ['/favicon.ico', false],
+    ['/filesx', false],
+    ['/v1x/models', false],
+    ['/v2/chat/completions', false],
+    ['/livez', false],
+  ] as const)
+    assert.equal(readRequestPath(target, '').isApi, isApi, target);
+});
+
+for (const target of [
+  'v1/files',
+  '*',
+  '',
+  'evil.example:443',
+  'ftp://evil.example/v1',
+  '/v1/..',
+  '/v1/../admin',
+  '/..',
+  '/.',
+  '/v1/./files',
+  '/v1/%2e%2E/files',
+  '/v1/.%2e/files',
+  '/v1/%2e/files',
+  '/v1/files/..%2Fadmin',
+  '/v1/files%2f..',
+  '/v1/files/..;/admin',
+  '/v1/files;a=b',
+  '/v1/files%3Ba',
+  '/v1\\files',
+  '/v1/%5Cfiles',
+  '/v1/files/a%00',
+  '/v1/files/a%0d%0ab',
+  '/v1/files/a%7F',
+  '/v1/files/a b',
+  '/v1/files/a\tb',
+  '/v1/files%2Fa',
+  '/v1/organization%2fusers',
+  '/models%2F..',
+]) {
+  test(`${JSON.stringify(target)} is refused`, () => {
+    assert.throws(
+      () => readRequestPath(target, BASE),
+      (error) => error instanceof FerryError && error.kind === 'invalid_request',
+    );
+  });
+}
+
+test('whatever is read has one /v1, no empty and no climbing segment, and is read as itself', () => {
+  const random = seededRandom(3);
+  const parts = [
+    '/',
+    '//',
+    'v1',
+    'chat',
+    'completions',
+    'models',
+    '%2F',
+    '..',
+    '.',
+    '%2e',
+    'a',
+    'agent',
+    '%41',
+  ];
+  let read = 0;
+  for (let count = 0; count < 5_000; count++) {
+    const length = 1 + Math.floor(random() * 8);
+    const target = `/${Array.from({ length }, () => parts[Math.floor(random() * parts.length)]).join('')}`;
+    let path: string;
+    try {
+      path = readRequestPath(target, BASE).path;
+    } catch {
+      continue;
+    }
+    read += 1;
+    assert.match(path, /^\/v1(?!\/v1(?:\/|$))(?:\/[^/]+)*$/, target);
+    assert.doesNotMatch(path, /\/\.{1,2}(?:\/|$)/, target);
+    assert.equal(readRequestPath(path, BASE).path, path, target);
+  }
+  assert.ok(read > 500);
+});
+
+test('remembered paths are the same paths, and a flood of new ones is not remembered', () => {
+  const paths = new RequestPaths(`${BASE}/`);
+  for (const [target, path] of SPELLINGS) {
+    assert.equal(paths.read(target).path, path);
+    assert.equal(paths.read(target), paths.read(target), 'the same object');
+  }
+  for (let count = 0; count < 1_000; count++) paths.read(`/v1/files/${count}`);
+  assert.notEqual(paths.read('/v1/files/999'), paths.read('/v1/files/999'));
+  assert.throws(() => paths.read('/v1/..'));
+  assert.throws(() => paths.read('/v1/..'), 'and again');
+});
