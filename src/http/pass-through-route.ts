@@ -1,15 +1,19 @@
 import type { IncomingMessage } from 'node:http';
 import { type BodyFields, noFields, readFormBody, readJsonBody } from '../canonical/body-fields.ts';
+import { mediaWishOf } from '../canonical/media-wish.ts';
 import { asFerryError, FerryError } from '../errors.ts';
 import type { ClientIdentity } from '../routing/client-identity.ts';
 import type { Matcher } from '../routing/glob.ts';
 import { PassThroughService, type RawAnswer } from '../routing/pass-through-service.ts';
+import type { RoutedRequest } from '../routing/routed-request.ts';
+import type { RoutedUpstream } from '../routing/routed-upstream.ts';
 import type { Router } from '../routing/router.ts';
 import type { ServingSettings } from '../routing/serving.ts';
 import { commonHeaders } from './answer.ts';
 import { drained } from './back-pressure.ts';
 import type { BodyReader } from './body-reader.ts';
 import type { RequestContext } from './request-context.ts';
+import { notOffered, unknownToAll } from './unsupported-endpoint.ts';
 import { Upload, uploadTooLarge } from './upload.ts';
 
 export interface PassThroughSettings {
@@ -71,18 +75,42 @@ async function serve(
   const model = sent.fields.get('model') || context.path;
   context.model = model;
   const routed = context.routed(model, client);
-  const isStateful = STATEFUL.test(context.path);
-  // What was put at one upstream has to be found there again, whatever the policy is.
-  const candidates = isStateful
-    ? settings.router.candidates(routed, 'order').slice(0, 1)
-    : settings.router.candidates(routed);
+  const candidates = candidatesFor(routed, settings.router);
   const service = new PassThroughService(
-    { ...sent, isJson: isJson(context.request), isGeneration: GENERATIONS.test(context.path) },
+    {
+      ...sent,
+      isJson: isJson(context.request),
+      isGeneration: GENERATIONS.test(context.path),
+      wish: mediaWishOf(sent.method, context.path, sent.fields),
+    },
     settings.serving,
   );
-  const answer = await settings.router.run(routed, service, candidates);
+  const answer = await settings.router.run(routed, service, candidates).catch((error: unknown) => {
+    throw error instanceof FerryError && error.kind === 'path_not_found'
+      ? unknownToAll(context.path, askedIn(context), error)
+      : error;
+  });
   context.isKnownModel = settings.router.isKnownModel(model);
   await relayRaw(context, answer);
+}
+
+function candidatesFor(routed: RoutedRequest, router: Router): readonly RoutedUpstream[] {
+  try {
+    // What was put at one upstream has to be found there again, whatever the policy is.
+    return STATEFUL.test(routed.path)
+      ? router.candidates(routed, 'order').slice(0, 1)
+      : router.candidates(routed);
+  } catch (error) {
+    const isUnnamed = routed.model === routed.path;
+    throw isUnnamed && error instanceof FerryError && error.kind === 'model_not_found'
+      ? notOffered(routed.path)
+      : error;
+  }
+}
+
+/** Upstreams that were asked and did not know the path. */
+function askedIn({ log }: RequestContext): readonly string[] {
+  return log.attempts.filter(({ outcome }) => outcome === 'path_not_found').map(({ upstream }) => upstream);
 }
 
 /** Throws `not_permitted` for what `pass_through.deny` names. */
@@ -153,27 +181,17 @@ function isJson(request: IncomingMessage): boolean {
   return /^application\/(?:[\w.-]+\+)?json\b/i.test(request.headers['content-type'] ?? '');
 }
 
-/** Hands an upstream's reply to the client as it is. */
+/** Hands an upstream's reply to the client: as it is, or with what is to stand in its place. */
 export async function relayRaw(context: RequestContext, answer: RawAnswer): Promise<void> {
-  const { reply, attempt } = answer;
+  const { reply, attempt, media } = answer;
   const { response } = context;
-  const headers = commonHeaders(context);
-  for (const [name, value] of Object.entries(reply.headers.all())) {
-    if (value === undefined || !REPLY_HEADERS.test(name)) continue;
-    // A client with limits of its own is told those, not what the upstream grants to all of us.
-    if (context.limitHeaders.length > 0 && name.startsWith('x-ratelimit-')) continue;
-    for (const one of Array.isArray(value) ? value : [value]) headers.push(name, one);
-  }
-  const length = reply.headers.get('content-length');
-  if (length !== null && reply.headers.get('content-encoding') === null)
-    headers.push('content-length', length);
-  response.writeHead(reply.status, headers);
+  response.writeHead(reply.status, replyHeaders(context, answer));
   try {
-    for (let bytes = await reply.body.next(); bytes !== null; bytes = await reply.body.next()) {
-      context.firstTokenMs ??= context.elapsedMs;
-      context.responseBytes += bytes.length;
-      if (response.destroyed || response.write(bytes)) continue;
-      await drained(response);
+    if (media !== undefined) await write(context, media.bytes);
+    if (media?.isWhole !== true) {
+      for (let bytes = await reply.body.next(); bytes !== null; bytes = await reply.body.next()) {
+        await write(context, bytes);
+      }
     }
     attempt.finish(null);
     response.end();
@@ -184,4 +202,32 @@ export async function relayRaw(context: RequestContext, answer: RawAnswer): Prom
     // The status is out: cutting the connection is the only way left to say that the rest is missing.
     response.destroy();
   }
+}
+
+function replyHeaders(context: RequestContext, { reply, media }: RawAnswer): string[] {
+  const headers = commonHeaders(context);
+  for (const [name, value] of Object.entries(reply.headers.all())) {
+    if (value === undefined || !REPLY_HEADERS.test(name)) continue;
+    // A client with limits of its own is told those, not what the upstream grants to all of us.
+    if (context.limitHeaders.length > 0 && name.startsWith('x-ratelimit-')) continue;
+    if (media !== undefined && name === 'content-type') continue;
+    for (const one of Array.isArray(value) ? value : [value]) headers.push(name, one);
+  }
+  if (media !== undefined) headers.push('content-type', media.contentType);
+  const isPlain = reply.headers.get('content-encoding') === null;
+  const length = media?.isWhole
+    ? String(media.bytes.length)
+    : isPlain
+      ? reply.headers.get('content-length')
+      : null;
+  if (length !== null) headers.push('content-length', length);
+  return headers;
+}
+
+async function write(context: RequestContext, bytes: Buffer): Promise<void> {
+  const { response } = context;
+  context.firstTokenMs ??= context.elapsedMs;
+  context.responseBytes += bytes.length;
+  if (response.destroyed || response.write(bytes)) return;
+  await drained(response);
 }

@@ -1,18 +1,25 @@
 import type { Readable } from 'node:stream';
 import { type BodyFields, readJsonBody } from '../canonical/body-fields.ts';
+import type { BodyError } from '../canonical/error-shapes.ts';
+import type { MediaWish } from '../canonical/media-wish.ts';
 import { cleanMessage } from '../canonical/outside-text.ts';
+import { invalidBodyError } from '../canonical/upstream-error.ts';
 import { type ErrorKind, FerryError } from '../errors.ts';
 import { UpstreamStatusError } from '../upstream/sdk-client.ts';
 import type { UpstreamCall } from '../upstream/upstream-client.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';
 import type { Attempt } from './attempt.ts';
 import type { Service } from './fail-over.ts';
+import { type MediaAnswer, readMedia } from './media-answer.ts';
 import { errorObjectOf, fromUpstream, type ServingSettings } from './serving.ts';
+import { callAndRead } from './whole-call.ts';
 
 /** An upstream's reply that is handed on as it is; whoever takes it reads or destroys the body, then calls `finish`. */
 export interface RawAnswer {
   readonly reply: UpstreamReply;
   readonly attempt: Attempt;
+  /** What the client gets in place of the reply's beginning, or of all of it; absent: the reply is untouched. */
+  readonly media?: MediaAnswer;
 }
 
 /** A request body that is handed on as it comes from the client. */
@@ -37,6 +44,8 @@ export interface PassThroughRequest {
   readonly fields?: BodyFields;
   /** True: a generation, which may be asked of another upstream after a failure; false: it may have side effects. */
   readonly isGeneration: boolean;
+  /** Absent: no sound and no picture is asked for, and the reply is nobody's business. */
+  readonly wish?: MediaWish | null;
 }
 
 /** Failures that happened before the upstream can have done anything. */
@@ -62,23 +71,38 @@ export class PassThroughService implements Service<RawAnswer> {
 
   async serve(attempt: Attempt): Promise<RawAnswer> {
     try {
+      const { wish } = this.#request;
+      if (wish !== undefined && wish !== null) return await this.#serveMedia(attempt, wish);
       const reply = await this.#send(attempt);
       attempt.status = reply.status;
       attempt.isTokenRenewed = reply.isReplayed;
+      await refusePage(attempt, reply, this.#settings);
       attempt.limitIdleTime(reply.body);
       attempt.commit();
       return { reply, attempt };
     } catch (error) {
-      const failure = ownMissing(fromUpstream(error, attempt, this.#settings), error, this.#settings.scrub);
+      const failure = this.#failureOf(error, attempt);
       this.#isNothingDone = failure instanceof FerryError && NOTHING_DONE.has(failure.kind);
       throw failure;
     }
+  }
+
+  #failureOf(error: unknown, attempt: Attempt): unknown {
+    const failure = fromUpstream(error, attempt, this.#settings);
+    return ownMissing(failure, error, attempt.request.path, this.#settings.scrub);
   }
 
   isReplayable(): boolean {
     const { body, isGeneration } = this.#request;
     const isSpent = body !== null && !Buffer.isBuffer(body) && body.isSpent;
     return !isSpent && (isGeneration || this.#isNothingDone);
+  }
+
+  #serveMedia(attempt: Attempt, wish: MediaWish): Promise<RawAnswer> {
+    return callAndRead(attempt, this.#call(attempt), async (reply) => {
+      const media = await readMedia(attempt, reply, wish, this.#settings);
+      return { reply, attempt, media };
+    });
   }
 
   async #send(attempt: Attempt): Promise<UpstreamReply> {
@@ -119,21 +143,45 @@ export class PassThroughService implements Service<RawAnswer> {
   }
 }
 
+type Scrub = (text: string) => string;
+
+/** What servers say of a path that they do not have; a bare "not found" only where the path names no thing. */
+const SAYS_PATH =
+  /invalid url|unknown (?:request )?url|no (?:such )?(?:path|route|url|endpoint|handler)|(?:path|route|url|endpoint)\b.{0,80}\b(?:not|n't) (?:found|exist|support)|cannot (?:get|post|put|patch|delete)\b/i;
+const SAYS_NOTHING = /^(?:404:? ?)?(?:page )?not found\.?$/i;
+const PATH_CODES: ReadonlySet<string> = new Set(['unknown_path', 'unknown_url', 'unsupported_endpoint']);
+/** `/v1/moderations`, `/v1/audio/speech`: paths without the id of a thing. */
+const WITHOUT_ID = /^\/v1\/(?:[a-z_]+|audio\/[a-z]+|images\/[a-z]+)$/;
+
 /**
- * A 404 with an error object is about the thing that the client asked for (a file, a batch); only one without, as web
- * servers and routers send it, is about the path.
+ * A 404 with an error object is about the thing that the client asked for (a file, a batch), unless it says that it is
+ * about the path: then the API is there and does not have it (clients.md 127). One without, as web servers and routers
+ * send it, says that the API itself is somewhere else.
  */
-function ownMissing(failure: unknown, thrown: unknown, scrub: (text: string) => string): unknown {
+function ownMissing(failure: unknown, thrown: unknown, path: string, scrub: Scrub): unknown {
   const isMissing = failure instanceof FerryError && failure.kind === 'path_not_found';
   const found = isMissing && thrown instanceof UpstreamStatusError ? errorObjectOf(thrown.text) : null;
   if (found === null) return failure;
-  return new FerryError('client_fault', {
+  const facts = {
     message: cleanMessage(found.message, scrub),
     status: 404,
     upstreamStatus: 404,
     type: found.type ?? 'not_found_error',
-    code: found.code ?? null,
-    param: found.param ?? null,
     cause: failure,
-  });
+  };
+  if (isAboutPath(found, path))
+    return new FerryError('path_not_found', { ...facts, code: 'unsupported_endpoint' });
+  return new FerryError('client_fault', { ...facts, code: found.code ?? null, param: found.param ?? null });
+}
+
+function isAboutPath({ message, code }: BodyError, path: string): boolean {
+  if (SAYS_PATH.test(message) || (code !== null && PATH_CODES.has(code))) return true;
+  return SAYS_NOTHING.test(message.trim()) && WITHOUT_ID.test(path);
+}
+
+/** Web servers answer paths that they do not know with their start page; only a file's content may be a page. */
+async function refusePage(attempt: Attempt, reply: UpstreamReply, { scrub }: ServingSettings): Promise<void> {
+  const { path, model } = attempt.request;
+  if (!/^\s*text\/html\b/i.test(reply.headers.get('content-type') ?? '') || path.endsWith('/content')) return;
+  throw invalidBodyError(await reply.text(), { model, path, scrub });
 }

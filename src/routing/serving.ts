@@ -27,13 +27,15 @@ export function fromUpstream(error: unknown, attempt: Attempt, settings: Serving
   const { reply, text } = error;
   attempt.status = reply.status;
   attempt.isTokenRenewed = reply.isReplayed;
+  const { model, path } = attempt.request;
+  // A path that stands for a model is none: an error that repeats it speaks of the path.
+  const names = model === path ? { model: null } : { model, upstreamModel: attempt.model };
   const failure = readUpstreamError({
     status: reply.status,
     headers: (name) => reply.headers.get(name) ?? undefined,
     body: text,
-    model: attempt.request.model,
-    upstreamModel: attempt.model,
-    path: attempt.request.path,
+    ...names,
+    path,
     isRetryable: settings.isRetryable,
     scrub: settings.scrub,
   });

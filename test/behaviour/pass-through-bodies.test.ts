@@ -50,7 +50,7 @@ async function scene(
   const gateway = await Gateway.start({
     noauth: true,
     limits,
-    upstreams: [{ name: 'only', endpoint: model.url, token: 'none', allow: ['m1', '/v1/audio/**'] }],
+    upstreams: [{ name: 'only', endpoint: model.url, token: 'none', allow: ['m1', '/v1/files'] }],
   });
   try {
     await run(gateway, model);
@@ -76,12 +76,7 @@ test('an upload beyond limits.upload is 413 and no failure of the upstream', asy
   await scene(
     async (gateway) => {
       const pieces = Array.from({ length: 64 }, () => Buffer.alloc(16 * 1024));
-      const answer = await postChunked(
-        gateway,
-        '/v1/audio/transcriptions',
-        'application/octet-stream',
-        pieces,
-      );
+      const answer = await postChunked(gateway, '/v1/files', 'application/octet-stream', pieces);
       assert.equal(answer.status, 413, answer.text);
       assert.match(answer.text, /limits\.upload/);
       assert.deepEqual((await gateway.readiness()).degraded, []);
@@ -94,12 +89,7 @@ test('an upload within the limits is streamed through whole', async () => {
   await scene(
     async (gateway, model) => {
       const pieces = Array.from({ length: 16 }, (_, index) => Buffer.alloc(16 * 1024, 65 + index));
-      const answer = await postChunked(
-        gateway,
-        '/v1/audio/transcriptions',
-        'application/octet-stream',
-        pieces,
-      );
+      const answer = await postChunked(gateway, '/v1/files', 'application/octet-stream', pieces);
       assert.equal(answer.status, 200, answer.text);
       assert.equal(model.received.at(-1)?.text, Buffer.concat(pieces).toString());
     },

@@ -7,6 +7,7 @@ import {
   type ServerResponse,
 } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { Gateway } from '../helpers/gateway.ts';
 
 export interface TakenRequest {
   readonly method: string;
@@ -160,4 +161,56 @@ export async function sendForm(
   }
   request.end();
   return answer;
+}
+
+/** One gateway in front of one upstream that answers as it is told, for the requests of one test file. */
+export class PassThroughScene {
+  readonly gateway: Gateway;
+  readonly upstream: ByteUpstream;
+  #answer: Answering = answerText('{}');
+
+  private constructor(gateway: Gateway, upstream: ByteUpstream) {
+    this.gateway = gateway;
+    this.upstream = upstream;
+  }
+
+  static async open(settings: object = {}): Promise<PassThroughScene> {
+    const opened: PassThroughScene[] = [];
+    const upstream = await ByteUpstream.start((request, response) =>
+      opened.forEach((scene) => void scene.#answer(request, response)),
+    );
+    const only = { name: 'only', endpoint: upstream.url, sk: 'upstream-key-of-only' };
+    const defaults = {
+      noauth: true,
+      dbtype: 'none',
+      retry: { same_upstream: 0 },
+      cool_down: { failures: 1000 },
+    };
+    const gateway = await Gateway.start({ ...defaults, upstreams: [only], ...settings });
+    const scene = new PassThroughScene(gateway, upstream);
+    opened.push(scene);
+    return scene;
+  }
+
+  /** What the upstream answers from now on. */
+  answer(answering: Answering): void {
+    this.#answer = answering;
+  }
+
+  /** Asks for JSON and takes the answer whole. */
+  post(path: string, body: object): Promise<SentAnswer> {
+    const text = Buffer.from(JSON.stringify(body));
+    const { request, answer } = begin(
+      `${this.gateway.url}${path}`,
+      { 'content-type': 'application/json' },
+      text.length,
+    );
+    request.end(text);
+    return answer;
+  }
+
+  async close(): Promise<void> {
+    await this.gateway.close();
+    await this.upstream.close();
+  }
 }

@@ -1,0 +1,43 @@
+import { isUtf8 } from 'node:buffer';
+import { isHtml } from './outside-text.ts';
+
+/** What the beginning of a reply shows it to be, whatever its content-type says. */
+export type ReplyShape = 'empty' | 'events' | 'json' | 'html' | 'text' | 'binary';
+
+/** So many bytes tell the shape of any reply. */
+export const SHAPE_BYTES = 64;
+
+/** The shape of a reply by its first bytes, `SHAPE_BYTES` unless it is shorter. */
+export function shapeOf(head: Buffer, contentType: string | null): ReplyShape {
+  if (head.length === 0) return 'empty';
+  const start = head.subarray(0, 4 * SHAPE_BYTES);
+  if (!isText(start)) return 'binary';
+  const text = start
+    .toString('utf8')
+    .replace(/^\ufeff/, '')
+    .trimStart();
+  if (text === '') return head.length < SHAPE_BYTES ? 'empty' : 'text';
+  // A bracket before a word or a time of a recording begins no JSON.
+  if (/^(?:\{\s*(?:["}]|$)|\[\s*(?:["{[\]]|$))/.test(text)) return 'json';
+  if (text.startsWith('"') && /\bjson\b/i.test(contentType ?? '')) return 'json';
+  if (isHtml(text)) return 'html';
+  if (/^text\/event-stream\b/i.test(contentType ?? '') || /^(?:event: ?[\w.]+\r?\n)?data: ?[{[]/.test(text))
+    return 'events';
+  return 'text';
+}
+
+/** Whether bytes that begin like this need not be looked at further: no text begins so. */
+export function isClearlyBinary(head: Buffer): boolean {
+  return head.length > 0 && !isText(head.subarray(0, 4 * SHAPE_BYTES));
+}
+
+/** UTF-8 without control characters, a character at the end possibly cut. */
+function isText(bytes: Buffer): boolean {
+  for (const byte of bytes) {
+    if (byte < 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return false;
+  }
+  for (let cut = 0; cut < 4 && cut < bytes.length; cut++) {
+    if (isUtf8(bytes.subarray(0, bytes.length - cut))) return true;
+  }
+  return false;
+}

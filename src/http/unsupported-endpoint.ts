@@ -1,0 +1,42 @@
+import { FerryError } from '../errors.ts';
+
+/**
+ * No upstream admits a path that is asked for without a model: `unsupported_endpoint` (clients.md 127) with what to
+ * configure, and the 404 of product.md section 6. To speak of a model would mislead: none was named.
+ */
+export function notOffered(path: string): FerryError {
+  return new FerryError('unsupported_endpoint', {
+    status: 404,
+    message: `${shorten(path)} is not offered here: no upstream allows it, so none was asked. To offer it, list it for an upstream that has it: ${allowing(path)}.`,
+  });
+}
+
+/**
+ * Every upstream that was asked says that it does not know the path: `unsupported_endpoint` as well when their APIs say
+ * so, else `upstream_not_found`, since a web server's page says that the endpoint itself may be wrong.
+ */
+export function unknownToAll(path: string, upstreams: readonly string[], cause: FerryError): FerryError {
+  const names = [...new Set(upstreams)].map((name) => `"${name}"`).join(', ');
+  const isSaidByApi = cause.code === 'unsupported_endpoint';
+  const otherwise = isSaidByApi ? '' : ', or check the end of their endpoints (a missing or a doubled /v1)';
+  return new FerryError('path_not_found', {
+    message: `No upstream that was asked knows ${shorten(path)} (asked: ${names}). List it for one that has it, ${allowing(path)}${otherwise}.`,
+    status: cause.status,
+    type: isSaidByApi ? 'invalid_request_error' : undefined,
+    code: cause.code,
+    upstreamStatus: cause.upstreamStatus,
+    detail: cause.detail ?? cause.message,
+    cause,
+  });
+}
+
+/** What lies below a name goes with it: files by their ids, batches and what can be done with them. */
+function allowing(path: string): string {
+  const [, version = '', name = '', ...below] = path.split('/');
+  const pattern = below.length === 0 || /^(?:audio|images)$/.test(name) ? path : `/${version}/${name}/**`;
+  return `allow: ["${shorten(pattern)}"]`;
+}
+
+function shorten(text: string): string {
+  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
+}

@@ -1,0 +1,189 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type ErrorBody, errorIn, Gateway } from '../helpers/gateway.ts';
+import { answerText, ByteUpstream } from './pass-through-rig.ts';
+
+const OK = answerText('{"id":"modr-1","model":"m","results":[{"flagged":false}]}');
+const PAGE = answerText('<html><title>404 Not Found</title></html>', 'text/html', 404);
+
+interface Case {
+  readonly allow?: readonly string[];
+  readonly answer?: ReturnType<typeof answerText>;
+}
+
+/** Upstreams called `one`, `two`, … */
+async function withUpstreams(
+  cases: readonly Case[],
+  run: (gateway: Gateway, upstreams: readonly ByteUpstream[]) => Promise<void>,
+): Promise<void> {
+  const upstreams = await Promise.all(cases.map(({ answer }) => ByteUpstream.start(answer ?? OK)));
+  const gateway = await Gateway.start({
+    noauth: true,
+    dbtype: 'none',
+    upstreams: cases.map(({ allow }, index) => ({
+      name: ['one', 'two', 'three'][index],
+      endpoint: upstreams[index]?.url,
+      token: 'none',
+      ...(allow === undefined ? {} : { allow }),
+    })),
+  });
+  try {
+    await run(gateway, upstreams);
+  } finally {
+    await gateway.close();
+    for (const upstream of upstreams) await upstream.close();
+  }
+}
+
+interface Refusal extends ErrorBody {
+  readonly status: number;
+}
+
+async function refusal(gateway: Gateway, path: string, body?: object): Promise<Refusal> {
+  const response = body === undefined ? await fetch(`${gateway.url}${path}`) : await gateway.post(path, body);
+  const text = await response.text();
+  assert.match(response.headers.get('content-type') ?? '', /^application\/json/);
+  assert.equal(response.headers.get('x-should-retry'), 'false');
+  return { status: response.status, ...errorIn(text) };
+}
+
+test('S127 S2 a path that no upstream allows is a 404 unsupported_endpoint that says what to configure', async () => {
+  await withUpstreams([{ allow: ['gpt-4o'] }], async (gateway, [one]) => {
+    for (const [path, body, allow] of [
+      ['/v1/moderations', { input: 'x' }, '/v1/moderations'],
+      ['/moderations', { input: 'x' }, '/v1/moderations'],
+      ['/v1/files', undefined, '/v1/files'],
+      ['/v1/files/file-1', undefined, '/v1/files/**'],
+      ['/v1/files/file-1/content', undefined, '/v1/files/**'],
+      ['/v1/batches', { input_file_id: 'file-1' }, '/v1/batches'],
+      ['/v1/audio/voices', undefined, '/v1/audio/voices'],
+    ] as const) {
+      const { status, code, message } = await refusal(gateway, path, body);
+      assert.equal(status, 404, path);
+      assert.equal(code, 'unsupported_endpoint', path);
+      assert.ok(message.includes(`allow: ["${allow}"]`), message);
+      assert.match(message, /none was asked/);
+    }
+    assert.equal(one?.taken.length, 0);
+  });
+});
+
+test('S127 what the message says to configure makes the path work', async () => {
+  await withUpstreams(
+    [{ allow: ['gpt-4o'] }, { allow: ['/v1/moderations', '/v1/files/**'] }],
+    async (gateway) => {
+      for (const [path, body] of [
+        ['/v1/moderations', { input: 'x' }],
+        ['/v1/files/file-1', undefined],
+      ] as const) {
+        const response =
+          body === undefined ? await fetch(`${gateway.url}${path}`) : await gateway.post(path, body);
+        assert.equal(response.status, 200, await response.text());
+        assert.equal(response.headers.get('x-tokenferry-upstream'), 'two');
+      }
+    },
+  );
+});
+
+test('S127 a model that is named and that nobody has is model_not_found on these paths too', async () => {
+  await withUpstreams([{ allow: ['gpt-4o'] }], async (gateway) => {
+    const { status, code, message } = await refusal(gateway, '/v1/moderations', {
+      model: 'omni',
+      input: 'x',
+    });
+    assert.equal(status, 404);
+    assert.equal(code, 'model_not_found');
+    assert.match(message, /"omni"/);
+  });
+});
+
+/** What servers answer that have no such path, by what the client gets when nobody has it. */
+const UNKNOWN = {
+  upstream_not_found: [
+    PAGE,
+    answerText('404 page not found\n', 'text/plain', 404),
+    answerText('', null, 404),
+    answerText('Cannot POST /v1/moderations', 'text/html', 404),
+  ],
+  unsupported_endpoint: [
+    answerText('{"detail":"Not Found"}', 'application/json', 404),
+    answerText(
+      '{"error":{"message":"Invalid URL (POST /v1/moderations)","type":"invalid_request_error"}}',
+      'application/json',
+      404,
+    ),
+    answerText(
+      '{"error":{"message":"not offered here","code":"unsupported_endpoint"}}',
+      'application/json',
+      404,
+    ),
+    answerText(
+      '{"error":{"message":"no such path: /v1/moderations","code":"unknown_path"}}',
+      'application/json',
+      404,
+    ),
+  ],
+} as const;
+
+test('S127 upstreams that do not know the path are named: 404 when their APIs say so, 502 when a web server does', async () => {
+  for (const [expected, answers] of Object.entries(UNKNOWN)) {
+    for (const answer of answers) {
+      await withUpstreams([{ answer }, { answer }, { allow: ['gpt-4o'] }], async (gateway, upstreams) => {
+        const { status, code, message } = await refusal(gateway, '/v1/moderations', { input: 'x' });
+        assert.equal(status, expected === 'upstream_not_found' ? 502 : 404);
+        assert.equal(code, expected);
+        assert.match(message, /asked: "one", "two"\)/);
+        assert.ok(message.includes('allow: ["/v1/moderations"]'), message);
+        assert.doesNotMatch(message, /127\.0\.0\.1|<|html/);
+        assert.deepEqual(
+          upstreams.map(({ taken }) => taken.length),
+          [1, 1, 0],
+        );
+        assert.deepEqual((await gateway.readiness()).degraded, [], 'it says nothing against them');
+      });
+    }
+  }
+});
+
+test('S127 an upstream that has the path serves it when another one has not', async () => {
+  for (const answer of [...UNKNOWN.upstream_not_found, ...UNKNOWN.unsupported_endpoint]) {
+    await withUpstreams([{ answer }, {}], async (gateway) => {
+      const response = await gateway.post('/v1/moderations', { input: 'x' });
+      assert.equal(response.status, 200, await response.text());
+      assert.equal(response.headers.get('x-tokenferry-upstream'), 'two');
+    });
+  }
+});
+
+test('S127 a page in a 200 is no answer: the start page of a web server does not reach the client', async () => {
+  const page = answerText('<!doctype html><title>Welcome</title>', 'text/html; charset=utf-8');
+  await withUpstreams([{ answer: page }, {}], async (gateway) => {
+    const response = await gateway.post('/v1/moderations', { input: 'x' });
+    assert.equal(response.headers.get('x-tokenferry-upstream'), 'two', await response.text());
+  });
+  await withUpstreams([{ answer: page }], async (gateway) => {
+    const response = await fetch(`${gateway.url}/v1/files`);
+    assert.equal(response.status, 502);
+    assert.equal(errorIn(await response.text()).code, 'upstream_invalid_response');
+    const content = await fetch(`${gateway.url}/v1/files/file-1/content`);
+    assert.equal(content.status, 200, 'a file may be a page');
+    assert.match(await content.text(), /Welcome/);
+  });
+});
+
+test('a thing that an upstream does not have is a 404 in its words', async () => {
+  for (const [answer, says] of [
+    [
+      answerText('{"error":{"message":"No such File object: file-1","code":null}}', 'application/json', 404),
+      /No such File/,
+    ],
+    [answerText('{"detail":"Not Found"}', 'application/json', 404), /Not Found/],
+  ] as const) {
+    await withUpstreams([{ answer }], async (gateway) => {
+      const response = await fetch(`${gateway.url}/v1/files/file-1`);
+      const text = await response.text();
+      assert.equal(response.status, 404, text);
+      assert.match(errorIn(text).message, says);
+    });
+  }
+});
