@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { ANSWERS, USAGE } from './answers.ts';
+import { ANSWERS, type Json, USAGE } from './answers.ts';
 import { type Client, clientCalled } from './clients.ts';
 import { CLIENT_KEY, type Ferry, startFerry } from './ferry.ts';
 import { judgeAnswer, judgeFault } from './judge.ts';
@@ -135,23 +135,37 @@ for (const client of CLIENTS) {
   });
 }
 
-for (const way of ['turns', 'turns-unstored']) {
-  test(`S124 the AI SDK goes on with what it was told, by its own history: ${way}`, async () => {
-    const client = CLIENTS.find(({ name }) => name === 'AI SDK, openai') as ResponsesClient;
-    const answers = ['text', 'reasoning', 'textAndCall', 'calls'] as const;
-    const reports = await runClient(
-      commandOf(client),
-      answers.map((answer) => taskFor(way, `canonical-${answer}`)),
-    );
-    for (const answer of answers) {
-      const model = `canonical-${answer}`;
-      assert.equal(reports.get(`${way} ${model}`)?.error, null, model);
-      const { text, calls } = ANSWERS[answer];
-      const { messages } = ferry.upstream.seen.findLast(({ body }) => body.model === model)?.body ?? {};
-      const [, told] = messages as { role: string; content: string | null; tool_calls?: unknown[] }[];
-      assert.equal(told?.role, 'assistant', model);
-      assert.equal(told.content ?? '', text.join(''), `${model}: what was said before is told again`);
-      assert.equal(told.tool_calls?.length ?? 0, calls.length, model);
-    }
+/** What each client makes of its own answers when a conversation goes on. */
+for (const client of CLIENTS) {
+  test(`S124 ${client.name} goes on with what it was told, by its own history`, async () => {
+    const ways = client.name === 'AI SDK, openai' ? ['turns', 'turns-unstored'] : ['turns'];
+    for (const way of ways) await goOn(client, way);
   });
+}
+
+async function goOn(client: ResponsesClient, way: string): Promise<void> {
+  const answers = ['text', 'reasoning', 'textAndCall', 'calls'] as const;
+  const tasks = answers.map((answer) => taskFor(way, `canonical-${answer}`));
+  const reports = await runClient(commandOf(client), tasks);
+  for (const answer of answers) {
+    const model = `canonical-${answer}`;
+    assert.equal(reports.get(`${way} ${model}`)?.error, null, model);
+    const { text, calls } = ANSWERS[answer];
+    const { messages } = ferry.upstream.seen.findLast(({ body }) => body.model === model)?.body ?? {};
+    const [question, told, ...rest] = messages as Json[];
+    assert.equal(question?.role, 'user');
+    assert.equal(told?.role, 'assistant', model);
+    assert.equal(told.content ?? '', text.join(''), `${model}: what was said before is told again`);
+    const ids = calls.map(({ id }) => id);
+    assert.deepEqual(
+      ((told.tool_calls ?? []) as Json[]).map(({ id }) => id),
+      ids,
+      model,
+    );
+    assert.deepEqual(
+      rest.map(({ role, tool_call_id: id }) => [role, id ?? null]),
+      [...ids.map((id) => ['tool', id]), ['user', null]],
+      model,
+    );
+  }
 }

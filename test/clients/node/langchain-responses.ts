@@ -3,8 +3,9 @@ import { type Reading, type Task, TOOLS } from '../protocol.ts';
 import { runProgram } from './program.ts';
 
 // The packages are there only after `npm run install:clients`, so their types are not relied on.
-const packages = { openai: '@langchain/openai' };
+const packages = { openai: '@langchain/openai', messages: '@langchain/core/messages' };
 const { ChatOpenAI } = await import(packages.openai);
+const { HumanMessage, ToolMessage } = await import(packages.messages);
 
 function modelOf(task: Task) {
   const model = new ChatOpenAI({
@@ -54,4 +55,14 @@ await runProgram({
     if (sum !== undefined) read(sum, reading);
   },
   whole: async (task, reading) => read(await modelOf(task).invoke('When does it leave?'), reading),
+  /** A second turn: the message goes back as it is, with what the tools gave. */
+  turns: async (task, reading) => {
+    const model = modelOf({ ...task, tools: true });
+    const question = new HumanMessage('When does it leave?');
+    const first: Message = await model.invoke([question]);
+    const results = (first.tool_calls ?? []).map(
+      ({ id }) => new ToolMessage({ content: 'sunny', tool_call_id: id }),
+    );
+    read(await model.invoke([question, first, ...results, new HumanMessage('And then?')]), reading);
+  },
 });

@@ -79,4 +79,22 @@ await runProgram({
     readResponse(response, reading);
     if (response.output_text !== reading.text) throw new Error(`output_text is ${response.output_text}`);
   },
+  /** A second turn: the output goes back as it is, with what the functions gave. */
+  turns: async (task, reading) => {
+    const { input, ...request } = requestOf({ ...task, tools: true });
+    const first = await clientOf(task).responses.create({ ...request, input });
+    const results = first.output.flatMap((item) =>
+      item.type === 'function_call'
+        ? [{ type: 'function_call_output' as const, call_id: item.call_id, output: 'sunny' }]
+        : [],
+    );
+    const next = [
+      { role: 'user' as const, content: input },
+      ...first.output,
+      ...results,
+      { role: 'user' as const, content: 'And then?' },
+    ];
+    const items = next as import('openai').OpenAI.Responses.ResponseInput;
+    readResponse(await clientOf(task).responses.create({ ...request, input: items }), reading);
+  },
 });

@@ -2,6 +2,7 @@
 
 import json
 
+from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_openai import ChatOpenAI
 
 from program import TOOLS, counts, run_program
@@ -53,8 +54,18 @@ def stream(task, reading):
     read(total, reading)
 
 
+def turns(task, reading):
+    """A second turn: the message goes back as it is, with what the tools gave."""
+    model = model_of({**task, "tools": True})
+    question = HumanMessage("When does it leave?")
+    first = model.invoke([question])
+    results = [ToolMessage("sunny", tool_call_id=call["id"]) for call in first.tool_calls]
+    read(model.invoke([question, first, *results, HumanMessage("And then?")]), reading)
+
+
 run_program(
     {
+        "turns": turns,
         "stream": stream,
         "whole": lambda task, reading: read(model_of(task).invoke("When does it leave?"), reading),
     }

@@ -77,4 +77,19 @@ def whole(task, reading):
     read_response(response, reading)
 
 
-run_program({"iterator": iterator, "helper": helper, "whole": whole})
+def turns(task, reading):
+    """A second turn: the output goes back as it is, with what the functions gave."""
+    request = request_of({**task, "tools": True})
+    first = client_of(task).responses.create(**request)
+    results = [
+        {"type": "function_call_output", "call_id": item.call_id, "output": "sunny"}
+        for item in first.output
+        if item.type == "function_call"
+    ]
+    question = {"role": "user", "content": request["input"]}
+    more = {"role": "user", "content": "And then?"}
+    request["input"] = [question, *first.output, *results, more]
+    read_response(client_of(task).responses.create(**request), reading)
+
+
+run_program({"iterator": iterator, "helper": helper, "whole": whole, "turns": turns})
