@@ -56,6 +56,9 @@ test('when the pause is over one request at a time tries; its success closes the
   assert.equal(circuit.state, 'closed');
   assert.equal(circuit.remainingMs, 0);
   assert.deepEqual(changes, ['cooling', 'closed']);
+  fail(circuit, 'cools_at_once');
+  await clock.advance(1_000);
+  assert.ok(circuit.begin(), 'the next pause has a probe of its own');
 });
 
 test('each probe that fails doubles the pause up to the longest; after a success it begins with the first again', async () => {
@@ -106,6 +109,9 @@ test('a sign of life ends the pause, so that the next request is the probe', asy
   assert.ok(circuit.begin());
   circuit.succeed();
   assert.equal(circuit.state, 'closed');
+  fail(circuit, 'cools_at_once');
+  circuit.endPause();
+  assert.equal(circuit.remainingMs, 0, 'one that was right is believed the next time');
 });
 
 test('a sign of life that was wrong once is not believed again until a success', async () => {

@@ -53,8 +53,16 @@ test('a full queue and a deadline refuse with 503, told as an attempt that took 
   assert.ok(full.outcome === 'refused');
   assert.match(full.error.message, /its queue is full/);
   assert.deepEqual(
-    request.log.attempts.map(({ upstream: name, outcome, status }) => ({ name, outcome, status })),
-    [{ name: 'busy', outcome: 'queue_full', status: null }],
+    request.log.attempts.map(({ elapsedMs: _, ...told }) => told),
+    [
+      {
+        upstream: 'busy',
+        outcome: 'queue_full',
+        status: null,
+        tokenRenewed: false,
+        detail: full.error.message,
+      },
+    ],
   );
   assert.equal(request.log.upstreamModel, 'deploy');
   assert.equal(request.log.upstreamMs, 0);
