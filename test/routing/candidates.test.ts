@@ -94,6 +94,7 @@ test('nobody has the model: 404; only the key is missing: 401 without one, 403 w
   const stranger: ClientIdentity = { ...ANYBODY, keyDigest: 'x' };
   assert.equal(candidatesOf([upstream], { model: 'other', client: stranger }), 'model_not_found');
   assert.equal(candidatesOf([upstream], { client: stranger }), 'not_permitted');
+  assert.equal(candidatesOf([upstream], { client: { ...stranger, isGlobal: false } }), 'not_permitted');
   const nobody: ClientIdentity = { ...ANYBODY, name: null, keyDigest: null, isGlobal: false };
   assert.equal(candidatesOf([upstream], { client: nobody }), 'invalid_api_key');
 });
@@ -206,6 +207,7 @@ test('all paused: 429 with the shortest wait; a quota when all are out of quota'
   assert.deepEqual([both.kind, both.retryAfterMs], ['rate_limited', 4_000]);
   const quota = allPaused([b], newRequest());
   assert.deepEqual([quota.kind, quota.retryAfterMs, quota.shouldRetry], ['quota_exhausted', 4_000, false]);
-  assert.equal(allPaused([], newRequest()).retryAfterMs, 1_000);
+  const none = allPaused([], newRequest());
+  assert.deepEqual([none.kind, none.retryAfterMs], ['rate_limited', 1_000]);
   assert.ok(allPaused([a], newRequest({ model: 'x'.repeat(5_000) })).message.length < 400);
 });
