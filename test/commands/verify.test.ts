@@ -65,7 +65,7 @@ test('a stream without text or without an end, and too few vectors, are failures
   });
   const broken = await run(t, '--url', model.url);
   assert.match(broken.text, /FAIL {2}stream: the stream ended without a finish_reason/);
-  assert.match(broken.text, /FAIL {2}embeddings: 2 texts gave 1 vectors/);
+  assert.match(broken.text, /FAIL {2}embeddings: 2 texts gave 1 vector\n/);
 });
 
 test('an unknown flag or an unusable URL is bad usage, exit code 2', async (t) => {
