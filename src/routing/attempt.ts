@@ -33,6 +33,8 @@ export class Attempt {
   /** The upstream's status once it answered. */
   status: number | null = null;
   isTokenRenewed = false;
+  /** Our path of what the upstream is asked: the client's own, unless its request is asked as a chat. */
+  path: string;
   /** What the upstream's refusals had taught when the request was adapted for this attempt. */
   learnedDrops: readonly string[] = [];
   /** True until the attempt has shown its worth: it is the one that a cooling upstream is probed with. */
@@ -43,6 +45,7 @@ export class Attempt {
   /** Whoever makes one has taken a place of the upstream; `finish` gives it back. */
   constructor(request: RoutedRequest, upstream: RoutedUpstream, bounds: AttemptBounds, clock: Clock) {
     this.request = request;
+    this.path = request.path;
     this.upstream = upstream;
     this.model = upstream.upstreamModel(request.model);
     this.bounds = bounds;
@@ -145,7 +148,7 @@ export class Attempt {
       pauses.pause(this.model, error.kind, error.retryAfterMs ?? DEFAULT_RATE_PAUSE_MS);
     }
     if (error.kind === 'model_not_found') pauses.pause(this.model, 'model_not_found', MISSING_MODEL_PAUSE_MS);
-    const isForeignPath = error.kind === 'path_not_found' && !SERVED_PATHS.has(this.request.path);
+    const isForeignPath = error.kind === 'path_not_found' && !SERVED_PATHS.has(this.path);
     circuit.fail(isForeignPath ? 'no' : error.row.countsAgainst, this.#isProbe);
   }
 }

@@ -35,7 +35,7 @@ export function fromUpstream(error: unknown, attempt: Attempt, settings: Serving
     headers: (name) => reply.headers.get(name) ?? undefined,
     body: text,
     ...names,
-    path,
+    path: attempt.path,
     isRetryable: settings.isRetryable,
     scrub: settings.scrub,
   });

@@ -55,9 +55,10 @@ export function learnableRefusal(error: FerryError, attempt: Attempt, request: R
 /** The call of one attempt to its own path. */
 export function callOf(attempt: Attempt, parts: CallParts): UpstreamCall {
   const { request, bounds } = attempt;
+  if (parts.path !== undefined) attempt.path = `/v1${parts.path}`;
   return {
     method: 'POST',
-    path: parts.path ?? request.path.slice('/v1'.length),
+    path: attempt.path.slice('/v1'.length),
     query: request.query,
     model: attempt.model,
     clientHeaders: request.headers,

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { errorIn, Gateway, until } from '../helpers/gateway.ts';
 import { RawClient, rawPost } from '../helpers/raw-client.ts';
 import {
+  answering,
   chunkedHead,
   cutAfter,
   httpAnswer,
@@ -210,6 +211,42 @@ test('S125 before content the next upstream takes over, whether it fails by stat
     assert.equal(checkResponsesStream(await reply.text()).text, SAID);
     assert.equal(reply.headers.get('x-tokenferry-upstream'), 'good');
     assert.equal(reply.headers.get('x-tokenferry-attempts'), '2');
+  }
+});
+
+test('S124 an upstream without /chat/completions is told of by that path, and cools down', async () => {
+  const page = httpAnswer('<html><body>404 page not found</body></html>', {
+    status: 404,
+    headers: { 'content-type': 'text/html' },
+  });
+  await using bad = await RawUpstream.start(answering(page));
+  await using gateway = await Gateway.start({
+    noauth: true,
+    cool_down: { failures: 1 },
+    upstreams: [chatOnly(bad.url)],
+  });
+  const reply = await gateway.post('/v1/responses', ASK);
+  assert.equal(reply.status, 502);
+  const { code, message } = errorIn(await reply.text());
+  assert.equal(code, 'upstream_not_found');
+  assert.match(message, /\/v1\/chat\/completions/);
+  assert.equal((await gateway.readiness()).degraded.length, 1);
+});
+
+test('an alias is what the upstream is told, and the reply names the model as the configuration says', async () => {
+  await using model = await StandInModel.start();
+  for (const [replyModel, name] of [
+    ['upstream', 'real'],
+    ['requested', 'm'],
+  ]) {
+    await using gateway = await Gateway.start({
+      noauth: true,
+      reply_model: replyModel,
+      upstreams: [chatOnly(model.url, 'chat', { models: { m: 'real' } })],
+    });
+    const { response } = checkResponsesStream(await (await gateway.post('/v1/responses', STREAM)).text());
+    assert.equal(model.received.at(-1)?.body.model, 'real');
+    assert.equal(response?.model, name);
   }
 });
 
