@@ -63,13 +63,20 @@ function parseFloats(text: Buffer): Float32Array {
   return floats;
 }
 
+const BROKEN = 'The upstream answered with a vector that is no list of finite numbers.';
+
 /** FerryError `invalid_response`: what should be a vector is no list of finite numbers. */
 export function brokenVector(cause: unknown): FerryError {
   return new FerryError('invalid_response', {
-    message: 'The upstream answered with a vector that is no list of finite numbers.',
+    message: BROKEN,
     upstreamStatus: 200,
     cause,
   });
+}
+
+/** Whether an error is `brokenVector`. */
+export function isBrokenVector(error: FerryError): boolean {
+  return error.kind === 'invalid_response' && error.message === BROKEN;
 }
 
 /** Zero times NaN or Infinity is NaN, which stays in the sum: a tenth of what `every` costs. */

@@ -17,6 +17,7 @@ import {
 } from '../canonical/embeddings-request.ts';
 import { FORM } from '../canonical/request-form.ts';
 import { loadTokenText, refusedTokenIds, type TokenText, tokenIdsFor } from '../canonical/token-ids.ts';
+import { isBrokenVector } from '../canonical/vector.ts';
 import { FerryError } from '../errors.ts';
 import type { Attempt } from './attempt.ts';
 import type { Service } from './fail-over.ts';
@@ -85,13 +86,13 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
 
   /**
    * What a failure is when it comes from blank inputs: it names them, and is one that can be learned from. Ollama and
-   * others refuse no blank but leave its vector out.
+   * others refuse no blank but leave its vector out, or empty.
    */
   #aboutBlanks(error: unknown, attempt: Attempt, adapted: AdaptedRequest): FerryError | null {
     if (!(error instanceof FerryError)) return null;
     const { json } = this.#request;
     const isLeftOut =
-      error.kind === 'mismatch' &&
+      (error.kind === 'mismatch' || isBrokenVector(error)) &&
       attempt.upstream.profile.learn &&
       !isFilled(adapted) &&
       blankPositions(json.input).length > 0;

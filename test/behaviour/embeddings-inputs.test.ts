@@ -134,22 +134,34 @@ for (const [who, status, message] of [
   });
 }
 
-test('S113 an upstream that leaves out the vectors of blank inputs is asked again with a full stop', async (context) => {
-  const { model, gateway } = await ferry(context, {
-    intercept: ({ body }, response) => {
-      const inputs = inputsOf(body.input);
-      if (!inputs.some(isBlank)) return false;
-      const data = inputs.filter((input) => !isBlank(input)).map(() => ({ embedding: [1] }));
-      response.end(JSON.stringify({ data }));
-      return true;
-    },
+for (const [what, vectorsOf] of [
+  ['leaves out', (inputs: readonly unknown[]) => inputs.filter((input) => !isBlank(input)).map(() => [1])],
+  ['leaves empty', (inputs: readonly unknown[]) => inputs.map((input) => (isBlank(input) ? [] : [1]))],
+] as const) {
+  test(`S113 Q156 an upstream that ${what} the vectors of blank inputs is asked again with a full stop`, async (context) => {
+    const { model, gateway } = await ferry(context, {
+      intercept: ({ body }, response) => {
+        response.end(
+          JSON.stringify({ data: vectorsOf(inputsOf(body.input)).map((embedding) => ({ embedding })) }),
+        );
+        return true;
+      },
+    });
+    const response = await gateway.post('/v1/embeddings', { model: 'm', input: ['a', ''] });
+    assert.equal(response.status, 200);
+    assert.deepEqual(sent(model), [
+      ['a', ''],
+      ['a', '.'],
+    ]);
   });
-  const response = await gateway.post('/v1/embeddings', { model: 'm', input: ['a', ''] });
-  assert.equal(response.status, 200);
-  assert.deepEqual(sent(model), [
-    ['a', ''],
-    ['a', '.'],
-  ]);
+}
+
+test('S115 dimensions that the profile does not send are still the length that must come', async (context) => {
+  const { model, gateway } = await ferry(context, ignoresDimensions, { drop_params: ['dimensions'] });
+  const post = (dimensions: number) => gateway.post('/v1/embeddings', { model: 'm', input: 'a', dimensions });
+  assert.equal((await post(4)).status, 200);
+  assert.equal((await post(2)).status, 400);
+  assert.ok(model.received.every(({ body }) => !('dimensions' in body)));
 });
 
 test('S113 what an upstream refuses all the same is a 400 with the place of the blank', async (context) => {
