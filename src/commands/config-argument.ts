@@ -38,18 +38,24 @@ export function asksForHelp(args: readonly string[]): boolean {
   return args.some((arg) => arg === '--help' || arg === '-h');
 }
 
-/** Parses options beside `--config`; throws what `withUsage` tells. */
+/** Parses options beside `--config`, and at most so many names; throws what `withUsage` tells. */
 export function readArguments<Options extends ParseArgsOptionsConfig>(
   args: readonly string[],
   options: Options,
+  mostNames = 0,
 ) {
   if (asksForHelp(args)) throw new HelpWanted();
+  const parsed = parsedOrThrow(args, { ...options, config: { type: 'string' as const } });
+  const unexpected = parsed.positionals[mostNames];
+  // Passed over, `check prod.yaml` would check another file than was meant.
+  if (unexpected !== undefined)
+    throw new UsageError(`unexpected "${unexpected}"; a configuration is named with --config FILE.`);
+  return parsed;
+}
+
+function parsedOrThrow<Options extends ParseArgsOptionsConfig>(args: readonly string[], options: Options) {
   try {
-    return parseArgs({
-      args: modernise(args),
-      allowPositionals: true,
-      options: { ...options, config: { type: 'string' as const } },
-    });
+    return parseArgs({ args: modernise(args), allowPositionals: true, options });
   } catch (error) {
     throw new UsageError(argumentProblem(error));
   }

@@ -1,14 +1,13 @@
 import { loadConfig } from '../config/load-config.ts';
 import { type RunningService, startService } from '../server.ts';
-import { findAndLoad, readArguments, UsageError, withUsage } from './config-argument.ts';
+import { findAndLoad, readArguments, withUsage } from './config-argument.ts';
 
 const USAGE = 'usage: tokenferry [serve] [--config FILE]';
 
 /** `tokenferry serve`: runs until SIGTERM or SIGINT. Without any configuration the demo is run. */
 export async function serve(args: readonly string[]): Promise<number> {
   return withUsage(USAGE, async () => {
-    const { values, positionals } = readArguments(args, {});
-    if (positionals.length > 0) throw new UsageError(`unexpected "${positionals[0]}"`);
+    const { values } = readArguments(args, {});
     const loaded = findAndLoad(values.config);
     if (loaded === null) {
       console.log(

@@ -11,10 +11,14 @@ const USAGE = 'usage: tokenferry token NAME [--config FILE] [--refresh] [--show]
 /** `tokenferry token NAME`: obtains a token and prints its life and source; its value only with `--show`. */
 export async function token(args: readonly string[]): Promise<number> {
   return withUsage(USAGE, async () => {
-    const { values, positionals } = readArguments(args, {
-      refresh: { type: 'boolean' },
-      show: { type: 'boolean' },
-    });
+    const { values, positionals } = readArguments(
+      args,
+      {
+        refresh: { type: 'boolean' },
+        show: { type: 'boolean' },
+      },
+      1,
+    );
     const loaded = loadOrThrow(values.config);
     const names = Object.keys(loaded.config.tokens);
     const name = positionals[0] ?? (names.length === 1 ? names[0] : undefined);

@@ -65,6 +65,12 @@ test('what a check costs a running gateway is said; an upstream without a list o
   );
 });
 
+test('a file that is named without --config is not passed over, exit code 2', async () => {
+  const { code, stderr } = await runCommand('check', { upstreams: [] }, { args: ['prod.yaml'] });
+  assert.equal(code, 2);
+  assert.match(stderr, /^unexpected "prod.yaml"; a configuration is named with --config FILE\.\nusage: /);
+});
+
 test('a proxy variable that is none is said in one line, exit code 2', async () => {
   const { code, stderr } = await runCommand(
     'check',
