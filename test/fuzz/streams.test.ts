@@ -65,8 +65,7 @@ for (const [path, form] of [
         const rules = { form, includeUsage: asksForUsage(body), legacyFunctions: isLegacy(body) };
         const { error } = checkCanonicalStream(reply.text, rules);
         assert.equal(error, null);
-        for (const [, data = ''] of reply.text.matchAll(/^data: (\{.*)$/gm))
-          description.checkEvent(operation, JSON.parse(data));
+        description.checkEvents(operation, reply.text);
         const [seen] = upstream.seen.splice(0);
         const got = JSON.parse(seen?.body.toString('utf8') ?? 'null') as Json;
         assert.deepEqual(
@@ -111,8 +110,7 @@ test(`S125 ${CASES} generated requests for a stream on /v1/responses of an upstr
     served += 1;
     try {
       assert.equal(checkResponsesStream(reply.text).error, null);
-      for (const [, data = ''] of reply.text.matchAll(/^data: (\{.*)$/gm))
-        description.checkEvent(operation, JSON.parse(data));
+      description.checkEvents(operation, reply.text);
     } catch (error) {
       throw new Error(`${(error as Error).message}\n${what}\n${reply.text.slice(0, 3000)}`, { cause: error });
     }

@@ -169,6 +169,5 @@ function checkEvents(operation: Operation, text: string, body: unknown): void {
   const form = operation.path.includes('chat') ? 'chat' : 'completions';
   if (operation.path === '/v1/responses') checkResponsesStream(text);
   else checkCanonicalStream(text, { form, includeUsage: options?.include_usage === true });
-  for (const data of text.matchAll(/^data: (\{.*)$/gm))
-    description.checkEvent(operation, JSON.parse(data[1] ?? ''));
+  description.checkEvents(operation, text);
 }

@@ -102,11 +102,14 @@ export class ApiDescription {
     assert.equal(this.fault(schema, body), null, what);
   }
 
-  /** Fails unless the JSON of one event of a stream is as described. */
-  checkEvent(operation: Operation, event: unknown): void {
+  /** Fails unless the JSON of every event of a stream is as described. */
+  checkEvents(operation: Operation, text: string): void {
     const schema = this.response(operation, 200).content['text/event-stream']?.['x-itemSchema'];
     assert.ok(schema !== undefined, `${operation.operationId} describes no events`);
-    assert.equal(this.fault(schema, event), null, JSON.stringify(event));
+    // By LF alone: what else JavaScript takes for the end of a line may stand inside of JSON.
+    const lines = text.split('\n').filter((line) => line.startsWith('data: {'));
+    for (const line of lines)
+      assert.equal(this.fault(schema, JSON.parse(line.slice('data: '.length))), null, line);
   }
 
   #checkHeader(name: string, header: HeaderDescription, reply: Reply, what: string): void {
