@@ -22,7 +22,7 @@ export function usageBeside(reply: JsonObject): Usage | null {
 function usageIn(name: string, member: JsonObject): Usage | null {
   if (name === 'timings') return usageOfTimings(member);
   if (COUNTS.test(name)) return countsAlone(member);
-  const inside = member.usage ?? member.billed_units;
+  const inside = member.usage ?? member.tokens ?? member.billed_units;
   return isJsonObject(inside) && countsAlone(inside) !== null ? readUsage(inside) : null;
 }
 

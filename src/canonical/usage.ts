@@ -41,6 +41,7 @@ const DETAIL_NAMES = new Set([
  * strings or floats; a missing part is total minus the other. Null when it says nothing.
  */
 export function readUsage(raw: unknown): Usage | null {
+  if (Array.isArray(raw)) return readUsage(raw.at(-1));
   if (!isJsonObject(raw)) return null;
   const prompt = firstCount(raw, PROMPT_NAMES);
   const completion = firstCount(raw, COMPLETION_NAMES);

@@ -42,7 +42,7 @@ const CHUNK_MEMBERS = new Set(
 );
 const CHOICE_MEMBERS = new Set('index delta message text finish_reason logprobs usage'.split(' '));
 const DELTA_MEMBERS = new Set(
-  'role content reasoning_content reasoning reasoning_details thinking refusal tool_calls function_call'.split(
+  'role content reasoning_content reasoning reasoning_details thinking refusal tool_calls function_call finish_reason'.split(
     ' ',
   ),
 );
@@ -76,7 +76,7 @@ function readChoice(choice: JsonObject): ChoiceFacts {
     content: parts.content,
     refusal: textFrom(delta.refusal) ?? parts.refusal,
     calls: readToolFragments(delta),
-    finish: finishOf(choice.finish_reason),
+    finish: finishOf(choice.finish_reason) ?? finishOf(delta.finish_reason),
     logprobs: choice.logprobs ?? null,
     isFiltered: hasFilterHit(choice.content_filter_results),
     extensions: otherMembers(choice, CHOICE_MEMBERS),
@@ -95,12 +95,18 @@ function bodyOf(choice: JsonObject): { readonly body: JsonObject | null; readonl
 
 /** Several names for one text; gateways in series repeat it under two of them, so the first one with text wins. */
 function readReasoning(delta: JsonObject): string {
-  const direct = textFrom(delta.reasoning_content) ?? textFrom(delta.reasoning) ?? textFrom(delta.thinking);
-  if (direct !== null || !Array.isArray(delta.reasoning_details)) return direct ?? '';
+  const direct = [delta.reasoning_content, delta.reasoning, delta.thinking].map(textWithin).find(Boolean);
+  if (direct !== undefined || !Array.isArray(delta.reasoning_details)) return direct ?? '';
   return delta.reasoning_details
     .filter(isJsonObject)
     .map((detail) => textFrom(detail.text) ?? textFrom(detail.summary) ?? '')
     .join('');
+}
+
+/** A text, or an object around one. */
+function textWithin(value: unknown): string {
+  const said = isJsonObject(value) ? (value.text ?? value.content ?? value.thinking) : value;
+  return textFrom(said) ?? '';
 }
 
 function indexOf(value: unknown): number | null {

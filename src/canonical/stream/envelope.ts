@@ -3,16 +3,16 @@ import { isJsonObject, type JsonObject, parseJson } from './json-object.ts';
 /** Members of which an envelope's content has at least one. */
 const CONTENT_MEMBERS = ['choices', 'object', 'usage', 'output', 'result', 'message', 'error'];
 
-/** Envelopes of these names are opened only for choices; the names mean other things as well. */
-const OTHER_NAMES = ['result', 'response', 'body', 'payload'];
-
-/** `{"code":0,"msg":"ok","data":{…}}` → what is inside, also when that is JSON in a string. Errors are found before. */
+/**
+ * `{"code":0,"msg":"ok","data":{…}}` → what is inside, also when that is JSON in a string. A member of any other name is
+ * opened only for choices, since names mean many things. Errors are found before.
+ */
 export function withoutEnvelope(object: JsonObject): JsonObject {
   if (Array.isArray(object.choices)) return object;
   const data = openString(object.data);
   if (isJsonObject(data) && CONTENT_MEMBERS.some((name) => name in data)) return data;
-  for (const name of OTHER_NAMES) {
-    const inner = openString(object[name]);
+  for (const member of Object.values(object)) {
+    const inner = openString(member);
     if (isJsonObject(inner) && Array.isArray(inner.choices)) return inner;
   }
   return object;

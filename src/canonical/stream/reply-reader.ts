@@ -6,7 +6,7 @@ import { EventFraming } from './event-framing.ts';
 import { readPayload } from './event-payload.ts';
 import { readEvent } from './event-reader.ts';
 import { withExactArguments } from './exact-arguments.ts';
-import { isJsonObject, type JsonObject, parseJson } from './json-object.ts';
+import { isJsonObject, type JsonObject, listFrom, parseJson } from './json-object.ts';
 import type { ReplyAssembler } from './reply-assembler.ts';
 import type { UsageMeter } from './usage-meter.ts';
 
@@ -220,11 +220,15 @@ export class ReplyReader {
   }
 }
 
-/** PHP writes a list with gaps as an object whose keys are the indexes: the choices are its values. */
+/** Choices that are an object: keyed by their indexes, or one choice that stands for itself. */
 function withListedChoices(value: unknown): unknown {
   if (!isJsonObject(value) || !isJsonObject(value.choices)) return value;
-  if (!Object.keys(value.choices).every((key) => /^\d+$/.test(key))) return value;
-  return { ...value, choices: Object.values(value.choices) };
+  const choices = listFrom(value.choices);
+  return choices.every(isChoiceLike) ? { ...value, choices } : value;
+}
+
+function isChoiceLike(value: unknown): boolean {
+  return isJsonObject(value) && ['delta', 'message', 'text', 'finish_reason'].some((name) => name in value);
 }
 
 /** An array of chunks in one event, and not an array that is itself an error. */

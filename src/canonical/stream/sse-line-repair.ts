@@ -2,6 +2,9 @@ import { beginsJsonValue, JsonValueScanner } from './json-values.ts';
 
 const FIELD = /^(?:data|event|id|retry)(?::|$)|^:/;
 
+/** Field names are lower case; some servers take them for headers. */
+const FIELD_IN_CAPITALS = /^(?:data|event|id|retry):/i;
+
 /**
  * Turns lines that only look like server-sent events into such that a parser understands: a data line (or several)
  * that completes a JSON value is an event, with or without a blank line after it; bare JSON and `[DONE]` get their
@@ -43,6 +46,7 @@ export class SseLineRepair {
     }
     if (line.startsWith('data:')) return this.#repairData(line, line.charCodeAt(5) === 0x20 ? 6 : 5);
     if (FIELD.test(line)) return `${line}\n`;
+    if (FIELD_IN_CAPITALS.test(line)) return this.repairLine(withLowerCaseField(line));
     const trimmed = line.trim();
     if (trimmed.startsWith('data:')) return this.#repairData(trimmed, 5);
     if (this.#scanner.isInside || beginsJsonValue(trimmed.charCodeAt(0))) {
@@ -77,6 +81,11 @@ export class SseLineRepair {
     if (this.#scanner.isInside) this.#scanner = new JsonValueScanner();
     this.#openLines = 0;
   }
+}
+
+function withLowerCaseField(line: string): string {
+  const end = line.indexOf(':');
+  return line.slice(0, end).toLowerCase() + line.slice(end);
 }
 
 function skipSpace(text: string, from: number): number {

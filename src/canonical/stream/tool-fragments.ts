@@ -1,4 +1,11 @@
-import { isJsonObject, type JsonObject, numberFrom, otherMembers, textFrom } from './json-object.ts';
+import {
+  isJsonObject,
+  type JsonObject,
+  listFrom,
+  numberFrom,
+  otherMembers,
+  textFrom,
+} from './json-object.ts';
 
 /** One piece of a tool call, as an upstream sent it. */
 export interface ToolFragment {
@@ -17,8 +24,7 @@ const CALL_MEMBERS = new Set('index id type function custom name arguments input
 export function readToolFragments(delta: JsonObject): readonly ToolFragment[] {
   const calls = delta.tool_calls;
   if (calls === undefined || calls === null) return readLegacy(delta.function_call);
-  const list = Array.isArray(calls) ? calls : [calls];
-  const fragments = list.filter(isJsonObject).map(readFragment);
+  const fragments = listFrom(calls).filter(isJsonObject).map(readFragment);
   return fragments.length > 0 ? fragments : readLegacy(delta.function_call);
 }
 
