@@ -137,6 +137,8 @@ function enter(parts: AppParts, request: Request, response: Response, next: () =
     path = installation.paths.read(request.url);
   } catch (error) {
     refusal = asFerryError(error);
+    // Where the request ends may be another question to whoever sent it on: what follows is not listened to.
+    response.shouldKeepAlive = false;
   }
   const context = new RequestContext(
     { ...exchange, path: path.path, query: path.query },

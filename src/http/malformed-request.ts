@@ -1,3 +1,5 @@
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { FerryError } from '../errors.ts';
 import { newRequestId } from '../request-id.ts';
@@ -7,6 +9,11 @@ import { CORS_HEADERS } from './cors.ts';
 export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex, nowMs: number): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
+    return;
+  }
+  const answering = answerOn(socket);
+  if (answering !== null && (answering.headersSent || answering.req.complete)) {
+    endAfter(answering, socket as Socket);
     return;
   }
   const isHeaders = error.code === 'HPE_HEADER_OVERFLOW';
@@ -38,6 +45,22 @@ export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex, no
   ];
   if (failure.shouldRetry !== null) headers.push('x-should-retry', String(failure.shouldRetry));
   socket.end(`HTTP/1.1 ${failure.status} ${reason}\r\n${fieldLines(headers)}\r\n${body}`);
+}
+
+/** The answer that a connection is for now; Node's own handler of such errors looks for it here as well. */
+function answerOn(socket: Duplex): ServerResponse | null {
+  return (socket as { _httpMessage?: ServerResponse | null })._httpMessage ?? null;
+}
+
+/**
+ * Bytes that are no HTTP came behind a request that is being answered: a second answer would be taken for a part of the
+ * first, or for the answer to another request.
+ */
+function endAfter(answering: ServerResponse, socket: Socket): void {
+  socket.pause();
+  if (answering.writableEnded) socket.destroySoon();
+  else if (answering.req.complete) answering.once('finish', () => socket.destroySoon());
+  else socket.destroy();
 }
 
 /** Flat headers as the lines of a message. */

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { errorIn, Gateway, until } from '../helpers/gateway.ts';
 import { exchangeRaw, RawClient, rawPost } from '../helpers/raw-client.ts';
 import { httpAnswer, RawUpstream } from '../helpers/raw-upstream.ts';
+import { StandInModel } from '../helpers/stand-in-model.ts';
 
 const CHAT = '{"model":"m","messages":[{"role":"user","content":"hello"}]}';
 const REPLY =
@@ -294,4 +295,65 @@ test('a request without a Host, or with two, is refused or means the same to eve
   );
   assert.ok(two.status === 400 || two.status === 200, two.text);
   assert.doesNotMatch(arrived, /evil/);
+});
+
+test('what is no HTTP/1 is refused and its connection closed: HTTP/2, HTTP/9, TLS, noise', async () => {
+  for (const bytes of [
+    'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\u0000\u0000\u0000\u0004\u0000',
+    'GET /v1/echo HTTP/9.9\r\nHost: 127.0.0.1\r\n\r\n',
+    'GET /v1/echo\r\n\r\n',
+    'GET /v1/echo HTTPS/1.1\r\nHost: 127.0.0.1\r\n\r\n',
+    'get /v1/echo HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n',
+    'G\u0000T /v1/echo HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n',
+    '\u0016\u0003\u0001\u0002\u0000\u0001\u0000\u0001\u00fc\u0003\u0003',
+    'SSH-2.0-OpenSSH_9.6\r\n',
+    '\u0000'.repeat(100),
+  ]) {
+    const client = await RawClient.connect(gateway.port);
+    client.send(bytes);
+    const answer = await client.answer();
+    assert.equal(answer.status, 400, JSON.stringify(bytes));
+    errorIn(answer.body);
+    await until(() => client.isClosed, 'the end of the connection');
+  }
+  assert.equal(arrived, '');
+});
+
+test('HTTP/1.0 with a coding that it does not know ends its connection', async () => {
+  const client = await RawClient.connect(gateway.port);
+  client.send(
+    `POST /v1/chat/completions HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: keep-alive\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${CHUNKED}${SMUGGLED}`,
+  );
+  const answer = await client.answer();
+  assert.equal(answer.status, 400, answer.text);
+  assert.equal(answer.headers.connection, 'close');
+  await until(() => client.isClosed, 'the end of the connection');
+  assert.equal(client.received, '', 'no second answer');
+  assert.equal(arrived, '');
+});
+
+test('noise behind a request does not fall into its answer: it is whole, and then the connection ends', async () => {
+  await using model = await StandInModel.start({
+    reply: 'one two three four',
+    wordDelayMs: 30,
+    firstDelayMs: 30,
+  });
+  await using own = await Gateway.start({
+    dbtype: 'none',
+    upstreams: [{ name: 'one', endpoint: model.url, sk: 'upstream-key', allow: ['m'] }],
+  });
+  for (const [body, begun, end] of [
+    [CHAT.replace('{', '{"stream":true,'), 'HTTP/1.1 200', 'data: [DONE]\n\n\r\n0\r\n\r\n'],
+    [CHAT.replace('{', '{"stream":true,'), '', 'data: [DONE]\n\n\r\n0\r\n\r\n'],
+    [CHAT, '', '"completion_tokens":4,"total_tokens":5}}'],
+  ] as const) {
+    const client = await RawClient.connect(own.port);
+    client.send(rawPost('/v1/chat/completions', body));
+    await until(() => client.received.includes(begun), 'the answer has begun');
+    client.send('this is no HTTP\r\n\r\n');
+    client.send(SMUGGLED);
+    await until(() => client.isClosed, 'the end of the connection');
+    assert.equal(client.received.split('HTTP/1.1 ').length - 1, 1, client.received);
+    assert.ok(client.received.endsWith(end), client.received.slice(-300));
+  }
 });
