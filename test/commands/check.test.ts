@@ -41,7 +41,7 @@ test('configuration, tokens and upstreams that are in order: a line each, exit c
   lineOf(ended, /^ok {4}token corp: obtained, (299|300) s left$/);
   lineOf(ended, /^ok {4}upstream chat: answers$/);
   assert.equal(ended.lines.length, 3);
-  assert.ok(ended.elapsedMs < 10_000, `nothing is waited for: ${ended.elapsedMs} ms`);
+  assert.ok(ended.elapsedMs < 14_000, `nothing is waited for: ${ended.elapsedMs} ms`);
 });
 
 test('what a check costs a running gateway is said; an upstream without a list of models answers', async (t) => {
@@ -101,18 +101,19 @@ before(async () => {
 
 test('each line comes with its result, while slower ones are still asked; exit code 1', () => {
   assert.equal(away.code, 1, away.stdout);
-  assert.ok(lineOf(away, /^ok {4}upstream good: answers$/) < 8_000);
-  assert.ok(lineOf(away, /^FAIL {2}upstream down: refuses connections/) < 8_000);
+  const lastMs = lineOf(away, /^FAIL {2}token silent: no token within 4 s$/);
+  assert.ok(lineOf(away, /^ok {4}upstream good: answers$/) < lastMs - 1_000);
+  assert.ok(lineOf(away, /^FAIL {2}upstream down: refuses connections/) < lastMs - 1_000);
 });
 
 test('what takes longer is named soon, with what went wrong so far and for how long it is asked', () => {
-  const isSoon = (pattern: RegExp) => assert.ok(lineOf(away, pattern) < 10_000);
+  const lastMs = lineOf(away, /^FAIL {2}token silent: no token within 4 s$/);
+  const isSoon = (pattern: RegExp) => assert.ok(lineOf(away, pattern) < lastMs - 500);
   isSoon(
     /^wait {2}token gone: token_url refused the connection \(ECONNREFUSED\); asked again for up to 4 s$/,
   );
   isSoon(/^wait {2}token silent: no answer yet; asked for up to 4 s$/);
   lineOf(away, /^FAIL {2}token gone: token_url refused the connection \(ECONNREFUSED\)$/);
-  lineOf(away, /^FAIL {2}token silent: no token within 4 s$/);
 });
 
 test('an upstream whose token is missing is said to be not asked', () => {
