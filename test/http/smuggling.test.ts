@@ -251,11 +251,11 @@ test('keys of a query that pollute prototypes travel as they are', async () => {
   assert.equal(({} as Record<string, unknown>).polluted, undefined);
 });
 
-test('a thousand pipelined requests are a thousand requests', async () => {
+test('two hundred pipelined requests are two hundred requests', async () => {
   const client = await RawClient.connect(gateway.port);
-  client.send(rawPost('/v1/chat/completions', CHAT).repeat(1_000));
-  for (let count = 0; count < 1_000; count++) assert.equal((await client.answer()).status, 200);
-  assert.equal(requestsIn(arrived.slice(0, arrived.length)).length, 1_000);
+  client.send(rawPost('/v1/chat/completions', CHAT).repeat(200));
+  for (let count = 0; count < 200; count++) assert.equal((await client.answer()).status, 200);
+  assert.equal(requestsIn(arrived).length, 200);
   client.close();
 });
 

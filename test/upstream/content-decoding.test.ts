@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import {
   brotliCompressSync,
@@ -56,6 +57,16 @@ for (const [position, [coding, pack]] of CODINGS.entries()) {
     assert.equal(await decoded(pack(''), coding), '');
   });
 }
+
+test('megabytes that do not compress are plain again, piece by piece', async () => {
+  const bytes = randomBytes(3_000_000);
+  const { body } = newBody();
+  const plain = decodeContent(body, 'gzip', 'chat');
+  const packed = gzipSync(bytes);
+  for (let at = 0; at < packed.length; at += 50_000) body.push(packed.subarray(at, at + 50_000));
+  body.finish();
+  assert.ok((await plain.readAll(10_000_000)).equals(bytes));
+});
 
 test('a coding that nobody knows is handed on as it is', async () => {
   for (const coding of [null, '', 'aws-chunked', 'compress']) {
