@@ -67,7 +67,7 @@ function p99(values: number[]): number {
  * Heap after a forced collection. Every connection of the largest burst leaves a small client object in its pool (3.6 KB,
  * some hundreds with the issuer away for seconds), so that a few percent are no leak; a leak grows with the minutes.
  */
-const MOST_GROWTH = 0.1;
+const MOST_GROWTH = 0.05;
 const ALWAYS_ALLOWED_BYTES = 1024 * 1024;
 /** Each side of the comparison needs so many; with fewer the tail is noise and is only printed. */
 const FEWEST_SAMPLES = 5_000;
