@@ -40,7 +40,7 @@ function isSoundType(contentType: string | null): boolean {
 }
 
 /**
- * The sound within a reply that is text (Q162, clients.md 122): base64, hexadecimal or a `data:` URI, bare or in
+ * The sound within a reply that is text (Q162, S122): base64, hexadecimal or a `data:` URI, bare or in
  * JSON. An address is never fetched: whoever chooses it would choose what this network is asked for.
  */
 export function readSpeech(source: MediaSource, { wish, context }: MediaReading): MediaReply {

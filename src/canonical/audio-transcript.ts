@@ -9,7 +9,7 @@ const TEXT_TYPE = 'text/plain; charset=utf-8';
 const TEXT_FORMATS: ReadonlySet<string> = new Set(['text', 'srt', 'vtt']);
 
 /**
- * A transcription or translation in the format that was asked for (Q161, clients.md 121): `{"text"}`, the verbose JSON
+ * A transcription or translation in the format that was asked for (Q161, S121): `{"text"}`, the verbose JSON
  * of the upstream, or text. What has that form already stays byte for byte.
  */
 export function readTranscript(source: MediaSource, reading: MediaReading): MediaReply {

@@ -42,7 +42,7 @@ const DEEPEST = 6;
 const BESIDE = ['background', 'output_format', 'quality', 'size', 'usage'];
 
 /**
- * Images as `data[]` with `b64_json` or `url` as asked for, and `created` (Q163, clients.md 123). Base64 becomes a
+ * Images as `data[]` with `b64_json` or `url` as asked for, and `created` (Q163, S123). Base64 becomes a
  * `data:` URI where `url` was asked for. An upstream that gives only an address is handed on with it whatever was
  * asked: it is never fetched, and a picture that was made and paid for is worth more than an error.
  */

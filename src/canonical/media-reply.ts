@@ -4,7 +4,7 @@ import { readImages } from './image-reply.ts';
 import type { MediaReading, MediaReply, MediaSource } from './media-wish.ts';
 
 /**
- * A reply in the one form that clients read (clients.md 121-123, Q161-Q163). Throws FerryError: the error that it
+ * A reply in the one form that clients read (S121 to S123, Q161 to Q163). Throws FerryError: the error that it
  * carries, `invalid_response`, `mismatch`.
  */
 export function readMediaReply(source: MediaSource, reading: MediaReading): MediaReply {

@@ -1,8 +1,8 @@
 import { FerryError } from '../errors.ts';
 
 /**
- * No upstream admits a path that is asked for without a model: `unsupported_endpoint` (clients.md 127) with what to
- * configure, and the 404 of product.md section 6. To speak of a model would mislead: none was named.
+ * No upstream admits a path that is asked for without a model: `unsupported_endpoint` (S127) with what to
+ * configure, and the status 404. To speak of a model would mislead: none was named.
  */
 export function notOffered(path: string): FerryError {
   return new FerryError('unsupported_endpoint', {

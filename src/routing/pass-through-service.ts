@@ -155,7 +155,7 @@ const WITHOUT_ID = /^\/v1\/(?:[a-z_]+|audio\/[a-z]+|images\/[a-z]+)$/;
 
 /**
  * A 404 with an error object is about the thing that the client asked for (a file, a batch), unless it says that it is
- * about the path: then the API is there and does not have it (clients.md 127). One without, as web servers and routers
+ * about the path: then the API is there and does not have it (S127). One without, as web servers and routers
  * send it, says that the API itself is somewhere else.
  */
 function ownMissing(failure: unknown, thrown: unknown, path: string, scrub: Scrub): unknown {
