@@ -29,7 +29,7 @@ const step = (kind: ErrorKind, facts: Partial<Situation> = {}): NextStep =>
     ...facts,
   });
 
-/** Product.md section 6: what another candidate is asked after. All else is the client's own, or ours. */
+/** What another candidate is asked after. All else is the client's own, or ours. */
 const PASSED_ON: readonly ErrorKind[] = [
   'model_not_found',
   'upstream_misconfigured',
