@@ -1,5 +1,6 @@
 import { FerryError } from '../errors.ts';
-import { MemberEdits, readMembers } from './json-members.ts';
+import { readMembers } from '../json-text.ts';
+import { MemberEdits } from './json-members.ts';
 import { refuseSecondModel } from './model-key.ts';
 import { boundaryOf, type FormField, readFormFields } from './multipart-form.ts';
 

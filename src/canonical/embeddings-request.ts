@@ -1,6 +1,6 @@
 import { FerryError } from '../errors.ts';
+import { type Element, type Member, readElements, readMembers } from '../json-text.ts';
 import { dimensionsOf } from './embeddings-dimensions.ts';
-import { type Element, type Member, readElements, readMembers } from './json-members.ts';
 import { areTokenIds } from './token-ids.ts';
 
 export type VectorEncoding = 'float' | 'base64';

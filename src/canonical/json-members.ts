@@ -5,16 +5,6 @@
 
 import { type Member, readElements, readMembers } from '../json-text.ts';
 
-export {
-  type Element,
-  endOfString,
-  type Member,
-  nextMatch,
-  readElements,
-  readMembers,
-  skipSpace,
-} from '../json-text.ts';
-
 /** The array with each element's text put through `edit`, and all between them as it was. */
 export function editElements(array: string, edit: (element: string, position: number) => string): string {
   const parts: string[] = [];

@@ -1,4 +1,4 @@
-import { endOfString, nextMatch, skipSpace } from './json-members.ts';
+import { endOfString, nextMatch, skipSpace } from '../json-text.ts';
 
 /** What a text would cost to parse, beyond its length. */
 export interface JsonLimits {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { adaptRequest, type ReadRequest, readRequest } from '../../src/canonical/chat-request.ts';
-import { readMembers } from '../../src/canonical/json-members.ts';
 import { DEFAULT_PROFILE } from '../../src/canonical/profile.ts';
 import { FerryError } from '../../src/errors.ts';
+import { readMembers } from '../../src/json-text.ts';
 import { randomFrom } from './seeded-random.ts';
 
 function read(text: string | Buffer, kind: ReadRequest['kind'] = 'chat'): ReadRequest {

@@ -1,4 +1,4 @@
-import { readElements, readMembers } from '../json-members.ts';
+import { readElements, readMembers } from '../../json-text.ts';
 import { isJsonObject, type JsonObject } from './json-object.ts';
 
 /**
