@@ -27,7 +27,7 @@ export function findRefusedForm(
   if (request.kind === 'rerank' || !STATUSES.includes(error.status)) return null;
   const words = [error.param ?? '', error.message].join(' ');
   const isAsked = request.stream || avoided.includes(FORM.notStreaming);
-  if (!isAsked && ONLY_STREAMS.test(words) && !NO_STREAMS.test(words)) return FORM.notStreaming;
+  if (!isAsked && ONLY_STREAMS.test(words) && !NO_STREAM.test(words)) return FORM.notStreaming;
   return refusedInMessages(words, request.json.messages, avoided);
 }
 
@@ -49,8 +49,21 @@ const ONLY_STREAMS = new RegExp(
 );
 
 /** "logprobs requires stream to be false" is the opposite. */
-const NO_STREAMS =
-  /\bstream(?:ing)?\b\W*(?:(?:to|must|should|has|have|be|is|set|needs?)\W+)*(?:false|disabled)\b/i;
+const SAYS_FALSE = String.raw`${STREAM}\W*(?:(?:to|must|should|has|have|be|is|set|mode|needs?)\W+)*(?:false\b|disabled)`;
+const NO_STREAM = new RegExp(SAYS_FALSE, 'i');
+const NO_STREAMS = new RegExp(
+  [
+    SAYS_FALSE,
+    String.raw`${STREAM}\W*(?:\w+\W+)?(?:(?:is|are)\W*(?:not|n't)\W+(?:yet\W+)?(?:support|available|allow|implement)|unsupported\b)`,
+    String.raw`(?:not|n't)\W+support\w*\W+${STREAM}`,
+    String.raw`${STREAM}\W*(?:\w+\W+){0,2}(?:support|accept|allow)\w*\W+true\b`,
+    '不支持(?:流式|stream)|(?:流式|stream).{0,4}不支持',
+  ].join('|'),
+  'i',
+);
+/** What holds for this request alone must not cost all others their streams. */
+const ONLY_TOGETHER =
+  /\b(?:with|when|while|if|together|combin\w*|tools?|functions?|response_format|logprobs|n)\b/i;
 
 const NAMES_CONTENT = /content|内容|concatenate str/i;
 const NAMES_MESSAGES = /\bmessages?\b|消息/i;
@@ -65,6 +78,13 @@ const SAYS_ROLE = /\broles?\b|developer|unknown variant/i;
 const SAYS_ORDER = /tool_calls?\b|prece+ding|alternat|followed by|(?:first|last) message|beginning/i;
 const REFUSES_ROLE =
   /unknown|unexpected|invalid|unsupported|not (?:supported|allowed|valid|recogni[sz]ed)|must be|should be|expected|only/i;
+
+/** "Streaming is not supported", "This model does not support streaming", "'stream' does not support true". */
+export function refusesStreaming(error: FerryError, request: RefusedRequest): boolean {
+  if (error.kind !== 'client_fault' || !STATUSES.includes(error.status)) return false;
+  if (!request.stream || (request.kind !== 'chat' && request.kind !== 'completions')) return false;
+  return NO_STREAMS.test(error.message) && !ONLY_TOGETHER.test(error.message);
+}
 
 /** Each form is looked for only where a message has it. */
 function refusedInMessages(words: string, messages: unknown, avoided: readonly string[]): RequestForm | null {

@@ -75,7 +75,7 @@ type Json = Readonly<Record<string, unknown>>;
  * floats, usage asked for, members that mean nothing in the call, and what the upstream refused before.
  */
 export function adaptRequest(request: AdaptableRequest, adaptation: Adaptation): AdaptedRequest {
-  const stream = request.stream || (isGeneration(request) && mustStream(adaptation));
+  const stream = isStream(request, adaptation);
   const plan: Plan = {
     set: new Map(),
     remove: new Set(),
@@ -106,6 +106,13 @@ export function adaptRequest(request: AdaptableRequest, adaptation: Adaptation):
 
 function isGeneration(request: AdaptableRequest): boolean {
   return request.kind === 'chat' || request.kind === 'completions';
+}
+
+/** Whether the upstream is asked for a stream; one that refused both is asked for streams. */
+function isStream(request: AdaptableRequest, adaptation: Adaptation): boolean {
+  if (!isGeneration(request)) return request.stream;
+  if (mustStream(adaptation)) return true;
+  return request.stream && !adaptation.learnedDrops.includes(FORM.streaming);
 }
 
 function mustStream({ forceStream, profile, learnedDrops }: Adaptation): boolean {
@@ -177,10 +184,11 @@ function planMeaningless(plan: Plan, request: AdaptableRequest): void {
 
 function planStream(plan: Plan, request: AdaptableRequest, adaptation: Adaptation, stream: boolean): void {
   const { json } = request;
-  if (stream && !request.stream) plan.set.set('stream', 'true');
+  if (stream !== request.stream) plan.set.set('stream', String(stream));
+  if (request.stream && !stream) plan.dropped.push(FORM.streaming);
   const hasOptions = Object.hasOwn(json, 'stream_options');
   const isForced = stream && !request.stream;
-  if (hasOptions && !request.stream) plan.remove.add('stream_options');
+  if (hasOptions && !(request.stream && stream)) plan.remove.add('stream_options');
   const isRefused =
     adaptation.learnedDrops.includes('stream_options') ||
     adaptation.profile.dropParams.includes('stream_options');

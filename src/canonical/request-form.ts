@@ -5,6 +5,8 @@
 export const FORM = {
   /** `stream: false`, to an upstream that only streams: it is asked for a stream, which is put together here. */
   notStreaming: 'stream:false',
+  /** `stream: true`, to an upstream that does not stream: the stream is made of its whole reply. */
+  streaming: 'stream:true',
   /** Content as a list of text parts: sent as one text. */
   parts: 'messages:parts',
   /** Content that is null or absent: sent as "". */

@@ -66,7 +66,8 @@ export class ChatService implements Service<ChatAnswer> {
 
   #call(attempt: Attempt, adapted: AdaptedRequest): UpstreamCall {
     const { timeoutMs, streamTimeoutMs } = attempt.upstream.limits;
-    const isHurried = this.#request.stream && !attempt.bounds.isLast;
+    // A whole reply has no headers before it is made.
+    const isHurried = this.#request.stream && adapted.stream && !attempt.bounds.isLast;
     const isWrapped = adapted.endpoint === 'chat' && this.#request.kind === 'completions';
     return callOf(attempt, {
       body: adapted.body,

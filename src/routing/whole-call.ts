@@ -1,6 +1,7 @@
 import { type AdaptedRequest, adaptRequest, type ReadRequest } from '../canonical/chat-request.ts';
-import { findRefusedForm } from '../canonical/refused-form.ts';
+import { findRefusedForm, refusesStreaming } from '../canonical/refused-form.ts';
 import { findRefusedParameter } from '../canonical/refused-parameter.ts';
+import { FORM } from '../canonical/request-form.ts';
 import type { TokenText } from '../canonical/token-ids.ts';
 import { FerryError } from '../errors.ts';
 import type { AttemptTimer } from '../upstream/attempt-timer.ts';
@@ -48,8 +49,11 @@ export function adaptTo(attempt: Attempt, request: ReadRequest, wants: Wants = {
 export function learnableRefusal(error: FerryError, attempt: Attempt, request: ReadRequest): string | null {
   const { learnedDrops: avoided, upstream } = attempt;
   if (!upstream.profile.learn) return null;
-  const refused = findRefusedForm(error, request, avoided) ?? findRefusedParameter(error, request);
-  return refused === null || avoided.includes(refused) ? null : refused;
+  const form = findRefusedForm(error, request, avoided);
+  const refused = form ?? findRefusedParameter(error, request);
+  if (refused !== null && !avoided.includes(refused)) return refused;
+  const isStream = !upstream.profile.alwaysStream && !avoided.includes(FORM.streaming);
+  return isStream && refusesStreaming(error, request) ? FORM.streaming : null;
 }
 
 /** The call of one attempt to its own path. */

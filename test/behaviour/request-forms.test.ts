@@ -91,6 +91,32 @@ test('Q47b another model of the same upstream is asked as the client asked', asy
   assert.equal(bodies(model).at(-1)?.stream, undefined);
 });
 
+test('S67 an upstream that refuses streams is asked for whole replies, of which streams are made', async (context) => {
+  const { model, gateway, chat } = await ferry(context, (body) =>
+    body.stream === true ? error('Streaming is not supported by this model.') : null,
+  );
+  for (const _ of ['refused', 'learned']) {
+    const response = await chat({ stream: true, stream_options: { include_usage: true } });
+    assert.equal(response.headers.get('x-tokenferry-dropped'), 'stream:true');
+    assert.match(response.headers.get('content-type') ?? '', /^text\/event-stream/);
+    const stream = checkCanonicalStream(await response.text(), { includeUsage: true });
+    assert.equal(stream.choices[0]?.content, 'all is well');
+  }
+  await isGood(await chat({}));
+  const completion = await gateway.post('/v1/completions', { model: 'm', prompt: 'Hi', stream: true });
+  assert.match(await completion.text(), /"object":"text_completion".*data: \[DONE\]/s);
+  assert.deepEqual(
+    bodies(model).map(({ stream, stream_options: options }) => [stream, options !== undefined]),
+    [
+      [true, true],
+      [false, false],
+      [false, false],
+      [undefined, false],
+      [false, false],
+    ],
+  );
+});
+
 test('Q47b with learn: false the client gets the refusal', async (context) => {
   const { model, chat } = await ferry(
     context,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { adaptRequest, type RequestKind, readRequest } from '../../src/canonical/chat-request.ts';
 import { DEFAULT_PROFILE, type Profile } from '../../src/canonical/profile.ts';
-import { findRefusedForm } from '../../src/canonical/refused-form.ts';
+import { findRefusedForm, refusesStreaming } from '../../src/canonical/refused-form.ts';
 import { FORM } from '../../src/canonical/request-form.ts';
 import { FerryError } from '../../src/errors.ts';
 
@@ -82,7 +82,57 @@ test('Q47b other words about streams teach nothing', () => {
   assert.equal(refusedOf(ONE_QUESTION, 'Stream must be set to true', { status: 413 }), null);
 });
 
+test('S67 an upstream that does not stream says so of all requests, not of one', () => {
+  const refuses = (message: string, stream = true): boolean =>
+    refusesStreaming(
+      new FerryError('client_fault', { message }),
+      readRequest(Buffer.from(JSON.stringify({ model: 'm', ...ONE_QUESTION, stream })), 'chat'),
+    );
+  for (const words of [
+    'Streaming is not supported',
+    'streaming is not supported for this model',
+    'This model does not support streaming.',
+    "Unsupported value: 'stream' does not support true.",
+    'stream must be false',
+    "'stream' must be set to false",
+    'Streaming responses are not available on this endpoint',
+    'Streaming mode is disabled',
+    '该模型不支持流式输出',
+  ]) {
+    assert.equal(refuses(words), true, words);
+    assert.equal(refuses(words, false), false, words);
+  }
+  for (const words of [
+    'stream_options is not supported',
+    'Streaming is not supported with tools',
+    'stream must be false when n is greater than 1',
+    'tools are not supported in stream mode',
+    'Stream must be set to true',
+    'the upstream is not supported',
+    'temperature is not supported',
+  ]) {
+    assert.equal(refuses(words), false, words);
+  }
+});
+
 const PARTS = { messages: [{ role: 'user', content: [{ type: 'text', text: 'Hi' }] }] };
+
+test('S67 a stream goes out as stream: false to an upstream that refused streams, one that only streams gets streams', () => {
+  const sent = (text: string, learnedDrops: readonly string[]) =>
+    adaptRequest(readRequest(Buffer.from(text), 'chat'), {
+      upstreamModel: 'm',
+      profile: DEFAULT_PROFILE,
+      wantUsage: true,
+      learnedDrops,
+      forceStream: false,
+    });
+  const asked = '{"model":"m","stream": true,"stream_options":{"include_usage":true},"seed":1.0}';
+  const { body, dropped, stream } = sent(asked, [FORM.streaming]);
+  assert.equal(body.toString(), '{"model":"m","stream": false,"seed":1.0}');
+  assert.deepEqual([dropped, stream], [['stream:true'], false]);
+  assert.equal(sent(asked, [FORM.streaming, FORM.notStreaming]).body.toString(), asked);
+  assert.equal(sent('{"model":"m"}', [FORM.streaming]).body.toString(), '{"model":"m"}');
+});
 
 test('S102 an upstream that takes no parts says so in the words of its language', () => {
   for (const words of [
