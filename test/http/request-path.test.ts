@@ -146,3 +146,28 @@ test('remembered paths are the same paths, and a flood of new ones is not rememb
   assert.throws(() => paths.read('/v1/..'));
   assert.throws(() => paths.read('/v1/..'), 'and again');
 });
+
+test('no target is a trap: the longest that limits.header_bytes lets in is read in milliseconds', () => {
+  for (const part of [
+    '/models',
+    '/v1',
+    '/v1/chat/completions',
+    '/',
+    '/%41',
+    '/a%2',
+    '%2',
+    '/.a',
+    '?',
+    '#?',
+    '/;',
+  ]) {
+    const target = `/${part.repeat(64_000 / part.length)}`;
+    const startedMs = performance.now();
+    try {
+      readRequestPath(target, BASE);
+    } catch (error) {
+      assert.ok(error instanceof FerryError, part);
+    }
+    assert.ok(performance.now() - startedMs < 200, `${part}: ${performance.now() - startedMs} ms`);
+  }
+});
