@@ -10,7 +10,7 @@ export async function list(args: readonly string[]): Promise<number> {
     for (const upstream of config.upstreams) {
       const defect = upstreamDefect(upstream);
       console.log(`${upstream.name}${defect === null ? '' : `  (skipped: ${defect})`}`);
-      console.log(`  endpoint  ${upstream.endpoint ?? '-'}`);
+      console.log(`  endpoint  ${shownEndpoint(upstream)}`);
       console.log(`  token     ${credentialsOf(upstream)}`);
       console.log(`  allow     ${upstream.allow.join(', ') || 'every model'}`);
       if (upstream.deny.length > 0) console.log(`  deny      ${upstream.deny.join(', ')}`);
@@ -20,6 +20,14 @@ export async function list(args: readonly string[]): Promise<number> {
     if (config.upstreams.length === 0) console.log('The configuration has no upstreams.');
     return 0;
   });
+}
+
+/** The values of a query may be keys. */
+function shownEndpoint({ endpoint }: UpstreamConfig): string {
+  if (endpoint === null) return '-';
+  const { origin, pathname, searchParams } = new URL(endpoint);
+  const names = [...searchParams.keys()].map((name) => `${name}=…`);
+  return `${origin}${pathname}${names.length === 0 ? '' : `?${names.join('&')}`}`;
 }
 
 function credentialsOf({ token, sk }: UpstreamConfig): string {
