@@ -3,6 +3,8 @@ import { systemClock } from '../clock.ts';
 import { SecretRegistry } from '../secret.ts';
 import { buildHolders } from '../service/tokens.ts';
 import { describeTokenEvent } from '../tokens/describe-token-event.ts';
+import type { HolderStatus } from '../tokens/holder-status.ts';
+import type { Lease } from '../tokens/lease.ts';
 import { loadOrThrow, readArguments, UsageError, withUsage } from './config-argument.ts';
 import { endsTheOther } from './ended-token.ts';
 
@@ -44,12 +46,7 @@ export async function token(args: readonly string[]): Promise<number> {
     if (holder === undefined) return 1;
     try {
       const lease = values.refresh === true ? await holder.refresh() : await holder.get();
-      const { kind, lifeMs, remainingMs, generation } = holder.status();
-      console.log(`source       ${name} (${kind})`);
-      console.log(`life         ${seconds(lifeMs)}`);
-      console.log(`time left    ${seconds(remainingMs)}`);
-      console.log(`generation   ${generation}`);
-      console.log(`fingerprint  ${lease.fingerprint}`);
+      tell(lease, holder.status());
       if (values.show === true) console.log(`value        ${lease.secret.reveal()}`);
       return 0;
     } catch (error) {
@@ -59,6 +56,14 @@ export async function token(args: readonly string[]): Promise<number> {
       await Promise.all(Array.from(holders.values(), (one) => one.stop()));
     }
   });
+}
+
+function tell(lease: Lease, { name, kind, lifeMs, remainingMs, generation }: HolderStatus): void {
+  console.log(`source       ${name} (${kind})`);
+  console.log(`life         ${seconds(lifeMs)}`);
+  console.log(`time left    ${seconds(remainingMs)}`);
+  console.log(`generation   ${generation}`);
+  console.log(`fingerprint  ${lease.fingerprint}`);
 }
 
 function seconds(durationMs: number | null): string {

@@ -169,22 +169,27 @@ async function streamOnce(client: OpenAI, model: string): Promise<Finding<null>>
   let lastMs = startedMs;
   let firstTextMs: number | null = null;
   let isFinished = false;
+  let hasAnswered = false;
   const gapsMs: number[] = [];
   console.log('      ms since the last chunk | text');
   for await (const chunk of stream) {
     const nowMs = performance.now();
     const [choice] = chunk.choices;
-    const text = choice?.delta.content ?? '';
     isFinished ||= choice?.finish_reason != null;
-    if (text !== '') {
-      if (firstTextMs === null) firstTextMs = nowMs - startedMs;
-      else gapsMs.push(nowMs - lastMs);
-      console.log(`      ${(nowMs - lastMs).toFixed(0).padStart(6)} | ${JSON.stringify(text).slice(1, -1)}`);
-      lastMs = nowMs;
-    }
+    const text = choice?.delta.content ?? '';
+    hasAnswered ||= text !== '';
+    const shown = text !== '' ? text : thoughtIn(choice?.delta);
+    if (shown === '') continue;
+    if (firstTextMs === null) firstTextMs = nowMs - startedMs;
+    else gapsMs.push(nowMs - lastMs);
+    const line = `${text === '' ? '(thinks) ' : ''}${JSON.stringify(shown).slice(1, -1)}`;
+    console.log(`      ${(nowMs - lastMs).toFixed(0).padStart(6)} | ${line}`);
+    lastMs = nowMs;
   }
   if (firstTextMs === null)
     throw new Unfit('the stream brought no text; an application shows an empty answer');
+  if (!hasAnswered)
+    throw new Unfit('the model thought and then said nothing; an application shows an empty answer');
   if (!isFinished)
     throw new Unfit('the stream ended without a finish_reason; Vercel AI SDK and RAGFlow call that an error');
   const times: StreamTimes = { firstTextMs, gapsMs };
@@ -195,6 +200,12 @@ async function streamOnce(client: OpenAI, model: string): Promise<Finding<null>>
     facts: `first text after ${Math.round(firstTextMs)} ms, ${gapsMs.length + 1} chunks`,
     verdicts: ['RAGFlow will accept this model when it is added.', describeStream(times)],
   };
+}
+
+/** The reasoning in a chunk, which RAGFlow and Dify show as well; the client's types do not know it. */
+function thoughtIn(delta: unknown): string {
+  const { reasoning_content: thought } = (delta ?? {}) as { readonly reasoning_content?: unknown };
+  return typeof thought === 'string' ? thought : '';
 }
 
 /** What both send for a knowledge base: two texts, as floats. */

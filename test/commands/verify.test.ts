@@ -68,6 +68,32 @@ test('a stream without text or without an end, and too few vectors, are failures
   assert.match(broken.text, /FAIL {2}embeddings: 2 texts gave 1 vector\n/);
 });
 
+test('what a model thinks before its answer counts as the first sign of life, and is marked', async (t) => {
+  const model = await StandInModel.start();
+  t.after(() => model.close());
+  const chunk = (delta: object, finish: string | null = null) =>
+    `data: ${JSON.stringify({ id: '1', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
+  let answer = '';
+  model.set({
+    intercept: (request, response) => {
+      if (request.body.stream !== true) return false;
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(chunk({ role: 'assistant', reasoning_content: 'hm' }));
+      setTimeout(() => response.end(`${chunk({ content: answer })}${chunk({}, 'stop')}data: [DONE]\n\n`), 40);
+      return true;
+    },
+  });
+  answer = 'Hello.';
+  const { code, text } = await run(t, '--url', model.url);
+  assert.equal(code, 0, text);
+  assert.match(text, / \| \(thinks\) hm\n +\d+ \| Hello\.\n/);
+  assert.match(text, /ok {4}stream: .*2 chunks/);
+  answer = '';
+  const silent = await run(t, '--url', model.url);
+  assert.equal(silent.code, 1);
+  assert.match(silent.text, /FAIL {2}stream: the model thought and then said nothing/);
+});
+
 test('an unknown flag or an unusable URL is bad usage, exit code 2', async (t) => {
   assert.equal((await run(t, '--nope')).code, 2);
   assert.equal((await run(t, '--url', 'ftp://x')).code, 2);
