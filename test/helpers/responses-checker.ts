@@ -76,6 +76,7 @@ function checkBeginning(events: readonly Json[]): void {
   assert.equal(events[1]?.type, 'response.in_progress');
   for (const { response } of events.slice(0, 2)) {
     checkResponseObject(response, 'in_progress');
+    assert.equal(response.id, events[0]?.response.id, 'S125 the same id');
     assert.deepEqual(response.output, []);
     assert.equal(response.usage, null);
   }
@@ -138,6 +139,15 @@ function checkItem(item: Json): void {
   for (const name of ['call_id', 'name', 'arguments']) assert.equal(typeof item[name], 'string', name);
 }
 
+/** An item between its `added` and its `done`, with what the deltas have made of it so far. */
+interface OpenItem {
+  readonly item: Json;
+  /** A part was added and is not done. */
+  isPartOpen: boolean;
+  /** The part's text, or the call's arguments, were told whole. */
+  isTextDone: boolean;
+}
+
 /** Follows the items by their output index, and their parts by their own. */
 class Items {
   readonly said = {
@@ -146,21 +156,20 @@ class Items {
     refusal: '',
     calls: [] as { id: string; name: string; arguments: string }[],
   };
-  readonly #open = new Map<number, Json>();
+  readonly #open = new Map<number, OpenItem>();
   readonly #done: Json[] = [];
   #added = 0;
 
   read(event: Json): void {
     const { type, output_index: index } = event;
-    if (type === 'response.output_item.added') this.#add(event);
-    else if (type === 'response.output_item.done') this.#close(event);
-    else {
-      const item = this.#open.get(index);
-      assert.ok(item !== undefined, `${type} for an item that is not open`);
-      assert.equal(event.item_id, item.id, 'S125 the same id in added, delta and done');
-      if (item.type === 'function_call') this.#readCall(item, event);
-      else this.#readPart(item, event);
+    if (type === 'response.output_item.added') {
+      this.#add(event);
+      return;
     }
+    const open = this.#open.get(index);
+    assert.ok(open !== undefined, `${type} for an item that is not open`);
+    if (type === 'response.output_item.done') this.#close(open, event);
+    else this.#readWithin(open, event);
   }
 
   /** Every item is closed by now; they stand at their indexes. */
@@ -178,59 +187,67 @@ class Items {
     assert.deepEqual(parts ?? [], [], 'an item begins empty');
     if (item.type === 'function_call') assert.equal(item.arguments, '');
     if (item.type !== 'reasoning') assert.equal(item.status, 'in_progress');
-    this.#open.set(index, structuredClone(item));
+    this.#open.set(index, { item: structuredClone(item), isPartOpen: false, isTextDone: false });
   }
 
-  #close({ output_index: index, item }: Json): void {
-    const open = this.#open.get(index);
-    assert.ok(open !== undefined, 'done once');
+  #close(open: OpenItem, { output_index: index, item }: Json): void {
     this.#open.delete(index);
-    if (item.type !== 'reasoning') assert.ok(['completed', 'incomplete'].includes(item.status));
-    const { isOpen: _, ...parts } = open;
-    assert.deepEqual({ ...item, status: null }, { ...parts, status: null }, 'S125 done repeats the deltas');
-    if (item.type === 'function_call')
+    assert.ok(!open.isPartOpen, 'every part is done');
+    assert.equal('status' in item, item.type !== 'reasoning');
+    if ('status' in item) assert.ok(['completed', 'incomplete'].includes(item.status));
+    assert.deepEqual({ ...item, status: '' }, { ...open.item, status: '' }, 'S125 done repeats the deltas');
+    if (item.type === 'function_call') {
+      assert.ok(open.isTextDone, 'the arguments are told whole');
       this.said.calls.push({ id: item.call_id, name: item.name, arguments: item.arguments });
+    }
     this.#done[index] = item;
-    // `status` is compared as null on both sides; a reasoning item has none.
-    if (item.type === 'reasoning') assert.ok(!('status' in item));
   }
 
-  #readCall(item: Json, event: Json): void {
+  #readWithin(open: OpenItem, event: Json): void {
+    assert.equal(event.item_id, open.item.id, 'S125 the same id in added, delta and done');
+    if (open.item.type === 'function_call') this.#readCall(open, event);
+    else this.#readPart(open, event);
+  }
+
+  #readCall(open: OpenItem, event: Json): void {
+    const { item } = open;
+    assert.ok(!open.isTextDone, 'nothing after the arguments are done');
     if (event.type === 'response.function_call_arguments.delta') {
       assert.ok(event.delta !== '', 'no empty delta');
       item.arguments += event.delta;
       return;
     }
     assert.equal(event.type, 'response.function_call_arguments.done');
-    assert.equal(event.arguments, item.arguments);
-    assert.equal(event.name, item.name);
+    assert.deepEqual([event.name, event.arguments], [item.name, item.arguments]);
+    open.isTextDone = true;
   }
 
-  #readPart(item: Json, event: Json): void {
-    const isReasoning = item.type === 'reasoning';
-    const parts = isReasoning ? item.summary : item.content;
+  #readPart(open: OpenItem, event: Json): void {
+    const isReasoning = open.item.type === 'reasoning';
+    const parts = isReasoning ? open.item.summary : open.item.content;
     const index = isReasoning ? event.summary_index : event.content_index;
     const added = isReasoning ? 'response.reasoning_summary_part.added' : 'response.content_part.added';
     if (event.type === added) {
       assert.equal(index, parts.length, 'parts from 0 without gaps');
-      assert.ok(item.isOpen !== true, 'one part after the other');
+      assert.ok(!open.isPartOpen, 'one part after the other');
       assert.equal(event.part.text ?? event.part.refusal, '');
       parts.push(structuredClone(event.part));
-      item.isOpen = true;
+      open.isPartOpen = true;
+      open.isTextDone = false;
       return;
     }
-    assert.equal(index, parts.length - 1, 'the part that is open');
-    this.#readWithin(item, parts[index], event);
+    assert.ok(open.isPartOpen && index === parts.length - 1, 'the part that is open');
+    this.#readText(open, parts[index], event);
   }
 
-  #readWithin(item: Json, part: Json, event: Json): void {
+  #readText(open: OpenItem, part: Json, event: Json): void {
     const member = part.type === 'refusal' ? 'refusal' : 'text';
     const said = part.type === 'refusal' ? 'refusal' : part.type === 'summary_text' ? 'reasoning' : 'text';
     switch (event.type) {
       case 'response.output_text.delta':
       case 'response.refusal.delta':
       case 'response.reasoning_summary_text.delta':
-        assert.ok(event.delta !== '', 'no empty delta');
+        assert.ok(event.delta !== '' && !open.isTextDone, 'no empty delta, and none behind the whole');
         part[member] += event.delta;
         this.said[said] += event.delta;
         return;
@@ -238,11 +255,14 @@ class Items {
       case 'response.refusal.done':
       case 'response.reasoning_summary_text.done':
         assert.equal(event[member], part[member], 'S125 the deltas joined are the whole');
+        assert.ok(!open.isTextDone, 'told whole once');
+        open.isTextDone = true;
         return;
       case 'response.content_part.done':
       case 'response.reasoning_summary_part.done':
         assert.deepEqual(event.part, part);
-        item.isOpen = false;
+        assert.ok(open.isTextDone, 'the text is told whole before its part is done');
+        open.isPartOpen = false;
         return;
       default:
         assert.fail(`unexpected ${event.type}`);
