@@ -47,10 +47,10 @@ export const ANSWERS = {
     calls: [{ id: 'call_now', name: 'get_time', arguments: ['{}'] }],
     finish: 'tool_calls',
   },
-  /** Five megabytes, as an image has them; each piece fits into the line of 1 MiB that RAGFlow's reader in Go takes. */
+  /** More than a megabyte, as a picture has; each piece fits into the line of 1 MiB that RAGFlow's reader in Go takes. */
   long: {
     ...NONE,
-    text: Array.from({ length: 5 }, (_, at) => `Picture ${at}: `.repeat(90_000)),
+    text: Array.from({ length: 4 }, (_, at) => `Picture ${at}: `.repeat(30_000)),
     finish: 'stop',
   },
   cut: { ...NONE, text: ['The ferry ', 'leaves at'], finish: 'length' },

@@ -129,12 +129,17 @@ function unknownModel(body: Json, response: ServerResponse): void {
 
 async function answer(body: Json, isCompletion: boolean, response: ServerResponse): Promise<void> {
   const ask = askOf(body);
-  const vector = (ask.stream ? STREAMS : WHOLES).get(String(body.model)) ?? WHOLES.get(String(body.model));
+  const [first, other] = ask.stream ? [STREAMS, WHOLES] : [WHOLES, STREAMS];
+  const vector = first.get(String(body.model)) ?? other.get(String(body.model));
   if (vector === undefined) {
     unknownModel(body, response);
     return;
   }
-  const onlyStreams = vector.onlyStreams === true || vector.profile?.always_stream === true;
+  const onlyStreams = vector.only === 'streams' || vector.profile?.always_stream === true;
+  if (vector.only === 'wholes' && ask.stream) {
+    sendJson(response, { error: { message: 'Streaming is not supported by this model.' } }, 400);
+    return;
+  }
   if (onlyStreams && !ask.stream) {
     sendJson(response, { detail: 'Stream must be set to true' }, 400);
     return;

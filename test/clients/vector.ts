@@ -29,8 +29,8 @@ export interface Vector {
   readonly ownUsage?: boolean;
   /** Needs an upstream with this profile. */
   readonly profile?: Json;
-  /** A request without `stream` is refused. */
-  readonly onlyStreams?: boolean;
+  /** A request without `stream` is refused, or one with it. */
+  readonly only?: 'streams' | 'wholes';
 }
 
 /** What of the request matters to the way it is answered. */

@@ -24,10 +24,19 @@ const JSON_FOR_STREAM: readonly Vector[] = (['text', 'reasoning', 'calls'] as co
   contentType: 'application/json',
 }));
 
+/** An upstream that does not stream, and says so. */
+const NO_STREAMS: readonly Vector[] = (['text', 'reasoning', 'calls'] as const).map((answer) => ({
+  name: `refuses-streams-${answer}`,
+  quirks: ['Q34'],
+  answer,
+  only: 'wholes',
+}));
+
 /** What upstreams send for `stream: true`. */
 export const STREAM_VECTORS: readonly Vector[] = [
   ...CANONICAL,
   ...JSON_FOR_STREAM,
+  ...NO_STREAMS,
   ...FRAMING,
   ...CHUNKS,
   ...REASONING_AND_USAGE,

@@ -139,7 +139,7 @@ function inOneEvent(chunks: readonly Json[]): Json[] {
 
 /** What carries the stream. */
 const TRANSPORT: readonly Vector[] = [
-  { name: 'event-of-five-megabytes', quirks: ['Q47'], answer: 'long', chunks: inOneEvent },
+  { name: 'event-over-one-megabyte', quirks: ['Q47'], answer: 'long', chunks: inOneEvent },
   { name: 'one-byte-segments', quirks: ['Q18', 'Q19'], answer: 'text', segment: 1 },
   { name: 'three-byte-segments', quirks: ['Q19'], answer: 'calls', segment: 3 },
   { name: 'gzip', quirks: ['Q31'], answer: 'text', bytes: gzipSync, headers: { 'content-encoding': 'gzip' } },

@@ -74,8 +74,8 @@ const BODIES: readonly Vector[] = [
     whole: (reply) => JSON.stringify(reply).replace('"logprobs":null', '"logprobs":null,"score":NaN'),
   },
   { name: 'whole-from-stream-only', quirks: ['Q47b'], answer: 'text', profile: { always_stream: true } },
-  { name: 'whole-refuses-no-stream', quirks: ['Q47b'], answer: 'text', onlyStreams: true },
-  { name: 'whole-refuses-no-stream-calls', quirks: ['Q47b'], answer: 'calls', onlyStreams: true },
+  { name: 'whole-refuses-no-stream', quirks: ['Q47b'], answer: 'text', only: 'streams' },
+  { name: 'whole-refuses-no-stream-calls', quirks: ['Q47b'], answer: 'calls', only: 'streams' },
   {
     name: 'whole-gbk',
     quirks: ['Q46'],
