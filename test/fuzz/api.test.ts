@@ -83,6 +83,13 @@ function casesIn(output: string): number {
   return Number(/(\d+) generated/.exec(output)?.[1] ?? 0);
 }
 
+/** What it did and for how long, e.g. `Fuzzing (in 14.46s)`. */
+function phasesIn(output: string): string {
+  const phases = output.matchAll(/\w+ \(in [\d.]+m? ?[\d.]*s\)/g);
+  const scenarios = /Scenarios: +(\d+)/.exec(output)?.[1] ?? '0';
+  return `${[...phases].join(', ')}, ${scenarios} stateful scenarios`;
+}
+
 for (const [what, config, args] of [
   ['with keys', { authorization: KEY }, ['-H', `Authorization: Bearer ${KEY}`]],
   // There is nothing to ignore where no key is needed.
@@ -111,7 +118,7 @@ for (const [what, config, args] of [
     assert.equal(code, 0, output);
     assert.deepEqual(warnings, [], 'Node noticed no leak');
     const cases = casesIn(output);
-    context.diagnostic(`${cases} requests, seed ${SEED}`);
+    context.diagnostic(`${cases} requests, seed ${SEED}: ${phasesIn(output)}`);
     // Of the operations, the few without parameters have little to vary.
     assert.ok(cases > 6 * EXAMPLES, output);
     assert.equal(upstream.unreadable, 0, 'every body that the upstream got was JSON');
