@@ -62,7 +62,7 @@ export function complete(written: WrittenConfig, directory: string): Config {
 const REPLICATE = 'https://api.replicate.com/v1';
 
 /** True when there is a key and no request is let in without one. */
-export function needsKeyAlways(config: KeyFacts): boolean {
+function needsKeyAlways(config: KeyFacts): boolean {
   return hasAnyKey(config) && !config.noauth && !config.upstreams.some((one) => one.noauth);
 }
 

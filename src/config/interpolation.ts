@@ -76,7 +76,7 @@ const VARIABLE = /^([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s;
  * Replaces `${NAME}`, `${NAME:-default}` and `${file:/path}` in one scalar, once: what was put in is not looked
  * at again. `$${` stands for a literal `${`.
  */
-export function interpolate(
+function interpolate(
   text: string,
   { env, directory }: InterpolationSources,
   onFile: (file: string) => void,

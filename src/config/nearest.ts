@@ -44,7 +44,7 @@ export function nearest(word: string, candidates: readonly string[]): string | n
 }
 
 /** Letters to insert, delete, replace or swap with their neighbour (optimal string alignment). */
-export function editDistance(left: string, right: string): number {
+function editDistance(left: string, right: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: right.length + 1 }, (_, index) => index);
   for (let row = 1; row <= left.length; row++) {

@@ -29,9 +29,8 @@ export const secret: FieldKind<Secret> = {
   },
 };
 
-/** `key-one, key-two`, as in openai-api-route, or a list. */
 /** The word instead of a key that forwards the client's own header. */
-export const AS_IS = 'asis';
+const AS_IS = 'asis';
 
 /** An upstream's static key, or the word that forwards the client's own. */
 export const upstreamKey: FieldKind<Secret | typeof AS_IS> = {
@@ -39,6 +38,7 @@ export const upstreamKey: FieldKind<Secret | typeof AS_IS> = {
   read: (value) => (scalarText(value) === AS_IS ? AS_IS : secret.read(value)),
 };
 
+/** `key-one, key-two`, as in openai-api-route, or a list. */
 export const secretsByComma: FieldKind<Secret[]> = {
   name: 'secrets, comma separated or a list',
   json: { type: ['string', 'number', 'array'] },

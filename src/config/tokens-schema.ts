@@ -13,7 +13,7 @@ import { didYouMean } from './nearest.ts';
 import { isMapping, scalarText } from './scalar.ts';
 
 /** The token sources by their `type`. */
-export const TOKEN_SOURCES = {
+const TOKEN_SOURCES = {
   static: staticSource,
   env: envSource,
   file: fileSource,

@@ -3,7 +3,7 @@ import type { HolderStatus } from '../tokens/holder-status.ts';
 const BAR_WIDTH = 24;
 
 /** `4:07`; negative durations are 0:00. */
-export function minutesAndSeconds(durationMs: number): string {
+function minutesAndSeconds(durationMs: number): string {
   const seconds = Math.max(0, Math.round(durationMs / 1000));
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
 }

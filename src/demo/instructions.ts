@@ -44,12 +44,12 @@ export function instructions({ url, key, models, tokenLifetimeMs }: DemoFacts): 
   ].join('\n');
 }
 
-export function curlLine(url: string, key: string): string {
+function curlLine(url: string, key: string): string {
   const body = '{"model":"demo-chat","stream":true,"messages":[{"role":"user","content":"Hello"}]}';
   return `curl -N ${url}/v1/chat/completions -H 'Authorization: Bearer ${key}' -H 'Content-Type: application/json' -d '${body}'`;
 }
 
-export function pythonLines(url: string, key: string): string[] {
+function pythonLines(url: string, key: string): string[] {
   return [
     "python3 - <<'END'",
     'from openai import OpenAI',
@@ -62,7 +62,7 @@ export function pythonLines(url: string, key: string): string[] {
   ];
 }
 
-export function nodeLines(url: string, key: string): string[] {
+function nodeLines(url: string, key: string): string[] {
   return [
     "node --input-type=module - <<'END'",
     "import OpenAI from 'openai';",

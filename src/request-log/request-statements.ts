@@ -15,7 +15,7 @@ export type RequestBuilder = Kysely<Tables>;
 export const NO_DRIVER = { createDriver: () => new DummyDriver() };
 
 /** How many requests a page has: what was asked, within bounds. */
-export function pageSize(page: PageRequest): number {
+function pageSize(page: PageRequest): number {
   return Math.max(1, Math.min(page.limit, MOST_PER_PAGE));
 }
 

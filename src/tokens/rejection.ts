@@ -14,8 +14,6 @@ export interface RejectionRules {
   readonly body: readonly BodyMatcher[];
 }
 
-export const DEFAULT_REJECTION_RULES: RejectionRules = { statuses: [401], body: [] };
-
 /** A refusal is short; more than this (characters) is an answer and not parsed. */
 const LONGEST_REFUSAL = 16 * 1024;
 

@@ -1,7 +1,7 @@
 import { FerryError } from '../errors.ts';
 
 /** The endpoints that `paths:` can move, by their path after `/v1`. */
-export const PATH_NAMES = {
+const PATH_NAMES = {
   '/chat/completions': 'chat',
   '/completions': 'completions',
   '/embeddings': 'embeddings',

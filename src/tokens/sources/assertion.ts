@@ -27,7 +27,7 @@ export function makeSigner(
 }
 
 /** Signs assertions by settings. Each one is new: servers remember `jti` and refuse a second use. */
-export class AssertionSigner {
+class AssertionSigner {
   readonly #settings: AssertionSettings;
   readonly #alg: string;
   readonly #key: KeyObject | Uint8Array;
