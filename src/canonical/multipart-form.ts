@@ -8,6 +8,9 @@ export interface FormField {
 /** A part's own headers are a few lines; what is longer is not looked at. Bytes. */
 const LONGEST_PART_HEAD = 16 * 1024;
 
+/** No client's form has so many parts; a body of delimiters alone must not hold up everybody else. */
+const MOST_PARTS = 1000;
+
 /** The `boundary` of a multipart/form-data content-type (RFC 2046, 5.1.1); null for any other type. */
 export function boundaryOf(contentType: string): string | null {
   if (!/^\s*multipart\/form-data\s*;/i.test(contentType)) return null;
@@ -25,7 +28,7 @@ export function readFormFields(bytes: Buffer, boundary: string): FormField[] {
   // The first delimiter has no line end before it when nothing stands before it.
   const isAtStart = bytes.subarray(0, delimiter.length - 2).equals(delimiter.subarray(2));
   let start = isAtStart ? delimiter.length - 2 : endOfDelimiter(bytes, delimiter, 0);
-  while (start !== -1) {
+  for (let parts = 0; start !== -1 && parts < MOST_PARTS; parts++) {
     const end = endOfDelimiter(bytes, delimiter, start);
     if (end === -1) break;
     const field = readPart(bytes, start, end - delimiter.length);

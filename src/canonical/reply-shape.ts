@@ -31,13 +31,22 @@ export function isClearlyBinary(head: Buffer): boolean {
   return head.length > 0 && !isText(head.subarray(0, 4 * SHAPE_BYTES));
 }
 
-/** UTF-8 without control characters, a character at the end possibly cut. */
+/** UTF-8 without control characters; the last character may still be coming. */
 function isText(bytes: Buffer): boolean {
   for (const byte of bytes) {
     if (byte < 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return false;
   }
-  for (let cut = 0; cut < 4 && cut < bytes.length; cut++) {
-    if (isUtf8(bytes.subarray(0, bytes.length - cut))) return true;
+  return isUtf8(bytes.subarray(0, bytes.length - cutCharacter(bytes)));
+}
+
+/** How many bytes at the end are the beginning of a character. */
+function cutCharacter(bytes: Buffer): number {
+  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
+    const byte = bytes[bytes.length - back] as number;
+    if (byte < 0x80) return 0;
+    if (byte < 0xc0) continue;
+    const needed = byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : byte < 0xf5 ? 4 : 0;
+    return needed > back ? back : 0;
   }
-  return false;
+  return 0;
 }

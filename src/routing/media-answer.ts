@@ -8,7 +8,7 @@ import { FerryError } from '../errors.ts';
 import type { ReplyBody } from '../upstream/reply-body.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';
 import type { Attempt } from './attempt.ts';
-import type { ServingSettings } from './serving.ts';
+import { namesOf, type ServingSettings } from './serving.ts';
 import { refusedInBody } from './whole-call.ts';
 
 /** What goes to the client in place of a reply's own beginning. */
@@ -39,6 +39,7 @@ export async function readMedia(
   const context = contextOf(attempt, reply, settings);
   if (shape === 'events') {
     const seen = await untilEvent(head, reply.body);
+    refuseBadToken(attempt, reply, seen);
     refuseErrorEvent(seen, context);
     const isNamed = /^text\/event-stream\b/i.test(contentType ?? '');
     return opened(attempt, reply, seen, isNamed && contentType !== null ? contentType : 'text/event-stream');
@@ -90,6 +91,13 @@ function opened(attempt: Attempt, reply: UpstreamReply, bytes: Buffer, contentTy
   return { bytes, isWhole: false, contentType };
 }
 
+/** Throws `auth_rejected` when `reject.body` finds in it that the token is no longer good. */
+function refuseBadToken(attempt: Attempt, reply: UpstreamReply, body: Buffer): void {
+  const { client } = attempt.upstream;
+  if (client.hasBodyMatchers && client.refusesTokenIn(reply, body.toString('utf8')))
+    throw refusedInBody(attempt);
+}
+
 /** The head and all that follows. Throws `invalid_response` and closes the socket beyond `limitBytes`. */
 async function readOn(head: Buffer, body: ReplyBody, limitBytes: number): Promise<Buffer> {
   const rest = await body.readAll(Math.max(0, limitBytes - head.length));
@@ -117,12 +125,15 @@ async function whole(
   settings: ServingSettings,
 ): Promise<MediaAnswer> {
   const body = await readOn(head, reply.body, settings.maxResponseBytes);
-  const { client, name } = attempt.upstream;
-  if (client.hasBodyMatchers && client.refusesTokenIn(reply, body.toString('utf8')))
-    throw refusedInBody(attempt);
+  refuseBadToken(attempt, reply, body);
   const answer = readMediaReply(
     { body, shape, contentType },
-    { wish, context, nowSeconds: settings.nowSeconds, onNote: (note) => settings.onNote(name, note) },
+    {
+      wish,
+      context,
+      nowSeconds: settings.nowSeconds,
+      onNote: (note) => settings.onNote(attempt.upstream.name, note),
+    },
   );
   attempt.commit();
   attempt.finish(null);
@@ -131,9 +142,7 @@ async function whole(
 
 function contextOf(attempt: Attempt, reply: UpstreamReply, settings: ServingSettings): ErrorContext {
   return {
-    model: attempt.request.model,
-    upstreamModel: attempt.model,
-    path: attempt.request.path,
+    ...namesOf(attempt),
     scrub: settings.scrub,
     isRetryable: settings.isRetryable,
     headers: (name) => reply.headers.get(name) ?? undefined,

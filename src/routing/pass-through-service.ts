@@ -11,7 +11,7 @@ import type { UpstreamReply } from '../upstream/upstream-reply.ts';
 import type { Attempt } from './attempt.ts';
 import type { Service } from './fail-over.ts';
 import { type MediaAnswer, readMedia } from './media-answer.ts';
-import { errorObjectOf, fromUpstream, type ServingSettings } from './serving.ts';
+import { errorObjectOf, fromUpstream, namesOf, type ServingSettings } from './serving.ts';
 import { callAndRead } from './whole-call.ts';
 
 /** An upstream's reply that is handed on as it is; whoever takes it reads or destroys the body, then calls `finish`. */
@@ -181,7 +181,7 @@ function isAboutPath({ message, code }: BodyError, path: string): boolean {
 
 /** Web servers answer paths that they do not know with their start page; only a file's content may be a page. */
 async function refusePage(attempt: Attempt, reply: UpstreamReply, { scrub }: ServingSettings): Promise<void> {
-  const { path, model } = attempt.request;
+  const { path } = attempt.request;
   if (!/^\s*text\/html\b/i.test(reply.headers.get('content-type') ?? '') || path.endsWith('/content')) return;
-  throw invalidBodyError(await reply.text(), { model, path, scrub });
+  throw invalidBodyError(await reply.text(), { ...namesOf(attempt), scrub });
 }

@@ -1,9 +1,11 @@
 import { readErrorBody } from '../canonical/error-shapes.ts';
 import { cleanMessage, excerptOf } from '../canonical/outside-text.ts';
-import { readUpstreamError } from '../canonical/upstream-error.ts';
+import { type ErrorContext, readUpstreamError } from '../canonical/upstream-error.ts';
 import { FerryError as Failure, type FerryError } from '../errors.ts';
 import { UpstreamStatusError } from '../upstream/sdk-client.ts';
 import type { Attempt } from './attempt.ts';
+
+type ErrorNames = Pick<ErrorContext, 'model' | 'upstreamModel' | 'path'>;
 
 /** What every endpoint's service needs beside its request. */
 export interface ServingSettings {
@@ -27,21 +29,23 @@ export function fromUpstream(error: unknown, attempt: Attempt, settings: Serving
   const { reply, text } = error;
   attempt.status = reply.status;
   attempt.isTokenRenewed = reply.isReplayed;
-  const { model, path } = attempt.request;
-  // A path that stands for a model is none: an error that repeats it speaks of the path.
-  const names = model === path ? { model: null } : { model, upstreamModel: attempt.model };
   const failure = readUpstreamError({
     status: reply.status,
     headers: (name) => reply.headers.get(name) ?? undefined,
     body: text,
-    ...names,
-    path: attempt.path,
+    ...namesOf(attempt),
     isRetryable: settings.isRetryable,
     scrub: settings.scrub,
   });
   const isRefusal = reply.status === 401 || reply.status === 403;
   if (!isRefusal || attempt.upstream.client.credentials.kind !== 'as_is') return failure;
   return refusedClientKey(failure, text, settings.scrub);
+}
+
+/** What an error text may repeat of the request. A path that stands for a model is none: the text speaks of the path. */
+export function namesOf({ request, path, model: upstreamModel }: Attempt): ErrorNames {
+  const { model } = request;
+  return model === request.path ? { model: null, path } : { model, upstreamModel, path };
 }
 
 /** Under `sk: asis` a refusal is about the client's own credentials, so the client gets it in the upstream's words. */
