@@ -19,7 +19,8 @@ const config = (url: string, more: object = {}) => ({
 });
 
 test('S135 SIGTERM: a running stream finishes, new requests get 503 and a time to wait, exit 0', async () => {
-  await using model = await StandInModel.start({ reply: 'one two three four five six', wordDelayMs: 120 });
+  const words = 'one two three four five six '.repeat(5).trim();
+  await using model = await StandInModel.start({ reply: words, wordDelayMs: 120 });
   const service = await runService(config(model.url));
   const kept = await RawClient.connect(service.port);
   kept.send('GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
@@ -40,7 +41,7 @@ test('S135 SIGTERM: a running stream finishes, new requests get 503 and a time t
   assert.equal(model.received.length, asked);
   const stream = checkCanonicalStream(await reading);
   assert.equal(stream.error, null);
-  assert.equal(stream.choices[0]?.content, 'one two three four five six');
+  assert.equal(stream.choices[0]?.content, words);
   assert.equal((await service.exited()).code, 0, service.output);
   await assert.rejects(RawClient.connect(service.port), 'nobody listens any more');
   await service.stop();

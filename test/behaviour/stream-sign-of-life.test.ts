@@ -51,7 +51,7 @@ test('S36 the headers of a stream go out with its first content, not with the up
     await sleep(50);
     assert.equal(client.received, '', 'another upstream may still take over');
     await say(event({ content: 'word' }));
-    await until(() => client.received.includes('word'), 'the content');
+    await until(() => client.received.includes('word'), 'the content', 10_000);
     const head = client.received.slice(0, client.received.indexOf('\r\n\r\n')).toLowerCase();
     assert.match(head, /^http\/1\.1 200 ok/);
     assert.match(head, /content-type: text\/event-stream; charset=utf-8/);
@@ -64,12 +64,16 @@ test('S36 the headers of a stream go out with its first content, not with the up
 
 test('S36 S42 S129 an upstream that thinks: headers after early_headers, then comments, then the answer', async () => {
   await withStream({ early_headers: '30ms', keep_alive_comments: '20ms' }, async ({ client, say }) => {
-    await until(() => client.received.includes('\r\n\r\n'), 'headers without any word of the upstream');
+    await until(
+      () => client.received.includes('\r\n\r\n'),
+      'headers without any word of the upstream',
+      10_000,
+    );
     assert.match(client.received, /^HTTP\/1\.1 200 OK/);
-    await until(() => bodyOf(client.received).length > 20, 'comments');
+    await until(() => bodyOf(client.received).length > 20, 'comments', 10_000);
     assert.match(bodyOf(client.received), /^(?:: keep-alive\n\n)+$/, 'nothing but comments');
     await say(chunkedHead() + ROLE + event({ content: 'late' }) + END);
-    await until(() => client.received.endsWith('0\r\n\r\n'), 'the end');
+    await until(() => client.received.endsWith('0\r\n\r\n'), 'the end', 10_000);
     const stream = checkCanonicalStream(bodyOf(client.received));
     assert.equal(stream.choices[0]?.content, 'late');
   });
@@ -81,10 +85,10 @@ test('S41 a comment is `: keep-alive` in a block of its own, never glued to an e
     for (const word of ['one', ' two', ' three']) {
       await say(event({ content: word }));
       const isQuiet = () => bodyOf(client.received).split(word)[1]?.endsWith(': keep-alive\n\n') === true;
-      await until(isQuiet, 'a comment in the silence');
+      await until(isQuiet, 'a comment in the silence', 10_000);
     }
     await say(END);
-    await until(() => client.received.endsWith('0\r\n\r\n'), 'the end');
+    await until(() => client.received.endsWith('0\r\n\r\n'), 'the end', 10_000);
     const blocks = bodyOf(client.received).split('\n\n');
     assert.equal(blocks.pop(), '');
     for (const block of blocks) assert.ok(block === ': keep-alive' || /^data: \S[^\n]*$/.test(block), block);
@@ -96,10 +100,10 @@ test('S42 comments come every 15 s unless told otherwise, and 0 turns them off',
   assert.equal(load(MINIMAL).config.keep_alive_comments, 15_000);
   await withStream({ keep_alive_comments: 0 }, async ({ client, say }) => {
     await say(chunkedHead() + ROLE + event({ content: 'word' }));
-    await until(() => client.received.includes('word'), 'the content');
+    await until(() => client.received.includes('word'), 'the content', 10_000);
     await sleep(50);
     await say(END);
-    await until(() => client.received.endsWith('0\r\n\r\n'), 'the end');
+    await until(() => client.received.endsWith('0\r\n\r\n'), 'the end', 10_000);
     assert.doesNotMatch(client.received, /keep-alive\n/);
   });
 });
@@ -107,17 +111,17 @@ test('S42 comments come every 15 s unless told otherwise, and 0 turns them off',
 test('S43 keep_alive_chunks sends events with empty choices in silences, of the same id, never before content or within reasoning', async () => {
   await withStream({ early_headers: '10ms', keep_alive_chunks: '20ms' }, async ({ client, say }) => {
     const quiet = (): number => bodyOf(client.received).split('"choices":[]').length - 1;
-    await until(() => client.received.includes('\r\n\r\n'), 'the headers');
+    await until(() => client.received.includes('\r\n\r\n'), 'the headers', 10_000);
     await sleep(50);
     assert.equal(bodyOf(client.received), '', 'nothing before the identity of the answer is known');
     await say(chunkedHead() + ROLE + event({ reasoning_content: 'hm' }));
-    await until(() => client.received.includes('hm'), 'the reasoning');
+    await until(() => client.received.includes('hm'), 'the reasoning', 10_000);
     await sleep(50);
     assert.equal(quiet(), 0, 'none within reasoning');
     await say(event({ content: 'data: {' }));
-    await until(() => quiet() >= 2, 'one after each silence');
+    await until(() => quiet() >= 2, 'one after each silence', 10_000);
     await say(event({ content: ' word' }) + END);
-    await until(() => client.received.endsWith('0\r\n\r\n'), 'the end');
+    await until(() => client.received.endsWith('0\r\n\r\n'), 'the end', 10_000);
     const body = bodyOf(client.received);
     assert.match(body, /"finish_reason":"stop"\}\]\}\n\ndata: \[DONE\]\n\n$/, 'none after the finish');
     const quietOnes = body.match(/data: [^\n]*"choices":\[\]\}\n\n/g) ?? [];

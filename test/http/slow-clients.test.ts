@@ -6,7 +6,7 @@ import { RawClient, rawPost } from '../helpers/raw-client.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 
 const CHAT = '{"model":"m","messages":[{"role":"user","content":"hello"}]}';
-const BOUNDS = { headersTimeoutMs: 300, bodyStallMs: 300 };
+const BOUNDS = { headersTimeoutMs: 800, bodyStallMs: 800 };
 
 let model: StandInModel;
 let gateway: Gateway;
@@ -47,13 +47,13 @@ test('a client that sends its headers byte by byte is ended with 408', async () 
   const answer = await client.answer();
   assert.equal(answer.status, 408);
   assert.equal(errorIn(answer.body).code, 'request_incomplete');
-  await until(() => client.isClosed, 'the end of the connection');
+  await until(() => client.isClosed, 'the end of the connection', 10_000);
   await sending;
 });
 
 test('a client that connects and says nothing is ended too', async () => {
   const client = await RawClient.connect(gateway.port);
-  await until(() => client.isClosed, 'the end of the connection');
+  await until(() => client.isClosed, 'the end of the connection', 10_000);
 });
 
 test('the next request of a connection has no more time for its headers than the first', async () => {
@@ -78,7 +78,7 @@ for (const [path, status] of [
     assert.equal(answer.headers.connection, 'close');
     const slow = await RawClient.connect(gateway.port);
     slow.send(rawPost(path, CHAT).slice(0, -40));
-    await trickle(slow, CHAT.slice(-40));
+    await trickle(slow, CHAT.slice(-40), 30);
     assert.equal((await slow.answer()).status, status);
     slow.close();
   });

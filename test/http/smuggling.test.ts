@@ -123,7 +123,7 @@ for (const path of ['/v1/chat/completions', '/v1/files']) {
       assert.ok(answer.status >= 400 && answer.status < 500, answer.text);
       errorIn(answer.body);
       client.send(SMUGGLED);
-      await until(() => client.isClosed, 'the end of the connection', 4_000);
+      await until(() => client.isClosed, 'the end of the connection', 10_000);
       assert.equal(client.received, '', 'no second answer');
       assert.equal(arrived, '');
     });
@@ -219,7 +219,7 @@ test('targets of other forms reach nobody: authority, asterisk, other schemes', 
   ]) {
     const client = await RawClient.connect(gateway.port);
     client.send(`${line}\r\nHost: 127.0.0.1\r\n\r\n`);
-    await until(() => client.isClosed || client.received.includes('\r\n\r\n'), line);
+    await until(() => client.isClosed || client.received.includes('\r\n\r\n'), line, 10_000);
     assert.doesNotMatch(client.received, /^HTTP\/1\.1 [123]/, line);
     client.send(SMUGGLED);
     await sleep(10);
@@ -314,7 +314,7 @@ test('what is no HTTP/1 is refused and its connection closed: HTTP/2, HTTP/9, TL
     const answer = await client.answer();
     assert.equal(answer.status, 400, JSON.stringify(bytes));
     errorIn(answer.body);
-    await until(() => client.isClosed, 'the end of the connection');
+    await until(() => client.isClosed, 'the end of the connection', 10_000);
   }
   assert.equal(arrived, '');
 });
@@ -327,7 +327,7 @@ test('HTTP/1.0 with a coding that it does not know ends its connection', async (
   const answer = await client.answer();
   assert.equal(answer.status, 400, answer.text);
   assert.equal(answer.headers.connection, 'close');
-  await until(() => client.isClosed, 'the end of the connection');
+  await until(() => client.isClosed, 'the end of the connection', 10_000);
   assert.equal(client.received, '', 'no second answer');
   assert.equal(arrived, '');
 });
@@ -349,10 +349,10 @@ test('noise behind a request does not fall into its answer: it is whole, and the
   ] as const) {
     const client = await RawClient.connect(own.port);
     client.send(rawPost('/v1/chat/completions', body));
-    await until(() => client.received.includes(begun), 'the answer has begun');
+    await until(() => client.received.includes(begun), 'the answer has begun', 10_000);
     client.send('this is no HTTP\r\n\r\n');
     client.send(SMUGGLED);
-    await until(() => client.isClosed, 'the end of the connection');
+    await until(() => client.isClosed, 'the end of the connection', 10_000);
     assert.equal(client.received.split('HTTP/1.1 ').length - 1, 1, client.received);
     assert.ok(client.received.endsWith(end), client.received.slice(-300));
   }
