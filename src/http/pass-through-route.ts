@@ -12,6 +12,7 @@ import type { ServingSettings } from '../routing/serving.ts';
 import { commonHeaders } from './answer.ts';
 import { drained } from './back-pressure.ts';
 import type { BodyReader } from './body-reader.ts';
+import { isGeneration, isStateful } from './path-kinds.ts';
 import type { RequestContext } from './request-context.ts';
 import { notOffered, unknownToAll } from './unsupported-endpoint.ts';
 import { Upload, uploadTooLarge } from './upload.ts';
@@ -29,12 +30,6 @@ export interface PassThroughSettings {
   /** The most that is streamed through. */
   readonly uploadLimitBytes: number;
 }
-
-/** Paths with a memory at one upstream: asking another one for them makes no sense. */
-const STATEFUL =
-  /^\/v1\/(?:files|batches|uploads|threads|assistants|vector_stores|fine_tuning|containers|conversations|evals|videos)(?:\/|$)|^\/v1\/responses\/./;
-/** Paths that make something new from what is sent, so that another upstream may be asked after a failure. */
-const GENERATIONS = /^\/v1\/(?:responses|moderations|images\/[a-z]+|audio\/[a-z]+)$/;
 
 /** Reply headers that clients get; never set-cookie or www-authenticate, which speak of the upstream's host. */
 const REPLY_HEADERS =
@@ -80,7 +75,7 @@ async function serve(
     {
       ...sent,
       isJson: isJson(context.request),
-      isGeneration: GENERATIONS.test(context.path),
+      isGeneration: isGeneration(context.path),
       wish: mediaWishOf(sent.method, context.path, sent.fields),
     },
     settings.serving,
@@ -97,7 +92,7 @@ async function serve(
 function candidatesFor(routed: RoutedRequest, router: Router): readonly RoutedUpstream[] {
   try {
     // What was put at one upstream has to be found there again, whatever the policy is.
-    return STATEFUL.test(routed.path)
+    return isStateful(routed.path)
       ? router.candidates(routed, 'order').slice(0, 1)
       : router.candidates(routed);
   } catch (error) {

@@ -1,4 +1,5 @@
 import { FerryError } from '../errors.ts';
+import { isStateful } from './path-kinds.ts';
 
 /**
  * No upstream admits a path that is asked for without a model: `unsupported_endpoint` (S127) with what to
@@ -7,7 +8,7 @@ import { FerryError } from '../errors.ts';
 export function notOffered(path: string): FerryError {
   return new FerryError('unsupported_endpoint', {
     status: 404,
-    message: `${shorten(path)} is not offered here: no upstream allows it, so none was asked. To offer it, list it for an upstream that has it: ${allowing(path)}.`,
+    message: `${shorten(path)} is not offered here: no upstream allows it, so none was asked. To offer it, list it for an upstream that has it: allow: ${patternsOf(path)}.`,
   });
 }
 
@@ -20,7 +21,7 @@ export function unknownToAll(path: string, upstreams: readonly string[], cause: 
   const isSaidByApi = cause.code === 'unsupported_endpoint';
   const otherwise = isSaidByApi ? '' : ', or check the end of their endpoints (a missing or a doubled /v1)';
   return new FerryError('path_not_found', {
-    message: `No upstream that was asked knows ${shorten(path)} (asked: ${names}). List it for one that has it, ${allowing(path)}${otherwise}.`,
+    message: `No upstream that was asked knows ${shorten(path)} (asked: ${names}). List it for one that has it, allow: ${patternsOf(path)}, and for those that have not, deny: ${patternsOf(path)}${otherwise}.`,
     status: cause.status,
     type: isSaidByApi ? 'invalid_request_error' : undefined,
     code: cause.code,
@@ -30,11 +31,11 @@ export function unknownToAll(path: string, upstreams: readonly string[], cause: 
   });
 }
 
-/** What lies below a name goes with it: files by their ids, batches and what can be done with them. */
-function allowing(path: string): string {
-  const [, version = '', name = '', ...below] = path.split('/');
-  const pattern = below.length === 0 || /^(?:audio|images)$/.test(name) ? path : `/${version}/${name}/**`;
-  return `allow: ["${shorten(pattern)}"]`;
+/** As it is written in the configuration. What is kept under a name goes with it: files by their ids, and the like. */
+function patternsOf(path: string): string {
+  const name = /^\/v1\/[^/]+/.exec(path)?.[0] ?? path;
+  const patterns = isStateful(path) ? [name, `${name}/**`] : [shorten(path)];
+  return JSON.stringify(patterns).replaceAll('","', '", "');
 }
 
 function shorten(text: string): string {

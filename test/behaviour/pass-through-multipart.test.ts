@@ -241,6 +241,28 @@ test('an upload that no upstream took goes to the next one whole', async () => {
   }
 });
 
+test('an upload of which an upstream took more than the beginning is not sent to another one', async () => {
+  await using breaking = await ByteUpstream.start(undefined, (request) => {
+    request.on('data', () => {
+      if (request.socket.bytesRead > 512 * KIB) request.socket.resetAndDestroy();
+    });
+    return true;
+  });
+  await using other = await ByteUpstream.start();
+  await using gateway = await Gateway.start({
+    noauth: true,
+    limits: LIMITS,
+    upstreams: [
+      { name: 'breaking', endpoint: breaking.url, token: 'none' },
+      { name: 'other', endpoint: other.url, token: 'none' },
+    ],
+  });
+  const answer = await sendForm(`${gateway.url}${PATH}`, formOf([model('whisper'), file(2 * KIB * KIB)]));
+  assert.equal(answer.status, 502, answer.text);
+  assert.equal(errorIn(answer.text).code, 'upstream_unreachable');
+  assert.equal(other.taken.length, 0);
+});
+
 test('a client that writes all of its upload before it reads hears what the upstream said at once', async () => {
   await using early = await ByteUpstream.start(undefined, (_request, response) => {
     response.writeHead(400, { 'content-type': 'application/json' });

@@ -52,10 +52,11 @@ test('S127 S2 a path that no upstream allows is a 404 unsupported_endpoint that 
     for (const [path, body, allow] of [
       ['/v1/moderations', { input: 'x' }, '/v1/moderations'],
       ['/moderations', { input: 'x' }, '/v1/moderations'],
-      ['/v1/files', undefined, '/v1/files'],
-      ['/v1/files/file-1', undefined, '/v1/files/**'],
-      ['/v1/files/file-1/content', undefined, '/v1/files/**'],
-      ['/v1/batches', { input_file_id: 'file-1' }, '/v1/batches'],
+      ['/v1/files', undefined, '/v1/files", "/v1/files/**'],
+      ['/v1/files/file-1', undefined, '/v1/files", "/v1/files/**'],
+      ['/v1/files/file-1/content', undefined, '/v1/files", "/v1/files/**'],
+      ['/v1/batches', { input_file_id: 'file-1' }, '/v1/batches", "/v1/batches/**'],
+      ['/v1/batches/b-1/cancel', {}, '/v1/batches", "/v1/batches/**'],
       ['/v1/audio/voices', undefined, '/v1/audio/voices'],
     ] as const) {
       const { status, code, message } = await refusal(gateway, path, body);
@@ -70,10 +71,11 @@ test('S127 S2 a path that no upstream allows is a 404 unsupported_endpoint that 
 
 test('S127 what the message says to configure makes the path work', async () => {
   await withUpstreams(
-    [{ allow: ['gpt-4o'] }, { allow: ['/v1/moderations', '/v1/files/**'] }],
+    [{ allow: ['gpt-4o'] }, { allow: ['/v1/moderations', '/v1/files', '/v1/files/**'] }],
     async (gateway) => {
       for (const [path, body] of [
         ['/v1/moderations', { input: 'x' }],
+        ['/v1/files', undefined],
         ['/v1/files/file-1', undefined],
       ] as const) {
         const response =
@@ -134,6 +136,7 @@ test('S127 upstreams that do not know the path are named: 404 when their APIs sa
         assert.equal(code, expected);
         assert.match(message, /asked: "one", "two"\)/);
         assert.ok(message.includes('allow: ["/v1/moderations"]'), message);
+        assert.ok(message.includes('deny: ["/v1/moderations"]'), message);
         assert.doesNotMatch(message, /127\.0\.0\.1|<|html/);
         assert.deepEqual(
           upstreams.map(({ taken }) => taken.length),
