@@ -24,7 +24,7 @@ test('while another one can serve, a cooling upstream gets nothing but one probe
     ...LIMITS,
     timeout: '5s',
     dbtype: 'none',
-    cool_down: { failures: 2, first: '300ms', max: '600ms' },
+    cool_down: { failures: 2, first: '1200ms', max: '2400ms' },
     upstreams: [
       { name: 'sick', endpoint: sick.url, sk: 'key-of-sick', allow: ['m'] },
       { name: 'good', endpoint: good.url, sk: 'key-of-good', allow: ['m'] },
@@ -39,13 +39,13 @@ test('while another one can serve, a cooling upstream gets nothing but one probe
   assert.equal(sick.received.length, 2);
   await ten();
   assert.equal(sick.received.length, 2, 'cooling: nothing');
-  await sleep(320);
+  await sleep(1_250);
   await ten();
   assert.equal(sick.received.length, 3, 'the pause is over: one probe for ten requests');
-  await sleep(320);
+  await sleep(500);
   await ten();
   assert.equal(sick.received.length, 3, 'the second pause is twice as long');
-  await sleep(350);
+  await sleep(2_000);
   isSick = false;
   await ten();
   assert.equal(sick.received.length, 4);

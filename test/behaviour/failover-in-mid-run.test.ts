@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { checkCanonicalStream } from '../helpers/canonical-checker.ts';
-import { Gateway } from '../helpers/gateway.ts';
+import { Gateway, until } from '../helpers/gateway.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 
 test('the first of two upstreams dies in mid-run: streams with content say so, all others answer, and the record shows both attempts', async () => {
-  await using first = await StandInModel.start({ reply: 'one two three four five six', wordDelayMs: 60 });
+  await using first = await StandInModel.start({ reply: 'one two three four five six', wordDelayMs: 400 });
   await using second = await StandInModel.start({ reply: 'one two three four five six', wordDelayMs: 10 });
   await using gateway = await Gateway.start({
     upstreams: [
@@ -22,7 +21,7 @@ test('the first of two upstreams dies in mid-run: streams with content say so, a
     });
   const running = await Promise.all(Array.from({ length: 10 }, () => chat(true)));
   const waiting = Array.from({ length: 10 }, () => chat(false));
-  await sleep(100);
+  await until(() => first.open === 20, 'all of them run', 10_000);
   await first.kill();
   const later = await Promise.all(Array.from({ length: 30 }, (_, index) => chat(index % 2 === 0)));
 

@@ -20,7 +20,7 @@ for (const kind of KINDS) {
   test(`${kind}: a candidate that has its token is asked at once, before one that has none`, async () => {
     await using gateway = await Gateway.start({
       ...LIMITS,
-      tokens: { dead: await dead('700ms') },
+      tokens: { dead: await dead('10s') },
       upstreams: [
         { name: 'without', endpoint: good.url, token: 'dead', allow: ['m'] },
         { name: 'with', endpoint: good.url, sk: 'key-of-with', allow: ['m'] },
@@ -30,7 +30,7 @@ for (const kind of KINDS) {
     assert.equal(response.status, 200);
     assert.equal(response.headers.get('x-tokenferry-upstream'), 'with');
     assert.equal(response.headers.get('x-tokenferry-attempts'), '1');
-    assert.ok(elapsedMs < 400, `${elapsedMs} ms`);
+    assert.ok(elapsedMs < 5_000, `${elapsedMs} ms`);
   });
 
   test(`${kind}: nothing left: 503 upstream_auth_unavailable with retry-after, within max_wait`, async () => {
