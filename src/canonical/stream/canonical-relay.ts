@@ -76,7 +76,9 @@ export class CanonicalRelay {
     if (isChat ? !isJsonObject(said) : typeof said !== 'string') return false;
     const own = this.#options.identity.textOf(chunk, text);
     if (own === null) return false;
-    const state = this.#options.assembler.choice(choice.index);
+    const { assembler } = this.#options;
+    assembler.noteBody();
+    const state = assembler.choice(choice.index);
     if (state.index !== choice.index) return false;
     if (choice.finish_reason !== null) {
       if (!this.#holdFinish(state, said, choice.finish_reason, own)) return false;
@@ -194,6 +196,7 @@ function isPlainChoice(choice: unknown): choice is PlainChoice {
   if (!isJsonObject(choice) || !Number.isSafeInteger(choice.index) || (choice.index as number) < 0)
     return false;
   if (choice.message !== undefined || choice.usage !== undefined) return false;
+  if (choice.logprobs != null && !isJsonObject(choice.logprobs)) return false;
   return choice.content_filter_results === undefined || !hasFilterHit(choice.content_filter_results);
 }
 

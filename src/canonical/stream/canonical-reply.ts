@@ -1,5 +1,6 @@
 import { isCanonicalUsage } from '../usage.ts';
 import { isJsonObject, type JsonObject } from './json-object.ts';
+import { OTHER_REASONING_NAMES } from './reasoning-text.ts';
 
 export interface CanonicalReplyRules {
   readonly endpoint: 'chat' | 'completions';
@@ -38,7 +39,9 @@ function isCanonicalMessage(message: JsonObject, rules: CanonicalReplyRules): bo
   if (!(typeof content === 'string' || (content === null && (calls !== undefined || refusal !== null))))
     return false;
   if (rules.splitsThinkTags && typeof content === 'string' && content.includes('think>')) return false;
-  if (message.reasoning !== undefined && reasoning === undefined) return false;
+  const hasOtherReasoning = OTHER_REASONING_NAMES.some((name) => message[name] !== undefined);
+  if (hasOtherReasoning && reasoning === undefined) return false;
+  if (Object.keys(message).some((name) => /[A-Z]/.test(name))) return false;
   if (reasoning !== undefined && (typeof reasoning !== 'string' || reasoning === '')) return false;
   if (message.function_call !== undefined) return false;
   if (calls === undefined) return true;

@@ -55,6 +55,11 @@ export class ChoiceState {
     return this.#calls.count;
   }
 
+  /** A tool call without a name that no cut excuses. */
+  get hasNamelessCall(): boolean {
+    return this.#calls.hasNameless && this.finish !== 'length' && this.finish !== 'content_filter';
+  }
+
   /** Whether a text would be told as it is; false when a stage would hold, cut or split it. */
   passesUnchanged(kind: TextKind, text: string): boolean {
     const { cumulative, characters } = this.#stages[kind];

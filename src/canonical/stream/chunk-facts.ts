@@ -1,8 +1,12 @@
 import type { Usage } from '../usage.ts';
 import { usageBeside } from '../usage-beside.ts';
-import { readContentParts } from './content-parts.ts';
+import { bodyOf, DELTA_MEMBERS } from './choice-body.ts';
+import { readContentParts, textWithin } from './content-parts.ts';
+import { meaningIfKnown } from './finish-reason.ts';
 import { isJsonObject, type JsonObject, numberFrom, otherMembers, textFrom } from './json-object.ts';
+import { readReasoning } from './reasoning-text.ts';
 import { readToolFragments, type ToolFragment } from './tool-fragments.ts';
+import { hasUnreadWords, hasWordsBesideChoices } from './unread-words.ts';
 
 /** What one chunk or whole reply says, read leniently; the next stage decides what of it is new. */
 export interface ChunkFacts {
@@ -13,6 +17,8 @@ export interface ChunkFacts {
   /** Where there is no `usage`: what a vendor's member says of it. */
   readonly usageBeside: Usage | null;
   readonly choices: readonly ChoiceFacts[];
+  /** Something was said in a way that nobody understands, and nothing in one that we do. */
+  readonly hasUnreadWords: boolean;
   /** Members of the chunk that OpenAI does not know, or that need no change (`system_fingerprint`). */
   readonly extensions: JsonObject | null;
 }
@@ -32,6 +38,7 @@ export interface ChoiceFacts {
   readonly logprobs: unknown;
   /** A content filter hit this choice. */
   readonly isFiltered: boolean;
+  readonly hasUnreadWords: boolean;
   readonly extensions: JsonObject | null;
   readonly deltaExtensions: JsonObject | null;
 }
@@ -41,25 +48,22 @@ const CHUNK_MEMBERS = new Set(
   'id object created model choices usage error obfuscation code msg message success base_resp'.split(' '),
 );
 const CHOICE_MEMBERS = new Set('index delta message text finish_reason logprobs usage'.split(' '));
-const DELTA_MEMBERS = new Set(
-  'role content reasoning_content reasoning reasoning_details thinking refusal tool_calls function_call finish_reason'.split(
-    ' ',
-  ),
-);
-
 /** Reads an object of OpenAI's shape: a chunk, a whole completion, a text completion. */
 export function readChunk(chunk: JsonObject): ChunkFacts {
   const choices = Array.isArray(chunk.choices) ? chunk.choices.filter(isJsonObject) : [];
   // Moonshot puts it into the choice.
   const usage = chunk.usage ?? choices.find((choice) => isJsonObject(choice.usage))?.usage;
   const extensions = otherMembers(chunk, CHUNK_MEMBERS);
+  const facts = choices.map(readChoice);
+  const isBare = facts.every((choice) => !choice.hasDelta);
   return {
     id: chunk.id,
     created: chunk.created,
     model: chunk.model,
     usage,
     usageBeside: usage == null && extensions !== null ? usageBeside(extensions) : null,
-    choices: choices.map(readChoice),
+    choices: facts,
+    hasUnreadWords: facts.some((choice) => choice.hasUnreadWords) || (isBare && hasWordsBesideChoices(chunk)),
     extensions,
   };
 }
@@ -67,46 +71,26 @@ export function readChunk(chunk: JsonObject): ChunkFacts {
 function readChoice(choice: JsonObject): ChoiceFacts {
   const { body, isWhole } = bodyOf(choice);
   const delta = body ?? {};
-  const parts = readContentParts(delta.content);
+  const parts = readContentParts(delta.content ?? delta.text ?? delta.output_text);
+  const reasoning = parts.reasoning || readReasoning(delta);
+  const refusal = textFrom(delta.refusal) ?? parts.refusal;
+  const calls = readToolFragments(delta);
+  const isSilent = reasoning === '' && parts.content === '' && refusal === '' && calls.length === 0;
   return {
     index: indexOf(choice.index),
     hasDelta: body !== null,
     isWhole,
-    reasoning: parts.reasoning || readReasoning(delta),
+    reasoning,
     content: parts.content,
-    refusal: textFrom(delta.refusal) ?? parts.refusal,
-    calls: readToolFragments(delta),
-    finish: finishOf(choice.finish_reason) ?? finishOf(delta.finish_reason),
-    logprobs: choice.logprobs ?? null,
+    refusal,
+    calls,
+    finish: finishOf(choice.finish_reason) ?? finishOf(delta.finish_reason) ?? finishByOtherName(choice),
+    logprobs: isJsonObject(choice.logprobs) ? choice.logprobs : null,
     isFiltered: hasFilterHit(choice.content_filter_results),
+    hasUnreadWords: isSilent && hasUnreadWords(body ?? choice),
     extensions: otherMembers(choice, CHOICE_MEMBERS),
     deltaExtensions: otherMembers(delta, DELTA_MEMBERS),
   };
-}
-
-/** What a choice says, wherever it says it. A delta comes first: some send the whole message so far beside it. */
-function bodyOf(choice: JsonObject): { readonly body: JsonObject | null; readonly isWhole: boolean } {
-  const { delta, message, text } = choice;
-  if (isJsonObject(delta)) return { body: delta, isWhole: false };
-  if (typeof delta === 'string') return { body: { content: delta }, isWhole: false };
-  if (isJsonObject(message)) return { body: message, isWhole: true };
-  return { body: typeof text === 'string' ? { content: text } : null, isWhole: typeof text === 'string' };
-}
-
-/** Several names for one text; gateways in series repeat it under two of them, so the first one with text wins. */
-function readReasoning(delta: JsonObject): string {
-  const direct = [delta.reasoning_content, delta.reasoning, delta.thinking].map(textWithin).find(Boolean);
-  if (direct !== undefined || !Array.isArray(delta.reasoning_details)) return direct ?? '';
-  return delta.reasoning_details
-    .filter(isJsonObject)
-    .map((detail) => textFrom(detail.text) ?? textFrom(detail.summary) ?? '')
-    .join('');
-}
-
-/** A text, or an object around one. */
-function textWithin(value: unknown): string {
-  const said = isJsonObject(value) ? (value.text ?? value.content ?? value.thinking) : value;
-  return textFrom(said) ?? '';
 }
 
 function indexOf(value: unknown): number | null {
@@ -116,9 +100,18 @@ function indexOf(value: unknown): number | null {
 
 /** Servers without null write "" or "null". */
 function finishOf(value: unknown): string | null {
-  const said = isJsonObject(value) ? (value.type ?? value.reason) : Array.isArray(value) ? value[0] : value;
-  const reason = textFrom(said)?.trim() ?? null;
+  const said = isJsonObject(value) ? (value.type ?? value.reason ?? value) : value;
+  const reason = typeof value === 'number' ? null : (textFrom(textWithin(said))?.trim() ?? null);
   return reason === null || reason === '' || reason.toLowerCase() === 'null' ? null : reason;
+}
+
+/** Where nobody gave a `finish_reason`: other names, whose other meanings (vLLM's text that stopped it) are left alone. */
+function finishByOtherName(choice: JsonObject): string | null {
+  if (choice.finish_reason !== undefined) return null;
+  const named = [choice.stop_reason, choice.done_reason, choice.finish, choice.finish_details]
+    .map(finishOf)
+    .find((one) => one !== null);
+  return named != null && meaningIfKnown(named) !== null ? named : null;
 }
 
 /** Whether a content filter (Azure's) stopped a choice. */

@@ -1,4 +1,4 @@
-import { isJsonObject } from './json-object.ts';
+import { isJsonObject, listFrom } from './json-object.ts';
 
 export interface ContentTexts {
   readonly content: string;
@@ -6,23 +6,40 @@ export interface ContentTexts {
   readonly refusal: string;
 }
 
-/** The texts of a `content`: a string, or an array of parts (text, thinking, refusal) as Mistral and others send it. */
+/** Objects within objects around one text; more is no way of writing it. */
+const MOST_LAYERS = 4;
+
+/** The texts of a `content`: a string, or parts (text, thinking, refusal) as Mistral and others send it. */
 export function readContentParts(content: unknown): ContentTexts {
   if (typeof content === 'string') return { content, reasoning: '', refusal: '' };
-  // Servers that build JSON by hand send the token `5` as a number.
-  if (typeof content === 'number') return { content: String(content), reasoning: '', refusal: '' };
   const texts = { content: '', reasoning: '', refusal: '' };
-  const parts = Array.isArray(content) ? content : isJsonObject(content) ? [content] : [];
+  // Servers that build JSON by hand send the token `5` as a number.
+  const parts = typeof content === 'number' ? [content] : listFrom(content);
   for (const part of parts) {
-    if (typeof part === 'string') texts.content += part;
-    if (!isJsonObject(part)) continue;
-    if (part.type === 'thinking' || part.type === 'reasoning') {
-      texts.reasoning += readContentParts(part.thinking ?? part.reasoning ?? part.text).content;
-    } else if (part.type === 'refusal') {
-      texts.refusal += typeof part.refusal === 'string' ? part.refusal : '';
-    } else if (typeof part.text === 'string') {
-      texts.content += part.text;
-    }
+    const type = isJsonObject(part) ? part.type : undefined;
+    if (type === 'thinking' || type === 'reasoning') texts.reasoning += textWithin(part);
+    else if (type === 'refusal') texts.refusal += textWithin(part);
+    else texts.content += textWithin(part);
   }
   return texts;
+}
+
+/** A text, however it is wrapped: `"a"`, `["a"]`, `{"text":"a"}`, `{"type":"text","text":{"value":"a"}}`. '' when there is none. */
+export function textWithin(value: unknown, layers = MOST_LAYERS): string {
+  if (typeof value === 'string') return value;
+  if (typeof value === 'number') return String(value);
+  if (typeof value !== 'object' || value === null || layers === 0) return '';
+  const items = listFrom(value);
+  const [only] = items;
+  if (items.length !== 1 || only !== value) return items.map((item) => textWithin(item, layers - 1)).join('');
+  const {
+    text,
+    content,
+    value: inner,
+    output_text,
+    thinking,
+    reasoning,
+    refusal,
+  } = only as Record<string, unknown>;
+  return textWithin(text ?? content ?? inner ?? output_text ?? thinking ?? reasoning ?? refusal, layers - 1);
 }

@@ -7,7 +7,7 @@ interface SourceJson {
   rawJSON(source: string): unknown;
 }
 
-const ARGUMENTS_OBJECT = /"(?:arguments|input|parameters)"\s*:\s*[{[]/;
+const ARGUMENTS_OBJECT = /"(?:arguments|args|input|parameters|params)"\s*:\s*[{[]/;
 /** Digits beyond a double's, a trailing zero of a fraction, an exponent. */
 const INEXACT_NUMBER = /\d{16}|\.\d*0(?!\d)|\d[eE]/;
 

@@ -14,8 +14,13 @@ const MEANINGS: readonly (readonly [RegExp, FinishMeaning])[] = [
 
 /** The meaning of a finish reason of any vendor. */
 export function meaningOf(reason: string): FinishMeaning {
+  return meaningIfKnown(reason) ?? 'stop';
+}
+
+/** The same; null for a word that is like none of the known ones. */
+export function meaningIfKnown(reason: string): FinishMeaning | null {
   const word = reason.toLowerCase();
-  return MEANINGS.find(([pattern]) => pattern.test(word))?.[1] ?? 'stop';
+  return MEANINGS.find(([pattern]) => pattern.test(word))?.[1] ?? null;
 }
 
 export interface CallsSoFar {

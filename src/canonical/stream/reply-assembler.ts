@@ -34,6 +34,7 @@ export class ReplyAssembler {
   /** The upstream's index → ours. */
   readonly #ownIndexes = new Map<number, number>();
   #hasContent = false;
+  #hasBodies = false;
   #lastWasWhole = false;
 
   constructor(options: AssemblerOptions) {
@@ -42,6 +43,11 @@ export class ReplyAssembler {
 
   get hasContent(): boolean {
     return this.#hasContent;
+  }
+
+  /** A delta or message came, if only an empty one. */
+  get hasBodies(): boolean {
+    return this.#hasBodies;
   }
 
   get hasChoices(): boolean {
@@ -53,6 +59,10 @@ export class ReplyAssembler {
     return this.#choices.values().some((choice) => choice.finish === 'tool_calls');
   }
 
+  get hasNamelessCall(): boolean {
+    return this.#choices.values().some((choice) => choice.hasNamelessCall);
+  }
+
   /** Every choice that began has its finish reason. */
   get isComplete(): boolean {
     return this.#choices.size > 0 && this.#choices.values().every((choice) => choice.finish !== null);
@@ -61,6 +71,10 @@ export class ReplyAssembler {
   /** The last choice was a complete message and not a delta. */
   get lastWasWhole(): boolean {
     return this.#lastWasWhole;
+  }
+
+  noteBody(): void {
+    this.#hasBodies = true;
   }
 
   noteContent(text: string): void {
@@ -85,6 +99,7 @@ export class ReplyAssembler {
     for (const [position, facts] of chunk.choices.entries()) {
       if (!facts.hasDelta && facts.finish === null && !facts.isFiltered) continue;
       identity.note(chunk);
+      if (facts.hasDelta) this.noteBody();
       const failure = this.#acceptChoice(this.choice(facts.index ?? position), facts);
       if (failure !== null) return failure;
     }

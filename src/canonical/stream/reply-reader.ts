@@ -7,6 +7,7 @@ import { readPayload } from './event-payload.ts';
 import { readEvent } from './event-reader.ts';
 import { withExactArguments } from './exact-arguments.ts';
 import { isJsonObject, type JsonObject, listFrom, parseJson } from './json-object.ts';
+import { withOwnNames } from './member-names.ts';
 import type { ReplyAssembler } from './reply-assembler.ts';
 import type { UsageMeter } from './usage-meter.ts';
 
@@ -51,6 +52,8 @@ export class ReplyReader {
   #unusable = '';
   /** JSON values so far; one alone may be a whole reply. */
   #valueCount = 0;
+  /** The first event with words that nobody could read; of interest when the reply turns out to have no others. */
+  #unread = '';
   /** The body ended, so that an event that is not complete now was cut. */
   #isEnding = false;
   #wasCut = false;
@@ -137,8 +140,8 @@ export class ReplyReader {
     if (relay !== null && text !== null && name !== 'error' && isJsonObject(value)) {
       if (relay.relay(value, text)) return;
     }
-    const exact = withListedChoices(text === null ? value : withExactArguments(value, text));
-    const event = readEvent(exact, name, this.#context);
+    const exact = text === null ? value : withExactArguments(value, text);
+    const event = readEvent(withListedChoices(withOwnNames(exact, text)), name, this.#context);
     if (event.kind === 'error') this.#fail(event.error);
     else if (event.kind === 'chunk') this.#acceptChunk(event.chunk, text ?? '');
     else this.#skip(text ?? '', 'an event without meaning was skipped');
@@ -146,6 +149,7 @@ export class ReplyReader {
 
   #acceptChunk(chunk: ChunkFacts, text: string): void {
     if (chunk.choices.length === 0) this.#keepUnusable(text);
+    if (chunk.hasUnreadWords && this.#unread === '') this.#unread = text.slice(0, EXCERPT_LENGTH) || '{…}';
     this.#options.meter.report(chunk.usage, null);
     this.#options.meter.reportBeside(chunk.usageBeside);
     const failure = this.#options.assembler.accept(chunk);
@@ -171,13 +175,26 @@ export class ReplyReader {
   }
 
   #complete(): void {
-    const { assembler, onComplete } = this.#options;
-    if (!assembler.hasContent && assembler.promisesCalls) {
-      this.#fail(noAnswer('The upstream announced tool calls and sent none.'));
+    const fault = this.#faultOfWhole();
+    if (fault !== null) {
+      this.#fail(noAnswer(fault));
       return;
     }
     this.#isComplete = true;
-    onComplete();
+    this.#options.onComplete();
+  }
+
+  /** Why a reply that came to its end is no answer all the same; null when it is one. An empty answer can be one. */
+  #faultOfWhole(): string | null {
+    const { assembler } = this.#options;
+    if (assembler.hasNamelessCall) return 'The upstream sent a tool call without the name of its function.';
+    if (assembler.hasContent) return null;
+    if (assembler.promisesCalls) return 'The upstream announced tool calls and sent none.';
+    if (this.#unread !== '') {
+      const excerpt = excerptOf(this.#unread, this.#options.scrub);
+      return `The upstream's answer has its text in a place that nobody knows: ${excerpt}`;
+    }
+    return assembler.hasBodies ? null : "The upstream's answer has neither a message nor a delta.";
   }
 
   #failAsInvalid(): void {

@@ -72,6 +72,11 @@ export class ToolCalls {
     return this.#calls.every((call) => call.isComplete);
   }
 
+  /** Whether a call came without the name of its function, which nobody can run. */
+  get hasNameless(): boolean {
+    return this.#calls.some((call) => call.name === null);
+  }
+
   /** Whether `accept` would tell exactly this fragment: nothing held before it, nothing to decode, number or cut in it. */
   passesUnchanged(fragment: ToolFragment): boolean {
     const { index, id, name, arguments: args } = fragment;
@@ -109,6 +114,7 @@ export class ToolCalls {
     while (this.#current < this.#calls.length) {
       const call = this.#calls[this.#current] as Call;
       const wasCut = isCut && call === this.#calls.at(-1);
+      if (wasCut && call.name === null) break;
       if (!call.hasArguments && !wasCut) this.#addArguments(call, '{}');
       call.isQuoted = false;
       call.name ??= '';

@@ -1,9 +1,11 @@
+import { textWithin } from './content-parts.ts';
 import {
   isJsonObject,
   type JsonObject,
   listFrom,
   numberFrom,
   otherMembers,
+  parseJson,
   textFrom,
 } from './json-object.ts';
 
@@ -18,14 +20,21 @@ export interface ToolFragment {
   readonly extensions: JsonObject | null;
 }
 
-const CALL_MEMBERS = new Set('index id type function custom name arguments input parameters'.split(' '));
+const CALL_MEMBERS = new Set(
+  'index id type function custom name arguments args input parameters params'.split(' '),
+);
 
 /** The tool calls of a delta or message; the legacy `function_call` is the call number 0. */
 export function readToolFragments(delta: JsonObject): readonly ToolFragment[] {
   const calls = delta.tool_calls;
   if (calls === undefined || calls === null) return readLegacy(delta.function_call);
-  const fragments = listFrom(calls).filter(isJsonObject).map(readFragment);
+  const fragments = listFrom(calls).filter(isJsonObject).map(readFragment).filter(saysSomething);
   return fragments.length > 0 ? fragments : readLegacy(delta.function_call);
+}
+
+/** A fragment without any part of a call is a placeholder. */
+function saysSomething({ id, name, arguments: args, extensions }: ToolFragment): boolean {
+  return id !== null || name !== null || args !== '' || extensions !== null;
 }
 
 function readLegacy(call: unknown): readonly ToolFragment[] {
@@ -35,21 +44,36 @@ function readLegacy(call: unknown): readonly ToolFragment[] {
 }
 
 function readFragment(call: JsonObject): ToolFragment {
-  const body = [call.function, call.custom].find(isJsonObject) ?? call;
+  const body = bodyOf(call);
   const index = numberFrom(call.index);
   const id = textFrom(call.id) ?? (typeof call.id === 'number' ? String(call.id) : null);
   return {
     index: index !== null && Number.isInteger(index) ? index : null,
     // "0" stands for "none" at servers that must write something, and is the same for every call.
     id: id === '0' ? null : id,
-    name: textFrom(body.name),
-    arguments: argumentsText(body.arguments ?? body.input ?? body.parameters),
+    name: textFrom(textWithin(body.name)) ?? textFrom(call.name),
+    arguments: argumentsText(argumentsOf(body) ?? argumentsOf(call)),
     extensions: otherMembers(call, CALL_MEMBERS),
   };
+}
+
+/** What has the name and the arguments: mostly `function`, by some as JSON in a text or in a list. */
+function bodyOf(call: JsonObject): JsonObject {
+  for (const member of [call.function, call.custom]) {
+    const [body] = listFrom(typeof member === 'string' ? parseJson(member) : member);
+    if (isJsonObject(body)) return body;
+  }
+  return call;
+}
+
+function argumentsOf(body: JsonObject): unknown {
+  return body.arguments ?? body.input ?? body.parameters ?? body.args ?? body.params;
 }
 
 /** Objects are serialised once, here. */
 function argumentsText(value: unknown): string {
   if (typeof value === 'string') return value;
+  // Arguments are an object: a list of texts is their text in pieces.
+  if (Array.isArray(value) && value.every((piece) => typeof piece === 'string')) return value.join('');
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : '';
 }
