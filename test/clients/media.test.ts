@@ -63,6 +63,28 @@ async function readings(client: Client, wishes: readonly (readonly [string, stri
 const modelsFor = (start: string, but: readonly string[] = []) =>
   Object.keys(HABITS).filter((name) => name.startsWith(start) && !but.includes(name));
 
+test('S121 S122 Dify adds and uses models that hear and speak', async () => {
+  const [interpreter = '', program = ''] = clientCalled('Dify SDK').command;
+  const dify = {
+    ...clientCalled('Dify SDK'),
+    command: [interpreter, program.replace(/dify_client\.py$/, 'dify_media.py')],
+  };
+  const sha = createHash('sha256').update(SOUND).digest('hex');
+  const spoken = modelsFor('speak-', ['speak-address', 'speak-error']);
+  const heard = modelsFor('hear-', ['hear-silence']);
+  const wishes = [
+    ...heard.map((model) => ['transcribe', model] as const),
+    ...spoken.flatMap((model) => [['speak', model] as const, ['validate-speak', model] as const]),
+  ];
+  for (const { id, text, value, error } of await readings(dify, wishes)) {
+    assert.equal(error, null, `${id}: ${JSON.stringify(error)}`);
+    if (id.startsWith('transcribe')) assert.equal(text, TEXT, id);
+    if (id.startsWith('speak')) assert.equal(value, sha, id);
+  }
+  const [refused] = await readings(dify, [['validate-speak', 'speak-error']]);
+  assert.match(refused?.error?.message ?? '', /voice .{0,4}alloy.{0,4} is unknown/);
+});
+
 for (const client of CLIENTS) {
   test(`S121 Q161 ${client.name} reads every transcript`, async () => {
     const isNode = client.name.startsWith('openai-node');

@@ -1,14 +1,11 @@
 """`audio` and `images` of the openai package: half a second of silence, speech as bytes, images."""
 
 import hashlib
-import io
-import wave
 
 from openai import OpenAI
 
 from program import run_program
-
-RATE = 16_000
+from silence import silence
 
 clients = {}
 
@@ -18,16 +15,6 @@ def client_of(task):
     if place not in clients:
         clients[place] = OpenAI(base_url=task["url"], api_key=task["key"], max_retries=0, timeout=20)
     return clients[place]
-
-
-def silence(seconds):
-    buffer = io.BytesIO()
-    with wave.open(buffer, "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(bytes(int(RATE * seconds) * 2))
-    return buffer.getvalue()
 
 
 def transcribe(task, reading, seconds=0.5, **more):
