@@ -189,7 +189,7 @@ function post(body: string, headers: Record<string, string> = { authorization: `
 
 for (const [position, row] of ROWS.entries()) {
   const retry = row.retry === null ? 'by its status' : row.retry;
-  test(`S83 S87 ${row.what}: ${row.status} ${row.code ?? ''}, to be tried again: ${retry}`, async () => {
+  test(`S83 S87 the status, the code and whether to try again: ${row.what} is ${row.status} ${row.code ?? ''}, again ${retry}`, async () => {
     const named = row.model ?? String(position);
     for (const stream of row.ask === undefined ? [false, true] : [false]) {
       const body = { model: named, stream, messages: [{ role: 'user', content: 'hello' }] };

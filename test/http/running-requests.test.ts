@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FerryError } from '../../src/errors.ts';
+import { type RunningRequest, RunningRequests } from '../../src/http/running-requests.ts';
+
+const END = new FerryError('shutting_down', { message: 'the end' });
+
+function newRequest(): RunningRequest & { readonly aborts: unknown[] } {
+  const aborts: unknown[] = [];
+  return { slot: -1, aborts, abort: (reason) => void aborts.push(reason) };
+}
+
+test('requests are counted from their begin to their end, in whatever order they end', () => {
+  const running = new RunningRequests();
+  const all = Array.from({ length: 50 }, newRequest);
+  for (const request of all) running.add(request);
+  assert.equal(running.count, 50);
+  const inDisorder = all.map((_, position) => all[(position * 17) % 50] ?? newRequest());
+  for (const [position, request] of inDisorder.entries()) {
+    running.delete(request);
+    running.delete(request);
+    assert.equal(running.count, 49 - position, 'the second delete changes nothing');
+  }
+});
+
+test('abortAll reaches those that run and nobody else', () => {
+  const running = new RunningRequests();
+  const [ended, first, second] = [newRequest(), newRequest(), newRequest()];
+  for (const request of [ended, first, second]) running.add(request);
+  running.delete(ended);
+  running.abortAll(END);
+  assert.deepEqual([ended.aborts, first.aborts, second.aborts], [[], [END], [END]]);
+});
+
+test('it is drained at once, when the last one ends, or not in time', async () => {
+  const running = new RunningRequests();
+  assert.equal(await running.drained(1_000), true);
+  const request = newRequest();
+  running.add(request);
+  const drained = running.drained(60_000);
+  running.delete(request);
+  assert.equal(await drained, true);
+  running.add(request);
+  assert.equal(await running.drained(5), false);
+});
+
+test('who comes while new ones are refused is not waited for', async () => {
+  const running = new RunningRequests();
+  const [early, late] = [newRequest(), newRequest()];
+  running.add(early);
+  running.refuseNew();
+  assert.ok(running.isRefusing);
+  const drained = running.drained(60_000);
+  running.add(late);
+  assert.equal(running.count, 1);
+  running.abortAll(END);
+  assert.deepEqual([early.aborts, late.aborts], [[END], []]);
+  running.delete(early);
+  assert.equal(await drained, true);
+  running.delete(late);
+  assert.equal(running.count, 0);
+});
