@@ -156,7 +156,7 @@ function enter(parts: AppParts, request: Request, response: Response, next: () =
   }
   refuseWhenFull(parts, installation);
   if (request.method === 'OPTIONS' && path.path.startsWith('/v1')) {
-    answerPreflight(request, response);
+    answerPreflight(request, response, context.id);
     return;
   }
   if (installation.isLoopbackOnly) refuseForeignHosts(request.headers);

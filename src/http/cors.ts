@@ -14,9 +14,11 @@ export const CORS_HEADERS: readonly string[] = [
 ];
 
 /** Answers a preflight: any origin and any header may call, since what protects the API is the key. */
-export function answerPreflight(request: IncomingMessage, response: ServerResponse): void {
+export function answerPreflight(request: IncomingMessage, response: ServerResponse, id: string): void {
   response.writeHead(204, [
     ...CORS_HEADERS,
+    'x-request-id',
+    id,
     'access-control-allow-methods',
     'GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS',
     'access-control-allow-headers',

@@ -152,6 +152,12 @@ test('S6 the one method that is never passed through is a 405 with those that ar
   assert.equal(raw.headers.allow, 'GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS');
 });
 
+test('S15 S23 a preflight has an id as well', async () => {
+  const reply = await readReply(fetch(`${gateway.url}/v1/models`, { method: 'OPTIONS' }));
+  assert.equal(reply.status, 204);
+  assert.match(reply.headers.get('x-request-id') ?? '', /^req_/);
+});
+
 test('an upstream that is away is a 502 as openapi.yaml says', async () => {
   await using away = await Gateway.start({
     dbtype: 'none',
