@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { dropUnreadBody } from '../../src/http/unread-body.ts';
 import { load, MINIMAL } from '../config/config-text.ts';
@@ -185,6 +185,28 @@ test('a refused body that never ends does not keep its connection', async () => 
       },
     );
   }
+});
+
+test('a connection of many refusals collects nothing', async () => {
+  let socket: Socket | null = null;
+  await withRefusals(
+    (response) => {
+      socket = response.req.socket;
+      dropUnreadBody(response, false, { restMs: 5_000, lingerMs: 5_000 });
+    },
+    async (port) => {
+      const client = await RawClient.connect(port);
+      const listeners: (number | undefined)[] = [];
+      for (let count = 0; count < 12; count++) {
+        client.send(head('/', 3));
+        assert.equal((await client.answer()).status, 200);
+        client.send('xyz');
+        listeners.push(socket?.listenerCount('close'));
+      }
+      assert.ok((listeners.at(-1) ?? 99) <= (listeners[1] ?? 0), listeners.join());
+      client.close();
+    },
+  );
 });
 
 test('a refused body that does end costs its connection nothing', async () => {
