@@ -1,4 +1,5 @@
 import type { ErrorKind } from '../errors.ts';
+import { codedMessage, isFailedStatus, isFailure } from './coded-message.ts';
 import { type Dialect, type Meaning, meaningOfName, meaningOfNumber } from './error-codes.ts';
 
 /** An error found inside a parsed body, in the upstream's own words. */
@@ -52,7 +53,6 @@ const WRAPPERS = [
   'detail',
   'data',
 ];
-const NO_ERROR_WORDS = new Set(['', '0', '200', 'ok', 'success', 'succeeded', 'successful', 'none', 'null']);
 
 /**
  * The error that a parsed 200 body or stream event carries; null when it carries none. Never throws.
@@ -100,6 +100,7 @@ function isError(body: Json): boolean {
   const hasText = MESSAGES.some((name) => typeof body[name] === 'string');
   if (hasText && (isFailure(body.code) || isFailedStatus(body.status) || isFailedStatus(body.statusCode)))
     return true;
+  if (isErrorValue(body.err) || codedMessage(body) !== null) return true;
   return isDetail(body.detail) && !('id' in body || 'object' in body || 'usage' in body);
 }
 
@@ -111,17 +112,6 @@ function isErrorValue(value: unknown): boolean {
   if (!isObject(value)) return false;
   const entries = Object.values(value).filter((member) => member !== null && member !== '');
   return entries.length > 0 && !(value.code === 0 && !isNonEmpty(value.type));
-}
-
-/** A status or code that stands for a failure; success is 0, 200, "ok" and the like. */
-function isFailure(code: unknown): boolean {
-  if (typeof code === 'number') return code !== 0 && !(code >= 200 && code < 300);
-  return typeof code === 'string' && !NO_ERROR_WORDS.has(code.toLowerCase());
-}
-
-function isFailedStatus(status: unknown): boolean {
-  if (typeof status === 'number') return status >= 400 && status < 600;
-  return typeof status === 'string' && /^(?:error|fail|failed|failure|[45]\d\d)$/i.test(status);
 }
 
 /** FastAPI's `detail`: a text, or a list of `{loc, msg, type}`. */
@@ -185,7 +175,9 @@ function placeOf(loc: unknown): string {
 }
 
 function fromFields(json: Json, message: string): BodyError {
-  const code = CODES.map((name) => json[name]).find((value) => isFailure(value) && !isTrivial(value));
+  const code =
+    CODES.map((name) => json[name]).find((value) => isFailure(value) && !isTrivial(value)) ??
+    codedMessage(json)?.code;
   const name = typeof code === 'string' && !/^\d+$/.test(code) ? code : null;
   const statusName = typeof json.status === 'string' && /^[A-Z_]{4,}$/.test(json.status) ? json.status : null;
   const type = textOrNull(json.type) ?? textOrNull(json.error_type);
@@ -205,7 +197,8 @@ function fromFields(json: Json, message: string): BodyError {
 
 function messageOf(json: Json): string {
   const text = MESSAGES.map((name) => json[name]).find(isNonEmpty);
-  const said = text ?? (typeof json.error === 'string' ? json.error : '');
+  const word = [json.error, json.err].find(isNonEmpty);
+  const said = text ?? word ?? codedMessage(json)?.message ?? '';
   const reason = filterReason(json.innererror);
   return reason === '' ? said : `${said} (${reason})`;
 }

@@ -49,8 +49,9 @@ function fromDashScope(object: JsonObject): JsonObject | null {
 /** `{result,is_end,is_truncated}`. */
 function fromBaidu(object: JsonObject): JsonObject | null {
   const { result, is_end: isEnd, is_truncated: isTruncated, ...rest } = object;
-  if (typeof result !== 'string') return null;
-  // Whole replies have no `is_end`.
+  // Whole replies have no `is_end`; `{"result":"error"}` of anybody else has none of these.
+  const isBaidu = typeof isEnd === 'boolean' || typeof isTruncated === 'boolean' || isJsonObject(rest.usage);
+  if (typeof result !== 'string' || !isBaidu) return null;
   const isOver = isEnd !== false;
   const reason = isTruncated === true ? 'length' : (textFrom(rest.finish_reason) ?? 'stop');
   return {

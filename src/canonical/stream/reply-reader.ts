@@ -9,6 +9,7 @@ import { withExactArguments } from './exact-arguments.ts';
 import { isJsonObject, type JsonObject, listFrom, parseJson } from './json-object.ts';
 import { withOwnNames } from './member-names.ts';
 import type { ReplyAssembler } from './reply-assembler.ts';
+import { hasUnreadWords } from './unread-words.ts';
 import type { UsageMeter } from './usage-meter.ts';
 
 export interface ReplyReaderOptions {
@@ -50,6 +51,8 @@ export class ReplyReader {
   readonly #context: ErrorContext;
   /** The first event that could not be used, for the error when nothing else comes. */
   #unusable = '';
+  /** The last event when it could not be used and has words: a reply without a finish that ends so was broken off. */
+  #lastWords = '';
   /** JSON values so far; one alone may be a whole reply. */
   #valueCount = 0;
   /** The first event with words that nobody could read; of interest when the reply turns out to have no others. */
@@ -108,6 +111,7 @@ export class ReplyReader {
     if (name !== 'error' && data.startsWith('{') && data.endsWith('}')) {
       if (this.#options.relay?.relayAgain(data) === true) {
         this.#valueCount++;
+        this.#lastWords = '';
         return;
       }
       const value = parseJson(data);
@@ -138,16 +142,23 @@ export class ReplyReader {
     this.#valueCount++;
     const { relay } = this.#options;
     if (relay !== null && text !== null && name !== 'error' && isJsonObject(value)) {
-      if (relay.relay(value, text)) return;
+      if (relay.relay(value, text)) {
+        this.#lastWords = '';
+        return;
+      }
     }
     const exact = text === null ? value : withExactArguments(value, text);
     const event = readEvent(withListedChoices(withOwnNames(exact, text)), name, this.#context);
     if (event.kind === 'error') this.#fail(event.error);
     else if (event.kind === 'chunk') this.#acceptChunk(event.chunk, text ?? '');
-    else this.#skip(text ?? '', 'an event without meaning was skipped');
+    else {
+      if (isJsonObject(exact) && hasUnreadWords(exact)) this.#lastWords = text ?? JSON.stringify(exact);
+      this.#skip(text ?? '', 'an event without meaning was skipped');
+    }
   }
 
   #acceptChunk(chunk: ChunkFacts, text: string): void {
+    this.#lastWords = '';
     if (chunk.choices.length === 0) this.#keepUnusable(text);
     if (chunk.hasUnreadWords && this.#unread === '') this.#unread = text.slice(0, EXCERPT_LENGTH) || '{…}';
     this.#options.meter.report(chunk.usage, null);
@@ -187,6 +198,9 @@ export class ReplyReader {
   /** Why a reply that came to its end is no answer all the same; null when it is one. An empty answer can be one. */
   #faultOfWhole(): string | null {
     const { assembler } = this.#options;
+    if (!assembler.isComplete && this.#lastWords !== '') {
+      return `The upstream broke off its answer with: ${excerptOf(this.#lastWords, this.#options.scrub)}`;
+    }
     if (assembler.hasNamelessCall) return 'The upstream sent a tool call without the name of its function.';
     if (assembler.hasContent) return null;
     if (assembler.promisesCalls) return 'The upstream announced tool calls and sent none.';
