@@ -1,5 +1,5 @@
 import { containerTypeOf, type DecodedMedia, decodeSound, isWebAddress, soundTypeOf } from './media-bytes.ts';
-import { nothingIn, notReadable, otherThanAsked, parseReply, refuseError } from './media-json.ts';
+import { nothingIn, notReadable, otherThanAsked, refuseError } from './media-json.ts';
 import type { MediaReading, MediaReply, MediaSource } from './media-wish.ts';
 import type { ReplyShape } from './reply-shape.ts';
 import { isJsonObject } from './stream/json-object.ts';
@@ -44,14 +44,13 @@ function isSoundType(contentType: string | null): boolean {
  * JSON. An address is never fetched: whoever chooses it would choose what this network is asked for.
  */
 export function readSpeech(source: MediaSource, { wish, context }: MediaReading): MediaReply {
-  const { body, shape } = source;
+  const { body, shape, json } = source;
   if (shape === 'text') {
     const sound = decodeSound(body.toString('latin1'), false);
     if (sound === null || sound.type === null) throw notReadable(body, context);
     return toReply(sound, wish.format);
   }
   if (shape !== 'json') throw notReadable(body, context);
-  const json = parseReply(body, context);
   const sound = findSound(json, typeof json === 'string', DEEPEST);
   if (sound !== null) return toReply(sound, wish.format);
   refuseError(json, context);

@@ -1,5 +1,5 @@
 import { captionsOf } from './audio-captions.ts';
-import { nothingIn, notReadable, otherThanAsked, parseReply, refuseError } from './media-json.ts';
+import { nothingIn, notReadable, otherThanAsked, refuseError } from './media-json.ts';
 import type { MediaReading, MediaReply, MediaSource } from './media-wish.ts';
 import { isJsonObject, type JsonObject } from './stream/json-object.ts';
 import { findTranscript, holderOfTranscript } from './transcript-text.ts';
@@ -31,7 +31,7 @@ export function readTranscript(source: MediaSource, reading: MediaReading): Medi
 }
 
 function fromJson(source: MediaSource, format: string | null, reading: MediaReading): MediaReply {
-  const json = parseReply(source.body, reading.context);
+  const { json } = source;
   const hasText = isJsonObject(json) && typeof json.text === 'string';
   if (!hasText || json.text === '') refuseError(json, reading.context);
   if (format === null) return asItIs(source, JSON_TYPE);

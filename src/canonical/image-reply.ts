@@ -1,5 +1,5 @@
 import { isWebAddress, pictureBase64, pictureTypeOf } from './media-bytes.ts';
-import { nothingIn, notReadable, parseReply, refuseError } from './media-json.ts';
+import { nothingIn, notReadable, refuseError } from './media-json.ts';
 import type { MediaReading, MediaReply, MediaSource } from './media-wish.ts';
 import { isJsonObject, type JsonObject } from './stream/json-object.ts';
 
@@ -47,11 +47,10 @@ const BESIDE = ['background', 'output_format', 'quality', 'size', 'usage'];
  * asked: it is never fetched, and a picture that was made and paid for is worth more than an error.
  */
 export function readImages(source: MediaSource, reading: MediaReading): MediaReply {
-  const { body, shape } = source;
+  const { body, shape, json } = source;
   const { wish, context } = reading;
   if (shape === 'binary') return fromBytes(source, reading);
   if (shape !== 'json') throw notReadable(body, context);
-  const json = parseReply(body, context);
   if (isJsonObject(json) && hasPictures(json, wish.format)) {
     if (isSeconds(json.created)) return { body, contentType: jsonType(source.contentType) };
     return jsonReply({ ...json, created: reading.nowSeconds() });

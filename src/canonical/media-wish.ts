@@ -1,6 +1,7 @@
 import type { BodyFields } from './body-fields.ts';
 import type { ReplyShape } from './reply-shape.ts';
 import type { ErrorContext } from './upstream-error.ts';
+import type { Usage } from './usage.ts';
 
 /** What a client waits for that asked for a transcript, for speech or for images. */
 export interface MediaWish {
@@ -16,6 +17,8 @@ export interface MediaSource {
   readonly body: Buffer;
   readonly shape: ReplyShape;
   readonly contentType: string | null;
+  /** What the body holds when its shape is JSON. */
+  readonly json: unknown;
 }
 
 export interface MediaReading {
@@ -30,6 +33,11 @@ export interface MediaReply {
   /** The upstream's own bytes when they are canonical. */
   readonly body: Buffer;
   readonly contentType: string;
+}
+
+/** With the tokens that the upstream counted; null: none. */
+export interface CountedMediaReply extends MediaReply {
+  readonly usage: Usage | null;
 }
 
 const KINDS: Readonly<Record<string, MediaWish['kind']>> = {

@@ -180,6 +180,7 @@ function isJson(request: IncomingMessage): boolean {
 export async function relayRaw(context: RequestContext, answer: RawAnswer): Promise<void> {
   const { reply, attempt, media } = answer;
   const { response } = context;
+  if (media !== undefined) context.tokens = media.usage;
   response.writeHead(reply.status, replyHeaders(context, answer));
   try {
     if (media !== undefined) await write(context, media.bytes);

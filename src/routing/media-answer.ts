@@ -4,6 +4,7 @@ import { readMediaReply } from '../canonical/media-reply.ts';
 import type { MediaWish } from '../canonical/media-wish.ts';
 import { isClearlyBinary, type ReplyShape, SHAPE_BYTES, shapeOf } from '../canonical/reply-shape.ts';
 import { type ErrorContext, readBodyError } from '../canonical/upstream-error.ts';
+import type { Usage } from '../canonical/usage.ts';
 import { FerryError } from '../errors.ts';
 import type { ReplyBody } from '../upstream/reply-body.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';
@@ -18,6 +19,8 @@ export interface MediaAnswer {
   /** False: the rest of the reply follows as it comes. */
   readonly isWhole: boolean;
   readonly contentType: string;
+  /** Tokens that the upstream counted; null: none, or not known yet. */
+  readonly usage: Usage | null;
 }
 
 /** So much of a stream is looked at for an error; the first image of a stream is longer and none. Bytes. */
@@ -88,7 +91,7 @@ function refuseErrorEvent(seen: Buffer, context: ErrorContext): void {
 function opened(attempt: Attempt, reply: UpstreamReply, bytes: Buffer, contentType: string): MediaAnswer {
   attempt.limitIdleTime(reply.body);
   attempt.commit();
-  return { bytes, isWhole: false, contentType };
+  return { bytes, isWhole: false, contentType, usage: null };
 }
 
 /** Throws `auth_rejected` when `reject.body` finds in it that the token is no longer good. */
@@ -137,7 +140,7 @@ async function whole(
   );
   attempt.commit();
   attempt.finish(null);
-  return { bytes: answer.body, isWhole: true, contentType: answer.contentType };
+  return { bytes: answer.body, isWhole: true, contentType: answer.contentType, usage: answer.usage };
 }
 
 function contextOf(attempt: Attempt, reply: UpstreamReply, settings: ServingSettings): ErrorContext {

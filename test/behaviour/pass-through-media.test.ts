@@ -52,6 +52,19 @@ test('S121 S122 S123 replies that come byte by byte are read the same', async ()
   }
 });
 
+test('tokens that the upstream counted are in the record', async () => {
+  await using upstream = await ByteUpstream.start(
+    answerText(
+      '{"text":"ok","usage":{"type":"tokens","input_tokens":14,"output_tokens":45,"total_tokens":59}}',
+    ),
+  );
+  await withUpstream(upstream.url, async (gateway) => {
+    const answer = await sendForm(`${gateway.url}/v1/audio/transcriptions`, FORM);
+    const row = await gateway.rowOf(String(answer.headers['x-request-id']));
+    assert.equal(row.completion_tokens, 45);
+  });
+});
+
 test('speech that breaks off is cut for the client too, and recorded as stream_broken', async () => {
   await using upstream = await ByteUpstream.start((_request, response) => {
     response.writeHead(200, { 'content-type': 'audio/mpeg', 'content-length': '1000' });
