@@ -129,7 +129,7 @@ export class ChatStream implements AnswerStream {
 
   /** All choices have their finish reason: when the upstream is cut or silent from here on, call `end()`. */
   get canEnd(): boolean {
-    return this.#assembler.isComplete;
+    return this.#reader.canEnd;
   }
 
   /** Set at most once. Text emitted before it is still returned by that call. */

@@ -108,7 +108,7 @@ export class ResponsesStream implements AnswerStream {
   }
 
   get canEnd(): boolean {
-    return this.#assembler.isComplete;
+    return this.#reader.canEnd;
   }
 
   get failure(): FerryError | null {

@@ -59,7 +59,9 @@ function* edits(objects: readonly object[], path: readonly string[]): Generator<
   for (const [what, wrap] of Object.entries(WRAPPINGS)) {
     yield [
       `${path.join('.')} as ${what}`,
-      edited((parent, name) => void (parent[name] = wrap(parent[name]))),
+      edited((parent, name) => {
+        parent[name] = wrap(parent[name]);
+      }),
     ];
   }
   for (const other of NAMES) {

@@ -330,7 +330,7 @@ test('Q45 NaN and Infinity become null', () => {
 
 test('Q45 an event that is no JSON is skipped and noted', () => {
   const notes: string[] = [];
-  const body = sse(ROLE, text('Hello'), "{'single': 'quotes'}", '{"a":1,}', text(' world'), STOP, DONE);
+  const body = sse(ROLE, text('Hello'), "{'single': 'quotes'}", '{"a":}', text(' world'), STOP, DONE);
   const { text: out } = stream(body, { onNote: (note) => notes.push(note) });
   assert.equal(out, PLAIN);
   assert.equal(notes.length, 1, 'one note, not one for each event');

@@ -1,4 +1,5 @@
 import { parseJson } from './json-object.ts';
+import { repairedJson } from './json-repair.ts';
 import { splitJsonValues } from './json-values.ts';
 
 /** One JSON value of an event, with the JSON that it was read from. */
@@ -26,11 +27,9 @@ const WRAPPED_FIELD = /^(?::|(?:event|id|retry)(?::|$))/;
 /** Parts of one event that are no JSON are given up after so many: a failed parse costs 20 µs. */
 const MAX_INVALID_PARTS = 20;
 
-const NON_NUMBER = /-?(?:NaN|Infinity)/y;
-
 /**
  * The data of one event → its JSON values. Empty data and lines that a proxy wrapped into `data:` are nothing;
- * JSON inside a JSON string is opened once; NaN and Infinity become null.
+ * JSON inside a JSON string is opened once; JSON that was put together by hand is repaired.
  */
 export function readPayload(data: string): Payload {
   const text = withoutWrappedName(data.trim());
@@ -75,32 +74,10 @@ function isDoneMark(text: string): boolean {
   return text.length < 16 && DONE_MARK.test(text);
 }
 
-/** The value and the JSON that it was read from, with NaN and Infinity as null; null: no JSON even so. */
+/** The value and the JSON that it was read from, repaired where that is possible; null: no JSON even so. */
 function parseTolerantly(text: string): ParsedValue | null {
   const value = parseJson(text);
   if (value !== undefined) return { value, text };
-  if (!/NaN|Infinity/.test(text)) return null;
-  const cleaned = withoutNonNumbers(text);
-  const repaired = parseJson(cleaned);
-  return repaired === undefined ? null : { value: repaired, text: cleaned };
-}
-
-/** NaN and Infinity outside strings → null. A loop, because a pattern that skips strings is quadratic without their end. */
-function withoutNonNumbers(text: string): string {
-  let out = '';
-  let copied = 0;
-  let isInString = false;
-  for (let at = 0; at < text.length; at++) {
-    const character = text[at];
-    if (character === '"') isInString = !isInString;
-    else if (character === '\\') at++;
-    else if (!isInString && (character === 'N' || character === 'I' || character === '-')) {
-      NON_NUMBER.lastIndex = at;
-      if (!NON_NUMBER.test(text)) continue;
-      out += `${text.slice(copied, at)}null`;
-      copied = NON_NUMBER.lastIndex;
-      at = copied - 1;
-    }
-  }
-  return out + text.slice(copied);
+  const repaired = repairedJson(text);
+  return repaired === null ? null : { value: parseJson(repaired), text: repaired };
 }

@@ -2,13 +2,16 @@ import { FerryError } from '../../errors.ts';
 import { excerptOf } from '../outside-text.ts';
 import { type ErrorContext, invalidBodyError } from '../upstream-error.ts';
 import type { ChunkFacts } from './chunk-facts.ts';
+import { isEndMark, saysEnd } from './end-words.ts';
 import { EventFraming } from './event-framing.ts';
 import { readPayload } from './event-payload.ts';
 import { readEvent } from './event-reader.ts';
 import { withExactArguments } from './exact-arguments.ts';
-import { isJsonObject, type JsonObject, listFrom, parseJson } from './json-object.ts';
+import { isJsonObject, type JsonObject, parseJson } from './json-object.ts';
+import { isChunkLike, withListedChoices } from './listed-choices.ts';
 import { withOwnNames } from './member-names.ts';
 import type { ReplyAssembler } from './reply-assembler.ts';
+import { cutOff, noAnswer, tooLong } from './reply-faults.ts';
 import { hasUnreadWords } from './unread-words.ts';
 import type { UsageMeter } from './usage-meter.ts';
 
@@ -51,6 +54,8 @@ export class ReplyReader {
   readonly #context: ErrorContext;
   /** The first event that could not be used, for the error when nothing else comes. */
   #unusable = '';
+  /** The last event was an end marker that only this upstream has. */
+  #hasSaidEnd = false;
   /** The last event when it could not be used and has words: a reply without a finish that ends so was broken off. */
   #lastWords = '';
   /** JSON values so far; one alone may be a whole reply. */
@@ -79,6 +84,12 @@ export class ReplyReader {
 
   get isComplete(): boolean {
     return this.#isComplete;
+  }
+
+  /** All was said: when nothing more comes, `end` completes the reply. */
+  get canEnd(): boolean {
+    const { assembler } = this.#options;
+    return assembler.isComplete || (this.#hasSaidEnd && assembler.hasContent);
   }
 
   get failure(): FerryError | null {
@@ -111,7 +122,7 @@ export class ReplyReader {
     if (name !== 'error' && data.startsWith('{') && data.endsWith('}')) {
       if (this.#options.relay?.relayAgain(data) === true) {
         this.#valueCount++;
-        this.#lastWords = '';
+        this.#goOn();
         return;
       }
       const value = parseJson(data);
@@ -126,7 +137,8 @@ export class ReplyReader {
         if (!this.#isOver) this.#acceptValue(item, item === value ? text : null, name);
       }
     }
-    if (payload.isInvalid) this.#acceptInvalid(data);
+    if (payload.values.length === 0 && (isEndMark(data) || saysEnd(null, name))) this.#hasSaidEnd = true;
+    else if (payload.isInvalid) this.#acceptInvalid(data);
     if (payload.isDone && !this.#isOver) this.#acceptDone();
   }
 
@@ -143,7 +155,7 @@ export class ReplyReader {
     const { relay } = this.#options;
     if (relay !== null && text !== null && name !== 'error' && isJsonObject(value)) {
       if (relay.relay(value, text)) {
-        this.#lastWords = '';
+        this.#goOn();
         return;
       }
     }
@@ -151,14 +163,24 @@ export class ReplyReader {
     const event = readEvent(withListedChoices(withOwnNames(exact, text)), name, this.#context);
     if (event.kind === 'error') this.#fail(event.error);
     else if (event.kind === 'chunk') this.#acceptChunk(event.chunk, text ?? '');
-    else {
-      if (isJsonObject(exact) && hasUnreadWords(exact)) this.#lastWords = text ?? JSON.stringify(exact);
-      this.#skip(text ?? '', 'an event without meaning was skipped');
-    }
+    else this.#acceptOther(exact, text ?? JSON.stringify(exact) ?? '', name);
+  }
+
+  /** An event that is neither an answer nor an error. */
+  #acceptOther(value: unknown, text: string, name: string | undefined): void {
+    if (saysEnd(value, name)) this.#hasSaidEnd = true;
+    else if (isJsonObject(value) && hasUnreadWords(value)) this.#lastWords = text;
+    this.#skip(text, 'an event without meaning was skipped');
+  }
+
+  /** Part of an answer came: what was before it was not the end. */
+  #goOn(): void {
+    this.#lastWords = '';
+    this.#hasSaidEnd = false;
   }
 
   #acceptChunk(chunk: ChunkFacts, text: string): void {
-    this.#lastWords = '';
+    if (chunk.choices.length > 0) this.#goOn();
     if (chunk.choices.length === 0) this.#keepUnusable(text);
     if (chunk.hasUnreadWords && this.#unread === '') this.#unread = text.slice(0, EXCERPT_LENGTH) || '{…}';
     this.#options.meter.report(chunk.usage, null);
@@ -180,7 +202,7 @@ export class ReplyReader {
     const { assembler } = this.#options;
     const isWholeReply = this.#framing.form === 'json' && this.#valueCount === 1 && assembler.lastWasWhole;
     const saidNothing = this.#framing.form === 'sse' && this.#framing.junk === '' && this.#unusable === '';
-    if (assembler.isComplete || (isWholeReply && !this.#wasCut)) this.#complete();
+    if (this.canEnd || (isWholeReply && !this.#wasCut)) this.#complete();
     else if (assembler.hasChoices || this.#wasCut || saidNothing) this.#fail(cutOff(assembler.hasContent));
     else this.#failAsInvalid();
   }
@@ -249,38 +271,4 @@ export class ReplyReader {
       );
     }
   }
-}
-
-/** Choices that are an object: keyed by their indexes, or one choice that stands for itself. */
-function withListedChoices(value: unknown): unknown {
-  if (!isJsonObject(value) || !isJsonObject(value.choices)) return value;
-  const choices = listFrom(value.choices);
-  return choices.every(isChoiceLike) ? { ...value, choices } : value;
-}
-
-function isChoiceLike(value: unknown): boolean {
-  return isJsonObject(value) && ['delta', 'message', 'text', 'finish_reason'].some((name) => name in value);
-}
-
-/** An array of chunks in one event, and not an array that is itself an error. */
-function isChunkLike(value: unknown): boolean {
-  return isJsonObject(value) && Array.isArray(value.choices);
-}
-
-function tooLong(limit: number): FerryError {
-  return new FerryError('invalid_response', {
-    message: `The upstream sent an event of more than ${limit} characters.`,
-  });
-}
-
-function noAnswer(message: string): FerryError {
-  return new FerryError('invalid_response', { message });
-}
-
-function cutOff(hasContent: boolean): FerryError {
-  return new FerryError('disconnected', {
-    message: hasContent
-      ? 'The upstream closed the connection before its answer was complete.'
-      : 'The upstream closed the connection before it answered.',
-  });
 }
