@@ -83,7 +83,7 @@ test('speech that breaks off is cut for the client too, and recorded as stream_b
   });
 });
 
-test('#33 a token refused in the body of a 200 is renewed and the call replayed for sounds and pictures too', async () => {
+test('a token refused in the body of a 200 is renewed and the call replayed for sounds and pictures too', async () => {
   await using issuer = await ScriptedIssuer.start();
   const good = {
     '/v1/audio/transcriptions': answerText('{"text":"ok"}'),
