@@ -137,10 +137,8 @@ export class ReplyBody {
 
   /** The whole body. Throws `invalid_response` and closes the socket beyond `limitBytes`. */
   async readAll(limitBytes: number): Promise<Buffer> {
-    const first = await this.next();
-    if (first === null) return Buffer.alloc(0);
-    const chunks = [first];
-    let size = first.length;
+    const chunks: Buffer[] = [];
+    let size = 0;
     for (let chunk = await this.next(); chunk !== null; chunk = await this.next()) {
       chunks.push(chunk);
       size += chunk.length;
@@ -152,7 +150,8 @@ export class ReplyBody {
         throw error;
       }
     }
-    return chunks.length === 1 ? first : Buffer.concat(chunks, size);
+    const [first] = chunks;
+    return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, size);
   }
 
   /** Ends the exchange; a reader that waits gets `reason`. Idempotent. */

@@ -80,6 +80,10 @@ test('readAll joins everything, and refuses more than its limit', async () => {
   long.body.push(Buffer.from('cd'));
   await assert.rejects(tooMuch, /limits\.response \(3 bytes\)/);
   assert.equal(long.source.calls.length, 1);
+
+  const atOnce = newBody();
+  atOnce.body.push(Buffer.from('abcd'));
+  await assert.rejects(atOnce.body.readAll(3), /limits\.response/);
 });
 
 test('readEach hands on each piece while it arrives, those from before first, and says that the body ended', async () => {
