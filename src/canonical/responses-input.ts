@@ -34,6 +34,10 @@ export function messagesOf(instructions: unknown, input: unknown, recall: Recall
 class Messages {
   readonly all: JsonObject[] = [];
   readonly #recall: Recall;
+  /** The calls of the last message; null: it has none. Thousands of calls in a row go into the one list. */
+  #calls: JsonObject[] | null = null;
+  /** Ids that were named: each brings its item once, so that a small request cannot become a huge one. */
+  readonly #named = new Set<string>();
 
   constructor(recall: Recall) {
     this.#recall = recall;
@@ -48,6 +52,7 @@ class Messages {
       return;
     }
     this.all.push(message);
+    this.#calls = null;
   }
 
   addItem(item: unknown, param: string): void {
@@ -82,19 +87,24 @@ class Messages {
     if (id === null || name === null) throw malformed(param, `${param} needs "call_id" and "name".`);
     const args = typeof item.arguments === 'string' ? item.arguments : JSON.stringify(item.arguments ?? {});
     const call = { id, type: 'function', function: { name, arguments: args } };
-    const last = this.all.at(-1);
-    if (last?.role !== 'assistant') {
-      this.all.push({ role: 'assistant', content: null, tool_calls: [call] });
+    if (this.#calls !== null) {
+      this.#calls.push(call);
       return;
     }
-    const earlier = (last.tool_calls as readonly JsonObject[] | undefined) ?? [];
-    this.all[this.all.length - 1] = { ...last, tool_calls: [...earlier, call] };
+    const calls = [call];
+    const last = this.all.at(-1);
+    if (last?.role === 'assistant') this.all[this.all.length - 1] = { ...last, tool_calls: calls };
+    else this.all.push({ role: 'assistant', content: null, tool_calls: calls });
+    this.#calls = calls;
   }
 
   /** Clients that take it for granted that answers are stored send an id instead of what they were told. */
   #addReferenced(item: JsonObject, param: string): void {
     const id = textFrom(item.id) ?? '';
     if (id.startsWith('rs_')) return;
+    if (this.#named.has(id))
+      throw malformed(param, `${param} names an item that was named before it: leave one of the two out.`);
+    this.#named.add(id);
     const told = this.#recall(id);
     if (told === null) {
       throw impossibleAsChat(

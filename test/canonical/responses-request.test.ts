@@ -282,6 +282,26 @@ test('S124 an item that is named by its id is what was told under it; named thin
   ]);
 });
 
+test('S124 an item that is named twice is refused, so that a small request cannot become a huge one', () => {
+  const told = { type: 'message', id: 'msg_1', role: 'assistant', content: 'long' };
+  const reference = { type: 'item_reference', id: 'msg_1' };
+  assert.throws(
+    () => translate({ input: [reference, reference] }, () => told),
+    (error) => error instanceof FerryError && error.status === 400 && error.param === 'input[1]',
+  );
+});
+
+test('S124 calls in a row cost each the same: 100,000 of them hold up nobody', () => {
+  const call = { type: 'function_call', call_id: 'c', name: 'f', arguments: '{}' };
+  const input = Array.from({ length: 100_000 }, () => call);
+  const startedMs = performance.now();
+  const [message, ...others] = messagesOf(input);
+  assert.equal(others.length, 0);
+  assert.equal(message.tool_calls.length, input.length);
+  // Copying the list for each call took over a minute.
+  assert.ok(performance.now() - startedMs < 5_000);
+});
+
 test('S124 the Response repeats the request, and says that nothing is stored', () => {
   const tools = [{ type: 'function', name: 'f', parameters: {}, strict: null }];
   const { echo, ignored } = translate({
