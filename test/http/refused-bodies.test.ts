@@ -130,6 +130,19 @@ test('S22 a client that expects 100-continue for what is refused by its headers 
   }
 });
 
+test('S22 a client that expects 100-continue and does not wait for it hears the refusal all the same', async () => {
+  const client = await RawClient.connect(gateway.port, { allowHalfOpen: true });
+  client.send(head('/v1/chat/completions', MEGABYTE, ['Expect: 100-continue']));
+  const startedMs = performance.now();
+  const sending = setInterval(() => client.send('x'.repeat(100)), 20);
+  const answer = await client.answer();
+  assert.equal(answer.status, 401);
+  assert.equal(answer.headers.connection, 'close');
+  await until(() => client.isClosed, 'the end of the connection', 10_000);
+  clearInterval(sending);
+  assert.ok(performance.now() - startedMs > 1_000, 'not by a reset that could have overtaken the answer');
+});
+
 test('S22 an expectation that nobody knows changes nothing', async () => {
   const client = await RawClient.connect(gateway.port);
   client.send(rawPost('/v1/chat/completions', CHAT, [AUTH, 'Expect: the-unexpected']));

@@ -313,6 +313,7 @@ test('what is no HTTP/1 is refused and its connection closed: HTTP/2, HTTP/9, TL
     client.send(bytes);
     const answer = await client.answer();
     assert.equal(answer.status, 400, JSON.stringify(bytes));
+    assert.equal(answer.headers['x-should-retry'], 'false');
     errorIn(answer.body);
     await until(() => client.isClosed, 'the end of the connection', 10_000);
   }

@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
+import { type TestContext, test } from 'node:test';
+import { KeepAliveChunks } from '../../src/http/keep-alive-chunks.ts';
+
+const event = (delta: object): string =>
+  `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'm', choices: [{ index: 0, delta, finish_reason: null }] })}\n\n`;
+const QUIET = 'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[]}\n\n';
+
+/** What of a response matters here. */
+interface Open {
+  readonly written: string[];
+  destroyed: boolean;
+  writableEnded: boolean;
+  writableNeedDrain: boolean;
+  write(text: string): void;
+}
+
+function newStream(context: TestContext): {
+  chunks: KeepAliveChunks;
+  open: Open;
+  pass: (ms: number) => void;
+} {
+  let nowMs = 1_000;
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  context.mock.method(performance, 'now', () => nowMs);
+  const written: string[] = [];
+  const open: Open = {
+    written,
+    destroyed: false,
+    writableEnded: false,
+    writableNeedDrain: false,
+    write: (text) => void written.push(text),
+  };
+  const pass = (ms: number): void => {
+    for (let passed = 0; passed < ms; passed++) {
+      nowMs += 1;
+      context.mock.timers.tick(1);
+    }
+  };
+  return { chunks: new KeepAliveChunks(open as unknown as ServerResponse, 100), open, pass };
+}
+
+test('S43 an event of the same identity after each silence, and none while the stream speaks', (context) => {
+  const { chunks, open, pass } = newStream(context);
+  for (let count = 0; count < 10; count++) {
+    chunks.wrote(event({ content: 'word' }));
+    pass(90);
+  }
+  assert.deepEqual(open.written, []);
+  pass(11);
+  assert.deepEqual(open.written, [QUIET]);
+  pass(200);
+  assert.deepEqual(open.written, [QUIET, QUIET, QUIET]);
+  chunks.stop();
+  pass(1_000);
+  assert.equal(open.written.length, 3);
+});
+
+test('S43 none before the first event, within reasoning, or after what is no event', (context) => {
+  const { chunks, open, pass } = newStream(context);
+  pass(250);
+  for (const text of [
+    event({ reasoning_content: 'hm' }),
+    event({ content: 'word' }) + event({ reasoning_content: 'data: {"choices":[]}' }),
+    'data: [DONE]\n\n',
+    'data: {"error":{"message":"broken"}}\n\n',
+    'event: response.created\ndata: {"type":"response.created"}\n\n',
+  ]) {
+    chunks.wrote(text);
+    pass(250);
+  }
+  assert.deepEqual(open.written, []);
+  chunks.wrote(event({ reasoning_content: 'hm' }) + event({ content: 'data: {"choices":[1' }));
+  pass(110);
+  assert.deepEqual(open.written, [QUIET], 'the answer has begun');
+  chunks.stop();
+});
+
+test('S43 a client that has left, was told all or does not read gets none', (context) => {
+  const { chunks, open, pass } = newStream(context);
+  chunks.wrote(event({ content: 'word' }));
+  for (const state of ['destroyed', 'writableEnded', 'writableNeedDrain'] as const) {
+    open[state] = true;
+    pass(250);
+    assert.deepEqual(open.written, [], state);
+    open[state] = false;
+  }
+  pass(110);
+  assert.deepEqual(open.written.slice(0, 1), [QUIET]);
+  chunks.stop();
+});
