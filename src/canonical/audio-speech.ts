@@ -5,15 +5,15 @@ import type { ReplyShape } from './reply-shape.ts';
 import { isJsonObject } from './stream/json-object.ts';
 
 /** `response_format` → the type of what it names. */
-const TYPES: Readonly<Record<string, string>> = {
-  mp3: 'audio/mpeg',
-  wav: 'audio/wav',
-  opus: 'audio/ogg',
-  ogg: 'audio/ogg',
-  aac: 'audio/aac',
-  flac: 'audio/flac',
-  pcm: 'audio/pcm',
-};
+const TYPES: ReadonlyMap<string | null, string> = new Map([
+  ['mp3', 'audio/mpeg'],
+  ['wav', 'audio/wav'],
+  ['opus', 'audio/ogg'],
+  ['ogg', 'audio/ogg'],
+  ['aac', 'audio/aac'],
+  ['flac', 'audio/flac'],
+  ['pcm', 'audio/pcm'],
+]);
 
 /** Members that hold a sound by their names, and members that may hold anything. */
 const NAMED = /audio|speech|sound|b64|base64|^(?:wav|mp3|pcm)$/i;
@@ -32,7 +32,7 @@ export function soundTypeFor(head: Buffer, contentType: string | null, format: s
   if (contentType !== null && isSoundType(contentType)) return contentType;
   // Samples may begin like anything, also like a frame of MP3.
   const byBytes = format === 'pcm' ? containerTypeOf(head) : soundTypeOf(head);
-  return byBytes ?? TYPES[format ?? ''] ?? 'audio/mpeg';
+  return byBytes ?? TYPES.get(format) ?? 'audio/mpeg';
 }
 
 function isSoundType(contentType: string | null): boolean {

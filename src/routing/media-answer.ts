@@ -25,6 +25,8 @@ export interface MediaAnswer {
 
 /** So much of a stream is looked at for an error; the first image of a stream is longer and none. Bytes. */
 const FIRST_EVENT_BYTES = 64 * 1024;
+/** `\r\n\r\n` */
+const BLANK_LINE_LENGTH = 4;
 
 /**
  * Reads a reply that should be a transcript, speech or images. A sound and a stream of events are handed on from their
@@ -66,13 +68,18 @@ async function firstBytes(body: ReplyBody): Promise<Buffer> {
 
 /** The head and what follows up to the end of the first event. */
 async function untilEvent(head: Buffer, body: ReplyBody): Promise<Buffer> {
-  let seen = head;
-  while (seen.length < FIRST_EVENT_BYTES && !/\r?\n\r?\n/.test(seen.toString('latin1'))) {
+  const chunks = [head];
+  let size = head.length;
+  // What is still to be looked at: a blank line may begin in one piece and end in the next.
+  let tail = head.toString('latin1');
+  while (size < FIRST_EVENT_BYTES && !/\r?\n\r?\n/.test(tail)) {
     const chunk = await body.next();
     if (chunk === null) break;
-    seen = Buffer.concat([seen, chunk]);
+    chunks.push(chunk);
+    size += chunk.length;
+    tail = tail.slice(-BLANK_LINE_LENGTH) + chunk.toString('latin1');
   }
-  return seen;
+  return chunks.length === 1 ? head : Buffer.concat(chunks, size);
 }
 
 function refuseErrorEvent(seen: Buffer, context: ErrorContext): void {

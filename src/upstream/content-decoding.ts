@@ -11,20 +11,22 @@ import { ReplyBody } from './reply-body.ts';
 import { fromBrokenBody } from './transport-error.ts';
 
 /** The decoders of `content-encoding`; each hands out what it has after every write, so that streams stay live. */
-const DECODERS: Readonly<Record<string, (firstByte: number) => Transform>> = {
-  gzip: () => createGunzip({ finishFlush: constants.Z_SYNC_FLUSH }),
-  'x-gzip': () => createGunzip({ finishFlush: constants.Z_SYNC_FLUSH }),
-  // RFC 9110 means zlib's format; many servers send its inside alone.
-  deflate: (firstByte) =>
-    (firstByte & 0x0f) === ZLIB
-      ? createInflate({ finishFlush: constants.Z_SYNC_FLUSH })
-      : createInflateRaw({ finishFlush: constants.Z_SYNC_FLUSH }),
-  br: () => createBrotliDecompress(),
-  zstd: () => createZstdDecompress(),
-};
+const DECODERS: ReadonlyMap<string, (firstByte: number) => Transform> = new Map([
+  ['gzip', () => createGunzip({ finishFlush: constants.Z_SYNC_FLUSH })],
+  ['x-gzip', () => createGunzip({ finishFlush: constants.Z_SYNC_FLUSH })],
+  ['deflate', decoderOfDeflate],
+  ['br', () => createBrotliDecompress()],
+  ['zstd', () => createZstdDecompress()],
+]);
 
 /** The lower half of the first byte in zlib's format (RFC 1950); raw deflate begins with it only for stored blocks that nobody sends. */
 const ZLIB = 0x08;
+
+/** RFC 9110 means zlib's format; many servers send its inside alone. */
+function decoderOfDeflate(firstByte: number): Transform {
+  const options = { finishFlush: constants.Z_SYNC_FLUSH };
+  return (firstByte & 0x0f) === ZLIB ? createInflate(options) : createInflateRaw(options);
+}
 
 /**
  * The body behind its `content-encoding`. We ask for none, but corporate proxies compress all the same. An
@@ -32,7 +34,7 @@ const ZLIB = 0x08;
  */
 export function decodeContent(body: ReplyBody, contentEncoding: string | null, upstream: string): ReplyBody {
   const coding = contentEncoding?.trim().toLowerCase() ?? '';
-  const makeDecoder = DECODERS[coding];
+  const makeDecoder = DECODERS.get(coding);
   if (makeDecoder === undefined) return body;
   // Made when the first byte is there.
   let decoder: Transform | null = null;

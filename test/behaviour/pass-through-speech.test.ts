@@ -48,6 +48,7 @@ test('S122 speech comes byte for byte with a content-type that fits, by the upst
     [WAV, 'text/html; charset=utf-8', 'wav', 'audio/wav'],
     [OGG, null, 'opus', 'audio/ogg'],
     [AAC, 'binary/octet-stream', 'aac', 'audio/aac'],
+    [PCM, null, 'constructor', 'audio/mpeg'],
     [FLAC, null, 'flac', 'audio/flac'],
     [PCM, null, 'pcm', 'audio/pcm'],
     [PCM, null, 'wav', 'audio/wav'],

@@ -97,6 +97,11 @@ for (const [coding, make, flush] of [
   });
 }
 
+test('a coding that nobody knows is handed on as it is, whatever its name', async () => {
+  for (const coding of ['snappy', 'constructor', '__proto__'])
+    assert.equal(await decoded(Buffer.from(TEXT), coding), TEXT);
+});
+
 for (const [coding, pack] of CODINGS.slice(0, -1)) {
   test(`${coding.trim()} that is none is a cut reply, never a crash`, async () => {
     await assert.rejects(
