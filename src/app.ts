@@ -68,53 +68,19 @@ type ClientRoute = (
   installation: Installation,
 ) => Promise<void>;
 
-/** The order of middleware and routes. Open routes are the short list at the top; all else needs a client. */
+/** The order of middleware and routes: what has a meaning of its own, then all else of the API. */
 export function createApp(parts: AppParts): Express {
   const app = express();
-  const told = new ToldItems();
   app.disable('x-powered-by');
   app.set('etag', false);
   app.set('query parser', false);
   app.set('strict routing', true);
 
   app.use((request, response, next) => enter(parts, request, response, next));
-  app.post(
-    '/v1/chat/completions',
-    serve((context, client, { chat }) => serveChat(context, client, 'chat', chat)),
-  );
-  app.post(
-    '/v1/embeddings',
-    serve((context, client, { embeddings }) => serveEmbeddings(context, client, embeddings)),
-  );
-  app.post(
-    '/v1/completions',
-    serve((context, client, { chat }) => serveChat(context, client, 'completions', chat)),
-  );
-  app.post(
-    '/v1/rerank',
-    serve((context, client, { embeddings }) => serveRerank(context, client, embeddings)),
-  );
-  app.post(
-    '/v1/responses',
-    serve((context, client, { chat, passThrough: handed }) =>
-      serveResponses(context, client, chat, handed, told),
-    ),
-  );
-  app.get('/livez', (_request, response) => answerLive(localsOf(response).context));
-  app.get(['/readyz', '/health'], (_request, response) =>
-    answerReady(localsOf(response).context, parts.readiness()),
-  );
-  app.get(['/metrics', '/v1/metrics'], (_request, response) => answerMetrics(parts, response));
-  app.get(
-    '/v1/models',
-    serve((context, client, { models }) => listModels(context, client, models), 'free'),
-  );
-  app.get(
-    /^\/v1\/models\/./,
-    serve((context, client, { models }) => showModel(context, client, models), 'free'),
-  );
-  app.all(['/v1/chat/completions', '/v1/embeddings', '/v1/completions', '/v1/rerank'], only('POST'));
-  app.all(['/livez', '/readyz', '/health', '/metrics', '/v1/metrics', '/v1/models'], only('GET'));
+  addGenerations(app);
+  addVectors(app);
+  addOpenRoutes(app, parts);
+  addModels(app);
   app.all(
     /^\/v1\/./,
     serve((context, client, { passThrough: settings }) => passThrough(context, client, settings)),
@@ -124,6 +90,60 @@ export function createApp(parts: AppParts): Express {
   });
   app.use(errorHandler(parts));
   return app;
+}
+
+function addGenerations(app: Express): void {
+  const told = new ToldItems();
+  app.post(
+    '/v1/chat/completions',
+    serve((context, client, { chat }) => serveChat(context, client, 'chat', chat)),
+  );
+  app.post(
+    '/v1/completions',
+    serve((context, client, { chat }) => serveChat(context, client, 'completions', chat)),
+  );
+  app.all(['/v1/chat/completions', '/v1/completions'], only('POST'));
+  // Its other methods are handed through.
+  app.post(
+    '/v1/responses',
+    serve((context, client, { chat, passThrough: handed }) =>
+      serveResponses(context, client, chat, handed, told),
+    ),
+  );
+}
+
+function addVectors(app: Express): void {
+  app.post(
+    '/v1/embeddings',
+    serve((context, client, { embeddings }) => serveEmbeddings(context, client, embeddings)),
+  );
+  app.post(
+    '/v1/rerank',
+    serve((context, client, { embeddings }) => serveRerank(context, client, embeddings)),
+  );
+  app.all(['/v1/embeddings', '/v1/rerank'], only('POST'));
+}
+
+/** The short list of routes that need no client; all else does. */
+function addOpenRoutes(app: Express, parts: AppParts): void {
+  app.get('/livez', (_request, response) => answerLive(localsOf(response).context));
+  app.get(['/readyz', '/health'], (_request, response) =>
+    answerReady(localsOf(response).context, parts.readiness()),
+  );
+  app.get(['/metrics', '/v1/metrics'], (_request, response) => answerMetrics(parts, response));
+  app.all(['/livez', '/readyz', '/health', '/metrics', '/v1/metrics'], only('GET'));
+}
+
+function addModels(app: Express): void {
+  app.get(
+    '/v1/models',
+    serve((context, client, { models }) => listModels(context, client, models), 'free'),
+  );
+  app.get(
+    /^\/v1\/models\/./,
+    serve((context, client, { models }) => showModel(context, client, models), 'free'),
+  );
+  app.all('/v1/models', only('GET'));
 }
 
 /** Gives the request its context and its normalised path, which is what the routes below match. */

@@ -71,25 +71,24 @@ export class BodyReader {
       let size = 0;
       const settle = (): void => {
         clearTimeout(stall);
-        request.off('data', onData);
-        request.off('end', onEnd);
-        request.off('error', onError);
-        signal.removeEventListener('abort', onAbort);
+        stopListening();
       };
       const resolveWith = (isWhole: boolean): void => {
         settle();
-        resolve({
-          bytes: chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, size),
-          isWhole,
-        });
+        const [first] = chunks;
+        const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, size);
+        resolve({ bytes, isWhole });
       };
-      const refuse = (error: FerryError): void => {
+      const fail = (error: Error): void => {
         settle();
-        // The rest is read and dropped, so that the client hears the answer instead of a reset.
-        request.resume();
         reject(error);
       };
-      const onData = (chunk: Buffer): void => {
+      const refuse = (error: FerryError): void => {
+        fail(error);
+        // The rest is read and dropped, so that the client hears the answer instead of a reset.
+        request.resume();
+      };
+      const take = (chunk: Buffer): void => {
         stall.refresh();
         size += chunk.length;
         if (size > bounds.mostBytes) refuse(tooLarge(bounds.mostBytes));
@@ -102,20 +101,13 @@ export class BodyReader {
           resolveWith(false);
         }
       };
-      const onEnd = (): void => resolveWith(true);
-      const onError = (error: Error): void => {
-        settle();
-        reject(gone(error));
-      };
-      const onAbort = (): void => {
-        settle();
-        reject(signal.reason);
-      };
       const stall = setTimeout(() => refuse(stalled(this.#settings.stallMs)), this.#settings.stallMs);
-      request.on('data', onData);
-      request.on('end', onEnd);
-      request.on('error', onError);
-      signal.addEventListener('abort', onAbort);
+      const stopListening = listenTo(context, {
+        data: take,
+        end: () => resolveWith(true),
+        error: (error) => fail(gone(error)),
+        abort: () => fail(signal.reason),
+      });
     });
   }
 
@@ -148,6 +140,28 @@ export class BodyReader {
     this.#bufferedBytes += bytes;
     context.bufferedBytes += bytes;
   }
+}
+
+interface BodyListeners {
+  readonly data: (chunk: Buffer) => void;
+  readonly end: () => void;
+  readonly error: (error: Error) => void;
+  /** The client left, or the service ends. */
+  readonly abort: () => void;
+}
+
+/** Listens to a body, which begins to flow, until the function that it returns is called. */
+function listenTo({ request, signal }: RequestContext, on: BodyListeners): () => void {
+  request.on('data', on.data);
+  request.on('end', on.end);
+  request.on('error', on.error);
+  signal.addEventListener('abort', on.abort);
+  return () => {
+    request.off('data', on.data);
+    request.off('end', on.end);
+    request.off('error', on.error);
+    signal.removeEventListener('abort', on.abort);
+  };
 }
 
 function isWaitingForReader(request: IncomingMessage): boolean {
