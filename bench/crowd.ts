@@ -1,5 +1,5 @@
 /**
- * `npm run crowd -- --streams 500 --seconds 60 --rate 10 [--seed S]`: many streams at once, a tenth of the clients
+ * `npm run crowd`: many streams at once, a tenth of the clients
  * leaving at a random moment and others coming in their place. Exit code 1 when a stream got another one's words or
  * lost its own, or when anything is left behind: requests, upstream calls, sockets, timers, memory.
  */
@@ -7,15 +7,22 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { Agent } from 'undici';
+import { numberOption, toolOptions } from '../scripts/tool-options.ts';
 import { randomFrom } from '../test/canonical/seeded-random.ts';
 import { type RequestBody, StandInModel } from '../test/helpers/stand-in-model.ts';
 import { listen, type StreamResult, wordsOfStream } from './crowd-client.ts';
 import { crowdVerdict, printCrowd } from './crowd-verdict.ts';
 import { startGatewayUnderLoad } from './gateway-under-load.ts';
 
-const { values } = parseArgs({
+const USAGE = `npm run crowd -- [options]
+
+  --streams N   streams at once (500)
+  --seconds N   how long (60)
+  --rate N      words a second of each stream (10)
+  --seed N      of who leaves and when; the seed of a failure repeats it`;
+
+const { values } = toolOptions(USAGE, {
   options: {
     streams: { type: 'string', default: '500' },
     seconds: { type: 'string', default: '60' },
@@ -125,8 +132,9 @@ async function measure(crowd: Crowd, seed: number): Promise<boolean> {
 }
 
 const crowd: Crowd = {
-  streams: Number(values.streams),
-  seconds: Number(values.seconds),
-  rate: Number(values.rate),
+  streams: numberOption('streams', values.streams),
+  seconds: numberOption('seconds', values.seconds),
+  rate: numberOption('rate', values.rate),
 };
-process.exitCode = (await measure(crowd, Number(values.seed))) ? 0 : 1;
+const isKept = await measure(crowd, numberOption('seed', values.seed));
+process.exitCode = isKept ? 0 : 1;

@@ -1,15 +1,12 @@
 /**
  * `npm run bench`: what tokenferry costs beside a bare Node proxy that does nothing, measured in the same run.
  *
- *   npm run bench -- --quick       a third of the requests, fewer rounds: about two minutes
- *   npm run bench -- --bare-only   the bare proxy on both sides: what the measurement itself is worth
- *
  * CPU time of the whole gateway process, worker threads included, on a core of its own; the load generator and the
  * upstream share another. Rounds alternate, so that a change of the machine's mood hits both alike.
  */
 import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
+import { toolOptions } from '../scripts/tool-options.ts';
 import { Child, canPin } from './child.ts';
 import { median, percentile, spread, table } from './report.ts';
 import { startBareProxy, startTokenferry, type Target } from './targets.ts';
@@ -46,7 +43,12 @@ const RENEWALS = { perSecond: 250, seconds: 60, nearMs: 500 };
 /** Between these two numbers of open streams the memory is compared. */
 const HELD = { few: 100, many: 600 };
 
-const { values: flags } = parseArgs({
+const USAGE = `npm run bench -- [options]
+
+  --quick       a third of the requests, fewer rounds: about two minutes
+  --bare-only   the bare proxy on both sides: what the measurement itself is worth`;
+
+const { values: flags } = toolOptions(USAGE, {
   options: { quick: { type: 'boolean', default: false }, 'bare-only': { type: 'boolean', default: false } },
 });
 const rounds = flags.quick ? 3 : 7;

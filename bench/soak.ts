@@ -1,20 +1,28 @@
 /**
- * `npm run soak -- --minutes 1 --token-life 6 --rate 50 [--seed S] [--faults]`: chat, streams and embeddings at a steady
+ * `npm run soak`: chat, streams and embeddings at a steady
  * rate through a gateway whose tokens live seconds. Exit code 1 when a request fails by a token or a promise of the verdict is broken.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { Agent, fetch as request } from 'undici';
+import { numberOption, toolOptions } from '../scripts/tool-options.ts';
 import { ScriptedIssuer } from '../test/helpers/scripted-issuer.ts';
 import { StandInModel } from '../test/helpers/stand-in-model.ts';
 import { CLIENT_KEY, startGatewayUnderLoad } from './gateway-under-load.ts';
 import { IssuerFaults } from './issuer-faults.ts';
 import { heapGrowth, issuerCallBound, printReport, type Sample, verdict } from './soak-verdict.ts';
 
-const { values } = parseArgs({
+const USAGE = `npm run soak -- [options]
+
+  --minutes N      how long (5)
+  --token-life N   seconds that a token lives (6)
+  --rate N         requests a second (50)
+  --faults         the issuer fails now and then
+  --seed N         of the faults; the seed of a failure repeats it`;
+
+const { values } = toolOptions(USAGE, {
   options: {
     minutes: { type: 'string', default: '5' },
     'token-life': { type: 'string', default: '6' },
@@ -145,10 +153,10 @@ async function ask(url: string, count: number, samples: Sample[]): Promise<void>
 }
 
 const isKept = await run({
-  durationMs: Number(values.minutes) * 60_000,
-  tokenLifeMs: Number(values['token-life']) * 1000,
-  ratePerSecond: Number(values.rate),
-  seed: Number(values.seed),
+  durationMs: numberOption('minutes', values.minutes) * 60_000,
+  tokenLifeMs: numberOption('token-life', values['token-life']) * 1000,
+  ratePerSecond: numberOption('rate', values.rate),
+  seed: numberOption('seed', values.seed),
   hasFaults: values.faults,
 });
 process.exitCode = isKept ? 0 : 1;

@@ -1,20 +1,20 @@
-/**
- * `npm run test:clients`: other people's clients against a running gateway. Needs `npm run install:clients`.
- *
- *   npm run test:clients -- dify         only tests whose title matches
- *   npm run test:clients -- --write      keeps what was found, and writes docs/compatibility.md from it
- */
+/** `npm run test:clients`: other people's clients against a running gateway. Needs `npm run install:clients`. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { toolOptions } from './tool-options.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** One client with all its vectors; a test that takes longer hangs. */
 const LONGEST_TEST_MS = 240_000;
 
-const { values, positionals } = parseArgs({
+const USAGE = `npm run test:clients -- [words] [options]
+
+  dify      only tests whose title matches
+  --write   keeps what was found, and writes docs/compatibility.md from it`;
+
+const { values, positionals } = toolOptions(USAGE, {
   allowPositionals: true,
   options: { write: { type: 'boolean' } },
 });

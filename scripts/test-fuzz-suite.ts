@@ -1,21 +1,21 @@
-/**
- * `npm run test:fuzz`: requests that nobody writes, against a running gateway. Needs `npm run install:fuzz`.
- *
- *   npm run test:fuzz -- raw               only the files whose path contains the word (api, raw, streams)
- *   npm run test:fuzz -- --seed 7          other requests; the seed of a failure repeats it
- *   npm run test:fuzz -- --examples 2000   so many for each operation, twenty times as many raw requests
- */
+/** `npm run test:fuzz`: requests that nobody writes, against a running gateway. Needs `npm run install:fuzz`. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { toolOptions } from './tool-options.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Two minutes on two cores of a small machine. */
 const USUAL_EXAMPLES = '120';
 
-const { values, positionals: words } = parseArgs({
+const USAGE = `npm run test:fuzz -- [words] [options]
+
+  raw            only the files whose path contains the word (api, raw, streams)
+  --seed N       other requests; the seed of a failure repeats it (1)
+  --examples N   so many for each operation, twenty times as many raw requests (${USUAL_EXAMPLES})`;
+
+const { values, positionals: words } = toolOptions(USAGE, {
   allowPositionals: true,
   options: {
     seed: { type: 'string', default: '1' },

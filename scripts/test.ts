@@ -1,15 +1,9 @@
-/**
- * `npm test`: all checks, then all tests, whatever the checks said; one exit code for both.
- *
- *   npm test -- routing tokens/lease    only test files whose path contains one of the words, no checks
- *   npm test -- --name 'renews once'    only tests whose title matches
- *   npm test -- --no-check              all tests, no checks
- */
+/** `npm test`: all checks, then all tests, whatever the checks said; one exit code for both. */
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { runChecks } from './check.ts';
+import { toolOptions } from './tool-options.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -22,7 +16,13 @@ const LONGEST_TEST_MS = 180_000;
 /** Test processes at a time: most wait on sockets and timers, so one per core of a small machine. */
 const CONCURRENCY = 2;
 
-const { values, positionals: words } = parseArgs({
+const USAGE = `npm test -- [words] [options]
+
+  routing tokens/lease   only test files whose path contains one of the words, no checks
+  --name 'renews once'   only tests whose title matches
+  --no-check             all tests, no checks`;
+
+const { values, positionals: words } = toolOptions(USAGE, {
   allowPositionals: true,
   options: { name: { type: 'string' }, check: { type: 'boolean', default: true } },
   allowNegative: true,
