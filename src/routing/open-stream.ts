@@ -66,12 +66,6 @@ export class OpenStream {
     }
   }
 
-  /** The client left or the service ends: nothing more is read. */
-  close(reason: FerryError): void {
-    this.#end(reason);
-    this.#reply.body.destroy(reason);
-  }
-
   /** Why the stream broke; null while it runs and after a proper end. */
   get failure(): FerryError | null {
     return this.#failure;
