@@ -9,7 +9,12 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 export function commonHeaders(context: RequestContext): string[] {
   const headers = [...CORS_HEADERS, 'x-request-id', context.id];
   if (context.limitHeaders.length > 0) headers.push(...context.limitHeaders);
-  const { upstream, count } = context.log;
+  const { upstream, count, headersForClient: told } = context.log;
+  for (let at = 0; at < told.length; at += 2) {
+    const [name = '', value = ''] = [told[at], told[at + 1]];
+    // A client with limits of its own is told those, not what the upstream grants to all of us.
+    if (context.limitHeaders.length === 0 || name.startsWith('openai-')) headers.push(name, value);
+  }
   if (upstream !== null)
     headers.push('x-tokenferry-upstream', encodeHeader(upstream), 'x-tokenferry-attempts', String(count));
   return headers;

@@ -8,6 +8,8 @@ export class AttemptLog {
   /** The upstream of the last attempt and its own name for the model; null before the first. */
   upstream: string | null = null;
   upstreamModel: string | null = null;
+  /** Headers of the reply that served the request and that its client is told, flat. */
+  headersForClient: readonly string[] = [];
   #upstreamMs = 0;
 
   begin(upstream: string, upstreamModel: string): void {

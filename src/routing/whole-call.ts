@@ -93,6 +93,7 @@ export async function callAndRead<Result>(
     try {
       const result = await read(reply);
       client.acceptedAfterReading(reply);
+      attempt.request.log.headersForClient = reply.headers.forClient();
       return result;
     } catch (error) {
       const isRefused = error instanceof FerryError && error.kind === 'auth_rejected';

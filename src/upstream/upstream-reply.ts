@@ -18,10 +18,31 @@ export class ReplyHeaders {
     return typeof value === 'string' ? value : value.join(', ');
   }
 
+  /**
+   * What of a whole answer's headers is told to the client, flat: the upstream's limits and its own names for the call.
+   * Values that are no plain text are left out.
+   */
+  forClient(): readonly string[] {
+    let told: string[] | null = null;
+    for (const name in this.#values) {
+      const value = this.#values[name];
+      if (typeof value !== 'string' || !isForClient(name) || !PLAIN_TEXT.test(value)) continue;
+      told ??= [];
+      told.push(name, value);
+    }
+    return told ?? [];
+  }
+
   /** Every header, for pass-through. */
   all(): Readonly<Record<string, HeaderValue>> {
     return this.#values;
   }
+}
+
+const PLAIN_TEXT = /^[\x20-\x7e]{1,256}$/;
+
+function isForClient(name: string): boolean {
+  return name.startsWith('x-ratelimit-') || name.startsWith('openai-');
 }
 
 /** At most this much of an error reply is read: enough for any message, not for a hostile stream. */

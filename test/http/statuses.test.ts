@@ -205,8 +205,12 @@ for (const [position, row] of ROWS.entries()) {
   });
 }
 
-test('S24 limits of the upstream are passed on or left out, and none is made up', async () => {
-  const limits = { 'x-ratelimit-limit-requests': '60', 'x-ratelimit-remaining-requests': '59' };
+test('S24 limits of the upstream are passed on, and none is made up', async () => {
+  const limits = {
+    'x-ratelimit-limit-requests': '60',
+    'x-ratelimit-remaining-requests': '59',
+    'openai-processing-ms': '12',
+  };
   const body = '{"model":"m","messages":[]}';
   for (const [given, path] of [
     [{}, '/v1/chat/completions'],
@@ -228,8 +232,37 @@ test('S24 limits of the upstream are passed on or left out, and none is made up'
     });
     const response = await own.post(path, body);
     assert.equal(response.status, 200, await response.text());
-    for (const [name, value] of response.headers) {
-      if (name.startsWith('x-ratelimit-')) assert.equal(value, (given as Record<string, string>)[name], name);
-    }
+    const told = [...response.headers].filter(([name]) => /^(?:x-ratelimit-|openai-)/.test(name));
+    assert.deepEqual(Object.fromEntries(told), given);
+  }
+});
+
+test('S24 limits of the upstream go out with a stream and with embeddings, and its other headers and odd values stay', async () => {
+  const given = {
+    'x-ratelimit-remaining-tokens': '900',
+    'openai-version': 'caf\u00e9',
+    'set-cookie': 'a=b',
+    'x-internal-host': 'db1',
+  };
+  await using model = await StandInModel.start({
+    intercept: (_request, response) => {
+      for (const [name, value] of Object.entries(given)) response.setHeader(name, value);
+      return false;
+    },
+  });
+  await using own = await Gateway.start({
+    dbtype: 'none',
+    upstreams: [{ name: 'model', endpoint: model.url, sk: 'upstream-key' }],
+  });
+  for (const [path, body] of [
+    ['/v1/chat/completions', { model: 'm', stream: true, messages: [{ role: 'user', content: 'hi' }] }],
+    ['/v1/embeddings', { model: 'm', input: 'hi' }],
+    ['/v1/completions', { model: 'm', prompt: 'hi' }],
+  ] as const) {
+    const response = await own.post(path, body);
+    assert.equal(response.status, 200, await response.text());
+    assert.equal(response.headers.get('x-ratelimit-remaining-tokens'), '900', path);
+    for (const name of ['openai-version', 'set-cookie', 'x-internal-host'])
+      assert.equal(response.headers.get(name), null, name);
   }
 });
