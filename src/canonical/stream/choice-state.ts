@@ -55,6 +55,16 @@ export class ChoiceState {
     return this.#calls.count;
   }
 
+  /** What came that no tool call can be made of. */
+  get callFault(): string | null {
+    return this.#calls.fault;
+  }
+
+  /** Arguments of a tool call that nobody ended, and no reason why. */
+  get isCutInCall(): boolean {
+    return this.finish === null && this.#calls.areOpen;
+  }
+
   /** A tool call without a name that no cut excuses. */
   get hasNamelessCall(): boolean {
     return this.#calls.hasNameless && this.finish !== 'length' && this.finish !== 'content_filter';
@@ -64,6 +74,7 @@ export class ChoiceState {
   passesUnchanged(kind: TextKind, text: string): boolean {
     const { cumulative, characters } = this.#stages[kind];
     if (cumulative !== null || this.#thinkTags?.isAnswering === false) return false;
+    if (this.#calls.isWaiting) return false;
     return characters.isWhole(text);
   }
 
@@ -158,6 +169,7 @@ export class ChoiceState {
 
   #tell(kind: TextKind, text: string, sink: ReplySink): void {
     if (text === '') return;
+    for (const step of this.#calls.settle()) sink.callStep(this.index, step, null);
     for (const piece of piecesOf(text)) sink.text(this.index, kind, piece, this.#takeExtras());
   }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { FerryError } from '../../errors.ts';
+import { excerptOf } from '../outside-text.ts';
 import { ChoiceState } from './choice-state.ts';
 import type { ChoiceFacts, ChunkFacts } from './chunk-facts.ts';
 import { meaningOf } from './finish-reason.ts';
@@ -54,9 +55,14 @@ export class ReplyAssembler {
     return this.#choices.size > 0;
   }
 
-  /** A reason says that tool calls were made; together with none having come, the reply is no answer. */
-  get promisesCalls(): boolean {
-    return this.#choices.values().some((choice) => choice.finish === 'tool_calls');
+  /** A reason says that tool calls were made, and none came. */
+  get lacksCalls(): boolean {
+    return this.#choices.values().some((choice) => choice.finish === 'tool_calls' && choice.callCount === 0);
+  }
+
+  /** Arguments of a tool call that nobody ended, and no reason why. */
+  get isCutInCall(): boolean {
+    return this.#choices.values().some((choice) => choice.isCutInCall);
   }
 
   get hasNamelessCall(): boolean {
@@ -124,6 +130,7 @@ export class ReplyAssembler {
     this.#noteContentOf(facts);
     choice.accept(facts, this.#options.sink);
     this.#lastWasWhole = facts.isWhole;
+    if (choice.callFault !== null) return this.#noCall(choice.callFault);
     if (facts.finish === null) return null;
     const meaning = meaningOf(facts.finish);
     if (meaning === 'failed') return this.#generationFailed(facts.finish);
@@ -144,6 +151,10 @@ export class ReplyAssembler {
     }
     for (const call of facts.calls) this.noteContent((call.name ?? '') + call.arguments);
     if (CONTENT_EXTENSIONS.some((name) => facts.deltaExtensions?.[name] !== undefined)) this.noteContent('');
+  }
+
+  #noCall(fault: string): FerryError {
+    return new FerryError('invalid_response', { message: excerptOf(fault, this.#options.scrub) });
   }
 
   #generationFailed(reason: string): FerryError {

@@ -1,4 +1,5 @@
 import { FerryError } from '../../errors.ts';
+import type { ReplyAssembler } from './reply-assembler.ts';
 
 /** `limit`: in UTF-16 units. */
 export function tooLong(limit: number): FerryError {
@@ -19,4 +20,32 @@ export function cutOff(hasContent: boolean): FerryError {
       ? 'The upstream closed the connection before its answer was complete.'
       : 'The upstream closed the connection before it answered.',
   });
+}
+
+/** A reply at its end, and what of it could not be used; '' where there is nothing. */
+interface ReplyAtEnd {
+  readonly assembler: ReplyAssembler;
+  /** Words after which nothing came. */
+  readonly lastWords: string;
+  readonly unread: string;
+}
+
+/** Why a reply that came to its end is no answer all the same; null when it is one. An empty answer can be one. */
+export function faultOfWhole({ assembler, lastWords, unread }: ReplyAtEnd): FerryError | null {
+  if (!assembler.isComplete && lastWords !== '') {
+    return noAnswer(`The upstream broke off its answer with: ${lastWords}`);
+  }
+  if (assembler.isCutInCall) return cutOff(true);
+  if (assembler.hasNamelessCall) {
+    return noAnswer('The upstream sent a tool call without the name of its function.');
+  }
+  const hasUnreadCalls = assembler.lacksCalls && unread !== '';
+  if (assembler.hasContent && !hasUnreadCalls) return null;
+  if (assembler.lacksCalls && !hasUnreadCalls) {
+    return noAnswer('The upstream announced tool calls and sent none.');
+  }
+  if (unread !== '') {
+    return noAnswer(`The upstream's answer has its text in a place that nobody knows: ${unread}`);
+  }
+  return assembler.hasBodies ? null : noAnswer("The upstream's answer has neither a message nor a delta.");
 }

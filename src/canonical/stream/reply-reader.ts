@@ -11,7 +11,7 @@ import { isJsonObject, type JsonObject, parseJson } from './json-object.ts';
 import { isChunkLike, withListedChoices } from './listed-choices.ts';
 import { withOwnNames } from './member-names.ts';
 import type { ReplyAssembler } from './reply-assembler.ts';
-import { cutOff, noAnswer, tooLong } from './reply-faults.ts';
+import { cutOff, faultOfWhole, noAnswer, tooLong } from './reply-faults.ts';
 import { hasUnreadWords } from './unread-words.ts';
 import type { UsageMeter } from './usage-meter.ts';
 
@@ -208,29 +208,15 @@ export class ReplyReader {
   }
 
   #complete(): void {
-    const fault = this.#faultOfWhole();
+    const { assembler, scrub } = this.#options;
+    const lastWords = excerptOf(this.#lastWords, scrub);
+    const fault = faultOfWhole({ assembler, lastWords, unread: excerptOf(this.#unread, scrub) });
     if (fault !== null) {
-      this.#fail(noAnswer(fault));
+      this.#fail(fault);
       return;
     }
     this.#isComplete = true;
     this.#options.onComplete();
-  }
-
-  /** Why a reply that came to its end is no answer all the same; null when it is one. An empty answer can be one. */
-  #faultOfWhole(): string | null {
-    const { assembler } = this.#options;
-    if (!assembler.isComplete && this.#lastWords !== '') {
-      return `The upstream broke off its answer with: ${excerptOf(this.#lastWords, this.#options.scrub)}`;
-    }
-    if (assembler.hasNamelessCall) return 'The upstream sent a tool call without the name of its function.';
-    if (assembler.hasContent) return null;
-    if (assembler.promisesCalls) return 'The upstream announced tool calls and sent none.';
-    if (this.#unread !== '') {
-      const excerpt = excerptOf(this.#unread, this.#options.scrub);
-      return `The upstream's answer has its text in a place that nobody knows: ${excerpt}`;
-    }
-    return assembler.hasBodies ? null : "The upstream's answer has neither a message nor a delta.";
   }
 
   #failAsInvalid(): void {

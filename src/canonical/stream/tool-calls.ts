@@ -2,6 +2,7 @@ import { CumulativeText } from './cumulative-text.ts';
 import type { JsonObject } from './json-object.ts';
 import { JsonValueScanner } from './json-values.ts';
 import { MAX_DELTA_LENGTH, piecesOf } from './text-pieces.ts';
+import { type CallSoFar, isAnotherCall, isPieceOfName, restarts } from './tool-call-matching.ts';
 import type { ToolFragment } from './tool-fragments.ts';
 
 export interface OpenedCall {
@@ -29,7 +30,10 @@ export interface ToolCallsOptions {
 /** More than any model makes; matching fragments to calls takes time for each. */
 const MAX_CALLS = 256;
 
-interface Call {
+/** Arguments of some upstreams before the real ones come, or those of a call without any. */
+const NO_ARGUMENTS = '{}';
+
+interface Call extends CallSoFar {
   readonly number: number;
   readonly upstreamIndex: number | null;
   upstreamId: string | null;
@@ -40,11 +44,11 @@ interface Call {
   /** Arguments that came and were not told yet; told later because an earlier call is still open. */
   held: string[];
   isOpened: boolean;
-  hasArguments: boolean;
+  said: string;
   /** The arguments are a JSON string that holds the JSON: told once, when it is complete. */
   isQuoted: boolean;
   isComplete: boolean;
-  readonly scanner: JsonValueScanner;
+  scanner: JsonValueScanner;
   readonly cumulative: CumulativeText | null;
 }
 
@@ -58,6 +62,7 @@ export class ToolCalls {
   readonly #calls: Call[] = [];
   /** The call that is being told. */
   #current = 0;
+  #fault: string | null = null;
 
   constructor(options: ToolCallsOptions) {
     this.#options = options;
@@ -77,16 +82,27 @@ export class ToolCalls {
     return this.#calls.some((call) => call.name === null);
   }
 
+  /** Whether the arguments of a call ended inside of their JSON. */
+  get areOpen(): boolean {
+    return this.#calls.some((call) => call.scanner.isInside);
+  }
+
+  /** What came that no call can be made of; null while there is nothing. */
+  get fault(): string | null {
+    return this.#fault;
+  }
+
   /** Whether `accept` would tell exactly this fragment: nothing held before it, nothing to decode, number or cut in it. */
   passesUnchanged(fragment: ToolFragment): boolean {
     const { index, id, name, arguments: args } = fragment;
     const last = this.#calls.at(-1);
-    if (this.#options.isCumulative || args.length > MAX_DELTA_LENGTH) return false;
+    if (this.#options.isCumulative || args.length > MAX_DELTA_LENGTH || args === NO_ARGUMENTS) return false;
     if (last !== undefined && (last.number !== this.#current || !last.isOpened || last.held.length > 0))
       return false;
     const beginsPlainly = !/^[\s"]/.test(args);
     if (name === null) {
-      return last?.number === index && last.upstreamIndex === index && (last.hasArguments || beginsPlainly);
+      if (last?.number !== index || last.upstreamIndex !== index) return false;
+      return last.said === '' ? beginsPlainly : !last.isComplete || !restarts(args);
     }
     const isNext = index === this.#calls.length && this.#calls.every((call) => call.upstreamIndex !== index);
     return isNext && last?.isComplete !== false && id !== null && this.#isFree(id) && beginsPlainly;
@@ -108,6 +124,19 @@ export class ToolCalls {
     return steps;
   }
 
+  /** Whether `{}` is held, in whose place the real arguments may come. */
+  get isWaiting(): boolean {
+    const call = this.#calls.at(-1);
+    return call?.said === NO_ARGUMENTS && call.held.length > 0 && call.number === this.#current;
+  }
+
+  /** Something else follows: what is waited for will not come. */
+  settle(): CallStep[] {
+    const steps: CallStep[] = [];
+    if (this.isWaiting) this.#tellCall(this.#calls[this.#current] as Call, steps);
+    return steps;
+  }
+
   /** No more fragments: tells what was held. `isCut`: the model was stopped, so its last call is not completed for it. */
   finish(isCut: boolean): CallStep[] {
     const steps: CallStep[] = [];
@@ -115,7 +144,7 @@ export class ToolCalls {
       const call = this.#calls[this.#current] as Call;
       const wasCut = isCut && call === this.#calls.at(-1);
       if (wasCut && call.name === null) break;
-      if (!call.hasArguments && !wasCut) this.#addArguments(call, '{}');
+      if (call.said === '' && !wasCut) this.#addArguments(call, NO_ARGUMENTS);
       call.isQuoted = false;
       call.name ??= '';
       this.#tellCall(call, steps);
@@ -126,15 +155,16 @@ export class ToolCalls {
 
   #addArguments(call: Call, piece: string): void {
     let text = call.cumulative === null ? piece : call.cumulative.advance(piece);
-    if (!call.hasArguments) text = text.trimStart();
+    if (call.said === '') text = text.trimStart();
     if (text === '') return;
+    if (call.isComplete && restarts(text) && !this.#beginAgain(call, text)) return;
     if (call.number < this.#current) {
       if (text.trim() !== '')
         this.#options.onNote('arguments of a tool call came after its end and were dropped');
       return;
     }
-    if (!call.hasArguments) call.isQuoted = text.startsWith('"');
-    call.hasArguments = true;
+    if (call.said === '') call.isQuoted = text.startsWith('"');
+    call.said += text;
     call.held.push(text);
     if (!call.isComplete) call.isComplete = call.scanner.scan(text, 0) !== -1;
     if (call.isQuoted && call.isComplete) {
@@ -143,13 +173,32 @@ export class ToolCalls {
     }
   }
 
+  /** A second JSON value after the arguments were complete. Whether it is taken, in place of `{}` that was not told. */
+  #beginAgain(call: Call, text: string): boolean {
+    if (text.trim() === call.said.trim()) {
+      this.#options.onNote('arguments of a tool call came twice');
+      return false;
+    }
+    if (call.held.length !== 1 || call.said !== NO_ARGUMENTS) {
+      this.#fault ??= `The upstream sent further arguments after those of the tool call were complete: ${text}`;
+      return false;
+    }
+    call.said = '';
+    call.held = [];
+    call.isComplete = false;
+    call.scanner = new JsonValueScanner();
+    return true;
+  }
+
   /** Tells the current call, and the next ones while the one before is over. */
   #tell(steps: CallStep[]): void {
     for (;;) {
       const call = this.#calls[this.#current];
       if (call === undefined || call.name === null || call.isQuoted) return;
+      const isLast = this.#current + 1 >= this.#calls.length;
+      if (isLast && call.said === NO_ARGUMENTS) return;
       this.#tellCall(call, steps);
-      if (!call.isComplete || this.#current + 1 >= this.#calls.length) return;
+      if (!call.isComplete || isLast) return;
       this.#current++;
     }
   }
@@ -169,7 +218,11 @@ export class ToolCalls {
   /** null: there are too many calls already. */
   #callOf(fragment: ToolFragment, touched: ReadonlySet<Call>): Call | null {
     const known = this.#knownCall(fragment);
-    if (known === undefined || isAnother(fragment, known, touched.has(known))) {
+    if (known !== undefined && isPieceOfName(fragment, known, touched.has(known))) {
+      this.#fault ??= `The upstream sent the name of a tool in pieces: ${known.name}, ${fragment.name}`;
+      return null;
+    }
+    if (known === undefined || isAnotherCall(fragment, known, touched.has(known))) {
       if (this.#calls.length < MAX_CALLS) return this.#open(fragment);
       this.#options.onNote(`more than ${MAX_CALLS} tool calls; the rest was dropped`);
       return null;
@@ -214,7 +267,7 @@ export class ToolCalls {
       extensions: null,
       held: [],
       isOpened: false,
-      hasArguments: false,
+      said: '',
       isQuoted: false,
       isComplete: false,
       scanner: new JsonValueScanner(),
@@ -223,18 +276,6 @@ export class ToolCalls {
     this.#calls.push(call);
     return call;
   }
-}
-
-/**
- * Whether a fragment begins a new call although it matches a known one by index or order. Only a name can begin a
- * call. The same id continues it; another id does not; without ids a repeated name continues a call until its
- * arguments are complete.
- */
-function isAnother(fragment: ToolFragment, known: Call, isInSameDelta: boolean): boolean {
-  if (fragment.name === null || known.name === null) return false;
-  if (fragment.id !== null && known.upstreamId !== null) return fragment.id !== known.upstreamId;
-  if (isInSameDelta || fragment.name !== known.name) return true;
-  return known.isComplete && fragment.arguments !== '';
 }
 
 /** A JSON string that holds an object or array is opened once; anything else stays as it came. */

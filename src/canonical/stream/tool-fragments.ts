@@ -28,7 +28,8 @@ const CALL_MEMBERS = new Set(
 export function readToolFragments(delta: JsonObject): readonly ToolFragment[] {
   const calls = delta.tool_calls;
   if (calls === undefined || calls === null) return readLegacy(delta.function_call);
-  const fragments = listFrom(calls).filter(isJsonObject).map(readFragment).filter(saysSomething);
+  const listed = listFrom(typeof calls === 'string' ? parseJson(calls) : calls).flat();
+  const fragments = listed.filter(isJsonObject).map(readFragment).filter(saysSomething);
   return fragments.length > 0 ? fragments : readLegacy(delta.function_call);
 }
 

@@ -1,0 +1,47 @@
+import type { ToolFragment } from './tool-fragments.ts';
+
+/** What is known of a call that a fragment may continue. */
+export interface CallSoFar {
+  readonly upstreamId: string | null;
+  readonly name: string | null;
+  /** All arguments so far, as they came. */
+  readonly said: string;
+  /** The arguments are a whole JSON value. */
+  readonly isComplete: boolean;
+}
+
+/** Whether a text begins an object or array. */
+export function restarts(text: string): boolean {
+  return /^\s*[{[]/.test(text);
+}
+
+/**
+ * Whether a fragment begins a new call although it matches a known one by index or order. Only a name can begin a
+ * call. Another id does; the same one continues the call unless it turns out to be one for all calls; without
+ * ids a repeated name continues a call until its arguments are complete.
+ */
+export function isAnotherCall(fragment: ToolFragment, known: CallSoFar, isInSameDelta: boolean): boolean {
+  const { id, name, arguments: args } = fragment;
+  if (name === null || known.name === null) return false;
+  const isRepeated = name === known.name && args.trim() === known.said.trim();
+  if (id !== null && known.upstreamId !== null) {
+    if (id !== known.upstreamId) return true;
+    if (name !== known.name) return known.isComplete;
+    return known.isComplete && restarts(args) && !isRepeated && known.said !== '{}';
+  }
+  if (isInSameDelta || name !== known.name) return true;
+  // Gateways in series say a call in the newer and in the legacy form, of which only one has an id.
+  if (isRepeated && (id === null) !== (known.upstreamId === null)) return false;
+  return known.isComplete && args !== '';
+}
+
+/**
+ * Whether a fragment goes on with the name of a call that was told already, by the same index or id and before any
+ * arguments. Names are told whole (S70), and where one ends nobody can tell.
+ */
+export function isPieceOfName(fragment: ToolFragment, known: CallSoFar, isInSameDelta: boolean): boolean {
+  const { id, name } = fragment;
+  if (name === null || known.name === null || name === known.name || known.isComplete) return false;
+  if (id !== null) return id === known.upstreamId;
+  return fragment.index !== null && known.said === '' && !isInSameDelta;
+}

@@ -1,0 +1,110 @@
+/** Fragments of tool calls that can be matched in more than one way: told as what they are, or an error, never as half a call. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { chunk, DONE, ROLE, read, reply, STOP, sse, stream, text } from './upstream-bytes.ts';
+
+const ULM = '{"city":"Ulm"}';
+const END = chunk({}, 'tool_calls');
+
+const calls = (...list: readonly unknown[]) => chunk({ tool_calls: list });
+const call = (name: string, args: unknown, more: object = { index: 0, id: 'c1' }) => ({
+  ...more,
+  function: { name, arguments: args },
+});
+const more = (args: unknown, index = 0) => ({ index, function: { arguments: args } });
+
+/** The calls of a stream, the same at once, byte by byte and as a whole body. */
+function told(...chunks: readonly unknown[]): (readonly [string, string])[] {
+  const body = sse(ROLE, ...chunks, DONE);
+  const { choices, failure } = read(body);
+  assert.equal(failure, null);
+  const found = (choices[0]?.calls ?? []).map((one) => [one.name, one.arguments] as const);
+  const bytes = Buffer.from(body);
+  const slow = stream(Array.from(bytes, (_, at) => bytes.subarray(at, at + 1)));
+  const withoutIds = (sent: string) => sent.replace(/call_[0-9a-f]{24}/g, 'call_');
+  assert.equal(withoutIds(slow.text), withoutIds(stream(body).text));
+  const whole = reply(body).json.choices[0].message.tool_calls ?? [];
+  assert.deepEqual(
+    whole.map((one: { function: { name: string; arguments: string } }) => [
+      one.function.name,
+      one.function.arguments,
+    ]),
+    found,
+  );
+  return found;
+}
+
+function fault(...chunks: readonly unknown[]): string {
+  const { failure } = stream(sse(ROLE, ...chunks, DONE));
+  assert.notEqual(failure, null);
+  return failure?.message ?? '';
+}
+
+test('an empty object before the arguments is none of them', () => {
+  for (const empty of ['{}', {}]) {
+    const parts = [calls(call('f', empty)), calls(more('{"city":')), calls(more('"Ulm"}')), END];
+    assert.deepEqual(told(...parts), [['f', ULM]]);
+    assert.deepEqual(told(calls(call('f', '')), calls(more(empty)), calls(more(ULM)), END), [['f', ULM]]);
+  }
+  assert.deepEqual(told(calls(call('f', '{}')), calls(call('g', ULM, { index: 1, id: 'c2' })), END), [
+    ['f', '{}'],
+    ['g', ULM],
+  ]);
+  assert.deepEqual(told(calls(call('f', '{}')), text('so'), END), [['f', '{}']]);
+});
+
+test('a call that comes again as a whole is told once', () => {
+  const parts = [calls(call('f', '')), calls(more('{"city":')), calls(more('"Ulm"}'))];
+  assert.deepEqual(told(...parts, calls(call('f', ULM)), END), [['f', ULM]]);
+  assert.deepEqual(told(...parts, chunk({ tool_calls: [call('f', ULM)] }, 'tool_calls')), [['f', ULM]]);
+  assert.deepEqual(told(...parts, calls(more(ULM)), END), [['f', ULM]]);
+  const legacy = chunk({ function_call: { name: 'f', arguments: ULM } });
+  assert.deepEqual(told(...parts, legacy, END), [['f', ULM]]);
+  assert.deepEqual(told(legacy, calls(call('f', ULM)), END), [['f', ULM]]);
+});
+
+test('one id for all calls, with and without an index: every complete call is one of its own', () => {
+  for (const index of [{}, { index: 0 }]) {
+    const of = (name: string, args: string) => call(name, args, { ...index, id: 'x' });
+    const others = [of('f', '{"q":1}'), of('g', '{"q":2}'), of('g', '{"q":3}')];
+    const expected = [
+      ['f', '{"q":1}'],
+      ['g', '{"q":2}'],
+      ['g', '{"q":3}'],
+    ];
+    assert.deepEqual(told(...others.map((one) => calls(one)), END), expected);
+    assert.deepEqual(told(calls(...others), END), expected);
+  }
+});
+
+test('arguments that begin again with other ones are an error that shows them', () => {
+  assert.match(fault(calls(call('f', { a: 1 })), calls(more({ b: 2 })), END), /complete: \{"b":2\}/);
+  const late = [calls(call('f', ULM)), calls(call('g', ULM, { index: 1, id: 'c2' })), calls(more('{"a":1}'))];
+  assert.match(fault(...late, END), /complete: \{"a":1\}/);
+});
+
+test('a name in pieces is an error, since nobody can tell where it ends', () => {
+  for (const known of [{ index: 0, id: 'c1' }, { index: 0 }]) {
+    const rest = [calls({ index: 0, function: { name: 'ther' } }), calls(more(ULM)), END];
+    assert.match(fault(calls(call('wea', '', known)), ...rest), /in pieces: wea, ther/);
+  }
+  assert.match(fault(calls(call('wea', '')), calls(call('ther', '')), calls(more(ULM)), END), /in pieces/);
+});
+
+test('calls in a list of lists or as JSON in a text are calls, also beside text', () => {
+  for (const list of [[[call('f', ULM)]], JSON.stringify([call('f', ULM)])]) {
+    assert.deepEqual(told(text('so'), chunk({ tool_calls: list }), END), [['f', ULM]]);
+  }
+});
+
+test('announced calls that nobody can read are an error beside text as well', () => {
+  const odd = chunk({ toolUse: [{ tool: 'f', with: ULM }] });
+  assert.match(fault(text('so'), odd, END), /toolUse/);
+  assert.deepEqual(told(text('so'), END), []);
+});
+
+test('an end without a finish reason in the middle of the arguments is a cut', () => {
+  assert.match(fault(calls(call('f', '{"ci'))), /closed the connection/);
+  assert.deepEqual(told(calls(call('f', ULM))), [['f', ULM]]);
+  assert.deepEqual(told(calls(call('f', ULM)), STOP), [['f', ULM]]);
+});
