@@ -25,6 +25,8 @@ export class ToldItems {
   remember(owner: string, item: ToldItem): void {
     if (item.type !== 'message' && item.type !== 'function_call') return;
     const text = JSON.stringify(item);
+    // It would push out all others, and then itself.
+    if (text.length > this.#mostLength) return;
     this.#put(keyOf(owner, String(item.id)), text);
     for (const [oldest, dropped] of this.#items) {
       if (this.#length <= this.#mostLength) break;

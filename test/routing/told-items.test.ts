@@ -29,8 +29,12 @@ test('S124 what was not used for longest is forgotten first, within the bound fo
   told.remember('a', message('msg_4', 'x'.repeat(200)));
   assert.equal(told.recall('a', 'msg_2'), null);
   assert.notEqual(told.recall('a', 'msg_1'), null);
-  told.remember('a', message('msg_5', 'x'.repeat(2_000)));
-  for (const id of ['msg_1', 'msg_3', 'msg_4', 'msg_5']) assert.equal(told.recall('a', id), null, id);
-  told.remember('a', message('msg_6', 'x'));
-  assert.notEqual(told.recall('a', 'msg_6'), null);
+});
+
+test('S124 an item that is longer than the bound is not kept, and costs no other its place', () => {
+  const told = new ToldItems(1_000);
+  told.remember('a', message('msg_1', 'short'));
+  told.remember('b', message('msg_2', 'x'.repeat(2_000)));
+  assert.equal(told.recall('b', 'msg_2'), null);
+  assert.notEqual(told.recall('a', 'msg_1'), null);
 });
