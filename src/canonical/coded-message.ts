@@ -1,4 +1,4 @@
-type Json = Readonly<Record<string, unknown>>;
+import { isJsonObject, type JsonObject } from './stream/json-object.ts';
 
 /** The failure that an interface of a company's own tells: `{"resultCode":"0009","resultMsg":"token invalid"}`. */
 export interface CodedMessage {
@@ -26,18 +26,18 @@ const NO_ERROR_WORDS = new Set([
 const HEADS = ['status', 'header', 'head', 'meta', 'result', 'resp', 'ret'];
 
 /** A code that stands for a failure and the words beside it, whatever the two are called; null when there are none. */
-export function codedMessage(body: Json): CodedMessage | null {
+export function codedMessage(body: JsonObject): CodedMessage | null {
   const own = codedMessageIn(body);
   if (own !== null) return own;
   for (const name of HEADS) {
     const head = body[name];
-    const found = isObject(head) ? codedMessageIn(head) : null;
+    const found = isJsonObject(head) ? codedMessageIn(head) : null;
     if (found !== null) return found;
   }
   return null;
 }
 
-function codedMessageIn(body: Json): CodedMessage | null {
+function codedMessageIn(body: JsonObject): CodedMessage | null {
   const entries = Object.entries(body);
   const code = entries.find(([name, value]) => isFailingMember(name, value))?.[1];
   if (typeof code !== 'string' && typeof code !== 'number') return null;
@@ -65,8 +65,4 @@ export function isFailedStatus(status: unknown): boolean {
 
 function isNonEmpty(value: unknown): value is string {
   return typeof value === 'string' && value.trim() !== '';
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,5 +1,6 @@
 import { FerryError } from '../errors.ts';
 import { FORM, type RequestForm } from './request-form.ts';
+import { isJsonObject } from './stream/json-object.ts';
 
 /** A message of a parsed request, as far as its content matters. */
 export interface ContentHolder {
@@ -64,13 +65,13 @@ export function textOfParts(content: unknown): string | null {
 /** Throws FerryError 400 that names the first part which is no text (S102). */
 export function refuseOtherParts(messages: readonly unknown[]): void {
   for (const [position, message] of messages.entries()) {
-    const content: unknown = isObject(message) ? message.content : undefined;
+    const content: unknown = isJsonObject(message) ? message.content : undefined;
     if (!Array.isArray(content)) continue;
     const other = content.findIndex((part) => typeof part !== 'string' && textOfPart(part) === null);
     if (other === -1) continue;
     const part: unknown = content[other];
     const type =
-      isObject(part) && typeof part.type === 'string' ? part.type.slice(0, 40) : 'of no known type';
+      isJsonObject(part) && typeof part.type === 'string' ? part.type.slice(0, 40) : 'of no known type';
     const place = `messages.${position}.content.${other}`;
     throw new FerryError('invalid_request', {
       message: `This model takes text only, and ${place} is ${type}.`,
@@ -80,13 +81,9 @@ export function refuseOtherParts(messages: readonly unknown[]): void {
 }
 
 function textOfPart(part: unknown): string | null {
-  return isObject(part) && part.type === 'text' && typeof part.text === 'string' ? part.text : null;
+  return isJsonObject(part) && part.type === 'text' && typeof part.text === 'string' ? part.text : null;
 }
 
 function hasCalls({ tool_calls: calls }: ContentHolder): boolean {
   return Array.isArray(calls) && calls.length > 0;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
