@@ -121,7 +121,7 @@ interface ReplyFacts {
 }
 
 /** The canonical reply's bytes (OpenAI's CreateEmbeddingResponse). */
-export function writeEmbeddingsReply(vectors: readonly Vector[], facts: ReplyFacts): Buffer {
+function writeEmbeddingsReply(vectors: readonly Vector[], facts: ReplyFacts): Buffer {
   const parts: Buffer[] = [Buffer.from('{"object":"list","data":[')];
   for (const [index, vector] of vectors.entries()) {
     const head = `${index === 0 ? '' : ','}{"object":"embedding","index":${index},"embedding":`;

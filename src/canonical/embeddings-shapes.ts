@@ -1,3 +1,4 @@
+import { isJsonObject, type JsonObject } from './stream/json-object.ts';
 import { brokenVector, type Vector, vectorFromBase64 } from './vector.ts';
 
 export interface FoundVectors {
@@ -6,8 +7,6 @@ export interface FoundVectors {
   /** The object that may hold token counts. */
   readonly usage: unknown;
 }
-
-type Json = Readonly<Record<string, unknown>>;
 
 /** Where vectors may stand: OpenAI and envelopes, Ollama, TEI, DashScope, Cohere. */
 const LIST_NAMES = [
@@ -30,21 +29,21 @@ const INDEX_NAMES = ['index', 'text_index'];
 export function findVectors(json: unknown): FoundVectors | null {
   const list = findList(json, 4);
   if (list === null) return null;
-  const holder = isObject(json) ? json : {};
-  const model = [holder.model, isObject(holder.data) ? holder.data.model : null].find(isText) ?? null;
+  const holder = isJsonObject(json) ? json : {};
+  const model = [holder.model, isJsonObject(holder.data) ? holder.data.model : null].find(isText) ?? null;
   return { vectors: readList(list), model, usage: usageOf(holder) };
 }
 
 /** `usage` of the reply, of its envelope's inside, Cohere's `meta`, or Ollama's counts beside the vectors. */
-function usageOf(holder: Json): unknown {
-  const inside = isObject(holder.data) ? holder.data : isObject(holder.output) ? holder.output : {};
-  const meta = isObject(holder.meta) ? (holder.meta.tokens ?? holder.meta.billed_units) : undefined;
-  return [holder.usage, inside.usage, meta].find(isObject) ?? holder;
+function usageOf(holder: JsonObject): unknown {
+  const inside = isJsonObject(holder.data) ? holder.data : isJsonObject(holder.output) ? holder.output : {};
+  const meta = isJsonObject(holder.meta) ? (holder.meta.tokens ?? holder.meta.billed_units) : undefined;
+  return [holder.usage, inside.usage, meta].find(isJsonObject) ?? holder;
 }
 
 function findList(json: unknown, depth: number): readonly unknown[] | null {
   if (Array.isArray(json)) return typeof json[0] === 'number' ? [json] : json;
-  if (!isObject(json) || depth === 0) return null;
+  if (!isJsonObject(json) || depth === 0) return null;
   for (const name of LIST_NAMES) {
     const list = findList(json[name], depth - 1);
     if (list !== null) return list;
@@ -63,14 +62,14 @@ function readList(list: readonly unknown[]): Vector[] {
 }
 
 function positionOf(entry: unknown): number | null {
-  if (!isObject(entry)) return null;
+  if (!isJsonObject(entry)) return null;
   const index = INDEX_NAMES.map((name) => entry[name]).find((value) => value !== undefined);
   const number = typeof index === 'string' && index !== '' ? Number(index) : index;
   return typeof number === 'number' && Number.isInteger(number) ? number : null;
 }
 
 function vectorOf(entry: unknown): unknown {
-  if (!isObject(entry)) return entry;
+  if (!isJsonObject(entry)) return entry;
   return VECTOR_NAMES.map((name) => entry[name]).find((value) => value !== undefined);
 }
 
@@ -90,8 +89,4 @@ function readVector(value: unknown): Vector {
 
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '';
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,3 +1,4 @@
+import { isJsonObject } from './stream/json-object.ts';
 import { isCanonicalUsage, readUsage, type Usage } from './usage.ts';
 
 /** What was read of a canonical reply without reading its numbers. */
@@ -25,7 +26,7 @@ export function readSkeleton(body: Buffer, inputs: number): EmbeddingsSkeleton |
   // Escapes and non-ASCII text could hide anything; they are rare in replies and cost a parse.
   if (/[\\\u0080-\u00ff]/.test(found.rest)) return null;
   const json = parse(found.rest);
-  if (!isObject(json) || json.object !== 'list' || !Array.isArray(json.data)) return null;
+  if (!isJsonObject(json) || json.object !== 'list' || !Array.isArray(json.data)) return null;
   if (typeof json.model !== 'string' || json.model === '' || json.model.includes('[')) return null;
   if (json.data.length !== inputs || found.vectors.length !== inputs) return null;
   if (!json.data.every(isItemInPlace) || ('error' in json && json.error !== null)) return null;
@@ -76,13 +77,13 @@ function beginsNumber(body: Buffer, from: number): boolean {
 }
 
 function isItemInPlace(item: unknown, position: number): boolean {
-  if (!isObject(item) || item.object !== 'embedding' || item.index !== position) return false;
+  if (!isJsonObject(item) || item.object !== 'embedding' || item.index !== position) return false;
   return Array.isArray(item.embedding) && item.embedding.length === 1 && item.embedding[0] === position;
 }
 
 /** Clients read prompt_tokens and total_tokens; OpenAI's embeddings have no completion_tokens. */
 function canonicalUsage(raw: unknown): Usage | null {
-  if (!isObject(raw)) return null;
+  if (!isJsonObject(raw)) return null;
   const isWhole = Number.isSafeInteger(raw.prompt_tokens) && Number.isSafeInteger(raw.total_tokens);
   if (!isWhole) return null;
   return isCanonicalUsage(raw) || raw.total_tokens === raw.prompt_tokens ? readUsage(raw) : null;
@@ -94,8 +95,4 @@ function parse(text: string): unknown {
   } catch {
     return null;
   }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

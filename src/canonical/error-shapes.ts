@@ -1,6 +1,7 @@
 import type { ErrorKind } from '../errors.ts';
 import { codedMessage, isFailedStatus, isFailure } from './coded-message.ts';
 import { type Dialect, type Meaning, meaningOfName, meaningOfNumber } from './error-codes.ts';
+import { isJsonObject, type JsonObject } from './stream/json-object.ts';
 
 /** An error found inside a parsed body, in the upstream's own words. */
 export interface BodyError {
@@ -16,8 +17,6 @@ export interface BodyError {
   /** The upstream's id of the failed call, for the log. */
   readonly requestId: string | null;
 }
-
-type Json = Readonly<Record<string, unknown>>;
 
 /** How deep errors wrapped in errors are followed. */
 const DEEPEST = 4;
@@ -60,7 +59,7 @@ const WRAPPERS = [
  */
 export function findErrorInBody(json: unknown): BodyError | null {
   const body = Array.isArray(json) ? json[0] : json;
-  if (!isObject(body)) return null;
+  if (!isJsonObject(body)) return null;
   if (hasPayload(body)) return null;
   return isError(body) ? readErrorBody(json) : null;
 }
@@ -71,31 +70,31 @@ export function readErrorBody(json: unknown): BodyError | null {
 }
 
 /** Vectors, results, choices with something in them: what a client waits for. */
-function hasPayload(body: Json): boolean {
+function hasPayload(body: JsonObject): boolean {
   if (body.object === 'error') return false;
   if (Array.isArray(body.choices)) return body.choices.some(isUsableChoice);
   for (const name of ['embeddings', 'results', 'output', 'models', 'message', 'response']) {
     if (typeof body[name] === 'object' && body[name] !== null) return !isErrorValue(body.error);
   }
   // Envelopes: what stands in `data` is the answer, whatever number the code beside it has.
-  if (isObject(body.data)) return hasPayload(body.data);
+  if (isJsonObject(body.data)) return hasPayload(body.data);
   return Array.isArray(body.data) && body.data.length > 0 && !isErrorValue(body.error);
 }
 
 function isUsableChoice(choice: unknown): boolean {
-  if (!isObject(choice) || choice.finish_reason === 'error') return false;
-  return isObject(choice.delta) || isObject(choice.message) || typeof choice.text === 'string';
+  if (!isJsonObject(choice) || choice.finish_reason === 'error') return false;
+  return isJsonObject(choice.delta) || isJsonObject(choice.message) || typeof choice.text === 'string';
 }
 
-function isError(body: Json): boolean {
+function isError(body: JsonObject): boolean {
   if (isErrorValue(body.error) || isErrorValue(body.errors) || isErrorValue(body.Error)) return true;
   if (body.object === 'error' || body.type === 'error') return true;
-  if (isObject(body.base_resp) && isFailure(body.base_resp.status_code)) return true;
+  if (isJsonObject(body.base_resp) && isFailure(body.base_resp.status_code)) return true;
   if (isFailure(body.error_code) || isFailure(body.errorCode) || isFailure(body.errcode)) return true;
-  if (body.success === false || body.ok === false || isObject(body.fault)) return true;
+  if (body.success === false || body.ok === false || isJsonObject(body.fault)) return true;
   if (body.success === true) return false;
   for (const name of ['Response', 'ResponseMetadata']) {
-    if (isObject(body[name]) && isErrorValue(body[name].Error)) return true;
+    if (isJsonObject(body[name]) && isErrorValue(body[name].Error)) return true;
   }
   const hasText = MESSAGES.some((name) => typeof body[name] === 'string');
   if (hasText && (isFailure(body.code) || isFailedStatus(body.status) || isFailedStatus(body.statusCode)))
@@ -109,7 +108,7 @@ function isErrorValue(value: unknown): boolean {
   if (value === true || (typeof value === 'string' && value !== '')) return true;
   if (typeof value === 'number') return value !== 0;
   if (Array.isArray(value)) return value.length > 0;
-  if (!isObject(value)) return false;
+  if (!isJsonObject(value)) return false;
   const entries = Object.values(value).filter((member) => member !== null && member !== '');
   return entries.length > 0 && !(value.code === 0 && !isNonEmpty(value.type));
 }
@@ -117,7 +116,8 @@ function isErrorValue(value: unknown): boolean {
 /** FastAPI's `detail`: a text, or a list of `{loc, msg, type}`. */
 function isDetail(detail: unknown): boolean {
   return (
-    isNonEmpty(detail) || (Array.isArray(detail) && detail.some((entry) => isObject(entry) && 'msg' in entry))
+    isNonEmpty(detail) ||
+    (Array.isArray(detail) && detail.some((entry) => isJsonObject(entry) && 'msg' in entry))
   );
 }
 
@@ -125,11 +125,11 @@ function read(json: unknown, depth: number): BodyError | null {
   if (depth === 0) return null;
   if (typeof json === 'string') return fromText(json, depth);
   if (Array.isArray(json)) return fromList(json, depth);
-  if (!isObject(json)) return null;
+  if (!isJsonObject(json)) return null;
   const said = messageOf(json);
   const own = fromFields(json, said);
   if (/^\s*\{/.test(said)) return merge(fromText(said, depth), own);
-  if (isObject(json.message)) return merge(read(json.message, depth - 1) ?? own, own);
+  if (isJsonObject(json.message)) return merge(read(json.message, depth - 1) ?? own, own);
   for (const name of WRAPPERS) {
     const inside = json[name];
     if (typeof inside !== 'object' && typeof inside !== 'string') continue;
@@ -156,11 +156,11 @@ function fromText(text: string, depth: number): BodyError {
 /** `[{"error":…}]`, and FastAPI's list, of which each entry is told with its place. */
 function fromList(list: readonly unknown[], depth: number): BodyError | null {
   const entries = list
-    .filter(isObject)
+    .filter(isJsonObject)
     .filter((entry) => typeof entry.msg === 'string' && Array.isArray(entry.loc));
   if (entries.length === 0) return list.length > 0 ? read(list[0], depth - 1) : null;
   const told = entries.slice(0, 20).map((entry) => `${placeOf(entry.loc)}: ${String(entry.msg)}`);
-  const first = entries[0] as Json;
+  const first = entries[0] as JsonObject;
   return {
     ...blank(told.join('; ')),
     param: placeOf(first.loc),
@@ -174,7 +174,7 @@ function placeOf(loc: unknown): string {
   return (parts[0] === 'body' && parts.length > 1 ? parts.slice(1) : parts).join('.');
 }
 
-function fromFields(json: Json, message: string): BodyError {
+function fromFields(json: JsonObject, message: string): BodyError {
   const code =
     CODES.map((name) => json[name]).find((value) => isFailure(value) && !isTrivial(value)) ??
     codedMessage(json)?.code;
@@ -195,7 +195,7 @@ function fromFields(json: Json, message: string): BodyError {
   };
 }
 
-function messageOf(json: Json): string {
+function messageOf(json: JsonObject): string {
   const text = MESSAGES.map((name) => json[name]).find(isNonEmpty);
   const word = [json.error, json.err].find(isNonEmpty);
   const said = text ?? word ?? codedMessage(json)?.message ?? '';
@@ -205,16 +205,16 @@ function messageOf(json: Json): string {
 
 /** Azure's `innererror` says which filter was hit. */
 function filterReason(inner: unknown): string {
-  if (!isObject(inner)) return '';
-  const results = isObject(inner.content_filter_result) ? inner.content_filter_result : {};
+  if (!isJsonObject(inner)) return '';
+  const results = isJsonObject(inner.content_filter_result) ? inner.content_filter_result : {};
   const hits = Object.entries(results)
-    .filter(([, result]) => isObject(result) && (result.filtered === true || result.detected === true))
-    .map(([name, result]) => `${name}: ${String((result as Json).severity ?? 'detected')}`);
+    .filter(([, result]) => isJsonObject(result) && (result.filtered === true || result.detected === true))
+    .map(([name, result]) => `${name}: ${String((result as JsonObject).severity ?? 'detected')}`);
   return [textOrNull(inner.code) ?? '', ...hits].filter((part) => part !== '').join(', ');
 }
 
 /** Which vendor's table a number belongs to is told by the field that it stands in. */
-function meaningOfNumeric(json: Json, code: unknown): Meaning | undefined {
+function meaningOfNumeric(json: JsonObject, code: unknown): Meaning | undefined {
   const number =
     typeof code === 'number'
       ? code
@@ -226,7 +226,7 @@ function meaningOfNumeric(json: Json, code: unknown): Meaning | undefined {
   return dialect === null ? undefined : meaningOfNumber(dialect, number);
 }
 
-function dialectOf(json: Json, code: unknown): Dialect | null {
+function dialectOf(json: JsonObject, code: unknown): Dialect | null {
   if ('status_msg' in json || 'status_code' in json) return 'minimax';
   if ('error_code' in json) return 'baidu';
   // Envelopes of company gateways have such codes as numbers, and mean something else by them.
@@ -274,8 +274,4 @@ function textOrNull(value: unknown): string | null {
 
 function isNonEmpty(value: unknown): value is string {
   return typeof value === 'string' && value.trim() !== '';
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

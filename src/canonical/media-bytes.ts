@@ -57,7 +57,7 @@ export function isWebAddress(text: string): boolean {
 }
 
 /** A `data:` URI as its type and the text of its base64; null for any other text. */
-export function readDataUri(text: string): { readonly type: string | null; readonly base64: string } | null {
+function readDataUri(text: string): { readonly type: string | null; readonly base64: string } | null {
   const comma = text.slice(0, 300).indexOf(',');
   if (!/^\s*data:/i.test(text.slice(0, 20)) || comma === -1) return null;
   const head = text.slice(0, comma);

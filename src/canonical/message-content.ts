@@ -51,7 +51,7 @@ export function contentWithout(
 }
 
 /** The text of a content that is a list of text parts alone; null for every other content. */
-export function textOfParts(content: unknown): string | null {
+function textOfParts(content: unknown): string | null {
   if (!Array.isArray(content)) return null;
   const texts: string[] = [];
   for (const part of content) {

@@ -1,4 +1,5 @@
 import { FerryError } from '../errors.ts';
+import { isJsonObject, type JsonObject } from './stream/json-object.ts';
 
 /** A model as `GET /v1/models` lists it: no null members, numbers that are integers (S8, S9). */
 export interface ListedModel {
@@ -12,8 +13,6 @@ export interface ListedModel {
   /** As the upstream gave it: RAGFlow takes it for the context's size, so that it is never derived. */
   readonly max_tokens?: number;
 }
-
-type Json = Readonly<Record<string, unknown>>;
 
 const CONTEXT_NAMES = [
   'context_length',
@@ -57,7 +56,7 @@ function parse(body: Buffer): unknown {
 
 function findList(json: unknown, depth: number): readonly unknown[] | null {
   if (Array.isArray(json)) return json;
-  if (!isObject(json) || depth === 0) return null;
+  if (!isJsonObject(json) || depth === 0) return null;
   for (const name of LIST_NAMES) {
     const list = findList(json[name], depth - 1);
     if (list !== null) return list;
@@ -66,7 +65,7 @@ function findList(json: unknown, depth: number): readonly unknown[] | null {
 }
 
 function readModel(entry: unknown, createdSeconds: number): ListedModel | null {
-  const json: Json = typeof entry === 'string' ? { id: entry } : isObject(entry) ? entry : {};
+  const json: JsonObject = typeof entry === 'string' ? { id: entry } : isJsonObject(entry) ? entry : {};
   const id = [json.id, json.model, json.name, json.model_name, json.model_id].find(isText);
   if (id === undefined) return null;
   const context = firstCount(json, CONTEXT_NAMES);
@@ -82,7 +81,7 @@ function readModel(entry: unknown, createdSeconds: number): ListedModel | null {
   };
 }
 
-function readCreated(json: Json): number | undefined {
+function readCreated(json: JsonObject): number | undefined {
   for (const name of CREATED_NAMES) {
     const value = json[name];
     const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
@@ -96,7 +95,7 @@ function readCreated(json: Json): number | undefined {
   return undefined;
 }
 
-function firstCount(json: Json, names: readonly string[]): number | undefined {
+function firstCount(json: JsonObject, names: readonly string[]): number | undefined {
   for (const name of names) {
     const value = json[name];
     const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
@@ -108,8 +107,4 @@ function firstCount(json: Json, names: readonly string[]): number | undefined {
 
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value.trim() !== '';
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

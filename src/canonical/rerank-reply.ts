@@ -1,6 +1,7 @@
 import { FerryError } from '../errors.ts';
 import { findErrorInBody } from './error-shapes.ts';
 import type { RerankRequest } from './rerank-request.ts';
+import { isJsonObject, type JsonObject } from './stream/json-object.ts';
 import { type ErrorContext, invalidBodyError, readBodyError } from './upstream-error.ts';
 import { readUsage, type Usage } from './usage.ts';
 
@@ -26,8 +27,6 @@ interface Result {
   readonly document?: unknown;
 }
 
-type Json = Readonly<Record<string, unknown>>;
-
 const LIST_NAMES = ['results', 'data', 'output', 'rankings', 'result', 'scores'];
 const SCORE_NAMES = ['relevance_score', 'score', 'relevanceScore', 'logit', 'similarity'];
 const INDEX_NAMES = ['index', 'corpus_id', 'document_index', 'position'];
@@ -47,7 +46,7 @@ export function readRerankReply(body: Buffer, options: RerankReplyOptions): Rera
   if (error !== null) throw readBodyError(error, context);
   const list = findList(json, 3);
   if (list === null) throw invalidBodyError(text.slice(0, 4000), context);
-  const holder = isObject(json) ? json : {};
+  const holder = isJsonObject(json) ? json : {};
   const upstreamModel = typeof holder.model === 'string' && holder.model !== '' ? holder.model : null;
   const usage = usageOf(holder);
   const answer = {
@@ -56,7 +55,7 @@ export function readRerankReply(body: Buffer, options: RerankReplyOptions): Rera
       options.replyModel === 'requested' ? options.requestedModel : (upstreamModel ?? options.requestedModel),
     results: resultsOf(list, options),
     usage: { prompt_tokens: usage?.promptTokens ?? 0, total_tokens: usage?.totalTokens ?? 0 },
-    ...(isObject(holder.meta) && { meta: holder.meta }),
+    ...(isJsonObject(holder.meta) && { meta: holder.meta }),
   };
   return { body: Buffer.from(JSON.stringify(answer)), usage, upstreamModel };
 }
@@ -77,7 +76,7 @@ function parse(text: string, context: ErrorContext): unknown {
 
 function findList(json: unknown, depth: number): readonly unknown[] | null {
   if (Array.isArray(json)) return json;
-  if (!isObject(json) || depth === 0) return null;
+  if (!isJsonObject(json) || depth === 0) return null;
   for (const name of LIST_NAMES) {
     const list = findList(json[name], depth - 1);
     if (list !== null) return list;
@@ -106,7 +105,7 @@ function resultsOf(list: readonly unknown[], options: RerankReplyOptions): Resul
 
 /** A bare number is the score of the document at its place. */
 function readResult(entry: unknown, position: number, request: RerankRequest): Result {
-  const json: Json = isObject(entry) ? entry : { score: entry };
+  const json: JsonObject = isJsonObject(entry) ? entry : { score: entry };
   const score = numberOf(json, SCORE_NAMES);
   const index = numberOf(json, INDEX_NAMES) ?? position;
   if (score === null) {
@@ -132,7 +131,7 @@ function asDocument(document: unknown): unknown {
   return typeof document === 'string' ? { text: document } : (document ?? null);
 }
 
-function numberOf(json: Json, names: readonly string[]): number | null {
+function numberOf(json: JsonObject, names: readonly string[]): number | null {
   for (const name of names) {
     const value = json[name];
     const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
@@ -151,13 +150,9 @@ function withoutLogits(results: Result[]): Result[] {
   }));
 }
 
-function usageOf(holder: Json): Usage | null {
-  const meta = isObject(holder.meta) ? (holder.meta.tokens ?? holder.meta.billed_units) : undefined;
-  const usage = readUsage([holder.usage, meta].find(isObject));
+function usageOf(holder: JsonObject): Usage | null {
+  const meta = isJsonObject(holder.meta) ? (holder.meta.tokens ?? holder.meta.billed_units) : undefined;
+  const usage = readUsage([holder.usage, meta].find(isJsonObject));
   // Jina and vLLM count the total only; in a ranking nothing is completed.
   return usage && { promptTokens: usage.totalTokens, completionTokens: 0, totalTokens: usage.totalTokens };
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
