@@ -28,6 +28,8 @@ const COMPLETION_NAMES = [
   'outputTokenCount',
 ];
 const TOTAL_NAMES = ['total_tokens', 'totalTokens', 'totalTokenCount'];
+/** Beyond it a number is no count. */
+const MOST_TOKENS = 1e15;
 const OWN_NAMES = new Set([...PROMPT_NAMES, ...COMPLETION_NAMES, ...TOTAL_NAMES]);
 const DETAIL_NAMES = new Set([
   'prompt_tokens_details',
@@ -38,17 +40,20 @@ const DETAIL_NAMES = new Set([
 
 /**
  * Reads the usage object of any vendor: OpenAI's names, Responses' and Anthropic's, Ollama's, Gemini's, Bedrock's; numbers as
- * strings or floats; a missing part is total minus the other. Null when it says nothing.
+ * strings or floats; a missing part is total minus the other. Null when it says nothing. `before`: what was told earlier.
  */
-export function readUsage(raw: unknown): Usage | null {
-  if (Array.isArray(raw)) return readUsage(raw.at(-1));
+export function readUsage(raw: unknown, before: Usage | null = null): Usage | null {
+  if (Array.isArray(raw)) return readUsage(raw.at(-1), before);
   if (!isJsonObject(raw)) return null;
   const prompt = firstCount(raw, PROMPT_NAMES);
   const completion = firstCount(raw, COMPLETION_NAMES);
   const total = firstCount(raw, TOTAL_NAMES);
   if (prompt === null && completion === null && total === null) return null;
-  const promptTokens = prompt ?? Math.max(0, (total ?? 0) - (completion ?? 0));
-  const completionTokens = completion ?? Math.max(0, (total ?? 0) - promptTokens);
+  // Without a total a missing part is what an earlier report said.
+  const [oldPrompt, oldCompletion] =
+    total === null && before !== null ? [before.promptTokens, before.completionTokens] : [0, 0];
+  const promptTokens = prompt ?? Math.max(oldPrompt, (total ?? 0) - (completion ?? 0));
+  const completionTokens = completion ?? Math.max(oldCompletion, (total ?? 0) - promptTokens);
   const extensions = extensionsOf(raw);
   return {
     promptTokens,
@@ -93,7 +98,7 @@ function extensionsOf(raw: Record<string, unknown>): Record<string, unknown> | n
 function firstCount(raw: Record<string, unknown>, names: readonly string[]): number | null {
   for (const name of names) {
     const count = numberFrom(raw[name]);
-    if (count !== null && count >= 0) return Math.round(count);
+    if (count !== null && count >= 0 && count < MOST_TOKENS) return Math.round(count);
   }
   return null;
 }

@@ -1,5 +1,6 @@
 import { isCanonicalUsage } from '../usage.ts';
 import { usageBeside } from '../usage-beside.ts';
+import { saysBesideDelta } from './choice-body.ts';
 import type { ChoiceState } from './choice-state.ts';
 import { hasFilterHit } from './chunk-facts.ts';
 import type { FrameBuffer } from './frame-buffer.ts';
@@ -67,7 +68,8 @@ export class CanonicalRelay {
   /** Takes a chunk of one choice or of the usage; `text` is its JSON. */
   relay(chunk: JsonObject, text: string): boolean {
     const { choices } = chunk;
-    if (!Array.isArray(choices) || !this.#isOuterCanonical(chunk) || text.includes('\n')) return false;
+    if (!Array.isArray(choices) || !this.#isOuterCanonical(chunk)) return false;
+    if (text.includes('\n') || text.includes('\r')) return false;
     if (choices.length === 0) return this.#holdUsage(chunk, text);
     const choice: unknown = choices[0];
     if (choices.length !== 1 || chunk.usage != null || !isPlainChoice(choice)) return false;
@@ -81,11 +83,13 @@ export class CanonicalRelay {
     const state = assembler.choice(choice.index);
     if (state.index !== choice.index) return false;
     if (choice.finish_reason !== null) {
+      if (isChat && saysBesideDelta(choice)) return false;
       if (!this.#holdFinish(state, said, choice.finish_reason, own)) return false;
       // Groq and others put it there; looked for in this frame alone, text frames do not pay for it.
       this.#options.meter.reportBeside(usageBeside(chunk));
       return true;
     }
+    if (isChat && !state.hasBegun && saysBesideDelta(choice)) return false;
     return isChat
       ? this.#relayDelta(state, said as JsonObject, own)
       : this.#relayText(state, said as string, own);
@@ -152,6 +156,7 @@ export class CanonicalRelay {
   #passes(state: ChoiceState, kind: TextKind, said: string): boolean {
     if (said === '' || said.length > MAX_DELTA_LENGTH) return false;
     if (!state.passesUnchanged(kind, said)) return false;
+    state.goOn();
     this.#options.assembler.noteContent(said);
     return true;
   }
@@ -164,6 +169,7 @@ export class CanonicalRelay {
     const fragment = fragments[0];
     if (fragment === undefined || !state.passesCallUnchanged(fragment)) return false;
     state.passCalls(fragments);
+    state.goOn();
     state.noteRelayed('calls');
     this.#options.assembler.noteContent((fragment.name ?? '') + fragment.arguments);
     return this.#send(text);
@@ -176,8 +182,7 @@ export class CanonicalRelay {
     if (!isEmpty || !isCanonicalReason(reason)) return false;
     // The legacy form has another word for it.
     if (reason === 'tool_calls' && this.#options.usesLegacyFunctions) return false;
-    state.finish = reason;
-    state.finishFrame = text;
+    state.end(reason, text);
     return true;
   }
 
@@ -195,7 +200,7 @@ interface PlainChoice extends JsonObject {
 function isPlainChoice(choice: unknown): choice is PlainChoice {
   if (!isJsonObject(choice) || !Number.isSafeInteger(choice.index) || (choice.index as number) < 0)
     return false;
-  if (choice.message !== undefined || choice.usage !== undefined) return false;
+  if (choice.message !== undefined || choice.usage !== undefined || choice.error !== undefined) return false;
   if (choice.logprobs != null && !isJsonObject(choice.logprobs)) return false;
   return choice.content_filter_results === undefined || !hasFilterHit(choice.content_filter_results);
 }

@@ -25,7 +25,13 @@ export function isCanonicalReply(reply: JsonObject, rules: CanonicalReplyRules):
 }
 
 function isCanonicalChoice(choice: unknown, index: number, rules: CanonicalReplyRules): boolean {
-  if (!isJsonObject(choice) || choice.index !== index || choice.logprobs === undefined) return false;
+  if (
+    !isJsonObject(choice) ||
+    choice.index !== index ||
+    choice.logprobs === undefined ||
+    choice.error !== undefined
+  )
+    return false;
   const reason = choice.finish_reason;
   if (typeof reason !== 'string' || !REASONS.has(reason)) return false;
   if (rules.endpoint === 'completions') return typeof choice.text === 'string' && reason !== 'tool_calls';
@@ -43,7 +49,7 @@ function isCanonicalMessage(message: JsonObject, rules: CanonicalReplyRules): bo
   if (hasOtherReasoning && reasoning === undefined) return false;
   if (Object.keys(message).some((name) => /[A-Z]/.test(name))) return false;
   if (reasoning !== undefined && (typeof reasoning !== 'string' || reasoning === '')) return false;
-  if (message.function_call !== undefined) return false;
+  if (message.function_call !== undefined || message.error !== undefined) return false;
   if (calls === undefined) return true;
   return !rules.usesLegacyFunctions && areCanonicalCalls(calls);
 }

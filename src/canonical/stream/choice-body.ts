@@ -29,6 +29,21 @@ export function bodyOf(choice: JsonObject): ChoiceBody {
   return { body: besideDelta(choice), isWhole: false };
 }
 
+/** What stands beside a delta that says nothing: a text, or at the end the whole message. */
+export function bodyBesideSilent(choice: JsonObject): ChoiceBody | null {
+  if (objectIn(choice.delta) === null) return null;
+  if (typeof choice.text === 'string' && choice.text !== '') {
+    return { body: { content: choice.text }, isWhole: false };
+  }
+  const message = objectIn(choice.message);
+  return message === null || choice.finish_reason == null ? null : { body: message, isWhole: true };
+}
+
+/** Whether a choice says something outside of its delta. */
+export function saysBesideDelta(choice: JsonObject): boolean {
+  return (typeof choice.text === 'string' && choice.text !== '') || besideDelta(choice) !== null;
+}
+
 function besideDelta(choice: JsonObject): JsonObject | null {
   if (!SAYING.some((name) => choice[name] != null)) return null;
   return Object.fromEntries(SAYING.map((name) => [name, choice[name]]));

@@ -1,4 +1,4 @@
-import type { ChoiceFacts } from './chunk-facts.ts';
+import { type ChoiceFacts, saysAnything } from './chunk-facts.ts';
 import { CumulativeText } from './cumulative-text.ts';
 import { type FinishReason, finishReasonFor } from './finish-reason.ts';
 import type { ChoiceExtras, ReplySink, TextKind } from './reply-sink.ts';
@@ -30,9 +30,11 @@ export class ChoiceState {
   /** Set by the first delta. */
   hasBegun = false;
   /** The last reason that the upstream gave; told at the end, because some give one with every chunk. */
-  finish: FinishReason | null = null;
+  #finish: FinishReason | null = null;
   /** The upstream's own finish chunk, when it can be sent as it is. */
-  finishFrame: string | null = null;
+  #finishFrame: string | null = null;
+  /** Nothing was said since the finish reason. */
+  #isOver = false;
   #finishExtras: ChoiceExtras | null = null;
   /** What deltas have said, so that a whole message after them (MiniMax sends one) does not say it again. */
   readonly #saidInDeltas = { reasoning: false, content: false, refusal: false, calls: false };
@@ -51,6 +53,27 @@ export class ChoiceState {
     this.#calls = new ToolCalls(options);
   }
 
+  get finish(): FinishReason | null {
+    return this.#finish;
+  }
+
+  /**
+   * The upstream gave a reason. `stop` with nothing said since a cut is what gateways put behind every answer. `frame`: the
+   * chunk that it came in, when that can be sent as it is.
+   */
+  end(reason: FinishReason, frame: string | null): void {
+    const isCut = this.#finish === 'length' || this.#finish === 'content_filter';
+    if (isCut && this.#isOver && reason === 'stop') return;
+    this.#finish = reason;
+    this.#finishFrame = frame;
+    this.#isOver = true;
+  }
+
+  /** Something was said, so that a reason before it was not the end. */
+  goOn(): void {
+    this.#isOver = false;
+  }
+
   get callCount(): number {
     return this.#calls.count;
   }
@@ -62,12 +85,12 @@ export class ChoiceState {
 
   /** Arguments of a tool call that nobody ended, and no reason why. */
   get isCutInCall(): boolean {
-    return this.finish === null && this.#calls.areOpen;
+    return this.#finish === null && this.#calls.areOpen;
   }
 
   /** A tool call without a name that no cut excuses. */
   get hasNamelessCall(): boolean {
-    return this.#calls.hasNameless && this.finish !== 'length' && this.finish !== 'content_filter';
+    return this.#calls.hasNameless && this.#finish !== 'length' && this.#finish !== 'content_filter';
   }
 
   /** Whether a text would be told as it is; false when a stage would hold, cut or split it. */
@@ -115,6 +138,7 @@ export class ChoiceState {
   accept(facts: ChoiceFacts, sink: ReplySink): void {
     this.#extras = hasExtras(facts) ? facts : null;
     if (facts.isFiltered) this.#isFiltered = true;
+    if (saysAnything(facts)) this.goOn();
     this.#passReasoning(facts.reasoning, sink);
     this.#passContent(facts.content, sink);
     for (const step of facts.calls.length > 0 ? this.passCalls(facts.calls) : []) {
@@ -133,12 +157,12 @@ export class ChoiceState {
     this.#tell('reasoning', this.#stages.reasoning.characters.end(), sink);
     this.#tell('content', this.#stages.content.characters.push(held?.content ?? ''), sink);
     this.#tell('content', this.#stages.content.characters.end(), sink);
-    const said = this.#isFiltered ? 'content_filter' : this.finish;
+    const said = this.#isFiltered ? 'content_filter' : this.#finish;
     const isCut = said === 'length' || said === 'content_filter';
     for (const step of this.#calls.finish(isCut)) sink.callStep(this.index, step, null);
     this.#tell('refusal', this.#stages.refusal.characters.end(), sink);
     const reason = finishReasonFor(said, this.#calls);
-    if (this.finishFrame !== null && reason === this.finish) sendFrame(this.finishFrame);
+    if (this.#finishFrame !== null && reason === this.#finish) sendFrame(this.#finishFrame);
     else sink.finish(this.index, reason, this.#finishExtras);
   }
 

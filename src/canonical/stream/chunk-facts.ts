@@ -1,6 +1,6 @@
 import type { Usage } from '../usage.ts';
 import { usageBeside } from '../usage-beside.ts';
-import { bodyOf, DELTA_MEMBERS } from './choice-body.ts';
+import { bodyBesideSilent, bodyOf, DELTA_MEMBERS } from './choice-body.ts';
 import { readContentParts, textWithin } from './content-parts.ts';
 import { meaningIfKnown } from './finish-reason.ts';
 import { isJsonObject, type JsonObject, numberFrom, otherMembers, textFrom } from './json-object.ts';
@@ -17,6 +17,8 @@ export interface ChunkFacts {
   /** Where there is no `usage`: what a vendor's member says of it. */
   readonly usageBeside: Usage | null;
   readonly choices: readonly ChoiceFacts[];
+  /** An error of the chunk, of a choice or its delta; null when there is none. */
+  readonly errorBeside: unknown;
   /** Something was said in a way that nobody understands, and nothing in one that we do. */
   readonly hasUnreadWords: boolean;
   /** Members of the chunk that OpenAI does not know, or that need no change (`system_fingerprint`). */
@@ -43,6 +45,11 @@ export interface ChoiceFacts {
   readonly deltaExtensions: JsonObject | null;
 }
 
+/** Whether a choice has text of any kind or a tool call. */
+export function saysAnything({ reasoning, content, refusal, calls }: ChoiceFacts): boolean {
+  return reasoning + content + refusal !== '' || calls.length > 0;
+}
+
 /** `obfuscation` pads a chunk to a length that a rewritten one no longer has. */
 const CHUNK_MEMBERS = new Set(
   'id object created model choices usage error obfuscation code msg message success base_resp'.split(' '),
@@ -50,7 +57,8 @@ const CHUNK_MEMBERS = new Set(
 const CHOICE_MEMBERS = new Set('index delta message text finish_reason logprobs usage'.split(' '));
 /** Reads an object of OpenAI's shape: a chunk, a whole completion, a text completion. */
 export function readChunk(chunk: JsonObject): ChunkFacts {
-  const choices = Array.isArray(chunk.choices) ? chunk.choices.filter(isJsonObject) : [];
+  const listed = Array.isArray(chunk.choices) ? chunk.choices.filter(isJsonObject) : [];
+  const choices = listed.some(hasSeveralDeltas) ? listed.flatMap(withOneDelta) : listed;
   // Moonshot puts it into the choice.
   const usage = chunk.usage ?? choices.find((choice) => isJsonObject(choice.usage))?.usage;
   const extensions = otherMembers(chunk, CHUNK_MEMBERS);
@@ -63,27 +71,65 @@ export function readChunk(chunk: JsonObject): ChunkFacts {
     usage,
     usageBeside: usage == null && extensions !== null ? usageBeside(extensions) : null,
     choices: facts,
+    errorBeside: [chunk.error, ...choices.map(errorOf)].find(saysError) ?? null,
     hasUnreadWords: facts.some((choice) => choice.hasUnreadWords) || (isBare && hasWordsBesideChoices(chunk)),
     extensions,
   };
 }
 
-function readChoice(choice: JsonObject): ChoiceFacts {
-  const { body, isWhole } = bodyOf(choice);
-  const delta = body ?? {};
-  const parts = readContentParts(delta.content ?? delta.text ?? delta.output_text);
-  const reasoning = parts.reasoning || readReasoning(delta);
-  const refusal = textFrom(delta.refusal) ?? parts.refusal;
-  const calls = readToolFragments(delta);
+/** A choice whose delta is a list of several. */
+function hasSeveralDeltas({ delta }: JsonObject): boolean {
+  return Array.isArray(delta) && delta.length > 1 && delta.every(isJsonObject);
+}
+
+function withOneDelta(choice: JsonObject, position: number): readonly JsonObject[] {
+  if (!hasSeveralDeltas(choice)) return [choice];
+  const deltas = choice.delta as readonly JsonObject[];
+  const last = { ...choice, index: choice.index ?? position };
+  const earlier = { ...last, finish_reason: null };
+  return deltas.map((delta, at) => ({ ...(at === deltas.length - 1 ? last : earlier), delta }));
+}
+
+/** The error that some put into the choice or its delta. */
+function errorOf({ error, delta, message }: JsonObject): unknown {
+  if (saysError(error)) return error;
+  const body = isJsonObject(delta) ? delta : message;
+  return isJsonObject(body) ? body.error : undefined;
+}
+
+function saysError(error: unknown): boolean {
+  return isJsonObject(error) ? hasUnreadWords(error) : typeof error === 'string' && error !== '';
+}
+
+interface Said {
+  readonly reasoning: string;
+  readonly content: string;
+  readonly refusal: string;
+  readonly calls: readonly ToolFragment[];
+  readonly isSilent: boolean;
+}
+
+function readBody(body: JsonObject): Said {
+  const parts = readContentParts(body.content ?? body.text ?? body.output_text);
+  const reasoning = parts.reasoning || readReasoning(body);
+  const refusal = textFrom(body.refusal) ?? parts.refusal;
+  const calls = readToolFragments(body);
   const isSilent = reasoning === '' && parts.content === '' && refusal === '' && calls.length === 0;
+  return { reasoning, content: parts.content, refusal, calls, isSilent };
+}
+
+function readChoice(choice: JsonObject): ChoiceFacts {
+  const found = bodyOf(choice);
+  const inDelta = readBody(found.body ?? {});
+  const beside = inDelta.isSilent ? bodyBesideSilent(choice) : null;
+  const { body, isWhole } = beside ?? found;
+  const delta = body ?? {};
+  const { isSilent, ...said } = beside === null ? inDelta : readBody(delta);
   return {
     index: indexOf(choice.index),
     hasDelta: body !== null,
     isWhole,
-    reasoning,
-    content: parts.content,
-    refusal,
-    calls,
+    ...said,
     finish: finishOf(choice.finish_reason) ?? finishOf(delta.finish_reason) ?? finishByOtherName(choice),
     logprobs: isJsonObject(choice.logprobs) ? choice.logprobs : null,
     isFiltered: hasFilterHit(choice.content_filter_results),

@@ -10,6 +10,8 @@ export interface EventFramingOptions {
   readonly maxEventLength: number;
   readonly onEvent: (data: string, name: string | undefined) => void;
   readonly onOverflow: () => void;
+  /** A line between events that is none. */
+  readonly onJunk: (line: string) => void;
 }
 
 /** How much of a body that is no answer is kept for the error's excerpt. */
@@ -26,12 +28,15 @@ export class EventFraming {
 
   constructor(options: EventFramingOptions) {
     this.#decoding = createTextDecoding(options.contentType);
-    const { onEvent, onOverflow, maxEventLength } = options;
+    const { onEvent, onOverflow, onJunk, maxEventLength } = options;
     this.#sse = new SseFraming({
       onEvent,
       onOverflow,
       maxEventLength,
-      onJunk: (line) => this.#keepJunk(`${line}\n`),
+      onJunk: (line) => {
+        this.#keepJunk(`${line}\n`);
+        onJunk(line);
+      },
     });
     this.#json = new JsonFraming({
       onValue: (text) => onEvent(text, undefined),

@@ -2,7 +2,7 @@ import { FerryError } from '../../errors.ts';
 import { type BodyError, readErrorBody } from '../error-shapes.ts';
 import { type ErrorContext, findErrorInBody, invalidBodyError, readBodyError } from '../upstream-error.ts';
 import { usageBeside } from '../usage-beside.ts';
-import { type ChunkFacts, readChunk } from './chunk-facts.ts';
+import { type ChunkFacts, readChunk, saysAnything } from './chunk-facts.ts';
 import { withoutEnvelope } from './envelope.ts';
 import { isJsonObject, type JsonObject } from './json-object.ts';
 import { foreignApiOf, toOpenAiShape } from './native-shapes.ts';
@@ -34,7 +34,7 @@ export function readEvent(value: unknown, eventName: string | undefined, context
   if (!Array.isArray(shaped.choices) && !isJsonObject(shaped.usage) && usageBeside(shaped) === null)
     return NOTHING;
   const chunk = readChunk(shaped);
-  const silent = saysNothing(chunk) ? errorBeside(shaped.error) : null;
+  const silent = !chunk.choices.some(saysAnything) ? errorBeside(shaped.error ?? chunk.errorBeside) : null;
   return silent === null
     ? { kind: 'chunk', chunk }
     : { kind: 'error', error: readBodyError(silent, context) };
@@ -45,12 +45,6 @@ function errorBeside(error: unknown): BodyError | null {
   const isSaid =
     (isJsonObject(error) && Object.keys(error).length > 0) || (typeof error === 'string' && error !== '');
   return isSaid ? readErrorBody({ error }) : null;
-}
-
-function saysNothing(chunk: ChunkFacts): boolean {
-  return chunk.choices.every(
-    ({ reasoning, content, refusal, calls }) => reasoning + content + refusal === '' && calls.length === 0,
-  );
 }
 
 function namedError(object: JsonObject, context: ErrorContext): FerryError {

@@ -2,10 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { FerryError } from '../../errors.ts';
 import { excerptOf } from '../outside-text.ts';
 import { ChoiceState } from './choice-state.ts';
-import type { ChoiceFacts, ChunkFacts } from './chunk-facts.ts';
+import { type ChoiceFacts, type ChunkFacts, saysAnything } from './chunk-facts.ts';
 import { meaningOf } from './finish-reason.ts';
+import { noAnswer } from './reply-faults.ts';
 import type { ReplyIdentity } from './reply-identity.ts';
 import type { ReplySink } from './reply-sink.ts';
+import { hasSeveralAnswers, indexesOf, TextOrder } from './several-answers.ts';
 
 export interface AssemblerOptions {
   readonly sink: ReplySink;
@@ -37,6 +39,7 @@ export class ReplyAssembler {
   #hasContent = false;
   #hasBodies = false;
   #lastWasWhole = false;
+  readonly #order = new TextOrder();
 
   constructor(options: AssemblerOptions) {
     this.#options = options;
@@ -60,9 +63,16 @@ export class ReplyAssembler {
     return this.#choices.values().some((choice) => choice.finish === 'tool_calls' && choice.callCount === 0);
   }
 
-  /** Arguments of a tool call that nobody ended, and no reason why. */
-  get isCutInCall(): boolean {
-    return this.#choices.values().some((choice) => choice.isCutInCall);
+  /** Arguments of a tool call that nobody ended, or one of several choices. */
+  get isCut(): boolean {
+    const choices = [...this.#choices.values()];
+    if (choices.some((choice) => choice.isCutInCall)) return true;
+    return !this.#lastWasWhole && !this.isComplete && choices.some((choice) => choice.finish !== null);
+  }
+
+  /** Choices came, but not the ones before them. */
+  get hasGap(): boolean {
+    return this.#choices.keys().some((index) => index >= this.#choices.size);
   }
 
   get hasNamelessCall(): boolean {
@@ -85,6 +95,7 @@ export class ReplyAssembler {
 
   noteContent(text: string): void {
     this.#hasContent = true;
+    this.#order.noteText();
     this.#options.onText(text);
   }
 
@@ -102,12 +113,19 @@ export class ReplyAssembler {
   accept(chunk: ChunkFacts): FerryError | null {
     const { sink, identity } = this.#options;
     if (chunk.extensions !== null) sink.attach(chunk.extensions);
+    const isOne = this.#options.choiceCount === 1;
+    if (isOne && hasSeveralAnswers(chunk.choices)) return severalAnswers();
+    const indexes = indexesOf(chunk.choices);
     for (const [position, facts] of chunk.choices.entries()) {
+      const index = indexes[position] as number;
       if (!facts.hasDelta && facts.finish === null && !facts.isFiltered) continue;
       identity.note(chunk);
       if (facts.hasDelta) this.noteBody();
-      const failure = this.#acceptChoice(this.choice(facts.index ?? position), facts);
+      if (isOne && saysAnything(facts) && this.#order.isComingBack(index)) return severalAnswers();
+      const failure = this.#acceptChoice(this.choice(index), facts);
       if (failure !== null) return failure;
+      // A choice 0 that needs no reading does not come here; that of the others is enough to see the turns.
+      if (isOne && index > 0 && saysAnything(facts)) this.#order.noteChoice(index);
     }
     return null;
   }
@@ -134,8 +152,7 @@ export class ReplyAssembler {
     if (facts.finish === null) return null;
     const meaning = meaningOf(facts.finish);
     if (meaning === 'failed') return this.#generationFailed(facts.finish);
-    choice.finish = meaning;
-    choice.finishFrame = null;
+    choice.end(meaning, null);
     return null;
   }
 
@@ -154,7 +171,7 @@ export class ReplyAssembler {
   }
 
   #noCall(fault: string): FerryError {
-    return new FerryError('invalid_response', { message: excerptOf(fault, this.#options.scrub) });
+    return noAnswer(excerptOf(fault, this.#options.scrub));
   }
 
   #generationFailed(reason: string): FerryError {
@@ -184,6 +201,10 @@ export class ReplyAssembler {
     }
     return choice;
   }
+}
+
+function severalAnswers(): FerryError {
+  return noAnswer('The upstream sent several answers where one was asked for.');
 }
 
 /** An id for a tool call that came without one: `call_` and 24 characters. */

@@ -128,10 +128,15 @@ function callMembers(calls: readonly CollectedCall[], usesLegacyFunctions: boole
   };
 }
 
-/** Chat's `{content:[…],refusal}` of several chunks one after the other; any other form is kept as it came last. */
+/** The logprobs of several chunks: their lists (chat's `content`, completions' `tokens` and so on) one after the other. */
 function joinLogprobs(before: unknown, added: unknown): unknown {
   if (added === null) return before;
   if (!isJsonObject(before) || !isJsonObject(added)) return added;
-  if (!Array.isArray(before.content) || !Array.isArray(added.content)) return added;
-  return { ...before, ...added, content: [...before.content, ...added.content] };
+  const joined: Record<string, unknown> = { ...before };
+  for (const [name, value] of Object.entries(added)) {
+    const known = before[name];
+    if (Array.isArray(known) && Array.isArray(value)) joined[name] = [...known, ...value];
+    else if (value !== null || known === undefined) joined[name] = value;
+  }
+  return joined;
 }

@@ -35,7 +35,8 @@ export function faultOfWhole({ assembler, lastWords, unread }: ReplyAtEnd): Ferr
   if (!assembler.isComplete && lastWords !== '') {
     return noAnswer(`The upstream broke off its answer with: ${lastWords}`);
   }
-  if (assembler.isCutInCall) return cutOff(true);
+  if (assembler.isCut) return cutOff(true);
+  if (assembler.hasGap) return noAnswer('The upstream left out one of its choices.');
   if (assembler.hasNamelessCall) {
     return noAnswer('The upstream sent a tool call without the name of its function.');
   }

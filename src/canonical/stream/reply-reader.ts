@@ -43,6 +43,8 @@ const ENOUGH_HTML = 1000;
 const MAX_INVALID_EVENTS = 1000;
 /** So much of an event that cannot be used is kept for the error. */
 const EXCERPT_LENGTH = 1000;
+/** Longer than the sizes and boundaries that stand between events when a body is encoded twice. */
+const WORD = /\p{L}{4}/u;
 
 /**
  * The way of an upstream's bytes: framing → payload → relayed as its own text, or read leniently and assembled. Knows
@@ -78,6 +80,7 @@ export class ReplyReader {
       contentType,
       maxEventLength,
       onEvent: (data, name) => this.#acceptEvent(data, name),
+      onJunk: (line) => this.#acceptJunk(line),
       onOverflow: () => this.#fail(tooLong(maxEventLength)),
     });
   }
@@ -132,6 +135,10 @@ export class ReplyReader {
       }
     }
     const payload = readPayload(data);
+    if (name === 'error' && payload.values.length === 0) {
+      this.#acceptValue({ message: data }, null, name);
+      return;
+    }
     for (const { value, text } of payload.values) {
       for (const item of Array.isArray(value) && value.every(isChunkLike) ? value : [value]) {
         if (!this.#isOver) this.#acceptValue(item, item === value ? text : null, name);
@@ -142,8 +149,15 @@ export class ReplyReader {
     if (payload.isDone && !this.#isOver) this.#acceptDone();
   }
 
+  /** A line that is no event: often the words of an error, at times an end marker. */
+  #acceptJunk(line: string): void {
+    if (isEndMark(line)) this.#hasSaidEnd = true;
+    else if (WORD.test(line)) this.#lastWords = line.slice(0, EXCERPT_LENGTH);
+  }
+
   #acceptInvalid(data: string): void {
     if (this.#isEnding && data.startsWith('{')) this.#wasCut = true;
+    this.#lastWords = data.slice(0, EXCERPT_LENGTH);
     this.#skip(data, 'an event that is no JSON was skipped');
     this.#invalidCount++;
     if (this.#invalidCount >= MAX_INVALID_EVENTS) this.#failAsInvalid();
@@ -181,7 +195,8 @@ export class ReplyReader {
 
   #acceptChunk(chunk: ChunkFacts, text: string): void {
     if (chunk.choices.length > 0) this.#goOn();
-    if (chunk.choices.length === 0) this.#keepUnusable(text);
+    else this.#keepUnusable(text);
+    if (chunk.errorBeside !== null) this.#lastWords = JSON.stringify(chunk.errorBeside);
     if (chunk.hasUnreadWords && this.#unread === '') this.#unread = text.slice(0, EXCERPT_LENGTH) || '{…}';
     this.#options.meter.report(chunk.usage, null);
     this.#options.meter.reportBeside(chunk.usageBeside);

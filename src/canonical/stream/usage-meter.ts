@@ -34,7 +34,7 @@ export class UsageMeter {
 
   /** Takes a usage object, and the chunk around it when that can be sent as it is. All zeros say nothing. */
   report(raw: unknown, frame: string | null): void {
-    const usage = raw == null ? null : readUsage(raw);
+    const usage = raw == null ? null : readUsage(raw, this.#reported);
     if (usage === null || usage.totalTokens === 0) return;
     this.#reported = usage;
     this.#frame = frame;

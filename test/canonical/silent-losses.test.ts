@@ -1,0 +1,191 @@
+/** Answers of which a part was once lost, doubled or told as complete without a word: each is read, or is an error. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  chunk,
+  DONE,
+  type Overrides,
+  ROLE,
+  read,
+  reply,
+  STOP,
+  sse,
+  stream,
+  text,
+  USAGE,
+  usageChunk,
+} from './upstream-bytes.ts';
+
+const LENGTH = chunk({}, 'length');
+
+const choices = (...list: readonly object[]) => ({ ...chunk({}), choices: list });
+const beside = (delta: unknown, more: object) => choices({ index: 0, delta, finish_reason: null, ...more });
+const of = (index: number, delta: object, finish: string | null = null) =>
+  choices({ index, delta, finish_reason: finish });
+
+/** What the choices of a stream say and how they end; the whole body says the same. */
+function told(events: readonly unknown[], overrides: Overrides = {}): string[] {
+  const body = sse(...events);
+  const streamed = read(body, overrides);
+  assert.equal(streamed.failure, null, streamed.failure?.message);
+  const found = streamed.choices.map(({ content, finish }) => `${content} ${finish}`);
+  const whole = reply(body, overrides).json.choices.map(
+    (choice: { message?: { content: string }; text?: string; finish_reason: string }) =>
+      `${choice.message?.content ?? choice.text} ${choice.finish_reason}`,
+  );
+  assert.deepEqual(whole, found);
+  return found;
+}
+
+function fault(events: readonly unknown[] | string, overrides: Overrides = {}): string {
+  const body = typeof events === 'string' ? events : sse(...events);
+  const { failure } = stream(body, overrides);
+  assert.notEqual(failure, null);
+  assert.throws(() => reply(body, overrides));
+  return failure?.message ?? '';
+}
+
+test('a text beside a delta that says nothing is read, and one that repeats the delta is not', () => {
+  for (const delta of [{}, { content: '' }, { content: null }, { role: 'assistant', content: '' }]) {
+    assert.deepEqual(told([beside(delta, { text: 'Hello' }), STOP, DONE]), ['Hello stop']);
+  }
+  const last = beside({}, { text: '!', finish_reason: 'stop' });
+  assert.deepEqual(told([ROLE, text('Hello'), last, DONE]), ['Hello! stop']);
+  assert.deepEqual(told([ROLE, beside({ content: 'Hello' }, { text: 'Hello' }), STOP, DONE]), ['Hello stop']);
+});
+
+test('a message beside the empty delta of the last chunk is the answer when no delta had one', () => {
+  const last = beside({}, { message: { role: 'assistant', content: 'Hello' }, finish_reason: 'stop' });
+  assert.deepEqual(told([ROLE, last, DONE]), ['Hello stop']);
+  assert.deepEqual(told([ROLE, text('Hello'), last, DONE]), ['Hello stop']);
+});
+
+test('several deltas in a list are told one after the other', () => {
+  const list = beside([{ content: 'a' }, { content: 'b' }], { finish_reason: 'stop' });
+  assert.deepEqual(told([ROLE, list, DONE]), ['ab stop']);
+});
+
+test('a stop with nothing before it does not make a cut answer complete', () => {
+  assert.deepEqual(told([ROLE, text('a'), LENGTH, STOP, DONE]), ['a length']);
+  const filtered = chunk({}, 'content_filter');
+  assert.deepEqual(told([ROLE, text('a'), filtered, usageChunk(USAGE), STOP, DONE]), ['a content_filter']);
+  assert.deepEqual(told([ROLE, text('a'), LENGTH, text('b'), STOP, DONE]), ['ab stop'], 'it went on');
+  assert.deepEqual(told([ROLE, text('a'), text('b'), LENGTH, text('c'), text('d'), STOP, DONE]), [
+    'abcd stop',
+  ]);
+});
+
+test('an error of a choice or of its delta is one', () => {
+  const error = { code: 502, message: 'Provider lost' };
+  for (const finish_reason of [null, 'stop', 'error']) {
+    assert.match(fault([ROLE, text('a'), beside({}, { error, finish_reason }), DONE]), /Provider lost/);
+    assert.match(fault([ROLE, text('a'), beside({ error }, { finish_reason }), DONE]), /Provider lost/);
+  }
+  const whole = { index: 0, message: { role: 'assistant', content: '', error }, logprobs: null };
+  const body = { ...chunk({}), object: 'chat.completion', usage: USAGE };
+  const answer = JSON.stringify({ ...body, choices: [{ ...whole, finish_reason: 'stop' }] });
+  assert.match(fault(answer), /Provider lost/);
+});
+
+test('an error beside text counts when no finish reason follows', () => {
+  const error = { message: 'boom', code: 500 };
+  assert.match(fault([ROLE, { ...text('a'), error }, DONE]), /broke off.*boom/);
+  assert.match(fault([ROLE, beside({ content: 'a' }, { error }), DONE]), /broke off.*boom/);
+  assert.deepEqual(told([ROLE, { ...text('a'), error }, text('b'), STOP, DONE]), ['ab stop']);
+});
+
+test('an event named error is one whatever its data are', () => {
+  for (const data of ['overloaded', '', '[DONE]']) {
+    assert.match(
+      fault(`${sse(ROLE, text('a'))}event: error\ndata: ${data}\n\n${sse(DONE)}`),
+      /reported an error/,
+    );
+  }
+});
+
+test('words without JSON behind an answer that has no finish reason are why it ended', () => {
+  for (const words of [
+    'Internal Server Error\n',
+    'data: Internal Server Error\n\n',
+    'Traceback:\n  File x\nboom now\n',
+  ]) {
+    assert.match(fault(`${sse(ROLE, text('a'))}${words}${sse(DONE)}`), /broke off its answer with/);
+    assert.equal(stream(`${sse(ROLE, text('a'), STOP)}${words}${sse(DONE)}`).failure, null);
+    assert.equal(stream(`${words}${sse(ROLE, text('a'), DONE)}`).failure, null);
+  }
+  assert.equal(stream(`${sse(ROLE, text('a'))}1f4\r\n${sse(DONE)}`).failure, null);
+  assert.equal(stream(`${sse(ROLE, text('a'))}finished\n`).failure, null);
+});
+
+test('two answers where one was asked for are never one text', () => {
+  const one = { choiceCount: 1 };
+  const message = (index: number, content: string) => ({
+    index,
+    message: { content },
+    finish_reason: 'stop',
+  });
+  assert.match(fault([choices(message(0, 'A'), message(1, 'B')), DONE], one), /several answers/);
+  assert.match(fault([choices(message(0, 'A'), message(0, 'B')), DONE], one), /several answers/);
+  const both = choices({ index: 0, delta: { content: 'A' } }, { index: 1, delta: { content: 'B' } });
+  assert.match(fault([both, STOP, DONE], one), /several answers/);
+  const turns = [0, 1, 0, 1].map((index) => of(index, { content: 'x' }));
+  assert.match(fault([...turns, STOP, DONE], one), /several answers/);
+  const counted = ['a', 'b', 'c'].map((content, index) => of(index, { content }));
+  assert.deepEqual(told([...counted, STOP, DONE], one), ['abc stop']);
+  assert.deepEqual(told([choices(message(0, 'A'), message(0, 'B')), DONE], { choiceCount: 2 }), [
+    'A stop',
+    'B stop',
+  ]);
+});
+
+test('a choice that is missing or was not ended among others is an error', () => {
+  const ends = (...list: readonly number[]) => list.map((index) => of(index, {}, 'stop'));
+  const says = (...list: readonly number[]) => list.map((index) => of(index, { content: 'x' }));
+  assert.match(fault([...says(1), ...ends(1), DONE], { choiceCount: 2 }), /left out/);
+  assert.match(fault([...says(0, 2), ...ends(0, 2), DONE], { choiceCount: 3 }), /left out/);
+  assert.match(fault([...says(0, 1), ...ends(0), DONE], { choiceCount: 2 }), /closed the connection/);
+  assert.deepEqual(told([...says(0, 1), DONE], { choiceCount: 2 }), ['x stop', 'x stop']);
+});
+
+test('JSON with carriage returns between its members is written without them', () => {
+  const lines = [ROLE, text('Hello'), STOP].map((one) => JSON.stringify(one).replaceAll(',"', ',\r"'));
+  assert.equal(read(lines.join('\n')).choices[0]?.content, 'Hello');
+});
+
+test('cumulative text that begins anew is repeated by itself', () => {
+  const cumulative = { profile: { cumulative: 'always' } } as const;
+  const said = (...texts: readonly string[]) => told([ROLE, ...texts.map(text), STOP, DONE], cumulative);
+  assert.deepEqual(said('Hello', 'Bye', 'Bye now', 'Bye now!'), ['HelloBye now! stop']);
+  assert.deepEqual(said('Hello', 'H', 'Hi', 'Hi you'), ['HelloHi you stop']);
+  assert.deepEqual(said('Hello', ' world', 'Hello world!'), ['Hello world! stop']);
+});
+
+test('logprobs of all chunks are joined, those of completions and of refusals too', () => {
+  const logprobs = (token: string) => ({ tokens: [token], token_logprobs: [-1], text_offset: [0] });
+  const piece = (said: string, finish_reason: string | null = null) => ({
+    ...chunk({}),
+    object: 'text_completion',
+    choices: [{ index: 0, text: said, logprobs: logprobs(said), finish_reason }],
+  });
+  const completion = reply(sse(piece('a'), piece('b', 'stop'), DONE), { endpoint: 'completions' });
+  const joined = { tokens: ['a', 'b'], token_logprobs: [-1, -1], text_offset: [0, 0] };
+  assert.deepEqual(completion.json.choices[0].logprobs, joined);
+  const refused = ['a', 'b'].map((token) =>
+    beside({ refusal: token }, { logprobs: { content: null, refusal: [{ token }] } }),
+  );
+  const chat = reply(sse(ROLE, ...refused, STOP, DONE));
+  assert.deepEqual(chat.json.choices[0].logprobs, {
+    content: null,
+    refusal: [{ token: 'a' }, { token: 'b' }],
+  });
+});
+
+test('usage that comes in two halves is both, and no number too large for a count is one', () => {
+  const usageOf = (...reports: readonly object[]) =>
+    read(sse(ROLE, text('a'), STOP, ...reports.map(usageChunk), DONE), { includeUsage: true }).usage;
+  const halves = usageOf({ prompt_tokens: 5, completion_tokens: 0 }, { completion_tokens: 2 });
+  assert.deepEqual(halves, USAGE);
+  assert.deepEqual(usageOf({ input_tokens: 5 }, { output_tokens: 2 }), USAGE);
+  assert.deepEqual(usageOf(USAGE, { total_tokens: 9, completion_tokens: 3 })?.total_tokens, 9);
+  assert.equal(usageOf({ prompt_tokens: 1e300, completion_tokens: 2 })?.prompt_tokens, 0);
+});
