@@ -22,6 +22,8 @@ export type ChatAnswer = WholeAnswer | OpenStream;
 
 /** An image in a stream is a few megabytes; more than this buffered for one event is an attack. UTF-16 units. */
 const LONGEST_EVENT = 32 * 1024 * 1024;
+/** So much of a stream is looked at for a refused token (`reject.body`), again with each piece. UTF-16 units. */
+const LONGEST_REFUSAL = 64 * 1024;
 
 /** A chat for whoever asked for one. */
 const AS_CHAT: AnswerForm = {
@@ -106,7 +108,7 @@ export class ChatService implements Service<ChatAnswer> {
     let head = '';
     while (!stream.hasContent && !stream.isFinished) {
       const bytes = await reply.body.next();
-      if (client.hasBodyMatchers && bytes !== null) {
+      if (client.hasBodyMatchers && bytes !== null && seen.length < LONGEST_REFUSAL) {
         seen += bytes.toString('utf8');
         if (client.refusesTokenIn(reply, seen)) throw refusedInBody(attempt);
       }
