@@ -1,5 +1,4 @@
 import { FerryError } from '../../errors.ts';
-import type { ReplyAssembler } from './reply-assembler.ts';
 
 /** `limit`: in UTF-16 units. */
 export function tooLong(limit: number): FerryError {
@@ -22,9 +21,20 @@ export function cutOff(hasContent: boolean): FerryError {
   });
 }
 
+/** What was put together of a reply, as far as it tells whether that is an answer. */
+interface Assembled {
+  readonly isComplete: boolean;
+  readonly isCut: boolean;
+  readonly hasGap: boolean;
+  readonly hasNamelessCall: boolean;
+  readonly lacksCalls: boolean;
+  readonly hasContent: boolean;
+  readonly hasBodies: boolean;
+}
+
 /** A reply at its end, and what of it could not be used; '' where there is nothing. */
 interface ReplyAtEnd {
-  readonly assembler: ReplyAssembler;
+  readonly assembler: Assembled;
   /** Words after which nothing came. */
   readonly lastWords: string;
   readonly unread: string;
