@@ -23,7 +23,7 @@ export function restarts(text: string): boolean {
 export function isAnotherCall(fragment: ToolFragment, known: CallSoFar, isInSameDelta: boolean): boolean {
   const { id, name, arguments: args } = fragment;
   if (name === null || known.name === null) return false;
-  const isRepeated = name === known.name && args.trim() === known.said.trim();
+  const isRepeated = name === known.name && isSameText(args, known.said);
   if (id !== null && known.upstreamId !== null) {
     if (id !== known.upstreamId) return true;
     if (name !== known.name) return known.isComplete;
@@ -33,6 +33,14 @@ export function isAnotherCall(fragment: ToolFragment, known: CallSoFar, isInSame
   // Gateways in series say a call in the newer and in the legacy form, of which only one has an id.
   if (isRepeated && (id === null) !== (known.upstreamId === null)) return false;
   return known.isComplete && args !== '';
+}
+
+/** White space around one of two texts that say the same; more of it is none that anybody writes. UTF-16 units. */
+const MOST_SPACE = 64;
+
+/** By their lengths first: every piece of long arguments is compared with all that came before it. */
+function isSameText(one: string, other: string): boolean {
+  return Math.abs(one.length - other.length) <= MOST_SPACE && one.trim() === other.trim();
 }
 
 /**
