@@ -39,6 +39,7 @@ function relayed(body: Buffer, options: ChatReplyOptions): ChatReply | null {
     model: options.replyModel === 'requested' ? options.requestedModel : null,
     usesLegacyFunctions: options.legacyFunctions,
     splitsThinkTags: options.profile.thinkTags === 'split',
+    choiceCount: choiceCountOf(options),
   };
   if (!isJsonObject(reply)) return null;
   const filled = withAbsentNulls(reply, text, options.endpoint);

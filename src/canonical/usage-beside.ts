@@ -2,7 +2,7 @@ import { isJsonObject, type JsonObject, numberFrom } from './stream/json-object.
 import { readUsage, type Usage } from './usage.ts';
 
 /** Members that are counts themselves: AWS (`amazon-bedrock-invocationMetrics`), Gemini, gateways. */
-const COUNTS = /(?:invocation_?metrics|usage_?metadata|token_?usage|billed_units)$/i;
+const COUNTS = /(?:invocation_?metrics|usage_?metadata|token_?usage|billed_units|^usage)$/i;
 
 /**
  * The usage that a chunk or reply without one of its own carries in a member of its vendor: an object with `usage` inside

@@ -60,6 +60,60 @@ test('a message beside the empty delta of the last chunk is the answer when no d
   assert.deepEqual(told([ROLE, text('Hello'), last, DONE]), ['Hello stop']);
 });
 
+test('what stands beside a message or delta is read though the rest could be sent as it is', () => {
+  const body = { ...chunk({}), object: 'chat.completion', usage: USAGE };
+  const whole = (message: object, more: object, top: object = {}) => {
+    const choice = { index: 0, message: { role: 'assistant', refusal: null, ...message }, logprobs: null };
+    return JSON.stringify({ ...body, choices: [{ ...choice, finish_reason: 'stop', ...more }], ...top });
+  };
+  const answer = (...parts: Parameters<typeof whole>) => reply(whole(...parts)).json.choices[0];
+  assert.equal(answer({ content: '' }, { text: 'Hello' }).message.content, 'Hello');
+  assert.equal(answer({ content: '' }, { content: 'Hello' }).message.content, 'Hello');
+  assert.equal(answer({ content: 'Hello' }, { text: 'Hello' }).message.content, 'Hello');
+  const tool_calls = [{ id: 'c1', type: 'function', function: { name: 'f', arguments: '{}' } }];
+  assert.equal(answer({ content: 'Hello' }, { tool_calls }).finish_reason, 'tool_calls');
+  const filtered = { content_filter_results: { hate: { filtered: true } } };
+  assert.equal(answer({ content: 'Hello' }, filtered).finish_reason, 'content_filter');
+  const details = { content: 'Hello', reasoning_details: [{ text: 'Hm' }] };
+  assert.equal(answer(details, {}).message.reasoning_content, 'Hm');
+  const nameless = [{ id: 'c1', type: 'function', function: { name: '', arguments: '{}' } }];
+  const calling = { content: null, tool_calls: nameless };
+  assert.throws(() => reply(whole(calling, { finish_reason: 'tool_calls' })), /without the name/);
+  assert.throws(() => reply(whole({ content: '', zzz: 'Hello' }, {})), /a place that nobody knows/);
+  assert.equal(answer({ content: '' }, {}).message.content, '', 'an empty answer can be one');
+
+  const called = { index: 0, delta: { content: 'Hello' }, tool_calls, logprobs: null, finish_reason: null };
+  const { choices: streamed } = read(sse(ROLE, choices(called), STOP, DONE));
+  assert.deepEqual([streamed[0]?.content, streamed[0]?.calls.length], ['Hello', 1]);
+  const { stream: reported } = read(sse(ROLE, text('a'), { ...STOP, Usage: USAGE }, DONE));
+  assert.equal(reported.usage?.totalTokens, 7);
+});
+
+test('an error in any words beside an answer without text is one, whole and in the last chunk', () => {
+  const empty = {
+    index: 0,
+    message: { role: 'assistant', content: '' },
+    logprobs: null,
+    finish_reason: 'stop',
+  };
+  const body = { ...chunk({}), object: 'chat.completion', usage: USAGE, choices: [empty] };
+  const errors = [
+    { code: 500, msg: 'boom' },
+    { status: 'error', message: 'boom' },
+    { success: false, message: 'boom' },
+    { errors: ['boom'] },
+    { fault: { faultstring: 'boom' } },
+    { base_resp: { status_code: 1002, status_msg: 'boom' } },
+  ];
+  for (const error of errors) {
+    assert.match(fault(JSON.stringify({ ...body, ...error })), /boom/);
+    assert.match(fault([ROLE, text('a'), { ...STOP, ...error }, DONE]), /boom/);
+  }
+  assert.deepEqual(told([ROLE, text('a'), { ...STOP, code: 0, message: 'ok', success: true }, DONE]), [
+    'a stop',
+  ]);
+});
+
 test('several deltas in a list are told one after the other', () => {
   const list = beside([{ content: 'a' }, { content: 'b' }], { finish_reason: 'stop' });
   assert.deepEqual(told([ROLE, list, DONE]), ['ab stop']);

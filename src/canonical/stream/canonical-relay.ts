@@ -1,6 +1,6 @@
 import { isCanonicalUsage } from '../usage.ts';
 import { usageBeside } from '../usage-beside.ts';
-import { saysBesideDelta } from './choice-body.ts';
+import { hasOwnText, saysBesideDelta } from './choice-body.ts';
 import type { ChoiceState } from './choice-state.ts';
 import { hasFilterHit } from './chunk-facts.ts';
 import type { FrameBuffer } from './frame-buffer.ts';
@@ -40,6 +40,9 @@ const KIND_OF_MEMBER: ReadonlyMap<string, TextKind> = new Map([
   ['reasoning_content', 'reasoning'],
   ['refusal', 'refusal'],
 ]);
+
+/** Where an error may stand beside a finish reason; other frames do not pay for the look. */
+const ERROR_MEMBERS = ['code', 'status', 'success', 'errors', 'Error', 'err', 'fault'];
 
 /**
  * Sends chunks that are canonical already as their own text: parsing and writing them again would change
@@ -83,13 +86,13 @@ export class CanonicalRelay {
     const state = assembler.choice(choice.index);
     if (state.index !== choice.index) return false;
     if (choice.finish_reason !== null) {
-      if (isChat && saysBesideDelta(choice)) return false;
+      if ((isChat && hasOwnText(choice)) || ERROR_MEMBERS.some((name) => name in chunk)) return false;
       if (!this.#holdFinish(state, said, choice.finish_reason, own)) return false;
       // Groq and others put it there; looked for in this frame alone, text frames do not pay for it.
       this.#options.meter.reportBeside(usageBeside(chunk));
       return true;
     }
-    if (isChat && !state.hasBegun && saysBesideDelta(choice)) return false;
+    if (isChat && !state.hasBegun && hasOwnText(choice)) return false;
     return isChat
       ? this.#relayDelta(state, said as JsonObject, own)
       : this.#relayText(state, said as string, own);
@@ -201,6 +204,7 @@ function isPlainChoice(choice: unknown): choice is PlainChoice {
   if (!isJsonObject(choice) || !Number.isSafeInteger(choice.index) || (choice.index as number) < 0)
     return false;
   if (choice.message !== undefined || choice.usage !== undefined || choice.error !== undefined) return false;
+  if (saysBesideDelta(choice)) return false;
   if (choice.logprobs != null && !isJsonObject(choice.logprobs)) return false;
   return choice.content_filter_results === undefined || !hasFilterHit(choice.content_filter_results);
 }

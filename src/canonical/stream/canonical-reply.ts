@@ -1,4 +1,6 @@
 import { isCanonicalUsage } from '../usage.ts';
+import { hasOwnText, saysBesideDelta } from './choice-body.ts';
+import { hasFilterHit } from './chunk-facts.ts';
 import { isJsonObject, type JsonObject } from './json-object.ts';
 import { OTHER_REASONING_NAMES } from './reasoning-text.ts';
 
@@ -8,8 +10,11 @@ export interface CanonicalReplyRules {
   readonly model: string | null;
   readonly usesLegacyFunctions: boolean;
   readonly splitsThinkTags: boolean;
+  /** How many choices were asked for; undefined: not known. */
+  readonly choiceCount: number | undefined;
 }
 
+const OTHER_NAMES = [...OTHER_REASONING_NAMES, 'reasoning_details'];
 const REASONS = new Set(['stop', 'length', 'tool_calls', 'content_filter']);
 
 /** Whether a whole reply fulfils S27 to S33 as it is, so that its own bytes can be sent. */
@@ -21,6 +26,7 @@ export function isCanonicalReply(reply: JsonObject, rules: CanonicalReplyRules):
   if (!Number.isSafeInteger(reply.created) || (reply.created as number) <= 0) return false;
   if (!isCanonicalUsage(reply.usage) || !Array.isArray(reply.choices) || reply.choices.length === 0)
     return false;
+  if (rules.choiceCount === 1 && reply.choices.length > 1) return false;
   return reply.choices.every((choice, index) => isCanonicalChoice(choice, index, rules));
 }
 
@@ -35,6 +41,9 @@ function isCanonicalChoice(choice: unknown, index: number, rules: CanonicalReply
   const reason = choice.finish_reason;
   if (typeof reason !== 'string' || !REASONS.has(reason)) return false;
   if (rules.endpoint === 'completions') return typeof choice.text === 'string' && reason !== 'tool_calls';
+  // Other places for what a choice says, of which the reader knows more.
+  if (choice.delta !== undefined || hasOwnText(choice) || saysBesideDelta(choice)) return false;
+  if (hasFilterHit(choice.content_filter_results)) return false;
   if (!isJsonObject(choice.message) || !isCanonicalMessage(choice.message, rules)) return false;
   return (reason === 'tool_calls') === (choice.message.tool_calls !== undefined);
 }
@@ -45,7 +54,9 @@ function isCanonicalMessage(message: JsonObject, rules: CanonicalReplyRules): bo
   if (!(typeof content === 'string' || (content === null && (calls !== undefined || refusal !== null))))
     return false;
   if (rules.splitsThinkTags && typeof content === 'string' && content.includes('think>')) return false;
-  const hasOtherReasoning = OTHER_REASONING_NAMES.some((name) => message[name] !== undefined);
+  // Nothing at all: perhaps an error, or an answer in another place.
+  if ((content === '' || content === null) && !refusal && calls === undefined) return false;
+  const hasOtherReasoning = OTHER_NAMES.some((name) => message[name] !== undefined);
   if (hasOtherReasoning && reasoning === undefined) return false;
   if (Object.keys(message).some((name) => /[A-Z]/.test(name))) return false;
   if (reasoning !== undefined && (typeof reasoning !== 'string' || reasoning === '')) return false;
@@ -62,7 +73,13 @@ function areCanonicalCalls(calls: unknown): boolean {
 function isCanonicalCall(call: unknown): boolean {
   if (!isJsonObject(call) || !isJsonObject(call.function) || call.type !== 'function') return false;
   const { name, arguments: args } = call.function;
-  if (typeof call.id !== 'string' || call.id === '' || typeof name !== 'string' || typeof args !== 'string')
+  if (
+    typeof call.id !== 'string' ||
+    call.id === '' ||
+    typeof name !== 'string' ||
+    name === '' ||
+    typeof args !== 'string'
+  )
     return false;
   try {
     return typeof JSON.parse(args) !== 'string';

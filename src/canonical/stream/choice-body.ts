@@ -24,28 +24,33 @@ export function bodyOf(choice: JsonObject): ChoiceBody {
   if (delta !== null) return { body: { ...besideDelta(choice), ...delta }, isWhole: false };
   if (typeof choice.delta === 'string') return { body: { content: choice.delta }, isWhole: false };
   const whole = objectIn(message);
-  if (whole !== null) return { body: whole, isWhole: true };
+  if (whole !== null) return { body: { ...besideDelta(choice), ...whole }, isWhole: true };
   if (typeof text === 'string') return { body: { content: text }, isWhole: true };
   return { body: besideDelta(choice), isWhole: false };
 }
 
-/** What stands beside a delta that says nothing: a text, or at the end the whole message. */
+/** What stands beside a delta or message that says nothing: a text, at the end the whole message beside the delta. */
 export function bodyBesideSilent(choice: JsonObject): ChoiceBody | null {
-  if (objectIn(choice.delta) === null) return null;
-  if (typeof choice.text === 'string' && choice.text !== '') {
-    return { body: { content: choice.text }, isWhole: false };
-  }
+  const isDelta = objectIn(choice.delta) !== null;
+  if (!isDelta && objectIn(choice.message) === null) return null;
+  if (hasOwnText(choice)) return { body: { content: choice.text }, isWhole: !isDelta };
+  if (!isDelta) return saysBesideDelta(choice) ? { body: besideDelta(choice), isWhole: true } : null;
   const message = objectIn(choice.message);
   return message === null || choice.finish_reason == null ? null : { body: message, isWhole: true };
 }
 
-/** Whether a choice says something outside of its delta. */
+/** Whether a choice has text, beside a delta that may say the same. */
+export function hasOwnText(choice: JsonObject): boolean {
+  return typeof choice.text === 'string' && choice.text !== '';
+}
+
+/** Whether a choice has members that belong into its delta. */
 export function saysBesideDelta(choice: JsonObject): boolean {
-  return (typeof choice.text === 'string' && choice.text !== '') || besideDelta(choice) !== null;
+  return SAYING.some((name) => choice[name] != null);
 }
 
 function besideDelta(choice: JsonObject): JsonObject | null {
-  if (!SAYING.some((name) => choice[name] != null)) return null;
+  if (!saysBesideDelta(choice)) return null;
   return Object.fromEntries(SAYING.map((name) => [name, choice[name]]));
 }
 

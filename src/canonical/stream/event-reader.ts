@@ -34,17 +34,20 @@ export function readEvent(value: unknown, eventName: string | undefined, context
   if (!Array.isArray(shaped.choices) && !isJsonObject(shaped.usage) && usageBeside(shaped) === null)
     return NOTHING;
   const chunk = readChunk(shaped);
-  const silent = !chunk.choices.some(saysAnything) ? errorBeside(shaped.error ?? chunk.errorBeside) : null;
+  const silent = !chunk.choices.some(saysAnything) ? errorOfSilent(shaped, chunk) : null;
   return silent === null
     ? { kind: 'chunk', chunk }
     : { kind: 'error', error: readBodyError(silent, context) };
 }
 
 /** An error beside choices counts when these say nothing: gateways fill them in to keep the shape. */
-function errorBeside(error: unknown): BodyError | null {
+function errorOfSilent(object: JsonObject, chunk: ChunkFacts): BodyError | null {
+  const error = object.error ?? chunk.errorBeside;
   const isSaid =
     (isJsonObject(error) && Object.keys(error).length > 0) || (typeof error === 'string' && error !== '');
-  return isSaid ? readErrorBody({ error }) : null;
+  if (isSaid) return readErrorBody({ error });
+  const { choices, usage, ...rest } = object;
+  return findErrorInBody(rest);
 }
 
 function namedError(object: JsonObject, context: ErrorContext): FerryError {
