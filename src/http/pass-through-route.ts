@@ -181,8 +181,8 @@ export async function relayRaw(context: RequestContext, answer: RawAnswer): Prom
   const { reply, attempt, media } = answer;
   const { response } = context;
   if (media !== undefined) context.tokens = media.usage;
-  response.writeHead(reply.status, replyHeaders(context, answer));
   try {
+    response.writeHead(reply.status, replyHeaders(context, answer));
     if (media !== undefined) await write(context, media.bytes);
     if (media?.isWhole !== true) {
       for (let bytes = await reply.body.next(); bytes !== null; bytes = await reply.body.next()) {
@@ -194,6 +194,7 @@ export async function relayRaw(context: RequestContext, answer: RawAnswer): Prom
   } catch (error) {
     const failure = asFerryError(error);
     attempt.finish(failure);
+    if (!response.headersSent) throw failure;
     context.failStream(failure);
     // The status is out: cutting the connection is the only way left to say that the rest is missing.
     response.destroy();
