@@ -100,9 +100,9 @@ export class ResponseWriter implements ReplySink {
     const reason = INCOMPLETE[this.#finish] ?? null;
     const status = reason === null ? 'completed' : 'incomplete';
     const isCallLast = (this.#call?.outputIndex ?? -1) > (this.#said?.outputIndex ?? -1);
-    // Only the last item was cut.
+    // Only the last item was cut, or a call whose arguments had not ended when text came.
     this.#closeSaid(isCallLast ? 'completed' : status);
-    this.#closeCall(isCallLast ? status : 'completed');
+    this.#closeCall(isCallLast || this.#call?.isWhole === false ? status : 'completed');
     this.#response = responseObject(head, { status, output: this.#output, usage, reason });
     this.#emit(`response.${status}`, { response: this.#response });
     const { onItem } = this.#options;

@@ -1,4 +1,4 @@
-import type { JsonObject } from './stream/json-object.ts';
+import { type JsonObject, parseJson } from './stream/json-object.ts';
 
 /** Tells one event; `members` without its type and sequence number. */
 export type Emit = (type: string, members: JsonObject) => void;
@@ -133,6 +133,11 @@ export class CallItem extends Item implements OpenItem {
     if (text === '') return;
     this.#arguments += text;
     this.tell('response.function_call_arguments.delta', { delta: text });
+  }
+
+  /** Whether the arguments so far are JSON that nobody cut. */
+  get isWhole(): boolean {
+    return parseJson(this.#arguments) !== undefined;
   }
 
   close(status: ItemStatus): JsonObject {

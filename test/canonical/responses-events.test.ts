@@ -166,6 +166,15 @@ for (const [reason, why] of [
   });
 }
 
+test('S125 a call whose arguments were cut is incomplete though text came after it', () => {
+  const cut = sse(ROLE, opens(0, 'f', '{"x":'), text('so'), chunk({}, 'length'), DONE);
+  const { response } = read(cut);
+  assert.deepEqual(
+    response?.output.map((item: { status: string }) => item.status),
+    ['incomplete', 'incomplete'],
+  );
+});
+
 test('S125 a call that is cut by the limit is incomplete, and the text before it is not', () => {
   const { response } = read(
     sse(ROLE, text('Look.'), opens(0, 'f'), continues(0, '{"city":"Zü'), chunk({}, 'length'), DONE),

@@ -108,3 +108,46 @@ test('an end without a finish reason in the middle of the arguments is a cut', (
   assert.deepEqual(told(calls(call('f', ULM))), [['f', ULM]]);
   assert.deepEqual(told(calls(call('f', ULM)), STOP), [['f', ULM]]);
 });
+
+test('the input of a custom tool is any text: never complete, opened, cut or begun again', () => {
+  const custom = (input: string, known: object = {}) => calls({ index: 0, ...known, custom: { input } });
+  const first = (input: string) =>
+    calls({ index: 0, id: 'c1', type: 'custom', custom: { name: 'py', input } });
+  assert.deepEqual(told(first('{a}'), custom('\n{b}'), END), [['py', '{a}\n{b}']]);
+  assert.deepEqual(told(first('  if (a) {'), custom(' b')), [['py', '  if (a) { b']]);
+  assert.deepEqual(told(first('"{\\"a\\":1}"'), END), [['py', '"{\\"a\\":1}"']]);
+});
+
+test('a repeated name under another id or none, in the middle of arguments, goes on with the call', () => {
+  for (const index of [{}, { index: 0 }]) {
+    const parts = ['{"a"', ':1', '}'].map((args, at) => calls(call('f', args, { ...index, id: `x${at}` })));
+    assert.deepEqual(told(...parts, END), [['f', '{"a":1}']]);
+  }
+  const turns = [
+    ['f', '{"a"'],
+    ['g', '{"b"'],
+    ['f', ':1}'],
+    ['g', ':2}'],
+  ] as const;
+  assert.deepEqual(told(...turns.map(([name, args]) => calls(call(name, args, {}))), END), [
+    ['f', '{"a":1}'],
+    ['g', '{"b":2}'],
+  ]);
+});
+
+test('an empty object and the arguments in one text are the arguments', () => {
+  assert.deepEqual(told(calls(call('f', `{}${ULM}`)), END), [['f', ULM]]);
+  assert.deepEqual(told(calls(call('f', `${ULM}{}`)), END), [['f', `${ULM}{}`]], 'the model wrote it');
+});
+
+test('a legacy call is read as leniently as the others', () => {
+  const legacy = { name: 'f', arguments: ULM };
+  for (const written of [
+    legacy,
+    [legacy],
+    JSON.stringify(legacy),
+    { name: 'f', parameters: { city: 'Ulm' } },
+  ]) {
+    assert.deepEqual(told(chunk({ function_call: written }), END), [['f', ULM]]);
+  }
+});

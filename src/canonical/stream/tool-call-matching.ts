@@ -1,3 +1,4 @@
+import { NO_ARGUMENTS, restarts } from './call-arguments.ts';
 import type { ToolFragment } from './tool-fragments.ts';
 
 /** What is known of a call that a fragment may continue. */
@@ -10,29 +11,29 @@ export interface CallSoFar {
   readonly isComplete: boolean;
 }
 
-/** Whether a text begins an object or array. */
-export function restarts(text: string): boolean {
-  return /^\s*[{[]/.test(text);
-}
-
 /**
  * Whether a fragment begins a new call although it matches a known one by index or order. Only a name can begin a
- * call. Another id does; the same one continues the call unless it turns out to be one for all calls; without
- * ids a repeated name continues a call until its arguments are complete.
+ * call. Another id does, but not in the middle of the arguments; the same one continues the call unless it turns
+ * out to be one for all calls; without ids a repeated name continues a call until its arguments are complete.
  */
 export function isAnotherCall(fragment: ToolFragment, known: CallSoFar, isInSameDelta: boolean): boolean {
   const { id, name, arguments: args } = fragment;
   if (name === null || known.name === null) return false;
   const isRepeated = name === known.name && isSameText(args, known.said);
   if (id !== null && known.upstreamId !== null) {
-    if (id !== known.upstreamId) return true;
+    if (id !== known.upstreamId) return name !== known.name || !isRestOfArguments(args, known);
     if (name !== known.name) return known.isComplete;
-    return known.isComplete && restarts(args) && !isRepeated && known.said !== '{}';
+    return known.isComplete && restarts(args) && !isRepeated && known.said !== NO_ARGUMENTS;
   }
   if (isInSameDelta || name !== known.name) return true;
   // Gateways in series say a call in the newer and in the legacy form, of which only one has an id.
   if (isRepeated && (id === null) !== (known.upstreamId === null)) return false;
   return known.isComplete && args !== '';
+}
+
+/** Whether a text can only be the rest of arguments that are still open: nothing begins with it. */
+export function isRestOfArguments(args: string, known: CallSoFar): boolean {
+  return known.said !== '' && !known.isComplete && args !== '' && !restarts(args);
 }
 
 /** White space around one of two texts that say the same; more of it is none that anybody writes. UTF-16 units. */

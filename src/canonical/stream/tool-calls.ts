@@ -1,8 +1,9 @@
+import { NO_ARGUMENTS, restarts, withoutEmptyBefore, withoutQuotes } from './call-arguments.ts';
 import { CumulativeText } from './cumulative-text.ts';
 import type { JsonObject } from './json-object.ts';
 import { JsonValueScanner } from './json-values.ts';
 import { MAX_DELTA_LENGTH, piecesOf } from './text-pieces.ts';
-import { type CallSoFar, isAnotherCall, isPieceOfName, restarts } from './tool-call-matching.ts';
+import { type CallSoFar, isAnotherCall, isPieceOfName, isRestOfArguments } from './tool-call-matching.ts';
 import type { ToolFragment } from './tool-fragments.ts';
 
 export interface OpenedCall {
@@ -30,9 +31,6 @@ export interface ToolCallsOptions {
 /** More than any model makes; matching fragments to calls takes time for each. */
 const MAX_CALLS = 256;
 
-/** Arguments of some upstreams before the real ones come, or those of a call without any. */
-const NO_ARGUMENTS = '{}';
-
 interface Call extends CallSoFar {
   readonly number: number;
   readonly upstreamIndex: number | null;
@@ -48,6 +46,8 @@ interface Call extends CallSoFar {
   /** The arguments are a JSON string that holds the JSON: told once, when it is complete. */
   isQuoted: boolean;
   isComplete: boolean;
+  /** The arguments are no JSON, so that they are complete when the upstream says so. */
+  readonly isFreeText: boolean;
   scanner: JsonValueScanner;
   readonly cumulative: CumulativeText | null;
 }
@@ -127,7 +127,8 @@ export class ToolCalls {
   /** Whether `{}` is held, in whose place the real arguments may come. */
   get isWaiting(): boolean {
     const call = this.#calls.at(-1);
-    return call?.said === NO_ARGUMENTS && call.held.length > 0 && call.number === this.#current;
+    if (call?.said !== NO_ARGUMENTS || call.isFreeText || call.name === null) return false;
+    return call.held.length > 0 && call.number === this.#current;
   }
 
   /** Something else follows: what is waited for will not come. */
@@ -155,7 +156,7 @@ export class ToolCalls {
 
   #addArguments(call: Call, piece: string): void {
     let text = call.cumulative === null ? piece : call.cumulative.advance(piece);
-    if (call.said === '') text = text.trimStart();
+    if (call.said === '' && !call.isFreeText) text = withoutEmptyBefore(text.trimStart());
     if (text === '') return;
     if (call.isComplete && restarts(text) && !this.#beginAgain(call, text)) return;
     if (call.number < this.#current) {
@@ -163,10 +164,10 @@ export class ToolCalls {
         this.#options.onNote('arguments of a tool call came after its end and were dropped');
       return;
     }
-    if (call.said === '') call.isQuoted = text.startsWith('"');
+    if (call.said === '') call.isQuoted = text.startsWith('"') && !call.isFreeText;
     call.said += text;
     call.held.push(text);
-    if (!call.isComplete) call.isComplete = call.scanner.scan(text, 0) !== -1;
+    if (!call.isComplete && !call.isFreeText) call.isComplete = call.scanner.scan(text, 0) !== -1;
     if (call.isQuoted && call.isComplete) {
       call.held = [withoutQuotes(call.held.join(''))];
       call.isQuoted = false;
@@ -196,7 +197,7 @@ export class ToolCalls {
       const call = this.#calls[this.#current];
       if (call === undefined || call.name === null || call.isQuoted) return;
       const isLast = this.#current + 1 >= this.#calls.length;
-      if (isLast && call.said === NO_ARGUMENTS) return;
+      if (isLast && this.isWaiting) return;
       this.#tellCall(call, steps);
       if (!call.isComplete || isLast) return;
       this.#current++;
@@ -235,11 +236,11 @@ export class ToolCalls {
   }
 
   /**
-   * The call that a fragment most likely continues: the newest with its index, else with its id, else the newest.
-   * undefined: it begins a call.
+   * The call that a fragment most likely continues: the newest with its index, else with its id, else of its name and
+   * in the middle of the arguments, else the newest. undefined: it begins a call.
    */
   #knownCall(fragment: ToolFragment): Call | undefined {
-    const { index, id, name } = fragment;
+    const { index, id, name, arguments: args } = fragment;
     const last = this.#calls.at(-1);
     if (index !== null) {
       const sameIndex = this.#calls.findLast((call) => call.upstreamIndex === index);
@@ -249,8 +250,10 @@ export class ToolCalls {
     const hasNoIndex = (call: Call) => index === null || call.upstreamIndex === null;
     const sameId = this.#calls.findLast((call) => id !== null && call.upstreamId === id && hasNoIndex(call));
     if (sameId !== undefined || last === undefined) return sameId;
-    const mayContinue = hasNoIndex(last) && (name === null || last.name === null || id === null);
-    return mayContinue ? last : undefined;
+    if (!hasNoIndex(last)) return undefined;
+    if (name === null || last.name === null) return last;
+    const open = this.#calls.findLast((call) => call.name === name && isRestOfArguments(args, call));
+    return open ?? (id === null ? last : undefined);
   }
 
   #isFree(id: string): boolean {
@@ -270,21 +273,11 @@ export class ToolCalls {
       said: '',
       isQuoted: false,
       isComplete: false,
+      isFreeText: fragment.isFreeText,
       scanner: new JsonValueScanner(),
       cumulative: this.#options.isCumulative ? new CumulativeText() : null,
     };
     this.#calls.push(call);
     return call;
   }
-}
-
-/** A JSON string that holds an object or array is opened once; anything else stays as it came. */
-function withoutQuotes(text: string): string {
-  try {
-    const inner: unknown = JSON.parse(text);
-    if (typeof inner === 'string' && typeof JSON.parse(inner) === 'object') return inner;
-  } catch {
-    // Not JSON within JSON: relayed as it is, never repaired silently.
-  }
-  return text;
 }

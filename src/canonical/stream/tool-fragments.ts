@@ -16,6 +16,8 @@ export interface ToolFragment {
   readonly name: string | null;
   /** A piece of the arguments' text; '' when there is none. */
   readonly arguments: string;
+  /** The arguments are the input of a custom tool: any text, not JSON. */
+  readonly isFreeText: boolean;
   /** Other members of the call. Gemini's `extra_content` holds a signature that the next request must bring back. */
   readonly extensions: JsonObject | null;
 }
@@ -38,10 +40,12 @@ function saysSomething({ id, name, arguments: args, extensions }: ToolFragment):
   return id !== null || name !== null || args !== '' || extensions !== null;
 }
 
-function readLegacy(call: unknown): readonly ToolFragment[] {
+function readLegacy(value: unknown): readonly ToolFragment[] {
+  const [call] = listFrom(typeof value === 'string' ? parseJson(value) : value);
   if (!isJsonObject(call)) return [];
-  const args = argumentsText(call.arguments);
-  return [{ index: 0, id: null, name: textFrom(call.name), arguments: args, extensions: null }];
+  const args = argumentsText(argumentsOf(call));
+  const name = textFrom(call.name);
+  return [{ index: 0, id: null, name, arguments: args, isFreeText: false, extensions: null }];
 }
 
 function readFragment(call: JsonObject): ToolFragment {
@@ -54,6 +58,7 @@ function readFragment(call: JsonObject): ToolFragment {
     id: id === '0' ? null : id,
     name: textFrom(textWithin(body.name)) ?? textFrom(call.name),
     arguments: argumentsText(argumentsOf(body) ?? argumentsOf(call)),
+    isFreeText: isJsonObject(call.custom),
     extensions: otherMembers(call, CALL_MEMBERS),
   };
 }
