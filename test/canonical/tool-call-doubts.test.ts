@@ -151,3 +151,23 @@ test('a legacy call is read as leniently as the others', () => {
     assert.deepEqual(told(chunk({ function_call: written }), END), [['f', ULM]]);
   }
 });
+
+test('Q117 cumulative calls without ids are told once, by their indexes or their places', () => {
+  for (const isNumbered of [true, false]) {
+    const both = (...list: readonly (readonly [string, string])[]) =>
+      calls(...list.map(([name, args], index) => call(name, args, isNumbered ? { index } : {})));
+    const steps = [
+      both(['f', '{"city"']),
+      both(['f', ULM]),
+      both(['f', ULM], ['g', '{"b"']),
+      both(['f', ULM], ['g', '{"b":1}']),
+      both(['f', ULM], ['g', '{"b":1}']),
+    ];
+    const { choices } = read(sse(ROLE, ...steps, END, DONE), { profile: { cumulative: 'always' } });
+    const found = choices[0]?.calls.map((one) => [one.name, one.arguments]);
+    assert.deepEqual(found, [
+      ['f', ULM],
+      ['g', '{"b":1}'],
+    ]);
+  }
+});

@@ -112,8 +112,8 @@ export class ToolCalls {
   accept(fragments: readonly ToolFragment[]): CallStep[] {
     const steps: CallStep[] = [];
     const touched = new Set<Call>();
-    for (const fragment of fragments) {
-      const call = this.#callOf(fragment, touched);
+    for (const [position, fragment] of fragments.entries()) {
+      const call = this.#repeatedCall(fragment, position) ?? this.#callOf(fragment, touched);
       if (call === null) continue;
       touched.add(call);
       call.name ??= fragment.name;
@@ -214,6 +214,14 @@ export class ToolCalls {
       call.isOpened = true;
     }
     call.held = [];
+  }
+
+  /** Of an upstream that repeats all so far in every delta: the call that a fragment without id says once more. */
+  #repeatedCall({ index, id, name, arguments: args }: ToolFragment, position: number): Call | undefined {
+    if (!this.#options.isCumulative || id !== null) return undefined;
+    const call = this.#calls.findLast((one) => index !== null && one.upstreamIndex === index);
+    const known = call ?? (index === null ? this.#calls[position] : undefined);
+    return known?.name === name && args.startsWith(known.said) ? known : undefined;
   }
 
   /** null: there are too many calls already. */
