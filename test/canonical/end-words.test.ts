@@ -86,9 +86,9 @@ test('what stands in strings is never repaired', () => {
 
 test('a repair of a hostile megabyte costs one pass', () => {
   for (const body of [
-    '{"a":' + ','.repeat(500_000),
-    '{"a":"' + '\n'.repeat(500_000),
-    '{"a":' + ', '.repeat(500_000) + 'NaN',
+    `{"a":${','.repeat(500_000)}`,
+    `{"a":"${'\n'.repeat(500_000)}`,
+    `{"a":${', '.repeat(500_000)}NaN`,
   ]) {
     assert.notEqual(read(`data: ${body.replaceAll('\n', '\t')}\n\n`).failure, null);
   }

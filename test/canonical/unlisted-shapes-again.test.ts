@@ -100,7 +100,7 @@ const HELLO_CHUNKS = [...HELLO];
 const jsons = HELLO_CHUNKS.map((one) => JSON.stringify(one));
 
 test('lines of white space between the events are blank lines', () => {
-  assertHello(jsons.map((json) => `data: ${json}\n   \n\n`).join('') + 'data: [DONE]\n \n');
+  assertHello(`${jsons.map((json) => `data: ${json}\n   \n\n`).join('')}data: [DONE]\n \n`);
 });
 
 test('the field name in capitals is the field name', () => {
