@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readChatReply } from '../../src/canonical/chat-reply.ts';
-import { FerryError } from '../../src/errors.ts';
 import {
   chunk,
+  completion,
   DONE,
+  failureOfReply,
   type Overrides,
-  optionsFor,
   PLAIN,
   ROLE,
   reply,
@@ -19,18 +18,9 @@ import {
 
 const MESSAGE = { role: 'assistant', content: 'Hello', refusal: null };
 
-function completion(message: object = {}, choice: object = {}, more: object = {}): Record<string, unknown> {
-  return {
-    id: 'chatcmpl-1',
-    object: 'chat.completion',
-    created: 1_763_000_000,
-    model: 'up-model',
-    choices: [
-      { index: 0, message: { ...MESSAGE, ...message }, logprobs: null, finish_reason: 'stop', ...choice },
-    ],
-    usage: USAGE,
-    ...more,
-  };
+/** A reply to which nothing needs to be done. */
+function canonical(message: object = {}, choice: object = {}, more: object = {}): Record<string, unknown> {
+  return completion({ ...MESSAGE, ...message }, { logprobs: null, ...choice }, more);
 }
 
 function rewritten(object: unknown, overrides: Overrides = {}) {
@@ -39,18 +29,8 @@ function rewritten(object: unknown, overrides: Overrides = {}) {
   return result.json;
 }
 
-function failureOf(body: string | Uint8Array): FerryError {
-  try {
-    readChatReply(Buffer.from(body as Uint8Array), optionsFor());
-  } catch (error) {
-    assert.ok(error instanceof FerryError);
-    return error;
-  }
-  return assert.fail('no failure');
-}
-
 test('S25-S35 a canonical reply is relayed as its own bytes', () => {
-  const odd = JSON.stringify(completion()).replace(
+  const odd = JSON.stringify(canonical()).replace(
     '"logprobs":null',
     '"logprobs":null,"n":12345678901234567890,"w":1.0',
   );
@@ -62,15 +42,15 @@ test('S25-S35 a canonical reply is relayed as its own bytes', () => {
 });
 
 test('S35 a line end after a canonical reply is cut off and the rest relayed', () => {
-  const { isRelayed, body } = reply(`${JSON.stringify(completion())}\n`);
+  const { isRelayed, body } = reply(`${JSON.stringify(canonical())}\n`);
   assert.equal(isRelayed, true);
-  assert.equal(body.toString(), JSON.stringify(completion()));
+  assert.equal(body.toString(), JSON.stringify(canonical()));
 });
 
 test('S31 canonical tool calls are relayed', () => {
   const call = { id: 'a', type: 'function', function: { name: 'f', arguments: '{"x":1}' } };
   const body = JSON.stringify(
-    completion({ content: null, tool_calls: [call] }, { finish_reason: 'tool_calls' }),
+    canonical({ content: null, tool_calls: [call] }, { finish_reason: 'tool_calls' }),
   );
   assert.equal(reply(body).isRelayed, true);
 });
@@ -81,7 +61,7 @@ test('S27 S28 missing object, id, created, model, index, logprobs are filled', (
     usage: USAGE,
   });
   assert.deepEqual(json, {
-    ...completion(),
+    ...canonical(),
     id: 'chatcmpl-own',
     created: 1_763_700_000,
     model: 'asked-model',
@@ -90,15 +70,15 @@ test('S27 S28 missing object, id, created, model, index, logprobs are filled', (
 
 test('S29 role and content are put right', () => {
   for (const message of [{ role: 'tool' }, { role: null }, { content: [{ type: 'text', text: 'Hello' }] }]) {
-    assert.deepEqual(rewritten(completion(message)), completion());
+    assert.deepEqual(rewritten(canonical(message)), canonical());
   }
-  const { message } = rewritten(completion({ content: null })).choices[0];
+  const { message } = rewritten(canonical({ content: null })).choices[0];
   assert.equal(message.content, '');
 });
 
 test('S30 S31 finish reason, arguments and ids of tool calls', () => {
   const calls = [{ function: { name: 'f', arguments: { x: 1 } } }, { id: '', function: { name: 'g' } }];
-  const { message, finish_reason: finish } = rewritten(completion({ content: null, tool_calls: calls }))
+  const { message, finish_reason: finish } = rewritten(canonical({ content: null, tool_calls: calls }))
     .choices[0];
   assert.equal(finish, 'tool_calls');
   assert.equal(message.content, null);
@@ -114,13 +94,13 @@ test('S30 S31 finish reason, arguments and ids of tool calls', () => {
 
 test('S31 tool_calls [] or null is absent', () => {
   for (const none of [[], null])
-    assert.ok(!('tool_calls' in rewritten(completion({ tool_calls: none })).choices[0].message));
+    assert.ok(!('tool_calls' in rewritten(canonical({ tool_calls: none })).choices[0].message));
 });
 
 test('S32 usage is always there: recomputed, or estimated and marked', () => {
-  assert.deepEqual(rewritten(completion({}, {}, { usage: { ...USAGE, total_tokens: 1 } })).usage, USAGE);
+  assert.deepEqual(rewritten(canonical({}, {}, { usage: { ...USAGE, total_tokens: 1 } })).usage, USAGE);
   for (const usage of [undefined, null, {}]) {
-    const { json, isUsageEstimated } = reply(JSON.stringify(completion({}, {}, { usage })), {
+    const { json, isUsageEstimated } = reply(JSON.stringify(canonical({}, {}, { usage })), {
       promptForEstimate: () => 'Hi',
     });
     assert.equal(isUsageEstimated, true);
@@ -135,7 +115,7 @@ test('S32 Q102 usage in a member of the vendor is read in place of an estimate',
     { timings: { prompt_n: USAGE.prompt_tokens, predicted_n: USAGE.completion_tokens } },
   ]) {
     const { isUsageEstimated, usage } = reply(
-      JSON.stringify(completion({}, {}, { usage: undefined, ...beside })),
+      JSON.stringify(canonical({}, {}, { usage: undefined, ...beside })),
     );
     assert.equal(isUsageEstimated, false);
     assert.ok((usage?.promptTokens ?? 0) > 0 && (usage?.completionTokens ?? 0) > 0);
@@ -143,34 +123,34 @@ test('S32 Q102 usage in a member of the vendor is read in place of an estimate',
 });
 
 test('S33 reasoning of any name becomes reasoning_content; think tags by profile', () => {
-  const { message } = rewritten(completion({ reasoning: 'hm' })).choices[0];
+  const { message } = rewritten(canonical({ reasoning: 'hm' })).choices[0];
   assert.deepEqual([message.reasoning_content, message.content], ['hm', 'Hello']);
-  const tagged = completion({ content: '<think>hm</think>Hello' });
+  const tagged = canonical({ content: '<think>hm</think>Hello' });
   assert.equal(reply(JSON.stringify(tagged)).isRelayed, true);
   const split = rewritten(tagged, { profile: { thinkTags: 'split' } }).choices[0].message;
   assert.deepEqual([split.reasoning_content, split.content], ['hm', 'Hello']);
 });
 
 test('S35 pretty-printed, with a byte order mark or white space around it: one line', () => {
-  const pretty = JSON.stringify(completion(), null, 2);
-  for (const body of [pretty, `\ufeff${pretty}`, `  \n\n${JSON.stringify(completion())}\n`]) {
-    assert.deepEqual(reply(body).json, completion());
+  const pretty = JSON.stringify(canonical(), null, 2);
+  for (const body of [pretty, `\ufeff${pretty}`, `  \n\n${JSON.stringify(canonical())}\n`]) {
+    assert.deepEqual(reply(body).json, canonical());
   }
 });
 
 test('S35 NaN becomes null', () => {
-  const body = JSON.stringify(completion({}, {}, { score: 1 })).replace('"score":1', '"score":NaN');
+  const body = JSON.stringify(canonical({}, {}, { score: 1 })).replace('"score":1', '"score":NaN');
   assert.ok(!('score' in reply(body).json));
 });
 
 test('reply_model: requested', () => {
-  const { json, upstreamModel } = reply(JSON.stringify(completion()), { replyModel: 'requested' });
+  const { json, upstreamModel } = reply(JSON.stringify(canonical()), { replyModel: 'requested' });
   assert.deepEqual([json.model, upstreamModel], ['asked-model', 'up-model']);
 });
 
 test('members that OpenAI does not know are kept', () => {
   const json = rewritten(
-    completion({ annotations: [{ type: 'x' }], role: null }, { stop_reason: 7 }, { service_tier: 't' }),
+    canonical({ annotations: [{ type: 'x' }], role: null }, { stop_reason: 7 }, { service_tier: 't' }),
   );
   assert.equal(json.service_tier, 't');
   assert.equal(json.choices[0].stop_reason, 7);
@@ -179,11 +159,11 @@ test('members that OpenAI does not know are kept', () => {
 
 test('S64 logprobs are kept', () => {
   const logprobs = { content: [{ token: 'x', logprob: -1 }], refusal: null };
-  assert.deepEqual(rewritten(completion({ role: null }, { logprobs })).choices[0].logprobs, logprobs);
+  assert.deepEqual(rewritten(canonical({ role: null }, { logprobs })).choices[0].logprobs, logprobs);
 });
 
 test('several choices keep their order', () => {
-  const body = completion();
+  const body = canonical();
   const choice = (body.choices as object[])[0];
   const two = {
     ...body,
@@ -240,7 +220,7 @@ test('S68 tool calls of an SSE body are joined', () => {
 
 test('S79 legacy functions are answered in the legacy form', () => {
   const call = { id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } };
-  const json = rewritten(completion({ content: null, tool_calls: [call] }, { finish_reason: 'tool_calls' }), {
+  const json = rewritten(canonical({ content: null, tool_calls: [call] }, { finish_reason: 'tool_calls' }), {
     legacyFunctions: true,
   });
   assert.deepEqual(json.choices[0].message.function_call, { name: 'f', arguments: '{}' });
@@ -248,19 +228,19 @@ test('S79 legacy functions are answered in the legacy form', () => {
 });
 
 test('Q42 an envelope is opened', () => {
-  assert.deepEqual(rewritten({ code: 0, msg: 'ok', data: completion() }), completion());
+  assert.deepEqual(rewritten({ code: 0, msg: 'ok', data: canonical() }), canonical());
 });
 
 test('S85 Q134 a 200 with an error is that error', () => {
-  assert.match(failureOf('{"error":{"message":"it broke","code":500}}').message, /it broke/);
-  const limited = failureOf(
+  assert.match(failureOfReply('{"error":{"message":"it broke","code":500}}').message, /it broke/);
+  const limited = failureOfReply(
     JSON.stringify({ base_resp: { status_code: 1002, status_msg: 'slow down' }, choices: null }),
   );
   assert.equal(limited.kind, 'rate_limited');
 });
 
 test('Q60 a finish reason that is a failure is one', () => {
-  const failure = failureOf(JSON.stringify(completion({}, { finish_reason: 'network_error' })));
+  const failure = failureOfReply(JSON.stringify(canonical({}, { finish_reason: 'network_error' })));
   assert.deepEqual([failure.kind, failure.code], ['generation_failed', 'network_error']);
 });
 
@@ -276,23 +256,23 @@ test('S97 Q29 Q38 Q40 empty, HTML, plain text, other JSON: invalid response', ()
     '42',
     '"x"',
   ]) {
-    assert.equal(failureOf(body).kind, 'invalid_response', body);
+    assert.equal(failureOfReply(body).kind, 'invalid_response', body);
   }
-  assert.equal(failureOf(JSON.stringify(completion({}, {}, { choices: [] }))).kind, 'invalid_response');
+  assert.equal(failureOfReply(JSON.stringify(canonical({}, {}, { choices: [] }))).kind, 'invalid_response');
 });
 
 test('a JSON body that is cut is a disconnect, wherever', () => {
-  const body = JSON.stringify(completion());
+  const body = JSON.stringify(canonical());
   for (let cut = 1; cut < body.length; cut += 7)
-    assert.equal(failureOf(body.slice(0, cut)).kind, 'disconnected', `${cut}`);
+    assert.equal(failureOfReply(body.slice(0, cut)).kind, 'disconnected', `${cut}`);
 });
 
 test('an SSE body that is cut is a disconnect', () => {
-  assert.equal(failureOf(PLAIN.slice(0, PLAIN.indexOf('" world"'))).kind, 'disconnected');
+  assert.equal(failureOfReply(PLAIN.slice(0, PLAIN.indexOf('" world"'))).kind, 'disconnected');
 });
 
 test('Q46 the charset of the header decodes the body', () => {
-  const [before, after] = JSON.stringify(completion({ content: '#' })).split('#') as [string, string];
+  const [before, after] = JSON.stringify(canonical({ content: '#' })).split('#') as [string, string];
   const body = Buffer.concat([Buffer.from(before), Buffer.from([0xc4, 0xe3]), Buffer.from(after)]);
   const { json } = reply(body, { contentType: 'application/json; charset=gbk' });
   assert.equal(json.choices[0].message.content, '你');

@@ -6,26 +6,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readChatReply } from '../../src/canonical/chat-reply.ts';
 import { FerryError } from '../../src/errors.ts';
-import { chunk, DONE, optionsFor, ROLE, read, reply, STOP, sse, text, USAGE } from './upstream-bytes.ts';
+import { chunk, completion, DONE, optionsFor, ROLE, read, reply, STOP, sse, text } from './upstream-bytes.ts';
 
 const CALL = { id: 'call_1', type: 'function', function: { name: 'weather', arguments: '{"city":"Ulm"}' } };
-
-function completion(message: object, finish = 'stop'): Record<string, unknown> {
-  const choice = {
-    index: 0,
-    message: { role: 'assistant', ...message },
-    finish_reason: finish,
-    logprobs: null,
-  };
-  return {
-    id: 'c',
-    object: 'chat.completion',
-    created: 1,
-    model: 'up-model',
-    choices: [choice],
-    usage: USAGE,
-  };
-}
 
 type Edit = (value: unknown) => unknown;
 
@@ -118,7 +101,11 @@ test('text that is wrapped or called otherwise is told, or shown by an error', (
 });
 
 test('a tool call that is wrapped or called otherwise is told with its name, or is an error', () => {
-  const chunks = [ROLE, chunk({ tool_calls: [{ index: 0, ...CALL }] }), chunk({}, 'tool_calls')];
+  const chunks = [
+    ROLE,
+    chunk({ tool_calls: [{ index: 0, ...CALL }] }),
+    chunk({}, { finish_reason: 'tool_calls' }),
+  ];
   const steps = ['choices', '0', 'delta', 'tool_calls', '0', 'function', 'name'];
   let told = 0;
   for (let length = 1; length <= steps.length; length++) {
@@ -134,7 +121,7 @@ test('a tool call that is wrapped or called otherwise is told with its name, or 
     }
     const whole = steps.slice(0, length).map((step) => (step === 'delta' ? 'message' : step));
     for (const [what, [edited = {}]] of edits(
-      [completion({ content: null, tool_calls: [CALL] }, 'tool_calls')],
+      [completion({ content: null, tool_calls: [CALL] }, { finish_reason: 'tool_calls' })],
       whole,
     )) {
       const message = messageOf(edited);

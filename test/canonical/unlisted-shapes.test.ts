@@ -7,94 +7,22 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { readChatReply } from '../../src/canonical/chat-reply.ts';
-import { FerryError } from '../../src/errors.ts';
-import { checkCanonicalStream, type ReadChoice } from '../helpers/canonical-checker.ts';
+import { assertCall, assertHello, assertHelloReply, CALL, failed, HELLO, told } from './hello-shapes.ts';
 import {
   chunk,
+  completion,
   DONE,
-  type Overrides,
-  optionsFor,
+  failureOfReply,
   PLAIN,
   ROLE,
   read,
   reply,
   STOP,
   sse,
-  stream,
   text,
   USAGE,
   usageChunk,
 } from './upstream-bytes.ts';
-
-const HELLO = [ROLE, text('Hello'), text(' world'), STOP] as const;
-const CALL = { name: 'weather', arguments: '{"city":"Ulm"}' };
-
-/** The first choice of a stream, the same when it comes at once and byte by byte. */
-function told(body: string | Uint8Array, overrides: Overrides = {}): ReadChoice | undefined {
-  const { choices, failure } = read(body, overrides);
-  assert.equal(failure, null);
-  const bytes = Buffer.from(body as Uint8Array);
-  const pieces = Array.from(bytes, (_, position) => bytes.subarray(position, position + 1));
-  const slow = stream(pieces, { newId: () => 'chatcmpl-own', ...overrides });
-  assert.equal(slow.failure, null);
-  const [slowly] = checkCanonicalStream(slow.text).choices;
-  const functions = (choice?: ReadChoice) => choice?.calls.map((call) => [call.name, call.arguments]);
-  assert.deepEqual(
-    [slowly?.content, slowly?.finish, functions(slowly)],
-    [choices[0]?.content, choices[0]?.finish, functions(choices[0])],
-  );
-  return choices[0];
-}
-
-function assertHello(body: string | Uint8Array): void {
-  const choice = told(body);
-  assert.deepEqual([choice?.content, choice?.finish], ['Hello world', 'stop']);
-}
-
-/** A stream that fails: what was told before, and the error's words. */
-function failed(body: string | Uint8Array): { content: string; message: string } {
-  const { choices, error, failure } = read(body);
-  assert.ok(failure instanceof FerryError);
-  assert.ok(error !== null);
-  return { content: choices[0]?.content ?? '', message: error.message };
-}
-
-function failureOfReply(body: string | Uint8Array): FerryError {
-  try {
-    readChatReply(Buffer.from(body as Uint8Array), optionsFor());
-  } catch (error) {
-    assert.ok(error instanceof FerryError);
-    return error;
-  }
-  return assert.fail('no failure');
-}
-
-function completion(message: object, choice: object = {}, more: object = {}): Record<string, unknown> {
-  return {
-    id: 'chatcmpl-1',
-    object: 'chat.completion',
-    created: 1_763_000_000,
-    model: 'up-model',
-    choices: [{ index: 0, message: { role: 'assistant', ...message }, finish_reason: 'stop', ...choice }],
-    usage: USAGE,
-    ...more,
-  };
-}
-
-function assertHelloReply(object: unknown): void {
-  const { choices, usage } = reply(JSON.stringify(object)).json;
-  assert.deepEqual([choices[0].message.content, choices[0].finish_reason], ['Hello world', 'stop']);
-  assert.equal(usage.completion_tokens, 2);
-}
-
-function assertCall(choice: ReadChoice | undefined): void {
-  assert.deepEqual(
-    choice?.calls.map(({ name, arguments: text }) => ({ name, arguments: text })),
-    [CALL],
-  );
-  assert.equal(choice?.finish, 'tool_calls');
-}
 
 test('a tab in place of the space after data: is white space', () => {
   assertHello(PLAIN.replaceAll('data: ', 'data:\t'));

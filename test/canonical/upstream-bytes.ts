@@ -1,8 +1,9 @@
+import assert from 'node:assert/strict';
 import { readChatReply } from '../../src/canonical/chat-reply.ts';
 import { ChatStream, type ChatStreamOptions } from '../../src/canonical/chat-stream.ts';
 import { errorEvent } from '../../src/canonical/error-event.ts';
 import { DEFAULT_PROFILE, type Profile } from '../../src/canonical/profile.ts';
-import type { FerryError } from '../../src/errors.ts';
+import { FerryError } from '../../src/errors.ts';
 import { type CheckRules, checkCanonicalReply, checkCanonicalStream } from '../helpers/canonical-checker.ts';
 
 export type Overrides = Partial<Omit<ChatStreamOptions, 'profile'>> & { readonly profile?: Partial<Profile> };
@@ -97,3 +98,27 @@ export function usageChunk(usage: unknown): Record<string, unknown> {
 }
 
 export const USAGE = { prompt_tokens: 5, completion_tokens: 2, total_tokens: 7 };
+
+/** The failure that a whole body is. */
+export function failureOfReply(body: string | Uint8Array): FerryError {
+  try {
+    readChatReply(Buffer.from(body as Uint8Array), optionsFor());
+  } catch (error) {
+    assert.ok(error instanceof FerryError);
+    return error;
+  }
+  return assert.fail('no failure');
+}
+
+/** A whole reply's object; `message`, `choice` and `more` are put over it. */
+export function completion(message: object, choice: object = {}, more: object = {}): Record<string, unknown> {
+  return {
+    id: 'chatcmpl-1',
+    object: 'chat.completion',
+    created: 1_763_000_000,
+    model: 'up-model',
+    choices: [{ index: 0, message: { role: 'assistant', ...message }, finish_reason: 'stop', ...choice }],
+    usage: USAGE,
+    ...more,
+  };
+}
