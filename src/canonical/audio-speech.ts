@@ -1,6 +1,7 @@
 import { containerTypeOf, type DecodedMedia, decodeSound, isWebAddress, soundTypeOf } from './media-bytes.ts';
-import { nothingIn, notReadable, otherThanAsked, refuseError } from './media-json.ts';
+import { nothingIn, otherThanAsked, refuseError } from './media-json.ts';
 import type { MediaReading, MediaReply, MediaSource } from './media-wish.ts';
+import { notReadable } from './reply-json.ts';
 import type { ReplyShape } from './reply-shape.ts';
 import { isJsonObject } from './stream/json-object.ts';
 

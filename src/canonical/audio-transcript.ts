@@ -1,6 +1,7 @@
 import { captionsOf } from './audio-captions.ts';
-import { nothingIn, notReadable, otherThanAsked, refuseError } from './media-json.ts';
+import { nothingIn, otherThanAsked, refuseError } from './media-json.ts';
 import type { MediaReading, MediaReply, MediaSource } from './media-wish.ts';
+import { notReadable } from './reply-json.ts';
 import { isJsonObject, type JsonObject } from './stream/json-object.ts';
 import { findTranscript, holderOfTranscript } from './transcript-text.ts';
 

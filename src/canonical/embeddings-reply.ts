@@ -5,6 +5,7 @@ import type { VectorEncoding } from './embeddings-request.ts';
 import { findVectors } from './embeddings-shapes.ts';
 import { readSkeleton } from './embeddings-skeleton.ts';
 import { findErrorInBody } from './error-shapes.ts';
+import { parseReply } from './reply-json.ts';
 import { estimateTokens } from './token-count.ts';
 import { type ErrorContext, invalidBodyError, readBodyError } from './upstream-error.ts';
 import { readUsage, type Usage } from './usage.ts';
@@ -157,29 +158,22 @@ function estimate(options: EmbeddingsReplyOptions): Usage {
 }
 
 function parse(body: Buffer, options: EmbeddingsReplyOptions): unknown {
-  const text = body.toString('utf8').replace(/^\ufeff/, '');
   try {
-    return JSON.parse(text);
-  } catch {
-    throw notJson(text.trim(), options);
+    return parseReply(body, contextOf(options));
+  } catch (error) {
+    throw error instanceof FerryError && error.kind === 'invalid_response' && holdsNonNumbers(body)
+      ? new FerryError('invalid_response', {
+          message: 'The upstream answered with vectors that hold NaN or Infinity.',
+          upstreamStatus: 200,
+        })
+      : error;
   }
 }
 
-/** JSON that begins and does not end was cut on its way. */
-function notJson(text: string, options: EmbeddingsReplyOptions): FerryError {
-  if (/^[{[]/.test(text) && !/[}\]]$/.test(text)) {
-    return new FerryError('disconnected', {
-      message: 'The upstream closed the connection in the middle of its answer.',
-      upstreamStatus: 200,
-    });
-  }
-  if (/^[{[]/.test(text) && /\b(?:NaN|Infinity)\b/.test(text)) {
-    return new FerryError('invalid_response', {
-      message: 'The upstream answered with vectors that hold NaN or Infinity.',
-      upstreamStatus: 200,
-    });
-  }
-  return invalidBodyError(text.slice(0, 4000), contextOf(options));
+/** JSON as Python writes it. */
+function holdsNonNumbers(body: Buffer): boolean {
+  const text = body.toString('utf8');
+  return /^\s*\ufeff?\s*[{[]/.test(text) && /\b(?:NaN|Infinity)\b/.test(text);
 }
 
 /** An excerpt of numbers helps nobody; the names around them do. */

@@ -1,8 +1,9 @@
 import { FerryError } from '../errors.ts';
 import { findErrorInBody } from './error-shapes.ts';
+import { notReadable, parseReply } from './reply-json.ts';
 import type { RerankRequest } from './rerank-request.ts';
 import { isJsonObject, type JsonObject } from './stream/json-object.ts';
-import { type ErrorContext, invalidBodyError, readBodyError } from './upstream-error.ts';
+import { type ErrorContext, readBodyError } from './upstream-error.ts';
 import { readUsage, type Usage } from './usage.ts';
 
 export interface RerankReplyOptions extends Omit<ErrorContext, 'model' | 'path'> {
@@ -37,15 +38,11 @@ const INDEX_NAMES = ['index', 'corpus_id', 'document_index', 'position'];
  */
 export function readRerankReply(body: Buffer, options: RerankReplyOptions): RerankReply {
   const context: ErrorContext = { ...options, model: options.requestedModel, path: '/v1/rerank' };
-  const text = body
-    .toString('utf8')
-    .replace(/^\ufeff/, '')
-    .trim();
-  const json = parse(text, context);
+  const json = parseReply(body, context);
   const error = findErrorInBody(json);
   if (error !== null) throw readBodyError(error, context);
   const list = findList(json, 3);
-  if (list === null) throw invalidBodyError(text.slice(0, 4000), context);
+  if (list === null) throw notReadable(body, context);
   const holder = isJsonObject(json) ? json : {};
   const upstreamModel = typeof holder.model === 'string' && holder.model !== '' ? holder.model : null;
   const usage = usageOf(holder);
@@ -58,20 +55,6 @@ export function readRerankReply(body: Buffer, options: RerankReplyOptions): Rera
     ...(isJsonObject(holder.meta) && { meta: holder.meta }),
   };
   return { body: Buffer.from(JSON.stringify(answer)), usage, upstreamModel };
-}
-
-function parse(text: string, context: ErrorContext): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    if (/^[{[]/.test(text) && !/[}\]]$/.test(text)) {
-      throw new FerryError('disconnected', {
-        message: 'The upstream closed the connection in the middle of its answer.',
-        upstreamStatus: 200,
-      });
-    }
-    throw invalidBodyError(text.slice(0, 4000), context);
-  }
 }
 
 function findList(json: unknown, depth: number): readonly unknown[] | null {
