@@ -1,6 +1,6 @@
 import type { AnswerStream } from './answer-stream.ts';
 import type { ChatReply } from './chat-reply.ts';
-import type { ChatReplyOptions, ChatStreamOptions } from './chat-stream.ts';
+import type { ChatReplyOptions, ChatStreamOptions } from './reply-options.ts';
 
 /** How the answer of a chat upstream is told: as the chat that it is, or as what another API makes of it. */
 export interface AnswerForm {

@@ -1,13 +1,10 @@
-import { type ChatReplyOptions, choiceCountOf } from './chat-stream.ts';
+import { type ChatReplyOptions, choiceCountOf } from './reply-options.ts';
 import { withAbsentNulls } from './stream/absent-nulls.ts';
 import { isCanonicalReply } from './stream/canonical-reply.ts';
-import { distinctNotes } from './stream/distinct-notes.ts';
 import { isJsonObject, parseJson } from './stream/json-object.ts';
-import { newCallId, ReplyAssembler } from './stream/reply-assembler.ts';
 import { ReplyCollector } from './stream/reply-collector.ts';
 import { ReplyIdentity } from './stream/reply-identity.ts';
-import { ReplyReader } from './stream/reply-reader.ts';
-import { UsageMeter } from './stream/usage-meter.ts';
+import { ReplyStages } from './stream/reply-stages.ts';
 import { readUsage, type Usage, usageToWire } from './usage.ts';
 
 export interface ChatReply {
@@ -57,33 +54,18 @@ function relayed(body: Buffer, options: ChatReplyOptions): ChatReply | null {
 function rewritten(body: Buffer, options: ChatReplyOptions): ChatReply {
   const collector = new ReplyCollector();
   const identity = new ReplyIdentity(options);
-  const meter = new UsageMeter('exactly', options.promptForEstimate);
-  const onNote = distinctNotes(options.onNote);
-  const assembler = new ReplyAssembler({
+  const stages = new ReplyStages(options, {
     sink: collector,
     identity,
-    splitsThinkTags: options.profile.thinkTags === 'split',
-    isCumulative: options.profile.cumulative === 'always',
+    estimate: 'exactly',
     choiceCount: choiceCountOf(options),
-    newCallId,
-    onNote,
-    onText: (text) => meter.note(text),
-    scrub: options.scrub,
+    maxEventLength: Number.POSITIVE_INFINITY,
+    onComplete: () => {
+      stages.assembler.close(() => {});
+      stages.meter.close();
+    },
   });
-  const maxEventLength = Number.POSITIVE_INFINITY;
-  const onComplete = () => {
-    assembler.close(() => {});
-    meter.close();
-  };
-  const reader = new ReplyReader({
-    ...options,
-    maxEventLength,
-    onNote,
-    assembler,
-    meter,
-    relay: null,
-    onComplete,
-  });
+  const { reader, meter } = stages;
   reader.push(body);
   reader.end();
   if (reader.failure !== null) throw reader.failure;

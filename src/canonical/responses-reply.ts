@@ -3,14 +3,11 @@ import { FerryError } from '../errors.ts';
 import type { AnswerForm } from './answer-form.ts';
 import type { AnswerStream } from './answer-stream.ts';
 import type { ChatReply } from './chat-reply.ts';
-import type { ChatReplyOptions, ChatStreamOptions } from './chat-stream.ts';
+import type { ChatReplyOptions, ChatStreamOptions } from './reply-options.ts';
 import { ResponseWriter, responsesErrorEvent } from './responses-events.ts';
-import { distinctNotes } from './stream/distinct-notes.ts';
 import type { JsonObject } from './stream/json-object.ts';
-import { newCallId, ReplyAssembler } from './stream/reply-assembler.ts';
 import { ReplyIdentity } from './stream/reply-identity.ts';
-import { ReplyReader } from './stream/reply-reader.ts';
-import { UsageMeter } from './stream/usage-meter.ts';
+import { ReplyStages } from './stream/reply-stages.ts';
 import type { Usage } from './usage.ts';
 
 export interface ResponsesOptions {
@@ -33,11 +30,8 @@ export function responsesForm(own: ResponsesOptions): AnswerForm {
 
 /** Any upstream bytes of a chat → the events of the Responses API, or only the Response at their end. */
 export class ResponsesStream implements AnswerStream {
-  readonly #identity: ReplyIdentity;
-  readonly #meter: UsageMeter;
-  readonly #assembler: ReplyAssembler;
+  readonly #stages: ReplyStages;
   readonly #writer: ResponseWriter;
-  readonly #reader: ReplyReader;
   readonly #mostLength: number;
   /** Of all that the model said so far. */
   #saidLength = 0;
@@ -46,47 +40,32 @@ export class ResponsesStream implements AnswerStream {
 
   constructor(options: ChatStreamOptions, own: ResponsesOptions, wants: 'events' | 'response' = 'events') {
     const identity = new ReplyIdentity(options);
-    // A Response always tells its usage.
-    const meter = new UsageMeter('exactly', options.promptForEstimate);
-    const onNote = distinctNotes(options.onNote);
+    this.#mostLength = own.mostLength;
     this.#writer = new ResponseWriter({
       head: () => ({ ...identity.fixed, id: newResponsesId('resp'), echo: own.echo }),
       write: wants === 'response' ? null : (text) => this.#told(text),
       newId: newResponsesId,
       onItem: own.onItem,
     });
-    this.#mostLength = own.mostLength;
-    this.#identity = identity;
-    this.#meter = meter;
-    this.#assembler = new ReplyAssembler({
+    this.#stages = new ReplyStages(options, {
       sink: this.#writer,
       identity,
-      splitsThinkTags: options.profile.thinkTags === 'split',
-      isCumulative: options.profile.cumulative === 'always',
+      // A Response always tells its usage.
+      estimate: 'exactly',
       choiceCount: 1,
-      newCallId,
-      onNote,
-      onText: (text) => this.#note(text),
-      scrub: options.scrub,
-    });
-    this.#reader = new ReplyReader({
-      ...options,
       maxEventLength: options.maxEventBytes,
-      onNote,
-      assembler: this.#assembler,
-      meter,
-      relay: null,
+      onText: (text) => this.#note(text),
       onComplete: () => this.#complete(),
     });
   }
 
   push(bytes: Uint8Array): string {
-    if (this.#overflow === null) this.#reader.push(bytes);
+    if (this.#overflow === null) this.#stages.reader.push(bytes);
     return this.#take();
   }
 
   end(): string {
-    this.#reader.end();
+    this.#stages.reader.end();
     return this.#take();
   }
 
@@ -95,36 +74,35 @@ export class ResponsesStream implements AnswerStream {
   }
 
   settleUsage(): Usage | null {
-    this.#meter.close();
-    return this.#meter.usage;
+    return this.#stages.settleUsage();
   }
 
   get hasContent(): boolean {
-    return this.#assembler.hasContent;
+    return this.#stages.assembler.hasContent;
   }
 
   get isFinished(): boolean {
-    return this.#reader.isComplete;
+    return this.#stages.reader.isComplete;
   }
 
   get canEnd(): boolean {
-    return this.#reader.canEnd;
+    return this.#stages.reader.canEnd;
   }
 
   get failure(): FerryError | null {
-    return this.#overflow ?? this.#reader.failure;
+    return this.#overflow ?? this.#stages.reader.failure;
   }
 
   get usage(): Usage | null {
-    return this.#meter.usage;
+    return this.#stages.meter.usage;
   }
 
   get isUsageEstimated(): boolean {
-    return this.#meter.isEstimated;
+    return this.#stages.meter.isEstimated;
   }
 
   get upstreamModel(): string | null {
-    return this.#identity.upstreamModel;
+    return this.#stages.identity.upstreamModel;
   }
 
   /** The Response at its end; null before. */
@@ -133,13 +111,11 @@ export class ResponsesStream implements AnswerStream {
   }
 
   #complete(): void {
-    this.#assembler.close(() => undefined);
-    this.#meter.close();
-    this.#writer.complete(this.#meter.usage);
+    this.#stages.assembler.close(() => undefined);
+    this.#writer.complete(this.#stages.settleUsage());
   }
 
   #note(text: string): void {
-    this.#meter.note(text);
     this.#saidLength += text.length;
     if (this.#saidLength > this.#mostLength) this.#overflow ??= tooLong(this.#mostLength);
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ChatStreamOptions } from '../../src/canonical/chat-stream.ts';
+import type { ChatStreamOptions } from '../../src/canonical/reply-options.ts';
 import { ResponsesStream, responsesForm } from '../../src/canonical/responses-reply.ts';
 import { checkResponseObject, checkResponsesStream } from '../helpers/responses-checker.ts';
 import { randomFrom } from './seeded-random.ts';

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { readChatReply } from '../../src/canonical/chat-reply.ts';
-import { ChatStream, type ChatStreamOptions } from '../../src/canonical/chat-stream.ts';
+import { ChatStream } from '../../src/canonical/chat-stream.ts';
 import { errorEvent } from '../../src/canonical/error-event.ts';
 import { DEFAULT_PROFILE, type Profile } from '../../src/canonical/profile.ts';
+import type { ChatStreamOptions } from '../../src/canonical/reply-options.ts';
 import { FerryError } from '../../src/errors.ts';
 import { type CheckRules, checkCanonicalReply, checkCanonicalStream } from '../helpers/canonical-checker.ts';
 
