@@ -29,7 +29,7 @@ function words(event: TokenEvent): string {
     case 'shared_credential_suspected':
       return `${event.earlyRejections} working tokens were refused long before their end: does another client use the same credentials? Consider "rotation: exclusive" and "share"`;
     case 'breaker_open':
-      return `upstreams refuse new tokens too: no replay for ${span(event.pauseMs)}. Check scope, audience and what the credentials may do`;
+      return `upstreams refuse new tokens too: no replay for ${span(event.pauseMs)}. Do scope and audience fit, may the credentials do this, does another client use the same credentials?`;
     case 'waited':
       return `a request waited ${Math.round(event.waitMs)} ms for a token: ${event.outcome}`;
     case 'dormant':

@@ -94,25 +94,26 @@ before(async () => {
         { name: 'waiting', endpoint: model.url, token: 'gone' },
       ],
     },
-    { args: ['--wait', '4s'] },
+    // Longer than the longest pause between two attempts: the refused source is asked again after the notice.
+    { args: ['--wait', '8s'] },
   );
   await Promise.all([hanging.close(), model.close()]);
 });
 
 test('each line comes with its result, while slower ones are still asked; exit code 1', () => {
   assert.equal(away.code, 1, away.stdout);
-  const lastMs = lineOf(away, /^FAIL {2}token silent: no token within 4 s$/);
+  const lastMs = lineOf(away, /^FAIL {2}token silent: no token within 8 s$/);
   assert.ok(lineOf(away, /^ok {4}upstream good: answers$/) < lastMs - 1_000);
   assert.ok(lineOf(away, /^FAIL {2}upstream down: refuses connections/) < lastMs - 1_000);
 });
 
 test('what takes longer is named soon, with what went wrong so far and for how long it is asked', () => {
-  const lastMs = lineOf(away, /^FAIL {2}token silent: no token within 4 s$/);
+  const lastMs = lineOf(away, /^FAIL {2}token silent: no token within 8 s$/);
   const isSoon = (pattern: RegExp) => assert.ok(lineOf(away, pattern) < lastMs - 500);
   isSoon(
-    /^wait {2}token gone: token_url refused the connection \(ECONNREFUSED\); asked again for up to 4 s$/,
+    /^wait {2}token gone: token_url refused the connection \(ECONNREFUSED\); asked again for up to 8 s$/,
   );
-  isSoon(/^wait {2}token silent: no answer yet; asked for up to 4 s$/);
+  isSoon(/^wait {2}token silent: no answer yet; asked for up to 8 s$/);
   lineOf(away, /^FAIL {2}token gone: token_url refused the connection \(ECONNREFUSED\)$/);
 });
 
