@@ -1,12 +1,6 @@
 import { FerryError } from '../errors.ts';
+import { FILLED, SAYS_EMPTY } from './empty-text.ts';
 import { editElements } from './json-members.ts';
-
-/**
- * What an upstream gets that refuses blank inputs. Not a space, which OpenAI and TEI would take: others (DashScope,
- * Zhipu, Cohere) trim it away and refuse what is left. A full stop is one token of every vocabulary, and the vector
- * of a blank text means nothing either way.
- */
-const FILLED = '.';
 
 /** So many positions are named in an error. */
 const NAMED = 5;
@@ -40,9 +34,7 @@ export function refusesBlank(error: FerryError, json: Json): boolean {
 
 /** True: the words leave no doubt, so that they come before what a refusal may say of the number of inputs. */
 export function saysBlank(error: FerryError): boolean {
-  return /empty|blank|at least (?:1|one)|min_?length|too_?short|too short|whitespace|不能为空|为空/i.test(
-    error.message,
-  );
+  return SAYS_EMPTY.test(error.message);
 }
 
 /** The refusal as the client is told of it: with the places of the blanks. */

@@ -1,4 +1,5 @@
 import { FerryError } from '../errors.ts';
+import { FILLED } from './empty-text.ts';
 import { FORM, type RequestForm } from './request-form.ts';
 import { isJsonObject } from './stream/json-object.ts';
 
@@ -8,9 +9,6 @@ export interface ContentHolder {
   readonly content?: unknown;
   readonly tool_calls?: unknown;
 }
-
-/** In place of an empty text where an upstream takes none: says nothing, and is not trimmed away as a space is. */
-const FILLED = '.';
 
 /**
  * Text parts are joined as vLLM joins them: each is a paragraph of its own (a document, a question), and words of two

@@ -1,5 +1,6 @@
 import type { FerryError } from '../errors.ts';
 import { refusesBlank } from './blank-inputs.ts';
+import { SAYS_EMPTY } from './empty-text.ts';
 import { type ContentHolder, hasForm } from './message-content.ts';
 import type { AdaptableRequest } from './request-adaptation.ts';
 import { FORM, type RequestForm } from './request-form.ts';
@@ -71,8 +72,8 @@ const WANTS_TEXT =
   /(?:valid|expected|type|be)(?: an?| of type)? str(?:ing)?\b|str(?:ing)? (?:type )?(?:is )?expected|invalid type: (?:sequence|null)|unmarshal (?:array|null)|concatenate str/i;
 const SAYS_LIST = /\b(?:list|array|sequence)\b/i;
 const SAYS_NULL = /\b(?:null|none|nil|missing|required|undefined)\b|must be (?:present|provided)|缺少/i;
-const SAYS_EMPTY =
-  /empty|blank|at least (?:1|one)|min_?length|too_?short|whitespace|must have|不能为空|为空/i;
+/** "A message must have content": only where the words are about a message. */
+const SAYS_MUST_HAVE = /must have/i;
 const SAYS_ROLE = /\broles?\b|developer|unknown variant/i;
 /** Rules about the order of messages speak of roles as well. */
 const SAYS_ORDER = /tool_calls?\b|prece+ding|alternat|followed by|(?:first|last) message|beginning/i;
@@ -96,7 +97,7 @@ function refusedInMessages(words: string, messages: unknown, avoided: readonly s
   const has = (form: RequestForm): boolean => !avoided.includes(form) && isSaid(form);
   if (refusesRole(words) && has(FORM.developer)) return FORM.developer;
   const wantsText = WANTS_TEXT.test(words);
-  const saysEmpty = SAYS_EMPTY.test(words);
+  const saysEmpty = SAYS_EMPTY.test(words) || SAYS_MUST_HAVE.test(words);
   const isAboutContent =
     NAMES_CONTENT.test(words) || (NAMES_MESSAGES.test(words) && (wantsText || saysEmpty));
   if (!isAboutContent || /expected an? (?:array|list)/i.test(words)) return null;
