@@ -6,8 +6,8 @@ import {
   type IncomingMessage,
   type ServerResponse,
 } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
 import { Gateway } from '../helpers/gateway.ts';
+import { LoopbackServer } from '../helpers/loopback-server.ts';
 
 export interface TakenRequest {
   readonly method: string;
@@ -24,9 +24,7 @@ export type Answering = (request: TakenRequest, response: ServerResponse) => voi
 export type Early = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 /** An upstream that keeps each request's bytes as they came. */
-export class ByteUpstream {
-  readonly #server;
-  readonly #sockets = new Set<Socket>();
+export class ByteUpstream extends LoopbackServer {
   readonly taken: TakenRequest[] = [];
   /** Bytes of bodies so far, of those that are still coming as well. */
   receivedBytes = 0;
@@ -34,7 +32,8 @@ export class ByteUpstream {
   broken = 0;
 
   private constructor(answer: Answering, early: Early | undefined) {
-    this.#server = createServer(async (request, response) => {
+    super(createServer());
+    this.server.on('request', async (request, response) => {
       if (early?.(request, response)) return;
       const pieces: Buffer[] = [];
       try {
@@ -51,32 +50,10 @@ export class ByteUpstream {
       this.taken.push(taken);
       await answer(taken, response);
     });
-    this.#server.on('connection', (socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-    });
   }
 
-  static async start(answer: Answering = answerText('{"text":"ok"}'), early?: Early): Promise<ByteUpstream> {
-    const upstream = new ByteUpstream(answer, early);
-    upstream.#server.listen(0, '127.0.0.1');
-    await once(upstream.#server, 'listening');
-    return upstream;
-  }
-
-  /** Ends in `/v1`. */
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/v1`;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    this.#server.close();
-    await once(this.#server, 'close');
+  static start(answer: Answering = answerText('{"text":"ok"}'), early?: Early): Promise<ByteUpstream> {
+    return new ByteUpstream(answer, early).listening();
   }
 }
 

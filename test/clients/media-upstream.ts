@@ -1,6 +1,6 @@
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { LoopbackServer } from '../helpers/loopback-server.ts';
 
 /** How one model answers: what stands under each way of asking. */
 export interface MediaHabit {
@@ -56,39 +56,25 @@ export interface SeenForm {
 }
 
 /** An upstream for sounds and pictures whose `model` decides how it answers. */
-export class MediaUpstream {
-  readonly #server = createServer((request, response) => void this.#serve(request, response));
+export class MediaUpstream extends LoopbackServer {
   readonly #isLive: (token: string) => boolean;
   /** Forms it was sent, oldest first. */
   readonly forms: SeenForm[] = [];
 
   private constructor(isLive: (token: string) => boolean) {
+    super(createServer());
     this.#isLive = isLive;
+    this.server.on('request', (request, response) => void this.#serve(request, response));
   }
 
-  static async start(isLive: (token: string) => boolean): Promise<MediaUpstream> {
-    const upstream = new MediaUpstream(isLive);
-    upstream.#server.listen(0, '127.0.0.1');
-    await once(upstream.#server, 'listening');
-    return upstream;
-  }
-
-  /** Ends in `/v1`. */
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/v1`;
-  }
-
-  async close(): Promise<void> {
-    this.#server.closeAllConnections();
-    this.#server.close();
-    await once(this.#server, 'close');
+  static start(isLive: (token: string) => boolean): Promise<MediaUpstream> {
+    return new MediaUpstream(isLive).listening();
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const pieces: Buffer[] = [];
-    for await (const piece of request) pieces.push(piece as Buffer);
+    const bytes = await buffer(request);
     const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
-    const model = this.#isLive(token) ? await this.#modelOf(request, Buffer.concat(pieces)) : null;
+    const model = this.#isLive(token) ? await this.#modelOf(request, bytes) : null;
     const habit = HABITS[model ?? ''];
     const {
       body,

@@ -1,7 +1,7 @@
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import { loadTokenText } from '../../src/canonical/token-ids.ts';
+import { LoopbackServer } from '../helpers/loopback-server.ts';
 import { ANSWERS, chunksOf, type Json, USAGE, usageChunk, wholeOf } from './answers.ts';
 import { type Ask, type FaultVector, sse, type Vector } from './vector.ts';
 import { CHOICES_VECTORS } from './vectors/choices.ts';
@@ -28,45 +28,24 @@ export interface SeenRequest {
 }
 
 /** An upstream whose `model` decides how it answers: each name is that of a vector. */
-export class QuirkUpstream {
-  readonly #server = createServer((request, response) => void this.#serve(request, response));
-  readonly #sockets = new Set<Socket>();
+export class QuirkUpstream extends LoopbackServer {
   readonly #isLive: (token: string) => boolean;
   /** Everything it was asked, oldest first. */
   readonly seen: SeenRequest[] = [];
 
   private constructor(isLive: (token: string) => boolean) {
+    super(createServer());
     this.#isLive = isLive;
-    this.#server.on('connection', (socket) => {
-      socket.setNoDelay(true);
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-    });
+    this.server.on('request', (request, response) => void this.#serve(request, response));
   }
 
   /** Without `isLive` every token is good. */
-  static async start(isLive: (token: string) => boolean = () => true): Promise<QuirkUpstream> {
-    const upstream = new QuirkUpstream(isLive);
-    upstream.#server.listen(0, '127.0.0.1');
-    await once(upstream.#server, 'listening');
-    return upstream;
-  }
-
-  /** Ends in `/v1`. */
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/v1`;
-  }
-
-  async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    this.#server.close();
-    await once(this.#server, 'close');
+  static start(isLive: (token: string) => boolean = () => true): Promise<QuirkUpstream> {
+    return new QuirkUpstream(isLive).listening();
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const pieces: Buffer[] = [];
-    for await (const piece of request) pieces.push(piece as Buffer);
-    const body = readBody(Buffer.concat(pieces).toString());
+    const body = readBody((await buffer(request)).toString('utf8'));
     const path = (request.url ?? '').replace(/^\/v1/, '').split('?', 1)[0] ?? '';
     this.seen.push({ path, headers: request.headers, body });
     const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? '';

@@ -1,6 +1,6 @@
-import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import { LoopbackServer } from '../helpers/loopback-server.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -23,8 +23,7 @@ const LONGEST_VECTOR = 64;
  * A model that takes everything and always answers in OpenAI's own form, so that whatever goes wrong behind the
  * gateway is the gateway's. It only has to know how many answers are waited for.
  */
-export class AgreeableUpstream {
-  readonly #server = createServer((request, response) => void this.#serve(request, response));
+export class AgreeableUpstream extends LoopbackServer {
   /** Everything that arrived, oldest first; whoever reads it empties it. */
   seen: SeenRequest[] = [];
   /** Whether requests are kept in `seen`. */
@@ -38,32 +37,15 @@ export class AgreeableUpstream {
   readonly #writesOf: (text: string) => readonly Buffer[];
 
   private constructor(writesOf: (text: string) => readonly Buffer[]) {
+    super(createServer({ keepAliveTimeout: 60_000 }));
     this.#writesOf = writesOf;
+    this.server.on('request', (request, response) => void this.#serve(request, response));
   }
 
-  static async start(
+  static start(
     writesOf: (text: string) => readonly Buffer[] = (text) => [Buffer.from(text)],
   ): Promise<AgreeableUpstream> {
-    const upstream = new AgreeableUpstream(writesOf);
-    upstream.#server.keepAliveTimeout = 60_000;
-    upstream.#server.listen(0, '127.0.0.1');
-    await once(upstream.#server, 'listening');
-    return upstream;
-  }
-
-  /** Ends in `/v1`. */
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/v1`;
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  async close(): Promise<void> {
-    this.#server.close();
-    this.#server.closeAllConnections();
-    await once(this.#server, 'close');
+    return new AgreeableUpstream(writesOf).listening();
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -72,9 +54,7 @@ export class AgreeableUpstream {
       this.open -= 1;
     });
     try {
-      const chunks: Buffer[] = [];
-      for await (const chunk of request) chunks.push(chunk as Buffer);
-      const body = Buffer.concat(chunks);
+      const body = await buffer(request);
       const [path = ''] = (request.url ?? '').split('?', 1);
       if (this.isKeeping) this.seen.push({ method: request.method ?? '', path: request.url ?? '', body });
       this.#answer(path, body, response);

@@ -1,20 +1,19 @@
-import { once } from 'node:events';
-import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { createServer, request as httpRequest, type IncomingMessage } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { LoopbackServer } from './loopback-server.ts';
 
 /** A real HTTP proxy on 127.0.0.1 that tunnels (CONNECT) and forwards, to this machine whatever name it is asked for. */
-export class ConnectProxy {
+export class ConnectProxy extends LoopbackServer {
   /** `CONNECT host:port` or `GET http://...`, refused ones included, oldest first. */
   readonly seen: string[] = [];
   /** Tunnels that are open now. */
   tunnels = 0;
   readonly #credentials: string | null;
-  readonly #sockets = new Set<Socket>();
-  readonly #server: Server;
 
   private constructor(credentials: string | null) {
+    super(createServer());
     this.#credentials = credentials;
-    this.#server = createServer((request, response) => {
+    this.server.on('request', (request, response) => {
       if (!this.#isAllowed(request)) return void response.writeHead(407).end();
       const forward = httpRequest(request.url ?? '', {
         method: request.method ?? 'GET',
@@ -26,39 +25,22 @@ export class ConnectProxy {
       forward.on('error', () => response.destroy());
       request.pipe(forward);
     });
-    this.#server.on('connect', (request, socket: Socket) => this.#tunnel(request, socket));
-    this.#server.on('connection', (socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-    });
+    this.server.on('connect', (request, socket: Socket) => this.#tunnel(request, socket));
   }
 
   /** `credentials`: `user:password` that it wants; null: it is open. */
-  static async start(credentials: string | null = null): Promise<ConnectProxy> {
-    const proxy = new ConnectProxy(credentials);
-    proxy.#server.listen(0, '127.0.0.1');
-    await once(proxy.#server, 'listening');
-    return proxy;
+  static start(credentials: string | null = null): Promise<ConnectProxy> {
+    return new ConnectProxy(credentials).listening();
   }
 
   /** Without credentials. */
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  override get url(): string {
+    return `http://127.0.0.1:${this.port}`;
   }
 
   /** With `user:password` in it, percent-encoded as a URL needs. */
   urlWith(user: string, password: string): string {
     return this.url.replace('//', `//${encodeURIComponent(user)}:${encodeURIComponent(password)}@`);
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    this.#server.close();
-    await once(this.#server, 'close');
   }
 
   #isAllowed(request: IncomingMessage): boolean {

@@ -1,8 +1,8 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, type ServerOptions } from 'node:https';
-import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { JWK } from 'jose';
+import { LoopbackServer } from './loopback-server.ts';
 
 /** The part of oidc-provider that tests use; the package has no types of its own. */
 interface Provider {
@@ -44,8 +44,8 @@ export async function startOidcIssuer(
   tls?: ServerOptions,
 ): Promise<OidcIssuer> {
   const server: Server = tls === undefined ? createServer() : createTlsServer(tls);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
+  const loopback = await new LoopbackServer(server).listening();
+  const { port } = loopback;
   const issuer = tls === undefined ? `http://127.0.0.1:${port}` : `https://localhost:${port}`;
   // A name that the compiler does not follow: there are no types behind it.
   const name: string = 'oidc-provider';
@@ -86,9 +86,6 @@ export async function startOidcIssuer(
     tokenUrl: `${issuer}/token`,
     issuer,
     provider,
-    close: () => {
-      server.closeAllConnections();
-      return new Promise<void>((resolve) => server.close(() => resolve()));
-    },
+    close: () => loopback.close(),
   };
 }

@@ -1,7 +1,7 @@
-import { once } from 'node:events';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from './free-port.ts';
+import { LoopbackServer } from './loopback-server.ts';
 
 /** What happens on one connection. Throwing is harmless: it means that the other side left. */
 export type RawScript = (connection: RawConnection) => Promise<void> | void;
@@ -70,30 +70,17 @@ export class RawConnection {
  * An upstream that speaks exactly the bytes of its script, right or wrong. Connection n runs the n-th script, every
  * later one the last.
  */
-export class RawUpstream {
-  readonly #server = createServer((socket) => void this.#accept(socket));
-  readonly #sockets = new Set<Socket>();
+export class RawUpstream extends LoopbackServer<Server> {
   readonly #scripts: readonly RawScript[];
 
-  connections = 0;
-
   private constructor(scripts: readonly RawScript[]) {
+    super(createServer());
     this.#scripts = scripts;
+    this.server.on('connection', (socket) => void this.#accept(socket));
   }
 
-  static async start(...scripts: RawScript[]): Promise<RawUpstream> {
-    const upstream = new RawUpstream(scripts);
-    upstream.#server.listen(0, '127.0.0.1');
-    await once(upstream.#server, 'listening');
-    return upstream;
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  get url(): string {
-    return `http://127.0.0.1:${this.port}/v1`;
+  static start(...scripts: RawScript[]): Promise<RawUpstream> {
+    return new RawUpstream(scripts).listening();
   }
 
   /** The same listener spoken to with TLS: what it answers is not a handshake. */
@@ -103,29 +90,16 @@ export class RawUpstream {
 
   /** Connections that are open now. */
   get open(): number {
-    return this.#sockets.size;
+    return this.sockets.size;
   }
 
   async #accept(socket: Socket): Promise<void> {
-    const script = this.#scripts[Math.min(this.connections, this.#scripts.length - 1)];
-    this.connections += 1;
-    this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
+    const script = this.#scripts[Math.min(this.connections, this.#scripts.length) - 1];
     try {
       await script?.(new RawConnection(socket));
     } catch {
       socket.destroy();
     }
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    this.#server.close();
-    await once(this.#server, 'close');
   }
 }
 

@@ -1,7 +1,8 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type ServerOptions } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import type { TLSSocket } from 'node:tls';
+import { LoopbackServer } from './loopback-server.ts';
 
 /** What one call is answered with. Every field is optional; `{}` is the well-behaved OAuth2 answer. */
 export interface ScriptedAnswer {
@@ -83,7 +84,7 @@ interface LiveToken {
  * Without a script it is an OAuth2 token endpoint on every path: `{ access_token, token_type, expires_in }`.
  * Options of an answer are looked up in the script first, then in the defaults.
  */
-export class ScriptedIssuer {
+export class ScriptedIssuer extends LoopbackServer {
   /** Every request so far, oldest first. */
   readonly calls: IssuerCall[] = [];
   /** Requests that are being answered right now, hanging ones included. */
@@ -92,39 +93,22 @@ export class ScriptedIssuer {
   /** Called for each request when it was read whole. */
   onCall: (() => void) | null = null;
   readonly #options: ScriptedIssuerOptions;
-  readonly #server: Server;
-  readonly #sockets = new Map<Socket, number>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #live = new Map<string, LiveToken>();
   #script: ScriptedAnswer[] = [];
   #defaults: ScriptedAnswer;
-  #connections = 0;
   #serial = 0;
   #last: { value: string; lifetimeMs: number; issuedAtMs: number } | undefined;
 
   private constructor(options: ScriptedIssuerOptions) {
+    super(options.tls === undefined ? createServer() : createTlsServer(options.tls));
     this.#options = options;
     this.#defaults = options;
-    const listener = (request: IncomingMessage, response: ServerResponse): void => {
-      void this.#serve(request, response);
-    };
-    this.#server =
-      options.tls === undefined ? createServer(listener) : createTlsServer(options.tls, listener);
-    this.#server.on(options.tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) => {
-      this.#sockets.set(socket, ++this.#connections);
-      socket.on('close', () => this.#sockets.delete(socket));
-      socket.on('error', () => socket.destroy());
-    });
+    this.server.on('request', (request, response) => void this.#serve(request, response));
   }
 
-  static async start(options: ScriptedIssuerOptions = {}): Promise<ScriptedIssuer> {
-    const issuer = new ScriptedIssuer(options);
-    await new Promise<void>((resolve) => issuer.#server.listen(0, '127.0.0.1', resolve));
-    return issuer;
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+  static start(options: ScriptedIssuerOptions = {}): Promise<ScriptedIssuer> {
+    return new ScriptedIssuer(options).listening();
   }
 
   /** Scheme, host and port; `localhost` under TLS, so that a certificate for it fits. */
@@ -140,11 +124,6 @@ export class ScriptedIssuer {
 
   get callCount(): number {
     return this.calls.length;
-  }
-
-  /** Connections accepted so far. */
-  get connectionCount(): number {
-    return this.#connections;
   }
 
   /** Tokens handed out so far, repeated ones counted once. */
@@ -187,19 +166,9 @@ export class ScriptedIssuer {
     this.#live.clear();
   }
 
-  /** Closes every kept-alive connection, as an issuer behind a restarted proxy would. */
-  dropConnections(): void {
-    for (const socket of this.#sockets.keys()) socket.destroy();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer);
-    this.dropConnections();
-    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    await super.close();
   }
 
   #nowMs(): number {
@@ -210,13 +179,9 @@ export class ScriptedIssuer {
     this.concurrent++;
     this.mostConcurrent = Math.max(this.mostConcurrent, this.concurrent);
     response.on('close', () => void this.concurrent--);
-    const chunks: Buffer[] = [];
-    try {
-      for await (const chunk of request) chunks.push(chunk as Buffer);
-    } catch {
-      return; // the caller left while it was still sending
-    }
-    const call = this.#record(request, Buffer.concat(chunks).toString('utf8'));
+    const body = await buffer(request).catch(() => null);
+    if (body === null) return; // the caller left while it was still sending
+    const call = this.#record(request, body.toString('utf8'));
     const answer: ScriptedAnswer = { ...this.#defaults, ...this.#script.shift() };
     if (answer.delayMs !== undefined) await this.#wait(answer.delayMs);
     if (answer.hang === true || response.destroyed) return;
@@ -239,7 +204,7 @@ export class ScriptedIssuer {
       headers: request.headers,
       body,
       form: new URLSearchParams(isForm ? body : ''),
-      connection: this.#sockets.get(request.socket) ?? 0,
+      connection: this.sockets.get(request.socket) ?? 0,
       clientCertificate: Array.isArray(name) ? name[0] : name,
     };
     this.calls.push(call);

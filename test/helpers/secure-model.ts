@@ -1,8 +1,9 @@
-import { once } from 'node:events';
 import { createServer, type Server, type ServerOptions } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TLSSocket } from 'node:tls';
+import { LoopbackServer } from './loopback-server.ts';
 
 /** One request that a `SecureModel` has answered. */
 export interface SecureRequest {
@@ -15,37 +16,23 @@ export interface SecureRequest {
 }
 
 /** A model behind real TLS on 127.0.0.1 that says `hello` and tells how it was reached. */
-export class SecureModel {
+export class SecureModel extends LoopbackServer<Server> {
   readonly received: SecureRequest[] = [];
-  /** Connections that are open now. */
-  readonly open = new Set<TLSSocket>();
   /** Between the words of a stream, in milliseconds. */
   wordDelayMs = 0;
-  readonly #server: Server;
-  readonly #numbers = new WeakMap<TLSSocket, number>();
-  #connections = 0;
 
   private constructor(tls: ServerOptions) {
-    this.#server = createServer(tls);
-    this.#server.keepAliveTimeout = 60_000;
-    this.#server.on('secureConnection', (socket: TLSSocket) => {
-      this.#numbers.set(socket, ++this.#connections);
-      this.open.add(socket);
-      socket.once('close', () => this.open.delete(socket));
-      socket.on('error', () => socket.destroy());
-    });
-    this.#server.on('request', async (request, response) => {
+    super(createServer({ ...tls, keepAliveTimeout: 60_000 }));
+    this.server.on('request', async (request, response) => {
       const socket = request.socket as TLSSocket;
       const name = socket.getPeerCertificate()?.subject?.CN;
       this.received.push({
         token: (request.headers.authorization ?? '').replace('Bearer ', ''),
         certificate: typeof name === 'string' ? name : null,
-        connection: this.#numbers.get(socket) ?? 0,
+        connection: this.sockets.get(socket) ?? 0,
         servername: typeof socket.servername === 'string' ? socket.servername : null,
       });
-      let text = '';
-      for await (const chunk of request) text += chunk;
-      const isStream = (JSON.parse(text || '{}') as { stream?: boolean }).stream === true;
+      const isStream = (JSON.parse((await text(request)) || '{}') as { stream?: boolean }).stream === true;
       const chunk = (choice: object): object => ({
         id: 'c-1',
         object: isStream ? 'chat.completion.chunk' : 'chat.completion',
@@ -69,34 +56,17 @@ export class SecureModel {
     });
   }
 
-  static async start(tls: ServerOptions): Promise<SecureModel> {
-    const model = new SecureModel(tls);
-    model.#server.listen(0, '127.0.0.1');
-    await once(model.#server, 'listening');
-    return model;
+  static start(tls: ServerOptions): Promise<SecureModel> {
+    return new SecureModel(tls).listening();
   }
 
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+  /** Connections that are open now. */
+  get open(): Iterable<Socket> {
+    return this.sockets.keys();
   }
 
   /** For `localhost`, as the server's certificate says. */
-  get url(): string {
+  override get url(): string {
     return `https://localhost:${this.port}/v1`;
-  }
-
-  /** Closes every connection that is open, as a load balancer does with idle ones. */
-  dropConnections(): void {
-    for (const socket of this.open) socket.destroy();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  async close(): Promise<void> {
-    this.dropConnections();
-    this.#server.close();
-    await once(this.#server, 'close');
   }
 }

@@ -1,8 +1,8 @@
-import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { wordVector } from '../../src/demo/word-vector.ts';
+import { LoopbackServer } from './loopback-server.ts';
 
 /** Habits of real servers that differ from OpenAI's own. */
 export interface Quirks {
@@ -65,11 +65,8 @@ export interface ReceivedRequest {
 const DEFAULT_REPLY = 'The ferry crosses the river every five minutes.';
 
 /** A real HTTP server on 127.0.0.1 that speaks OpenAI's API well enough for every client and tells what it saw. */
-export class StandInModel {
-  readonly #server = createServer((request, response) => void this.#serve(request, response));
-  readonly #sockets = new Set<Socket>();
+export class StandInModel extends LoopbackServer {
   #options: StandInOptions;
-  #port = 0;
 
   /** Every request that was read whole, refused ones included, oldest first. */
   readonly received: ReceivedRequest[] = [];
@@ -79,39 +76,20 @@ export class StandInModel {
   open = 0;
   /** Requests whose client left before the answer was complete. */
   aborted = 0;
-  /** TCP connections accepted so far. */
-  connections = 0;
 
   private constructor(options: StandInOptions) {
+    super(createServer({ keepAliveTimeout: 60_000 }));
     this.#options = options;
-    this.#server.keepAliveTimeout = 60_000;
-    this.#server.on('connection', (socket) => {
-      this.connections += 1;
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-    });
+    this.server.on('request', (request, response) => void this.#serve(request, response));
   }
 
-  static async start(options: StandInOptions = {}, port = 0): Promise<StandInModel> {
-    const model = new StandInModel(options);
-    model.#server.listen(port, '127.0.0.1');
-    await once(model.#server, 'listening');
-    model.#port = (model.#server.address() as AddressInfo).port;
-    return model;
-  }
-
-  /** The endpoint as a configuration names it: ends in `/v1`. */
-  get url(): string {
-    return `http://127.0.0.1:${this.#port}/v1`;
-  }
-
-  get port(): number {
-    return this.#port;
+  static start(options: StandInOptions = {}, port = 0): Promise<StandInModel> {
+    return new StandInModel(options).listening(port);
   }
 
   /** TCP connections that are open now. */
   get openConnections(): number {
-    return this.#sockets.size;
+    return this.sockets.size;
   }
 
   /** Changes its behaviour from the next request on. */
@@ -121,28 +99,13 @@ export class StandInModel {
 
   /** Like a crash: every connection is reset, nothing listens any more. `StandInModel.start(…, port)` revives it. */
   async kill(): Promise<void> {
-    for (const socket of this.#sockets) socket.resetAndDestroy();
-    await this.#stopListening();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+    for (const socket of this.sockets.keys()) socket.resetAndDestroy();
+    await this.close();
   }
 
   /** As a server does after its keep-alive timeout. */
   closeIdleConnections(): void {
-    this.#server.closeIdleConnections();
-  }
-
-  async close(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    await this.#stopListening();
-  }
-
-  async #stopListening(): Promise<void> {
-    if (!this.#server.listening) return;
-    this.#server.close();
-    await once(this.#server, 'close');
+    this.server.closeIdleConnections();
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -314,9 +277,7 @@ function wordsOf(text: string): string[] {
 }
 
 async function readRequest(request: IncomingMessage): Promise<ReceivedRequest> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  const text = Buffer.concat(chunks).toString('utf8');
+  const text = (await buffer(request)).toString('utf8');
   return {
     method: request.method ?? '',
     path: request.url ?? '',

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { drained } from '../../src/http/back-pressure.ts';
+import { LoopbackServer } from '../helpers/loopback-server.ts';
 
 const STALL_MS = 300;
 /** More than the kernel keeps for a reader. */
@@ -13,9 +14,8 @@ const MUCH = Buffer.alloc(32 * 1024 * 1024, 'x');
 /** An answer that is being written to a client that reads when it is told to. */
 async function answering(use: (response: ServerResponse, client: Socket) => Promise<void>): Promise<void> {
   const server = createServer({ keepAliveTimeout: 60_000 });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  await using loopback = await new LoopbackServer(server).listening();
+  const client = connect(loopback.port, '127.0.0.1');
   client.on('error', () => undefined);
   client.pause();
   client.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
@@ -24,8 +24,6 @@ async function answering(use: (response: ServerResponse, client: Socket) => Prom
     await use(response, client);
   } finally {
     client.destroy();
-    server.close();
-    await once(server, 'close');
   }
 }
 

@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -14,6 +12,7 @@ import { BodyReader, type BodyReaderSettings } from '../../src/http/body-reader.
 import { RequestContext } from '../../src/http/request-context.ts';
 import { startService } from '../../src/server.ts';
 import { errorIn, Gateway, until } from '../helpers/gateway.ts';
+import { LoopbackServer } from '../helpers/loopback-server.ts';
 import { RawClient } from '../helpers/raw-client.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 
@@ -43,14 +42,8 @@ async function withReader(
       (error: FerryError) => response.end(error.kind),
     );
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  try {
-    await use((server.address() as AddressInfo).port, bodies, contexts);
-  } finally {
-    server.closeAllConnections();
-    server.close();
-  }
+  await using loopback = await new LoopbackServer(server).listening();
+  await use(loopback.port, bodies, contexts);
 }
 
 function head(length: number): string {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { dropUnreadBody } from '../../src/http/unread-body.ts';
 import { load, MINIMAL } from '../config/config-text.ts';
 import { errorIn, Gateway, until } from '../helpers/gateway.ts';
+import { LoopbackServer } from '../helpers/loopback-server.ts';
 import { RawClient, rawPost } from '../helpers/raw-client.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 
@@ -170,14 +170,8 @@ async function withRefusals(
     refuse(response);
     response.end('no');
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  try {
-    await use((server.address() as AddressInfo).port);
-  } finally {
-    server.closeAllConnections();
-    server.close();
-  }
+  await using loopback = await new LoopbackServer(server).listening();
+  await use(loopback.port);
 }
 
 test('a refused body that never ends does not keep its connection', async () => {

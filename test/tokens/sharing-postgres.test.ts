@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { createServer, type Socket } from 'node:net';
+import { createServer } from 'node:net';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../src/clock.ts';
@@ -8,6 +8,7 @@ import { PostgresTokenStore } from '../../src/tokens/sharing/postgres-token-stor
 import { TokenCipher } from '../../src/tokens/sharing/token-cipher.ts';
 import { freePort } from '../helpers/free-port.ts';
 import { until } from '../helpers/gateway.ts';
+import { LoopbackServer } from '../helpers/loopback-server.ts';
 import { TestPostgres } from '../helpers/postgres.ts';
 import { testTokenStore } from './token-store-contract.ts';
 
@@ -127,9 +128,7 @@ test('the others hear of a new token at once, also after the database was away',
 });
 
 test('a database that is not there, or accepts and never answers, rejects within 4 s', async () => {
-  const silent = await freePort();
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => void sockets.add(socket)).listen(silent, '127.0.0.1');
+  await using silent = await new LoopbackServer(createServer()).listening();
   const failing = async (port: number): Promise<void> => {
     const store = storeOn(`postgres://x:password-of-x@127.0.0.1:${port}/x`);
     const startedMs = performance.now();
@@ -138,7 +137,5 @@ test('a database that is not there, or accepts and never answers, rejects within
     await store.close();
     assert.ok(performance.now() - startedMs < 4_000);
   };
-  await Promise.all([failing(silent), failing(await freePort())]);
-  for (const socket of sockets) socket.destroy();
-  server.close();
+  await Promise.all([failing(silent.port), failing(await freePort())]);
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { Secret } from '../../src/secret.ts';
 import type { OAuth2Settings } from '../../src/tokens/sources/oauth2-settings.ts';
+import { LoopbackServer } from '../helpers/loopback-server.ts';
 import { ScriptedIssuer, type ScriptedIssuerOptions } from '../helpers/scripted-issuer.ts';
 import { makeSource } from '../helpers/source-bench.ts';
 
@@ -290,17 +291,16 @@ test('a compressed answer is read although none was asked for', async (t) => {
     response.setHeader('content-encoding', 'gzip');
     response.end(gzipSync('\ufeff{"access_token":"abcdef","expires_in":60}'));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
+  const loopback = await new LoopbackServer(server).listening();
   const { acquire, source } = makeSource({
     type: 'oauth2',
-    tokenUrl: `http://127.0.0.1:${port}/`,
+    tokenUrl: loopback.url,
     grant: 'client_credentials',
     auth: 'none',
   });
   t.after(async () => {
     await source.close?.();
-    server.close();
+    await loopback.close();
   });
   assert.equal((await acquire()).value, 'abcdef');
 });
