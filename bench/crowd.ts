@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { numberOption, toolOptions } from '../scripts/tool-options.ts';
-import { randomFrom } from '../test/canonical/seeded-random.ts';
+import { randomFrom } from '../test/helpers/seeded-random.ts';
 import { type RequestBody, StandInModel } from '../test/helpers/stand-in-model.ts';
 import { listen, type StreamResult, wordsOfStream } from './crowd-client.ts';
 import { crowdVerdict, printCrowd } from './crowd-verdict.ts';

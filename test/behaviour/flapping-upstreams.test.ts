@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { wordVector } from '../../src/demo/word-vector.ts';
-import { randomFrom } from '../canonical/seeded-random.ts';
 import { checkCanonicalReply, checkCanonicalStream } from '../helpers/canonical-checker.ts';
 import { type CircuitEvent, Gateway, until } from '../helpers/gateway.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 import { KINDS, type Kind, LIMITS } from './fault-rig.ts';
 

@@ -4,7 +4,7 @@ import { adaptRequest, type ReadRequest, readRequest } from '../../src/canonical
 import { DEFAULT_PROFILE } from '../../src/canonical/profile.ts';
 import { FerryError } from '../../src/errors.ts';
 import { readMembers } from '../../src/json-text.ts';
-import { randomFrom } from './seeded-random.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 
 function read(text: string | Buffer, kind: ReadRequest['kind'] = 'chat'): ReadRequest {
   return readRequest(Buffer.from(text as string), kind);

@@ -8,7 +8,7 @@ import {
 } from '../../src/canonical/embeddings-reply.ts';
 import { readSkeleton } from '../../src/canonical/embeddings-skeleton.ts';
 import { FerryError } from '../../src/errors.ts';
-import { randomFrom } from './seeded-random.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 
 interface Wire {
   object: string;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MemberEdits } from '../../src/canonical/json-members.ts';
 import { readElements, readMembers } from '../../src/json-text.ts';
-import { randomFrom } from './seeded-random.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 
 const text = '{ "model" : "a",\n "n": 12345678901234567890, "t":1.0,"x":{"y":[1,"}"]}\t}';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readModelsReply } from '../../src/canonical/models-reply.ts';
 import { FerryError } from '../../src/errors.ts';
-import { randomFrom } from './seeded-random.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 
 const read = (body: unknown): unknown[] => readModelsReply(Buffer.from(JSON.stringify(body)), 1000);
 const model = (id: string, more: object = {}): object => ({

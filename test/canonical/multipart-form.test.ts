@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readFormBody, readJsonBody } from '../../src/canonical/body-fields.ts';
 import { boundaryOf, readFormFields } from '../../src/canonical/multipart-form.ts';
-import { randomFrom } from './seeded-random.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 
 function fieldsOf(text: string | Buffer, boundary = 'b'): [string, string][] {
   const bytes = Buffer.from(text as string);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RepeatedFrame } from '../../src/canonical/stream/repeated-frame.ts';
-import { randomFrom } from './seeded-random.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 import { chunk, DONE, ROLE, read, STOP, sse, stream, text } from './upstream-bytes.ts';
 
 const frame = (said: string, index = 0): string =>

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { readRerankReply } from '../../src/canonical/rerank-reply.ts';
 import { emptyRerankReply, readRerankRequest } from '../../src/canonical/rerank-request.ts';
 import { FerryError } from '../../src/errors.ts';
-import { randomFrom } from './seeded-random.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 
 interface Wire {
   id: string;

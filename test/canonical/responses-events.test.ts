@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { ChatStreamOptions } from '../../src/canonical/reply-options.ts';
 import { ResponsesStream, responsesForm } from '../../src/canonical/responses-reply.ts';
 import { checkResponseObject, checkResponsesStream } from '../helpers/responses-checker.ts';
-import { randomFrom } from './seeded-random.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 import { chunk, DONE, optionsFor, ROLE, STOP, sse, text, USAGE, usageChunk } from './upstream-bytes.ts';
 
 const ECHO = {

@@ -5,7 +5,7 @@ import { ChatStream } from '../../src/canonical/chat-stream.ts';
 import { errorEvent } from '../../src/canonical/error-event.ts';
 import { FerryError } from '../../src/errors.ts';
 import { checkCanonicalReply, checkCanonicalStream } from '../helpers/canonical-checker.ts';
-import { randomFrom } from './seeded-random.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 import { chunk, type Overrides, optionsFor, stream } from './upstream-bytes.ts';
 
 type Random = () => number;

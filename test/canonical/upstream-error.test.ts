@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findErrorInBody, readBodyError, readUpstreamError } from '../../src/canonical/upstream-error.ts';
 import type { FerryError } from '../../src/errors.ts';
-import { randomFrom } from './seeded-random.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 
 const now = Date.UTC(2026, 10, 21, 12, 0, 0);
 const context = {

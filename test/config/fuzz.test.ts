@@ -6,19 +6,15 @@ import { test } from 'node:test';
 import { parse } from 'yaml';
 import { ConfigError } from '../../src/config/config-error.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 import { withFiles } from './config-text.ts';
 
 const sample = readFileSync(new URL('../../config.sample.yaml', import.meta.url), 'utf8');
 
-/** mulberry32: the same numbers for the same seed. */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % Math.max(1, below);
-  };
+/** Whole numbers below a bound. */
+function wholeFrom(seed: number): (below: number) => number {
+  const random = randomFrom(seed);
+  return (below) => Math.floor(random() * Math.max(1, below));
 }
 
 /** Loads each text; the error of one that does not load, null of one that does. Anything else thrown fails. */
@@ -72,7 +68,7 @@ const PIECES = [
 
 function* brokenTexts(count: number): Generator<string> {
   for (let seed = 1; seed <= count; seed++) {
-    const random = randomFrom(seed);
+    const random = wholeFrom(seed);
     let text = sample.replace(/^#.*\n/gm, '');
     for (let round = random(4); round >= 0; round--) {
       const at = random(text.length);
@@ -130,7 +126,7 @@ function planted(tree: unknown, random: (below: number) => number): unknown {
 function* plantedTrees(count: number): Generator<string> {
   const tree: unknown = parse(sample);
   for (let seed = 1; seed <= count; seed++) {
-    const random = randomFrom(seed);
+    const random = wholeFrom(seed);
     let text: unknown = tree;
     for (let round = random(6); round >= 0; round--) text = planted(text, random);
     // JSON is YAML.

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { randomFrom } from '../canonical/seeded-random.ts';
 import { checkCanonicalStream } from '../helpers/canonical-checker.ts';
 import { errorIn, Gateway, until } from '../helpers/gateway.ts';
 import { checkResponsesStream } from '../helpers/responses-checker.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 import { ApiDescription, readReply } from '../openapi/api-description.ts';
 import { AgreeableUpstream } from './agreeable-upstream.ts';
 import { EXAMPLES, SEED } from './fuzz-settings.ts';

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Gateway } from '../helpers/gateway.ts';
 import { RawClient, rawPost } from '../helpers/raw-client.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
-import { seededRandom } from '../tokens/holder-rig.ts';
 
 const CHAT = '{"model":"m","messages":[{"role":"user","content":"hello"}],"stream":false}';
 const CHUNKED = `POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n${CHAT.length.toString(16)}\r\n${CHAT}\r\n0\r\n\r\n`;
@@ -62,7 +62,7 @@ test('requests that are damaged at random get no 5xx, and none reaches the upstr
     {},
     { headersTimeoutMs: 200, bodyStallMs: 200 },
   );
-  const random = seededRandom(20_261_121);
+  const random = randomFrom(20_261_121);
   const exchange = async (number: number): Promise<void> => {
     const bytes = mutated(ORIGINALS[number % ORIGINALS.length] ?? '', random);
     const client = await RawClient.connect(gateway.port);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../src/errors.ts';
 import { RequestPaths, readRequestPath } from '../../src/http/request-path.ts';
-import { seededRandom } from '../tokens/holder-rig.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 
 const BASE = '/agent/api/llm_proxy';
 
@@ -101,7 +101,7 @@ for (const target of [
 }
 
 test('whatever is read has one /v1, no empty and no climbing segment, and is read as itself', () => {
-  const random = seededRandom(3);
+  const random = randomFrom(3);
   const parts = [
     '/',
     '//',

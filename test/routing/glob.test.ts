@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { anyMatcher, globMatcher } from '../../src/routing/glob.ts';
-import { seededRandom } from '../tokens/holder-rig.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 
 /** A pattern, what it matches, and what it does not. */
 const PATTERNS: readonly [pattern: string, yes: readonly string[], no: readonly string[]][] = [
@@ -41,7 +41,7 @@ test('several patterns match what one of them does; none match nothing', () => {
 });
 
 test('patterns with several stars mean what the same regular expression means', () => {
-  const random = seededRandom(7);
+  const random = randomFrom(7);
   const pick = (letters: string): string => letters[Math.floor(random() * letters.length)] ?? '';
   const word = (letters: string, most: number): string =>
     Array.from({ length: Math.floor(random() * most) }, () => pick(letters)).join('');

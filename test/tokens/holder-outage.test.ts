@@ -3,13 +3,14 @@ import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { TokenSourceError } from '../../src/tokens/token-source-error.ts';
 import { TokenUnavailable } from '../../src/tokens/token-unavailable.ts';
-import { follow, leaseNow, makeRig, seededRandom, traffic } from './holder-rig.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
+import { follow, leaseNow, makeRig, traffic } from './holder-rig.ts';
 
 const FAILING = { error: new TokenSourceError('issuer answered 503') };
 const REFUSING = { error: new TokenSourceError('invalid_client', { severity: 'credentials' }) };
 
 test('#6 in an outage longer than the token the old one serves to its floor, then requests wait and get a 503', async () => {
-  const rig = makeRig({ script: [{}], usual: FAILING, random: seededRandom(6) });
+  const rig = makeRig({ script: [{}], usual: FAILING, random: randomFrom(6) });
   await rig.start();
   assert.equal(await traffic(rig, 297_500, 250), 0);
   await rig.clock.advance(400);

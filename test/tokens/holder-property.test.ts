@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { seededRandom } from './holder-rig.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 import { World } from './holder-world.ts';
 
 /** `TOKEN_SEED=17` plays one seed again; `TOKEN_SEEDS=300` plays more of them. */
@@ -18,7 +18,7 @@ test('I1-I6 hold through random outages, revocations, exclusive issuers, clock s
       ONLY_SEED === undefined ? Array.from({ length: SEEDS }, (_, seed) => seed) : [Number(ONLY_SEED)];
     for (const seed of seeds) {
       const lifeMs = LIVES_MS[seed % LIVES_MS.length] ?? 300_000;
-      const world = new World(seededRandom(seed), {
+      const world = new World(randomFrom(seed), {
         lifeMs,
         isExclusive: seed % 3 === 0,
         hasClockTrouble: seed % 5 === 0,

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TokenSourceError } from '../../src/tokens/token-source-error.ts';
-import { follow, leaseNow, makeRig, seededRandom, traffic } from './holder-rig.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
+import { follow, leaseNow, makeRig, traffic } from './holder-rig.ts';
 
 const FAILING = { error: new TokenSourceError('issuer answered 503') };
 
@@ -9,7 +10,7 @@ for (const lifeSeconds of [300, 60, 20, 6, 5, 2]) {
   test(`#2 tokens of ${lifeSeconds} s: ten lives of traffic without a wait, at most one call per 0.4 lives`, async () => {
     const lifeMs = lifeSeconds * 1_000;
     const usual = { delayMs: Math.min(200, lifeMs / 20), raw: { lifetimeMs: lifeMs } };
-    const rig = makeRig({ usual, random: seededRandom(lifeSeconds) });
+    const rig = makeRig({ usual, random: randomFrom(lifeSeconds) });
     await rig.start();
     const refused = await traffic(rig, 10 * lifeMs, Math.max(20, lifeMs / 100));
     assert.equal(refused, 0);
@@ -22,7 +23,7 @@ for (const lifeSeconds of [300, 60, 20, 6, 5, 2]) {
 
 test('tokens of 6 s at 50 requests a second for a minute: 0 refusals, at most 27 issuer calls', async () => {
   const usual = { delayMs: 150, raw: { lifetimeMs: 6_000 } };
-  const rig = makeRig({ usual, random: seededRandom(6) });
+  const rig = makeRig({ usual, random: randomFrom(6) });
   await rig.start();
   assert.equal(await traffic(rig, 60_000, 20), 0);
   assert.ok(rig.source.calls.length <= 27, `${rig.source.calls.length} issuer calls`);
@@ -84,7 +85,7 @@ test('the issuer may wish an earlier renewal, and may not wish one for every ans
 });
 
 test('#3 an issuer that is away for 0.3 lives in the renewal window costs no request anything', async () => {
-  const rig = makeRig({ random: seededRandom(3) });
+  const rig = makeRig({ random: randomFrom(3) });
   await rig.start();
   assert.equal(await traffic(rig, 110_000, 500), 0);
   rig.source.usual = FAILING;

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { startJitterFor } from '../../src/tokens/holder-settings.ts';
 import { TokenSourceError } from '../../src/tokens/token-source-error.ts';
 import { TokenUnavailable } from '../../src/tokens/token-unavailable.ts';
-import { follow, leaseNow, makeRig, seededRandom } from './holder-rig.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
+import { follow, leaseNow, makeRig } from './holder-rig.ts';
 
 test('#1 cold-start stampede: 500 gets make one issuer call and get 500 leases of one token', async () => {
   const rig = makeRig();
@@ -148,7 +149,7 @@ test('#39 a dormant holder whose long token is still good serves it and takes up
 });
 
 test('#40 a hundred sources that start together spread over the jitter and stay spread', async () => {
-  const random = seededRandom(40);
+  const random = randomFrom(40);
   const rigs = Array.from({ length: 100 }, () => makeRig({ random, settings: { startJitterMs: 2_000 } }));
   for (const rig of rigs) {
     void rig.holder.start();

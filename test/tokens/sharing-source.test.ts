@@ -8,8 +8,9 @@ import { TokenHolder } from '../../src/tokens/token-holder.ts';
 import type { AcquireReason, RawToken } from '../../src/tokens/token-source.ts';
 import { TokenSourceError } from '../../src/tokens/token-source-error.ts';
 import { ScriptedSource, type Step } from '../helpers/scripted-source.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
-import { follow, seededRandom } from './holder-rig.ts';
+import { follow } from './holder-rig.ts';
 import { testTokenStore } from './token-store-contract.ts';
 
 /** A store in memory on a given clock, which can be away. */
@@ -92,7 +93,7 @@ function makeFleet(size: number, rotation: 'overlap' | 'exclusive' = 'overlap', 
   const clock = new VirtualClock();
   const store = new MemoryStore(clock);
   const source = new ScriptedSource(clock, script);
-  const random = seededRandom(size);
+  const random = randomFrom(size);
   const holders = Array.from({ length: size }, (_, index) => {
     return new TokenHolder({
       name: `replica-${index}`,

@@ -8,12 +8,12 @@ import { readOAuth2Answer } from '../../src/tokens/sources/oauth2-answer.ts';
 import { SourceVoice } from '../../src/tokens/sources/source-voice.ts';
 import { compileTokenLocation } from '../../src/tokens/sources/token-location.ts';
 import { TokenSourceError } from '../../src/tokens/token-source-error.ts';
-import { seededRandom } from './holder-rig.ts';
+import { randomFrom } from '../helpers/seeded-random.ts';
 
 /** Looks like what issuers hand out, and is nowhere registered as a secret: nothing but care keeps it out. */
 const TOKEN = 'eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJtZSJ9.Zm9vYmFy0123456789';
 
-const random = seededRandom(43);
+const random = randomFrom(43);
 const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
 const NAMES = [
   'access_token',
