@@ -14,12 +14,15 @@ export function drained(response: ServerResponse, stallMs = LONGEST_STALL_MS): P
     const settle = (): void => {
       socket?.setTimeout(0);
       response.off('drain', settle);
+      socket?.off('drain', settle);
       response.off('close', settle);
       resolve();
     };
     // Nobody listens to `timeout`, so that Node destroys the connection.
     socket?.setTimeout(stallMs);
     response.on('drain', settle);
+    // What went around the response drains without a word of it.
+    socket?.on('drain', settle);
     response.on('close', settle);
   });
 }

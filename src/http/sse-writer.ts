@@ -1,6 +1,7 @@
 import { SilenceTimer } from '../silence-timer.ts';
 import { commonHeaders, encodeHeader } from './answer.ts';
 import { drained } from './back-pressure.ts';
+import { ChunkedWriter } from './chunked-writer.ts';
 import { KeepAliveChunks } from './keep-alive-chunks.ts';
 import type { RequestContext } from './request-context.ts';
 
@@ -20,6 +21,7 @@ const KEEP_ALIVE = ': keep-alive\n\n';
 export class SseWriter {
   readonly #context: RequestContext;
   readonly #settings: SseSettings;
+  readonly #writer: ChunkedWriter;
   #keepAlive: SilenceTimer | null = null;
   /** null unless configured: a stream does not pay for it. */
   #chunks: KeepAliveChunks | null = null;
@@ -28,6 +30,7 @@ export class SseWriter {
   constructor(context: RequestContext, settings: SseSettings) {
     this.#context = context;
     this.#settings = settings;
+    this.#writer = new ChunkedWriter(context.response);
   }
 
   /** Sends the headers; idempotent. From here on a failure can only be told as an event. */
@@ -49,24 +52,25 @@ export class SseWriter {
     response.writeHead(200, headers);
     const { keepAliveMs, keepAliveChunkMs } = this.#settings;
     if (keepAliveMs > 0) this.#keepAlive = new SilenceTimer(keepAliveMs, () => this.#comment());
-    if (keepAliveChunkMs > 0) this.#chunks = new KeepAliveChunks(response, keepAliveChunkMs);
+    if (keepAliveChunkMs > 0) this.#chunks = new KeepAliveChunks(response, this.#writer, keepAliveChunkMs);
   }
 
   /** Sends the headers at once, before there is any text. */
   openEarly(): void {
     this.open();
-    this.#context.response.flushHeaders();
+    this.#writer.flushHeaders();
   }
 
   /** Resolves when more may be written: at once, or when the client has read enough. Null: no need to wait. */
   write(text: string): Promise<void> | null {
     const { response } = this.#context;
     if (response.destroyed) return null;
-    this.#context.responseBytes += Buffer.byteLength(text);
+    const byteLength = Buffer.byteLength(text);
+    this.#context.responseBytes += byteLength;
     this.#context.keepResponse(text);
     this.#keepAlive?.touch();
     this.#chunks?.wrote(text);
-    return response.write(text) ? null : drained(response);
+    return this.#writer.write(text, byteLength) ? null : drained(response);
   }
 
   end(): void {
@@ -89,7 +93,7 @@ export class SseWriter {
     const { response } = this.#context;
     if (response.destroyed || response.writableEnded) return;
     // A client that does not read needs no sign of life, and would only collect them.
-    if (!response.writableNeedDrain) response.write(KEEP_ALIVE);
+    if (!this.#writer.needsDrain) this.#writer.write(KEEP_ALIVE);
   }
 }
 

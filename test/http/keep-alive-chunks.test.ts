@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
+import { ChunkedWriter } from '../../src/http/chunked-writer.ts';
 import { KeepAliveChunks } from '../../src/http/keep-alive-chunks.ts';
 
 const event = (delta: object): string =>
@@ -38,7 +39,8 @@ function newStream(context: TestContext): {
       context.mock.timers.tick(1);
     }
   };
-  return { chunks: new KeepAliveChunks(open as unknown as ServerResponse, 100), open, pass };
+  const response = open as unknown as ServerResponse;
+  return { chunks: new KeepAliveChunks(response, new ChunkedWriter(response), 100), open, pass };
 }
 
 test('S43 an event of the same identity after each silence, and none while the stream speaks', (context) => {

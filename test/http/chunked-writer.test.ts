@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
+import { connect } from 'node:net';
+import { test } from 'node:test';
+import { drained } from '../../src/http/back-pressure.ts';
+import { ChunkedWriter } from '../../src/http/chunked-writer.ts';
+import { LoopbackServer } from '../helpers/loopback-server.ts';
+
+const request = (path: string, version = '1.1'): string => `GET ${path} HTTP/${version}\r\nHost: a\r\n\r\n`;
+
+/** Answers `requests`, sent at once on one connection, by path; gives what the client read until the connection's end. */
+async function exchange(
+  requests: string,
+  answer: (path: string, response: ServerResponse) => void,
+): Promise<string> {
+  const server = createServer((incoming, response) => {
+    response.sendDate = false;
+    answer(incoming.url ?? '', response);
+  });
+  await using loopback = await new LoopbackServer(server).listening();
+  const client = connect(loopback.port, '127.0.0.1');
+  client.write(requests);
+  let received = '';
+  for await (const piece of client.setEncoding('utf8')) received += piece;
+  return received;
+}
+
+const LAST = { connection: 'close' };
+const bodyOf = (answer: string): string => answer.slice(answer.indexOf('\r\n\r\n') + 4);
+
+test('texts are chunks behind the headers, sized in bytes, and the response ends them', async () => {
+  const received = await exchange(request('/'), (_path, response) => {
+    const writer = new ChunkedWriter(response);
+    response.writeHead(200, LAST);
+    for (const text of ['first', 'zwölf €', '', '🛶', 'last\n\n']) writer.write(text);
+    response.end();
+  });
+  assert.match(received, /\r\ntransfer-encoding: chunked\r\n/i);
+  assert.equal(bodyOf(received), '5\r\nfirst\r\na\r\nzwölf €\r\n4\r\n🛶\r\n6\r\nlast\n\n\r\n0\r\n\r\n');
+});
+
+test('after the headers each text is one write to the socket', async () => {
+  let writes = 0;
+  await exchange(request('/'), (_path, response) => {
+    const writer = new ChunkedWriter(response);
+    response.writeHead(200, LAST);
+    writer.flushHeaders();
+    const { socket } = response;
+    assert.ok(socket !== null);
+    const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
+    socket.write = (...args: unknown[]) => {
+      writes++;
+      return write(...args);
+    };
+    for (let count = 0; count < 10; count++) writer.write('text');
+    assert.equal(writes, 10);
+    response.end();
+  });
+});
+
+test('a client of HTTP/1.0 gets the texts as they are', async () => {
+  const received = await exchange(request('/', '1.0'), (_path, response) => {
+    const writer = new ChunkedWriter(response);
+    response.writeHead(200);
+    for (const text of ['one ', 'two ', 'three']) writer.write(text);
+    response.end();
+  });
+  assert.equal(bodyOf(received), 'one two three');
+});
+
+test('an answer that waits for an earlier one on its connection comes after it, whole', async () => {
+  let first: ServerResponse | null = null;
+  const received = await exchange(request('/first') + request('/second'), (path, response) => {
+    const writer = new ChunkedWriter(response);
+    response.writeHead(200, path === '/second' ? LAST : {});
+    if (path === '/first') {
+      first = response;
+      writer.write('1');
+      return;
+    }
+    writer.write('2');
+    writer.write('3');
+    first?.end('1');
+    // The first one is told complete in the next ticks: from then on the socket is the second one's.
+    setImmediate(() => {
+      writer.write('4');
+      response.end();
+    });
+  });
+  const [one, two] = received.split('HTTP/1.1 200 OK').slice(1);
+  assert.equal(bodyOf(one ?? ''), '1\r\n1\r\n1\r\n1\r\n0\r\n\r\n');
+  assert.equal(bodyOf(two ?? ''), '1\r\n2\r\n1\r\n3\r\n1\r\n4\r\n0\r\n\r\n');
+});
+
+test('a client that does not read is waited for, and a client that left takes nothing', async () => {
+  const server = createServer();
+  await using loopback = await new LoopbackServer(server).listening();
+  const client = connect(loopback.port, '127.0.0.1');
+  client.pause();
+  client.write(request('/'));
+  const [, response] = (await once(server, 'request')) as [unknown, ServerResponse];
+  const writer = new ChunkedWriter(response);
+  writer.flushHeaders();
+  assert.equal(writer.needsDrain, false);
+  const text = 'x'.repeat(8 * 1024 * 1024);
+  while (writer.write(text));
+  assert.equal(writer.needsDrain, true);
+  const waiting = drained(response);
+  client.resume();
+  await waiting;
+  assert.equal(writer.needsDrain, false);
+  client.destroy();
+  await once(response, 'close');
+  writer.write('nobody reads this');
+});
