@@ -36,43 +36,49 @@ function openLog(t: TestContext, settings: Partial<RequestLogSettings> & { path:
   return { log, clock, events };
 }
 
-test('rows wait while another process holds the lock, and are written when it lets go', async (t) => {
-  const path = join(temporaryDirectory(t), 'db.sqlite');
-  const { log, clock, events } = openLog(t, { path });
+async function writeFirstRow({ log, clock }: Pick<Fixture, 'log' | 'clock'>): Promise<void> {
   log.write([sampleRecord()]);
   await until('the first row is written', () => log.stats().written === 1);
   await clock.advance(PACE_MS);
+}
+
+/** A log with one row, whose next write meets the lock of another process. */
+async function openLockedLog(
+  t: TestContext,
+  settings: Partial<RequestLogSettings> = {},
+): Promise<Fixture & { readonly unlock: () => void }> {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  const fixture = openLog(t, { path, ...settings });
+  await writeFirstRow(fixture);
   const other = new Database(path);
   t.after(() => other.close());
   other.exec('BEGIN IMMEDIATE');
+  return { ...fixture, unlock: () => void other.exec('COMMIT') };
+}
+
+test('rows wait while another process holds the lock, and are written when it lets go', async (t) => {
+  const { log, clock, events, unlock } = await openLockedLog(t);
   log.write([sampleRecord(), sampleRecord()]);
   await until('the lock was met', () => events.length === 1);
   assert.deepEqual(log.stats(), { written: 1, dropped: 0, queued: 2 });
   assert.equal(events[0]?.kind, 'unavailable');
   assert.match(events[0]?.kind === 'unavailable' ? events[0].message : '', /locked by another process/);
   log.write([sampleRecord()]);
-  other.exec('COMMIT');
+  unlock();
   await clock.advance(250);
   await until('all rows are written', () => log.stats().written === 4);
   assert.deepEqual(events[1], { kind: 'available', waitingRows: 0, droppedRows: 0 });
 });
 
 test('a full queue drops and counts, reports it once, and goes on when the store is back', async (t) => {
-  const path = join(temporaryDirectory(t), 'db.sqlite');
-  const { log, clock, events } = openLog(t, { path, queueRows: 10 });
-  log.write([sampleRecord()]);
-  await until('the first row is written', () => log.stats().written === 1);
-  await clock.advance(PACE_MS);
-  const other = new Database(path);
-  t.after(() => other.close());
-  other.exec('BEGIN IMMEDIATE');
+  const { log, clock, events, unlock } = await openLockedLog(t, { queueRows: 10 });
   log.write(Array(7).fill(sampleRecord()));
   log.write(Array(7).fill(sampleRecord()));
   log.write(Array(7).fill(sampleRecord()));
   assert.deepEqual(log.stats(), { written: 1, dropped: 11, queued: 10 });
   await until('the lock was met', () => events.some((event) => event.kind === 'unavailable'));
   assert.equal(events.filter((event) => event.kind === 'dropping').length, 1);
-  other.exec('COMMIT');
+  unlock();
   await clock.advance(250);
   await until('the queue is empty', () => log.stats().queued === 0);
   assert.deepEqual(log.stats(), { written: 11, dropped: 11, queued: 0 });
@@ -83,9 +89,7 @@ test('a disk that is full and then is not: nothing throws, what waited is writte
   if (disk === null) return t.skip('this user may not mount a small disk');
   const ballast = join(disk, 'ballast');
   const { log, clock, events } = openLog(t, { path: join(disk, 'db.sqlite') });
-  log.write([sampleRecord()]);
-  await until('the first row is written', () => log.stats().written === 1);
-  await clock.advance(PACE_MS);
+  await writeFirstRow({ log, clock });
   try {
     writeFileSync(ballast, Buffer.alloc(1024 * 1024));
   } catch {
@@ -138,20 +142,13 @@ test('a file that is no database is reported once with what to do, and rows go o
 });
 
 test('close gives up within its bound when the store is away, and counts what is lost', async (t) => {
-  const path = join(temporaryDirectory(t), 'db.sqlite');
-  const { log, clock } = openLog(t, { path });
-  log.write([sampleRecord()]);
-  await until('the first row is written', () => log.stats().written === 1);
-  await clock.advance(PACE_MS);
-  const other = new Database(path);
-  t.after(() => other.close());
-  other.exec('BEGIN IMMEDIATE');
+  const { log, unlock } = await openLockedLog(t);
   log.write([sampleRecord(), sampleRecord()]);
   const beganAtMs = performance.now();
   await log.close();
   assert.ok(performance.now() - beganAtMs < 2_000);
   assert.deepEqual(log.stats(), { written: 1, dropped: 2, queued: 0 });
-  other.exec('COMMIT');
+  unlock();
 });
 
 test('the pause between tries grows to five seconds, and is long where only a person can help', () => {

@@ -199,28 +199,23 @@ test('rows wait while the server is away, and are written when it is back', asyn
 });
 
 test('the whole service keeps its records there, and starts and serves while the server is away', async () => {
-  const model = await StandInModel.start();
+  await using model = await StandInModel.start();
   const dbaddr = await postgres.createDatabase();
   await postgres.halt();
   const upstreams = [{ name: 'only', endpoint: model.url, sk: 'upstream-key' }];
-  const gateway = await Gateway.start({ dbtype: 'postgres', dbaddr, upstreams });
-  try {
-    const body = { model: 'm', messages: [{ role: 'user', content: 'hello' }] };
-    const response = await gateway.post('/v1/chat/completions', body);
-    assert.equal(response.status, 200);
-    await postgres.resume();
-    const count = async () =>
-      (await postgres.query('SELECT model, upstream, outcome FROM tokenferry_requests', dbaddr)).rows;
-    let rows: unknown[] = [];
-    for (let tries = 0; tries < 200 && rows.length === 0; tries++) {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      rows = await count().catch(() => []);
-    }
-    assert.deepEqual(rows, [{ model: 'm', upstream: 'only', outcome: 'ok' }]);
-  } finally {
-    await gateway.close();
-    await model.close();
+  await using gateway = await Gateway.start({ dbtype: 'postgres', dbaddr, upstreams });
+  const body = { model: 'm', messages: [{ role: 'user', content: 'hello' }] };
+  const response = await gateway.post('/v1/chat/completions', body);
+  assert.equal(response.status, 200);
+  await postgres.resume();
+  const count = async () =>
+    (await postgres.query('SELECT model, upstream, outcome FROM tokenferry_requests', dbaddr)).rows;
+  let rows: unknown[] = [];
+  for (let tries = 0; tries < 200 && rows.length === 0; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    rows = await count().catch(() => []);
   }
+  assert.deepEqual(rows, [{ model: 'm', upstream: 'only', outcome: 'ok' }]);
 });
 
 test('the log command reads it, also as a user who may only read', async () => {

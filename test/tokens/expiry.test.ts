@@ -2,17 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ExpiryHint, readExpiry, resolveExpiry } from '../../src/tokens/expiry.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
+import { unsignedJwt } from './unsigned-jwt.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 const NOW_S = NOW / 1000;
 
 function hint(value: unknown, as: ExpiryHint['as'] = 'auto', unit: ExpiryHint['unit'] = 'auto'): ExpiryHint {
   return { origin: 'expiry', value, as, unit };
-}
-
-function jwt(claims: object): string {
-  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  return `${part({ alg: 'none' })}.${part(claims)}.c2ln`;
 }
 
 const relative = (lifetimeMs: number) => ({ kind: 'relative', lifetimeMs });
@@ -89,7 +85,7 @@ for (const [name, given, expected] of READINGS) {
 }
 
 test('#23 the shorter of expires_in and JWT exp counts, and a difference of more than 10 % is noted', () => {
-  const expiry = resolveExpiry([hint(3600, 'relative')], jwt({ exp: NOW_S + 300 }), NOW);
+  const expiry = resolveExpiry([hint(3600, 'relative')], unsignedJwt({ exp: NOW_S + 300 }), NOW);
   assert.equal(expiry.lifetimeMs, 3_600_000);
   assert.equal(expiry.expiresAtWallMs, NOW + 300_000);
   assert.deepEqual(expiry.notes, [
@@ -98,22 +94,22 @@ test('#23 the shorter of expires_in and JWT exp counts, and a difference of more
 });
 
 test('#23 hints within 10 % of each other are not worth a note', () => {
-  assert.deepEqual(resolveExpiry([hint(300, 'relative')], jwt({ exp: NOW_S + 290 }), NOW).notes, []);
+  assert.deepEqual(resolveExpiry([hint(300, 'relative')], unsignedJwt({ exp: NOW_S + 290 }), NOW).notes, []);
 });
 
 test('#23 milliseconds in JWT exp are recognised', () => {
-  const expiry = resolveExpiry([], jwt({ exp: NOW + 300_000 }), NOW);
+  const expiry = resolveExpiry([], unsignedJwt({ exp: NOW + 300_000 }), NOW);
   assert.deepEqual(expiry, { expiresAtWallMs: NOW + 300_000, notes: [] });
 });
 
 test('#23 JWT times written as strings are read, nonsense in them is not', () => {
-  assert.equal(resolveExpiry([], jwt({ exp: String(NOW_S) }), NOW).expiresAtWallMs, NOW);
-  assert.deepEqual(resolveExpiry([], jwt({ exp: 'soon', iat: {}, nbf: null }), NOW), { notes: [] });
-  assert.deepEqual(resolveExpiry([], jwt({ exp: -5 }), NOW).notes, ['JWT exp is -5: ignored']);
+  assert.equal(resolveExpiry([], unsignedJwt({ exp: String(NOW_S) }), NOW).expiresAtWallMs, NOW);
+  assert.deepEqual(resolveExpiry([], unsignedJwt({ exp: 'soon', iat: {}, nbf: null }), NOW), { notes: [] });
+  assert.deepEqual(resolveExpiry([], unsignedJwt({ exp: -5 }), NOW).notes, ['JWT exp is -5: ignored']);
 });
 
 test('#21 the later of nbf and iat says from when on a token is good', () => {
-  const token = jwt({ exp: NOW_S + 300, iat: NOW_S, nbf: NOW_S + 2 });
+  const token = unsignedJwt({ exp: NOW_S + 300, iat: NOW_S, nbf: NOW_S + 2 });
   assert.equal(resolveExpiry([], token, NOW).notBeforeWallMs, NOW + 2000);
 });
 
@@ -131,7 +127,7 @@ test('#23 tokens that only look like a JWT carry no times', () => {
   const odd = [
     'a.b.c',
     'ey.ey.ey',
-    `${jwt({ exp: 1 })}.x.y`,
+    `${unsignedJwt({ exp: 1 })}.x.y`,
     'eyJ.W10.c2ln',
     `eyJ.${'A'.repeat(70_000)}.c2ln`,
   ];

@@ -9,16 +9,12 @@ import { Secret } from '../../src/secret.ts';
 import type { JwtSettings } from '../../src/tokens/sources/jwt-source.ts';
 import { makeSource } from '../helpers/source-bench.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
+import { unsignedJwt } from './unsigned-jwt.ts';
 
 async function folder(t: TestContext): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'tokenferry-source-'));
   t.after(() => rm(path, { recursive: true }));
   return path;
-}
-
-function jwt(claims: object): string {
-  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
-  return `${part({ alg: 'none' })}.${part(claims)}.c2ln`;
 }
 
 /** Waits for something that real files and real notifications bring about. */
@@ -32,12 +28,12 @@ test('a static token is given as it is, a JWT with its end', async () => {
     value: 'abcdef',
   });
   const exp = Math.round(Date.now() / 1000) + 300;
-  const token = await makeSource({ type: 'static', value: new Secret(jwt({ exp })) }).acquire();
+  const token = await makeSource({ type: 'static', value: new Secret(unsignedJwt({ exp })) }).acquire();
   assert.equal(token.expiresAtWallMs, exp * 1000);
 });
 
 test('a static token that is over says so', async () => {
-  const { failure } = makeSource({ type: 'static', value: new Secret(jwt({ exp: 1_700_000_000 })) });
+  const { failure } = makeSource({ type: 'static', value: new Secret(unsignedJwt({ exp: 1_700_000_000 })) });
   assert.match(
     (await failure()).message,
     /^corp: value gave a token that ended \d+ s ago by this machine's clock$/,
@@ -70,7 +66,7 @@ test('a file is read; without an expiry inside it is read again after 60 s', asy
 test('a JWT in a file lives as long as it says', async (t) => {
   const path = join(await folder(t), 'token');
   const exp = Math.round(Date.now() / 1000) + 300;
-  await writeFile(path, jwt({ exp }));
+  await writeFile(path, unsignedJwt({ exp }));
   const token = await makeSource({ type: 'file', path }).acquire();
   assert.equal(token.expiresAtWallMs, exp * 1000);
   assert.equal(token.refreshInMs, undefined);

@@ -219,15 +219,21 @@ test('#41 an issuer that is down does not use up the refresh token', async (t) =
   assert.deepEqual(grantsOf(issuer), ['password', 'refresh-1', 'refresh-1']);
 });
 
+const STORED = {
+  grant: 'refresh_token',
+  refreshToken: new Secret('first-one'),
+  refreshTokenFile: 'r.json',
+} as const;
+
+async function folderOf(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'tokenferry-refresh-'));
+  t.after(() => rm(folder, { recursive: true }));
+  return folder;
+}
+
 test('#41 a rotated refresh token is stored, for our eyes only, and outlives the process', async (t) => {
-  const baseDir = await mkdtemp(join(tmpdir(), 'tokenferry-refresh-'));
-  t.after(() => rm(baseDir, { recursive: true }));
-  const settings = {
-    grant: 'refresh_token',
-    refreshToken: new Secret('first-one'),
-    refreshTokenFile: 'r.json',
-  } as const;
-  const { issuer, make, acquire } = await bench(t, settings, rotating(), { baseDir });
+  const baseDir = await folderOf(t);
+  const { issuer, make, acquire } = await bench(t, STORED, rotating(), { baseDir });
   await acquire();
   const path = join(baseDir, 'r.json');
   assert.equal(JSON.parse(await readFile(path, 'utf8')).refresh_token, 'refresh-1');
@@ -237,16 +243,10 @@ test('#41 a rotated refresh token is stored, for our eyes only, and outlives the
 });
 
 test('#43 a stored refresh token is not sent for another issuer or client', async (t) => {
-  const baseDir = await mkdtemp(join(tmpdir(), 'tokenferry-refresh-'));
-  t.after(() => rm(baseDir, { recursive: true }));
-  const settings = {
-    grant: 'refresh_token',
-    refreshToken: new Secret('first-one'),
-    refreshTokenFile: 'r.json',
-  } as const;
-  const one = await bench(t, settings, rotating(), { baseDir });
+  const baseDir = await folderOf(t);
+  const one = await bench(t, STORED, rotating(), { baseDir });
   await one.acquire();
-  const other = await bench(t, settings, rotating(), { baseDir });
+  const other = await bench(t, STORED, rotating(), { baseDir });
   await other.acquire();
   assert.deepEqual(grantsOf(other.issuer), ['first-one']);
 });
@@ -270,24 +270,14 @@ test('#41 when the stored token is refused the configured one is tried, then the
 });
 
 test('a refresh token that cannot be stored is used all the same, with a note', async (t) => {
-  const { acquire } = await bench(
-    t,
-    { grant: 'refresh_token', refreshToken: new Secret('first-one'), refreshTokenFile: '/no/such/folder/r' },
-    rotating(),
-  );
+  const { acquire } = await bench(t, { ...STORED, refreshTokenFile: '/no/such/folder/r' }, rotating());
   assert.match((await acquire()).notes?.[0] ?? '', /refresh_token_file cannot be written \(ENOENT\)/);
 });
 
 test('a damaged file of refresh tokens is no obstacle', async (t) => {
-  const baseDir = await mkdtemp(join(tmpdir(), 'tokenferry-refresh-'));
-  t.after(() => rm(baseDir, { recursive: true }));
+  const baseDir = await folderOf(t);
   await writeFile(join(baseDir, 'r.json'), '{"pin":');
-  const settings = {
-    grant: 'refresh_token',
-    refreshToken: new Secret('first-one'),
-    refreshTokenFile: 'r.json',
-  } as const;
-  const { issuer, acquire } = await bench(t, settings, rotating(), { baseDir });
+  const { issuer, acquire } = await bench(t, STORED, rotating(), { baseDir });
   await acquire();
   assert.deepEqual(grantsOf(issuer), ['first-one']);
 });
