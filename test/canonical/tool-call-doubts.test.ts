@@ -53,6 +53,19 @@ test('an empty object before the arguments is none of them', () => {
   assert.deepEqual(told(calls(call('f', '{}')), text('so'), END), [['f', '{}']]);
 });
 
+test('an empty object in two pieces is told once, and nothing comes in its place', () => {
+  const next = call('g', ULM, { index: 1, id: 'c2' });
+  for (const known of [{ index: 0, id: 'c1', type: 'function' }, { id: 'c1' }]) {
+    const parts = [calls(call('f', '', known)), calls(more('{')), calls(more('}'))];
+    assert.deepEqual(told(...parts, END), [['f', '{}']]);
+    assert.deepEqual(told(...parts, calls(next), END), [
+      ['f', '{}'],
+      ['g', ULM],
+    ]);
+    assert.match(fault(...parts, calls(more(ULM)), END), /complete: \{"city":"Ulm"\}/);
+  }
+});
+
 test('a call that comes again as a whole is told once', () => {
   const parts = [calls(call('f', '')), calls(more('{"city":')), calls(more('"Ulm"}'))];
   assert.deepEqual(told(...parts, calls(call('f', ULM)), END), [['f', ULM]]);

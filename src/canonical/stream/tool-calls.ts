@@ -128,7 +128,7 @@ export class ToolCalls {
   get isWaiting(): boolean {
     const call = this.#calls.at(-1);
     if (call?.said !== NO_ARGUMENTS || call.isFreeText || call.name === null) return false;
-    return call.held.length > 0 && call.number === this.#current;
+    return isUntold(call) && call.number === this.#current;
   }
 
   /** Something else follows: what is waited for will not come. */
@@ -180,7 +180,7 @@ export class ToolCalls {
       this.#options.onNote('arguments of a tool call came twice');
       return false;
     }
-    if (call.held.length !== 1 || call.said !== NO_ARGUMENTS) {
+    if (call.said !== NO_ARGUMENTS || !isUntold(call)) {
       this.#fault ??= `The upstream sent further arguments after those of the tool call were complete: ${text}`;
       return false;
     }
@@ -288,4 +288,9 @@ export class ToolCalls {
     this.#calls.push(call);
     return call;
   }
+}
+
+/** Whether all that was said of the arguments is still held: of `{` and `}` in two pieces the first was told. */
+function isUntold({ held, said }: Call): boolean {
+  return held.join('') === said;
 }
