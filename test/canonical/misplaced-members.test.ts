@@ -6,7 +6,19 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readChatReply } from '../../src/canonical/chat-reply.ts';
 import { FerryError } from '../../src/errors.ts';
-import { chunk, completion, DONE, optionsFor, ROLE, read, reply, STOP, sse, text } from './upstream-bytes.ts';
+import {
+  chunk,
+  completion,
+  DONE,
+  optionsFor,
+  ROLE,
+  read,
+  reply,
+  STOP,
+  sse,
+  text,
+  usageChunk,
+} from './upstream-bytes.ts';
 
 const CALL = { id: 'call_1', type: 'function', function: { name: 'weather', arguments: '{"city":"Ulm"}' } };
 
@@ -151,17 +163,20 @@ test('names in the style of Java and C# are read, and what is inside of argument
   const call = { index: 0, id: 'call_1', type: 'function', function: { name: 'weather', arguments: args } };
   const chunks = [
     ROLE,
-    chunk({ reasoning_content: 'Hm' }),
-    text('Hello'),
+    chunk({ reasoning_content: 'H' }),
+    chunk({ reasoning_details: [{ type: 'reasoning.text', text: 'm' }] }),
+    chunk({ content: [{ type: 'text', text: 'Hello' }] }),
     chunk({ tool_calls: [call] }),
     chunk({}, 'tool_calls'),
+    usageChunk({ input_tokens: 5, output_tokens: 2 }),
   ];
   for (const first of [(letter: string) => letter, (letter: string) => letter.toUpperCase()]) {
     const written = chunks.map((one) => camel(one, first)) as Record<string, unknown>[];
     // The arguments are the model's own.
     const json = written.map((one) => JSON.stringify(one).replace(/"CityName"/, '"cityName"'));
-    const { choices, failure } = read(sse(...json, DONE));
+    const { choices, failure, usage } = read(sse(...json, DONE), { includeUsage: true });
     assert.equal(failure, null);
+    assert.equal(usage?.total_tokens, 7);
     assert.deepEqual(
       [choices[0]?.reasoning, choices[0]?.content, choices[0]?.finish],
       ['Hm', 'Hello', 'tool_calls'],
