@@ -7,12 +7,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { ChatStream } from '../../src/canonical/chat-stream.ts';
 import { assertCall, assertHello, assertHelloReply, CALL, failed, HELLO, told } from './hello-shapes.ts';
 import {
   chunk,
   completion,
   DONE,
   failureOfReply,
+  optionsFor,
   PLAIN,
   ROLE,
   read,
@@ -34,6 +36,25 @@ test('a byte order mark in front of every event, as of a server that joins files
 
 test('chunks as the elements of one JSON array that grows are a stream', () => {
   assertHello(`[${HELLO.map((one) => JSON.stringify(one)).join(',\n')}]\n`);
+});
+
+test('S59 the elements of such an array are told one by one, and not at its end', () => {
+  const grown = new ChatStream(optionsFor());
+  const told = ['[', ...HELLO.map((one) => ` ${JSON.stringify(one)},\n`)].map((piece) =>
+    grown.push(Buffer.from(piece)),
+  );
+  assert.match(told.find((sent) => sent.includes('Hello')) ?? '', /"content":"Hello"/);
+  assert.equal(told.join('').includes('[DONE]'), false);
+  assert.match(grown.push(Buffer.from(']')) + grown.end(), /\[DONE\]/);
+});
+
+test('a list in which some chunks have usage alone is a list of chunks, in one event and as a body', () => {
+  const chunks = [...HELLO, { usage: USAGE }, { choices: null, usage: USAGE }];
+  const list = JSON.stringify(chunks);
+  for (const body of [`data: ${list}\n\ndata: [DONE]\n\n`, list, sse(HELLO, [{ usage: USAGE }], DONE)]) {
+    const { choices, usage } = read(body, { includeUsage: true });
+    assert.deepEqual([choices[0]?.content, usage?.total_tokens], ['Hello world', USAGE.total_tokens]);
+  }
 });
 
 // Expected at first: the text. An error that says what came is as clear.

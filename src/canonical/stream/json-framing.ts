@@ -7,9 +7,13 @@ export interface JsonFramingOptions {
   readonly onOverflow: () => void;
 }
 
+const OPEN_BRACE = 0x7b;
+const OPEN_BRACKET = 0x5b;
+
 /**
- * Text of JSON values one after the other (NDJSON, one JSON body, pretty-printed or not) → one call per value. What
- * stands between values is dropped; each character is read once.
+ * Text of JSON values one after the other (NDJSON, one JSON body, pretty-printed or not) → one call per value. A list of
+ * objects is its objects, each told as soon as it is there, since a stream may be one list that grows. What stands
+ * between values is dropped; each character is read once.
  */
 export class JsonFraming {
   readonly #options: JsonFramingOptions;
@@ -17,6 +21,8 @@ export class JsonFraming {
   /** Pieces of the value that is not complete yet, joined once at its end: `+=` and rescanning would be quadratic. */
   #pieces: string[] = [];
   #length = 0;
+  /** A bracket came whose list is not known yet to be one of objects. */
+  #holdsBracket = false;
 
   constructor(options: JsonFramingOptions) {
     this.#options = options;
@@ -25,7 +31,7 @@ export class JsonFraming {
   push(text: string): void {
     let at = 0;
     while (at < text.length) {
-      if (!this.#scanner.isInside && !beginsJsonValue(text.charCodeAt(at))) {
+      if (!this.#scanner.isInside && !this.#beginsValue(text.charCodeAt(at))) {
         at++;
         continue;
       }
@@ -42,7 +48,21 @@ export class JsonFraming {
 
   /** What is left of a value that never ended. */
   get rest(): string {
-    return this.#pieces.join('');
+    return this.#holdsBracket ? '[' : this.#pieces.join('');
+  }
+
+  /** Whether a value begins with this character, or began with the bracket before it. */
+  #beginsValue(code: number): boolean {
+    if (!this.#holdsBracket) {
+      this.#holdsBracket = code === OPEN_BRACKET;
+      return !this.#holdsBracket && beginsJsonValue(code);
+    }
+    if (isWhiteSpace(code)) return false;
+    this.#holdsBracket = false;
+    if (code === OPEN_BRACE) return true;
+    this.#scanner.scan('[', 0);
+    this.#keep('[');
+    return true;
   }
 
   #keep(piece: string): void {
@@ -50,4 +70,8 @@ export class JsonFraming {
     this.#length += piece.length;
     if (this.#length > this.#options.maxValueLength) this.#options.onOverflow();
   }
+}
+
+function isWhiteSpace(code: number): boolean {
+  return code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09;
 }

@@ -11,7 +11,11 @@ function isChoiceLike(value: unknown): boolean {
   return isJsonObject(value) && ['delta', 'message', 'text', 'finish_reason'].some((name) => name in value);
 }
 
-/** An array of chunks in one event, and not an array that is itself an error. */
-export function isChunkLike(value: unknown): boolean {
-  return isJsonObject(value) && Array.isArray(value.choices);
+/** Whether an array of one event is one of chunks, some of which may have usage only, and not itself an error. */
+export function isListOfChunks(value: unknown): value is readonly unknown[] {
+  return Array.isArray(value) && value.some(isChunkLike);
+}
+
+function isChunkLike(value: unknown): boolean {
+  return isJsonObject(value) && (Array.isArray(value.choices) || isJsonObject(value.usage));
 }

@@ -8,7 +8,7 @@ import { readPayload } from './event-payload.ts';
 import { readEvent } from './event-reader.ts';
 import { withExactArguments } from './exact-arguments.ts';
 import { isJsonObject, type JsonObject, parseJson } from './json-object.ts';
-import { isChunkLike, withListedChoices } from './listed-choices.ts';
+import { isListOfChunks, withListedChoices } from './listed-choices.ts';
 import { withOwnNames } from './member-names.ts';
 import type { ReplyAssembler } from './reply-assembler.ts';
 import { cutOff, faultOfWhole, noAnswer, tooLong } from './reply-faults.ts';
@@ -140,7 +140,7 @@ export class ReplyReader {
       return;
     }
     for (const { value, text } of payload.values) {
-      for (const item of Array.isArray(value) && value.every(isChunkLike) ? value : [value]) {
+      for (const item of isListOfChunks(value) ? value : [value]) {
         if (!this.#isOver) this.#acceptValue(item, item === value ? text : null, name);
       }
     }
