@@ -45,6 +45,9 @@ export function emptyReading(): Reading {
   return { text: '', reasoning: '', calls: [], finish: null, usage: [], value: null, error: null };
 }
 
+/** What every client asks in the first place. */
+export const QUESTION = 'When does it leave?';
+
 /** Offered to clients that were told to; strict, as openai-python's helper demands. */
 export const TOOLS = [
   tool('get_weather', { city: { type: 'string' } }),

@@ -1,23 +1,16 @@
-/** The openai package of the version that is named as the first argument: `openai-client.ts openai-6.9.0`. */
-import type { Reading, Task } from '../protocol.ts';
-import { TOOLS } from '../protocol.ts';
+/** Chat, completions, embeddings and models of the openai package: its iterator, its `.stream()` helper, whole replies. */
+import { QUESTION, type Reading, type Task, TOOLS } from '../protocol.ts';
+import { joinFragment } from './call-fragments.ts';
+import { clientOf } from './openai-package.ts';
 import { runProgram } from './program.ts';
 
-type Latest = typeof import('openai');
 type Chunk = import('openai').OpenAI.ChatCompletionChunk;
 type Usage = import('openai').OpenAI.CompletionUsage;
-
-const name: string = process.argv[2] ?? 'openai-latest';
-const { default: OpenAI } = (await import(name)) as Latest;
-
-function clientOf({ url, key }: Task) {
-  return new OpenAI({ baseURL: url, apiKey: key, maxRetries: 0, timeout: 20_000 });
-}
 
 function requestOf(task: Task) {
   return {
     model: task.model,
-    messages: [{ role: 'user' as const, content: 'When does it leave?' }],
+    messages: [{ role: 'user' as const, content: QUESTION }],
     ...(task.tools ? { tools: TOOLS } : {}),
     ...(task.choices === undefined ? {} : { n: task.choices }),
   };
@@ -39,13 +32,7 @@ function readChunk(chunk: Chunk, reading: Reading): void {
     const { reasoning_content: reasoning } = delta as { reasoning_content?: string };
     reading.text += delta.content ?? '';
     reading.reasoning += reasoning ?? '';
-    for (const call of delta.tool_calls ?? []) {
-      reading.calls[call.index] ??= { id: '', name: '', arguments: '' };
-      const known = reading.calls[call.index] as Reading['calls'][number];
-      known.id += call.id ?? '';
-      known.name += call.function?.name ?? '';
-      known.arguments += call.function?.arguments ?? '';
-    }
+    for (const call of delta.tool_calls ?? []) joinFragment(call.index, call, reading);
     if (finish) reading.finish = `${reading.finish ?? ''}${finish}`;
   }
 }

@@ -1,16 +1,10 @@
-/** `audio` and `images` of the openai package that is named as the first argument: silence, speech as bytes, images. */
+/** `audio` and `images` of the openai package: silence, speech as bytes, images. */
 import { createHash } from 'node:crypto';
 import type { Reading, Task } from '../protocol.ts';
+import { clientOf, toFile } from './openai-package.ts';
 import { runProgram } from './program.ts';
 
-const name: string = process.argv[2] ?? 'openai-latest';
-const { default: OpenAI, toFile } = (await import(name)) as typeof import('openai');
-
 const RATE = 16_000;
-
-function clientOf({ url, key }: Task) {
-  return new OpenAI({ baseURL: url, apiKey: key, maxRetries: 0, timeout: 20_000 });
-}
 
 /** A WAV of 16-bit mono zeros. */
 function silence(seconds: number): Buffer {

@@ -1,16 +1,9 @@
-/** `responses` of the openai package that is named as the first argument: `openai-responses.ts openai-6.9.0`. */
-import { type Reading, type Task, TOOLS } from '../protocol.ts';
+/** `responses` of the openai package: its iterator, its `.stream()` helper, whole replies. */
+import { QUESTION, type Reading, type Task, TOOLS } from '../protocol.ts';
+import { clientOf } from './openai-package.ts';
 import { runProgram } from './program.ts';
 
-type Latest = typeof import('openai');
 type Response = import('openai').OpenAI.Responses.Response;
-
-const name: string = process.argv[2] ?? 'openai-latest';
-const { default: OpenAI } = (await import(name)) as Latest;
-
-function clientOf({ url, key }: Task) {
-  return new OpenAI({ baseURL: url, apiKey: key, maxRetries: 0, timeout: 20_000 });
-}
 
 function requestOf({ model, tools }: Task) {
   const flat = TOOLS.map(({ function: { name, parameters, strict } }) => ({
@@ -19,7 +12,7 @@ function requestOf({ model, tools }: Task) {
     parameters,
     strict,
   }));
-  return { model, input: 'When does it leave?', ...(tools ? { tools: flat } : {}) };
+  return { model, input: QUESTION, ...(tools ? { tools: flat } : {}) };
 }
 
 /** What an application takes from the Response at the end. */

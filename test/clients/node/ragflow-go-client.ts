@@ -6,6 +6,7 @@
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { type Reading, type Task, TOOLS } from '../protocol.ts';
+import { joinFragment } from './call-fragments.ts';
 import { runProgram } from './program.ts';
 
 const LONGEST_LINE_BYTES = 1024 * 1024;
@@ -77,12 +78,7 @@ function readEvent(data: string, reading: Reading): void {
   reading.reasoning += choice.delta?.reasoning_content ?? '';
   if (choice.finish_reason) reading.finish = choice.finish_reason;
   for (const call of choice.delta?.tool_calls ?? []) {
-    if (typeof call.index !== 'number') continue;
-    reading.calls[call.index] ??= { id: '', name: '', arguments: '' };
-    const known = reading.calls[call.index] as Reading['calls'][number];
-    known.id += call.id ?? '';
-    known.name += call.function?.name ?? '';
-    known.arguments += call.function?.arguments ?? '';
+    if (typeof call.index === 'number') joinFragment(call.index, call, reading);
   }
 }
 

@@ -4,9 +4,10 @@ from dify_plugin import OAICompatEmbeddingModel, OAICompatLargeLanguageModel, OA
 from dify_plugin.entities.model import AIModelEntity, EmbeddingInputType
 from dify_plugin.entities.model.message import PromptMessageTool, UserPromptMessage
 
-from program import TOOLS, counts, run_program
+from chat_objects import read_calls, read_usage
+from program import QUESTION, TOOLS, counts, run_program
 
-MESSAGES = [UserPromptMessage(content="When does it leave?")]
+MESSAGES = [UserPromptMessage(content=QUESTION)]
 
 
 def count_tokens(self, text):
@@ -63,34 +64,19 @@ def invoke(task, is_stream, mode="chat"):
     )
 
 
-def read_usage(usage, reading):
-    reading["usage"].append(
-        counts(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)
-    )
-
-
-def read_calls(message, reading):
-    for call in message.tool_calls or []:
-        function = call.function
-        reading["calls"].append(
-            {"id": call.id, "name": function.name, "arguments": function.arguments}
-        )
-
-
 def stream(task, reading, mode="chat"):
     for chunk in invoke(task, True, mode):
         reading["text"] += chunk.delta.message.content or ""
-        read_calls(chunk.delta.message, reading)
+        read_calls(chunk.delta.message.tool_calls, reading)
         if chunk.delta.finish_reason is not None:
             reading["finish"] = chunk.delta.finish_reason
-        if chunk.delta.usage is not None:
-            read_usage(chunk.delta.usage, reading)
+        read_usage(chunk.delta.usage, reading)
 
 
 def whole(task, reading, mode="chat"):
     reply = invoke(task, False, mode)
     reading["text"] = reply.message.content or ""
-    read_calls(reply.message, reading)
+    read_calls(reply.message.tool_calls, reading)
     read_usage(reply.usage, reading)
 
 

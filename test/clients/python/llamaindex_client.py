@@ -4,9 +4,10 @@ from llama_index.core.llms import ChatMessage
 from llama_index.embeddings.openai import OpenAIEmbedding
 from llama_index.llms.openai_like import OpenAILike
 
-from program import TOOLS, counts, run_program
+from chat_objects import read_calls, read_usage
+from program import QUESTION, TOOLS, run_program
 
-MESSAGES = [ChatMessage(role="user", content="When does it leave?")]
+MESSAGES = [ChatMessage(role="user", content=QUESTION)]
 
 
 def model_of(task, is_chat=True):
@@ -28,21 +29,6 @@ def options_of(task, is_stream):
     return options
 
 
-def read_usage(usage, reading):
-    if usage is not None:
-        reading["usage"].append(
-            counts(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)
-        )
-
-
-def read_calls(message, reading):
-    for call in message.additional_kwargs.get("tool_calls", []):
-        function = call.function
-        reading["calls"].append(
-            {"id": call.id, "name": function.name, "arguments": function.arguments}
-        )
-
-
 def stream(task, reading):
     last = None
     for part in model_of(task).stream_chat(MESSAGES, **options_of(task, True)):
@@ -52,13 +38,13 @@ def stream(task, reading):
         read_usage(raw.usage, reading)
         if raw.choices and raw.choices[0].finish_reason:
             reading["finish"] = (reading["finish"] or "") + raw.choices[0].finish_reason
-    read_calls(last.message, reading)
+    read_calls(last.message.additional_kwargs.get("tool_calls"), reading)
 
 
 def whole(task, reading):
     reply = model_of(task).chat(MESSAGES, **options_of(task, False))
     reading["text"] = reply.message.content or ""
-    read_calls(reply.message, reading)
+    read_calls(reply.message.additional_kwargs.get("tool_calls"), reading)
     read_usage(reply.raw.usage, reading)
     reading["finish"] = reply.raw.choices[0].finish_reason
 

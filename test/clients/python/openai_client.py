@@ -1,23 +1,14 @@
 """The openai package: its iterator, its `.stream()` helper, whole replies, embeddings, models."""
 
-from openai import OpenAI
-
-from program import TOOLS, counts, run_program
-
-clients = {}
-
-
-def client_of(task):
-    place = (task["url"], task["key"])
-    if place not in clients:
-        clients[place] = OpenAI(base_url=task["url"], api_key=task["key"], max_retries=0, timeout=20)
-    return clients[place]
+from chat_objects import read_calls, read_usage
+from openai_package import client_of
+from program import QUESTION, TOOLS, counts, run_program
 
 
 def request_of(task):
     request = {
         "model": task["model"],
-        "messages": [{"role": "user", "content": "When does it leave?"}],
+        "messages": [{"role": "user", "content": QUESTION}],
     }
     if task["tools"]:
         request["tools"] = TOOLS
@@ -28,13 +19,6 @@ def request_of(task):
 
 def stream_options_of(task):
     return {"stream_options": {"include_usage": True}} if task["includeUsage"] else {}
-
-
-def read_usage(usage, reading):
-    if usage is not None:
-        reading["usage"].append(
-            counts(usage.prompt_tokens, usage.completion_tokens, usage.total_tokens)
-        )
 
 
 def read_chunk(chunk, reading):
@@ -60,11 +44,7 @@ def read_whole(reply, reading):
     reading["text"] = message.content or ""
     reading["reasoning"] = getattr(message, "reasoning_content", None) or ""
     reading["finish"] = reply.choices[0].finish_reason
-    for call in message.tool_calls or []:
-        function = call.function
-        reading["calls"].append(
-            {"id": call.id, "name": function.name, "arguments": function.arguments}
-        )
+    read_calls(message.tool_calls, reading)
 
 
 def iterator(task, reading):

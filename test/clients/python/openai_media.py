@@ -2,19 +2,9 @@
 
 import hashlib
 
-from openai import OpenAI
-
+from openai_package import client_of
 from program import run_program
 from silence import silence
-
-clients = {}
-
-
-def client_of(task):
-    place = (task["url"], task["key"])
-    if place not in clients:
-        clients[place] = OpenAI(base_url=task["url"], api_key=task["key"], max_retries=0, timeout=20)
-    return clients[place]
 
 
 def transcribe(task, reading, seconds=0.5, **more):

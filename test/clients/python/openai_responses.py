@@ -1,10 +1,7 @@
 """`responses` of the openai package: its iterator, its `.stream()` helper, whole replies, each checked by its types."""
 
-from openai import OpenAI
-
-from program import TOOLS, counts, run_program
-
-clients = {}
+from openai_package import client_of
+from program import QUESTION, TOOLS, counts, run_program
 
 
 def check(value):
@@ -12,16 +9,8 @@ def check(value):
     type(value).model_validate(value.to_dict())
 
 
-
-def client_of(task):
-    place = (task["url"], task["key"])
-    if place not in clients:
-        clients[place] = OpenAI(base_url=task["url"], api_key=task["key"], max_retries=0, timeout=20)
-    return clients[place]
-
-
 def request_of(task):
-    request = {"model": task["model"], "input": "When does it leave?"}
+    request = {"model": task["model"], "input": QUESTION}
     if task["tools"]:
         request["tools"] = [{"type": "function", **tool["function"]} for tool in TOOLS]
     return request

@@ -28,6 +28,9 @@ def tool(name, properties):
     return {"type": "function", "function": function}
 
 
+# What every client asks in the first place.
+QUESTION = "When does it leave?"
+
 TOOLS = [
     tool("get_weather", {"city": {"type": "string"}}),
     tool("get_time", {"zone": {"type": "string"}, "exact": {"type": "boolean"}}),
