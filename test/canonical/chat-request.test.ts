@@ -4,6 +4,7 @@ import { adaptRequest, type ReadRequest, readRequest } from '../../src/canonical
 import { DEFAULT_PROFILE } from '../../src/canonical/profile.ts';
 import { FerryError } from '../../src/errors.ts';
 import { readMembers } from '../../src/json-text.ts';
+import { cpuMsSince } from '../helpers/cpu-time.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 
 function read(text: string | Buffer, kind: ReadRequest['kind'] = 'chat'): ReadRequest {
@@ -143,16 +144,16 @@ test('nesting of 100000 levels is refused, 200 levels are not', () => {
 });
 
 test('a body of millions of tiny objects is refused before it is parsed', () => {
-  const began = performance.now();
+  const began = process.cpuUsage();
   assert.match(refusal(`{"model":"m","x":[${'{},'.repeat(5_000_000)}1]}`).message, /arrays and objects/);
   assert.match(refusal('['.repeat(10_000_000)).message, /nested deeper/);
-  assert.ok(performance.now() - began < 2000);
+  assert.ok(cpuMsSince(began) < 2000);
 });
 
 test('a fault far behind is told as such, within milliseconds', () => {
-  const began = performance.now();
+  const began = process.cpuUsage();
   assert.match(refusal(`{"model":"${'\\n'.repeat(2_000_000)}", x}`).message, /behind position 1048576/);
-  assert.ok(performance.now() - began < 1000);
+  assert.ok(cpuMsSince(began) < 1000);
 });
 
 test('S79 legacy functions are recognised', () => {

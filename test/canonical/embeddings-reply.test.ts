@@ -8,6 +8,7 @@ import {
 } from '../../src/canonical/embeddings-reply.ts';
 import { readSkeleton } from '../../src/canonical/embeddings-skeleton.ts';
 import { FerryError } from '../../src/errors.ts';
+import { cpuMsSince } from '../helpers/cpu-time.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 
 interface Wire {
@@ -369,9 +370,9 @@ test('16 x 1536 floats are checked and relayed in well under a millisecond', () 
   const body = bytes(canonical(vectors));
   let best = Number.POSITIVE_INFINITY;
   for (let round = 0; round < 50; round++) {
-    const began = performance.now();
+    const began = process.cpuUsage();
     assert.equal(readEmbeddingsReply(body, { ...defaults, inputs: 16 }).isRelayed, true);
-    best = Math.min(best, performance.now() - began);
+    best = Math.min(best, cpuMsSince(began));
   }
   assert.ok(best < 0.5, `${best} ms`);
 });

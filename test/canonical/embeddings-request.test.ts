@@ -11,6 +11,7 @@ import { DEFAULT_PROFILE } from '../../src/canonical/profile.ts';
 import { FORM } from '../../src/canonical/request-form.ts';
 import { areTokenIds, loadTokenText, tokenIdsFor } from '../../src/canonical/token-ids.ts';
 import { FerryError } from '../../src/errors.ts';
+import { cpuMsSince } from '../helpers/cpu-time.ts';
 
 test('S108 inputs are counted: a text, texts, token ids, lists of token ids', () => {
   const count = (input: unknown): [number, boolean] => {
@@ -195,12 +196,12 @@ test('S108 a million token ids with a wrong one are told in a second', async () 
   const ids = Array.from({ length: 1_000_000 }, (_, position) =>
     position === 654_321 ? 250_001 : position % 100_000,
   );
-  const began = performance.now();
+  const began = process.cpuUsage();
   await assert.rejects(
     () => decoded(JSON.stringify(ids)),
     (error: unknown) => error instanceof FerryError && error.param === 'input.654321',
   );
-  assert.ok(performance.now() - began < 2_000);
+  assert.ok(cpuMsSince(began) < 2_000);
 });
 
 test('S113 blank inputs go out as a full stop to an upstream that refused them, the others byte for byte', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MemberEdits } from '../../src/canonical/json-members.ts';
 import { readElements, readMembers } from '../../src/json-text.ts';
+import { cpuMsSince } from '../helpers/cpu-time.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 
 const text = '{ "model" : "a",\n "n": 12345678901234567890, "t":1.0,"x":{"y":[1,"}"]}\t}';
@@ -124,9 +125,9 @@ test('50 MB of a data URI, of backslashes and of brackets are scanned in linear 
     `{"model":"m","deep":${'['.repeat(2_000_000)}${']'.repeat(2_000_000)},"z":1}`,
   ];
   for (const body of bodies) {
-    const began = performance.now();
+    const began = process.cpuUsage();
     assert.equal(readMembers(body).length, 3);
-    assert.ok(performance.now() - began < 2000);
+    assert.ok(cpuMsSince(began) < 2000);
   }
 });
 

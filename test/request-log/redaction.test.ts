@@ -8,6 +8,7 @@ import {
   withoutEmails,
   withoutKeys,
 } from '../../src/request-log/redaction.ts';
+import { cpuMsSince } from '../helpers/cpu-time.ts';
 
 test('key-like strings go', () => {
   const keys = [
@@ -114,9 +115,9 @@ test('redaction takes linear time on text made to be slow', () => {
   ];
   for (const piece of nasty) {
     const text = piece.repeat(Math.ceil(65_536 / piece.length));
-    const beganAtMs = performance.now();
+    const began = process.cpuUsage();
     redactBody(text, { maxBytes: 65_536 });
-    const tookMs = performance.now() - beganAtMs;
+    const tookMs = cpuMsSince(began);
     assert.ok(tookMs < 250, `${JSON.stringify(piece)} took ${tookMs.toFixed(0)} ms`);
   }
 });

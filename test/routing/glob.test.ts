@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { anyMatcher, globMatcher } from '../../src/routing/glob.ts';
+import { cpuMsSince } from '../helpers/cpu-time.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 
 /** A pattern, what it matches, and what it does not. */
@@ -68,9 +69,9 @@ test('no pattern is a trap: a name of a hundred thousand characters costs less t
     '*aaab*',
     '***b',
   ]) {
-    const startedMs = performance.now();
+    const began = process.cpuUsage();
     globMatcher(pattern)(`${pattern.startsWith('/') ? '/v1/' : ''}${'a'.repeat(100_000)}`);
     globMatcher(pattern)('gpt'.repeat(30_000));
-    assert.ok(performance.now() - startedMs < 1_000, `${pattern}: ${performance.now() - startedMs} ms`);
+    assert.ok(cpuMsSince(began) < 1_000, `${pattern}: ${cpuMsSince(began)} ms`);
   }
 });
