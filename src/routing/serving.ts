@@ -37,9 +37,22 @@ export function fromUpstream(error: unknown, attempt: Attempt, settings: Serving
     isRetryable: settings.isRetryable,
     scrub: settings.scrub,
   });
+  if (reply.isTokenRefused) return refusedToken(failure);
   const isRefusal = reply.status === 401 || reply.status === 403;
   if (!isRefusal || attempt.upstream.client.credentials.kind !== 'as_is') return failure;
   return refusedClientKey(failure, text, settings.scrub);
+}
+
+/** What `reject` names is a refused token whatever its status says of the request: the client can do nothing about it. */
+function refusedToken(failure: FerryError): FerryError {
+  if (failure.kind === 'auth_rejected') return failure;
+  const { upstreamStatus } = failure;
+  return new Failure('auth_rejected', {
+    message: `The upstream refused the credentials that the gateway holds for it (status ${upstreamStatus}). They are not the client's.`,
+    upstreamStatus,
+    detail: failure.detail ?? failure.message,
+    cause: failure,
+  });
 }
 
 /** What an error text may repeat of the request. A path that stands for a model is none: the text speaks of the path. */

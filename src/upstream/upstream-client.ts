@@ -84,10 +84,11 @@ export class UpstreamClient {
     if (credentials.kind !== 'token') return this.#sendOn(call, null);
     const lease = credentials.holder.peek() ?? (await this.#waitForToken(credentials, call));
     const reply = await this.#sendOn(call, lease);
-    if (!this.#refusesToken(reply, null)) {
+    if (!this.#refusesToken(reply, null) && (reply.ok || !(await this.#refusesTokenInError(reply)))) {
       if (!this.hasBodyMatchers) this.#accepted(reply);
       return reply;
     }
+    reply.isTokenRefused = true;
     return (
       (await this.#replay(call, lease, reply.status, () => reply.body.destroy(new Error('token renewed')))) ??
       reply
@@ -155,9 +156,16 @@ export class UpstreamClient {
     discard();
     const reply = await this.#sendOn(call, renewed);
     reply.isReplayed = true;
-    if (this.#refusesToken(reply, null)) credentials.holder.reportRejected(renewed);
-    else if (!this.hasBodyMatchers) this.#accepted(reply);
+    if (this.#refusesToken(reply, null) || (!reply.ok && (await this.#refusesTokenInError(reply)))) {
+      reply.isTokenRefused = true;
+      credentials.holder.reportRejected(renewed);
+    } else if (!this.hasBodyMatchers) this.#accepted(reply);
     return reply;
+  }
+
+  /** `reject.body` holds for every status, so the text of an error is read before it is anybody's answer. */
+  async #refusesTokenInError(reply: UpstreamReply): Promise<boolean> {
+    return this.hasBodyMatchers && this.#refusesToken(reply, await reply.text());
   }
 
   #refusesToken(reply: UpstreamReply, bodyText: string | null): boolean {

@@ -59,6 +59,10 @@ export class UpstreamReply {
   lease: Lease | null = null;
   /** True: the upstream refused a token before and this is the answer to the replay. */
   isReplayed = false;
+  /** True: it refuses the token as `reject` says, with whatever status. */
+  isTokenRefused = false;
+  /** Set when the error text is read for the first time: a body can be read only once. */
+  #text: Promise<string> | null = null;
 
   constructor(status: number, headers: ReplyHeaders, body: ReplyBody) {
     this.status = status;
@@ -71,7 +75,12 @@ export class UpstreamReply {
   }
 
   /** The error text of a reply that is not `ok`, cut off rather than refused when it is too long. */
-  async text(): Promise<string> {
+  text(): Promise<string> {
+    this.#text ??= this.#readText();
+    return this.#text;
+  }
+
+  async #readText(): Promise<string> {
     const chunks: Buffer[] = [];
     let size = 0;
     const limit = setTimeout(
