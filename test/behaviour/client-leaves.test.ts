@@ -45,9 +45,7 @@ for (const [kind, path, body] of [
     await using issuer = await ScriptedIssuer.start({ hang: true });
     await using model = await StandInModel.start();
     await using gateway = await Gateway.start({
-      tokens: {
-        corp: { type: 'oauth2', token_url: issuer.tokenUrl, client_id: 'a', client_secret: 'secret-of-a' },
-      },
+      tokens: { corp: issuer.source },
       upstreams: [{ name: 'lone', endpoint: model.url, token: 'corp', allow: ['m'] }],
     });
     const client = await RawClient.connect(gateway.port);

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { errorIn, Gateway } from '../helpers/gateway.ts';
 import { answering, httpAnswer, type RawScript, RawUpstream } from '../helpers/raw-upstream.ts';
-import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
-import { StandInModel } from '../helpers/stand-in-model.ts';
+import type { StandInOptions } from '../helpers/stand-in-model.ts';
 import { ask, checkGood, KINDS, LIMITS, type Outcome, testFault } from './fault-rig.ts';
+import { withTokens } from './token-scene.ts';
 
 const refusing = (status: number): RawScript =>
   answering(
@@ -55,104 +55,56 @@ for (const status of [401, 403]) {
   );
 }
 
-/** A gateway whose first upstream takes the issuer's tokens as `isLive` says; the second always answers. */
-async function withTokens(
-  isLive: (token: string, issuer: ScriptedIssuer) => boolean,
-  use: (gateway: Gateway, issuer: ScriptedIssuer, model: StandInModel) => Promise<void>,
-  reject: object = {},
-): Promise<void> {
-  const issuer = await ScriptedIssuer.start();
-  const model = await StandInModel.start({ reply: 'all is well', isLive: (token) => isLive(token, issuer) });
-  const gateway = await Gateway.start({
-    ...LIMITS,
-    tokens: {
-      corp: {
-        type: 'oauth2',
-        token_url: issuer.tokenUrl,
-        client_id: 'app',
-        client_secret: 'secret-of-the-app',
-        refresh: { max_wait: '2s' },
-        ...reject,
-      },
-    },
-    upstreams: [{ name: 'lone', endpoint: model.url, token: 'corp', allow: ['m'] }],
-  });
-  try {
-    await use(gateway, issuer, model);
-  } finally {
-    await gateway.close();
-    await model.close();
-    await issuer.close();
-  }
-}
-
 for (const kind of KINDS) {
   test(`${kind}: a 401 renews the token and replays once, within the same attempt`, async () => {
-    await withTokens(
-      (token, issuer) => issuer.isLive(token),
-      async (gateway, issuer, model) => {
-        await ask(gateway, kind, 'm');
-        issuer.revokeAll();
-        const { response, text } = await ask(gateway, kind, 'm');
-        assert.equal(response.status, 200, text);
-        checkGood(kind, text);
-        assert.equal(response.headers.get('x-tokenferry-attempts'), '1');
-        assert.equal(model.refused, 1);
-        assert.equal(issuer.callCount, 2);
-        const row = await gateway.rowOf(response.headers.get('x-request-id'));
-        assert.deepEqual(
-          row.attempts.map(({ outcome, token_renewed }) => ({ outcome, token_renewed })),
-          [{ outcome: 'ok', token_renewed: true }],
-        );
-      },
-    );
+    await withTokens({}, async ({ gateway, issuer, model }) => {
+      await ask(gateway, kind, 'm');
+      issuer.revokeAll();
+      const { response, text } = await ask(gateway, kind, 'm');
+      assert.equal(response.status, 200, text);
+      checkGood(kind, text);
+      assert.equal(response.headers.get('x-tokenferry-attempts'), '1');
+      assert.equal(model.refused, 1);
+      assert.equal(issuer.callCount, 2);
+      const row = await gateway.rowOf(response.headers.get('x-request-id'));
+      assert.deepEqual(
+        row.attempts.map(({ outcome, token_renewed }) => ({ outcome, token_renewed })),
+        [{ outcome: 'ok', token_renewed: true }],
+      );
+    });
   });
 
   test(`${kind}: a renewed token that is refused too is 502 upstream_auth_error after one replay`, async () => {
-    await withTokens(
-      () => false,
-      async (gateway, issuer, model) => {
-        const { response, text } = await ask(gateway, kind, 'm');
-        assert.equal(response.status, 502, text);
-        assert.equal(errorIn(text).code, 'upstream_auth_error');
-        assert.equal(response.headers.get('x-should-retry'), 'false');
-        assert.equal(response.headers.get('x-tokenferry-attempts'), '1');
-        assert.equal(model.refused, 2, 'the request and its one replay');
-        assert.equal(issuer.callCount, 2);
-      },
-    );
+    await withTokens({ model: () => ({ isLive: () => false }) }, async ({ gateway, issuer, model }) => {
+      const { response, text } = await ask(gateway, kind, 'm');
+      assert.equal(response.status, 502, text);
+      assert.equal(errorIn(text).code, 'upstream_auth_error');
+      assert.equal(response.headers.get('x-should-retry'), 'false');
+      assert.equal(response.headers.get('x-tokenferry-attempts'), '1');
+      assert.equal(model.refused, 2, 'the request and its one replay');
+      assert.equal(issuer.callCount, 2);
+    });
   });
 }
 
 test('a 403 that reject names is a rejected token: renewed and replayed', async () => {
   let refusals = 0;
-  await using issuer = await ScriptedIssuer.start();
-  await using model = await StandInModel.start({
-    reply: 'all is well',
-    intercept: (_request, response) => {
-      if (refusals > 0) return false;
-      refusals += 1;
-      response.writeHead(403, { 'content-type': 'application/json' });
-      response.end('{"error":{"message":"token expired"}}');
-      return true;
+  const intercept: StandInOptions['intercept'] = (_request, response) => {
+    if (refusals > 0) return false;
+    refusals += 1;
+    response.writeHead(403, { 'content-type': 'application/json' });
+    response.end('{"error":{"message":"token expired"}}');
+    return true;
+  };
+  const source = { reject: { statuses: [401, 403] } };
+  await withTokens(
+    { source, model: () => ({ isLive: () => true, intercept }) },
+    async ({ gateway, issuer }) => {
+      const { response, text } = await ask(gateway, 'chat', 'm');
+      assert.equal(response.status, 200, text);
+      assert.equal(issuer.callCount, 2);
     },
-  });
-  await using gateway = await Gateway.start({
-    ...LIMITS,
-    tokens: {
-      corp: {
-        type: 'oauth2',
-        token_url: issuer.tokenUrl,
-        client_id: 'app',
-        client_secret: 'secret-of-the-app',
-        reject: { statuses: [401, 403] },
-      },
-    },
-    upstreams: [{ name: 'lone', endpoint: model.url, token: 'corp', allow: ['m'] }],
-  });
-  const { response, text } = await ask(gateway, 'chat', 'm');
-  assert.equal(response.status, 200, text);
-  assert.equal(issuer.callCount, 2);
+  );
 });
 
 test('a client never sees the headers with which an upstream asks for credentials', async () => {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { errorIn, Gateway } from '../helpers/gateway.ts';
+import { errorIn } from '../helpers/gateway.ts';
 import { answering, httpAnswer, type RawScript, RawUpstream, resetAtOnce } from '../helpers/raw-upstream.ts';
 import { ask, KINDS, LIMITS } from './fault-rig.ts';
+import { withUpstreams } from './several-upstreams.ts';
 
 const status = (code: number, headers: Readonly<Record<string, string>> = {}): RawScript =>
   answering(httpAnswer('{"error":{"message":"said so"}}', { status: code, headers }));
@@ -52,24 +53,13 @@ for (const kind of KINDS) {
   for (const { what, upstreams, status: expected, code } of CASES) {
     test(`${kind}: ${what}`, async () => {
       const raws = await Promise.all(upstreams.map((script) => RawUpstream.start(script)));
-      try {
-        await using gateway = await Gateway.start({
-          ...LIMITS,
-          dbtype: 'none',
-          upstreams: raws.map(({ url }, index) => ({
-            name: `u${index}`,
-            endpoint: url,
-            sk: 'key-of-all',
-            allow: ['m'],
-          })),
-        });
+      const entryOf = () => ({ sk: 'key-of-all', allow: ['m'] });
+      await withUpstreams(raws, entryOf, { ...LIMITS, dbtype: 'none' }, async (gateway) => {
         const { response, text } = await ask(gateway, kind, 'm');
         assert.equal(response.status, expected, text);
         assert.equal(String(errorIn(text).code), code);
         assert.equal(response.headers.get('x-tokenferry-attempts'), String(upstreams.length));
-      } finally {
-        for (const raw of raws) await raw.close();
-      }
+      });
     });
   }
 }

@@ -5,6 +5,7 @@ import { errorIn, Gateway } from '../helpers/gateway.ts';
 import { answering, httpAnswer, type RawScript, RawUpstream } from '../helpers/raw-upstream.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 import { ask, LIMITS, type Outcome, testFault } from './fault-rig.ts';
+import { withUpstreams } from './several-upstreams.ts';
 
 const limited = (
   retryAfter: string,
@@ -45,26 +46,12 @@ testFault(
 );
 
 /** A gateway over raw upstreams, all for the models `m` and `n`. */
-async function withUpstreams(
+async function withScripts(
   scripts: readonly RawScript[],
-  use: (gateway: Gateway, upstreams: RawUpstream[]) => Promise<void>,
+  use: (gateway: Gateway) => Promise<void>,
 ): Promise<void> {
   const upstreams = await Promise.all(scripts.map((script) => RawUpstream.start(script)));
-  const gateway = await Gateway.start({
-    ...LIMITS,
-    upstreams: upstreams.map(({ url }, index) => ({
-      name: `u${index}`,
-      endpoint: url,
-      sk: 'key-of-all',
-      allow: ['m', 'n'],
-    })),
-  });
-  try {
-    await use(gateway, upstreams);
-  } finally {
-    await gateway.close();
-    for (const upstream of upstreams) await upstream.close();
-  }
+  await withUpstreams(upstreams, () => ({ sk: 'key-of-all', allow: ['m', 'n'] }), LIMITS, use);
 }
 
 /** Counts the requests that reach it. */
@@ -87,7 +74,7 @@ const TOO_MANY = (seconds: string): string =>
 
 test('during the pause the upstream hears nothing of that model, and the client hears the time that is left', async () => {
   const upstream = counting(() => TOO_MANY('3'));
-  await withUpstreams([upstream.script], async (gateway) => {
+  await withScripts([upstream.script], async (gateway) => {
     await ask(gateway, 'chat', 'm');
     await sleep(1_100);
     const { response, text, elapsedMs } = await ask(gateway, 'stream', 'm');
@@ -105,7 +92,7 @@ test('during the pause the upstream hears nothing of that model, and the client 
 });
 
 test('of two paused upstreams the client gets the shorter time', async () => {
-  await withUpstreams([limited('9'), limited('4')], async (gateway) => {
+  await withScripts([limited('9'), limited('4')], async (gateway) => {
     for (let asked = 0; asked < 2; asked++) {
       const { response } = await ask(gateway, 'chat', 'm');
       assert.equal(response.status, 429);
@@ -115,7 +102,7 @@ test('of two paused upstreams the client gets the shorter time', async () => {
 });
 
 test('a pause of hours is believed for 60 s', async () => {
-  await withUpstreams([limited('7200')], async (gateway) => {
+  await withScripts([limited('7200')], async (gateway) => {
     for (let asked = 0; asked < 2; asked++) {
       const { response } = await ask(gateway, 'chat', 'm');
       assert.equal(response.headers.get('retry-after'), '60');

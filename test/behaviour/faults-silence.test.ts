@@ -91,27 +91,25 @@ testTightFault(
 );
 
 test('a slow stream that keeps moving is never killed, however long it takes', async () => {
-  const model = await StandInModel.start({ reply: 'one two three four five six seven', wordDelayMs: 300 });
-  const gateway = await Gateway.start({
+  await using model = await StandInModel.start({
+    reply: 'one two three four five six seven',
+    wordDelayMs: 300,
+  });
+  await using gateway = await Gateway.start({
     ...TIGHT_LIMITS,
     timeout: '1200ms',
     upstreams: [{ name: 'slow', endpoint: model.url, sk: 'key-of-slow', allow: ['m'] }],
   });
-  try {
-    const { text, elapsedMs } = await ask(gateway, 'stream', 'm');
-    const stream = checkCanonicalStream(text, { includeUsage: true });
-    assert.equal(stream.choices[0]?.content, 'one two three four five six seven');
-    assert.ok(elapsedMs > 1_500, `${elapsedMs} ms`);
-  } finally {
-    await gateway.close();
-    await model.close();
-  }
+  const { text, elapsedMs } = await ask(gateway, 'stream', 'm');
+  const stream = checkCanonicalStream(text, { includeUsage: true });
+  assert.equal(stream.choices[0]?.content, 'one two three four five six seven');
+  assert.ok(elapsedMs > 1_500, `${elapsedMs} ms`);
 });
 
 test('S95 the deadline ends all attempts together, with the failure of the upstreams and not a rate limit', async () => {
-  const upstream = await RawUpstream.start(silent);
+  await using upstream = await RawUpstream.start(silent);
   const bad = { endpoint: upstream.url, sk: 'key-of-bad', allow: ['m'] };
-  const gateway = await Gateway.start({
+  await using gateway = await Gateway.start({
     ...TIGHT_LIMITS,
     deadline: '600ms',
     upstreams: [
@@ -120,12 +118,7 @@ test('S95 the deadline ends all attempts together, with the failure of the upstr
       { name: 'c', ...bad },
     ],
   });
-  try {
-    const { response, text, elapsedMs } = await ask(gateway, 'chat', 'm');
-    assert.equal(response.status, 504, text);
-    assert.ok(elapsedMs > 500 && elapsedMs < 2_000, `${elapsedMs} ms`);
-  } finally {
-    await gateway.close();
-    await upstream.close();
-  }
+  const { response, text, elapsedMs } = await ask(gateway, 'chat', 'm');
+  assert.equal(response.status, 504, text);
+  assert.ok(elapsedMs > 500 && elapsedMs < 2_000, `${elapsedMs} ms`);
 });

@@ -68,21 +68,16 @@ const EMBEDDING = JSON.stringify({
 });
 
 test('a pooled connection that was closed meanwhile costs nothing: the request goes out once more', async () => {
-  const upstream = await RawUpstream.start(staleAfter(httpAnswer(EMBEDDING)));
-  const gateway = await Gateway.start({
+  await using upstream = await RawUpstream.start(staleAfter(httpAnswer(EMBEDDING)));
+  await using gateway = await Gateway.start({
     ...LIMITS,
     upstreams: [{ name: 'lone', endpoint: upstream.url, sk: 'key-of-lone', allow: ['alone'] }],
   });
-  try {
-    for (let asked = 0; asked < 4; asked++) {
-      const { response, text } = await ask(gateway, 'embeddings', 'alone');
-      assert.equal(response.status, 200, text);
-      assert.equal(response.headers.get('x-tokenferry-attempts'), '1');
-    }
-    assert.deepEqual((await gateway.readiness()).degraded, []);
-    assert.equal(upstream.connections, 4);
-  } finally {
-    await gateway.close();
-    await upstream.close();
+  for (let asked = 0; asked < 4; asked++) {
+    const { response, text } = await ask(gateway, 'embeddings', 'alone');
+    assert.equal(response.status, 200, text);
+    assert.equal(response.headers.get('x-tokenferry-attempts'), '1');
   }
+  assert.deepEqual((await gateway.readiness()).degraded, []);
+  assert.equal(upstream.connections, 4);
 });

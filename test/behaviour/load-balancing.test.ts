@@ -1,24 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Gateway, until } from '../helpers/gateway.ts';
+import { type Gateway, until } from '../helpers/gateway.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
+import { withUpstreams } from './several-upstreams.ts';
 
 async function withThree(
   config: object,
   use: (gateway: Gateway, models: readonly StandInModel[]) => Promise<void>,
   firstDelayMs = 0,
 ): Promise<void> {
-  const models = await Promise.all([0, 1, 2].map(() => StandInModel.start({ firstDelayMs })));
-  const gateway = await Gateway.start({
-    ...config,
-    upstreams: models.map(({ url }, index) => ({ name: `u${index}`, endpoint: url, sk: 'key' })),
-  });
-  try {
-    await use(gateway, models);
-  } finally {
-    await gateway.close();
-    for (const model of models) await model.close();
-  }
+  const models = [0, 1, 2].map(() => StandInModel.start({ firstDelayMs }));
+  await withUpstreams(await Promise.all(models), () => ({ sk: 'key' }), config, use);
 }
 
 const CHAT = { model: 'm', messages: [{ role: 'user', content: 'hello' }] };

@@ -39,7 +39,7 @@ async function scene(
   run: (gateway: Gateway, model: StandInModel) => Promise<void>,
   limits = {},
 ): Promise<void> {
-  const model = await StandInModel.start({
+  await using model = await StandInModel.start({
     intercept: (request, response) => {
       if (!/^\/v1\/(?:responses|audio|files)/.test(request.path)) return false;
       response.writeHead(200, { 'content-type': 'application/json' });
@@ -47,17 +47,12 @@ async function scene(
       return true;
     },
   });
-  const gateway = await Gateway.start({
+  await using gateway = await Gateway.start({
     noauth: true,
     limits,
     upstreams: [{ name: 'only', endpoint: model.url, token: 'none', allow: ['m1', '/v1/files'] }],
   });
-  try {
-    await run(gateway, model);
-  } finally {
-    await gateway.close();
-    await model.close();
-  }
+  await run(gateway, model);
 }
 
 test('a JSON body that comes in chunks is read for its model on passed-through paths too', async () => {

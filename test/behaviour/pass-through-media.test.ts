@@ -99,15 +99,9 @@ test('a token refused in the body of a 200 is renewed and the call replayed for 
       const answering = issuer.isLive(token) ? good[request.path as keyof typeof good] : answerText(refusal);
       return answering(request, response);
     });
-    const source = {
-      type: 'oauth2',
-      token_url: issuer.tokenUrl,
-      client_id: 'app',
-      client_secret: 'client-secret',
-    };
     await using gateway = await Gateway.start({
       noauth: true,
-      tokens: { corp: { ...source, reject: { body: [{ '/error_code': [110, 111] }] } } },
+      tokens: { corp: { ...issuer.source, reject: { body: [{ '/error_code': [110, 111] }] } } },
       upstreams: [{ name: 'one', endpoint: upstream.url, token: 'corp' }],
     });
     for (const path of Object.keys(good)) {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ErrorBody, errorIn, Gateway } from '../helpers/gateway.ts';
+import { type ErrorBody, errorIn, type Gateway } from '../helpers/gateway.ts';
 import { answerText, ByteUpstream } from './pass-through-rig.ts';
+import { withUpstreams } from './several-upstreams.ts';
 
 const OK = answerText('{"id":"modr-1","model":"m","results":[{"flagged":false}]}');
 const PAGE = answerText('<html><title>404 Not Found</title></html>', 'text/html', 404);
@@ -12,27 +13,16 @@ interface Case {
 }
 
 /** Upstreams called `one`, `two`, … */
-async function withUpstreams(
+async function withCases(
   cases: readonly Case[],
   run: (gateway: Gateway, upstreams: readonly ByteUpstream[]) => Promise<void>,
 ): Promise<void> {
   const upstreams = await Promise.all(cases.map(({ answer }) => ByteUpstream.start(answer ?? OK)));
-  const gateway = await Gateway.start({
-    noauth: true,
-    dbtype: 'none',
-    upstreams: cases.map(({ allow }, index) => ({
-      name: ['one', 'two', 'three'][index],
-      endpoint: upstreams[index]?.url,
-      token: 'none',
-      ...(allow === undefined ? {} : { allow }),
-    })),
-  });
-  try {
-    await run(gateway, upstreams);
-  } finally {
-    await gateway.close();
-    for (const upstream of upstreams) await upstream.close();
-  }
+  const entryOf = (index: number) => {
+    const { allow } = cases[index] ?? {};
+    return { name: ['one', 'two', 'three'][index], token: 'none', ...(allow === undefined ? {} : { allow }) };
+  };
+  await withUpstreams(upstreams, entryOf, { noauth: true, dbtype: 'none' }, run);
 }
 
 interface Refusal extends ErrorBody {
@@ -48,7 +38,7 @@ async function refusal(gateway: Gateway, path: string, body?: object): Promise<R
 }
 
 test('S127 S2 a path that no upstream allows is a 404 unsupported_endpoint that says what to configure', async () => {
-  await withUpstreams([{ allow: ['gpt-4o'] }], async (gateway, [one]) => {
+  await withCases([{ allow: ['gpt-4o'] }], async (gateway, [one]) => {
     for (const [path, body, allow] of [
       ['/v1/moderations', { input: 'x' }, '/v1/moderations'],
       ['/moderations', { input: 'x' }, '/v1/moderations'],
@@ -70,7 +60,7 @@ test('S127 S2 a path that no upstream allows is a 404 unsupported_endpoint that 
 });
 
 test('S127 what the message says to configure makes the path work', async () => {
-  await withUpstreams(
+  await withCases(
     [{ allow: ['gpt-4o'] }, { allow: ['/v1/moderations', '/v1/files', '/v1/files/**'] }],
     async (gateway) => {
       for (const [path, body] of [
@@ -88,7 +78,7 @@ test('S127 what the message says to configure makes the path work', async () => 
 });
 
 test('S127 a model that is named and that nobody has is model_not_found on these paths too', async () => {
-  await withUpstreams([{ allow: ['gpt-4o'] }], async (gateway) => {
+  await withCases([{ allow: ['gpt-4o'] }], async (gateway) => {
     const { status, code, message } = await refusal(gateway, '/v1/moderations', {
       model: 'omni',
       input: 'x',
@@ -130,7 +120,7 @@ const UNKNOWN = {
 test('S127 upstreams that do not know the path are named: 404 when their APIs say so, 502 when a web server does', async () => {
   for (const [expected, answers] of Object.entries(UNKNOWN)) {
     for (const answer of answers) {
-      await withUpstreams([{ answer }, { answer }, { allow: ['gpt-4o'] }], async (gateway, upstreams) => {
+      await withCases([{ answer }, { answer }, { allow: ['gpt-4o'] }], async (gateway, upstreams) => {
         const { status, code, message } = await refusal(gateway, '/v1/moderations', { input: 'x' });
         assert.equal(status, expected === 'upstream_not_found' ? 502 : 404);
         assert.equal(code, expected);
@@ -150,7 +140,7 @@ test('S127 upstreams that do not know the path are named: 404 when their APIs sa
 
 test('S127 an upstream that has the path serves it when another one has not', async () => {
   for (const answer of [...UNKNOWN.upstream_not_found, ...UNKNOWN.unsupported_endpoint]) {
-    await withUpstreams([{ answer }, {}], async (gateway) => {
+    await withCases([{ answer }, {}], async (gateway) => {
       const response = await gateway.post('/v1/moderations', { input: 'x' });
       assert.equal(response.status, 200, await response.text());
       assert.equal(response.headers.get('x-tokenferry-upstream'), 'two');
@@ -160,11 +150,11 @@ test('S127 an upstream that has the path serves it when another one has not', as
 
 test('S127 a page in a 200 is no answer: the start page of a web server does not reach the client', async () => {
   const page = answerText('<!doctype html><title>Welcome</title>', 'text/html; charset=utf-8');
-  await withUpstreams([{ answer: page }, {}], async (gateway) => {
+  await withCases([{ answer: page }, {}], async (gateway) => {
     const response = await gateway.post('/v1/moderations', { input: 'x' });
     assert.equal(response.headers.get('x-tokenferry-upstream'), 'two', await response.text());
   });
-  await withUpstreams([{ answer: page }], async (gateway) => {
+  await withCases([{ answer: page }], async (gateway) => {
     const response = await fetch(`${gateway.url}/v1/files`);
     assert.equal(response.status, 502);
     assert.equal(errorIn(await response.text()).code, 'upstream_invalid_response');
@@ -182,7 +172,7 @@ test('a thing that an upstream does not have is a 404 in its words', async () =>
     ],
     [answerText('{"detail":"Not Found"}', 'application/json', 404), /Not Found/],
   ] as const) {
-    await withUpstreams([{ answer }], async (gateway) => {
+    await withCases([{ answer }], async (gateway) => {
       const response = await fetch(`${gateway.url}/v1/files/file-1`);
       const text = await response.text();
       assert.equal(response.status, 404, text);

@@ -51,15 +51,7 @@ class Stage {
     return {
       dbtype: 'none',
       authorization: 'client-key-1',
-      tokens: {
-        corp: {
-          type: 'oauth2',
-          token_url: this.issuer.tokenUrl,
-          client_id: 'app',
-          client_secret: 'issuer-secret',
-          ...token,
-        },
-      },
+      tokens: { corp: { ...this.issuer.source, ...token } },
       upstreams: [{ name: 'first', endpoint: this.first.url, token: 'corp' }],
       ...changes,
     };
@@ -130,7 +122,7 @@ test('a changed file is put to use by itself, with the token and connections of 
     assert.equal(await stage.status('client-key-2'), 200);
     assert.equal(stage.issuer.callCount, 1, 'the token is the same one');
     assert.equal(stage.first.connections, connections, 'the connection is the same one');
-    assert.doesNotMatch(stage.service.output, /client-key|issuer-secret/);
+    assert.doesNotMatch(stage.service.output, /client-key|secret-of-the-app/);
   }));
 
 test('SIGHUP loads the file again', () =>

@@ -353,15 +353,9 @@ test('S124 a parameter that the upstream refuses is left out or renamed, as for 
 test('a refused token is renewed and the request sent once more', async () => {
   await using issuer = await ScriptedIssuer.start();
   await using model = await StandInModel.start({ isLive: (token) => issuer.isLive(token) });
-  const corp = {
-    type: 'oauth2',
-    token_url: issuer.tokenUrl,
-    client_id: 'app',
-    client_secret: 'client-secret',
-  };
   await using gateway = await Gateway.start({
     noauth: true,
-    tokens: { corp },
+    tokens: { corp: issuer.source },
     upstreams: [{ name: 'chat', endpoint: model.url, token: 'corp', profile: VIA_CHAT }],
   });
   assert.equal((await gateway.post('/v1/responses', ASK)).status, 200);

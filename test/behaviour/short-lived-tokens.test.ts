@@ -5,20 +5,12 @@ import { errorIn, Gateway } from '../helpers/gateway.ts';
 import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 
-const source = (issuer: ScriptedIssuer, refresh: object = {}) => ({
-  type: 'oauth2',
-  token_url: issuer.tokenUrl,
-  client_id: 'app',
-  client_secret: 'secret-of-the-app',
-  refresh,
-});
-
 test('tokens of 2 s at 50 requests a second: nothing fails, nothing is refused, the issuer is asked no more than promised', async () => {
   const seconds = 10;
   await using issuer = await ScriptedIssuer.start({ lifetimeMs: 2_000 });
   await using model = await StandInModel.start({ isLive: (token) => issuer.isLive(token), wordDelayMs: 5 });
   await using gateway = await Gateway.start({
-    tokens: { corp: source(issuer) },
+    tokens: { corp: issuer.source },
     upstreams: [{ name: 'lone', endpoint: model.url, token: 'corp', allow: ['m'] }],
   });
   const failures: string[] = [];
@@ -70,7 +62,7 @@ test('a token revoked while 50 requests hold it: 50 times 401, one renewal, 50 g
     },
   });
   await using gateway = await Gateway.start({
-    tokens: { corp: source(issuer) },
+    tokens: { corp: issuer.source },
     upstreams: [{ name: 'lone', endpoint: model.url, token: 'corp', allow: ['m'] }],
   });
   const answers = await Promise.all(
@@ -94,7 +86,7 @@ test('an issuer that is down at the start: the service starts, says so, waits at
   await using issuer = await ScriptedIssuer.start({ status: 503 });
   await using model = await StandInModel.start({ isLive: (token) => issuer.isLive(token) });
   await using gateway = await Gateway.start({
-    tokens: { corp: source(issuer, { max_wait: '600ms' }) },
+    tokens: { corp: { ...issuer.source, refresh: { max_wait: '600ms' } } },
     upstreams: [{ name: 'lone', endpoint: model.url, token: 'corp', allow: ['m'] }],
   });
   const body = { model: 'm', messages: [] };

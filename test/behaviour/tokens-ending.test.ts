@@ -7,14 +7,6 @@ import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 import { ask, LIMITS } from './fault-rig.ts';
 
-const source = (issuer: ScriptedIssuer, more: object = {}) => ({
-  type: 'oauth2',
-  token_url: issuer.tokenUrl,
-  client_id: 'app',
-  client_secret: 'secret-of-the-app',
-  ...more,
-});
-
 test('#6 an issuer that is away for longer than a token lives: 503 with retry-after, nothing goes out without a token, back within 6 s of the issuer', async () => {
   await using issuer = await ScriptedIssuer.start({ lifetimeMs: 2_000 });
   await using model = await StandInModel.start({
@@ -23,7 +15,7 @@ test('#6 an issuer that is away for longer than a token lives: 503 with retry-af
   });
   await using gateway = await Gateway.start({
     ...LIMITS,
-    tokens: { corp: source(issuer, { refresh: { max_wait: '300ms' } }) },
+    tokens: { corp: { ...issuer.source, refresh: { max_wait: '300ms' } } },
     upstreams: [{ name: 'lone', endpoint: model.url, token: 'corp' }],
   });
   assert.equal((await ask(gateway, 'chat', 'm')).response.status, 200);
@@ -64,7 +56,7 @@ test('#34 a token that ends in the middle of a stream leaves the stream alone; t
   });
   await using gateway = await Gateway.start({
     ...LIMITS,
-    tokens: { corp: source(issuer) },
+    tokens: { corp: issuer.source },
     upstreams: [{ name: 'lone', endpoint: model.url, token: 'corp' }],
   });
   const streaming = ask(gateway, 'stream', 'm');

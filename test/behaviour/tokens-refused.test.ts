@@ -2,56 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { errorIn, Gateway, until } from '../helpers/gateway.ts';
 import { answering, httpAnswer, RawUpstream } from '../helpers/raw-upstream.ts';
-import { ScriptedIssuer, type ScriptedIssuerOptions } from '../helpers/scripted-issuer.ts';
-import { StandInModel, type StandInOptions } from '../helpers/stand-in-model.ts';
+import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
+import { StandInModel } from '../helpers/stand-in-model.ts';
 import { ask, checkGood, KINDS, LIMITS } from './fault-rig.ts';
-
-interface Scene {
-  readonly gateway: Gateway;
-  readonly issuer: ScriptedIssuer;
-  readonly model: StandInModel;
-}
-
-interface SceneOptions {
-  readonly issuer?: ScriptedIssuerOptions;
-  readonly model?: (issuer: ScriptedIssuer) => StandInOptions;
-  readonly source?: object;
-  readonly config?: object;
-}
-
-/** A gateway before one upstream that accepts what its issuer says is alive. */
-async function scene(options: SceneOptions, use: (scene: Scene) => Promise<void>): Promise<void> {
-  const issuer = await ScriptedIssuer.start(options.issuer);
-  const model = await StandInModel.start({
-    reply: 'all is well',
-    isLive: (token) => issuer.isLive(token),
-    ...options.model?.(issuer),
-  });
-  const corp = {
-    type: 'oauth2',
-    token_url: issuer.tokenUrl,
-    client_id: 'app',
-    client_secret: 'secret-of-the-app',
-    refresh: { max_wait: '2s' },
-    ...options.source,
-  };
-  const gateway = await Gateway.start({
-    ...LIMITS,
-    ...options.config,
-    tokens: { corp },
-    upstreams: [{ name: 'lone', endpoint: model.url, token: 'corp' }],
-  });
-  try {
-    await use({ gateway, issuer, model });
-  } finally {
-    await gateway.close();
-    await model.close();
-    await issuer.close();
-  }
-}
+import { type TokenSceneOptions, withTokens } from './token-scene.ts';
 
 test('#10 fifty requests with one revoked token: one renewal, fifty replays, no failure', async () => {
-  await scene({ issuer: { delayMs: 50 } }, async ({ gateway, issuer, model }) => {
+  await withTokens({ issuer: { delayMs: 50 } }, async ({ gateway, issuer, model }) => {
     await ask(gateway, 'chat', 'm');
     issuer.revokeAll();
     const answers = await Promise.all(
@@ -67,7 +24,7 @@ test('#10 fifty requests with one revoked token: one renewal, fifty replays, no 
 });
 
 test('#16 tokens that are revoked again and again under load: no failure, and only requests on their way are replayed', async () => {
-  await scene({ issuer: { exclusive: true }, source: { rotation: 'exclusive' } }, async (parts) => {
+  await withTokens({ issuer: { exclusive: true }, source: { rotation: 'exclusive' } }, async (parts) => {
     const { gateway, issuer, model } = parts;
     await ask(gateway, 'chat', 'm');
     let isRotating = true;
@@ -103,7 +60,7 @@ for (const [what, body] of [
 ] as const) {
   test(`#33 a refusal with status 200, in ${what}, is renewed and replayed; the client sees the second answer only`, async () => {
     const refused = new Set<string>();
-    const options: SceneOptions = {
+    const options: TokenSceneOptions = {
       source: { reject: { body: [{ '/error_code': [110, 111] }] } },
       model: (issuer) => ({
         isLive: () => true,
@@ -117,7 +74,7 @@ for (const [what, body] of [
         },
       }),
     };
-    await scene(options, async ({ gateway, issuer }) => {
+    await withTokens(options, async ({ gateway, issuer }) => {
       for (const kind of body.startsWith('data:') ? (['stream'] as const) : KINDS) {
         await ask(gateway, kind, 'm');
         issuer.revokeAll();
@@ -133,7 +90,7 @@ for (const [what, body] of [
 }
 
 test('#35 an upload that is streamed through is not sent twice: the refusal of its token is the answer', async () => {
-  await scene({ config: { limits: { replay: '1KiB' } } }, async ({ gateway, issuer, model }) => {
+  await withTokens({ config: { limits: { replay: '1KiB' } } }, async ({ gateway, issuer, model }) => {
     await ask(gateway, 'chat', 'm');
     issuer.revokeAll();
     const upload = await gateway.post('/v1/files', 'x'.repeat(100_000), {
@@ -161,14 +118,7 @@ test('#32 a redirect of the upstream is not followed, and its token goes nowhere
   await using issuer = await ScriptedIssuer.start();
   await using gateway = await Gateway.start({
     ...LIMITS,
-    tokens: {
-      corp: {
-        type: 'oauth2',
-        token_url: issuer.tokenUrl,
-        client_id: 'app',
-        client_secret: 'secret-of-the-app',
-      },
-    },
+    tokens: { corp: issuer.source },
     upstreams: [{ name: 'lone', endpoint: upstream.url, token: 'corp' }],
   });
   const { response, text } = await ask(gateway, 'chat', 'm');

@@ -32,16 +32,7 @@ async function replicas(
     ...('share' in sharing && sharing.share === 'shared'
       ? { shared: await postgres.createDatabase(), shared_key: SHARED_KEY }
       : {}),
-    tokens: {
-      corp: {
-        type: 'oauth2',
-        token_url: issuer.tokenUrl,
-        client_id: 'app',
-        client_secret: 'secret-of-the-app',
-        refresh: { max_wait: '5s' },
-        ...sharing,
-      },
-    },
+    tokens: { corp: { ...issuer.source, refresh: { max_wait: '5s' }, ...sharing } },
     upstreams: [{ name: 'lone', endpoint: model.url, token: 'corp' }],
   };
   return Promise.all([runService(config, { env }), runService(config, { env })]);

@@ -11,15 +11,15 @@ async function withFlapping(
   use: (gateway: Gateway, state: State, models: readonly StandInModel[]) => Promise<void>,
 ): Promise<void> {
   const state: State = { hasModels: false, chats: false };
-  const first = await StandInModel.start({
+  await using first = await StandInModel.start({
     intercept: (request, response) => {
       const isWell = request.path.endsWith('/models') ? state.hasModels : state.chats;
       if (!isWell) response.writeHead(503).end();
       return !isWell;
     },
   });
-  const second = await StandInModel.start();
-  const gateway = await Gateway.start({
+  await using second = await StandInModel.start();
+  await using gateway = await Gateway.start({
     cool_down: { failures: 1, first: '60s', max: '60s' },
     probe: { every },
     upstreams: [
@@ -27,13 +27,7 @@ async function withFlapping(
       { name: 'u1', endpoint: second.url, sk: 'key' },
     ],
   });
-  try {
-    await use(gateway, state, [first, second]);
-  } finally {
-    await gateway.close();
-    await first.close();
-    await second.close();
-  }
+  await use(gateway, state, [first, second]);
 }
 
 interface State {

@@ -1,30 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { errorIn, Gateway, until } from '../helpers/gateway.ts';
+import { errorIn, type Gateway, until } from '../helpers/gateway.ts';
 import { StandInModel, type StandInOptions } from '../helpers/stand-in-model.ts';
+import { withUpstreams } from './several-upstreams.ts';
 
 /** A gateway over one stand-in model for each of `upstreams`, all with the same models. */
-async function withUpstreams(
+async function withModels(
   upstreams: readonly (StandInOptions & { readonly config?: object })[],
   config: object,
   use: (gateway: Gateway, models: readonly StandInModel[]) => Promise<void>,
 ): Promise<void> {
   const models = await Promise.all(upstreams.map((options) => StandInModel.start(options)));
-  const gateway = await Gateway.start({
-    ...config,
-    upstreams: models.map(({ url }, index) => ({
-      name: `u${index}`,
-      endpoint: url,
-      sk: 'key',
-      ...upstreams[index]?.config,
-    })),
-  });
-  try {
-    await use(gateway, models);
-  } finally {
-    await gateway.close();
-    for (const model of models) await model.close();
-  }
+  await withUpstreams(models, (index) => ({ sk: 'key', ...upstreams[index]?.config }), config, use);
 }
 
 const CHAT = { model: 'm', messages: [{ role: 'user', content: 'hello' }] };
@@ -48,7 +35,7 @@ async function mostOpen(model: StandInModel, work: Promise<unknown>): Promise<nu
 }
 
 test('no more than max_concurrency requests are at an upstream; the others wait and are served', async () => {
-  await withUpstreams(
+  await withModels(
     [{ firstDelayMs: 150, config: { max_concurrency: 2 } }],
     // The last ones wait longer than this, which is the time of an attempt alone.
     { timeout: '1s', stream_timeout: '1s' },
@@ -69,7 +56,7 @@ test('no more than max_concurrency requests are at an upstream; the others wait 
 });
 
 test('a stream keeps its place to its end', async () => {
-  await withUpstreams(
+  await withModels(
     [{ reply: 'one two three', wordDelayMs: 250, config: { max_concurrency: 1 } }],
     {},
     async (gateway, [model]) => {
@@ -84,7 +71,7 @@ test('a stream keeps its place to its end', async () => {
 });
 
 test('another upstream that is free comes before waiting', async () => {
-  await withUpstreams(
+  await withModels(
     [{ firstDelayMs: 1_000, config: { max_concurrency: 1 } }, {}],
     {},
     async (gateway, [first, second]) => {
@@ -104,7 +91,7 @@ test('another upstream that is free comes before waiting', async () => {
 });
 
 test('a full queue is 503 with a time to wait when there is no other candidate', async () => {
-  await withUpstreams(
+  await withModels(
     [{ firstDelayMs: 1_500, config: { max_concurrency: 1 } }],
     {},
     async (gateway, [model]) => {
@@ -136,7 +123,7 @@ test('a full queue is 503 with a time to wait when there is no other candidate',
 });
 
 test('a full queue leads to the next candidate, busy as that is', async () => {
-  await withUpstreams(
+  await withModels(
     [
       { firstDelayMs: 20, config: { max_concurrency: 1 } },
       { firstDelayMs: 5, config: { max_concurrency: 1 } },
@@ -152,7 +139,7 @@ test('a full queue leads to the next candidate, busy as that is', async () => {
 });
 
 test('waiting counts in the deadline, which ends it with 503', async () => {
-  await withUpstreams(
+  await withModels(
     [{ reply: 'one two three four five', wordDelayMs: 400, config: { max_concurrency: 1 } }],
     { deadline: '500ms' },
     async (gateway) => {
@@ -173,7 +160,7 @@ test('waiting counts in the deadline, which ends it with 503', async () => {
 
 test('requests that wait for an upstream that begins to cool down go to another one', async () => {
   let isDead = false;
-  await withUpstreams(
+  await withModels(
     [
       {
         firstDelayMs: 60,
@@ -204,7 +191,7 @@ test('requests that wait for an upstream that begins to cool down go to another 
 });
 
 test('parts of one embeddings request keep to the places as well', async () => {
-  await withUpstreams(
+  await withModels(
     [{ config: { max_concurrency: 2, profile: { embedding_batch: 1 } } }],
     {},
     async (gateway, [model]) => {

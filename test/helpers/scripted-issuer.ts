@@ -122,6 +122,16 @@ export class ScriptedIssuer extends LoopbackServer {
     return `${this.origin}/oauth2/token`;
   }
 
+  /** What a configuration says of a token from here. */
+  get source() {
+    return {
+      type: 'oauth2',
+      token_url: this.tokenUrl,
+      client_id: 'app',
+      client_secret: 'secret-of-the-app',
+    };
+  }
+
   get callCount(): number {
     return this.calls.length;
   }

@@ -104,56 +104,46 @@ test('a chunked body is refused at the byte that does not fit', async () => {
 const CHAT = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'x'.repeat(1_000) }] });
 
 test('when limits.buffered is full the next body gets 503 and a time to wait, until one is done', async () => {
-  const model = await StandInModel.start({ firstDelayMs: 400 });
-  const gateway = await Gateway.start({
+  await using model = await StandInModel.start({ firstDelayMs: 400 });
+  await using gateway = await Gateway.start({
     limits: { buffered: 1_800 },
     upstreams: [{ name: 'only', endpoint: model.url, sk: 'key' }],
   });
-  try {
-    const running = gateway.post('/v1/chat/completions', CHAT);
-    await until(() => model.open === 1, 'the first one runs');
-    const refused = await gateway.post('/v1/chat/completions', CHAT);
-    const text = await refused.text();
-    assert.equal(refused.status, 503, text);
-    assert.equal(errorIn(text).code, 'overloaded');
-    assert.match(errorIn(text).message, /limits\.buffered/);
-    assert.equal(refused.headers.get('retry-after'), '1');
-    assert.equal((await running).status, 200);
-    const next = await gateway.post('/v1/chat/completions', CHAT);
-    assert.equal(next.status, 200);
-    await next.text();
-    const leaving = new AbortController();
-    const left = gateway.post('/v1/chat/completions', CHAT, { signal: leaving.signal }).catch(() => null);
-    await until(() => model.open === 1, 'the next one runs');
-    leaving.abort();
-    await left;
-    await until(() => model.open === 0, 'the client left');
-    assert.equal((await gateway.post('/v1/chat/completions', CHAT)).status, 200, 'and left no bytes behind');
-  } finally {
-    await gateway.close();
-    await model.close();
-  }
+  const running = gateway.post('/v1/chat/completions', CHAT);
+  await until(() => model.open === 1, 'the first one runs');
+  const refused = await gateway.post('/v1/chat/completions', CHAT);
+  const text = await refused.text();
+  assert.equal(refused.status, 503, text);
+  assert.equal(errorIn(text).code, 'overloaded');
+  assert.match(errorIn(text).message, /limits\.buffered/);
+  assert.equal(refused.headers.get('retry-after'), '1');
+  assert.equal((await running).status, 200);
+  const next = await gateway.post('/v1/chat/completions', CHAT);
+  assert.equal(next.status, 200);
+  await next.text();
+  const leaving = new AbortController();
+  const left = gateway.post('/v1/chat/completions', CHAT, { signal: leaving.signal }).catch(() => null);
+  await until(() => model.open === 1, 'the next one runs');
+  leaving.abort();
+  await left;
+  await until(() => model.open === 0, 'the client left');
+  assert.equal((await gateway.post('/v1/chat/completions', CHAT)).status, 200, 'and left no bytes behind');
 });
 
 test('headers over limits.header_bytes get 431 in our own form, and the next request is served', async () => {
-  const model = await StandInModel.start();
-  const gateway = await Gateway.start({
+  await using model = await StandInModel.start();
+  await using gateway = await Gateway.start({
     limits: { header_bytes: '8KiB' },
     upstreams: [{ name: 'only', endpoint: model.url, sk: 'key' }],
   });
-  try {
-    const client = await RawClient.connect(gateway.port);
-    client.send(`GET /v1/models HTTP/1.1\r\nhost: 127.0.0.1\r\nx-long: ${'x'.repeat(9_000)}\r\n\r\n`);
-    const answer = await client.answer();
-    assert.equal(answer.status, 431);
-    assert.equal(errorIn(answer.body).code, 'headers_too_large');
-    const next = await RawClient.connect(gateway.port);
-    next.send(`GET /v1/models HTTP/1.1\r\nhost: 127.0.0.1\r\nx-long: ${'x'.repeat(7_000)}\r\n\r\n`);
-    assert.equal((await next.answer()).status, 200);
-  } finally {
-    await gateway.close();
-    await model.close();
-  }
+  const client = await RawClient.connect(gateway.port);
+  client.send(`GET /v1/models HTTP/1.1\r\nhost: 127.0.0.1\r\nx-long: ${'x'.repeat(9_000)}\r\n\r\n`);
+  const answer = await client.answer();
+  assert.equal(answer.status, 431);
+  assert.equal(errorIn(answer.body).code, 'headers_too_large');
+  const next = await RawClient.connect(gateway.port);
+  next.send(`GET /v1/models HTTP/1.1\r\nhost: 127.0.0.1\r\nx-long: ${'x'.repeat(7_000)}\r\n\r\n`);
+  assert.equal((await next.answer()).status, 200);
 });
 
 test('an upload that stalls on its way through is a 408, and speaks against no upstream', async () => {

@@ -12,8 +12,8 @@ async function withClients(
   options: StandInOptions = {},
   config: object = {},
 ): Promise<void> {
-  const model = await StandInModel.start(options);
-  const gateway = await Gateway.start({
+  await using model = await StandInModel.start(options);
+  await using gateway = await Gateway.start({
     clients: [
       { name: 'limited', key: 'k-limited', ...limits },
       { name: 'free', key: 'k-free' },
@@ -21,12 +21,7 @@ async function withClients(
     upstreams: [{ name: 'only', endpoint: model.url, sk: 'upstream-key' }],
     ...config,
   });
-  try {
-    await use(gateway, model);
-  } finally {
-    await gateway.close();
-    await model.close();
-  }
+  await use(gateway, model);
 }
 
 const CHAT = { model: 'm', messages: [{ role: 'user', content: 'hello' }] };

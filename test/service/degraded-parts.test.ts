@@ -8,15 +8,7 @@ test('what does not work is said in words, one failure in the singular', async (
   const issuer = await ScriptedIssuer.start({ status: 401, body: { error: 'invalid_client' } });
   t.after(() => issuer.close());
   await using gateway = await Gateway.start({
-    tokens: {
-      corp: {
-        type: 'oauth2',
-        token_url: issuer.tokenUrl,
-        client_id: 'app',
-        client_secret: 'wrong-one',
-        refresh: { max_wait: '300ms' },
-      },
-    },
+    tokens: { corp: { ...issuer.source, refresh: { max_wait: '300ms' } } },
     upstreams: [
       { name: 'lone', endpoint: await refusingUrl(), sk: 'key-of-lone', allow: ['m'] },
       { name: 'corp', endpoint: await refusingUrl(), token: 'corp', allow: ['n'] },
