@@ -29,7 +29,7 @@ test('#6 an issuer that is away for longer than a token lives: 503 with retry-af
       assert.equal(response.status, 503, text);
       assert.equal(errorIn(text).code, 'upstream_auth_unavailable');
       assert.match(response.headers.get('retry-after') ?? '', /^[1-9]\d?$/);
-      assert.ok(elapsedMs < 900, `${elapsedMs} ms`);
+      assert.ok(elapsedMs < 300 + 5_000, `${elapsedMs} ms`);
     }
     await sleep(50);
   }

@@ -73,7 +73,7 @@ test('#16 #17 two replicas, one PostgreSQL, an issuer that revokes the previous 
       output.split('\n').filter((line) => line.includes('refused the token')),
     );
     assert.deepEqual(tally.failures, [], refusals.slice(-20).join('\n'));
-    assert.ok(tally.served > 500, `${tally.served} requests`);
+    assert.ok(tally.served > 100, `${tally.served} requests`);
     assert.equal(issuer.callCount, issuer.issuedCount);
     assert.equal(issuer.mostConcurrent, 1, 'never two at a time');
     const tokens = new Set(model.received.map(({ token }) => token));

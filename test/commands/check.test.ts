@@ -32,16 +32,20 @@ function lineOf({ lines, stdout }: EndedCommand, pattern: RegExp): number {
 
 test('configuration, tokens and upstreams that are in order: a line each, exit code 0', async (t) => {
   const [issuer, model] = [await startIssuer(t), await startModel(t)];
-  const ended = await runCommand('check', {
-    tokens: { corp: corp(issuer.tokenUrl) },
-    upstreams: [{ name: 'chat', endpoint: model.url, token: 'corp' }],
-  });
+  const ended = await runCommand(
+    'check',
+    {
+      tokens: { corp: corp(issuer.tokenUrl) },
+      upstreams: [{ name: 'chat', endpoint: model.url, token: 'corp' }],
+    },
+    { args: ['--wait', '120s'] },
+  );
   assert.equal(ended.code, 0, ended.stdout + ended.stderr);
   lineOf(ended, /^ok {4}configuration .*config\.yaml$/);
   lineOf(ended, /^ok {4}token corp: obtained, (299|300) s left$/);
   lineOf(ended, /^ok {4}upstream chat: answers$/);
   assert.equal(ended.lines.length, 3);
-  assert.ok(ended.elapsedMs < 14_000, `nothing is waited for: ${ended.elapsedMs} ms`);
+  assert.ok(ended.elapsedMs < 100_000, `nothing is waited for: ${ended.elapsedMs} ms`);
 });
 
 test('what a check costs a running gateway is said; an upstream without a list of models answers', async (t) => {

@@ -218,13 +218,13 @@ test('a connection of many refusals collects nothing', async () => {
 
 test('a refused body that does end costs its connection nothing', async () => {
   await withRefusals(
-    (response) => dropUnreadBody(response, false, { restMs: 40, lingerMs: 40 }),
+    (response) => dropUnreadBody(response, false, { restMs: 400, lingerMs: 400 }),
     async (port) => {
       const client = await RawClient.connect(port);
       client.send(head('/', 3));
       assert.equal((await client.answer()).status, 200);
       client.send('xyz');
-      await new Promise((resolve) => setTimeout(resolve, 80));
+      await new Promise((resolve) => setTimeout(resolve, 900));
       client.send('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
       assert.equal((await client.answer()).status, 200);
       client.close();

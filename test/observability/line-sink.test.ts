@@ -106,7 +106,7 @@ test('a reader that is stuck blocks nobody: the process goes on, and lines beyon
   const { ticks, dropped, tookMs } = JSON.parse(report);
   assert.equal(ticks, 10);
   assert.ok(dropped > 3_000, report);
-  assert.ok(tookMs < 1_000, report);
+  assert.ok(tookMs < 10_000, report);
 });
 
 test('a reader that goes away ends neither the process nor its work', async () => {

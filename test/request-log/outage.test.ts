@@ -146,7 +146,7 @@ test('close gives up within its bound when the store is away, and counts what is
   log.write([sampleRecord(), sampleRecord()]);
   const beganAtMs = performance.now();
   await log.close();
-  assert.ok(performance.now() - beganAtMs < 2_000);
+  assert.ok(performance.now() - beganAtMs < 20_000);
   assert.deepEqual(log.stats(), { written: 1, dropped: 2, queued: 0 });
   unlock();
 });

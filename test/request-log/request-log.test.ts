@@ -66,9 +66,8 @@ test('own patterns redact beside the built-in ones, and a broken one fails at th
 test('a pattern that takes for ever stalls the store and not the gateway', async (t) => {
   const { log } = openLog(t, { content: 'all', redact: ['^(a+)+$'] });
   log.write([sampleRecord({ body: `${'a'.repeat(26)}b` })]);
-  const beganAtMs = performance.now();
   log.write([sampleRecord()]);
-  assert.ok(performance.now() - beganAtMs < 20);
+  assert.equal(log.stats().written, 0, 'the pattern is not done yet, and nobody waited for it');
 });
 
 test('only the headers that are named are kept, and never one that holds a credential', async (t) => {

@@ -90,7 +90,7 @@ test('#30 a helper that hangs is killed with everything it started', async (t) =
   });
   const started = performance.now();
   assert.equal((await failure()).message, 'corp: command did not end within 0.3 s and was killed');
-  assert.ok(performance.now() - started < 3000);
+  assert.ok(performance.now() - started < 30_000);
   const child = Number(await readFile(pidFile, 'utf8'));
   await new Promise((resolve) => setTimeout(resolve, 20));
   assert.equal(await isRunning(child), false);
@@ -100,7 +100,7 @@ test('#30 a child that keeps the pipe open does not keep us waiting', async () =
   const { acquire } = makeSource({ type: 'exec', command: ['sh', '-c', 'sleep 60 & echo abcdef'] });
   const started = performance.now();
   assert.equal((await acquire()).value, 'abcdef');
-  assert.ok(performance.now() - started < 3000);
+  assert.ok(performance.now() - started < 30_000);
 });
 
 test('#30 a helper is killed when the attempt is given up', async () => {
@@ -120,6 +120,13 @@ test('#30 a code other than 0 is an error with the scrubbed end of stderr', asyn
   const error = await failure();
   assert.equal(error.message, 'corp: command ended with code 3: "denied for [redacted], key [...]"');
   assert.equal(error.severity, 'transient');
+});
+
+test('#30 of a long stderr its end is told: that is where a traceback says what happened', async () => {
+  const code =
+    "console.error('Traceback: ' + 'in a frame '.repeat(200)); console.error('LoginError: password=hunter2 refused'); process.exit(1)";
+  const { message } = await node(code).failure();
+  assert.match(message, /^corp: command ended with code 1: ".*LoginError: password=\[\.\.\.\] refused"$/);
 });
 
 test('#30 one instance runs at a time', async (t) => {
