@@ -52,7 +52,7 @@ for (const [kind, path, body] of [
     client.send(rawPost(path, body));
     await sleep(150);
     client.close();
-    await until(() => gateway.rows().length === 1, 'the record', 2_000);
+    await until(() => gateway.rows().length === 1, 'the record');
     assert.equal(gateway.rows()[0]?.outcome, 'client_gone');
     assert.equal(model.received.length, 0);
   });

@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
-/** Waits until `isSo` holds, looking every few milliseconds; fails with `what` after five seconds. */
+/** Waits until `isSo` holds, looking every few milliseconds; fails with `what` after twenty seconds. */
 export async function until(what: string, isSo: () => boolean): Promise<void> {
-  const endMs = performance.now() + 5_000;
+  const endMs = performance.now() + 20_000;
   while (!isSo()) {
-    if (performance.now() > endMs) throw new Error(`waited five seconds in vain until ${what}`);
+    if (performance.now() > endMs) throw new Error(`waited twenty seconds in vain until ${what}`);
     await pause(2);
   }
 }
