@@ -66,13 +66,40 @@ export function issuerWords(json: unknown, scrub: (text: string) => string): str
   return parts.length === 0 ? '' : ` (${parts.join(': ')})`;
 }
 
-/** Foreign text on one line: known secrets out, anything that could be an unknown one out, cut. */
-export function quietWords(text: string, scrub: (text: string) => string): string {
-  return scrub(text)
+/** What a text itself calls a secret: `password=...`, `"token": "..."`, `Authorization: Bearer ...`. */
+const NAMED_SECRET =
+  /((passw(?:or)?d|passphrase|pwd|secret|token|ticket|key|credential|authorization|cookie)[\w-]*["']?\s*([:=])\s*(?:(?:bearer|basic)\s+)?)("[^"]*"|'[^']*'|[^\s&,;]+)/gi;
+const ALWAYS_SECRET = /^(?:pass|pwd|secret)/i;
+/** `token: expired` speaks of the token and does not tell it. */
+const PLAIN_WORD = /^[a-z]+[.!]?$/i;
+/** `//user:password@host`. */
+const USER_IN_URL = /\/\/[^\s/@]+@/g;
+
+/**
+ * Foreign text on one line: known secrets out, anything that could be an unknown one out, cut to its beginning or, as
+ * what a program says last is why it failed, to its end.
+ */
+export function quietWords(
+  text: string,
+  scrub: (text: string) => string,
+  keep: 'beginning' | 'end' = 'beginning',
+): string {
+  const known = cut(scrub(text), 10 * LONGEST_WORDS, keep);
+  const quiet = known
+    .replace(NAMED_SECRET, hideNamed)
+    .replace(USER_IN_URL, '//[...]@')
     .replace(/[\p{Cc}\s"]+/gu, ' ')
-    .replace(/[\w+/=.~-]{24,}/g, '[...]')
-    .trim()
-    .slice(0, LONGEST_WORDS);
+    .replace(/[\w+/=.~-]{24,}/g, '[...]');
+  return cut(quiet.trim(), LONGEST_WORDS, keep);
+}
+
+function hideNamed(whole: string, before: string, name: string, mark: string, value: string): string {
+  const isTold = mark === '=' || ALWAYS_SECRET.test(name) || !PLAIN_WORD.test(value);
+  return isTold ? `${before}[...]` : whole;
+}
+
+function cut(text: string, length: number, keep: 'beginning' | 'end'): string {
+  return keep === 'end' ? text.slice(-length) : text.slice(0, length);
 }
 
 /** The answer itself, and its `error` when that is an object. */

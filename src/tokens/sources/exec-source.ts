@@ -84,7 +84,7 @@ export class ExecSource implements TokenSource {
       throw this.#voice.error('command', `did not end ${why} and was killed`);
     }
     if (exitCode === 0) return;
-    const words = quietWords(stderr.slice(-400), (text) => this.#voice.scrub(text));
+    const words = quietWords(stderr, (text) => this.#voice.scrub(text), 'end');
     const how = exitCode === null ? 'was killed by somebody else' : `ended with code ${exitCode}`;
     throw this.#voice.error('command', `${how}${words === '' ? '' : `: "${words}"`}`);
   }
