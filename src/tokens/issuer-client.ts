@@ -33,7 +33,10 @@ export function issuerNowMs(reply: IssuerReply): number {
 
 /** A header's value, the first of several. */
 export function headerOf(reply: IssuerReply, name: string): string | undefined {
-  const value = reply.headers[name.toLowerCase()];
+  return first(reply.headers[name.toLowerCase()]);
+}
+
+function first(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }
 
@@ -106,8 +109,10 @@ export class IssuerClient {
     }).catch((cause: unknown) => {
       throw new NoAnswer(cause);
     });
-    const encoding = response.headers['content-encoding'];
-    const text = await readBody(response.body, Array.isArray(encoding) ? encoding[0] : encoding);
+    const text = await readBody(response.body, {
+      contentEncoding: first(response.headers['content-encoding']),
+      contentType: first(response.headers['content-type']),
+    });
     const date = Date.parse(String(response.headers.date));
     return {
       status: response.statusCode,
