@@ -20,8 +20,9 @@ const CREATED_MEANWHILE = new Set(['23505', '42P07', '42710']);
 const SERIALIZATION_FAILURE = '40001';
 
 /**
- * One row a source. The generation stands beside the token as the fence of every write; `issued_at` and `expires_at`
- * are for people who look. No advisory locks, no sessions: it must also work behind a transaction pooler.
+ * One row a source. The generation stands beside the token as the fence of every write; `issued_at` is when it was
+ * issued by the clock of the database, which is the only one that all replicas share; `expires_at` is for people who
+ * look. No advisory locks, no sessions: it must also work behind a transaction pooler.
  */
 const CREATE = `CREATE TABLE IF NOT EXISTS tokenferry_tokens (
   source text PRIMARY KEY,
@@ -34,12 +35,15 @@ const CREATE = `CREATE TABLE IF NOT EXISTS tokenferry_tokens (
 )`;
 
 const PUT = `INSERT INTO tokenferry_tokens AS t (source, generation, token, issued_at, expires_at)
-VALUES ($1, $2, $3, $4, $5)
+VALUES ($1, $2, $3, now() - $4::float8 * interval '1 millisecond', now() + $5::float8 * interval '1 millisecond')
 ON CONFLICT (source) DO UPDATE
 SET generation = excluded.generation, token = excluded.token, issued_at = excluded.issued_at, expires_at = excluded.expires_at
 WHERE t.generation < excluded.generation`;
 
-/** By the clock of the database, which is the only one that all replicas share. */
+const GET = `SELECT generation, token, extract(epoch FROM now() - issued_at)::float8 * 1000 AS age_ms
+FROM tokenferry_tokens WHERE source = $1`;
+
+/** By the clock of the database as well. */
 const LEASE = `INSERT INTO tokenferry_tokens AS t (source, lease_owner, lease_until)
 VALUES ($1, $2, now() + $3 * interval '1 millisecond')
 ON CONFLICT (source) DO UPDATE
@@ -55,6 +59,7 @@ WHERE source = $1 AND lease_owner = $2`;
  */
 export class PostgresTokenStore implements TokenStore {
   readonly #connection: pg.ClientConfig;
+  readonly #clock: Clock;
   readonly #cipher: TokenCipher;
   readonly #hints: PostgresHints;
   /** Null until the store is asked for the first time. */
@@ -63,6 +68,7 @@ export class PostgresTokenStore implements TokenStore {
   /** `url` and `sharedKey` are the settings `shared` and `shared_key`. Connects when it is first asked. */
   constructor(url: Secret, sharedKey: Secret, clock: Clock) {
     this.#cipher = new TokenCipher(sharedKey);
+    this.#clock = clock;
     this.#connection = {
       connectionString: url.reveal(),
       connectionTimeoutMillis: PATIENCE_MS,
@@ -75,25 +81,24 @@ export class PostgresTokenStore implements TokenStore {
 
   async get(key: string): Promise<StoredToken | null> {
     const row = this.#cipher.rowOf(key);
-    const { rows } = await this.#query<{ generation: string; token: Buffer | null }>(
-      'SELECT generation, token FROM tokenferry_tokens WHERE source = $1',
-      [row],
-    );
+    const { rows } = await this.#query<Row>(GET, [row]);
     const [found] = rows;
     if (found === undefined || found.token === null) return null;
     const text = this.#cipher.open(found.token, `${row} ${found.generation}`);
     // Whoever changed the row may do so again: better that the store counts as away than that each call renews for nothing.
     if (text === null)
       throw new TokenStoreError('a shared token cannot be opened: its row was changed by somebody else');
-    return parseStoredToken(text);
+    const token = parseStoredToken(text);
+    return token === null || found.age_ms === null ? token : agedBy(token, found.age_ms, this.#clock);
   }
 
   async put(key: string, token: StoredToken): Promise<boolean> {
     const row = this.#cipher.rowOf(key);
     const { generation, issuedWallMs, lifeMs } = token;
     const sealed = this.#cipher.seal(JSON.stringify(token), `${row} ${generation}`);
-    const endsAt = lifeMs === null ? null : timeOf(issuedWallMs + lifeMs);
-    const { rowCount } = await this.#query(PUT, [row, generation, sealed, timeOf(issuedWallMs), endsAt]);
+    const ageMs = this.#clock.wallMs() - issuedWallMs;
+    const leftMs = lifeMs === null ? null : withinCalendar(lifeMs - ageMs);
+    const { rowCount } = await this.#query(PUT, [row, generation, sealed, withinCalendar(ageMs), leftMs]);
     if (rowCount !== 1) return false;
     this.#hints.tell(await this.#pool(), row);
     return true;
@@ -162,10 +167,32 @@ async function openPool(connection: pg.ClientConfig): Promise<pg.Pool> {
   return pool;
 }
 
-/** Null: a life so long that no calendar of PostgreSQL has its end. */
-function timeOf(wallMs: number): Date | null {
-  const time = new Date(wallMs);
-  return Number.isNaN(time.getTime()) ? null : time;
+interface Row {
+  readonly generation: string;
+  readonly token: Buffer | null;
+  /** By the clock of the database; null in rows whose time no calendar has. */
+  readonly age_ms: number | null;
+}
+
+/** `token` as this replica's clock would have it: that of the replica which obtained it may go quite otherwise. */
+function agedBy(token: StoredToken, ageMs: number, clock: Clock): StoredToken {
+  const issuedWallMs = clock.wallMs() - ageMs;
+  const { notBeforeWallMs } = token;
+  return {
+    ...token,
+    issuedWallMs,
+    ...(notBeforeWallMs === undefined
+      ? {}
+      : { notBeforeWallMs: notBeforeWallMs - token.issuedWallMs + issuedWallMs }),
+  };
+}
+
+/** Milliseconds of 10,000 years, within what PostgreSQL's calendar can add to now. */
+const LONGEST_MS = 10_000 * 365 * 86_400_000;
+
+/** Null: so long that no calendar of PostgreSQL has it. */
+function withinCalendar(ms: number): number | null {
+  return Math.abs(ms) <= LONGEST_MS ? ms : null;
 }
 
 function codeOf(error: unknown): string | null {
