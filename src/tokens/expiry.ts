@@ -44,8 +44,9 @@ const JWT_SECONDS_BELOW = 1e11;
  */
 export function resolveExpiry(hints: readonly ExpiryHint[], token: string, nowWallMs: number): Expiry {
   const jwt = readJwtTimes(token);
-  const readings = hints.map((hint) => ({ origin: hint.origin, reading: readExpiry(hint) }));
-  if (jwt?.exp !== undefined) readings.push({ origin: 'JWT exp', reading: readJwtEnd(jwt.exp) });
+  const readings = hints.map((hint) => ({ origin: hint.origin, reading: readExpiry(hint, nowWallMs) }));
+  if (jwt?.exp !== undefined)
+    readings.push({ origin: 'JWT exp', reading: readJwtEnd(jwt.exp, jwt.iat, nowWallMs) });
   const notes: string[] = [];
   const lives: { origin: string; remainingMs: number }[] = [];
   let lifetimeMs = Infinity;
@@ -71,30 +72,47 @@ export function resolveExpiry(hints: readonly ExpiryHint[], token: string, nowWa
   };
 }
 
-/** Reads one hint; never throws, whatever the issuer wrote. A unit that was configured is never doubted. */
-export function readExpiry(hint: ExpiryHint): ExpiryReading {
+/**
+ * Reads one hint; never throws, whatever the issuer wrote. A unit that was configured is never doubted. `nowWallMs` is
+ * the issuer's time: it tells what can be no end of a new token.
+ */
+export function readExpiry(hint: ExpiryHint, nowWallMs = 0): ExpiryReading {
   const { value, origin } = hint;
   if (value === undefined || value === null || value === '') return { kind: 'absent' };
-  if (typeof value === 'number') return readNumber(value, hint);
-  if (typeof value !== 'string') return ignored(origin, `is ${describeType(value)}`);
-  const text = value.trim();
+  if (typeof value !== 'string' && typeof value !== 'number')
+    return ignored(origin, `is ${describeType(value)}`);
+  const hasUnit = hint.unit !== 'auto' && hint.unit !== 'iso';
+  const text = String(value).trim();
   if (text === '') return { kind: 'absent' };
-  const number = NUMERIC.test(text) ? Number(text) : Number.NaN;
-  if (hint.unit !== 'iso' && !Number.isNaN(number)) return readNumber(number, hint);
-  const duration = DURATION.exec(text);
-  if (duration?.[1] !== undefined && hint.as !== 'absolute') {
-    return readNumber(Number(duration[1]), { ...hint, as: 'relative', unit: 's' });
-  }
-  return readDate(text, origin);
+  if (!hasUnit && COMPACT.test(text))
+    return readDate(text.replace(COMPACT, '$1-$2-$3T$4:$5:$6$7'), origin, nowWallMs);
+  if (typeof value === 'number') return readNumber(value, hint, nowWallMs);
+  const digits = DOT_NET.exec(text)?.[1] ?? text;
+  const number = NUMERIC.test(digits) ? Number(digits) : Number.NaN;
+  if (hint.unit !== 'iso' && !Number.isNaN(number)) return readNumber(number, hint, nowWallMs);
+  const seconds = hint.as === 'absolute' ? undefined : durationSeconds(text);
+  if (seconds !== undefined) return readNumber(seconds, { ...hint, as: 'relative', unit: 's' }, nowWallMs);
+  return readDate(text, origin, nowWallMs);
 }
 
 const NUMERIC = /^[+-]?\d+(\.\d+)?(e[+-]?\d+)?$/i;
-/** `3599s`, as Google's JSON writes durations. */
-const DURATION = /^(\d+(?:\.\d+)?)s$/;
+/** `20261121120000`: as milliseconds it would be a date centuries ahead. */
+const COMPACT = /^(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])T?([01]\d|2[0-3])([0-5]\d)([0-5]\d)(Z?)$/;
+/** `/Date(1795262400000)/`, as older .NET writes JSON. */
+const DOT_NET = /^\/Date\((\d+)(?:[+-]\d{4})?\)\/$/;
+/** `3599s` as Google's JSON writes durations, `5m0s` as Go does, `PT5M` as ISO 8601 does. */
+const DURATION = /^(?:PT)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?$/i;
+
+function durationSeconds(text: string): number | undefined {
+  const parts = DURATION.exec(text);
+  if (parts === null || /^(?:PT)?$/i.test(text)) return undefined;
+  const [, hours = 0, minutes = 0, seconds = 0] = parts;
+  return Number(hours) * 3_600 + Number(minutes) * 60 + Number(seconds);
+}
 
 const UNIT_MS = { s: 1000, ms: 1, us: 1e-3, ns: 1e-6 } as const;
 
-function readNumber(value: number, hint: ExpiryHint): ExpiryReading {
+function readNumber(value: number, hint: ExpiryHint, nowWallMs: number): ExpiryReading {
   const { origin } = hint;
   if (Number.isNaN(value)) return ignored(origin, 'is not a number');
   if (value === 0) return ignored(origin, 'is 0');
@@ -102,6 +120,9 @@ function readNumber(value: number, hint: ExpiryHint): ExpiryReading {
   if (!Number.isFinite(value)) return ignored(origin, 'is infinite');
   const hasUnit = hint.unit !== 'auto' && hint.unit !== 'iso';
   const ms = value * UNIT_MS[hasUnit ? hint.unit : unitOf(value)];
+  // "Never" is written as a great number of seconds, which looks like a date that was years ago.
+  if (hint.as === 'relative' && !hasUnit && ms >= EARLIEST_POINT_MS && ms < nowWallMs - LONG_OVER_MS)
+    return { kind: 'relative', lifetimeMs: LONGEST_MS };
   const as = hint.as === 'auto' || !hasUnit ? meaningOf(ms) : hint.as;
   const note =
     hint.as === 'auto' || hint.as === as
@@ -115,6 +136,9 @@ function readNumber(value: number, hint: ExpiryHint): ExpiryReading {
 /** Below 1e9 seconds a number is at most 31 years of life; from there on it is a date after 2001. */
 const EARLIEST_POINT_MS = 1e12;
 
+/** No issuer hands out a token that ended so long ago, however wrong its clock is. */
+const LONG_OVER_MS = 86_400_000;
+
 function meaningOf(ms: number): 'relative' | 'absolute' {
   return ms < EARLIEST_POINT_MS ? 'relative' : 'absolute';
 }
@@ -127,23 +151,24 @@ function unitOf(value: number): keyof typeof UNIT_MS {
 }
 
 /** `2026-11-21 12:00:00.123456`: ISO without a zone, as `az` prints it, which `Date` takes as local time. */
-const ISO = /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2})?)([.,]\d+)?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?$/i;
+const ISO =
+  /^(\d{4}[-/]\d{2}[-/]\d{2})[T ](\d{2}:\d{2}(?::\d{2})?)([.,]\d+)?\s*(?:(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)(?: [A-Z]{2,5})?)?$/i;
 /** `11/21/2026 12:00:00 PM +00:00`: the older Azure App Service. */
 const AMERICAN = /^\d{1,2}\/\d{1,2}\/\d{4} \d{1,2}:\d{2}:\d{2}( [AP]M)?( [+-]\d{2}:?\d{2})?$/i;
 /** `Sat, 21 Nov 2026 12:00:00 GMT`, as in HTTP headers. */
 const HTTP_DATE = /^[A-Za-z]{3,9},? \d{1,2}[ -][A-Za-z]{3}[ -]\d{2,4} \d{2}:\d{2}:\d{2} (GMT|UTC|[+-]\d{4})$/;
 
-function readDate(text: string, origin: string): ExpiryReading {
+function readDate(text: string, origin: string, nowWallMs: number): ExpiryReading {
   const iso = ISO.exec(text);
   let wallMs = Number.NaN;
   let hasZone = true;
   if (iso !== null) {
-    const [, day, time, fraction = '', zone = ''] = iso;
+    const [, day = '', time, fraction = '', zone = ''] = iso;
     hasZone = zone !== '';
     const isUtc = /^(z|utc|gmt)$/i.test(zone);
     // Three digits of fraction are all that every engine reads; Yandex sends nine.
     wallMs = Date.parse(
-      `${day}T${time}${fraction.replace(',', '.').slice(0, 4)}${isUtc ? 'Z' : colon(zone)}`,
+      `${day.replaceAll('/', '-')}T${time}${fraction.replace(',', '.').slice(0, 4)}${isUtc ? 'Z' : colon(zone)}`,
     );
   } else if (AMERICAN.test(text)) {
     hasZone = /[+-]\d{2}:?\d{2}$/.test(text);
@@ -155,6 +180,7 @@ function readDate(text: string, origin: string): ExpiryReading {
   // 0001-01-01 is how Go and .NET write "not set".
   if (wallMs <= 0) return ignored(origin, 'is a date before 1970');
   if (hasZone) return { kind: 'absolute', expiresAtWallMs: wallMs };
+  if (wallMs <= nowWallMs) return ignored(origin, "has no time zone and would be over in this machine's");
   return {
     kind: 'absolute',
     expiresAtWallMs: wallMs,
@@ -162,14 +188,23 @@ function readDate(text: string, origin: string): ExpiryReading {
   };
 }
 
-/** `+0800` as `+08:00`, which `Date.parse` wants. */
+/** `+0800` and `+08` as `+08:00`, which `Date.parse` wants. */
 function colon(zone: string): string {
-  return zone.replace(/^([+-]\d{2})(\d{2})$/, '$1:$2');
+  return zone.replace(/^([+-]\d{2})(\d{2})?$/, (_, hours: string, minutes = '00') => `${hours}:${minutes}`);
 }
 
-function readJwtEnd(exp: number): ExpiryReading {
+/**
+ * A token lives from `iat` to `exp` at most. Where `iat` is ahead of the issuer's `Date` (another machine's clock, or a
+ * wrong one), that is the better measure of the two.
+ */
+function readJwtEnd(exp: number, iat: number | undefined, nowWallMs: number): ExpiryReading {
   if (!Number.isFinite(exp) || exp <= 0) return ignored('JWT exp', `is ${exp}`);
-  return { kind: 'absolute', expiresAtWallMs: jwtMs(exp) };
+  const expiresAtWallMs = jwtMs(exp);
+  const lifeMs = iat === undefined || !(iat > 0) ? Infinity : expiresAtWallMs - jwtMs(iat);
+  return {
+    kind: 'absolute',
+    expiresAtWallMs: lifeMs > 0 ? Math.min(expiresAtWallMs, nowWallMs + lifeMs) : expiresAtWallMs,
+  };
 }
 
 function notBefore(jwt: JwtTimes): number | undefined {

@@ -52,6 +52,29 @@ const READINGS: readonly [string, ExpiryHint, object][] = [
     hint('2026-11-21 12:00:00.000000'),
     { ...absolute(localNoon), note: 'expiry has no time zone: read as local time' },
   ],
+  ['ISO with hours as its offset', hint('2026-01-01T08:00:00+08'), absolute(NOW)],
+  ['a date as Go prints it', hint('2026-01-01 00:00:00.5 +0000 UTC'), absolute(NOW + 500)],
+  ['a date as older .NET writes it', hint(`/Date(${NOW})/`), absolute(NOW)],
+  [
+    'a date with slashes',
+    hint('2026/11/21 12:00:00'),
+    { ...absolute(localNoon), note: 'expiry has no time zone: read as local time' },
+  ],
+  ...[20261121120000, '20261121120000', '20261121T120000'].map((value): [string, ExpiryHint, object] => [
+    `a date without any sign between its parts, ${JSON.stringify(value)}`,
+    hint(value, 'absolute'),
+    { ...absolute(localNoon), note: 'expiry has no time zone: read as local time' },
+  ]),
+  ['digits alone in UTC', hint('20260101T000000Z'), absolute(NOW)],
+  [
+    'fourteen digits with a configured unit',
+    hint(20261121120000, 'absolute', 'ms'),
+    absolute(20261121120000),
+  ],
+  ['minutes', hint('5m'), relative(300_000)],
+  ['a duration of Go', hint('1h2m3.5s'), relative(3_723_500)],
+  ['a duration of ISO 8601', hint('PT5M'), relative(300_000)],
+  ['a duration of nothing', hint('PT'), ignored('is text of 2 characters that is no date')],
   ['nothing', hint(undefined), { kind: 'absent' }],
   ['null', hint(null), { kind: 'absent' }],
   ['an empty string', hint(' '), { kind: 'absent' }],
@@ -83,6 +106,38 @@ const READINGS: readonly [string, ExpiryHint, object][] = [
 for (const [name, given, expected] of READINGS) {
   test(`#23 an expiry is read: ${name}`, () => assert.deepEqual(readExpiry(given), expected));
 }
+
+for (const never of [1_000_000_000, 1_576_800_000, 999_999_999_999]) {
+  test(`#24 ${never} seconds from now are "never", and not a date that was years ago`, () => {
+    const read = readExpiry(hint(never, 'relative'), Date.UTC(2026, 10, 21));
+    assert.deepEqual(read, relative(10 * 365 * 86_400_000));
+  });
+}
+
+test('#23 a date of a moment ago where a life was expected is an end that is over', () => {
+  const { expiresAtWallMs } = resolveExpiry([hint(NOW_S - 10, 'relative')], 'opaque', NOW);
+  assert.equal(expiresAtWallMs, NOW - 10_000);
+});
+
+test('#23 a date without a time zone that is over here was written elsewhere', () => {
+  const noon = hint('2026-11-21 12:00:00');
+  assert.deepEqual(
+    readExpiry(noon, localNoon),
+    ignored("has no time zone and would be over in this machine's"),
+  );
+  assert.equal(resolveExpiry([noon], 'opaque', localNoon - 1).expiresAtWallMs, localNoon);
+});
+
+test('#20 a JWT lives no longer than from iat to exp, whatever the Date header says', () => {
+  const token = unsignedJwt({ iat: NOW_S, exp: NOW_S + 300 });
+  for (const behindMs of [600_000, NOW]) {
+    const nowMs = NOW - behindMs;
+    assert.equal(resolveExpiry([], token, nowMs).expiresAtWallMs, nowMs + 300_000);
+  }
+  assert.equal(resolveExpiry([], token, NOW + 100_000).expiresAtWallMs, NOW + 300_000);
+  const odd = unsignedJwt({ iat: NOW_S + 900, exp: NOW_S + 300 });
+  assert.equal(resolveExpiry([], odd, NOW).expiresAtWallMs, NOW + 300_000);
+});
 
 test('#23 the shorter of expires_in and JWT exp counts, and a difference of more than 10 % is noted', () => {
   const expiry = resolveExpiry([hint(3600, 'relative')], unsignedJwt({ exp: NOW_S + 300 }), NOW);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { compactVerify, decodeJwt, decodeProtectedHeader } from 'jose';
-import { Secret } from '../../src/secret.ts';
+import { fingerprintOf, Secret } from '../../src/secret.ts';
 import type { JwtSettings } from '../../src/tokens/sources/jwt-source.ts';
 import { makeSource } from '../helpers/source-bench.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
@@ -107,6 +107,19 @@ test('#29 a file that is being written is read again 50 and 200 ms later', async
   const pending = makeSource({ type: 'file', path }).acquire();
   setTimeout(() => void writeFile(path, 'abcdef'), 20);
   assert.equal((await pending).value, 'abcdef');
+});
+
+test('#29 a file that still holds the refused token is looked at again 50 and 200 ms later', async (t) => {
+  const path = join(await folder(t), 'token');
+  await writeFile(path, 'refused');
+  const { acquire } = makeSource({ type: 'file', path });
+  const previousFingerprint = fingerprintOf('refused');
+  const pending = acquire({ force: true, previousFingerprint });
+  setTimeout(() => void writeFile(path, 'renewed'), 100);
+  assert.equal((await pending).value, 'renewed');
+  // Nothing better: the holder decides what to do with it.
+  await writeFile(path, 'refused');
+  assert.equal((await acquire({ force: true, previousFingerprint })).value, 'refused');
 });
 
 test('#29 the swap of a symlink above the file is noticed, as Kubernetes does it', async (t) => {
@@ -273,6 +286,17 @@ test('own code gives a token with its life', async (t) => {
   const token = await makeSource({ type: 'function', module }).acquire({ force: true });
   assert.equal(token.value, 'abcdef-true');
   assert.equal(token.lifetimeMs, 60_000);
+});
+
+test('own code states the end of its token as a Date, or as issuers do', async (t) => {
+  const module = await moduleWith(
+    t,
+    `export const date = () => ({ value: 'abcdef', expires_at: new Date(4e12) });
+     export const life = () => ({ value: 'abcdef', expires_in: 60 });`,
+  );
+  const of = (name: string) => makeSource({ type: 'function', module, export: name }).acquire();
+  assert.equal((await of('date')).expiresAtWallMs, 4e12);
+  assert.equal((await of('life')).lifetimeMs, 60_000);
 });
 
 test('own code may be the only export, a named one, and return bare text', async (t) => {

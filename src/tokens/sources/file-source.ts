@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../../clock.ts';
+import { fingerprintOf } from '../../secret.ts';
 import { isPointer, resolvePointer } from '../json-pointer.ts';
 import { recipeKey } from '../recipe-key.ts';
 import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
@@ -43,14 +44,16 @@ export class FileSource implements TokenSource {
     }
   }
 
-  /** Empty, cut off and missing are what a file looks like while it is being replaced: looked at three times. */
-  async acquire({ signal, clock }: AcquireContext): Promise<RawToken> {
+  /**
+   * Empty, cut off and missing are what a file looks like while it is being replaced, and so is one that still holds the
+   * token that was refused: looked at three times.
+   */
+  async acquire({ signal, clock, force, previousFingerprint }: AcquireContext): Promise<RawToken> {
     for (const pauseMs of REREAD_AFTER_MS) {
-      try {
-        return await this.#read(clock);
-      } catch {
-        await sleep(pauseMs, undefined, { signal, ref: false });
-      }
+      const token = await this.#read(clock).catch(() => null);
+      const isRefused = force && token !== null && fingerprintOf(token.value) === previousFingerprint;
+      if (token !== null && !isRefused) return token;
+      await sleep(pauseMs, undefined, { signal, ref: false });
     }
     return this.#read(clock);
   }

@@ -10,6 +10,7 @@ import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
 import { rawToken } from './raw-token.ts';
 import type { SourceDeps } from './source-deps.ts';
 import { SourceVoice } from './source-voice.ts';
+import { usualHints } from './usual-hints.ts';
 
 /** Own code: an ES module that exports an async function. */
 export interface FunctionSettings {
@@ -34,8 +35,8 @@ export type TokenFunctionResult =
   | {
       readonly value: string;
       readonly lifetime_ms?: number;
-      /** A date in any form: ISO, epoch seconds, epoch milliseconds. */
-      readonly expires_at?: string | number;
+      /** A date in any form: a `Date`, ISO, epoch seconds, epoch milliseconds. */
+      readonly expires_at?: string | number | Date;
       readonly refresh_in_ms?: number;
       readonly extra?: Readonly<Record<string, string>>;
     };
@@ -75,12 +76,12 @@ export class FunctionSource implements TokenSource {
         `returned ${describeValue(result)}, where { value, lifetime_ms } was expected`,
       );
     }
-    const { value, lifetime_ms, expires_at, refresh_in_ms, extra } = result;
+    const { value, lifetime_ms, refresh_in_ms, extra } = result;
     if (value === undefined)
       throw this.#voice.error('module', `returned an object without value, with ${describeKeys(result)}`);
     const hints: ExpiryHint[] = [
       { origin: 'lifetime_ms', value: lifetime_ms, as: 'relative', unit: 'ms' },
-      { origin: 'expires_at', value: expires_at, as: 'absolute', unit: 'auto' },
+      ...usualHints(result),
     ];
     return rawToken(this.#voice, {
       field: 'module',

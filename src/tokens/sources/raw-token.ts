@@ -1,4 +1,4 @@
-import { type ExpiryHint, resolveExpiry } from '../expiry.ts';
+import { type Expiry, type ExpiryHint, resolveExpiry } from '../expiry.ts';
 import { type IssuerReply, issuerNowMs } from '../issuer-client.ts';
 import type { RawToken } from '../token-source.ts';
 import { cleanTokenValue } from '../token-value.ts';
@@ -23,15 +23,18 @@ export interface Findings {
  * error with the reason that is most often behind it.
  */
 export function rawToken(voice: SourceVoice, findings: Findings): RawToken {
-  const { field, reply, refreshInMs, extra } = findings;
+  const { field, refreshInMs, extra } = findings;
   const value = cleanedValue(voice, findings);
+  const reply = withBelievedDate(findings, value);
   const nowWallMs = reply === undefined ? findings.nowWallMs : issuerNowMs(reply);
-  const { notes, ...expiry } = resolveExpiry(findings.hints, value, nowWallMs);
-  if (expiry.expiresAtWallMs !== undefined && expiry.expiresAtWallMs <= nowWallMs) {
-    const ago = Math.round((nowWallMs - expiry.expiresAtWallMs) / 1000);
+  const { notes: hintNotes, ...expiry } = resolveExpiry(findings.hints, value, nowWallMs);
+  if (isOver(expiry, nowWallMs)) {
+    const ago = Math.round((nowWallMs - (expiry.expiresAtWallMs ?? nowWallMs)) / 1000);
     const whose = reply?.serverDateWallMs === undefined ? "this machine's clock" : "the issuer's clock";
     throw voice.error(field, `gave a token that ended ${ago} s ago by ${whose}`);
   }
+  const isDateDoubted = reply !== findings.reply;
+  const notes = isDateDoubted ? [...hintNotes, DOUBTED_DATE] : hintNotes;
   return {
     value,
     ...expiry,
@@ -40,6 +43,26 @@ export function rawToken(voice: SourceVoice, findings: Findings): RawToken {
     ...(extra === undefined ? {} : { extra }),
     ...(notes.length === 0 ? {} : { notes: notes.map((note) => `${voice.name}: ${note}`) }),
   };
+}
+
+const DOUBTED_DATE =
+  "by the issuer's Date header the token has ended already: this machine's clock is taken instead";
+
+/**
+ * The answer without its `Date` when that makes a new token one that has ended, and our own clock does not: then the
+ * header is what is wrong (a proxy's, a cached answer's), for an issuer's own would agree with its token.
+ */
+function withBelievedDate({ reply, hints }: Findings, value: string): IssuerReply | undefined {
+  if (reply?.serverDateWallMs === undefined) return reply;
+  const { serverDateWallMs, ...withoutDate } = reply;
+  if (!isOver(resolveExpiry(hints, value, serverDateWallMs), serverDateWallMs)) return reply;
+  return isOver(resolveExpiry(hints, value, reply.receivedWallMs), reply.receivedWallMs)
+    ? reply
+    : withoutDate;
+}
+
+function isOver({ expiresAtWallMs }: Pick<Expiry, 'expiresAtWallMs'>, nowWallMs: number): boolean {
+  return expiresAtWallMs !== undefined && expiresAtWallMs <= nowWallMs;
 }
 
 function cleanedValue(voice: SourceVoice, { field, value }: Findings): string {
