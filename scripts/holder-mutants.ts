@@ -342,7 +342,7 @@ const ANSWER: readonly Row[] = [
   [
     'tell the same token from another one',
     CUSTODY,
-    'const isSame = token?.lease.fingerprint === issued.fingerprint;',
+    'const isSame = token?.lease.fingerprint === read.fingerprint;',
     'const isSame = false;',
   ],
   [
@@ -509,7 +509,7 @@ const RENEW_AFTER: readonly Row[] = [
   [
     'join the renewal of the same refusal',
     CUSTODY,
-    "    if (token.isRefused) return this.#reportRefusal('joined', facts.status, false, remainingMs);\n",
+    "    if (token.isRefused) return this.#reportRefusal('joined', { ...facts, remainingMs });\n",
     '',
   ],
   [
@@ -590,13 +590,13 @@ const RENEW_AFTER: readonly Row[] = [
   [
     'call a refusal early for tokens that worked only',
     CUSTODY,
-    'return token.isProven && token.remainingMs(now) > EARLY_SHARE * token.lifetime.lifeMs;',
-    'return token.remainingMs(now) > EARLY_SHARE * token.lifetime.lifeMs;',
+    'return token.isProven && token.remainingMs(now) > earlyShare * token.lifetime.lifeMs;',
+    'return token.remainingMs(now) > earlyShare * token.lifetime.lifeMs;',
   ],
   [
     'call a refusal near the end due',
     CUSTODY,
-    'return token.isProven && token.remainingMs(now) > EARLY_SHARE * token.lifetime.lifeMs;',
+    'return token.isProven && token.remainingMs(now) > earlyShare * token.lifetime.lifeMs;',
     'return token.isProven;',
   ],
   [

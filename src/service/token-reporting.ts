@@ -2,7 +2,8 @@ import { counted, times } from '../count-words.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { TokenGauge } from '../observability/token-metrics.ts';
-import { describeTokenEvent } from '../tokens/describe-token-event.ts';
+import { describeTokenEvent, REFUSED_QUESTIONS, sharingWords } from '../tokens/describe-token-event.ts';
+import { isShared } from '../tokens/holder-settings.ts';
 import type { TokenEvent, TokenEventKind } from '../tokens/token-event.ts';
 import type { TokenHolder } from '../tokens/token-holder.ts';
 
@@ -22,11 +23,13 @@ const LEVELS = {
   dormant: 'info',
 } as const satisfies Record<TokenEventKind, 'debug' | 'info' | 'warn' | 'error' | null>;
 
-/** A static token that is read again, and the 49 others of 50 refusals of one token, are nobody's news. */
+/** A static token that is read again, and all but the first of many refusals of one token, are nobody's news. */
 function levelOf(event: TokenEvent): (typeof LEVELS)[TokenEventKind] {
   if (event.kind === 'acquired' && event.isSame) return 'debug';
-  if (event.kind === 'rejected' && (event.outcome === 'joined' || event.outcome === 'superseded'))
-    return 'debug';
+  if (event.kind === 'rejected') {
+    const isTold = event.isRepeated || event.outcome === 'joined' || event.outcome === 'superseded';
+    if (isTold) return 'debug';
+  }
   return LEVELS[event.kind];
 }
 
@@ -95,17 +98,29 @@ export function tokenGauges(holders: Iterable<TokenHolder>): TokenGauge[] {
   });
 }
 
-/** What is wrong with a source in words for `/readyz`; null when it has a usable token. */
+/** What is wrong with a source in words for `/readyz`; null when it has a usable token and upstreams take it. */
 export function tokenTrouble(holder: TokenHolder): string | null {
   const { name, state, isUsable, remainingMs, consecutiveFailures, lastError } = holder.status();
   const because = lastError === null ? '' : `: ${lastError}`;
   if (!isUsable) {
     if (state === 'dormant') return null;
+    if (state === 'rejected' && consecutiveFailures === 0)
+      return `token ${name}: an upstream refused it, another one is on its way`;
     return consecutiveFailures === 0
       ? `token ${name}: not obtained yet`
       : `token ${name}: missing, ${counted(consecutiveFailures, 'failure')}${because}`;
   }
-  if (consecutiveFailures === 0) return null;
+  if (consecutiveFailures === 0) {
+    const refusal = refusalTrouble(holder);
+    return refusal === null ? null : `token ${name}: ${refusal}`;
+  }
   const leftSeconds = Math.max(0, Math.floor((remainingMs ?? 0) / 1000));
   return `token ${name}: issuer has failed ${times(consecutiveFailures)}, token still good for ${leftSeconds} s${because}`;
+}
+
+/** What upstreams have against a token that its issuer thinks good; null: nothing. */
+function refusalTrouble(holder: TokenHolder): string | null {
+  const { isBreakerOpen, suspiciousRejections } = holder.status();
+  if (suspiciousRejections > 0) return sharingWords(suspiciousRejections, isShared(holder.settings));
+  return isBreakerOpen ? `upstreams refuse new tokens too. ${REFUSED_QUESTIONS}` : null;
 }

@@ -27,14 +27,26 @@ function words(event: TokenEvent): string {
     case 'note':
       return event.note;
     case 'shared_credential_suspected':
-      return `${event.earlyRejections} working tokens were refused long before their end: does another client use the same credentials? Consider "rotation: exclusive" and "share"`;
+      return sharingWords(event.earlyRejections, event.isShared);
     case 'breaker_open':
-      return `upstreams refuse new tokens too: no replay for ${span(event.pauseMs)}. Do scope and audience fit, may the credentials do this, does another client use the same credentials?`;
+      return `upstreams refuse new tokens too: no replay for ${span(event.pauseMs)}. ${REFUSED_QUESTIONS}`;
     case 'waited':
       return `a request waited ${Math.round(event.waitMs)} ms for a token: ${event.outcome}`;
     case 'dormant':
       return `no request for ${span(event.idleMs)}: renewal stops until the next one`;
   }
+}
+
+/** What to look at when upstreams refuse tokens that are new. */
+export const REFUSED_QUESTIONS =
+  'Do scope and audience fit, may the credentials do this, does another client use the same credentials?';
+
+/** What to look at when working tokens are refused long before their end. `isShared`: replicas share them already. */
+export function sharingWords(refusals: number, isShared: boolean): string {
+  const who = isShared
+    ? 'beside these replicas'
+    : '(a second replica? then set "rotation: exclusive" and "share")';
+  return `${refusals} working tokens were refused long before their end: does another client use the same credentials ${who}, or does the issuer end them sooner than it says?`;
 }
 
 const REPLAY_WORDS = {

@@ -1,8 +1,21 @@
+import { type HolderSettings, isShared } from './holder-settings.ts';
+import { earliestRenewalShare } from './renewal-age.ts';
+
+/** A refusal with more of the life left than this share was not due. */
+const EARLY_SHARE = 0.2;
 const WINDOW_MS = 60 * 60_000;
 const SUSPICIOUS = 2;
+/** After so long without another one it is over. */
+const SUSPICION_LASTS_MS = 10 * 60_000;
 const LEARN_FROM = 2;
 const SAFETY = 0.9;
 const SHORTEST_LEARNED_MS = 5_000;
+
+/** The share of a life that is left when a refusal is early. A shared token may have been renewed by another replica. */
+export function earlyShareOf(settings: HolderSettings): number {
+  const mayBeReplaced = isShared(settings) && settings.rotation === 'exclusive';
+  return mayBeReplaced ? Math.max(EARLY_SHARE, 1 - earliestRenewalShare(settings)) : EARLY_SHARE;
+}
 
 /** What can be learned from working tokens that were refused long before their end. */
 export class EarlyRejections {
@@ -18,6 +31,14 @@ export class EarlyRejections {
     if (this.#seenAt.length < SUSPICIOUS || monoMs - this.#saidAt < WINDOW_MS) return null;
     this.#saidAt = monoMs;
     return this.#seenAt.length;
+  }
+
+  /** How many there were within the hour, while that is suspicious and still going on; else 0. */
+  suspicious(monoMs: number): number {
+    const latest = this.#seenAt.at(-1) ?? Number.NEGATIVE_INFINITY;
+    if (monoMs - latest > SUSPICION_LASTS_MS) return 0;
+    const seen = this.#seenAt.filter((at) => monoMs - at < WINDOW_MS).length;
+    return seen < SUSPICIOUS ? 0 : seen;
   }
 
   /** A token whose issuer states no life was refused at this age. */

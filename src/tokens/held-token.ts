@@ -31,6 +31,8 @@ export class HeldToken {
   renewBelowMs: number;
   /** An upstream accepted it. */
   isProven = false;
+  /** It was said that its refusal could not be answered with a renewal: the next request has the same to tell. */
+  isDenialTold = false;
   /** It counted against the breaker already: many requests report one refused token. */
   isCounted = false;
 

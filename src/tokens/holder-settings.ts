@@ -23,8 +23,13 @@ export interface HolderSettings {
   readonly idleStopMs: number;
   /** `start()` waits up to this at random, so that many sources do not ask at once. */
   readonly startJitterMs: number;
-  /** Names the store that the source shares its tokens through; a holder keeps it only to tell whether it changed. */
+  /** Names the store that the source shares its tokens through, `none` when there is none: told to people, and compared on reload. */
   readonly sharing?: string;
+}
+
+/** Whether several processes use one token of this source. */
+export function isShared({ sharing = 'none' }: HolderSettings): boolean {
+  return sharing !== 'none';
 }
 
 export const DEFAULT_HOLDER_SETTINGS: HolderSettings = {

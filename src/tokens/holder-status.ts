@@ -38,6 +38,8 @@ export interface HolderStatus {
   readonly lastErrorAtMs: number | null;
   readonly waiters: number;
   readonly isBreakerOpen: boolean;
+  /** How many working tokens were refused early, while that looks as if someone else uses the credentials; else 0. */
+  readonly suspiciousRejections: number;
   readonly counters: HolderCounters;
 }
 
@@ -86,6 +88,7 @@ export function statusOf(facts: StatusFacts): HolderStatus {
     lastErrorAtMs: loop.streak.lastAtWallMs,
     waiters,
     isBreakerOpen: custody.isBreakerOpen(now.monoMs),
+    suspiciousRejections: custody.suspiciousRejections(now.monoMs),
     counters: { ...facts.counters, sameToken: custody.sameTokens },
   };
 }

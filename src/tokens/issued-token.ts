@@ -44,6 +44,20 @@ export function readIssued(answer: Answer, defaultLifeMs: number): IssuedToken {
 }
 
 /**
+ * An answer with the token in use once more: its life began with the first answer, and an answer that states none says
+ * nothing new about an end that is known (issuers that count down say 0 in the last second).
+ */
+export function handedOutAgain(
+  issued: IssuedToken,
+  inUse: { readonly lifetime: Lifetime; readonly isExpiryKnown: boolean },
+): IssuedToken {
+  if (!inUse.isExpiryKnown) return issued;
+  return issued.isExpiryKnown
+    ? { ...issued, lifetime: issued.lifetime.asEndOf(inUse.lifetime.lifeMs) }
+    : { ...issued, lifetime: inUse.lifetime, isExpiryKnown: true };
+}
+
+/**
  * When a token that is "too young" may be used, on the monotonic clock: a second after its `nbf`, as checked by
  * clocks that are not quite ours. Minus infinity for all others.
  */

@@ -27,6 +27,12 @@ export class Lifetime {
     this.#endWallMs = issued.wallMs + lifeMs;
   }
 
+  /** The same end, of a life of `lifeMs` if that is longer: what is left of a token that is handed out again. */
+  asEndOf(lifeMs: number): Lifetime {
+    if (lifeMs <= this.lifeMs) return this;
+    return new Lifetime({ monoMs: this.#endMonoMs - lifeMs, wallMs: this.#endWallMs - lifeMs }, lifeMs);
+  }
+
   /** Milliseconds left at a moment, negative after the end. Takes two numbers so that the hot path allocates nothing. */
   remainingMs(monoMs: number, wallMs: number): number {
     return Math.min(this.#endMonoMs - monoMs, this.#endWallMs - wallMs);

@@ -5,6 +5,14 @@ const OVERLAP_RANGE: readonly [number, number] = [0.4, 0.5];
 /** Each renewal kills the token in use, so there should be few; still leaves a fifth of the life for retries. */
 const EXCLUSIVE_RANGE: readonly [number, number] = [0.75, 0.8];
 
+/** The share of a life after which any replica of ours may renew a token. */
+export function earliestRenewalShare({
+  refreshAt,
+  rotation,
+}: Pick<HolderSettings, 'refreshAt' | 'rotation'>): number {
+  return (refreshAt ?? (rotation === 'exclusive' ? EXCLUSIVE_RANGE : OVERLAP_RANGE))[0];
+}
+
 const MINUTE_MS = 60_000;
 const DAY_MS = 24 * 60 * MINUTE_MS;
 

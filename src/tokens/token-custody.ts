@@ -1,12 +1,12 @@
 import type { Clock } from '../clock.ts';
 import type { SecretRegistry } from '../secret.ts';
 import type { Answer, Attempt } from './attempt.ts';
-import { EarlyRejections } from './early-rejections.ts';
+import { EarlyRejections, earlyShareOf } from './early-rejections.ts';
 import type { Failure } from './failure-streak.ts';
 import { BREAKER_PAUSE_MS, ForcedRenewals } from './forced-renewals.ts';
 import { cutoffsOf, HeldToken } from './held-token.ts';
-import type { HolderSettings } from './holder-settings.ts';
-import { type IssuedToken, readIssued } from './issued-token.ts';
+import { type HolderSettings, isShared } from './holder-settings.ts';
+import { handedOutAgain, type IssuedToken, readIssued } from './issued-token.ts';
 import { Lease } from './lease.ts';
 import { type Moment, momentOf } from './lifetime.ts';
 import { LiveValues } from './live-values.ts';
@@ -17,8 +17,6 @@ import { Tombstones } from './tombstones.ts';
 
 /** An issuer that returns a refused token after so many failures in a row has no other. */
 const INSISTENCE = 3;
-/** A refusal with more of the life left than this share was not due. */
-const EARLY_SHARE = 0.2;
 
 /**
  * What became of an answer: `installed` as the token in use · `reinstated`: it is the refused token, which stays in
@@ -73,6 +71,11 @@ export class TokenCustody {
     return this.#sameTokens;
   }
 
+  /** How many working tokens were refused early, when that is suspicious now; else 0. */
+  suspiciousRejections(monoMs: number): number {
+    return this.#earlyRejections.suspicious(monoMs);
+  }
+
   isBreakerOpen(monoMs: number): boolean {
     return this.#forcedRenewals.isBreakerOpen(monoMs);
   }
@@ -83,13 +86,11 @@ export class TokenCustody {
    */
   take(answer: Answer, attempt: Attempt, failures: number): Intake {
     const now = momentOf(this.#options.clock);
-    const issued = readIssued(
-      answer,
-      this.#earlyRejections.learnedLifeMs(this.#options.settings.defaultTtlMs),
-    );
-    this.#sayNotes(issued.notes);
+    const read = readIssued(answer, this.#earlyRejections.learnedLifeMs(this.#options.settings.defaultTtlMs));
+    this.#sayNotes(read.notes);
     const token = this.#token;
-    const isSame = token?.lease.fingerprint === issued.fingerprint;
+    const isSame = token?.lease.fingerprint === read.fingerprint;
+    const issued = isSame ? handedOutAgain(read, token) : read;
     const isInsisted = (attempt.isForced && isSame) || failures >= INSISTENCE;
     if (this.#tombstones.has(issued.fingerprint, now.monoMs) && !isInsisted) {
       if (token?.isRefused !== true || attempt.isForced) return refusedBefore();
@@ -113,9 +114,9 @@ export class TokenCustody {
     const remainingMs = token?.remainingMs(now) ?? null;
     if (token === null || token.lease.fingerprint !== lease.fingerprint) {
       this.#tombstones.add(lease.fingerprint, now.monoMs);
-      return this.#reportRefusal('superseded', facts.status, false, remainingMs);
+      return this.#reportRefusal('superseded', { ...facts, remainingMs });
     }
-    if (token.isRefused) return this.#reportRefusal('joined', facts.status, false, remainingMs);
+    if (token.isRefused) return this.#reportRefusal('joined', { ...facts, remainingMs });
     const outcome = facts.isBusy ? 'joined' : this.#permit(token, now, facts.maxWaitMs);
     // A renewal in flight may be what killed it (exclusive issuers): that speaks against nothing.
     const isEarly = !facts.isBusy && this.#isEarly(token, now);
@@ -123,7 +124,8 @@ export class TokenCustody {
       this.#tombstones.add(lease.fingerprint, now.monoMs);
       token.refuse();
     }
-    this.#reportRefusal(outcome, facts.status, isEarly, remainingMs);
+    this.#reportRefusal(outcome, { ...facts, remainingMs, isEarly, isRepeated: token.isDenialTold });
+    token.isDenialTold = outcome === 'denied';
     if (isEarly) this.#learnFromEarly(token, now);
     return outcome;
   }
@@ -204,6 +206,7 @@ export class TokenCustody {
     const wasRefused = before?.isRefused ?? false;
     const token = this.#hold(issued, remainingMs - sameTokenPollMs(issued.lifetime.lifeMs, remainingMs));
     token.isProven = before?.isProven ?? false;
+    token.isDenialTold = before?.isDenialTold ?? false;
     token.isCounted = before?.isCounted ?? false;
     token.serveToTheEnd();
     this.#token = token;
@@ -237,7 +240,8 @@ export class TokenCustody {
 
   /** Only a token that worked once can be refused early: others are refused for reasons that are not its age. */
   #isEarly(token: HeldToken, now: Moment): boolean {
-    return token.isProven && token.remainingMs(now) > EARLY_SHARE * token.lifetime.lifeMs;
+    const earlyShare = earlyShareOf(this.#options.settings);
+    return token.isProven && token.remainingMs(now) > earlyShare * token.lifetime.lifeMs;
   }
 
   #learnFromEarly(token: HeldToken, now: Moment): void {
@@ -246,16 +250,17 @@ export class TokenCustody {
       return;
     }
     const earlyRejections = this.#earlyRejections.note(now.monoMs);
-    if (earlyRejections !== null) this.#options.emit('shared_credential_suspected', { earlyRejections });
+    if (earlyRejections === null) return;
+    const { settings, emit } = this.#options;
+    emit('shared_credential_suspected', { earlyRejections, isShared: isShared(settings) });
   }
 
   #reportRefusal(
     outcome: RenewalOutcome,
-    status: number | null,
-    isEarly: boolean,
-    remainingMs: number | null,
+    facts: { status: number | null; remainingMs: number | null; isEarly?: boolean; isRepeated?: boolean },
   ): RenewalOutcome {
-    this.#options.emit('rejected', { status, outcome, isEarly, remainingMs });
+    const { status, remainingMs, isEarly = false, isRepeated = false } = facts;
+    this.#options.emit('rejected', { status, outcome, isEarly, isRepeated, remainingMs });
     return outcome;
   }
 

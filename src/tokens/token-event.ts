@@ -34,6 +34,8 @@ export interface TokenEventFacts {
     readonly outcome: RenewalOutcome;
     /** More than a fifth of the token's life was left and no renewal of ours explains it. */
     readonly isEarly: boolean;
+    /** The same was said of this token already: while renewals are denied every request would tell it. */
+    readonly isRepeated: boolean;
     readonly remainingMs: number | null;
   };
   /** No usable token is left and requests wait or will have to. */
@@ -47,7 +49,11 @@ export interface TokenEventFacts {
   /** A remark about the answers, such as expiry hints that disagree; each is made once. */
   note: { readonly note: string };
   /** Someone else seems to obtain tokens with the same credentials, which kills ours. */
-  shared_credential_suspected: { readonly earlyRejections: number };
+  shared_credential_suspected: {
+    readonly earlyRejections: number;
+    /** The source is shared between replicas already. */
+    readonly isShared: boolean;
+  };
   /** New tokens are refused too: no replay for a while. */
   breaker_open: { readonly pauseMs: number };
   /** A request's wait for a token ended. */

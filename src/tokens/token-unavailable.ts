@@ -3,7 +3,7 @@ export type UnavailableReason = 'issuer_failing' | 'credentials_refused' | 'too_
 
 const WORDS: Record<UnavailableReason, string> = {
   issuer_failing: 'the issuer gave no token in time',
-  credentials_refused: 'the issuer refuses the configured credentials',
+  credentials_refused: 'the issuer refuses the credentials, or the source is not set up as it must be',
   too_many_waiters: 'too many requests wait for a token already',
   stopped: 'its holder was stopped',
 };

@@ -399,6 +399,51 @@ test('#17 two holders on one exclusive issuer: it is suspected that someone shar
   assert.equal(early.length, 3);
 });
 
+test('#17 while it looks as if someone else uses the credentials the status says so, and for ten minutes after', async () => {
+  const { rig, lease } = await rigInUse();
+  assert.equal(rig.holder.status().suspiciousRejections, 0);
+  let current = lease;
+  for (let round = 0; round < 2; round++) {
+    rig.holder.reportAccepted(current);
+    const replay = follow(rig.holder.renewAfter(current, { status: 401 }));
+    await rig.clock.advance(2_000);
+    current = replay.value as Lease;
+  }
+  assert.equal(rig.holder.status().suspiciousRejections, 2);
+  await rig.clock.advance(11 * 60_000);
+  assert.equal(rig.holder.status().suspiciousRejections, 0);
+});
+
+test('#17 a shared token that another replica may have renewed by now raises no suspicion', async () => {
+  const early = async (sharing: string): Promise<boolean> => {
+    const { rig, lease } = await rigInUse({ settings: { rotation: 'exclusive', sharing } });
+    rig.holder.reportAccepted(lease);
+    // At 0.76 of the life, before our own renewal at 0.775.
+    await rig.clock.advance(228_000);
+    void rig.holder.renewAfter(lease, { status: 401 });
+    return rig.events.some((event) => event.kind === 'rejected' && event.isEarly);
+  };
+  assert.deepEqual([await early('none'), await early('file')], [true, false]);
+});
+
+test('#13 while renewals are denied one refusal of a token is news, those after it are repetitions', async () => {
+  const { rig, lease } = await rigInUse();
+  let current = lease;
+  // Five renewals a minute are permitted.
+  for (let round = 0; round < 5; round++) {
+    rig.holder.reportAccepted(current);
+    const replay = follow(rig.holder.renewAfter(current, { status: 401 }));
+    await rig.clock.advance(1_500);
+    current = replay.value as Lease;
+  }
+  rig.holder.reportAccepted(current);
+  for (let request = 0; request < 20; request++) await rig.holder.renewAfter(current, { status: 401 });
+  const denied = rig.events.flatMap((event) =>
+    event.kind === 'rejected' && event.outcome === 'denied' ? [event.isRepeated] : [],
+  );
+  assert.deepEqual(denied, [false, ...new Array<boolean>(19).fill(true)]);
+});
+
 test('#17 a token that is refused near its end, or that nobody ever accepted, raises no suspicion', async () => {
   const { rig, lease } = await rigInUse({ settings: { refreshAt: [0.95, 0.95] } });
   await rig.clock.advance(250_000);

@@ -198,7 +198,7 @@ test('#9 a Retry-After is never kept past half of what the token has left', asyn
   assert.ok(Math.abs((rig.source.calls[2]?.atMonoMs ?? 0) - failedAtMs - leftMs / 2) < 2);
 });
 
-test('#15 the same token with a longer or a shorter life keeps its number and takes the new life', async () => {
+test('#15 the same token with a longer or a shorter life keeps its number and takes the new end', async () => {
   const rig = makeRig({
     script: [
       { raw: { value: 'same-token', lifetimeMs: 300_000 } },
@@ -210,7 +210,10 @@ test('#15 the same token with a longer or a shorter life keeps its number and ta
   await rig.clock.advance(135_000);
   assert.deepEqual([rig.holder.status().generation, rig.holder.status().lifeMs], [1, 600_000]);
   await rig.clock.advance(301_000);
-  assert.deepEqual([rig.holder.status().generation, rig.holder.status().lifeMs], [1, 50_000]);
+  const { generation, lifeMs, remainingMs } = rig.holder.status();
+  // What is left of a life of 600 s: 50 s less the second since the answer.
+  assert.deepEqual([generation, lifeMs], [1, 600_000]);
+  assert.ok(remainingMs !== null && Math.abs(remainingMs - 49_000) < 1_500, `${remainingMs}`);
   assert.equal(rig.count('same_token'), 2);
   const acquired = rig.events.flatMap((event) => (event.kind === 'acquired' ? [event.isSame] : []));
   assert.deepEqual(acquired, [false, true, true]);
@@ -238,6 +241,36 @@ test('#15 an issuer that returns the same token until its end is polled at half 
   const last = follow(rig.holder.get());
   await rig.clock.advance(0);
   assert.equal(last.value?.generation, 2);
+});
+
+test('#15 an issuer that counts down to 0 does not make the token live on', async () => {
+  const rig = makeRig();
+  const endsAtMs = rig.clock.monoMs() + 300_000;
+  rig.source.acquire = ((original) => (context) => {
+    const leftMs = Math.floor((endsAtMs - rig.clock.monoMs()) / 1_000) * 1_000;
+    const life = leftMs > 0 ? { lifetimeMs: leftMs } : {};
+    rig.source.usual = { delayMs: 0, raw: { value: 'cached-token', ...life } };
+    return original.call(rig.source, context);
+  })(rig.source.acquire);
+  await rig.start();
+  await traffic(rig, 330_000, 100);
+  assert.equal(rig.holder.peek(), null);
+  assert.ok((rig.holder.status().remainingMs ?? 0) <= 0);
+});
+
+test('#15 the last seconds of a token that is returned again cost a few calls, however exactly they are stated', async () => {
+  const rig = makeRig();
+  const endsAtMs = rig.clock.monoMs() + 300_000;
+  rig.source.acquire = ((original) => (context) => {
+    const lifetimeMs = Math.max(1, endsAtMs - rig.clock.monoMs());
+    rig.source.usual = { delayMs: 0, raw: { value: 'cached-token', lifetimeMs } };
+    return original.call(rig.source, context);
+  })(rig.source.acquire);
+  await rig.start();
+  await traffic(rig, 290_000, 100);
+  const before = rig.source.calls.length;
+  await traffic(rig, 7_000, 100);
+  assert.ok(rig.source.calls.length - before <= 4, `${rig.source.calls.length - before} calls`);
 });
 
 test('#15 a token that the issuer returns again serves below the leeway, as there is nothing better', async () => {
