@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Gateway, until } from '../helpers/gateway.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
-import { withUpstreams } from './several-upstreams.ts';
+import { chat, withUpstreams } from './several-upstreams.ts';
 
 async function withThree(
   config: object,
@@ -11,15 +11,6 @@ async function withThree(
 ): Promise<void> {
   const models = [0, 1, 2].map(() => StandInModel.start({ firstDelayMs }));
   await withUpstreams(await Promise.all(models), () => ({ sk: 'key' }), config, use);
-}
-
-const CHAT = { model: 'm', messages: [{ role: 'user', content: 'hello' }] };
-
-async function chat(gateway: Gateway): Promise<string | null> {
-  const response = await gateway.post('/v1/chat/completions', CHAT);
-  assert.equal(response.status, 200);
-  await response.text();
-  return response.headers.get('x-tokenferry-upstream');
 }
 
 test('order: the first that can serve gets everything', async () => {

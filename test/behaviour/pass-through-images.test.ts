@@ -6,6 +6,7 @@ import {
   answerText,
   ByteUpstream,
   formOf,
+  answerJson as json,
   PassThroughScene,
   type SentAnswer,
   sendForm,
@@ -41,8 +42,6 @@ async function drawn(answering: Answering, format?: string): Promise<Images> {
   assert.ok(Array.isArray(images.data) && images.data.length > 0);
   return images;
 }
-
-const json = (value: unknown) => answerText(JSON.stringify(value));
 
 const PNG = Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), Buffer.alloc(60, 9)]);
 const JPEG = Buffer.concat([Buffer.from('ffd8ffe0', 'hex'), Buffer.alloc(60, 8)]);

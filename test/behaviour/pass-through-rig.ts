@@ -69,6 +69,10 @@ export function answerText(
   };
 }
 
+export function answerJson(value: unknown): Answering {
+  return answerText(JSON.stringify(value));
+}
+
 export interface FormPart {
   readonly name: string;
   readonly value: string | Buffer;

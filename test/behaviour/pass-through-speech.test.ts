@@ -7,6 +7,7 @@ import {
   type Answering,
   answerText,
   ByteUpstream,
+  answerJson as json,
   PassThroughScene,
   type SentAnswer,
 } from './pass-through-rig.ts';
@@ -27,8 +28,6 @@ function speak(answering: Answering, format?: string): Promise<SentAnswer> {
   const wish = format === undefined ? {} : { response_format: format };
   return scene.post('/v1/audio/speech', { model: `tts-${asked++}`, input: 'Hello', voice: 'alloy', ...wish });
 }
-
-const json = (value: unknown) => answerText(JSON.stringify(value));
 
 const MP3 = Buffer.concat([Buffer.from('ID3\x04\x00\x00'), Buffer.alloc(500, 0xfb)]);
 const FRAMES = Buffer.concat([Buffer.from([0xff, 0xfb, 0x90, 0x64]), Buffer.alloc(100, 7)]);
@@ -64,6 +63,17 @@ test('S122 speech comes byte for byte with a content-type that fits, by the upst
   }
 });
 
+/** An answer whose bytes are read when the test says. */
+async function openSpeech(): Promise<IncomingMessage> {
+  const request = httpRequest(`${scene.gateway.url}/v1/audio/speech`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+  });
+  request.end('{"model":"tts","input":"Hello"}');
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  return response;
+}
+
 test('S122 speech is handed on as it comes, and no faster than it is read', async () => {
   let go: (() => void) | null = null;
   scene.answer(async (_request, response) => {
@@ -74,12 +84,7 @@ test('S122 speech is handed on as it comes, and no faster than it is read', asyn
     });
     response.end(MP3.subarray(5));
   });
-  const request = httpRequest(`${scene.gateway.url}/v1/audio/speech`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-  });
-  request.end('{"model":"tts","input":"Hello"}');
-  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  const response = await openSpeech();
   const [first] = (await once(response, 'data')) as [Buffer];
   assert.ok(first.equals(MP3.subarray(0, 5)), 'five bytes before the sixth was made');
   assert.equal(response.headers['content-type'], 'audio/mpeg');
@@ -108,12 +113,7 @@ test('S122 a client that does not read holds the upstream back', async () => {
     };
     more();
   });
-  const request = httpRequest(`${scene.gateway.url}/v1/audio/speech`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-  });
-  request.end('{"model":"tts","input":"Hello"}');
-  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  const response = await openSpeech();
   await until(() => isHeldBack, 'the upstream is held back');
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.ok(written < 64, 'not all of 16 MiB went into buffers');

@@ -5,6 +5,7 @@ import {
   type Answering,
   answerText,
   formOf,
+  answerJson as json,
   PassThroughScene,
   type SentAnswer,
   sendForm,
@@ -38,8 +39,6 @@ async function transcribe(
   ]);
   return sendForm(`${scene.gateway.url}${path}`, form);
 }
-
-const json = (value: unknown) => answerText(JSON.stringify(value));
 
 const HELLO = 'Hello there, 你好.';
 const SEGMENTS = [

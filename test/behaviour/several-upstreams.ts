@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { Gateway } from '../helpers/gateway.ts';
 
 interface Upstream extends AsyncDisposable {
@@ -23,4 +24,15 @@ export async function withUpstreams<Kind extends Upstream>(
   }));
   await using gateway = await Gateway.start({ ...config, upstreams: entries });
   await use(gateway, upstreams);
+}
+
+/** Asks for one chat, which must succeed; which upstream answered. */
+export async function chat(gateway: Gateway): Promise<string | null> {
+  const response = await gateway.post('/v1/chat/completions', {
+    model: 'm',
+    messages: [{ role: 'user', content: 'hello' }],
+  });
+  assert.equal(response.status, 200);
+  await response.text();
+  return response.headers.get('x-tokenferry-upstream');
 }

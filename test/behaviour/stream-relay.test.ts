@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { checkCanonicalStream } from '../helpers/canonical-checker.ts';
+import { chunkFrame } from '../helpers/chunk-frame.ts';
 import { Gateway, until } from '../helpers/gateway.ts';
 import { RawClient, rawPost } from '../helpers/raw-client.ts';
 import { chunkedHead, httpChunk, RawUpstream } from '../helpers/raw-upstream.ts';
@@ -12,10 +13,8 @@ import { StandInModel } from '../helpers/stand-in-model.ts';
 const MEBIBYTE = 1024 * 1024;
 const STREAM = JSON.stringify({ model: 'm', stream: true, messages: [{ role: 'user', content: 'hello' }] });
 
-const event = (delta: object, finish: string | null = null): string =>
-  `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'm', choices: [{ index: 0, delta, logprobs: null, finish_reason: finish }] })}\n\n`;
-const ROLE = event({ role: 'assistant', content: '' });
-const END = httpChunk(`${event({}, 'stop')}data: [DONE]\n\n`) + httpChunk('');
+const ROLE = chunkFrame({ role: 'assistant', content: '' });
+const END = httpChunk(`${chunkFrame({}, 'stop')}data: [DONE]\n\n`) + httpChunk('');
 
 test('S59 an event is with the client before the upstream says the next one', async () => {
   const words = Array.from({ length: 100 }, (_, position) => `word-${position};`);
@@ -25,7 +24,7 @@ test('S59 an event is with the client before the upstream says the next one', as
     await connection.request();
     await connection.write(chunkedHead() + httpChunk(ROLE));
     for (const [position, word] of words.entries()) {
-      await connection.write(httpChunk(event({ content: word })));
+      await connection.write(httpChunk(chunkFrame({ content: word })));
       await heard[position]?.promise;
     }
     await connection.write(END);
@@ -49,10 +48,10 @@ test('S59 an event is with the client before the upstream says the next one', as
 
 test('S59 an event in pieces is sent when its blank line is there, and not before', async () => {
   const halves = Promise.withResolvers<void>();
-  const whole = event({ content: 'halved' });
+  const whole = chunkFrame({ content: 'halved' });
   await using raw = await RawUpstream.start(async (connection) => {
     await connection.request();
-    await connection.write(chunkedHead() + httpChunk(ROLE + event({ content: 'first' })));
+    await connection.write(chunkedHead() + httpChunk(ROLE + chunkFrame({ content: 'first' })));
     await connection.write(httpChunk(whole.slice(0, -10)));
     await halves.promise;
     await connection.write(httpChunk(whole.slice(-10)));
@@ -73,7 +72,7 @@ test('S59 an event in pieces is sent when its blank line is there, and not befor
 
 test('S66 a reader that is slow holds 200 MB back at their upstream, and the gateway stays small', async () => {
   const text = 'x'.repeat(16_000);
-  const chunk = httpChunk(event({ content: text }));
+  const chunk = httpChunk(chunkFrame({ content: text }));
   const count = Math.ceil(200_000_000 / chunk.length);
   let takenBytes = 0;
   await using raw = await RawUpstream.start(async (connection) => {

@@ -3,16 +3,14 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { load, MINIMAL } from '../config/config-text.ts';
 import { checkCanonicalStream } from '../helpers/canonical-checker.ts';
+import { chunkFrame } from '../helpers/chunk-frame.ts';
 import { Gateway, until } from '../helpers/gateway.ts';
 import { RawClient, rawPost } from '../helpers/raw-client.ts';
 import { chunkedHead, httpChunk, type RawConnection, RawUpstream } from '../helpers/raw-upstream.ts';
 
 const STREAM = JSON.stringify({ model: 'm', stream: true, messages: [{ role: 'user', content: 'hello' }] });
 
-const event = (delta: object, finish: string | null = null): string =>
-  httpChunk(
-    `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'm', choices: [{ index: 0, delta, logprobs: null, finish_reason: finish }] })}\n\n`,
-  );
+const event = (delta: object, finish: string | null = null) => httpChunk(chunkFrame(delta, finish));
 const ROLE = event({ role: 'assistant', content: '' });
 const END = event({}, 'stop') + httpChunk('data: [DONE]\n\n') + httpChunk('');
 

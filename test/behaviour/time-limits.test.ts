@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { checkCanonicalStream } from '../helpers/canonical-checker.ts';
+import { chunkFrame } from '../helpers/chunk-frame.ts';
 import { errorIn, Gateway } from '../helpers/gateway.ts';
 import { chunkedHead, httpChunk, type RawScript, RawUpstream, silent } from '../helpers/raw-upstream.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
@@ -19,10 +20,7 @@ const GENEROUS = {
   deadline: '120s',
 };
 
-const event = (delta: object): string =>
-  httpChunk(
-    `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'm', choices: [{ index: 0, delta, logprobs: null, finish_reason: null }] })}\n\n`,
-  );
+const event = (delta: object): string => httpChunk(chunkFrame(delta));
 const ROLE = chunkedHead() + event({ role: 'assistant', content: '' });
 
 /** Says these bytes and nothing more. */

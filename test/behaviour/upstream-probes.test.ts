@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Gateway, until } from '../helpers/gateway.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
-
-const CHAT = { model: 'm', messages: [{ role: 'user', content: 'hello' }] };
+import { chat } from './several-upstreams.ts';
 
 /** Two upstreams of which the first answers as `state` says; its pauses are longer than any test. */
 async function withFlapping(
@@ -33,13 +32,6 @@ async function withFlapping(
 interface State {
   hasModels: boolean;
   chats: boolean;
-}
-
-async function chat(gateway: Gateway): Promise<string | null> {
-  const response = await gateway.post('/v1/chat/completions', CHAT);
-  assert.equal(response.status, 200);
-  await response.text();
-  return response.headers.get('x-tokenferry-upstream');
 }
 
 function probesOf(model: StandInModel | undefined): number {

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { buffer } from 'node:stream/consumers';
+import { sendJson } from '../helpers/json-answer.ts';
 import { LoopbackServer } from '../helpers/loopback-server.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -200,10 +201,4 @@ function ranking(json: Json): object {
   const documents = Array.isArray(json.documents) ? json.documents : [];
   const results = documents.map((_, index) => ({ index, relevance_score: 1 / (index + 1) }));
   return { id: 'rank-1', model: json.model, results, usage: { prompt_tokens: 3, total_tokens: 3 } };
-}
-
-function sendJson(response: ServerResponse, body: object): void {
-  const text = JSON.stringify(body);
-  response.writeHead(200, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) });
-  response.end(text);
 }

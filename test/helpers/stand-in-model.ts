@@ -2,6 +2,7 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { wordVector } from '../../src/demo/word-vector.ts';
+import { sendJson } from './json-answer.ts';
 import { LoopbackServer } from './loopback-server.ts';
 
 /** Habits of real servers that differ from OpenAI's own. */
@@ -295,15 +296,6 @@ function parsed(text: string): RequestBody {
   } catch {
     return {};
   }
-}
-
-function sendJson(response: ServerResponse, body: object, status = 200): void {
-  const text = JSON.stringify(body);
-  response.writeHead(status, {
-    'content-type': 'application/json',
-    'content-length': Buffer.byteLength(text),
-  });
-  response.end(text);
 }
 
 function sendError(response: ServerResponse, status: number, code: string, message: string): void {
