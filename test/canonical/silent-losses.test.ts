@@ -163,10 +163,22 @@ test('words without JSON behind an answer that has no finish reason are why it e
     'data: Internal Server Error\n\n',
     'Traceback:\n  File x\nboom now\n',
   ]) {
-    assert.match(fault(`${sse(ROLE, text('a'))}${words}${sse(DONE)}`), /broke off its answer with/);
+    for (const end of [sse(DONE), '']) {
+      assert.match(fault(`${sse(ROLE, text('a'))}${words}${end}`), /broke off its answer with: \S/);
+      assert.match(fault(`${sse(ROLE)}${words}${end}`), /\w{4}/);
+    }
     assert.equal(stream(`${sse(ROLE, text('a'), STOP)}${words}${sse(DONE)}`).failure, null);
     assert.equal(stream(`${words}${sse(ROLE, text('a'), DONE)}`).failure, null);
   }
+  assert.match(
+    fault(`${sse(ROLE, text('a'))}<h1>Bad Gateway</h1>`),
+    /broke off its answer with: .*Bad Gateway/,
+  );
+  assert.match(
+    fault(sse(ROLE, text('a'), { message: 'engine died' })),
+    /broke off its answer with: .*engine died/,
+  );
+  assert.match(fault(`${sse(ROLE, text('a'))}data: {"id":"c1","choices":[{"del`), /closed the connection/);
   assert.equal(stream(`${sse(ROLE, text('a'))}1f4\r\n${sse(DONE)}`).failure, null);
   assert.equal(stream(`${sse(ROLE, text('a'))}finished\n`).failure, null);
 });
@@ -199,6 +211,12 @@ test('a choice that is missing or was not ended among others is an error', () =>
   assert.match(fault([...says(0, 2), ...ends(0, 2), DONE], { choiceCount: 3 }), /left out/);
   assert.match(fault([...says(0, 1), ...ends(0), DONE], { choiceCount: 2 }), /closed the connection/);
   assert.deepEqual(told([...says(0, 1), DONE], { choiceCount: 2 }), ['x stop', 'x stop']);
+  const wholeBetween = choices({ index: 1, message: { content: 'y' }, delta: {}, finish_reason: 'length' });
+  const begun = of(1, { role: 'assistant', content: '' });
+  assert.match(
+    fault([begun, ...says(0), wholeBetween, ...ends(1), DONE], { choiceCount: 2 }),
+    /closed the connection/,
+  );
 });
 
 test('JSON with carriage returns between its members is written without them', () => {

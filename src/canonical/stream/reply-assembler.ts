@@ -91,10 +91,12 @@ export class ReplyAssembler {
 
   noteBody(): void {
     this.#hasBodies = true;
+    this.#lastWasWhole = false;
   }
 
   noteContent(text: string): void {
     this.#hasContent = true;
+    this.#lastWasWhole = false;
     this.#order.noteText();
     this.#options.onText(text);
   }

@@ -21,6 +21,11 @@ export function cutOff(hasContent: boolean): FerryError {
   });
 }
 
+/** The answer was not complete when these words came, and nothing after them. */
+export function brokenOff(lastWords: string): FerryError {
+  return noAnswer(`The upstream broke off its answer with: ${lastWords}`);
+}
+
 /** What was put together of a reply, as far as it tells whether that is an answer. */
 interface Assembled {
   readonly isComplete: boolean;
@@ -42,9 +47,7 @@ interface ReplyAtEnd {
 
 /** Why a reply that came to its end is no answer all the same; null when it is one. An empty answer can be one. */
 export function faultOfWhole({ assembler, lastWords, unread }: ReplyAtEnd): FerryError | null {
-  if (!assembler.isComplete && lastWords !== '') {
-    return noAnswer(`The upstream broke off its answer with: ${lastWords}`);
-  }
+  if (!assembler.isComplete && lastWords !== '') return brokenOff(lastWords);
   if (assembler.isCut) return cutOff(true);
   if (assembler.hasGap) return noAnswer('The upstream left out one of its choices.');
   if (assembler.hasNamelessCall) {

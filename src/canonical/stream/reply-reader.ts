@@ -11,7 +11,7 @@ import { isJsonObject, type JsonObject, parseJson } from './json-object.ts';
 import { isListOfChunks, withListedChoices } from './listed-choices.ts';
 import { withOwnNames } from './member-names.ts';
 import type { ReplyAssembler } from './reply-assembler.ts';
-import { cutOff, faultOfWhole, noAnswer, tooLong } from './reply-faults.ts';
+import { brokenOff, cutOff, faultOfWhole, noAnswer, tooLong } from './reply-faults.ts';
 import { hasUnreadWords } from './unread-words.ts';
 import type { UsageMeter } from './usage-meter.ts';
 
@@ -214,10 +214,12 @@ export class ReplyReader {
 
   /** The body ended without the end marker. */
   #acceptEnd(): void {
-    const { assembler } = this.#options;
+    const { assembler, scrub } = this.#options;
     const isWholeReply = this.#framing.form === 'json' && this.#valueCount === 1 && assembler.lastWasWhole;
     const saidNothing = this.#framing.form === 'sse' && this.#framing.junk === '' && this.#unusable === '';
+    const words = this.#wasCut || !assembler.hasChoices ? '' : excerptOf(this.#lastWords, scrub);
     if (this.canEnd || (isWholeReply && !this.#wasCut)) this.#complete();
+    else if (words !== '') this.#fail(brokenOff(words));
     else if (assembler.hasChoices || this.#wasCut || saidNothing) this.#fail(cutOff(assembler.hasContent));
     else this.#failAsInvalid();
   }
