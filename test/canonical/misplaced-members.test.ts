@@ -16,6 +16,7 @@ import {
   reply,
   STOP,
   sse,
+  stream,
   text,
   usageChunk,
 } from './upstream-bytes.ts';
@@ -243,10 +244,15 @@ test('the error about unread text shows it, and nothing of it is a secret', () =
 test('a placeholder among tool calls is none, and a call that was cut before its name is left out', () => {
   const { choices } = read(sse(ROLE, chunk({ tool_calls: [{ index: 0 }] }), text('Hello'), STOP, DONE));
   assert.deepEqual([choices[0]?.content, choices[0]?.calls, choices[0]?.finish], ['Hello', [], 'stop']);
-  const cut = read(
-    sse(ROLE, text('Hello'), chunk({ tool_calls: [{ index: 0, id: 'call_1' }] }), chunk({}, 'length'), DONE),
-  );
-  assert.deepEqual([cut.choices[0]?.calls, cut.choices[0]?.finish], [[], 'length']);
+  for (const args of [undefined, '{}']) {
+    const nameless = { index: 0, id: 'call_1', function: { arguments: args } };
+    const chunks = [ROLE, text('Hello'), chunk({ tool_calls: [nameless] })];
+    const cut = read(sse(...chunks, chunk({}, 'length'), DONE));
+    assert.deepEqual([cut.choices[0]?.calls, cut.choices[0]?.finish], [[], 'length']);
+    const another = chunk({ tool_calls: [{ ...CALL, index: 1 }] });
+    const { failure } = stream(sse(...chunks, another, chunk({}, 'length'), DONE));
+    assert.match(failure?.message ?? '', /without the name/);
+  }
   const whole = reply(JSON.stringify(completion({ content: 'Hello', tool_calls: [{}] })));
   assert.equal(whole.json.choices[0].message.tool_calls, undefined);
 });

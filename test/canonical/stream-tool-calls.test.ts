@@ -129,6 +129,12 @@ test('S71 Q112 id, name and type repeated in each delta, or empty, or null: only
       ['f', '{"x":1}'],
     ]);
   }
+  for (const id of ['a', '', 'b']) {
+    const unnamed = { index: 0, id, type: 'function', function: { name: '', arguments: ':1}' } };
+    assert.deepEqual(callsOf(sse(calls(opening(0, 'a', 'f', '{"x"')), calls(unnamed), STOP)), [
+      ['f', '{"x":1}'],
+    ]);
+  }
   const nameOnly = { index: 0, function: { name: 'f', arguments: ':1}' } };
   assert.deepEqual(callsOf(sse(calls(opening(0, 'a', 'f', '{"x"')), calls(nameOnly), STOP)), [
     ['f', '{"x":1}'],

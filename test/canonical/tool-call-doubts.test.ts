@@ -150,6 +150,9 @@ test('a repeated name under another id or none, in the middle of arguments, goes
 
 test('an empty object and the arguments in one text are the arguments', () => {
   assert.deepEqual(told(calls(call('f', `{}${ULM}`)), END), [['f', ULM]]);
+  const typed = { index: 0, id: 'c1', type: 'function' };
+  assert.deepEqual(told(calls(call('f', `{}${ULM}`, typed)), END), [['f', ULM]]);
+  assert.deepEqual(told(calls(call('f', '', typed)), calls(more(`{}${ULM}`)), END), [['f', ULM]]);
   assert.deepEqual(told(calls(call('f', `${ULM}{}`)), END), [['f', `${ULM}{}`]], 'the model wrote it');
 });
 

@@ -217,7 +217,12 @@ function isCanonicalCall(call: unknown): boolean {
     return false;
   const members = Object.keys(call).length;
   if (name === undefined) return members === 2 && args !== '';
-  return members >= 4 && typeof name === 'string' && typeof call.id === 'string' && call.type === 'function';
+  return members >= 4 && isSaid(name) && isSaid(call.id) && call.type === 'function';
+}
+
+/** Some write `""` for what they said in an earlier delta. */
+function isSaid(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
 }
 
 function isCanonicalReason(reason: unknown): reason is 'stop' | 'length' | 'tool_calls' | 'content_filter' {

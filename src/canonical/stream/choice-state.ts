@@ -90,7 +90,7 @@ export class ChoiceState {
 
   /** A tool call without a name that no cut excuses. */
   get hasNamelessCall(): boolean {
-    return this.#calls.hasNameless && this.#finish !== 'length' && this.#finish !== 'content_filter';
+    return this.#calls.hasNameless(this.#finish === 'length' || this.#finish === 'content_filter');
   }
 
   /** Whether a text would be told as it is; false when a stage would hold, cut or split it. */

@@ -77,9 +77,10 @@ export class ToolCalls {
     return this.#calls.every((call) => call.isComplete);
   }
 
-  /** Whether a call came without the name of its function, which nobody can run. */
-  get hasNameless(): boolean {
-    return this.#calls.some((call) => call.name === null);
+  /** Whether a call came without the name of its function, which nobody can run. `isCut`: but for the last one. */
+  hasNameless(isCut: boolean): boolean {
+    const last = isCut ? this.#calls.at(-1) : undefined;
+    return this.#calls.some((call) => call.name === null && call !== last);
   }
 
   /** Whether the arguments of a call ended inside of their JSON. */
@@ -99,7 +100,7 @@ export class ToolCalls {
     if (this.#options.isCumulative || args.length > MAX_DELTA_LENGTH || args === NO_ARGUMENTS) return false;
     if (last !== undefined && (last.number !== this.#current || !last.isOpened || last.held.length > 0))
       return false;
-    const beginsPlainly = !/^[\s"]/.test(args);
+    const beginsPlainly = !/^(?:[\s"]|\{\})/.test(args);
     if (name === null) {
       if (last?.number !== index || last.upstreamIndex !== index) return false;
       return last.said === '' ? beginsPlainly : !last.isComplete || !restarts(args);
@@ -144,7 +145,10 @@ export class ToolCalls {
     while (this.#current < this.#calls.length) {
       const call = this.#calls[this.#current] as Call;
       const wasCut = isCut && call === this.#calls.at(-1);
-      if (wasCut && call.name === null) break;
+      if (wasCut && call.name === null) {
+        this.#calls.pop();
+        break;
+      }
       if (call.said === '' && !wasCut) this.#addArguments(call, NO_ARGUMENTS);
       call.isQuoted = false;
       call.name ??= '';

@@ -70,7 +70,7 @@ function cumulativeArguments(chunks: Json[]): unknown[] {
 }
 
 /** Everything that names a call in each of its fragments. */
-function repeated(value: (first: unknown) => unknown): ChangeChunks {
+function repeated(value: (first: unknown, member: string) => unknown): ChangeChunks {
   return (chunks) => {
     const first = new Map<unknown, Json>();
     return calls((call) => {
@@ -79,11 +79,11 @@ function repeated(value: (first: unknown) => unknown): ChangeChunks {
         return call;
       }
       const known = first.get(call.index) as Json;
-      const name = value((known.function as Json).name);
+      const name = value((known.function as Json).name, 'name');
       return {
         ...call,
-        id: value(known.id),
-        type: value('function'),
+        id: value(known.id, 'id'),
+        type: value('function', 'type'),
         function: { ...(call.function as Json), name },
       };
     })(chunks);
@@ -153,6 +153,12 @@ const IDS: readonly Vector[] = [
   { name: 'calls-repeated', quirks: ['Q112'], answer: 'calls', chunks: repeated((first) => first) },
   { name: 'calls-repeated-null', quirks: ['Q112'], answer: 'calls', chunks: repeated(() => null) },
   { name: 'calls-repeated-empty', quirks: ['Q112'], answer: 'calls', chunks: repeated(() => '') },
+  {
+    name: 'calls-repeated-but-for-the-name',
+    quirks: ['Q112'],
+    answer: 'calls',
+    chunks: repeated((first, member) => (member === 'name' ? '' : first)),
+  },
 ];
 
 const ARGUMENTS: readonly Vector[] = [
