@@ -65,6 +65,9 @@ function holderSettings(source: TokenSourceConfig, sources: number): HolderSetti
   };
 }
 
+/** Half of a usual attempt: who waits for the first issuer of a chain has yet to ask the second one. */
+const LONGEST_CHAIN_WAIT_MS = 5_000;
+
 /** The token of one source as the raw material of another: a chain of issuers. */
 async function tokenOf(
   holders: ReadonlyMap<string, TokenHolder>,
@@ -73,8 +76,7 @@ async function tokenOf(
 ): Promise<string> {
   const holder = holders.get(name);
   if (holder === undefined) throw new Error(`there is no token source "${name}"`);
-  const lease = context.force
-    ? await holder.refresh({ signal: context.signal })
-    : await holder.get({ signal: context.signal });
+  const wait = { signal: context.signal, maxWaitMs: LONGEST_CHAIN_WAIT_MS };
+  const lease = context.force ? await holder.refresh(wait) : await holder.get(wait);
   return lease.secret.reveal();
 }

@@ -328,6 +328,42 @@ test('an empty extra asks for nothing, a missing value is an error', async (t) =
   assert.match((await failure()).message, /home_grown: extra group \/group matched no text in the answer/);
 });
 
+/** A chain whose first source tells how it was asked, and has `first-token` unless `refusesForce` and it is forced. */
+async function chain(t: TestContext, refusesForce = false) {
+  const asked: string[] = [];
+  const { issuer, acquire } = await bench(
+    t,
+    { body: { token: 'abcdef' } },
+    { token: 'sso', headers: { Authorization: 'Bearer {{token}}' } },
+    {
+      tokenOf: async (_, { force }) => {
+        asked.push(force ? 'forced' : 'asked');
+        if (force && refusesForce) throw new Error('refused');
+        return 'first-token';
+      },
+    },
+  );
+  return { asked, issuer, acquire };
+}
+
+test('#14 a chained source is asked by force once for each refused token, however often the attempt is repeated', async (t) => {
+  const { asked, acquire } = await chain(t);
+  const refused = { force: true, previousFingerprint: 'one' };
+  for (let attempt = 0; attempt < 3; attempt++) await acquire(refused);
+  await acquire();
+  await acquire({ force: true, previousFingerprint: 'two' });
+  assert.deepEqual(asked, ['forced', 'asked', 'asked', 'asked', 'forced']);
+  await acquire({ force: true, previousFingerprint: 'two', reason: 'manual' });
+  assert.equal(asked.at(-1), 'forced');
+});
+
+test('#14 where a chained source gets no new token, the one that it has is given', async (t) => {
+  const { asked, acquire, issuer } = await chain(t, true);
+  await acquire({ force: true, previousFingerprint: 'one' });
+  assert.deepEqual(asked, ['forced', 'asked']);
+  assert.equal(issuer.lastCall.headers.authorization, 'Bearer first-token');
+});
+
 test('a chained source without a token is named, and the issuer is not called', async (t) => {
   const deps = { tokenOf: () => Promise.reject(new Error('down')) };
   const { issuer, failure } = await bench(t, {}, { token: 'sso', headers: { a: '{{token}}' } }, deps);

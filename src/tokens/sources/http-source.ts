@@ -6,6 +6,7 @@ import { recipeKey } from '../recipe-key.ts';
 import { TemplateError } from '../template-expression.ts';
 import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
 import { TokenSourceError } from '../token-source-error.ts';
+import { ChainedTokens } from './chained-tokens.ts';
 import { extraValues } from './extra-values.ts';
 import { HttpRequestRecipe } from './http-request.ts';
 import type { HttpSettings } from './http-settings.ts';
@@ -22,7 +23,7 @@ export class HttpSource implements TokenSource {
   readonly kind = 'http';
   readonly key: string;
   readonly #settings: HttpSettings;
-  readonly #deps: SourceDeps;
+  readonly #chained: ChainedTokens;
   readonly #voice: SourceVoice;
   readonly #client: IssuerClient;
   readonly #recipe: HttpRequestRecipe;
@@ -31,8 +32,8 @@ export class HttpSource implements TokenSource {
   /** Throws `TokenSourceError` for settings that cannot work. */
   constructor(name: string, settings: HttpSettings, deps: SourceDeps) {
     this.#settings = settings;
-    this.#deps = deps;
     this.#voice = new SourceVoice(name, deps.secrets);
+    this.#chained = new ChainedTokens(this.#voice, deps);
     const bodies = [settings.bodyJson, settings.bodyForm, settings.bodyText];
     if (bodies.filter((body) => body !== undefined).length > 1) {
       throw this.#voice.error('body_json', 'body_form and body_text exclude each other', 'credentials');
@@ -45,13 +46,11 @@ export class HttpSource implements TokenSource {
   }
 
   async acquire(context: AcquireContext): Promise<RawToken> {
-    const { clock, signal, force } = context;
+    const { clock, force } = context;
     const { token: chained } = this.#settings;
     const reply = await this.#client.call(async () => {
       const token =
-        chained === undefined
-          ? undefined
-          : await this.#voice.chained('token', chained, this.#deps.tokenOf(chained, { signal, force }));
+        chained === undefined ? undefined : await this.#chained.tokenOf('token', chained, context);
       return this.#describingTemplates(() =>
         this.#recipe.render({ nowWallMs: clock.wallMs(), token, force }),
       );

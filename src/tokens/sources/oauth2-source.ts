@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import type { IssuerClient, IssuerReply } from '../issuer-client.ts';
 import { recipeKey } from '../recipe-key.ts';
 import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
+import { ChainedTokens } from './chained-tokens.ts';
 import { openIssuer } from './issuer-connection.ts';
 import { isInvalidGrant, readOAuth2Answer, refreshTokenOf } from './oauth2-answer.ts';
 import { makeClientAuth } from './oauth2-client-auth.ts';
@@ -25,6 +26,7 @@ export class OAuth2Source implements TokenSource {
   readonly key: string;
   readonly #settings: OAuth2Settings;
   readonly #deps: SourceDeps;
+  readonly #chained: ChainedTokens;
   readonly #voice: SourceVoice;
   readonly #client: IssuerClient;
   readonly #clientAuth: ReturnType<typeof makeClientAuth>;
@@ -39,6 +41,7 @@ export class OAuth2Source implements TokenSource {
     this.#settings = settings;
     this.#deps = deps;
     this.#voice = new SourceVoice(name, deps.secrets);
+    this.#chained = new ChainedTokens(this.#voice, deps);
     if (!/^https?:\/\//i.test(settings.tokenUrl) || !URL.canParse(settings.tokenUrl)) {
       throw this.#voice.error('token_url', 'is no http:// or https:// URL', 'credentials');
     }
@@ -126,8 +129,14 @@ export class OAuth2Source implements TokenSource {
     return context.clock.wallMs() + this.#skewMs;
   }
 
-  #tokenOf(sourceName: string, { signal, force }: AcquireContext): Promise<string> {
-    return this.#voice.chained('token', sourceName, this.#deps.tokenOf(sourceName, { signal, force }));
+  #tokenOf(sourceName: string, context: AcquireContext): Promise<string> {
+    const { subjectToken, actorToken, assertionToken } = this.#settings;
+    const fields = new Map([
+      [assertionToken, 'assertion_token'],
+      [actorToken, 'actor_token'],
+      [subjectToken, 'subject_token'],
+    ]);
+    return this.#chained.tokenOf(fields.get(sourceName) ?? 'client_assertion_token', sourceName, context);
   }
 
   /** A key that was replaced in its file is another recipe. */

@@ -57,15 +57,6 @@ export class SourceVoice {
     });
   }
 
-  /** The token of another source, or an error that says which one had none. */
-  async chained(field: string, sourceName: string, token: Promise<string>): Promise<string> {
-    try {
-      return await token;
-    } catch (cause) {
-      throw this.error(field, `waits for ${sourceName}, which has no token now`, 'transient', cause);
-    }
-  }
-
   scrub(text: string): string {
     return this.#secrets.scrub(text);
   }
