@@ -74,14 +74,14 @@ export class IssuerClient {
       return await this.#send(first, context);
     } catch (error) {
       const isWorthAnother = error instanceof NoAnswer && isReset(error.cause) && !context.signal.aborted;
-      if (!isWorthAnother) throw this.#describe(error, context.signal);
+      if (!isWorthAnother) throw this.#describe(error, first.url, context.signal);
     }
     this.#reconnect();
     const second = await make();
     try {
       return await this.#send(second, context);
     } catch (error) {
-      throw this.#describe(error, context.signal);
+      throw this.#describe(error, second.url, context.signal);
     }
   }
 
@@ -131,15 +131,22 @@ export class IssuerClient {
     stale.close().catch(() => {});
   }
 
-  #describe(error: unknown, signal: AbortSignal): TokenSourceError {
-    const { label } = this.#options;
+  #describe(error: unknown, url: string, signal: AbortSignal): TokenSourceError {
+    const { label, tls, proxy } = this.#options;
     if (signal.aborted) {
       return new TokenSourceError(`${label} gave no whole answer before the attempt was given up`);
     }
     if (error instanceof BodyTooLong) {
       return new TokenSourceError(`${label} answered with more than ${LONGEST_BODY_BYTES / 1024} KiB`);
     }
-    if (error instanceof NoAnswer) return new TokenSourceError(`${label} ${describeFailure(error.cause)}`);
+    if (error instanceof NoAnswer) {
+      const how = describeFailure(error.cause, {
+        isTls: /^https:/i.test(url),
+        hasClientCertificate: tls.cert !== undefined,
+        isProxied: proxy !== undefined && proxy !== '' && proxy !== 'environment',
+      });
+      return new TokenSourceError(`${label} ${how}`);
+    }
     return new TokenSourceError(`${label} broke off in the middle of its answer`);
   }
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createPrivateKey } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { Secret } from '../../src/secret.ts';
 import type { OAuth2Settings } from '../../src/tokens/sources/oauth2-settings.ts';
 import { type Certificates, makeCertificates } from '../helpers/certificates.ts';
 import { ConnectProxy } from '../helpers/connect-proxy.ts';
+import { freePort } from '../helpers/free-port.ts';
 import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
 import { makeSource } from '../helpers/source-bench.ts';
 
@@ -90,6 +92,37 @@ test('#42 a client certificate that was renewed in place is another key', async 
     return source(t, 'https://sso/token', { tls: { cert, key: pki.client.key } }).source.key;
   };
   assert.notEqual(await keyOf(pki.client.cert), await keyOf(pki.server.cert));
+});
+
+test('a client certificate, its key and its passphrase that do not fit each other are named', async (t) => {
+  const issuer = await tlsIssuer(t, true);
+  const other = await pki.sign('another');
+  const why = async (tls: OAuth2Settings['tls']) =>
+    (await source(t, issuer.tokenUrl, { tls: { ca: pki.ca, ...tls } }).failure()).message;
+  const { cert, key } = pki.client;
+  assert.match(
+    await why({ cert, key: other.key }),
+    /token_url cannot be asked: tls\.key does not belong to tls\.cert/,
+  );
+  const sealed = createPrivateKey(key).export({
+    type: 'pkcs8',
+    format: 'pem',
+    cipher: 'aes-256-cbc',
+    passphrase: 'open',
+  });
+  assert.match(
+    await why({ cert, key: String(sealed), passphrase: new Secret('wrong') }),
+    /token_url cannot be asked: tls\.passphrase does not open tls\.key/,
+  );
+});
+
+test('a proxy that is not there is what the error speaks of', async (t) => {
+  const proxy = `http://127.0.0.1:${await freePort()}`;
+  const { message } = await source(t, 'https://sso.corp.example/token', { proxy }).failure();
+  assert.equal(
+    message,
+    'corp: token_url could not be reached: the proxy refused the connection (ECONNREFUSED)',
+  );
 });
 
 test('https:// where plain HTTP is served, and the other way round, is said', async (t) => {
