@@ -69,7 +69,8 @@ function findList(json: unknown, depth: number): readonly unknown[] | null {
 
 function resultsOf(list: readonly unknown[], options: RerankReplyOptions): Result[] {
   const { request } = options;
-  const results = list.map((entry, position) => readResult(entry, position, request));
+  const quoted = new Set<number>();
+  const results = list.map((entry, position) => readResult(entry, position, request, quoted));
   if (new Set(results.map((result) => result.index)).size !== results.length) {
     throw new FerryError('mismatch', {
       message: 'The upstream ranked one document twice.',
@@ -86,11 +87,11 @@ function resultsOf(list: readonly unknown[], options: RerankReplyOptions): Resul
   return scaled.sort((left, right) => right.relevance_score - left.relevance_score).slice(0, request.topN);
 }
 
-/** A bare number is the score of the document at its place. */
-function readResult(entry: unknown, position: number, request: RerankRequest): Result {
+/** A bare number is the score of the document at its place. `quoted`: documents that results without an index had. */
+function readResult(entry: unknown, position: number, request: RerankRequest, quoted: Set<number>): Result {
   const json: JsonObject = isJsonObject(entry) ? entry : { score: entry };
   const score = numberOf(json, SCORE_NAMES);
-  const index = numberOf(json, INDEX_NAMES) ?? position;
+  const index = numberOf(json, INDEX_NAMES) ?? placeOf(json, request, quoted) ?? position;
   if (score === null) {
     throw new FerryError('invalid_response', {
       message: 'The upstream answered with a result that has no score.',
@@ -107,6 +108,23 @@ function readResult(entry: unknown, position: number, request: RerankRequest): R
     ? asDocument(json.document ?? json.text ?? request.documentAt(index))
     : null;
   return { index, relevance_score: score, ...(document !== null && { document }) };
+}
+
+/** The place of the document that a result quotes; null: it quotes none of ours. Of equal ones the next. */
+function placeOf(json: JsonObject, request: RerankRequest, quoted: Set<number>): number | null {
+  const text = textOf(json.document ?? json.text);
+  if (text === null) return null;
+  for (let index = 0; index < request.documents; index++) {
+    if (quoted.has(index) || textOf(request.documentAt(index)) !== text) continue;
+    quoted.add(index);
+    return index;
+  }
+  return null;
+}
+
+function textOf(document: unknown): string | null {
+  const text = isJsonObject(document) ? document.text : document;
+  return typeof text === 'string' ? text : null;
 }
 
 /** Clients expect `{text}`; servers send the text alone as well. */

@@ -49,6 +49,35 @@ test('S117 a canonical reply comes out sorted by score, with all keys', () => {
   assert.deepEqual(wire.usage, { prompt_tokens: 12, total_tokens: 12 });
 });
 
+test('Q159 a result without an index is that of the document which it quotes', () => {
+  const expected = [
+    [2, 0.9],
+    [0, 0.5],
+  ];
+  for (const quote of [(text: string) => ({ document: text }), (text: string) => ({ document: { text } })]) {
+    const results = [
+      { ...quote('two'), score: 0.9 },
+      { ...quote('zero'), score: 0.5 },
+    ];
+    assert.deepEqual(ranking(read({ results })), expected);
+  }
+  const equal = read(
+    {
+      results: [
+        { text: 'b', score: 3 },
+        { text: 'a', score: 2 },
+        { text: 'a', score: 1 },
+      ],
+    },
+    { documents: ['a', { text: 'b' }, 'a'] },
+  );
+  assert.deepEqual(ranking(equal), [
+    [1, 3],
+    [0, 2],
+    [2, 1],
+  ]);
+});
+
 test('Q159 score, data, bare lists and bare numbers are read', () => {
   const expected = [
     [1, 0.8],
