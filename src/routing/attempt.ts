@@ -87,6 +87,19 @@ export class Attempt {
     return new AttemptTimer((error) => this.#controller.abort(error));
   }
 
+  /** The reply has begun; from here on its first content has to come in time. The last candidate gets `timeout` for it. */
+  limitFirstContent(): void {
+    const { name, limits } = this.upstream;
+    const limitMs = this.within(
+      this.bounds.isLast ? limits.timeoutMs : limits.firstContentTimeoutMs || limits.timeoutMs,
+    );
+    const noContent = (): FerryError =>
+      new FerryError('timeout', {
+        message: `Upstream "${name}" began a stream but sent no content within ${limitMs / 1000} s.`,
+      });
+    this.timer.start(limitMs, noContent);
+  }
+
   /**
    * From here on silence of `idle_timeout` ends the attempt. Silence while the reader is behind is the reader's: then
    * nothing comes because nothing is asked for.

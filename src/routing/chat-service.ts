@@ -4,7 +4,7 @@ import { type ChatReply, readChatReply } from '../canonical/chat-reply.ts';
 import type { AdaptedRequest, ReadRequest } from '../canonical/chat-request.ts';
 import { ChatStream } from '../canonical/chat-stream.ts';
 import type { ChatReplyOptions } from '../canonical/reply-options.ts';
-import { FerryError } from '../errors.ts';
+import type { FerryError } from '../errors.ts';
 import type { UpstreamCall } from '../upstream/upstream-client.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';
 import type { Attempt } from './attempt.ts';
@@ -100,11 +100,8 @@ export class ChatService implements Service<ChatAnswer> {
 
   /** Reads until the stream proves itself by content, or by a legitimate end; throws what it proves otherwise. */
   async #untilContent(attempt: Attempt, reply: UpstreamReply, stream: AnswerStream): Promise<string> {
-    const { client, limits } = attempt.upstream;
-    const limitMs = attempt.within(
-      attempt.bounds.isLast ? limits.timeoutMs : limits.firstContentTimeoutMs || limits.timeoutMs,
-    );
-    attempt.timer.start(limitMs, () => noContent(attempt, limitMs));
+    const { client } = attempt.upstream;
+    attempt.limitFirstContent();
     let seen = '';
     let head = '';
     while (!stream.hasContent && !stream.isFinished) {
@@ -138,10 +135,4 @@ export class ChatService implements Service<ChatAnswer> {
       onNote: (note) => settings.onNote(attempt.upstream.name, note),
     };
   }
-}
-
-function noContent(attempt: Attempt, limitMs: number): FerryError {
-  return new FerryError('timeout', {
-    message: `Upstream "${attempt.upstream.name}" began a stream but sent no content within ${limitMs / 1000} s.`,
-  });
 }

@@ -10,6 +10,7 @@ import type { UpstreamCall } from '../upstream/upstream-client.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';
 import type { Attempt } from './attempt.ts';
 import type { Service } from './fail-over.ts';
+import { type GenerationWish, generationWishOf, readGenerated } from './generated-answer.ts';
 import { type MediaAnswer, readMedia } from './media-answer.ts';
 import { errorObjectOf, fromUpstream, namesOf, type ServingSettings } from './serving.ts';
 import { callAndRead } from './whole-call.ts';
@@ -58,11 +59,13 @@ const NOTHING_DONE: ReadonlySet<ErrorKind> = new Set([
   'path_not_found',
 ]);
 
-/** Serves any other `/v1/*` request: bodies and replies are streamed, only failures are looked at. */
+/** Serves any other `/v1/*` request: bodies and replies are streamed; only failures, generations and media are looked at. */
 export class PassThroughService implements Service<RawAnswer> {
   readonly #request: PassThroughRequest;
   readonly #settings: ServingSettings;
   #isNothingDone = true;
+  /** Undefined until the first attempt has to know. */
+  #generation: GenerationWish | null | undefined;
 
   constructor(request: PassThroughRequest, settings: ServingSettings) {
     this.#request = request;
@@ -73,11 +76,14 @@ export class PassThroughService implements Service<RawAnswer> {
     try {
       const { wish } = this.#request;
       if (wish !== undefined && wish !== null) return await this.#serveMedia(attempt, wish);
+      const generation = this.#generationOf(attempt);
+      if (generation !== null) return await this.#serveGenerated(attempt, generation);
       const reply = await this.#send(attempt);
       attempt.status = reply.status;
       attempt.isTokenRenewed = reply.isReplayed;
       await refusePage(attempt, reply, this.#settings);
       attempt.limitIdleTime(reply.body);
+      await reply.body.begun();
       attempt.commit();
       return { reply, attempt };
     } catch (error) {
@@ -98,6 +104,23 @@ export class PassThroughService implements Service<RawAnswer> {
     return !isSpent && (isGeneration || this.#isNothingDone);
   }
 
+  #generationOf({ request: { path } }: Attempt): GenerationWish | null {
+    const { method, body, fields } = this.#request;
+    if (!Buffer.isBuffer(body)) return null;
+    this.#generation ??= generationWishOf(method, path, fields ?? readJsonBody(body));
+    return this.#generation;
+  }
+
+  #serveGenerated(attempt: Attempt, wish: GenerationWish): Promise<RawAnswer> {
+    const isHurried = wish.isStream && !attempt.bounds.isLast;
+    const { streamTimeoutMs, timeoutMs } = attempt.upstream.limits;
+    const call = this.#call(attempt, isHurried ? streamTimeoutMs : timeoutMs);
+    return callAndRead(attempt, call, async (reply) => {
+      const media = await readGenerated(attempt, reply, wish, this.#settings);
+      return { reply, attempt, media };
+    });
+  }
+
   #serveMedia(attempt: Attempt, wish: MediaWish): Promise<RawAnswer> {
     return callAndRead(attempt, this.#call(attempt), async (reply) => {
       const media = await readMedia(attempt, reply, wish, this.#settings);
@@ -111,8 +134,8 @@ export class PassThroughService implements Service<RawAnswer> {
     throw new UpstreamStatusError(reply, await reply.text());
   }
 
-  #call(attempt: Attempt): UpstreamCall {
-    const { request, upstream, bounds } = attempt;
+  #call(attempt: Attempt, timeoutMs = attempt.upstream.limits.timeoutMs): UpstreamCall {
+    const { request, bounds } = attempt;
     return {
       method: this.#request.method,
       path: request.path.slice('/v1'.length),
@@ -123,7 +146,7 @@ export class PassThroughService implements Service<RawAnswer> {
       isJson: this.#request.isJson,
       signal: attempt.signal,
       timer: attempt.timer,
-      headersTimeoutMs: attempt.within(upstream.limits.timeoutMs),
+      headersTimeoutMs: attempt.within(timeoutMs),
       tokenWaitMs: bounds.tokenWaitMs,
       tokenWaitedMs: bounds.tokenWaitedMs,
     };

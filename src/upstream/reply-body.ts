@@ -69,6 +69,14 @@ export class ReplyBody {
     });
   }
 
+  /** Resolves when there is something to read or the body is over, and leaves it there. Throws as `next` does. */
+  async begun(): Promise<void> {
+    const chunk = await this.next();
+    if (chunk === null) return;
+    this.#chunks.unshift(chunk);
+    this.#unreadBytes += chunk.length;
+  }
+
   /** Everything that arrived and was not read yet as one piece, without waiting; null when there is nothing. */
   takeBuffered(): Buffer | null {
     const first = this.#chunks[0];

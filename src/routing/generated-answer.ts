@@ -1,0 +1,78 @@
+import type { BodyFields } from '../canonical/body-fields.ts';
+import { notReadable, parseReply } from '../canonical/reply-json.ts';
+import { shapeOf } from '../canonical/reply-shape.ts';
+import { isJsonObject } from '../canonical/stream/json-object.ts';
+import { findErrorInBody, readBodyError } from '../canonical/upstream-error.ts';
+import { readUsage } from '../canonical/usage.ts';
+import type { UpstreamReply } from '../upstream/upstream-reply.ts';
+import type { Attempt } from './attempt.ts';
+import { untilContent } from './event-beginning.ts';
+import type { MediaAnswer } from './media-answer.ts';
+import { contextOf, firstBytes, readOn, refuseBadToken } from './reply-beginning.ts';
+import type { ServingSettings } from './serving.ts';
+
+/** What a client waits for that asked for a generation which is handed through as JSON or events. */
+export interface GenerationWish {
+  readonly isStream: boolean;
+  /** True: the upstream goes on with it by itself and is asked for it later. */
+  readonly isBackground: boolean;
+}
+
+const ANSWERED_IN_JSON = /^\/v1\/(?:responses|moderations)$/;
+/** The first event of a Response repeats its instructions and tools. */
+const BEGINNING_BYTES = 1024 * 1024;
+
+/** Null: nobody knows what the path answers with, and its reply is handed on as it is. */
+export function generationWishOf(method: string, path: string, fields: BodyFields): GenerationWish | null {
+  if (method !== 'POST' || !ANSWERED_IN_JSON.test(path)) return null;
+  return {
+    isStream: fields.get('stream') === 'true',
+    isBackground: fields.get('background') === 'true',
+  };
+}
+
+/**
+ * Reads a reply that should be JSON or a stream of events, and hands it on byte for byte once it proved to be an
+ * answer: the JSON as a whole, a stream from its first content on. Throws the error that it carries,
+ * `invalid_response`, `disconnected`.
+ */
+export async function readGenerated(
+  attempt: Attempt,
+  reply: UpstreamReply,
+  wish: GenerationWish,
+  settings: ServingSettings,
+): Promise<MediaAnswer> {
+  const { body, headers } = reply;
+  const contentType = headers.get('content-type');
+  if (wish.isStream || isEventStream(contentType)) attempt.limitFirstContent();
+  const head = await firstBytes(body);
+  const context = contextOf(attempt, reply, settings);
+  const shape = shapeOf(head, contentType);
+  if (shape === 'events') {
+    const seen = await untilContent(head, {
+      body,
+      context,
+      refuseBadToken: (data) => refuseBadToken(attempt, reply, data),
+      mostBytes: BEGINNING_BYTES,
+      isBackground: wish.isBackground,
+    });
+    attempt.limitIdleTime(body);
+    attempt.commit();
+    return { bytes: seen, isWhole: false, contentType: contentType ?? 'text/event-stream', usage: null };
+  }
+  const whole = await readOn(head, body, settings.maxResponseBytes);
+  refuseBadToken(attempt, reply, whole);
+  if (shape !== 'json') throw notReadable(whole, context);
+  const json = parseReply(whole, context);
+  const found = findErrorInBody(json);
+  if (found !== null) throw readBodyError(found, context);
+  if (!isJsonObject(json) || Object.keys(json).length === 0) throw notReadable(whole, context);
+  attempt.commit();
+  attempt.finish(null);
+  const type = contentType ?? 'application/json';
+  return { bytes: whole, isWhole: true, contentType: type, usage: readUsage(json.usage) };
+}
+
+function isEventStream(contentType: string | null): boolean {
+  return /^text\/event-stream\b/i.test(contentType ?? '');
+}

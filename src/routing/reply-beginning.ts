@@ -1,0 +1,47 @@
+import { isClearlyBinary, SHAPE_BYTES } from '../canonical/reply-shape.ts';
+import type { ErrorContext } from '../canonical/upstream-error.ts';
+import { FerryError } from '../errors.ts';
+import type { ReplyBody } from '../upstream/reply-body.ts';
+import type { UpstreamReply } from '../upstream/upstream-reply.ts';
+import type { Attempt } from './attempt.ts';
+import { namesOf, type ServingSettings } from './serving.ts';
+import { refusedInBody } from './whole-call.ts';
+
+/** Enough of a body to tell its shape; a sound does so with its first bytes, however few. */
+export async function firstBytes(body: ReplyBody): Promise<Buffer> {
+  let head: Buffer = Buffer.alloc(0);
+  while (head.length < SHAPE_BYTES && !isClearlyBinary(head)) {
+    const chunk = await body.next();
+    if (chunk === null) break;
+    head = head.length === 0 ? chunk : Buffer.concat([head, chunk]);
+  }
+  return head;
+}
+
+/** The head and all that follows. Throws `invalid_response` and closes the socket beyond `limitBytes`. */
+export async function readOn(head: Buffer, body: ReplyBody, limitBytes: number): Promise<Buffer> {
+  const rest = await body.readAll(Math.max(0, limitBytes - head.length));
+  const size = head.length + rest.length;
+  if (size > limitBytes) {
+    throw new FerryError('invalid_response', {
+      message: `The upstream's reply is larger than limits.response (${limitBytes} bytes). Raise the limit or ask for less.`,
+    });
+  }
+  return rest.length === 0 ? head : Buffer.concat([head, rest], size);
+}
+
+/** Throws `auth_rejected` when `reject.body` finds in a body or an event that the token is no longer good. */
+export function refuseBadToken(attempt: Attempt, reply: UpstreamReply, said: Buffer | string): void {
+  const { client } = attempt.upstream;
+  if (client.hasBodyMatchers && client.refusesTokenIn(reply, said.toString())) throw refusedInBody(attempt);
+}
+
+/** What an error in a 200 of this attempt is read against. */
+export function contextOf(attempt: Attempt, reply: UpstreamReply, settings: ServingSettings): ErrorContext {
+  return {
+    ...namesOf(attempt),
+    scrub: settings.scrub,
+    isRetryable: settings.isRetryable,
+    headers: (name) => reply.headers.get(name) ?? undefined,
+  };
+}
