@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { inSeconds } from '../count-words.ts';
 import { FerryError } from '../errors.ts';
 import type { AttemptRecord } from '../record.ts';
 import { AttemptTimer } from '../upstream/attempt-timer.ts';
@@ -95,7 +96,7 @@ export class Attempt {
     );
     const noContent = (): FerryError =>
       new FerryError('timeout', {
-        message: `Upstream "${name}" began a stream but sent no content within ${limitMs / 1000} s.`,
+        message: `Upstream "${name}" began a stream but sent no content within ${inSeconds(limitMs)}.`,
       });
     this.timer.start(limitMs, noContent);
   }
@@ -112,7 +113,7 @@ export class Attempt {
     const goneSilent = (): FerryError | null => {
       if (body.isBacklogged) return null;
       return new FerryError('timeout', {
-        message: `Upstream "${name}" went silent in the middle of its answer for ${limitMs / 1000} s.`,
+        message: `Upstream "${name}" went silent in the middle of its answer for ${inSeconds(limitMs)}.`,
       });
     };
     this.timer.start(limitMs, goneSilent, 'on_bytes');

@@ -1,5 +1,6 @@
 import type { AnswerStream } from '../canonical/answer-stream.ts';
 import type { Usage } from '../canonical/usage.ts';
+import { inSeconds } from '../count-words.ts';
 import { asFerryError, FerryError } from '../errors.ts';
 import type { Appetite } from '../upstream/reply-body.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';
@@ -149,7 +150,7 @@ export class OpenStream {
     this.#totalTimer = setTimeout(() => {
       this.#reply.body.destroy(
         new FerryError('timeout', {
-          message: `The stream was ended after stream_total_timeout (${limitMs / 1000} s).`,
+          message: `The stream was ended after stream_total_timeout (${inSeconds(limitMs)}).`,
         }),
       );
     }, limitMs);

@@ -1,3 +1,4 @@
+import { inSeconds } from '../count-words.ts';
 import { FerryError } from '../errors.ts';
 import type { Lease } from '../tokens/lease.ts';
 import { isTokenRejection } from '../tokens/rejection.ts';
@@ -224,7 +225,7 @@ export class UpstreamClient {
 
   #noHeaders(call: UpstreamCall): FerryError {
     return new FerryError('timeout', {
-      message: `Upstream "${this.name}" did not answer within ${call.headersTimeoutMs / 1000} s.`,
+      message: `Upstream "${this.name}" did not answer within ${inSeconds(call.headersTimeoutMs)}.`,
     });
   }
 }
