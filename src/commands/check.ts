@@ -64,15 +64,14 @@ async function checkParts(
 
 async function checkToken(holder: TokenHolder, patienceMs: number): Promise<boolean> {
   const what = `token ${holder.name}`;
-  const lastError = (): string | null => holder.status().lastError?.replace(`${holder.name}: `, '') ?? null;
   try {
     const lease = await patiently(holder.get({ maxWaitMs: patienceMs }), () => {
-      const error = lastError();
+      const error = holder.status().lastError;
       return `${what}: ${error === null ? 'no answer yet; asked' : `${error}; asked again`} for up to ${patienceMs / 1000} s`;
     });
     return report(true, `${what}: obtained, ${Math.round(lease.remainingMs() / 1000)} s left`);
   } catch {
-    return report(false, `${what}: ${lastError() ?? `no token within ${patienceMs / 1000} s`}`);
+    return report(false, `${what}: ${holder.status().lastError ?? `no token within ${patienceMs / 1000} s`}`);
   }
 }
 

@@ -37,7 +37,8 @@ export function describeAnswer(reply: IssuerReply, answer: AnswerBody): string {
   return `${describeBody(reply, answer)}, status ${reply.status}`;
 }
 
-function describeBody(reply: IssuerReply, answer: AnswerBody): string {
+/** The same of the body alone. */
+export function describeBody(reply: IssuerReply, answer: AnswerBody): string {
   const type = describeType(headerOf(reply, 'content-type'));
   const length = reply.body.length;
   switch (answer.kind) {

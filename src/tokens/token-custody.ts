@@ -12,7 +12,7 @@ import { type Moment, momentOf } from './lifetime.ts';
 import { LiveValues } from './live-values.ts';
 import { preparePlacements } from './placement.ts';
 import { renewalAgeMs, sameTokenPollMs } from './renewal-age.ts';
-import type { EmitTokenEvent, RenewalOutcome } from './token-event.ts';
+import { type EmitTokenEvent, type RenewalOutcome, unnamed } from './token-event.ts';
 import { Tombstones } from './tombstones.ts';
 
 /** An issuer that returns a refused token after so many failures in a row has no other. */
@@ -279,7 +279,8 @@ export class TokenCustody {
     for (const note of notes) {
       if (this.#saidNotes.has(note) || this.#saidNotes.size >= 20) continue;
       this.#saidNotes.add(note);
-      this.#options.emit('note', { note: this.#options.secrets.scrub(note) });
+      const { name, secrets, emit } = this.#options;
+      emit('note', { note: unnamed(name, secrets.scrub(note)) });
     }
   }
 }

@@ -88,3 +88,8 @@ export function emitterOf(
     }
   };
 }
+
+/** What a source says of itself, without the name that it begins with: events and statuses name the holder already. */
+export function unnamed(holder: string, text: string): string {
+  return text.startsWith(`${holder}: `) ? text.slice(holder.length + 2) : text;
+}

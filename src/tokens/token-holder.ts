@@ -12,7 +12,7 @@ import { type Moment, momentOf } from './lifetime.ts';
 import { RenewalLoop } from './renewal-loop.ts';
 import { type Wish, wishFor } from './renewal-wish.ts';
 import { TokenCustody } from './token-custody.ts';
-import { type EmitTokenEvent, emitterOf, type TokenEvent } from './token-event.ts';
+import { type EmitTokenEvent, emitterOf, type TokenEvent, unnamed } from './token-event.ts';
 import type { TokenSource } from './token-source.ts';
 
 export interface HolderOptions {
@@ -72,7 +72,7 @@ export class TokenHolder {
       accept: (answer, attempt) => this.#accept(answer, attempt),
       onFailure: () => this.#onFailure(),
       onFailurePlanned: (failure, attempt) => this.#onFailurePlanned(failure, attempt),
-      scrub: (text) => options.secrets.scrub(text),
+      scrub: (text) => unnamed(options.name, options.secrets.scrub(text)),
       onClockJump: (jumpMs, now) => {
         this.#custody.token?.lifetime.align(now);
         this.#counters.clockJumps += 1;

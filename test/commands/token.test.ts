@@ -87,7 +87,7 @@ test('a refusal is said in words, without the secret that the issuer quotes, exi
   });
   const { code, stdout, stderr } = await token({ corp: corp() }, 'corp');
   assert.equal(code, 1);
-  assert.match(stderr, /corp: token_url refused with status 401 \(invalid_client/);
+  assert.match(stderr, /^corp: issuer has failed once \(token_url refused with status 401 \(invalid_client/m);
   assert.ok(!`${stdout}${stderr}`.includes(SECRET), stderr);
 });
 

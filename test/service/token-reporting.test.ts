@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Gateway } from '../helpers/gateway.ts';
+import { Gateway, until } from '../helpers/gateway.ts';
 import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 
@@ -27,6 +27,22 @@ test('#13 an upstream that refuses every token is one warning a token and an ent
   await gateway.end();
   const warnings = gateway.log.split('\n').filter((line) => /"level":"warn".*"event":"rejected"/.test(line));
   assert.equal(warnings.length, 2, warnings.join('\n'));
+});
+
+test('what a source says of itself is told behind its name, which stands there once', async () => {
+  await using issuer = await ScriptedIssuer.start({ status: 503, body: 'away' });
+  await using gateway = await Gateway.start({
+    tokens: { corp: { ...issuer.source, refresh: { max_wait: '100ms' } } },
+    upstreams: [{ name: 'lone', endpoint: 'http://127.0.0.1:9', token: 'corp' }],
+  });
+  await until(() => gateway.log.includes('issuer has failed'), 'the first failure');
+  const { degraded } = await gateway.readiness();
+  assert.match(
+    degraded.join('\n'),
+    /^token corp: missing, \d failures?: token_url refused with status 503: text of 4/m,
+  );
+  await gateway.end();
+  assert.match(gateway.log, /corp: issuer has failed once \(token_url refused with status 503: text of 4/);
 });
 
 test('#17 working tokens that die early make degraded ask who else uses the credentials', async () => {

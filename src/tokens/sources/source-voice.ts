@@ -1,5 +1,5 @@
 import type { SecretRegistry } from '../../secret.ts';
-import { describeAnswer, readAnswer } from '../issuer-answer.ts';
+import { describeBody, readAnswer } from '../issuer-answer.ts';
 import { headerOf, type IssuerReply, issuerNowMs } from '../issuer-client.ts';
 import { issuerWords, severityOf } from '../issuer-refusal.ts';
 import { parseRetryAfter } from '../retry-after.ts';
@@ -40,7 +40,7 @@ export class SourceVoice {
     const what =
       reply.status >= 300 && reply.status < 400
         ? `answered with a redirect (status ${reply.status}), which is not followed`
-        : `refused with status ${reply.status}${words === '' ? `: ${describeAnswer(reply, answer)}` : words}`;
+        : `refused with status ${reply.status}${words === '' ? `: ${describeBody(reply, answer)}` : words}`;
     return new TokenSourceError(this.scrub(`${this.label(field)} ${what}`), {
       severity: severityOf(reply.status, json),
       retryAfterMs: parseRetryAfter(headerOf(reply, 'retry-after'), issuerNowMs(reply)),
