@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici';
 import type { Secret } from '../secret.ts';
+import { InterimAnswers } from './interim-answers.ts';
 import { proxyOf } from './upstream-proxy.ts';
 
 /** How to reach one upstream's origin. Files are read when the connections are opened. */
@@ -98,11 +99,15 @@ export class Connections {
   #watch(socket: Socket): void {
     const bytesAtStart = socket.bytesRead;
     let bytesAtWrite = bytesAtStart;
+    const interim = new InterimAnswers();
     const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
     socket.write = (...args: unknown[]): boolean => {
       bytesAtWrite = socket.bytesRead;
+      if (isRequestHead(args)) interim.expectAnswer();
       return write(...args);
     };
+    const read = socket.read.bind(socket) as (size?: number) => Buffer | null;
+    socket.read = (size?: number) => (interim.isDue ? interim.readPast(read) : read(size));
     // `destroy` sees every error of the connection, also those that undici makes itself ("other side closed")
     // and hands to its requests without the socket emitting them.
     const destroy = socket.destroy.bind(socket);
@@ -117,6 +122,11 @@ export class Connections {
     };
     socket.on('error', remember);
   }
+}
+
+/** undici writes heads, and only them and the sizes of chunks, as latin1; a size comes behind a line end. */
+function isRequestHead([data, encoding]: readonly unknown[]): boolean {
+  return encoding === 'latin1' && typeof data === 'string' && data.charCodeAt(0) !== 0x0d;
 }
 
 /** Of Node's TLS, with every file read. */

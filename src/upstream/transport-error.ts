@@ -25,6 +25,11 @@ function isParserError(error: unknown): boolean {
   return error instanceof Error && (error.name === 'HTTPParserError' || isParserError(error.cause));
 }
 
+/** A 101 that nobody asked for; undici tells it from a closed connection by its words alone. */
+function isUnaskedUpgrade(error: unknown): boolean {
+  return error instanceof Error && (error.message === 'bad upgrade' || isUnaskedUpgrade(error.cause));
+}
+
 /**
  * Converts what undici or Node threw before any response header into the error of `errors.ts`. `upstream` is the
  * configured name: the host stays in `detail`, which only log and record see.
@@ -33,7 +38,7 @@ export function fromTransport(error: unknown, upstream: string): FerryError {
   if (error instanceof FerryError) return error;
   const code = codeOf(error);
   const detail = error instanceof Error ? `${code || error.name}: ${error.message}` : String(error);
-  if (isProtocolError(code) || isParserError(error)) {
+  if (isProtocolError(code) || isParserError(error) || isUnaskedUpgrade(error)) {
     return new FerryError('invalid_response', {
       message: `Upstream "${upstream}" answered with something that is not HTTP.`,
       detail,

@@ -55,20 +55,37 @@ for (const kind of KINDS) {
   });
 }
 
-test('announcements before the answer (100, 103) are not the answer', async () => {
+testFault(
+  'another protocol than the one that was asked for (101)',
+  {
+    script: () =>
+      answering('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n'),
+  },
+  { ...ODD, upstreamStatus: null },
+);
+
+test('announcements before the answer (100, 103) are not the answer, also when nobody asked for them', async () => {
   const body = JSON.stringify({
     object: 'list',
     data: [{ object: 'embedding', index: 0, embedding: [1] }],
     model: 'm',
     usage: { prompt_tokens: 1, total_tokens: 1 },
   });
-  await using raw = await RawUpstream.start(
-    answering(`HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n${httpAnswer(body)}`),
-  );
+  const announced = 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n';
+  await using raw = await RawUpstream.start(async (connection) => {
+    for (;;) {
+      await connection.request();
+      await connection.write(announced);
+      await connection.write(`${announced}${httpAnswer(body)}`);
+    }
+  });
   await using gateway = await Gateway.start({
     ...LIMITS,
     upstreams: [{ name: 'lone', endpoint: raw.url, sk: 'key-of-lone', allow: ['m'] }],
   });
-  const { response, text } = await ask(gateway, 'embeddings', 'm');
-  assert.equal(response.status, 200, text);
+  for (let asked = 0; asked < 3; asked++) {
+    const { response, text } = await ask(gateway, 'embeddings', 'm');
+    assert.equal(response.status, 200, text);
+  }
+  assert.equal(raw.connections, 1, 'the connection is good for the next request');
 });
