@@ -232,6 +232,8 @@ test('an answer without text, message and delta is an error, and an empty messag
   const finishOnly = { ...chunk({}), choices: [{ index: 0, finish_reason: 'stop' }] };
   assert.notEqual(read(sse(finishOnly, DONE)).failure, null);
   assert.equal(read(sse(ROLE, finishOnly, DONE)).failure, null);
+  const inList = { ...chunk({}), choices: [[{ index: 0, delta: { content: 'Hello' } }]] };
+  assert.match(read(sse(ROLE, inList, STOP, DONE)).failure?.message ?? '', /place that nobody knows.*Hello/);
   assert.equal(read(sse(ROLE, STOP, DONE)).failure, null);
 });
 

@@ -10,8 +10,8 @@ const ABOUT_THE_ANSWER: ReadonlySet<string> = new Set(
   ).split(' '),
 );
 
-/** Members in which an answer could be beside choices that hold nothing. */
-const BESIDE_CHOICES = ['delta', 'message', 'content', 'text', 'answer', 'output', 'output_text', 'response'];
+/** Members in which an answer could be when no choice holds anything: beside them, or in choices that are no objects. */
+const BESIDE_CHOICES = 'delta message content text answer output output_text response choices'.split(' ');
 
 /** Whether an object that said nothing to any reader has words in a place that none of them knows. */
 export function hasUnreadWords(object: JsonObject): boolean {
