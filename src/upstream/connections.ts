@@ -31,6 +31,8 @@ export interface ConnectionSettings {
  */
 export class Connections {
   readonly #dispatcher: Dispatcher;
+  /** One more pool of the same kind. Absent behind a proxy, whose tunnels are not opened for one request alone. */
+  readonly #another: (() => Dispatcher) | null;
   readonly #origin: string;
   /** Errors of sockets that had already served a reply: the other side closed an idle connection under us. */
   readonly #staleErrors = new WeakSet<Error>();
@@ -51,9 +53,12 @@ export class Connections {
     const proxy = proxyOf(origin, settings.proxy, process.env);
     if (proxy === null) {
       const connect = buildConnector({ ...tls, allowH2: false, autoSelectFamily: true });
-      this.#dispatcher = new Pool(origin, { ...pool, connect: this.#watchStale(connect) });
+      const watched = this.#watchStale(connect);
+      this.#another = () => new Pool(origin, { ...pool, connect: watched });
+      this.#dispatcher = this.#another();
       return;
     }
+    this.#another = null;
     this.#dispatcher = new ProxyAgent({
       ...pool,
       uri: proxy,
@@ -72,6 +77,24 @@ export class Connections {
 
   dispatch(options: Omit<Dispatcher.DispatchOptions, 'origin'>, handler: Dispatcher.DispatchHandler): void {
     this.#dispatcher.dispatch({ ...options, origin: this.#origin } as Dispatcher.DispatchOptions, handler);
+  }
+
+  /**
+   * Over a new connection, which is closed behind the reply. For the second try after a stale one: a network that
+   * dropped one idle connection has mostly dropped all that the pool holds.
+   */
+  dispatchAlone(
+    options: Omit<Dispatcher.DispatchOptions, 'origin'>,
+    handler: Dispatcher.DispatchHandler,
+  ): void {
+    if (this.#another === null) {
+      this.dispatch(options, handler);
+      return;
+    }
+    const alone = this.#another();
+    alone.dispatch({ ...options, origin: this.#origin } as Dispatcher.DispatchOptions, handler);
+    // Lets the request finish first; how it ended is its handler's business.
+    alone.close().catch(() => undefined);
   }
 
   /** True: the request never reached a living connection, so sending it again cannot repeat work. */

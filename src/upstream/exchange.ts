@@ -25,6 +25,8 @@ export interface ExchangeControl {
   /** Aborted when the client leaves or the attempt is given up; its reason becomes the error. */
   readonly signal: AbortSignal;
   readonly timer: AttemptTimer;
+  /** True: over a new connection and not over one that was kept. */
+  readonly isAlone?: boolean;
 }
 
 /**
@@ -40,7 +42,8 @@ export function exchange(
     const handler = new ExchangeHandler(connections, control, resolve, reject);
     if (!handler.begin()) return;
     try {
-      connections.dispatch(request as Dispatcher.DispatchOptions, handler);
+      if (control.isAlone === true) connections.dispatchAlone(request as Dispatcher.DispatchOptions, handler);
+      else connections.dispatch(request as Dispatcher.DispatchOptions, handler);
     } catch (error) {
       handler.onResponseError(null, error as Error);
     }

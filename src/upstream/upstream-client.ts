@@ -208,7 +208,8 @@ export class UpstreamClient {
     call.timer.start(call.headersTimeoutMs, () => this.#noHeaders(call));
     for (let isRetry = false; ; isRetry = true) {
       try {
-        const reply = await exchange(this.#connections, request, control);
+        const way = isRetry ? { ...control, isAlone: true } : control;
+        const reply = await exchange(this.#connections, request, way);
         reply.lease = lease;
         return reply;
       } catch (error) {

@@ -81,3 +81,33 @@ test('a pooled connection that was closed meanwhile costs nothing: the request g
   assert.deepEqual((await gateway.readiness()).degraded, []);
   assert.equal(upstream.connections, 4);
 });
+
+test('many pooled connections that a network dropped at once cost nothing either: the second try has a new one', async () => {
+  const many = 12;
+  let arrived = 0;
+  let letGo = (): void => undefined;
+  const allThere = new Promise<void>((resolve) => {
+    letGo = resolve;
+  });
+  await using upstream = await RawUpstream.start(async (connection) => {
+    await connection.request();
+    arrived += 1;
+    if (arrived === many) letGo();
+    // Together, so that each of the first requests needs a connection of its own.
+    await allThere;
+    await connection.write(httpAnswer(EMBEDDING));
+    await connection.request();
+    connection.reset();
+  });
+  await using gateway = await Gateway.start({
+    ...LIMITS,
+    upstreams: [{ name: 'lone', endpoint: upstream.url, sk: 'key-of-lone', allow: ['alone'] }],
+  });
+  const askAll = () => Promise.all(Array.from({ length: many }, () => ask(gateway, 'embeddings', 'alone')));
+  await askAll();
+  for (const { response, text } of await askAll()) {
+    assert.equal(response.status, 200, text);
+    assert.equal(response.headers.get('x-tokenferry-attempts'), '1');
+  }
+  assert.deepEqual((await gateway.readiness()).degraded, []);
+});
