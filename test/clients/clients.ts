@@ -1,5 +1,5 @@
 import { globSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
@@ -39,30 +39,26 @@ const python = (environment: string, program: string) => [
   join(folder, 'python', program),
 ];
 
-const OPENAI_CHOICES = { stream: 'choices-stream', whole: 'choices' };
-const OPENAI_EMBEDS = ['embed', 'embed-float', 'embed-base64'];
+const OPENAI_WAYS = {
+  streams: ['iterator', 'helper'],
+  wholes: ['whole'],
+  embeds: ['embed', 'embed-float', 'embed-base64'],
+  choices: { stream: 'choices-stream', whole: 'choices' },
+  models: 'models',
+  usage: 'choice',
+} as const;
 
 const openaiNode = (version: string): Client => ({
   name: `openai-node ${version}`,
   command: node('openai-client.ts', `openai-${version}`),
-  streams: ['iterator', 'helper'],
-  wholes: ['whole'],
-  embeds: OPENAI_EMBEDS,
-  choices: OPENAI_CHOICES,
-  models: 'models',
-  usage: 'choice',
+  ...OPENAI_WAYS,
   installed: { kind: 'npm', package: `openai-${version}` },
 });
 
 const openaiPython = (name: string, environment: 'main' | 'llamaindex'): Client => ({
   name,
   command: python(environment, 'openai_client.py'),
-  streams: ['iterator', 'helper'],
-  wholes: ['whole'],
-  embeds: OPENAI_EMBEDS,
-  choices: OPENAI_CHOICES,
-  models: 'models',
-  usage: 'choice',
+  ...OPENAI_WAYS,
   installed: { kind: environment, package: 'openai' },
 });
 
@@ -150,6 +146,12 @@ export function clientCalled(name: string): Client {
   const client = CLIENTS.find((one) => one.name === name);
   if (client === undefined) throw new Error(`no client called ${name}`);
   return client;
+}
+
+/** The client with another program in the place of its own: the same environment, the same arguments. */
+export function withProgram(client: Client, program: string): Client {
+  const [interpreter = '', path = '', ...args] = client.command;
+  return { ...client, command: [interpreter, join(dirname(path), program), ...args] };
 }
 
 /** The version that is installed; throws with what to do when it is not. */

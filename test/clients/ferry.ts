@@ -52,9 +52,7 @@ export async function startFerry(profile: Json = {}): Promise<Ferry> {
   const direct = await QuirkUpstream.start();
   const service = await runService({
     authorization: CLIENT_KEY,
-    tokens: {
-      corp: { type: 'oauth2', token_url: issuer.tokenUrl, client_id: 'app', client_secret: 'client-secret' },
-    },
+    tokens: { corp: issuer.source },
     upstreams: upstreams(upstream.url, profile),
     retry: { same_upstream: 0 },
     dbtype: 'none',

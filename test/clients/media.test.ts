@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { runService, type ServiceProcess } from '../helpers/run-service.ts';
 import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
-import { type Client, clientCalled } from './clients.ts';
+import { type Client, clientCalled, platformOf, withProgram } from './clients.ts';
 import { ADDRESS, HABITS, MediaUpstream, PICTURE, SOUND, TEXT } from './media-upstream.ts';
 import type { Report } from './protocol.ts';
 import { runClient } from './run-client.ts';
@@ -17,8 +17,7 @@ const CLIENTS = [
   'openai-python 2',
 ].map((name): Client => {
   const client = clientCalled(name);
-  const command = client.command.map((part) => part.replace(/openai-client\.ts$/, 'openai-media.ts'));
-  return { ...client, command: command.map((part) => part.replace(/openai_client\.py$/, 'openai_media.py')) };
+  return withProgram(client, platformOf(client) === 'node' ? 'openai-media.ts' : 'openai_media.py');
 });
 
 let issuer: ScriptedIssuer;
@@ -30,9 +29,7 @@ before(async () => {
   upstream = await MediaUpstream.start((token) => issuer.isLive(token));
   gateway = await runService({
     authorization: CLIENT_KEY,
-    tokens: {
-      corp: { type: 'oauth2', token_url: issuer.tokenUrl, client_id: 'app', client_secret: 'client-secret' },
-    },
+    tokens: { corp: issuer.source },
     upstreams: [
       {
         name: 'media',
@@ -64,11 +61,7 @@ const modelsFor = (start: string, but: readonly string[] = []) =>
   Object.keys(HABITS).filter((name) => name.startsWith(start) && !but.includes(name));
 
 test('S121 S122 Dify adds and uses models that hear and speak', async () => {
-  const [interpreter = '', program = ''] = clientCalled('Dify SDK').command;
-  const dify = {
-    ...clientCalled('Dify SDK'),
-    command: [interpreter, program.replace(/dify_client\.py$/, 'dify_media.py')],
-  };
+  const dify = withProgram(clientCalled('Dify SDK'), 'dify_media.py');
   const sha = createHash('sha256').update(SOUND).digest('hex');
   const spoken = modelsFor('speak-', ['speak-address', 'speak-error']);
   const heard = modelsFor('hear-', ['hear-silence']);

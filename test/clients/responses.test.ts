@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { ANSWERS, type Json, USAGE } from './answers.ts';
-import { type Client, clientCalled } from './clients.ts';
+import { clientCalled, withProgram } from './clients.ts';
 import { CLIENT_KEY, type Ferry, startFerry } from './ferry.ts';
 import { judgeAnswer, judgeFault } from './judge.ts';
 import type { Reading, Report, Task } from './protocol.ts';
@@ -13,9 +13,8 @@ import { FAULT_VECTORS, STREAM_VECTORS, WHOLE_VECTORS } from './vectors.ts';
 interface ResponsesClient {
   readonly name: string;
   readonly program: string;
-  /** Whose installation it runs in, and what is added to the command. */
+  /** In whose place it runs: with that one's installation and arguments. */
   readonly like: string;
-  readonly args?: readonly string[];
   readonly streams: readonly string[];
   /** Its own word for an end by the limit, and for an end with calls; 'completed' otherwise. */
   readonly finish?: Readonly<Record<string, string>>;
@@ -28,7 +27,6 @@ const CLIENTS: readonly ResponsesClient[] = [
     name: `openai-node ${version}`,
     program: 'openai-responses.ts',
     like: `openai-node ${version}`,
-    args: [`openai-${version}`],
     streams: ['iterator', 'helper'],
   })),
   {
@@ -67,13 +65,6 @@ before(async () => {
 
 after(() => ferry.close());
 
-function commandOf({ like, program, args = [] }: ResponsesClient): Client {
-  const client = clientCalled(like);
-  const [interpreter = '', path = ''] = client.command;
-  const folder = path.slice(0, path.lastIndexOf('/') + 1);
-  return { ...client, command: [interpreter, folder + program, ...args] };
-}
-
 function taskFor(way: string, model: string, more: Partial<Task> = {}): Task {
   const base = { url: `${ferry.gatewayUrl}/v1`, key: CLIENT_KEY, includeUsage: true, tools: false };
   return { id: `${way} ${model}`, way, model, ...base, ...more };
@@ -97,6 +88,10 @@ function expectedOf({ answer }: Vector, { finish: words }: ResponsesClient): Rea
 /** Five megabytes in one event, as the last ones have them, take openai for Node before 7 half a minute to read. */
 const isReadable = ({ answer }: Vector): boolean => answer !== 'long';
 
+function run({ like, program }: ResponsesClient, tasks: readonly Task[]): Promise<Map<string, Report>> {
+  return runClient(withProgram(clientCalled(like), program), tasks);
+}
+
 /** The vectors that one way reads, and what is wrong with each reading. */
 async function wrongReadings(client: ResponsesClient): Promise<string[]> {
   const chats = [
@@ -115,7 +110,7 @@ async function wrongReadings(client: ResponsesClient): Promise<string[]> {
     ),
     ...faults.map(({ way, fault }) => taskFor(way, fault.name)),
   ];
-  const reports = await runClient(commandOf(client), tasks);
+  const reports = await run(client, tasks);
   const of = (way: string, model: string) => reports.get(`${way} ${model}`) as Report;
   const verdicts = [
     ...chats.map(({ way, vector }) => {
@@ -146,7 +141,7 @@ for (const client of CLIENTS) {
 async function goOn(client: ResponsesClient, way: string): Promise<void> {
   const answers = ['text', 'reasoning', 'textAndCall', 'calls'] as const;
   const tasks = answers.map((answer) => taskFor(way, `canonical-${answer}`));
-  const reports = await runClient(commandOf(client), tasks);
+  const reports = await run(client, tasks);
   for (const answer of answers) {
     const model = `canonical-${answer}`;
     assert.equal(reports.get(`${way} ${model}`)?.error, null, model);

@@ -35,37 +35,29 @@ interface UnaidedPair {
 
 function unaidedPairs(client: Client, url: string): UnaidedPair[] {
   const { streams, wholes, embeds, usage } = client;
-  const common = { url, key: CLIENT_KEY, includeUsage: usage !== 'never' };
+  const pair = (vector: UnaidedPair['vector'], way: string, canonical: string, more: Partial<Task> = {}) => {
+    const task = (model: string): Task => ({
+      id: `${way} ${model} ${more.tools ?? false}`,
+      way,
+      model,
+      url,
+      key: CLIENT_KEY,
+      includeUsage: usage !== 'never',
+      tools: false,
+      ...more,
+    });
+    return { vector, task: task(vector.name), reference: task(canonical) };
+  };
   const chats = (way: string, vectors: readonly Vector[]) =>
-    vectors.map((vector) => {
-      const tools = ANSWERS[vector.answer].calls.length > 0;
-      const task = (model: string) => ({ id: `${way} ${model} ${tools}`, way, model, tools, ...common });
-      return { vector, task: task(vector.name), reference: task(`canonical-${vector.answer}`) };
-    });
+    vectors.map((vector) =>
+      pair(vector, way, `canonical-${vector.answer}`, { tools: ANSWERS[vector.answer].calls.length > 0 }),
+    );
   const embeddings = (way: string) =>
-    EMBEDDINGS_VECTORS.filter((vector) => vector.expect === undefined).map((vector) => {
-      const task = (model: string) => ({
-        id: `${way} ${model}`,
-        way,
-        model,
-        tools: false,
-        inputs: INPUTS,
-        ...common,
-      });
-      return { vector, task: task(vector.name), reference: task('embed-canonical') };
-    });
+    EMBEDDINGS_VECTORS.filter((vector) => vector.expect === undefined).map((vector) =>
+      pair(vector, way, 'embed-canonical', { inputs: INPUTS }),
+    );
   const choices = (way: string) =>
-    CHOICES_VECTORS.map((vector) => {
-      const task = (model: string) => ({
-        id: `${way} ${model}`,
-        way,
-        model,
-        tools: false,
-        choices: 2,
-        ...common,
-      });
-      return { vector, task: task(vector.name), reference: task(CANONICAL_CHOICES) };
-    });
+    CHOICES_VECTORS.map((vector) => pair(vector, way, CANONICAL_CHOICES, { choices: 2 }));
   // A client that waits for the end of a stream without one would wait for minutes.
   const ending = STREAM_VECTORS.filter(({ staysOpen }) => staysOpen !== true);
   return [
