@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
 import { counted } from './count-words.ts';
 import { asFerryError, FerryError } from './errors.ts';
 import { answerError } from './http/answer.ts';
 import type { BodyReader } from './http/body-reader.ts';
 import { type ChatRouteSettings, serveChat } from './http/chat-route.ts';
-import type { ClientAuth } from './http/client-auth.ts';
+import { type ClientAuth, refuseForbiddenPath } from './http/client-auth.ts';
 import type { ClientLimits } from './http/client-limits.ts';
 import { answerPreflight } from './http/cors.ts';
 import { type EmbeddingsRouteSettings, serveEmbeddings, serveRerank } from './http/embeddings-route.ts';
@@ -15,7 +16,7 @@ import { refuseUnconforming } from './http/http-conformance.ts';
 import { listModels, showModel } from './http/models-route.ts';
 import { type PassThroughSettings, passThrough } from './http/pass-through-route.ts';
 import { type RecordingSettings, RequestContext } from './http/request-context.ts';
-import type { RequestPath, RequestPaths } from './http/request-path.ts';
+import { barePath, type RequestPath, type RequestPaths } from './http/request-path.ts';
 import { serveResponses } from './http/responses-route.ts';
 import { type RunningRequests, restarting } from './http/running-requests.ts';
 import type { UseCount } from './http/use-count.ts';
@@ -76,7 +77,12 @@ export function createApp(parts: AppParts): Express {
   app.set('query parser', false);
   app.set('strict routing', true);
 
-  app.use((request, response, next) => enter(parts, request, response, next));
+  // On these a request was refused for its form. Where it ends may be another question to whoever sent it on: what
+  // follows is not listened to.
+  const unheard = new WeakSet<Socket>();
+  app.use((request, response, next) => {
+    if (!unheard.has(request.socket)) enter(parts, unheard, request, response, next);
+  });
   addGenerations(app);
   addVectors(app);
   addOpenRoutes(app, parts);
@@ -147,18 +153,25 @@ function addModels(app: Express): void {
 }
 
 /** Gives the request its context and its normalised path, which is what the routes below match. */
-function enter(parts: AppParts, request: Request, response: Response, next: () => void): void {
+function enter(
+  parts: AppParts,
+  unheard: WeakSet<Socket>,
+  request: Request,
+  response: Response,
+  next: () => void,
+): void {
   const installation = parts.installation();
   const exchange = { request, response, ip: installation.clientIp(request) };
-  let path: RequestPath = { path: request.url, query: '', isApi: false };
+  let path: RequestPath;
   let refusal: FerryError | null = null;
   try {
     refuseUnconforming(request);
     path = installation.paths.read(request.url);
   } catch (error) {
     refusal = asFerryError(error);
-    // Where the request ends may be another question to whoever sent it on: what follows is not listened to.
+    path = { path: barePath(request.url), query: '', isApi: false };
     response.shouldKeepAlive = false;
+    unheard.add(request.socket);
   }
   const context = new RequestContext(
     { ...exchange, path: path.path, query: path.query },
@@ -217,6 +230,7 @@ function serve(
     if (!path.isApi) throw unknownPath(context);
     const client = installation.auth.identify(context.request.headers);
     context.client = client;
+    refuseForbiddenPath(context, client);
     const quota = cost === 'free' ? null : installation.clientLimits.of(client);
     installation.use.begin();
     try {

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { FerryError } from '../errors.ts';
 import type { ClientIdentity } from '../routing/client-identity.ts';
+import type { RequestContext } from './request-context.ts';
 
 export interface ClientAuthSettings {
   /** By SHA-256 of the key in hex. */
@@ -42,6 +43,13 @@ export class ClientAuth {
         : 'No API key was sent. Send one of those in the configuration of tokenferry as "Authorization: Bearer <key>".',
     });
   }
+}
+
+/** Throws `not_permitted` for a path that `clients[].paths` does not name, the list of models included. */
+export function refuseForbiddenPath({ path, request }: RequestContext, client: ClientIdentity): void {
+  const asked = `${request.method} ${path}`;
+  if (client.mayUsePath(asked)) return;
+  throw new FerryError('not_permitted', { message: `This API key may not use ${asked.slice(0, 200)}.` });
 }
 
 /** The scheme of `Authorization` may be in any case, with surplus spaces; several headers may be sent. */

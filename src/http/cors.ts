@@ -13,6 +13,8 @@ export const CORS_HEADERS: readonly string[] = [
   EXPOSED,
 ];
 
+export const ALLOWED_METHODS = 'GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS';
+
 /** Answers a preflight: any origin and any header may call, since what protects the API is the key. */
 export function answerPreflight(request: IncomingMessage, response: ServerResponse, id: string): void {
   response.writeHead(204, [
@@ -20,7 +22,7 @@ export function answerPreflight(request: IncomingMessage, response: ServerRespon
     'x-request-id',
     id,
     'access-control-allow-methods',
-    'GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS',
+    ALLOWED_METHODS,
     'access-control-allow-headers',
     request.headers['access-control-request-headers'] ?? 'authorization, content-type, x-api-key, api-key',
     'access-control-max-age',

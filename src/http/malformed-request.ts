@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { FerryError } from '../errors.ts';
 import { newRequestId } from '../request-id.ts';
-import { CORS_HEADERS } from './cors.ts';
+import { ALLOWED_METHODS, CORS_HEADERS } from './cors.ts';
 
 /** What Node could not parse as HTTP never reaches the app; it still gets an OpenAI-shaped answer with the headers of all others. */
 export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex, nowMs: number): void {
@@ -26,12 +26,34 @@ export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex, no
         ? 'The request did not arrive in time.'
         : 'The request is not valid HTTP.',
   });
-  const body = JSON.stringify(failure.toBody());
   const reason = isHeaders
     ? 'Request Header Fields Too Large'
     : isTimeout
       ? 'Request Timeout'
       : 'Bad Request';
+  answerAndEnd(socket, failure, reason, nowMs);
+}
+
+/** We are no proxy: Node would close the connection of a CONNECT without a word. */
+export function refuseConnect(socket: Duplex, nowMs: number): void {
+  const answering = answerOn(socket);
+  if (answering !== null) {
+    endAfter(answering, socket as Socket);
+    return;
+  }
+  const failure = new FerryError('method_not_allowed', { message: 'CONNECT is not possible here.' });
+  answerAndEnd(socket, failure, 'Method Not Allowed', nowMs, ['allow', ALLOWED_METHODS]);
+}
+
+/** Answers a request that never reaches the app, with the headers of all other answers; `extra` are flat headers. */
+function answerAndEnd(
+  socket: Duplex,
+  failure: FerryError,
+  reason: string,
+  nowMs: number,
+  extra: readonly string[] = [],
+): void {
+  const body = JSON.stringify(failure.toBody());
   const headers = [
     ...CORS_HEADERS,
     'x-request-id',
@@ -42,6 +64,7 @@ export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex, no
     String(Buffer.byteLength(body)),
     'connection',
     'close',
+    ...extra,
   ];
   if (failure.shouldRetry !== null) headers.push('x-should-retry', String(failure.shouldRetry));
   socket.end(`HTTP/1.1 ${failure.status} ${reason}\r\n${fieldLines(headers)}\r\n${body}`);

@@ -12,6 +12,8 @@ import type { ServingSettings } from '../routing/serving.ts';
 import { commonHeaders } from './answer.ts';
 import { drained } from './back-pressure.ts';
 import type { BodyReader } from './body-reader.ts';
+import { ALLOWED_METHODS } from './cors.ts';
+import { refuseJsonBomb } from './json-bomb.ts';
 import { isGeneration, isStateful } from './path-kinds.ts';
 import type { RequestContext } from './request-context.ts';
 import { notOffered, unknownToAll } from './unsupported-endpoint.ts';
@@ -45,15 +47,15 @@ export async function passThrough(
   const method = request.method ?? 'GET';
   if (method === 'TRACE') {
     // Its answer repeats the request's headers, and among them the upstream's token.
-    context.response.setHeader('allow', 'GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS');
+    context.response.setHeader('allow', ALLOWED_METHODS);
     throw new FerryError('method_not_allowed', { message: `TRACE is not possible on ${context.path}.` });
   }
   refuseDenied(context, settings);
-  const { body, fields } = await bodyToSend(context, settings);
+  const sent = await bodyToSend(context, settings);
   try {
-    await serve(context, client, { method, body, fields }, settings);
+    await serve(context, client, { method, ...sent }, settings);
   } finally {
-    if (body instanceof Upload) body.drop();
+    if (sent.body instanceof Upload) sent.body.drop();
   }
 }
 
@@ -74,7 +76,6 @@ async function serve(
   const service = new PassThroughService(
     {
       ...sent,
-      isJson: isJson(context.request),
       isGeneration: isGeneration(context.path),
       wish: mediaWishOf(sent.method, context.path, sent.fields),
     },
@@ -119,9 +120,13 @@ export function refuseDenied(context: RequestContext, { isDenied }: PassThroughS
 interface SentBody {
   readonly body: Buffer | Upload | null;
   readonly fields: BodyFields;
+  readonly isJson: boolean;
 }
 
 const NOTHING = Buffer.alloc(0);
+
+/** White space before an object; nobody sends more. Bytes. */
+const OBJECT_BEGINS_WITHIN = 1024;
 
 /** A form whose fields come after so much of it has its path as the model's name. */
 const FORM_HEAD_BYTES = 64 * 1024;
@@ -135,31 +140,46 @@ async function bodyToSend(context: RequestContext, settings: PassThroughSettings
   } = request.headers;
   if (coding === undefined && (length === undefined || length === '0')) {
     request.resume();
-    return { body: null, fields: noFields(NOTHING) };
+    return unread(null);
   }
   const declared = length === undefined ? Number.POSITIVE_INFINITY : Number(length);
   if (length !== undefined && declared > settings.uploadLimitBytes)
     throw uploadTooLarge(settings.uploadLimitBytes);
   // JSON is read whole, also when it comes in chunks of unknown length: its model decides where it goes.
-  if (isJson(request)) {
-    const body = await readWhole(context, settings, settings.bodyLimitBytes);
-    return { body, fields: readJsonBody(body) };
-  }
+  if (isJson(request)) return jsonToSend(await readWhole(context, settings, settings.bodyLimitBytes));
   const isForm = /^multipart\/form-data/i.test(type);
   if (declared <= settings.replayLimitBytes) {
     const body = await readWhole(context, settings, settings.replayLimitBytes);
-    return { body, fields: isForm ? readFormBody(body, type, true) : noFields(body) };
+    if (isForm) return { body, fields: readFormBody(body, type, true), isJson: false };
+    // Many servers read JSON whatever its type says, and clients leave the type out (S18).
+    return isObject(body) ? jsonToSend(body) : unread(body);
   }
   const { bodies, uploadLimitBytes: mostBytes } = settings;
   if (!isForm) {
     const fields = noFields(NOTHING);
-    return { body: new Upload(context, { bodies, mostBytes, head: NOTHING, fields }), fields };
+    return unread(new Upload(context, { bodies, mostBytes, head: NOTHING, fields }));
   }
   const { bytes: head, isWhole } = await bodies.readHead(context, FORM_HEAD_BYTES);
   const fields = readFormBody(head, type, isWhole);
-  if (!isWhole) return { body: new Upload(context, { bodies, mostBytes, head, fields }), fields };
+  if (!isWhole)
+    return { body: new Upload(context, { bodies, mostBytes, head, fields }), fields, isJson: false };
   context.requestBytes = head.length;
-  return { body: head, fields };
+  return { body: head, fields, isJson: false };
+}
+
+/** A body of which nothing is known: its path stands for its model. */
+function unread(body: SentBody['body']): SentBody {
+  return { body, fields: noFields(Buffer.isBuffer(body) ? body : NOTHING), isJson: false };
+}
+
+function jsonToSend(body: Buffer): SentBody {
+  refuseJsonBomb(body);
+  return { body, fields: readJsonBody(body), isJson: true };
+}
+
+/** Whether the first character that is no white space (RFC 8259, 2) and no byte order mark begins an object. */
+function isObject(body: Buffer): boolean {
+  return /^(?:\xef\xbb\xbf)?[ \t\r\n]*\{/.test(body.toString('latin1', 0, OBJECT_BEGINS_WITHIN));
 }
 
 async function readWhole(
@@ -204,7 +224,7 @@ export async function relayRaw(context: RequestContext, answer: RawAnswer): Prom
 function replyHeaders(context: RequestContext, { reply, media }: RawAnswer): string[] {
   const headers = commonHeaders(context);
   for (const [name, value] of Object.entries(reply.headers.all())) {
-    if (value === undefined || !REPLY_HEADERS.test(name)) continue;
+    if (value === undefined || !REPLY_HEADERS.test(name) || isTold(context, name)) continue;
     // A client with limits of its own is told those, not what the upstream grants to all of us.
     if (context.limitHeaders.length > 0 && name.startsWith('x-ratelimit-')) continue;
     if (media !== undefined && name === 'content-type') continue;
@@ -219,6 +239,11 @@ function replyHeaders(context: RequestContext, { reply, media }: RawAnswer): str
       : null;
   if (length !== null) headers.push('content-length', length);
   return headers;
+}
+
+/** True: it is among the common headers, since the reply was read before it is handed on. */
+function isTold({ log }: RequestContext, name: string): boolean {
+  return log.headersForClient.some((told, at) => at % 2 === 0 && told === name);
 }
 
 async function write(context: RequestContext, bytes: Buffer): Promise<void> {

@@ -1,5 +1,10 @@
 import { FerryError } from '../errors.ts';
 
+/** The path of a target that may be refused, for the record: the query and what stands before the path may hold a key. */
+export function barePath(target: string): string {
+  return target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '');
+}
+
 /** A request target after normalisation. */
 export interface RequestPath {
   /**
@@ -32,6 +37,12 @@ const UNSAFE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
   /(?:^|\/|%2f)(?:\.|%2e){1,2}(?:\/|%2f|$)|;|%3b|\\|%5c|[\u0000-\u0020\u007f]|%(?:0[0-9a-f]|1[0-9a-f]|7f)/i;
 
+/**
+ * What a server that decodes twice would read as another path, and segments that end with a dot or a blank, which
+ * Windows' servers read without it.
+ */
+const OTHERWISE_READ = /%25[0-9a-f]{2}|(?<=[^/.])\.+(?:\/|$)|%20(?:\/|$)/i;
+
 /** Only the id of a model has slashes of its own; anywhere else many servers would decode them before they choose a route. */
 const HIDDEN_SLASH = /^(?!\/v1\/models\/).*%2f/i;
 
@@ -46,12 +57,9 @@ export function readRequestPath(target: string, basePath: string): RequestPath {
   const rawPath = mark === -1 ? local : local.slice(0, mark);
   const query = mark === -1 || local[mark] === '#' ? '' : (local.slice(mark + 1).split('#', 1)[0] ?? '');
   if (!rawPath.startsWith('/') || UNSAFE.test(rawPath)) throw notAllowed();
-  const written = withoutBase(
-    plainly(rawPath)
-      .replace(/\/{2,}/g, '/')
-      .replace(/\/$/, '') || '/',
-    basePath,
-  );
+  const plain = plainly(rawPath);
+  if (OTHERWISE_READ.test(plain)) throw notAllowed();
+  const written = withoutBase(plain.replace(/\/{2,}/g, '/').replace(/\/$/, '') || '/', basePath);
   const isOutside = OUTSIDE_API.test(written);
   const path = isOutside ? written : apiPath(written);
   if (HIDDEN_SLASH.test(path)) throw notAllowed();
@@ -68,10 +76,20 @@ function notAllowed(): FerryError {
   });
 }
 
-/** Percent-encoded letters, digits, `-`, `_` and `~` as themselves (RFC 3986, 6.2.2.2), so that no rule is evaded by them. */
+/**
+ * Percent-encoded letters, digits, `-`, `.`, `_` and `~` as themselves (RFC 3986, 6.2.2.2), so that no rule is evaded by
+ * them. Throws for encodings that are no UTF-8: lenient servers read `%c0%ae` as a dot.
+ */
 function plainly(path: string): string {
   if (!path.includes('%')) return path;
-  return path.replace(/%(?:2d|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])/gi, (encoded) =>
+  try {
+    decodeURIComponent(path);
+  } catch {
+    throw new FerryError('invalid_request', {
+      message: 'The path of the request is not valid percent-encoding.',
+    });
+  }
+  return path.replace(/%(?:2[de]|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])/gi, (encoded) =>
     decodeURIComponent(encoded),
   );
 }

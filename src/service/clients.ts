@@ -2,7 +2,7 @@ import { type Config, hasAnyKey } from '../config/config.ts';
 import type { ClientAuthSettings } from '../http/client-auth.ts';
 import type { QuotaSettings } from '../http/client-quota.ts';
 import type { ClientIdentity } from '../routing/client-identity.ts';
-import { anyMatcher } from '../routing/glob.ts';
+import { anyMatcher, globMatcher, type Matcher } from '../routing/glob.ts';
 import { sha256Hex } from '../secret.ts';
 
 const ANYTHING = (): boolean => true;
@@ -33,10 +33,30 @@ export function clientAuthSettings(config: Config): ClientAuthSettings {
       keyDigest,
       isGlobal: true,
       mayUseModel: anyMatcher(client.models),
-      mayUsePath: anyMatcher(client.paths),
+      mayUsePath: pathMatcher(client.paths),
     });
   }
   return { identities, anonymous: anonymousClient(config, identities.size > 0) };
+}
+
+const ASKED = /^(?:([A-Z-]+) +)?(.*)$/s;
+
+/**
+ * Answers for `METHOD /path`, and for a path alone whether any method is admitted there. A pattern without a method
+ * means all of them.
+ */
+function pathMatcher(patterns: readonly string[]): Matcher {
+  const rules = patterns.map((pattern) => {
+    const [, method, glob = ''] = ASKED.exec(pattern) ?? [];
+    return { method, matches: globMatcher(glob) };
+  });
+  return (asked) => {
+    const [, method, path = ''] = ASKED.exec(asked) ?? [];
+    return rules.some(
+      (rule) =>
+        (rule.method === undefined || method === undefined || rule.method === method) && rule.matches(path),
+    );
+  };
 }
 
 /** The limits of the clients that have any, by their names. */

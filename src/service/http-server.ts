@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { Clock } from '../clock.ts';
 import { onlyWantedBodies } from '../http/expect-continue.ts';
-import { refuseMalformed } from '../http/malformed-request.ts';
+import { refuseConnect, refuseMalformed } from '../http/malformed-request.ts';
 
 export interface HttpServerSettings {
   /** How long an idle connection of a client stays open. */
@@ -36,6 +36,7 @@ export function createHttpServer(app: RequestListener, settings: HttpServerSetti
   server.on('checkContinue', onlyWantedBodies(app));
   // RFC 9110, 10.1.1: an expectation that nobody knows may be ignored; Node would answer a bare 417.
   server.on('checkExpectation', app);
+  server.on('connect', (_request, socket) => refuseConnect(socket, settings.clock.wallMs()));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
     refuseMalformed(error, socket, settings.clock.wallMs()),
   );

@@ -86,9 +86,13 @@ function recordingSettings(config: Config, parts: InstallationParts): RecordingS
   };
 }
 
-/** Many servers route `/V1/Organization` like `/v1/organization`: a refusal has to hold for both. */
+/**
+ * Many servers route `/V1/Organization` like `/v1/organization`: a refusal has to hold for both. `/x/**` is meant to
+ * refuse `/x/` as well, which we know as `/x`.
+ */
 function inAnyCase(patterns: readonly string[]): Matcher {
-  const matches = anyMatcher(patterns.map((pattern) => pattern.toLowerCase()));
+  const written = patterns.map((pattern) => pattern.toLowerCase().replace(/ +/, ' '));
+  const matches = anyMatcher(written.flatMap((pattern) => [pattern, pattern.replace(/\/\*\*$/, '')]));
   return (text) => matches(text.toLowerCase());
 }
 

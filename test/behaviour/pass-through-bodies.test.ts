@@ -67,6 +67,48 @@ test('a JSON body that comes in chunks is read for its model on passed-through p
   });
 });
 
+test('S18 JSON is read for its model on passed-through paths whatever its type says, and a model beside the rules is refused', async () => {
+  await scene(async (gateway, model) => {
+    for (const type of [
+      null,
+      'text/plain',
+      'application/x-www-form-urlencoded',
+      'application/octet-stream',
+    ]) {
+      const send = (text: string) =>
+        fetch(`${gateway.url}/v1/responses`, {
+          method: 'POST',
+          // Bytes, since a text would get a type from the client.
+          body: Buffer.from(text),
+          ...(type !== null && { headers: { 'content-type': type } }),
+        });
+      const text = ' \r\n{ "model" : "m1", "input": 1.0 }';
+      assert.equal((await send(text)).status, 200, String(type));
+      assert.equal(model.received.at(-1)?.text, text);
+      assert.equal(model.received.at(-1)?.headers['content-type'] ?? null, type);
+      const before = model.received.length;
+      assert.equal((await send('\ufeff{"model":"other"}')).status, 404);
+      assert.equal((await send('{"model":"m1","model":"other"}')).status, 400);
+      assert.equal(model.received.length, before);
+    }
+  });
+});
+
+test('a passed-through JSON body that would be objects by the million is refused before it is parsed', async () => {
+  await scene(async (gateway, model) => {
+    for (const list of ['['.repeat(300_000), `[${'[],'.repeat(1_000_000)}0]`]) {
+      const response = await gateway.post('/v1/files', `{"model":"m1","x":${list}}`);
+      assert.equal(response.status, 400);
+      assert.match(await response.text(), /more than \d+ (?:levels|arrays)/);
+    }
+    assert.equal(model.received.length, 0);
+    assert.equal(
+      (await gateway.post('/v1/files', `{"model":"m1","x":"${'['.repeat(300_000)}"}`)).status,
+      200,
+    );
+  });
+});
+
 test('an upload beyond limits.upload is 413 and no failure of the upstream', async () => {
   await scene(
     async (gateway) => {

@@ -368,6 +368,8 @@ test('no other spelling of a path evades pass_through.deny', async () => {
     '/v1/ORGANIZATION/users',
     '/v1//organization//users/',
     '/v1/organization/users?x=/v1/models',
+    '/v1/organization/',
+    '/v1/organization',
   ]) {
     const answer = await exchangeRaw(own.port, `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
     assert.equal(answer.status, 403, `${path}: ${answer.status}`);

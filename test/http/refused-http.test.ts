@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { errorIn, Gateway } from '../helpers/gateway.ts';
-import { exchangeRaw } from '../helpers/raw-client.ts';
+import { errorIn, Gateway, until } from '../helpers/gateway.ts';
+import { exchangeRaw, RawClient } from '../helpers/raw-client.ts';
 
 let gateway: Gateway;
 
@@ -44,4 +44,32 @@ test('a transfer coding before chunked, which nobody would decode, is refused', 
     assert.equal(answer.status, 400, `${coding}: ${answer.text}`);
     assert.equal(errorIn(answer.body).code, 'invalid_request');
   }
+});
+
+test('CONNECT is refused in JSON, and its connection closed', async () => {
+  const client = await RawClient.connect(gateway.port);
+  client.send(
+    'CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\nGET /livez HTTP/1.1\r\n\r\n',
+  );
+  const answer = await client.answer();
+  assert.equal(answer.status, 405);
+  assert.equal(errorIn(answer.body).code, 'method_not_allowed');
+  assert.match(answer.headers.allow ?? '', /GET, POST/);
+  assert.ok(answer.headers['x-request-id']);
+  await until(() => client.isClosed, 'the end of the connection');
+  assert.equal(client.received, '');
+});
+
+test('the record of a refused target has its path alone: what stands around it may be a key', async () => {
+  await using own = await Gateway.start({
+    upstreams: [{ name: 'one', endpoint: 'http://127.0.0.1:1/v1', sk: 'upstream-key' }],
+  });
+  for (const target of ['/v1/../files?api_key=secret-a', 'http://user:secret-b@x/v1/../files#secret-c']) {
+    const answer = await exchangeRaw(own.port, `GET ${target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
+    assert.equal(answer.status, 400);
+  }
+  await until(() => own.rows().length === 2, 'both records');
+  for (const { path } of own.rows()) assert.equal(path, '/v1/../files');
+  await own.end();
+  assert.doesNotMatch(own.log, /secret-/);
 });
