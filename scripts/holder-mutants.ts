@@ -388,11 +388,16 @@ const ANSWER: readonly Row[] = [
     'return this.#install(issued, now);',
   ],
   ['number the tokens', CUSTODY, '    this.#generation += 1;\n', ''],
-  ['know the value as a secret', CUSTODY, '    this.#liveValues.add(issued.secret.reveal());\n', ''],
+  [
+    'know the value as a secret',
+    CUSTODY,
+    '    for (const value of secretsOf(issued)) this.#liveValues.add(value.reveal());\n',
+    '',
+  ],
   [
     'retire the value of the old token',
     CUSTODY,
-    '    if (this.#token !== null) this.#liveValues.retire(this.#token.lease.secret.reveal(), now.monoMs);\n',
+    '    for (const value of this.#token?.secrets ?? []) this.#liveValues.retire(value.reveal(), now.monoMs);\n',
     '',
   ],
   [

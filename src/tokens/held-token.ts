@@ -1,3 +1,4 @@
+import type { Secret } from '../secret.ts';
 import type { Lease } from './lease.ts';
 import type { Lifetime, Moment } from './lifetime.ts';
 
@@ -25,6 +26,8 @@ export class HeldToken {
   readonly floorMs: number;
   /** False: the issuer stated no life. */
   readonly isExpiryKnown: boolean;
+  /** What must be in no text while it is in use. */
+  readonly secrets: readonly Secret[];
   /** Not used with so much left or less. Set: leeway or floor. Infinite while refused by an upstream. */
   cutoffMs: number;
   /** Renewed with so much left or less. */
@@ -43,12 +46,14 @@ export class HeldToken {
     readonly floorMs: number;
     readonly isExpiryKnown: boolean;
     readonly renewBelowMs: number;
+    readonly secrets: readonly Secret[];
   }) {
     this.lease = facts.lease;
     this.lifetime = facts.lifetime;
     this.leewayMs = facts.leewayMs;
     this.floorMs = facts.floorMs;
     this.isExpiryKnown = facts.isExpiryKnown;
+    this.secrets = facts.secrets;
     this.renewBelowMs = facts.renewBelowMs;
     this.cutoffMs = facts.leewayMs;
   }

@@ -43,6 +43,15 @@ export function readIssued(answer: Answer, defaultLifeMs: number): IssuedToken {
   };
 }
 
+/** Shorter values beside a token are words (a group, a region) that would be missed in every text. */
+const SHORTEST_SECRET_EXTRA = 16;
+
+/** What of an answer must be in no text: the token, and the values beside it that are long enough to be tickets. */
+export function secretsOf({ secret, extra }: IssuedToken): Secret[] {
+  const tickets = Object.values(extra).filter((value) => value.length >= SHORTEST_SECRET_EXTRA);
+  return [secret, ...tickets.map((value) => new Secret(value))];
+}
+
 /**
  * An answer with the token in use once more: its life began with the first answer, and an answer that states none says
  * nothing new about an end that is known (issuers that count down say 0 in the last second).

@@ -45,7 +45,7 @@ export function codeOf(json: unknown): string | undefined {
     for (const member of CODE_MEMBERS) {
       const code = object[member];
       if (typeof code === 'number') return String(code);
-      if (typeof code === 'string' && isPlainName(code)) return code;
+      if (typeof code === 'string' && (isPlainName(code) || /^-?\d{1,10}$/.test(code))) return code;
     }
   }
   return undefined;

@@ -6,7 +6,7 @@ import type { Failure } from './failure-streak.ts';
 import { BREAKER_PAUSE_MS, ForcedRenewals } from './forced-renewals.ts';
 import { cutoffsOf, HeldToken } from './held-token.ts';
 import { type HolderSettings, isShared } from './holder-settings.ts';
-import { handedOutAgain, type IssuedToken, readIssued } from './issued-token.ts';
+import { handedOutAgain, type IssuedToken, readIssued, secretsOf } from './issued-token.ts';
 import { Lease } from './lease.ts';
 import { type Moment, momentOf } from './lifetime.ts';
 import { LiveValues } from './live-values.ts';
@@ -187,8 +187,8 @@ export class TokenCustody {
     const { settings, random } = this.#options;
     const { lifeMs } = issued.lifetime;
     this.#generation += 1;
-    this.#liveValues.add(issued.secret.reveal());
-    if (this.#token !== null) this.#liveValues.retire(this.#token.lease.secret.reveal(), now.monoMs);
+    for (const value of secretsOf(issued)) this.#liveValues.add(value.reveal());
+    for (const value of this.#token?.secrets ?? []) this.#liveValues.retire(value.reveal(), now.monoMs);
     this.#tombstones.delete(issued.fingerprint);
     const token = this.#hold(issued, lifeMs - renewalAgeMs(lifeMs, settings, issued.refreshInMs, random));
     if (!token.isUsable(now)) token.serveToTheEnd();
@@ -234,6 +234,7 @@ export class TokenCustody {
       lifetime,
       isExpiryKnown,
       renewBelowMs,
+      secrets: secretsOf(issued),
       ...cutoffsOf(lifetime.lifeMs, settings),
     });
   }

@@ -93,6 +93,18 @@ test('a living token is scrubbed from foreign text, a replaced one for ten minut
   assert.equal(rig.secrets.scrub('token-1-secret'), 'token-1-secret');
 });
 
+test('a ticket beside the token is scrubbed as the token is, a word beside it is not', async () => {
+  const extra = { ticket: 'ticket-beside-token-1', group: 'default' };
+  const rig = makeRig({ script: [{ raw: { lifetimeMs: 300_000, extra } }] });
+  await rig.start();
+  assert.equal(rig.secrets.scrub('default ticket-beside-token-1'), 'default [redacted]');
+  const refreshed = follow(rig.holder.refresh());
+  await rig.clock.advance(200);
+  assert.equal(refreshed.value?.generation, 2);
+  await traffic(rig, 900_000, 1_000);
+  assert.equal(rig.secrets.scrub('ticket-beside-token-1'), 'ticket-beside-token-1');
+});
+
 test('a token that the configuration registered as a secret stays registered when it is replaced', async () => {
   const rig = makeRig({ script: [{ raw: { value: 'configured-key', lifetimeMs: 60_000 } }] });
   rig.secrets.add('configured-key');

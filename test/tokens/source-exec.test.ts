@@ -154,7 +154,12 @@ const NONSENSE: readonly [string, Partial<ExecSettings>, RegExp][] = [
     { format: 'exec_credential' },
     /printed an object with the key status, with no token at \/status\/token/,
   ],
-  ['{"success":false,"message":"x"}', { format: 'gcp_executable' }, /reports success: false/],
+  ['{"success":false,"message":"x"}', { format: 'gcp_executable' }, /reports success: false \("x"\)/],
+  [
+    '{"version":1,"success":false,"code":"401","message":"Caller not authorized, token=a1"}',
+    {},
+    /command reports success: false \(401: "Caller not authorized, token=\[\.\.\.\]"\)$/,
+  ],
   ['{"a":1}', {}, /with no token at \/access_token/],
 ];
 

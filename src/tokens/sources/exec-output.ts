@@ -1,5 +1,6 @@
 import type { ExpiryHint } from '../expiry.ts';
 import { describeValue } from '../issuer-answer.ts';
+import { issuerWords } from '../issuer-refusal.ts';
 import { resolvePointer } from '../json-pointer.ts';
 import type { ExecFormat, ExecSettings } from './exec-settings.ts';
 import type { SourceVoice } from './source-voice.ts';
@@ -57,8 +58,9 @@ export function readExecOutput(voice: SourceVoice, settings: ExecSettings, stdou
   const isText = format === 'text' || (format === 'auto' && tokenAt === undefined && !text.startsWith('{'));
   if (isText) return { value: text, hints: [] };
   const json = parse(voice, text);
-  if (format === 'gcp_executable' && resolvePointer(json, '/success').value === false) {
-    throw voice.error('command', 'reports success: false');
+  if (resolvePointer(json, '/success').value === false) {
+    const words = issuerWords(json, (foreign) => voice.scrub(foreign));
+    throw voice.error('command', `reports success: false${words}`);
   }
   if (tokenAt !== undefined) {
     const { pointer, as = 'auto', unit = 'auto' } = expiresAt ?? {};
