@@ -75,7 +75,7 @@ export class SseWriter {
 
   end(): void {
     this.#stopKeepAlive();
-    this.#context.response.end();
+    this.#writer.end();
   }
 
   /** The route is over, however it ended. */

@@ -12,11 +12,11 @@ const request = (path: string, version = '1.1'): string => `GET ${path} HTTP/${v
 /** Answers `requests`, sent at once on one connection, by path; gives what the client read until the connection's end. */
 async function exchange(
   requests: string,
-  answer: (path: string, response: ServerResponse) => void,
+  answer: (path: string, response: ServerResponse) => void | Promise<void>,
 ): Promise<string> {
   const server = createServer((incoming, response) => {
     response.sendDate = false;
-    answer(incoming.url ?? '', response);
+    void answer(incoming.url ?? '', response);
   });
   await using loopback = await new LoopbackServer(server).listening();
   const client = connect(loopback.port, '127.0.0.1');
@@ -29,20 +29,29 @@ async function exchange(
 const LAST = { connection: 'close' };
 const bodyOf = (answer: string): string => answer.slice(answer.indexOf('\r\n\r\n') + 4);
 
-test('texts are chunks behind the headers, sized in bytes, and the response ends them', async () => {
-  const received = await exchange(request('/'), (_path, response) => {
+/** Lets what was written in this turn go out. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test('texts are chunks behind the headers, sized in bytes, one for each turn, and the end follows', async () => {
+  const received = await exchange(request('/'), async (_path, response) => {
     const writer = new ChunkedWriter(response);
     response.writeHead(200, LAST);
-    for (const text of ['first', 'zwölf €', '', '🛶', 'last\n\n']) writer.write(text);
-    response.end();
+    for (const texts of [['first'], ['zwölf €'], [''], ['a', '', '🛶', 'b'], ['ASCII'], ['last', '\n\n']]) {
+      for (const text of texts) writer.write(text);
+      if (texts[0] !== 'last') await turn();
+    }
+    writer.end();
   });
   assert.match(received, /\r\ntransfer-encoding: chunked\r\n/i);
-  assert.equal(bodyOf(received), '5\r\nfirst\r\na\r\nzwölf €\r\n4\r\n🛶\r\n6\r\nlast\n\n\r\n0\r\n\r\n');
+  assert.equal(
+    bodyOf(received),
+    '5\r\nfirst\r\na\r\nzwölf €\r\n6\r\na🛶b\r\n5\r\nASCII\r\n6\r\nlast\n\n\r\n0\r\n\r\n',
+  );
 });
 
-test('after the headers each text is one write to the socket', async () => {
+test('what comes in one turn is one write to the socket', async () => {
   let writes = 0;
-  await exchange(request('/'), (_path, response) => {
+  await exchange(request('/'), async (_path, response) => {
     const writer = new ChunkedWriter(response);
     response.writeHead(200, LAST);
     writer.flushHeaders();
@@ -53,9 +62,14 @@ test('after the headers each text is one write to the socket', async () => {
       writes++;
       return write(...args);
     };
-    for (let count = 0; count < 10; count++) writer.write('text');
-    assert.equal(writes, 10);
-    response.end();
+    for (let count = 0; count < 10; count++) {
+      writer.write('alone');
+      await turn();
+    }
+    for (let count = 0; count < 10; count++) writer.write('together');
+    await turn();
+    assert.equal(writes, 11);
+    writer.end();
   });
 });
 
@@ -64,7 +78,7 @@ test('a client of HTTP/1.0 gets the texts as they are', async () => {
     const writer = new ChunkedWriter(response);
     response.writeHead(200);
     for (const text of ['one ', 'two ', 'three']) writer.write(text);
-    response.end();
+    writer.end();
   });
   assert.equal(bodyOf(received), 'one two three');
 });
@@ -85,12 +99,13 @@ test('an answer that waits for an earlier one on its connection comes after it, 
     // The first one is told complete in the next ticks: from then on the socket is the second one's.
     setImmediate(() => {
       writer.write('4');
-      response.end();
+      writer.write('5');
+      writer.end();
     });
   });
   const [one, two] = received.split('HTTP/1.1 200 OK').slice(1);
   assert.equal(bodyOf(one ?? ''), '1\r\n1\r\n1\r\n1\r\n0\r\n\r\n');
-  assert.equal(bodyOf(two ?? ''), '1\r\n2\r\n1\r\n3\r\n1\r\n4\r\n0\r\n\r\n');
+  assert.equal(bodyOf(two ?? ''), '1\r\n2\r\n1\r\n3\r\n2\r\n45\r\n0\r\n\r\n');
 });
 
 test('a client that does not read is waited for, and a client that left takes nothing', async () => {
@@ -104,7 +119,7 @@ test('a client that does not read is waited for, and a client that left takes no
   writer.flushHeaders();
   assert.equal(writer.needsDrain, false);
   const text = 'x'.repeat(8 * 1024 * 1024);
-  while (writer.write(text));
+  while (writer.write(text)) await turn();
   assert.equal(writer.needsDrain, true);
   const waiting = drained(response);
   client.resume();
