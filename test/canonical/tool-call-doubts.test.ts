@@ -90,6 +90,34 @@ test('one id for all calls, with and without an index: every complete call is on
   }
 });
 
+test('a name that comes again without arguments begins another call when arguments follow, and repeats it when none do', () => {
+  const bonn = '{"city":"Bonn"}';
+  const fragment = (more: object, name: string | undefined, args: string) =>
+    calls({ ...more, function: { ...(name !== undefined && { name }), arguments: args } });
+  for (const known of [{}, { index: 0 }, { id: 'x' }, { index: 0, id: 'x' }]) {
+    const said = (args: string) => [
+      fragment(known, 'f', ''),
+      fragment(known, undefined, args.slice(0, 5)),
+      fragment(known, undefined, args.slice(5)),
+    ];
+    assert.deepEqual(told(...said(ULM), ...said(bonn), END), [
+      ['f', ULM],
+      ['f', bonn],
+    ]);
+    assert.deepEqual(told(...said(ULM), fragment(known, 'f', ''), END), [['f', ULM]]);
+  }
+});
+
+test('pieces that name their call by its id go on with it though all indexes are 0', () => {
+  const begun = [calls(call('f', '', { index: 0, id: 'a' })), calls(call('g', '', { index: 0, id: 'b' }))];
+  const piece = (id: string, args: string) => calls({ index: 0, id, function: { arguments: args } });
+  const pieces = [piece('a', '{"city"'), piece('b', '{"zone"'), piece('a', ':"Ulm"}'), piece('b', ':1}')];
+  assert.deepEqual(told(...begun, ...pieces, END), [
+    ['f', ULM],
+    ['g', '{"zone":1}'],
+  ]);
+});
+
 test('arguments that begin again with other ones are an error that shows them', () => {
   assert.match(fault(calls(call('f', { a: 1 })), calls(more({ b: 2 })), END), /complete: \{"b":2\}/);
   const late = [calls(call('f', ULM)), calls(call('g', ULM, { index: 1, id: 'c2' })), calls(more('{"a":1}'))];

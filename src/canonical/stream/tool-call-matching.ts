@@ -9,16 +9,20 @@ export interface CallSoFar {
   readonly said: string;
   /** The arguments are a whole JSON value. */
   readonly isComplete: boolean;
+  /** The name came once more after the arguments, without any of its own. */
+  readonly isNamedAgain: boolean;
 }
 
 /**
  * Whether a fragment begins a new call although it matches a known one by index or order. Only a name can begin a
- * call. Another id does, but not in the middle of the arguments; the same one continues the call unless it turns
- * out to be one for all calls; without ids a repeated name continues a call until its arguments are complete.
+ * call, if only one that came before. Another id does, but not in the middle of the arguments; the same one continues
+ * the call unless it turns out to be one for all calls; without ids a repeated name continues a call until its arguments
+ * are complete.
  */
 export function isAnotherCall(fragment: ToolFragment, known: CallSoFar, isInSameDelta: boolean): boolean {
   const { id, name, arguments: args } = fragment;
-  if (name === null || known.name === null) return false;
+  if (name === null) return known.isNamedAgain && restarts(args);
+  if (known.name === null) return false;
   const isRepeated = name === known.name && isSameText(args, known.said);
   if (id !== null && known.upstreamId !== null) {
     if (id !== known.upstreamId) return name !== known.name || !isRestOfArguments(args, known);
@@ -29,6 +33,11 @@ export function isAnotherCall(fragment: ToolFragment, known: CallSoFar, isInSame
   // Gateways in series say a call in the newer and in the legacy form, of which only one has an id.
   if (isRepeated && (id === null) !== (known.upstreamId === null)) return false;
   return known.isComplete && args !== '';
+}
+
+/** Whether a fragment names a complete call once more and says nothing else: a repetition, or how another call begins. */
+export function namesAgain({ name, arguments: args }: ToolFragment, known: CallSoFar): boolean {
+  return known.isComplete && args === '' && name !== null && name === known.name;
 }
 
 /** Whether a text can only be the rest of arguments that are still open: nothing begins with it. */
@@ -53,4 +62,9 @@ export function isPieceOfName(fragment: ToolFragment, known: CallSoFar, isInSame
   if (name === null || known.name === null || name === known.name || known.isComplete) return false;
   if (id !== null) return id === known.upstreamId;
   return fragment.index !== null && known.said === '' && !isInSameDelta;
+}
+
+/** Whether all that was said of the arguments is still held: of `{` and `}` in two pieces the first was told. */
+export function isUntold(call: { readonly held: readonly string[]; readonly said: string }): boolean {
+  return call.held.join('') === call.said;
 }

@@ -1,9 +1,15 @@
 import { NO_ARGUMENTS, restarts, withoutEmptyBefore, withoutQuotes } from './call-arguments.ts';
-import { CumulativeText } from './cumulative-text.ts';
 import type { JsonObject } from './json-object.ts';
 import { JsonValueScanner } from './json-values.ts';
 import { MAX_DELTA_LENGTH, piecesOf } from './text-pieces.ts';
-import { type CallSoFar, isAnotherCall, isPieceOfName, isRestOfArguments } from './tool-call-matching.ts';
+import { beginCall, type ToolCall } from './tool-call.ts';
+import {
+  isAnotherCall,
+  isPieceOfName,
+  isRestOfArguments,
+  isUntold,
+  namesAgain,
+} from './tool-call-matching.ts';
 import type { ToolFragment } from './tool-fragments.ts';
 
 export interface OpenedCall {
@@ -31,27 +37,6 @@ export interface ToolCallsOptions {
 /** More than any model makes; matching fragments to calls takes time for each. */
 const MAX_CALLS = 256;
 
-interface Call extends CallSoFar {
-  readonly number: number;
-  readonly upstreamIndex: number | null;
-  upstreamId: string | null;
-  /** Ours; the upstream's while it is unique. */
-  id: string;
-  name: string | null;
-  extensions: JsonObject | null;
-  /** Arguments that came and were not told yet; told later because an earlier call is still open. */
-  held: string[];
-  isOpened: boolean;
-  said: string;
-  /** The arguments are a JSON string that holds the JSON: told once, when it is complete. */
-  isQuoted: boolean;
-  isComplete: boolean;
-  /** The arguments are no JSON, so that they are complete when the upstream says so. */
-  readonly isFreeText: boolean;
-  scanner: JsonValueScanner;
-  readonly cumulative: CumulativeText | null;
-}
-
 /**
  * The tool calls of one choice. Fragments are matched to calls by whatever the upstream gave (index, id, name, order);
  * clients get one call after the other, since some merge fragments into the last call that was opened: a call is over
@@ -59,7 +44,7 @@ interface Call extends CallSoFar {
  */
 export class ToolCalls {
   readonly #options: ToolCallsOptions;
-  readonly #calls: Call[] = [];
+  readonly #calls: ToolCall[] = [];
   /** The call that is being told. */
   #current = 0;
   #fault: string | null = null;
@@ -112,7 +97,7 @@ export class ToolCalls {
   /** Takes the fragments of one delta in their order. */
   accept(fragments: readonly ToolFragment[]): CallStep[] {
     const steps: CallStep[] = [];
-    const touched = new Set<Call>();
+    const touched = new Set<ToolCall>();
     for (const [position, fragment] of fragments.entries()) {
       const call = this.#repeatedCall(fragment, position) ?? this.#callOf(fragment, touched);
       if (call === null) continue;
@@ -135,7 +120,7 @@ export class ToolCalls {
   /** Something else follows: what is waited for will not come. */
   settle(): CallStep[] {
     const steps: CallStep[] = [];
-    if (this.isWaiting) this.#tellCall(this.#calls[this.#current] as Call, steps);
+    if (this.isWaiting) this.#tellCall(this.#calls[this.#current] as ToolCall, steps);
     return steps;
   }
 
@@ -143,7 +128,7 @@ export class ToolCalls {
   finish(isCut: boolean): CallStep[] {
     const steps: CallStep[] = [];
     while (this.#current < this.#calls.length) {
-      const call = this.#calls[this.#current] as Call;
+      const call = this.#calls[this.#current] as ToolCall;
       const wasCut = isCut && call === this.#calls.at(-1);
       if (wasCut && call.name === null) {
         this.#calls.pop();
@@ -158,7 +143,7 @@ export class ToolCalls {
     return steps;
   }
 
-  #addArguments(call: Call, piece: string): void {
+  #addArguments(call: ToolCall, piece: string): void {
     let text = call.cumulative === null ? piece : call.cumulative.advance(piece);
     if (call.said === '' && !call.isFreeText) text = withoutEmptyBefore(text.trimStart());
     if (text === '') return;
@@ -179,7 +164,7 @@ export class ToolCalls {
   }
 
   /** A second JSON value after the arguments were complete. Whether it is taken, in place of `{}` that was not told. */
-  #beginAgain(call: Call, text: string): boolean {
+  #beginAgain(call: ToolCall, text: string): boolean {
     if (text.trim() === call.said.trim()) {
       this.#options.onNote('arguments of a tool call came twice');
       return false;
@@ -208,7 +193,7 @@ export class ToolCalls {
     }
   }
 
-  #tellCall(call: Call, steps: CallStep[]): void {
+  #tellCall(call: ToolCall, steps: CallStep[]): void {
     if (call.isOpened && call.held.length === 0) return;
     const text = call.held.length === 1 ? (call.held[0] as string) : call.held.join('');
     for (const piece of piecesOf(text)) {
@@ -221,7 +206,7 @@ export class ToolCalls {
   }
 
   /** Of an upstream that repeats all so far in every delta: the call that a fragment without id says once more. */
-  #repeatedCall({ index, id, name, arguments: args }: ToolFragment, position: number): Call | undefined {
+  #repeatedCall({ index, id, name, arguments: args }: ToolFragment, position: number): ToolCall | undefined {
     if (!this.#options.isCumulative || id !== null) return undefined;
     const call = this.#calls.findLast((one) => index !== null && one.upstreamIndex === index);
     const known = call ?? (index === null ? this.#calls[position] : undefined);
@@ -229,14 +214,14 @@ export class ToolCalls {
   }
 
   /** null: there are too many calls already. */
-  #callOf(fragment: ToolFragment, touched: ReadonlySet<Call>): Call | null {
+  #callOf(fragment: ToolFragment, touched: ReadonlySet<ToolCall>): ToolCall | null {
     const known = this.#knownCall(fragment);
     if (known !== undefined && isPieceOfName(fragment, known, touched.has(known))) {
       this.#fault ??= `The upstream sent the name of a tool in pieces: ${known.name}, ${fragment.name}`;
       return null;
     }
     if (known === undefined || isAnotherCall(fragment, known, touched.has(known))) {
-      if (this.#calls.length < MAX_CALLS) return this.#open(fragment);
+      if (this.#calls.length < MAX_CALLS) return this.#open(fragment, known);
       this.#options.onNote(`more than ${MAX_CALLS} tool calls; the rest was dropped`);
       return null;
     }
@@ -244,22 +229,25 @@ export class ToolCalls {
       known.upstreamId = fragment.id;
       if (!known.isOpened && this.#isFree(fragment.id)) known.id = fragment.id;
     }
+    if (namesAgain(fragment, known)) known.isNamedAgain = true;
     return known;
   }
 
   /**
-   * The call that a fragment most likely continues: the newest with its index, else with its id, else of its name and
-   * in the middle of the arguments, else the newest. undefined: it begins a call.
+   * The call that a fragment most likely continues: the newest with its index (an open one with its id first), else with
+   * its id, else of its name and in the middle of the arguments, else the newest. undefined: it begins a call.
    */
-  #knownCall(fragment: ToolFragment): Call | undefined {
+  #knownCall(fragment: ToolFragment): ToolCall | undefined {
     const { index, id, name, arguments: args } = fragment;
     const last = this.#calls.at(-1);
     if (index !== null) {
-      const sameIndex = this.#calls.findLast((call) => call.upstreamIndex === index);
+      const isSame = (call: ToolCall) => call.upstreamIndex === index;
+      const open = this.#calls.findLast((call) => isSame(call) && !call.isComplete && call.upstreamId === id);
+      const sameIndex = (id === null ? undefined : open) ?? this.#calls.findLast(isSame);
       if (sameIndex !== undefined) return sameIndex;
     }
     // The same id under different indexes is a constant that says nothing.
-    const hasNoIndex = (call: Call) => index === null || call.upstreamIndex === null;
+    const hasNoIndex = (call: ToolCall) => index === null || call.upstreamIndex === null;
     const sameId = this.#calls.findLast((call) => id !== null && call.upstreamId === id && hasNoIndex(call));
     if (sameId !== undefined || last === undefined) return sameId;
     if (!hasNoIndex(last)) return undefined;
@@ -272,29 +260,11 @@ export class ToolCalls {
     return this.#calls.every((call) => call.id !== id);
   }
 
-  #open(fragment: ToolFragment): Call {
-    const call: Call = {
-      number: this.#calls.length,
-      upstreamIndex: fragment.index,
-      upstreamId: fragment.id,
-      id: fragment.id !== null && this.#isFree(fragment.id) ? fragment.id : this.#options.newCallId(),
-      name: null,
-      extensions: null,
-      held: [],
-      isOpened: false,
-      said: '',
-      isQuoted: false,
-      isComplete: false,
-      isFreeText: fragment.isFreeText,
-      scanner: new JsonValueScanner(),
-      cumulative: this.#options.isCumulative ? new CumulativeText() : null,
-    };
+  #open(fragment: ToolFragment, named: ToolCall | undefined): ToolCall {
+    const { isCumulative, newCallId } = this.#options;
+    const id = fragment.id !== null && this.#isFree(fragment.id) ? fragment.id : newCallId();
+    const call = beginCall(fragment, { number: this.#calls.length, id, isCumulative, named });
     this.#calls.push(call);
     return call;
   }
-}
-
-/** Whether all that was said of the arguments is still held: of `{` and `}` in two pieces the first was told. */
-function isUntold({ held, said }: Call): boolean {
-  return held.join('') === said;
 }
