@@ -1,4 +1,5 @@
 import { FerryError } from '../errors.ts';
+import type { Admission } from './admission.ts';
 import type { RoutedRequest } from './routed-request.ts';
 import type { RoutedUpstream } from './routed-upstream.ts';
 
@@ -6,17 +7,19 @@ export type LoadBalancing = 'order' | 'random' | 'least_busy';
 
 /**
  * The upstreams that may serve `request`, in the order of the policy. Throws `model_not_found` when none admits the
- * model, and `not_permitted` when only the key is what is missing.
+ * model, `not_permitted` when only the key is what is missing, and `upstream_misconfigured` when `skipped` ones, which
+ * lack an endpoint or credentials, are all that there is.
  */
 export function findCandidates(
   upstreams: readonly RoutedUpstream[],
   request: RoutedRequest,
   policy: LoadBalancing,
   random: () => number,
+  skipped: readonly Admission[] = [],
 ): RoutedUpstream[] {
   const { client, model, path } = request;
   const admitting = upstreams.filter((upstream) => upstream.admits(model, path));
-  if (admitting.length === 0) throw noSuchModel(model);
+  if (admitting.length === 0) throw notSetUp(skipped, request) ?? noSuchModel(model);
   const candidates = admitting.filter((upstream) => upstream.admitsClient(client));
   if (candidates.length === 0 || !client.mayUseModel(model) || !client.mayUsePath(path))
     throw notPermitted(request);
@@ -95,6 +98,17 @@ export function noSuchModel(model: string): FerryError {
   return new FerryError('model_not_found', {
     message: `The model "${shorten(model)}" does not exist here. GET /v1/models lists the models that do.`,
     param: 'model',
+  });
+}
+
+/** Null: no skipped upstream is meant for this request and its client. */
+function notSetUp(skipped: readonly Admission[], { client, model, path }: RoutedRequest): FerryError | null {
+  if (!client.mayUseModel(model) || !client.mayUsePath(path)) return null;
+  const meant = skipped.filter((one) => one.admits(model, path) && one.admitsClient(client));
+  if (meant.length === 0) return null;
+  const names = meant.map(({ name }) => `"${name}"`).join(', ');
+  return new FerryError('upstream_misconfigured', {
+    message: `The model "${shorten(model)}" has only upstreams that are not set up: ${names} has no endpoint or no credentials. Whoever runs the gateway finds out more with "tokenferry check".`,
   });
 }
 

@@ -1,9 +1,9 @@
 import type { Profile } from '../canonical/profile.ts';
 import type { UpstreamClient } from '../upstream/upstream-client.ts';
+import { Admission, type AdmissionSettings } from './admission.ts';
 import { BatchLimits } from './batch-limits.ts';
 import type { Circuit } from './circuit.ts';
 import type { ClientIdentity } from './client-identity.ts';
-import { anyMatcher, type Matcher } from './glob.ts';
 import type { LearnedDrops } from './learned-drops.ts';
 import type { ModelPauses } from './model-pauses.ts';
 import { Places } from './places.ts';
@@ -18,17 +18,7 @@ export interface UpstreamLimits {
   readonly streamTotalTimeoutMs: number;
 }
 
-export interface RoutedUpstreamSettings {
-  readonly name: string;
-  readonly allow: readonly string[];
-  readonly deny: readonly string[];
-  /** What clients say: what the upstream is told. */
-  readonly aliases: Readonly<Record<string, string>>;
-  /** SHA-256 digests of the keys that may use it instead of the global ones; null: the global ones. */
-  readonly keyDigests: ReadonlySet<string> | null;
-  /** Names of the only clients that may use it; null: no such limit. */
-  readonly clients: ReadonlySet<string> | null;
-  readonly isOpenToAll: boolean;
+export interface RoutedUpstreamSettings extends AdmissionSettings {
   readonly limits: UpstreamLimits;
   readonly profile: Profile;
   /** Most attempts at once; 0 = no limit. */
@@ -53,9 +43,8 @@ export class RoutedUpstream {
   readonly batchLimits: BatchLimits;
   /** Model names that the configuration spells out: aliases and patterns without wildcards. */
   readonly namedModels: readonly string[];
-  readonly #settings: RoutedUpstreamSettings;
-  readonly #allows: Matcher;
-  readonly #denies: Matcher;
+  readonly #allow: readonly string[];
+  readonly #admission: Admission;
 
   constructor(
     settings: RoutedUpstreamSettings,
@@ -71,9 +60,8 @@ export class RoutedUpstream {
     this.limits = settings.limits;
     this.profile = settings.profile;
     this.batchLimits = new BatchLimits(settings.profile.embeddingBatch);
-    this.#settings = settings;
-    this.#allows = settings.allow.length === 0 ? () => true : anyMatcher(settings.allow);
-    this.#denies = anyMatcher(settings.deny);
+    this.#allow = settings.allow;
+    this.#admission = new Admission(settings);
     const exact = settings.allow.filter((pattern) => !pattern.startsWith('/') && !/[*?]/.test(pattern));
     this.namedModels = [...new Set([...Object.keys(settings.aliases), ...exact])];
   }
@@ -85,33 +73,21 @@ export class RoutedUpstream {
 
   /** True: `allow` leaves room for models that the configuration does not spell out. */
   get isOpenEnded(): boolean {
-    const { allow } = this.#settings;
+    const allow = this.#allow;
     return allow.length === 0 || allow.some((pattern) => !pattern.startsWith('/') && /[*?]/.test(pattern));
   }
 
   /** The upstream's own name for what the client calls `model`. */
   upstreamModel(model: string): string {
-    const { aliases } = this.#settings;
-    return Object.hasOwn(aliases, model) ? (aliases[model] ?? model) : model;
+    return this.#admission.upstreamModel(model);
   }
 
   /** First allow, then deny; the model under either of its names, or the normalised path. */
   admits(model: string, path: string): boolean {
-    const own = this.upstreamModel(model);
-    // An alias is a promise by itself: whoever lists it does not have to repeat it under `allow`.
-    const isAllowed =
-      this.#allows(own) ||
-      this.#allows(path) ||
-      (own !== model && this.#allows(model)) ||
-      Object.hasOwn(this.#settings.aliases, model);
-    return isAllowed && !this.#denies(own) && !this.#denies(model) && !this.#denies(path);
+    return this.#admission.admits(model, path);
   }
 
   admitsClient(client: ClientIdentity): boolean {
-    const { isOpenToAll, keyDigests, clients } = this.#settings;
-    if (isOpenToAll) return true;
-    if (keyDigests === null && clients === null) return client.isGlobal;
-    if (keyDigests !== null && client.keyDigest !== null && keyDigests.has(client.keyDigest)) return true;
-    return clients !== null && client.name !== null && clients.has(client.name);
+    return this.#admission.admitsClient(client);
   }
 }

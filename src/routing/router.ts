@@ -1,3 +1,4 @@
+import type { Admission } from './admission.ts';
 import { findCandidates, type LoadBalancing } from './candidates.ts';
 import { type FailOverSettings, failOver, type Service } from './fail-over.ts';
 import type { RoutedRequest } from './routed-request.ts';
@@ -6,6 +7,8 @@ import type { RoutedUpstream } from './routed-upstream.ts';
 export interface RouterSettings extends FailOverSettings {
   readonly policy: LoadBalancing;
   readonly random: () => number;
+  /** Upstreams of the configuration that cannot serve anything. */
+  readonly skipped?: readonly Admission[];
 }
 
 /** How many model names beyond the configured ones may become labels of metrics. */
@@ -25,9 +28,10 @@ export class Router {
     this.#mostKnownModels = this.#knownModels.size + MOST_LEARNED_MODELS;
   }
 
-  /** In the order of `lb_policy` unless told another. Throws `model_not_found` or `not_permitted`. */
+  /** In the order of `lb_policy` unless told another. Throws as `findCandidates` does. */
   candidates(request: RoutedRequest, policy: LoadBalancing = this.#settings.policy): RoutedUpstream[] {
-    return findCandidates(this.upstreams, request, policy, this.#settings.random);
+    const { random, skipped } = this.#settings;
+    return findCandidates(this.upstreams, request, policy, random, skipped);
   }
 
   /** Serves from the first candidate that can; throws the FerryError for the client when none does. */

@@ -12,7 +12,7 @@ import { buildHolders } from './tokens.ts';
 import { buildUpstreams, type SkippedUpstream } from './upstreams.ts';
 
 /** What outlives a deployment. */
-export interface DeploymentParts extends Omit<InstallationParts, 'use'> {
+export interface DeploymentParts extends Omit<InstallationParts, 'use' | 'skipped'> {
   readonly clock: Clock;
   /** What relative paths of the configuration are relative to. */
   readonly baseDir: string;
@@ -57,7 +57,7 @@ export class Deployment {
     });
     this.upstreams = upstreams;
     this.skipped = skipped;
-    this.installation = buildInstallation(config, upstreams, { ...parts, use: this.#use });
+    this.installation = buildInstallation(config, upstreams, { ...parts, skipped, use: this.#use });
   }
 
   /** Starts what is new. Resolves when the first attempt of every token source is settled, however it ended. */

@@ -17,6 +17,7 @@ import type { ServingSettings } from '../routing/serving.ts';
 import type { SecretRegistry } from '../secret.ts';
 import { ClientAddresses } from './client-address.ts';
 import { clientAuthSettings, isLoopbackOnly } from './clients.ts';
+import type { SkippedUpstream } from './upstreams.ts';
 
 export interface InstallationParts {
   /** What was odd about an upstream's reply, for the log; at most once per reply and kind. */
@@ -26,6 +27,8 @@ export interface InstallationParts {
   readonly clientLimits: ClientLimits;
   readonly bodies: BodyReader;
   readonly use: UseCount;
+  /** Upstreams of the configuration that lack what they need. */
+  readonly skipped: readonly SkippedUpstream[];
   readonly onRecord: (record: RequestRecord) => void;
 }
 
@@ -35,7 +38,7 @@ export function buildInstallation(
   upstreams: readonly RoutedUpstream[],
   parts: InstallationParts,
 ): Installation {
-  const router = buildRouter(config, upstreams, parts.clock);
+  const router = buildRouter(config, upstreams, parts);
   const serving = servingSettings(config, parts);
   const addresses = new ClientAddresses(config.trusted_proxies);
   const { limits } = config;
@@ -96,7 +99,11 @@ function inAnyCase(patterns: readonly string[]): Matcher {
   return (text) => matches(text.toLowerCase());
 }
 
-function buildRouter(config: Config, upstreams: readonly RoutedUpstream[], clock: Clock): Router {
+function buildRouter(
+  config: Config,
+  upstreams: readonly RoutedUpstream[],
+  { clock, skipped }: InstallationParts,
+): Router {
   return new Router(upstreams, {
     policy: config.lb_policy,
     random: Math.random,
@@ -104,6 +111,7 @@ function buildRouter(config: Config, upstreams: readonly RoutedUpstream[], clock
     sameUpstreamRetries: config.retry.same_upstream,
     backoffMs: config.retry.backoff,
     clock,
+    skipped: skipped.map(({ admission }) => admission),
   });
 }
 

@@ -7,6 +7,7 @@ import {
   type UpstreamConfig,
   upstreamDefect,
 } from '../config/config.ts';
+import { Admission, type AdmissionSettings } from '../routing/admission.ts';
 import { Circuit, type CircuitState } from '../routing/circuit.ts';
 import { LearnedDrops } from '../routing/learned-drops.ts';
 import { ModelPauses } from '../routing/model-pauses.ts';
@@ -30,6 +31,8 @@ export interface UpstreamParts {
 export interface SkippedUpstream {
   readonly name: string;
   readonly defect: string;
+  /** Whose requests it would be there for. */
+  readonly admission: Admission;
 }
 
 /** Builds every upstream that has what it needs; the others are named, so that they can be logged. */
@@ -42,7 +45,11 @@ export function buildUpstreams(
   for (const upstream of config.upstreams) {
     const defect = upstreamDefect(upstream);
     if (defect !== null || upstream.endpoint === null)
-      skipped.push({ name: upstream.name, defect: defect ?? 'no endpoint' });
+      skipped.push({
+        name: upstream.name,
+        defect: defect ?? 'no endpoint',
+        admission: new Admission(admissionOf(upstream)),
+      });
     else
       upstreams.push(
         runningUpstream(config, upstream, parts) ??
@@ -114,16 +121,7 @@ function buildUpstream(
   );
   return new RoutedUpstream(
     {
-      name: upstream.name,
-      allow: upstream.allow,
-      deny: upstream.deny,
-      aliases: upstream.models,
-      keyDigests:
-        upstream.authorization.length === 0
-          ? null
-          : new Set(upstream.authorization.map((key) => sha256Hex(key.reveal()))),
-      clients: upstream.clients === null ? null : new Set(upstream.clients),
-      isOpenToAll: upstream.noauth,
+      ...admissionOf(upstream),
       limits: limitsOf(config, upstream),
       profile: profileOf(upstream),
       maxConcurrency: upstream.max_concurrency,
@@ -131,6 +129,20 @@ function buildUpstream(
     },
     { client, circuit, pauses: new ModelPauses(parts.clock), learnedDrops: new LearnedDrops() },
   );
+}
+
+function admissionOf(upstream: UpstreamConfig): AdmissionSettings {
+  const { authorization, clients } = upstream;
+  return {
+    name: upstream.name,
+    allow: upstream.allow,
+    deny: upstream.deny,
+    aliases: upstream.models,
+    keyDigests:
+      authorization.length === 0 ? null : new Set(authorization.map((key) => sha256Hex(key.reveal()))),
+    clients: clients === null ? null : new Set(clients),
+    isOpenToAll: upstream.noauth,
+  };
 }
 
 function credentialsOf(

@@ -1,0 +1,56 @@
+import type { ClientIdentity } from './client-identity.ts';
+import { anyMatcher, type Matcher } from './glob.ts';
+
+export interface AdmissionSettings {
+  readonly name: string;
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
+  /** What clients say: what the upstream is told. */
+  readonly aliases: Readonly<Record<string, string>>;
+  /** SHA-256 digests of the keys that may use it instead of the global ones; null: the global ones. */
+  readonly keyDigests: ReadonlySet<string> | null;
+  /** Names of the only clients that may use it; null: no such limit. */
+  readonly clients: ReadonlySet<string> | null;
+  readonly isOpenToAll: boolean;
+}
+
+/** Which requests an upstream of the configuration is there for, and whose. */
+export class Admission {
+  readonly name: string;
+  readonly #settings: AdmissionSettings;
+  readonly #allows: Matcher;
+  readonly #denies: Matcher;
+
+  constructor(settings: AdmissionSettings) {
+    this.name = settings.name;
+    this.#settings = settings;
+    this.#allows = settings.allow.length === 0 ? () => true : anyMatcher(settings.allow);
+    this.#denies = anyMatcher(settings.deny);
+  }
+
+  /** The upstream's own name for what the client calls `model`. */
+  upstreamModel(model: string): string {
+    const { aliases } = this.#settings;
+    return Object.hasOwn(aliases, model) ? (aliases[model] ?? model) : model;
+  }
+
+  /** First allow, then deny; the model under either of its names, or the normalised path. */
+  admits(model: string, path: string): boolean {
+    const own = this.upstreamModel(model);
+    // An alias is a promise by itself: whoever lists it does not have to repeat it under `allow`.
+    const isAllowed =
+      this.#allows(own) ||
+      this.#allows(path) ||
+      (own !== model && this.#allows(model)) ||
+      Object.hasOwn(this.#settings.aliases, model);
+    return isAllowed && !this.#denies(own) && !this.#denies(model) && !this.#denies(path);
+  }
+
+  admitsClient(client: ClientIdentity): boolean {
+    const { isOpenToAll, keyDigests, clients } = this.#settings;
+    if (isOpenToAll) return true;
+    if (keyDigests === null && clients === null) return client.isGlobal;
+    if (keyDigests !== null && client.keyDigest !== null && keyDigests.has(client.keyDigest)) return true;
+    return clients !== null && client.name !== null && clients.has(client.name);
+  }
+}
