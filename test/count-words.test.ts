@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { counted, times } from '../src/count-words.ts';
+import { counted, inSeconds, times } from '../src/count-words.ts';
 
 test('one is no plural', () => {
   assert.deepEqual(
@@ -8,4 +8,14 @@ test('one is no plural', () => {
     ['0 vectors', '1 vector', '2 vectors'],
   );
   assert.deepEqual([times(0), times(1), times(2)], ['0 times', 'once', '2 times']);
+});
+
+test('times are told in seconds of three digits at most', () => {
+  assert.deepEqual([500, 30_000, 495.774561, 1_234.5, 0].map(inSeconds), [
+    '0.5 s',
+    '30 s',
+    '0.496 s',
+    '1.23 s',
+    '0 s',
+  ]);
 });

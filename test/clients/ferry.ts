@@ -47,9 +47,10 @@ function upstreams(url: string, common: Json): Json[] {
 
 /** `profile`: members that the profiles of all upstreams have in common. */
 export async function startFerry(profile: Json = {}): Promise<Ferry> {
-  const issuer = await ScriptedIssuer.start({ lifetimeMs: TOKEN_LIFE_MS });
-  const upstream = await QuirkUpstream.start((token) => issuer.isLive(token));
-  const direct = await QuirkUpstream.start();
+  await using started = new AsyncDisposableStack();
+  const issuer = started.use(await ScriptedIssuer.start({ lifetimeMs: TOKEN_LIFE_MS }));
+  const upstream = started.use(await QuirkUpstream.start((token) => issuer.isLive(token)));
+  const direct = started.use(await QuirkUpstream.start());
   const service = await runService({
     authorization: CLIENT_KEY,
     tokens: { corp: issuer.source },
@@ -57,14 +58,14 @@ export async function startFerry(profile: Json = {}): Promise<Ferry> {
     retry: { same_upstream: 0 },
     dbtype: 'none',
   });
+  started.defer(async () => void (await service.stop()));
+  // A start that fails closes what was started; from here on that is the caller's.
+  const all = started.move();
   return {
     gatewayUrl: service.url,
     directUrl: direct.url,
     upstream,
     service,
-    close: async () => {
-      await service.stop();
-      await Promise.all([upstream.close(), direct.close(), issuer.close()]);
-    },
+    close: () => all.disposeAsync(),
   };
 }
