@@ -22,6 +22,7 @@ import {
 } from './token-rules.ts';
 import {
   hasUpstreams,
+  upstreamAuthorization,
   upstreamClients,
   upstreamCredentials,
   upstreamEndpoints,
@@ -51,6 +52,7 @@ export const RULES: readonly Rule[] = [
   upstreamCredentials,
   upstreamClients,
   upstreamEndpoints,
+  upstreamAuthorization,
   upstreamHeaders,
   tlsIsUsable,
   recordsHaveAPlace,

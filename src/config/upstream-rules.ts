@@ -69,6 +69,21 @@ export const upstreamHeaders: Rule = ({ config }) =>
     headerFindings(one.headers, ['upstreams', index, 'headers']),
   );
 
+/** `sk` is sent as `Authorization`: with another one beside it, servers would choose which of the two counts. */
+export const upstreamAuthorization: Rule = ({ config }) =>
+  config.upstreams.flatMap((one, index): RuleFinding[] => {
+    if (one.sk === null) return [];
+    const isAuthorization = (name: string): boolean => name.toLowerCase() === 'authorization';
+    const forwarded = one.forward_headers.findIndex(isAuthorization);
+    const fixed = Object.keys(one.headers).find(isAuthorization);
+    return [
+      ...(forwarded === -1 ? [] : [fault(['upstreams', index, 'forward_headers', forwarded], SENT_BY_SK)]),
+      ...(fixed === undefined ? [] : [fault(['upstreams', index, 'headers', fixed], SENT_BY_SK)]),
+    ];
+  });
+
+const SENT_BY_SK = 'is the header that sk is sent in; leave one out';
+
 /** Names and values that HTTP can carry; what else would fail each request. */
 export function headerFindings(
   headers: Readonly<Record<string, string | Secret>>,

@@ -21,6 +21,19 @@ test('the token source exists, and a broken one exists too', () => {
   ]);
 });
 
+test('no second Authorization goes out beside sk', () => {
+  const text = upstreams(
+    `{ ${E}, sk: k, forward_headers: [x-end-user, AUTHORIZATION] }`,
+    `{ ${E}, sk: asis, headers: { authorization: "Basic x" } }`,
+    `{ ${E}, token: none, forward_headers: [authorization] }`,
+    `{ ${E}, sk: k, headers: { x-authorization: a } }`,
+  );
+  assert.deepEqual(problemsOf(text), [
+    '3 upstreams[0].forward_headers[1]: is the header that sk is sent in; leave one out',
+    '4 upstreams[1].headers.authorization: is the header that sk is sent in; leave one out',
+  ]);
+});
+
 test('the clients of an upstream exist', () => {
   const text = `${upstreams(`{ ${E}, sk: k, clients: [ragflow, dify] }`)}clients: [{ name: ragflow2, key: abc }, { name: dify, key: def }]\n`;
   assert.deepEqual(problemsOf(text), [
