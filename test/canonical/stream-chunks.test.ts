@@ -6,6 +6,7 @@ import {
   PLAIN,
   ROLE,
   read,
+  reply,
   STOP,
   sse,
   stream,
@@ -358,6 +359,21 @@ test('Q71 DashScope', () => {
   const last = { output: { text: 'b', finish_reason: 'stop' }, usage: { input_tokens: 5, output_tokens: 2 } };
   const { choices, usage } = read(sse(...chunks, last), { includeUsage: true });
   assert.deepEqual([choices[0]?.content, choices[0]?.finish, usage?.total_tokens], ['ab', 'stop', 7]);
+  const message = { content: 'ab' };
+  for (const whole of [
+    {
+      output: { choices: [{ message, finish_reason: 'length' }] },
+      usage: { input_tokens: 5, output_tokens: 2 },
+    },
+    {
+      output: { choices: [{ message, finishReason: 'length' }] },
+      usage: { inputTokens: 5, outputTokens: 2 },
+    },
+  ]) {
+    const { json } = reply(JSON.stringify(whole));
+    assert.deepEqual([json.choices[0].message.content, json.choices[0].finish_reason], ['ab', 'length']);
+    assert.equal(json.usage.total_tokens, 7);
+  }
 });
 
 test('Q72 TGI', () => {

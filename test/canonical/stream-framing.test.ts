@@ -2,7 +2,19 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChatStream } from '../../src/canonical/chat-stream.ts';
 import { cpuMsSince } from '../helpers/cpu-time.ts';
-import { chunk, DONE, optionsFor, PLAIN, ROLE, read, STOP, sse, stream, text } from './upstream-bytes.ts';
+import {
+  chunk,
+  DONE,
+  optionsFor,
+  PLAIN,
+  ROLE,
+  read,
+  STOP,
+  sse,
+  stream,
+  text,
+  USAGE,
+} from './upstream-bytes.ts';
 
 function assertPlain(body: string | Uint8Array, note?: string): void {
   assert.equal(stream(body).text, PLAIN, note);
@@ -307,6 +319,8 @@ test('Q42 an envelope is opened, for a whole body and for each event', () => {
   assert.equal(read(JSON.stringify(wrap(whole))).choices[0]?.content, 'Hi');
   assert.equal(read(JSON.stringify(wrap(JSON.stringify(whole)))).choices[0]?.content, 'Hi');
   assert.equal(read(JSON.stringify({ success: true, result: whole })).choices[0]?.content, 'Hi');
+  const beside = read(JSON.stringify({ ...wrap(whole), usage: USAGE }), { includeUsage: true });
+  assert.equal(beside.usage?.total_tokens, USAGE.total_tokens);
 });
 
 test('Q42 an envelope with a code other than 0 is an error', () => {

@@ -10,12 +10,17 @@ const CONTENT_MEMBERS = ['choices', 'object', 'usage', 'output', 'result', 'mess
 export function withoutEnvelope(object: JsonObject): JsonObject {
   if (Array.isArray(object.choices)) return object;
   const data = openString(object.data);
-  if (isJsonObject(data) && CONTENT_MEMBERS.some((name) => name in data)) return data;
+  if (isJsonObject(data) && CONTENT_MEMBERS.some((name) => name in data)) return withUsageOf(object, data);
   for (const member of Object.values(object)) {
     const inner = openString(member);
-    if (isJsonObject(inner) && Array.isArray(inner.choices)) return inner;
+    if (isJsonObject(inner) && Array.isArray(inner.choices)) return withUsageOf(object, inner);
   }
   return object;
+}
+
+/** DashScope and others count on the outside. */
+function withUsageOf(envelope: JsonObject, inner: JsonObject): JsonObject {
+  return inner.usage == null && envelope.usage != null ? { ...inner, usage: envelope.usage } : inner;
 }
 
 function openString(value: unknown): unknown {

@@ -1,7 +1,7 @@
 import { isJsonObject, type JsonObject } from './json-object.ts';
 
 const OWN_NAMES =
-  'id object created model choices index delta message role content text refusal reasoning_content reasoning reasoning_details thinking tool_calls function_call function name arguments type finish_reason stop_reason done_reason logprobs usage prompt_tokens completion_tokens total_tokens input_tokens output_tokens error code param data';
+  'id object created model choices index delta message role content text refusal reasoning_content reasoning reasoning_details thinking tool_calls function_call function name arguments type finish_reason stop_reason done_reason logprobs usage prompt_tokens completion_tokens total_tokens input_tokens output_tokens error code param data output response result';
 
 /** Without underscores and in lower case → as OpenAI spells it. */
 const SPELLING: ReadonlyMap<string, string> = new Map(
@@ -9,11 +9,9 @@ const SPELLING: ReadonlyMap<string, string> = new Map(
 );
 
 /** Where members of ours are; what a model wrote (arguments) and what nobody knows keeps its names. */
-const CONTAINERS: ReadonlySet<string> = new Set(
-  'choices delta message content reasoning_details tool_calls function_call function usage error data'.split(
-    ' ',
-  ),
-);
+const CONTAINER_NAMES =
+  'choices delta message content reasoning_details tool_calls function_call function usage error data output response result';
+const CONTAINERS: ReadonlySet<string> = new Set(CONTAINER_NAMES.split(' '));
 
 /** A member's name with a capital, as Java (`finishReason`) and C# (`FinishReason`) write it. */
 const CAPITAL_IN_NAME = /"(?=[a-z_]*[A-Z])\w{2,32}"\s*:/;
