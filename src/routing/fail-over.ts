@@ -158,6 +158,7 @@ function conclusion({ errors, left, request }: Run): FerryError {
   return error;
 }
 
+/** Rejects with the signal's reason: an attempt that nobody waits for is not begun. */
 async function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
     const settle = (): void => {
@@ -168,4 +169,5 @@ async function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
     const timer = setTimeout(settle, delayMs);
     signal.addEventListener('abort', settle);
   });
+  signal.throwIfAborted();
 }

@@ -3,7 +3,14 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Gateway, until } from '../helpers/gateway.ts';
 import { RawClient, rawPost } from '../helpers/raw-client.ts';
-import { chunkedHead, httpChunk, RawUpstream, silent } from '../helpers/raw-upstream.ts';
+import {
+  answering,
+  chunkedHead,
+  httpAnswer,
+  httpChunk,
+  RawUpstream,
+  silent,
+} from '../helpers/raw-upstream.ts';
 import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 
@@ -21,6 +28,25 @@ async function isGone(gateway: Gateway): Promise<void> {
   assert.doesNotMatch(gateway.log, /"level":"(?:warn|error)"/, 'nor is it logged as one');
   assert.match(await gateway.metrics(), /^tokenferry_inflight 1$/m, 'only the one for the metrics');
 }
+
+test('a client that leaves before the only upstream is asked again ends the request: no second attempt is begun', async () => {
+  await using raw = await RawUpstream.start(answering(httpAnswer('{}', { status: 503 })));
+  await using gateway = await Gateway.start({
+    retry: { backoff: '30s' },
+    cool_down: { failures: 1 },
+    upstreams: [{ name: 'lone', endpoint: raw.url, sk: 'key-of-lone', allow: ['m'] }],
+  });
+  const client = await RawClient.connect(gateway.port);
+  client.send(rawPost('/v1/chat/completions', CHAT));
+  await until(() => gateway.circuitEvents.length === 1, 'the first attempt has failed');
+  client.reset();
+  await until(() => gateway.rows().length === 1, 'the record');
+  assert.equal(gateway.rows()[0]?.outcome, 'client_gone');
+  assert.deepEqual(
+    gateway.rows()[0]?.attempts.map(({ outcome }) => outcome),
+    ['retryable_status'],
+  );
+});
 
 for (const [kind, path, body] of [
   ['chat', '/v1/chat/completions', CHAT],
