@@ -429,8 +429,14 @@ const ANSWER: readonly Row[] = [
   [
     'use a young token after 3 s when there is no other',
     HOLDER,
-    'return Math.min(oldEnough, latest);',
-    'return oldEnough;',
+    'return Math.max(Math.min(oldEnoughMonoMs(answer), latest), known);',
+    'return Math.max(oldEnoughMonoMs(answer), known);',
+  ],
+  [
+    'hold back what upstreams do not know yet',
+    HOLDER,
+    'return Math.max(Math.min(oldEnoughMonoMs(answer), latest), known);',
+    'return Math.min(oldEnoughMonoMs(answer), latest);',
   ],
   ['serve those who wait', DESK, '    }\n    this.#serveWaiters(now);', '    }'],
   ['serve the operator with the new token only', DESK, "      if (waiter.kind === 'manual') continue;\n", ''],
@@ -480,7 +486,18 @@ const RENEW_AFTER: readonly Row[] = [
     '  ): Promise<Lease | null> {\n    options.signal?.throwIfAborted();',
     '  ): Promise<Lease | null> {',
   ],
-  ['deny', HOLDER, "    if (outcome === 'denied') return null;\n", ''],
+  [
+    'deny',
+    HOLDER,
+    "    if (outcome === 'denied') return this.#custody.newTokenLag.standIn(momentOf(this.#clock));\n",
+    '',
+  ],
+  [
+    'let the token that worked before stand in',
+    HOLDER,
+    'return this.#custody.newTokenLag.standIn(momentOf(this.#clock));',
+    'return null;',
+  ],
   [
     'replay with the newer token that is there',
     HOLDER,

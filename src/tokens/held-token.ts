@@ -34,6 +34,8 @@ export class HeldToken {
   renewBelowMs: number;
   /** An upstream accepted it. */
   isProven = false;
+  /** It was refused before any upstream had accepted it. */
+  wasRefusedNew = false;
   /** It was said that its refusal could not be answered with a renewal: the next request has the same to tell. */
   isDenialTold = false;
   /** It counted against the breaker already: many requests report one refused token. */
@@ -79,6 +81,11 @@ export class HeldToken {
 
   remainingMs(now: Moment): number {
     return this.lifetime.remainingMs(now.monoMs, now.wallMs);
+  }
+
+  /** Since it was asked for. */
+  ageMs(now: Moment): number {
+    return this.lifetime.lifeMs - this.remainingMs(now);
   }
 
   isUsable(now: Moment): boolean {

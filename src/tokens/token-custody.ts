@@ -10,10 +10,12 @@ import { handedOutAgain, type IssuedToken, readIssued, secretsOf } from './issue
 import { Lease } from './lease.ts';
 import { type Moment, momentOf } from './lifetime.ts';
 import { LiveValues } from './live-values.ts';
+import { NewTokenLag } from './new-token-lag.ts';
 import { preparePlacements } from './placement.ts';
 import { renewalAgeMs, sameTokenPollMs } from './renewal-age.ts';
 import { type EmitTokenEvent, type RenewalOutcome, unnamed } from './token-event.ts';
 import { Tombstones } from './tombstones.ts';
+import { alreadyOver, refusedBefore } from './unusable-answer.ts';
 
 /** An issuer that returns a refused token after so many failures in a row has no other. */
 const INSISTENCE = 3;
@@ -40,6 +42,7 @@ export class TokenCustody {
   readonly #tombstones = new Tombstones();
   readonly #forcedRenewals = new ForcedRenewals();
   readonly #earlyRejections = new EarlyRejections();
+  readonly #newTokenLag = new NewTokenLag();
   /** Remarks about answers that were reported already: the same one comes with every renewal. */
   readonly #saidNotes = new Set<string>();
   #token: HeldToken | null = null;
@@ -74,6 +77,10 @@ export class TokenCustody {
   /** How many working tokens were refused early, when that is suspicious now; else 0. */
   suspiciousRejections(monoMs: number): number {
     return this.#earlyRejections.suspicious(monoMs);
+  }
+
+  get newTokenLag(): NewTokenLag {
+    return this.#newTokenLag;
   }
 
   isBreakerOpen(monoMs: number): boolean {
@@ -113,6 +120,7 @@ export class TokenCustody {
     const token = this.#token;
     const remainingMs = token?.remainingMs(now) ?? null;
     if (token === null || token.lease.fingerprint !== lease.fingerprint) {
+      this.#newTokenLag.refused(lease);
       this.#tombstones.add(lease.fingerprint, now.monoMs);
       return this.#reportRefusal('superseded', { ...facts, remainingMs });
     }
@@ -133,6 +141,7 @@ export class TokenCustody {
   /** A replay was refused too: the token counts against the breaker, nothing is renewed. */
   refuseReplay(lease: Lease): void {
     const token = this.#token;
+    this.#newTokenLag.refused(lease);
     if (token?.lease.generation === lease.generation) {
       this.#countUnproven(token, this.#options.clock.monoMs());
     }
@@ -143,6 +152,7 @@ export class TokenCustody {
     const token = this.#token;
     if (token === null || token.isProven || token.lease.generation !== lease.generation) return;
     token.isProven = true;
+    this.#newTokenLag.accepted(token, token.ageMs(momentOf(this.#options.clock)));
     this.#forcedRenewals.noteProven();
   }
 
@@ -162,6 +172,7 @@ export class TokenCustody {
   #countUnproven(token: HeldToken, monoMs: number): void {
     if (token.isProven || token.isCounted) return;
     token.isCounted = true;
+    token.wasRefusedNew = true;
     if (this.#forcedRenewals.noteUnproven(monoMs)) {
       this.#options.emit('breaker_open', { pauseMs: BREAKER_PAUSE_MS });
     }
@@ -192,6 +203,7 @@ export class TokenCustody {
     this.#tombstones.delete(issued.fingerprint);
     const token = this.#hold(issued, lifeMs - renewalAgeMs(lifeMs, settings, issued.refreshInMs, random));
     if (!token.isUsable(now)) token.serveToTheEnd();
+    if (settings.rotation !== 'exclusive') this.#newTokenLag.replaced(this.#token);
     this.#token = token;
     return 'installed';
   }
@@ -284,20 +296,4 @@ export class TokenCustody {
       emit('note', { note: unnamed(name, secrets.scrub(note)) });
     }
   }
-}
-
-function refusedBefore(): Failure {
-  return {
-    severity: 'transient',
-    message: 'the issuer returned a token that an upstream has refused',
-    retryAfterMs: null,
-  };
-}
-
-function alreadyOver(): Failure {
-  return {
-    severity: 'transient',
-    message: 'the issuer returned a token that has ended or is about to',
-    retryAfterMs: null,
-  };
 }

@@ -146,7 +146,7 @@ export class TokenHolder {
       isBusy: this.#loop.isBusy,
     });
     this.#counters.rejected += 1;
-    if (outcome === 'denied') return null;
+    if (outcome === 'denied') return this.#custody.newTokenLag.standIn(momentOf(this.#clock));
     const current = outcome === 'superseded' ? this.peek() : null;
     return current ?? this.#desk.wait('replay', options);
   }
@@ -237,13 +237,14 @@ export class TokenHolder {
     };
   }
 
-  /** A young token waits while the old one serves, or at most 3 s when there is none. */
+  /** A young token waits while the old one serves; one that is not valid yet also without an old one, at most 3 s. */
   #usableFromMonoMs(answer: Answer, now: Moment): number {
-    const oldEnough = oldEnoughMonoMs(answer);
     const token = this.#custody.token;
     const oldServesForMs = token?.isUsable(now) === true ? token.remainingMs(now) - token.cutoffMs : 0;
-    const latest = Math.max(answer.received.monoMs + LONGEST_SETTLE_MS, now.monoMs + oldServesForMs);
-    return Math.min(oldEnough, latest);
+    const oldEndsMonoMs = now.monoMs + oldServesForMs;
+    const latest = Math.max(answer.received.monoMs + LONGEST_SETTLE_MS, oldEndsMonoMs);
+    const known = Math.min(this.#custody.newTokenLag.knownFromMonoMs(answer), oldEndsMonoMs);
+    return Math.max(Math.min(oldEnoughMonoMs(answer), latest), known);
   }
 
   #accept(answer: Answer, attempt: Attempt): Failure | null {

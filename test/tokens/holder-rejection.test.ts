@@ -220,6 +220,70 @@ test('#13 with the breaker open a success closes it at once', async () => {
   assert.notEqual(replay.value ?? null, null);
 });
 
+/** One request, with its one replay, to an upstream that knows a token so long after it was issued. True: served. */
+async function askLagging(rig: Rig, issuedAtMs: Map<string, number>, lagMs: number): Promise<boolean> {
+  const isAccepted = ({ fingerprint }: Lease): boolean => {
+    const atMs = issuedAtMs.get(fingerprint) ?? rig.source.calls.at(-1)?.atMonoMs ?? 0;
+    issuedAtMs.set(fingerprint, atMs);
+    return rig.clock.monoMs() - atMs >= lagMs;
+  };
+  const lease = leaseNow(rig);
+  if (isAccepted(lease)) {
+    rig.holder.reportAccepted(lease);
+    return true;
+  }
+  const replay = follow(rig.holder.renewAfter(lease, { status: 401 }));
+  await rig.clock.advance(300);
+  if (replay.value == null) return false;
+  if (isAccepted(replay.value)) {
+    rig.holder.reportAccepted(replay.value);
+    return true;
+  }
+  rig.holder.reportRejected(replay.value);
+  return false;
+}
+
+test('#21 an upstream that knows new tokens late: the one that worked stands in, and later ones are held back so long', async () => {
+  const rig = makeRig();
+  await rig.start();
+  const issuedAtMs = new Map([[leaseNow(rig).fingerprint, -10_000]]);
+  const failedAtMs: number[] = [];
+  for (const startedMs = rig.clock.monoMs(); rig.clock.monoMs() - startedMs < 900_000; ) {
+    const atMs = rig.clock.monoMs() - startedMs;
+    if (!(await askLagging(rig, issuedAtMs, 2_000))) failedAtMs.push(atMs);
+    await rig.clock.advance(250);
+  }
+  // The first new token and the one by force in its place: two requests hear of it, none after them.
+  assert.ok(failedAtMs.length >= 1 && failedAtMs.length <= 2, failedAtMs.join(' '));
+  assert.ok((failedAtMs.at(-1) ?? 0) < 150_000, failedAtMs.join(' '));
+  assert.equal(rig.count('breaker_open') <= 1, true);
+});
+
+test('#21 a token that stands in and is refused too does so no more', async () => {
+  const { rig, lease } = await rigInUse();
+  rig.holder.reportAccepted(lease);
+  const second = follow(rig.holder.refresh());
+  await rig.clock.advance(200);
+  const third = follow(rig.holder.renewAfter(second.value as Lease, { status: 401 }));
+  await rig.clock.advance(1_200);
+  rig.holder.reportRejected(third.value as Lease);
+  const standIn = await rig.holder.renewAfter(third.value as Lease, { status: 401 });
+  assert.equal(standIn?.fingerprint, lease.fingerprint);
+  rig.holder.reportRejected(standIn as Lease);
+  assert.equal(await rig.holder.renewAfter(third.value as Lease, { status: 401 }), null);
+});
+
+test('#21 with an issuer that revokes the previous token that one never stands in', async () => {
+  const { rig, lease } = await rigInUse({ settings: { rotation: 'exclusive' } });
+  rig.holder.reportAccepted(lease);
+  const second = follow(rig.holder.refresh());
+  await rig.clock.advance(200);
+  const third = follow(rig.holder.renewAfter(second.value as Lease, { status: 401 }));
+  await rig.clock.advance(1_200);
+  rig.holder.reportRejected(third.value as Lease);
+  assert.equal(await rig.holder.renewAfter(third.value as Lease, { status: 401 }), null);
+});
+
 test('#13 many refusals of one token count once against the breaker', async () => {
   const rig = makeRig();
   await rig.start();
