@@ -328,6 +328,19 @@ test('an empty extra asks for nothing, a missing value is an error', async (t) =
   assert.match((await failure()).message, /home_grown: extra group \/group matched no text in the answer/);
 });
 
+test('#22 a token in a cookie lives as long as the cookie says', async (t) => {
+  const lifeOf = async (attributes: string) => {
+    const cookies = ['A=1; Max-Age=9', `SSO=abcdef${attributes}`];
+    const { acquire } = await bench(t, { headers: { 'set-cookie': cookies } }, { tokenAt: 'cookie:SSO' });
+    const { lifetimeMs, expiresAtWallMs } = await acquire();
+    return lifetimeMs ?? expiresAtWallMs;
+  };
+  const expires = new Date(Date.now() + 3_600_000).toUTCString();
+  assert.equal(await lifeOf(`; Path=/; Expires=${expires}; max-age=300; HttpOnly`), 300_000);
+  assert.equal(await lifeOf(`; Expires=${expires}`), Date.parse(expires));
+  assert.equal(await lifeOf('; Path=/'), undefined);
+});
+
 /** A chain whose first source tells how it was asked, and has `first-token` unless `refusesForce` and it is forced. */
 async function chain(t: TestContext, refusesForce = false) {
   const asked: string[] = [];

@@ -15,7 +15,7 @@ import { openIssuer } from './issuer-connection.ts';
 import { rawToken } from './raw-token.ts';
 import type { SourceDeps } from './source-deps.ts';
 import { SourceVoice } from './source-voice.ts';
-import { compileTokenLocation, type TokenLocation } from './token-location.ts';
+import { compileTokenLocation, cookieHints, type TokenLocation } from './token-location.ts';
 import { usualHints } from './usual-hints.ts';
 
 /** Tokens of any HTTP interface that can be declared: request, success, place of the token, its expiry. */
@@ -85,6 +85,7 @@ export class HttpSource implements TokenSource {
     const { expiresAt, tokenAt } = this.#settings;
     if (expiresAt?.as === 'jwt') return [];
     if (expiresAt?.pointer === undefined && expiresAt?.header === undefined) {
+      if (tokenAt.startsWith('cookie:')) return cookieHints(reply, tokenAt.slice('cookie:'.length));
       const parent = isPointer(tokenAt) ? tokenAt.slice(0, tokenAt.lastIndexOf('/')) : '';
       return usualHints(pointed(answer, parent));
     }

@@ -1,3 +1,4 @@
+import type { ExpiryHint } from '../expiry.ts';
 import { type AnswerBody, describeAnswer, describeKeys, describeValue } from '../issuer-answer.ts';
 import { headerOf, type IssuerReply } from '../issuer-client.ts';
 import { isPointer, resolvePointer } from '../json-pointer.ts';
@@ -89,11 +90,23 @@ function cookieLines(reply: IssuerReply): string[] {
 }
 
 function cookieOf(reply: IssuerReply, name: string): string | undefined {
-  const line = cookieLines(reply).find((text) => text.trimStart().startsWith(`${name}=`));
-  return line
+  return cookieLine(reply, name)
     ?.split(';', 1)[0]
     ?.trim()
     .slice(name.length + 1);
+}
+
+function cookieLine(reply: IssuerReply, name: string): string | undefined {
+  return cookieLines(reply).find((text) => text.trimStart().startsWith(`${name}=`));
+}
+
+/** What a cookie says of its own end (RFC 6265: `Max-Age` counts before `Expires`). */
+export function cookieHints(reply: IssuerReply, name: string): ExpiryHint[] {
+  const line = cookieLine(reply, name) ?? '';
+  const maxAge = /;\s*max-age\s*=\s*(\d+)/i.exec(line)?.[1];
+  if (maxAge !== undefined) return [{ origin: 'Max-Age', value: maxAge, as: 'relative', unit: 's' }];
+  const expires = /;\s*expires\s*=\s*([^;]+)/i.exec(line)?.[1];
+  return expires === undefined ? [] : [{ origin: 'Expires', value: expires, as: 'absolute', unit: 'iso' }];
 }
 
 function cookieNames(reply: IssuerReply): string {
