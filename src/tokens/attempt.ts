@@ -41,7 +41,7 @@ export class Attempt {
     this.sent = momentOf(options.clock);
     this.result = new Promise((resolve) => {
       const timer = options.clock.schedule(() => {
-        resolve({ failure: silence(options.timeoutMs) });
+        resolve({ failure: silence(options.source.kind, options.timeoutMs) });
         this.#abort.abort(new Error('the attempt took too long'));
       }, options.timeoutMs);
       this.#cancelTimer = () => timer.cancel();
@@ -78,10 +78,16 @@ async function askSource(options: AttemptOptions, signal: AbortSignal): Promise<
   });
 }
 
-function silence(timeoutMs: number): Failure {
+/** Sources that are no issuer are not blamed as one. */
+const SILENCE: Readonly<Record<string, string>> = {
+  exec: 'the command did not end',
+  function: 'the module returned nothing',
+};
+
+function silence(kind: string, timeoutMs: number): Failure {
   return {
     severity: 'transient',
-    message: `the issuer did not answer within ${seconds(timeoutMs)}`,
+    message: `${SILENCE[kind] ?? 'the issuer did not answer'} within ${seconds(timeoutMs)}`,
     retryAfterMs: null,
   };
 }

@@ -136,6 +136,21 @@ test('#4 an issuer that hangs is given up after 10 s and asked again, and no req
   assert.equal(leaseNow(rig).generation, 2);
 });
 
+test('#4 a program or own code that takes too long is not called an issuer', async () => {
+  for (const [kind, words] of [
+    ['exec', 'the command did not end within 10 s'],
+    ['function', 'the module returned nothing within 10 s'],
+    ['oauth2', 'the issuer did not answer within 10 s'],
+  ] as const) {
+    const rig = makeRig({ script: [{ hang: true }] });
+    Object.assign(rig.source, { kind });
+    void rig.holder.start();
+    await rig.clock.advance(10_001);
+    assert.equal(rig.holder.status().lastError, words);
+    await rig.holder.stop();
+  }
+});
+
 test('#4 a source that ignores its abort signal is left behind, and what it brings later is thrown away', async () => {
   const rig = makeRig({
     script: [{ delayMs: 25_000, deaf: true, raw: { value: 'too-late-token', lifetimeMs: 300_000 } }],
