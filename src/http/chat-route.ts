@@ -5,6 +5,7 @@ import type { Router } from '../routing/router.ts';
 import type { ServingSettings } from '../routing/serving.ts';
 import type { BodyReader } from './body-reader.ts';
 import { answerWhole, type StreamSettings, streamAnswer } from './chat-answer.ts';
+import { refuseLongName } from './model-name.ts';
 import type { RequestContext } from './request-context.ts';
 
 export interface ChatRouteSettings extends StreamSettings {
@@ -41,6 +42,7 @@ export async function readModelRequest(
   if (context.keepsContent) context.requestBody = body;
   const request = readRequest(body, kind);
   context.model = request.model;
+  refuseLongName(request.model);
   context.isKnownModel = settings.router.isKnownModel(request.model);
   return request;
 }

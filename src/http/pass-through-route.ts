@@ -14,6 +14,7 @@ import { drained } from './back-pressure.ts';
 import type { BodyReader } from './body-reader.ts';
 import { ALLOWED_METHODS } from './cors.ts';
 import { refuseJsonBomb } from './json-bomb.ts';
+import { refuseLongName } from './model-name.ts';
 import { isGeneration, isStateful } from './path-kinds.ts';
 import type { RequestContext } from './request-context.ts';
 import { notOffered, unknownToAll } from './unsupported-endpoint.ts';
@@ -69,8 +70,10 @@ async function serve(
   sent: Sent,
   settings: PassThroughSettings,
 ): Promise<void> {
-  const model = sent.fields.get('model') || context.path;
+  const named = sent.fields.get('model') || null;
+  const model = named ?? context.path;
   context.model = model;
+  if (named !== null) refuseLongName(named);
   const routed = context.routed(model, client);
   const candidates = candidatesFor(routed, settings.router);
   const service = new PassThroughService(

@@ -177,12 +177,12 @@ export class RequestContext {
       hostname: this.#settings.hostname,
       client: this.client?.name ?? null,
       ip: this.ip,
-      userAgent: request.headers['user-agent'] ?? null,
+      userAgent: brief(request.headers['user-agent']),
       method: request.method ?? '',
-      path: this.path,
-      model: this.model,
+      path: brief(this.path) ?? '',
+      model: brief(this.model),
       isKnownModel: this.isKnownModel,
-      upstreamModel: log.upstreamModel,
+      upstreamModel: brief(log.upstreamModel),
       upstream: log.upstream,
       isStream: this.isStream,
       status: outcome === 'client_gone' ? 499 : this.response.statusCode,
@@ -217,10 +217,18 @@ export class RequestContext {
       const value = this.request.headers[name];
       if (value === undefined) continue;
       kept ??= {};
-      kept[name] = Array.isArray(value) ? value.join(', ') : value;
+      kept[name] = brief(Array.isArray(value) ? value.join(', ') : value) ?? '';
     }
     return kept;
   }
+}
+
+/** So much of a text of the client's goes into the record, and with it into log, metrics and store. UTF-16 units. */
+const LONGEST_TEXT = 1024;
+
+function brief(text: string | null | undefined): string | null {
+  if (text === null || text === undefined) return null;
+  return text.length <= LONGEST_TEXT ? text : `${text.slice(0, LONGEST_TEXT - 1).toWellFormed()}…`;
 }
 
 function requestId(request: IncomingMessage, nowMs: number): string {
