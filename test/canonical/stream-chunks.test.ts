@@ -354,6 +354,29 @@ test('Q70 Baidu', () => {
   assert.deepEqual([choices[0]?.content, choices[0]?.finish, usage?.total_tokens], ['ab', 'stop', 7]);
 });
 
+test('S51 images, sound and citations in the chunk of the finish reason come before the finish', () => {
+  for (const said of [
+    { images: [{ image_url: { url: 'data:,x' } }] },
+    { audio: { data: 'AA' } },
+    { annotations: [{ url: 'u' }] },
+  ]) {
+    const last = chunk({ role: 'assistant', content: '', ...said }, 'stop', {});
+    (last.choices as Record<string, unknown>[])[0] = {
+      ...(last.choices as object[])[0],
+      native_finish_reason: 'STOP',
+    };
+    const { chunks, choices } = read(sse(ROLE, text('See:'), last, DONE));
+    assert.deepEqual([choices[0]?.content, choices[0]?.finish], ['See:', 'stop']);
+    assert.deepEqual(chunks.at(-2)?.choices[0].delta, said);
+    assert.equal(chunks.at(-2)?.choices[0].native_finish_reason, undefined);
+    assert.equal(chunks.at(-1)?.choices[0].native_finish_reason, 'STOP');
+    const alone = read(sse(last, DONE));
+    assert.deepEqual(alone.chunks.at(-2)?.choices[0].delta, said);
+    const whole = reply(sse(ROLE, text('See:'), last, DONE)).json.choices[0];
+    assert.deepEqual({ ...whole.message, ...said }, whole.message);
+  }
+});
+
 test('Q71 DashScope', () => {
   const chunks = [{ output: { choices: [{ message: { content: 'a' }, finish_reason: 'null' }] } }];
   const last = { output: { text: 'b', finish_reason: 'stop' }, usage: { input_tokens: 5, output_tokens: 2 } };

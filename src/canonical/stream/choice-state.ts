@@ -145,9 +145,7 @@ export class ChoiceState {
       sink.callStep(this.index, step, this.#takeExtras());
     }
     this.#pass('refusal', facts.refusal, sink);
-    if (this.#extras?.deltaExtensions && facts.finish === null) sink.extension(this.index, this.#extras);
-    if (facts.finish !== null) this.#finishExtras = this.#extras;
-    this.#extras = null;
+    this.#tellExtras(facts.finish !== null, sink);
   }
 
   /** No more deltas: tells what was held, then the finish, as the upstream's own chunk where that says the same. */
@@ -195,6 +193,14 @@ export class ChoiceState {
     if (text === '') return;
     for (const step of this.#calls.settle()) sink.callStep(this.index, step, null);
     for (const piece of piecesOf(text)) sink.text(this.index, kind, piece, this.#takeExtras());
+  }
+
+  /** What came with a delta that said nothing. A finish has an empty delta (S51): images and citations go before it. */
+  #tellExtras(isLast: boolean, sink: ReplySink): void {
+    const extras = this.#takeExtras();
+    if (isLast) this.#finishExtras = extras && { ...extras, deltaExtensions: null };
+    if (!extras?.deltaExtensions) return;
+    sink.extension(this.index, isLast ? { ...extras, logprobs: null, extensions: null } : extras);
   }
 
   #takeExtras(): ChoiceExtras | null {
