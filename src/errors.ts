@@ -14,7 +14,7 @@ export interface FerryErrorFacts {
   readonly param?: string | null | undefined;
   readonly retryAfterMs?: number | undefined;
   readonly shouldRetry?: boolean | undefined;
-  /** For log and record only: may name hosts and quote excerpts, never secrets. */
+  /** For log and record only, in place of the message: may name hosts and quote excerpts, never secrets. */
   readonly detail?: string | undefined;
   readonly cause?: unknown;
 }
@@ -46,7 +46,7 @@ export class FerryError extends Error {
     this.upstreamStatus = facts.upstreamStatus;
     this.retryAfterMs = facts.retryAfterMs;
     this.shouldRetry = facts.shouldRetry ?? row.shouldRetry;
-    this.detail = facts.detail;
+    this.detail = facts.detail === '' ? undefined : facts.detail;
   }
 
   get row(): ErrorRow {

@@ -1,6 +1,6 @@
 import type { ErrorKind } from '../errors.ts';
 import { codedMessage, isFailedStatus, isFailure } from './coded-message.ts';
-import { type Dialect, type Meaning, meaningOfName, meaningOfNumber } from './error-codes.ts';
+import { type Dialect, MEANINGS, type Meaning, meaningOfName, meaningOfNumber } from './error-codes.ts';
 import { isJsonObject, type JsonObject } from './stream/json-object.ts';
 
 /** An error found inside a parsed body, in the upstream's own words. */
@@ -189,10 +189,18 @@ function fromFields(json: JsonObject, message: string): BodyError {
     type: type === 'error' ? null : type,
     code: statusName ?? (code === undefined ? null : String(code)),
     param: textOrNull(json.param),
-    status: meaning?.status ?? httpStatus ?? null,
+    status: exactStatus(meaning, httpStatus ?? null),
     kind: meaning?.kind ?? null,
     requestId: textOrNull(json.request_id) ?? textOrNull(json.requestId) ?? textOrNull(json.RequestId),
   };
+}
+
+/** `server_error` and `invalid_request_error` are said of anything: a status beside them says which error it is. */
+function exactStatus(meaning: Meaning | undefined, httpStatus: number | null): number | null {
+  if (meaning === undefined) return httpStatus;
+  const isRefined =
+    httpStatus !== null && (meaning === MEANINGS.broken || (meaning === MEANINGS.client && httpStatus < 500));
+  return isRefined ? httpStatus : meaning.status;
 }
 
 function messageOf(json: JsonObject): string {

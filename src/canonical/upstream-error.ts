@@ -165,7 +165,8 @@ function kindOf(failure: Failure): ErrorKind {
   // A proxy before the upstream wants credentials: ours to fix, as with a 403.
   if (status === 407) return 'forbidden';
   if (status === 404) return namesModel(failure) ? 'model_not_found' : 'path_not_found';
-  if (status >= 300 && status < 400) return 'redirect';
+  // 304 sends nobody anywhere.
+  if (status >= 300 && status < 400 && status !== 304) return 'redirect';
   if (isOverflowText(text) && status >= 400) return 'context_overflow';
   if ((status === 400 || status === 422) && isFilterText(text)) return 'content_filtered';
   if ((context.isRetryable ?? isUsuallyRetried)(status)) return 'retryable_status';

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { findErrorInBody, readBodyError, readUpstreamError } from '../../src/canonical/upstream-error.ts';
+import {
+  findErrorInBody,
+  invalidBodyError,
+  readBodyError,
+  readUpstreamError,
+} from '../../src/canonical/upstream-error.ts';
 import type { FerryError } from '../../src/errors.ts';
 import { cpuMsSince } from '../helpers/cpu-time.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
@@ -41,6 +46,26 @@ test('Q126 an error object as the first event of a 200 becomes the error inside'
   );
   assert.equal(within({ error: { message: 'Provider returned error', code: 502 }, choices: [] }).status, 502);
   assert.equal(within({ error: 'something went wrong' }).kind, 'retryable_status');
+});
+
+test('Q126 a status beside a word that is said of anything tells which error it is', () => {
+  const status = (type: string, code: unknown): number =>
+    within({ error: { message: 'sorry', type, code } }).status;
+  assert.deepEqual(
+    [500, 502, 503, '503', 504, 429].map((code) => status('server_error', code)),
+    [502, 502, 503, 503, 504, 429],
+  );
+  assert.deepEqual(
+    [400, 413, 429, 500].map((code) => status('invalid_request_error', code)),
+    [400, 413, 429, 400],
+  );
+  assert.equal(status('overloaded_error', 500), 503, 'a word that is exact stays');
+});
+
+test('the record of an empty body has words', () => {
+  const { message, detail } = invalidBodyError('', context);
+  assert.match(message, /empty body/);
+  assert.equal(detail, undefined, 'the message is the record’s');
 });
 
 test('Q128 TGI: the status comes from error_type', () => {
@@ -427,7 +452,7 @@ test('Q147 a redirect is upstream_redirect and does not tell where to', () => {
 });
 
 test('any other status is an invalid response', () => {
-  for (const status of [204, 206, 101, 501, 505, 599, 499, 0]) {
+  for (const status of [204, 206, 304, 101, 501, 505, 599, 499, 0]) {
     assert.deepEqual(
       summary(answered(status, '')),
       ['invalid_response', 502, 'upstream_invalid_response'],
