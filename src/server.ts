@@ -20,6 +20,7 @@ import { SecretRegistry } from './secret.ts';
 import { clientQuotaSettings } from './service/clients.ts';
 import { ConfigReloads } from './service/config-reloads.ts';
 import { reportConfig, reportReload } from './service/config-reporting.ts';
+import { reportDefect } from './service/defect-reporting.ts';
 import { Deployment, type DeploymentParts } from './service/deployment.ts';
 import { createHttpServer } from './service/http-server.ts';
 import { listenAddress, urlHost } from './service/listen-address.ts';
@@ -128,9 +129,7 @@ class Service implements RunningService {
   }
 
   reportDefect(error: unknown): void {
-    const facts =
-      error instanceof Error ? { error: error.message, stack: error.stack } : { error: String(error) };
-    this.#logger.error('a mistake of tokenferry that nothing caught; please report it', facts);
+    reportDefect(this.#logger, error, this.#deployment.config.tokens);
   }
 
   close(): Promise<void> {

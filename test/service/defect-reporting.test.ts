@@ -1,0 +1,39 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { until } from '../helpers/gateway.ts';
+import { runService } from '../helpers/run-service.ts';
+import { StandInModel } from '../helpers/stand-in-model.ts';
+
+/** Own code that gives a token, and leaves a promise behind that fails. */
+const CARELESS = `export default () => {
+  Promise.reject(new Error('no cache, login with password=not-for-the-log'));
+  return { value: 'token-of-own-code', lifetime_ms: 60_000 };
+};`;
+
+test('an error that own code leaves uncaught is told as its, without its secrets, and the service goes on', async () => {
+  await using model = await StandInModel.start();
+  const folder = await mkdtemp(join(tmpdir(), 'tokenferry-own-code-'));
+  const module = join(folder, 'careless-source.mjs');
+  await writeFile(module, CARELESS);
+  const service = await runService({
+    dbtype: 'none',
+    tokens: { own: { type: 'function', module } },
+    upstreams: [{ name: 'lone', endpoint: model.url, token: 'own' }],
+  });
+  try {
+    await until(() => service.output.includes('did not catch'), 'the line');
+    assert.match(
+      service.output,
+      /an error in \S*careless-source\.mjs that it did not catch: await every promise/,
+    );
+    assert.match(service.output, /no cache, login with password=\[/);
+    assert.doesNotMatch(service.output, /not-for-the-log|mistake of tokenferry/);
+    assert.ok(service.isRunning);
+  } finally {
+    await service.stop();
+    await rm(folder, { recursive: true });
+  }
+});
