@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
 import { counted } from './count-words.ts';
 import { asFerryError, FerryError } from './errors.ts';
@@ -12,7 +11,7 @@ import { answerPreflight } from './http/cors.ts';
 import { type EmbeddingsRouteSettings, serveEmbeddings, serveRerank } from './http/embeddings-route.ts';
 import { answerLive, answerReady, type Readiness } from './http/health-route.ts';
 import { refuseForeignHosts } from './http/host-guard.ts';
-import { refuseUnconforming } from './http/http-conformance.ts';
+import { RequestForm } from './http/http-conformance.ts';
 import { listModels, showModel } from './http/models-route.ts';
 import { type PassThroughSettings, passThrough } from './http/pass-through-route.ts';
 import { type RecordingSettings, RequestContext } from './http/request-context.ts';
@@ -77,12 +76,8 @@ export function createApp(parts: AppParts): Express {
   app.set('query parser', false);
   app.set('strict routing', true);
 
-  // On these a request was refused for its form. Where it ends may be another question to whoever sent it on: what
-  // follows is not listened to.
-  const unheard = new WeakSet<Socket>();
-  app.use((request, response, next) => {
-    if (!unheard.has(request.socket)) enter(parts, unheard, request, response, next);
-  });
+  const form = new RequestForm();
+  app.use((request, response, next) => enter(parts, form, request, response, next));
   addGenerations(app);
   addVectors(app);
   addOpenRoutes(app, parts);
@@ -155,7 +150,7 @@ function addModels(app: Express): void {
 /** Gives the request its context and its normalised path, which is what the routes below match. */
 function enter(
   parts: AppParts,
-  unheard: WeakSet<Socket>,
+  form: RequestForm,
   request: Request,
   response: Response,
   next: () => void,
@@ -165,13 +160,13 @@ function enter(
   let path: RequestPath;
   let refusal: FerryError | null = null;
   try {
-    refuseUnconforming(request);
+    form.check(request);
     path = installation.paths.read(request.url);
   } catch (error) {
     refusal = asFerryError(error);
     path = { path: barePath(request.url), query: '', isApi: false };
     response.shouldKeepAlive = false;
-    unheard.add(request.socket);
+    form.refused(request);
   }
   const context = new RequestContext(
     { ...exchange, path: path.path, query: path.query },

@@ -1,5 +1,24 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { FerryError } from '../errors.ts';
+
+/** Holds requests to the form of HTTP/1.x, and remembers where one was refused. */
+export class RequestForm {
+  readonly #refused = new WeakSet<Socket>();
+
+  /** Throws `invalid_request` for a request that is no HTTP/1.x, or that follows a refused one. */
+  check(request: IncomingMessage): void {
+    // It gets an answer although nobody will read it: Node stops reading by the answers that wait.
+    if (this.#refused.has(request.socket))
+      throw invalid('The request follows one that was refused on the same connection.');
+    refuseUnconforming(request);
+  }
+
+  /** Where this request ends may be another question to whoever sent it on: what follows is not served. */
+  refused({ socket }: IncomingMessage): void {
+    this.#refused.add(socket);
+  }
+}
 
 /**
  * Refuses what Node lets through although it is no request of HTTP/1.x: a request line without a version (which Node
@@ -7,7 +26,7 @@ import { FerryError } from '../errors.ts';
  * otherwise, HTTP/1.1 without a `Host` (RFC 9112, 3.2; Node's own refusal would be a 400 without a body), with two or
  * with one that names no host, and HTTP/1.0 with a coding that it does not know (RFC 9112, 6.1).
  */
-export function refuseUnconforming({ headers, httpVersion, rawHeaders }: IncomingMessage): void {
+function refuseUnconforming({ headers, httpVersion, rawHeaders }: IncomingMessage): void {
   const coding = headers['transfer-encoding'];
   // Node decodes the last coding alone: the body of any other would reach the upstream still coded.
   if (coding !== undefined && coding.toLowerCase() !== 'chunked')
