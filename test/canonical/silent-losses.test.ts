@@ -232,6 +232,22 @@ test('cumulative text that begins anew is repeated by itself', () => {
   assert.deepEqual(said('Hello', ' world', 'Hello world!'), ['Hello world! stop']);
 });
 
+test('S64 logprobs of a delta without text, as of half a character, are told with what follows', () => {
+  const of = (delta: object, token: string, finish: string | null = null) =>
+    choices({ index: 0, delta, logprobs: { content: [{ token }], refusal: null }, finish_reason: finish });
+  const rest = [of({ content: '\u{1f600}' }, 'second'), of({ content: 'b' }, 'third'), STOP, DONE];
+  for (const first of [of({ content: '' }, 'first'), of({ role: 'assistant', content: '' }, 'first')]) {
+    const { chunks, text: sent } = read(sse(ROLE, first, ...rest));
+    assert.deepEqual(sent.match(/first|second|third/g), ['first', 'second', 'third']);
+    assert.deepEqual(chunks[1]?.choices[0].logprobs.content, [{ token: 'first' }, { token: 'second' }]);
+  }
+  const last = read(sse(ROLE, text('a'), of({ content: '' }, 'first'), of({}, 'second', 'stop'), DONE));
+  assert.deepEqual(last.chunks.at(-1)?.choices[0].logprobs.content, [
+    { token: 'first' },
+    { token: 'second' },
+  ]);
+});
+
 test('logprobs of all chunks are joined, those of completions and of refusals too', () => {
   const logprobs = (token: string) => ({ tokens: [token], token_logprobs: [-1], text_offset: [0] });
   const piece = (said: string, finish_reason: string | null = null) => ({

@@ -180,7 +180,7 @@ export class CanonicalRelay {
 
   /** The finish is sent at the end, when it is sure that nothing comes after it. */
   #holdFinish(state: ChoiceState, said: unknown, reason: unknown, text: string): boolean {
-    if (!state.hasBegun && this.#options.endpoint === 'chat') return false;
+    if ((!state.hasBegun && this.#options.endpoint === 'chat') || state.holdsLogprobs) return false;
     const isEmpty = typeof said === 'string' ? said === '' : Object.keys(said as JsonObject).length === 0;
     if (!isEmpty || !isCanonicalReason(reason)) return false;
     // The legacy form has another word for it.

@@ -1,6 +1,7 @@
 import { type ChoiceFacts, saysAnything } from './chunk-facts.ts';
 import { CumulativeText } from './cumulative-text.ts';
 import { type FinishReason, finishReasonFor } from './finish-reason.ts';
+import { hasLogprobs, joinLogprobs } from './logprobs.ts';
 import type { ChoiceExtras, ReplySink, TextKind } from './reply-sink.ts';
 import { piecesOf, WholeCharacters } from './text-pieces.ts';
 import { ThinkTags } from './think-tags.ts';
@@ -41,6 +42,8 @@ export class ChoiceState {
   #isFiltered = false;
   /** What came with a delta and was not told yet. */
   #extras: ChoiceExtras | null = null;
+  /** Logprobs of deltas that said nothing (of the first bytes of a character): told with what is said next. */
+  #waitingLogprobs: unknown = null;
 
   constructor(options: ChoiceOptions) {
     this.index = options.index;
@@ -93,9 +96,15 @@ export class ChoiceState {
     return this.#calls.hasNameless(this.#finish === 'length' || this.#finish === 'content_filter');
   }
 
+  /** Logprobs wait, so that the next chunk cannot be told as it is. */
+  get holdsLogprobs(): boolean {
+    return this.#waitingLogprobs !== null;
+  }
+
   /** Whether a text would be told as it is; false when a stage would hold, cut or split it. */
   passesUnchanged(kind: TextKind, text: string): boolean {
     const { cumulative, characters } = this.#stages[kind];
+    if (this.#waitingLogprobs !== null) return false;
     if (cumulative !== null || this.#thinkTags?.isAnswering === false) return false;
     if (this.#calls.isWaiting) return false;
     return characters.isWhole(text);
@@ -103,7 +112,7 @@ export class ChoiceState {
 
   /** Whether a fragment of a tool call would be told as it is. */
   passesCallUnchanged(fragment: ToolFragment): boolean {
-    return this.#calls.passesUnchanged(fragment);
+    return this.#waitingLogprobs === null && this.#calls.passesUnchanged(fragment);
   }
 
   /** A delta of this kind was sent as it is. */
@@ -136,7 +145,7 @@ export class ChoiceState {
 
   /** Tells what a delta adds: reasoning, content, tool calls, refusal, one kind after the other. */
   accept(facts: ChoiceFacts, sink: ReplySink): void {
-    this.#extras = hasExtras(facts) ? facts : null;
+    this.#extras = this.#withWaiting(hasExtras(facts) ? facts : null);
     if (facts.isFiltered) this.#isFiltered = true;
     if (saysAnything(facts)) this.goOn();
     this.#passReasoning(facts.reasoning, sink);
@@ -160,8 +169,9 @@ export class ChoiceState {
     for (const step of this.#calls.finish(isCut)) sink.callStep(this.index, step, null);
     this.#tell('refusal', this.#stages.refusal.characters.end(), sink);
     const reason = finishReasonFor(said, this.#calls);
-    if (this.#finishFrame !== null && reason === this.#finish) sendFrame(this.#finishFrame);
-    else sink.finish(this.index, reason, this.#finishExtras);
+    const isOwn = this.#waitingLogprobs === null && reason === this.#finish;
+    if (this.#finishFrame !== null && isOwn) sendFrame(this.#finishFrame);
+    else sink.finish(this.index, reason, this.#withWaiting(this.#finishExtras));
   }
 
   #passReasoning(reasoning: string, sink: ReplySink): void {
@@ -199,8 +209,19 @@ export class ChoiceState {
   #tellExtras(isLast: boolean, sink: ReplySink): void {
     const extras = this.#takeExtras();
     if (isLast) this.#finishExtras = extras && { ...extras, deltaExtensions: null };
+    else if (!extras?.deltaExtensions && hasLogprobs(extras?.logprobs))
+      this.#waitingLogprobs = extras?.logprobs;
     if (!extras?.deltaExtensions) return;
     sink.extension(this.index, isLast ? { ...extras, logprobs: null, extensions: null } : extras);
+  }
+
+  /** The extras of what is told now, with the logprobs that wait for it. */
+  #withWaiting(extras: ChoiceExtras | null): ChoiceExtras | null {
+    const waiting = this.#waitingLogprobs;
+    if (waiting === null) return extras;
+    this.#waitingLogprobs = null;
+    const logprobs = joinLogprobs(waiting, extras?.logprobs ?? null);
+    return { extensions: null, deltaExtensions: null, ...extras, logprobs };
   }
 
   #takeExtras(): ChoiceExtras | null {

@@ -1,5 +1,6 @@
 import type { FinishReason } from './finish-reason.ts';
-import { isJsonObject, type JsonObject } from './json-object.ts';
+import type { JsonObject } from './json-object.ts';
+import { joinLogprobs } from './logprobs.ts';
 import type { Identity } from './reply-identity.ts';
 import type { ChoiceExtras, ReplySink, TextKind } from './reply-sink.ts';
 import type { CallStep, OpenedCall } from './tool-calls.ts';
@@ -126,17 +127,4 @@ function callMembers(calls: readonly CollectedCall[], usesLegacyFunctions: boole
       ...extensions,
     })),
   };
-}
-
-/** The logprobs of several chunks: their lists (chat's `content`, completions' `tokens` and so on) one after the other. */
-function joinLogprobs(before: unknown, added: unknown): unknown {
-  if (added === null) return before;
-  if (!isJsonObject(before) || !isJsonObject(added)) return added;
-  const joined: Record<string, unknown> = { ...before };
-  for (const [name, value] of Object.entries(added)) {
-    const known = before[name];
-    if (Array.isArray(known) && Array.isArray(value)) joined[name] = [...known, ...value];
-    else if (value !== null || known === undefined) joined[name] = value;
-  }
-  return joined;
 }
