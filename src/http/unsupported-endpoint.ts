@@ -14,16 +14,16 @@ export function notOffered(path: string): FerryError {
 
 /**
  * Every upstream that was asked says that it does not know the path: `unsupported_endpoint` as well when their APIs say
- * so, else `upstream_not_found`, since a web server's page says that the endpoint itself may be wrong.
+ * so, since then the client asks for what is not there; else `upstream_not_found`, since a web server's page says that
+ * the endpoint itself may be wrong.
  */
 export function unknownToAll(path: string, upstreams: readonly string[], cause: FerryError): FerryError {
   const names = [...new Set(upstreams)].map((name) => `"${name}"`).join(', ');
   const isSaidByApi = cause.code === 'unsupported_endpoint';
   const otherwise = isSaidByApi ? '' : ', or check the end of their endpoints (a missing or a doubled /v1)';
-  return new FerryError('path_not_found', {
+  return new FerryError(isSaidByApi ? 'unsupported_endpoint' : 'path_not_found', {
     message: `No upstream that was asked knows ${shorten(path)} (asked: ${names}). List it for one that has it, allow: ${patternsOf(path)}, and for those that have not, deny: ${patternsOf(path)}${otherwise}.`,
     status: cause.status,
-    type: isSaidByApi ? 'invalid_request_error' : undefined,
     code: cause.code,
     upstreamStatus: cause.upstreamStatus,
     detail: cause.detail ?? cause.message,

@@ -70,7 +70,7 @@ function withShortestRetry(other: FerryError | undefined, chosen: FerryError): F
   return isOtherShorter ? other : chosen;
 }
 
-/** A client's own mistake wins over 429, over the last transport failure, over a missing model, over auth. */
+/** A client's own mistake wins over 429, over the last transport failure, over a missing model or path, over auth. */
 function worth(error: FerryError): number {
   switch (error.kind) {
     case 'rate_limited':
@@ -79,6 +79,7 @@ function worth(error: FerryError): number {
     case 'queue_full':
       return 4;
     case 'model_not_found':
+    case 'path_not_found':
       return 2;
     case 'auth_rejected':
     case 'forbidden':

@@ -16,13 +16,14 @@ interface Case {
 async function withCases(
   cases: readonly Case[],
   run: (gateway: Gateway, upstreams: readonly ByteUpstream[]) => Promise<void>,
+  config: object = { noauth: true, dbtype: 'none' },
 ): Promise<void> {
   const upstreams = await Promise.all(cases.map(({ answer }) => ByteUpstream.start(answer ?? OK)));
   const entryOf = (index: number) => {
     const { allow } = cases[index] ?? {};
     return { name: ['one', 'two', 'three'][index], token: 'none', ...(allow === undefined ? {} : { allow }) };
   };
-  await withUpstreams(upstreams, entryOf, { noauth: true, dbtype: 'none' }, run);
+  await withUpstreams(upstreams, entryOf, config, run);
 }
 
 interface Refusal extends ErrorBody {
@@ -135,6 +136,38 @@ test('S127 upstreams that do not know the path are named: 404 when their APIs sa
         assert.deepEqual((await gateway.readiness()).degraded, [], 'it says nothing against them');
       });
     }
+  }
+});
+
+test('S127 a path that no upstream offers is recorded as the client’s mistake; a web server’s 404 as the upstream’s', async () => {
+  for (const [answer, outcome] of [
+    [UNKNOWN.unsupported_endpoint[0], 'client_error'],
+    [UNKNOWN.upstream_not_found[0], 'upstream_error'],
+  ] as const) {
+    await withCases(
+      [{ answer }],
+      async (gateway) => {
+        const response = await gateway.post('/v1/moderations', { input: 'x' });
+        const row = await gateway.rowOf(response.headers.get('x-request-id'));
+        assert.equal(row.outcome, outcome);
+        assert.equal(row.attempts.at(-1)?.outcome, 'path_not_found');
+      },
+      { noauth: true },
+    );
+  }
+});
+
+test('S127 an upstream that fails may have the path: its failure is told, whichever was asked first', async () => {
+  const unknown = { answer: UNKNOWN.unsupported_endpoint[0] };
+  const failing = { answer: answerText('{"error":{"message":"busy"}}', 'application/json', 503) };
+  for (const cases of [
+    [unknown, failing],
+    [failing, unknown],
+  ]) {
+    await withCases(cases, async (gateway) => {
+      const response = await gateway.post('/v1/moderations', { input: 'x' });
+      assert.equal(response.status, 503, await response.text());
+    });
   }
 });
 

@@ -107,12 +107,12 @@ const WORTH: readonly (readonly ErrorKind[])[] = [
   ['rate_limited'],
   ['quota_exhausted', 'queue_full'],
   ['unreachable', 'timeout', 'retryable_status', 'invalid_response', 'disconnected', 'token_unavailable'],
-  ['model_not_found'],
+  ['model_not_found', 'path_not_found'],
   ['auth_rejected', 'forbidden'],
   ['upstream_misconfigured'],
 ];
 
-test('the client’s own mistake wins over 429, over a failure, over a missing model, over auth, in whatever order', () => {
+test('the client’s own mistake wins over 429, over a failure, over a missing model or path, over auth, in whatever order', () => {
   for (const [position, winners] of WORTH.entries()) {
     for (const winner of winners) {
       for (const loser of WORTH.slice(position + 1).flat()) {
