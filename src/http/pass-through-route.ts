@@ -107,8 +107,8 @@ function candidatesFor(routed: RoutedRequest, router: Router): readonly RoutedUp
   }
 }
 
-/** Upstreams that were asked and did not know the path. */
-function askedIn({ log }: RequestContext): readonly string[] {
+/** Upstreams that were asked and did not know the path, oldest attempt first. */
+export function askedIn({ log }: RequestContext): readonly string[] {
   return log.attempts.filter(({ outcome }) => outcome === 'path_not_found').map(({ upstream }) => upstream);
 }
 

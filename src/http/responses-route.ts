@@ -2,14 +2,23 @@ import type { ReadRequest } from '../canonical/chat-request.ts';
 import { responsesErrorEvent } from '../canonical/responses-events.ts';
 import type { Recall } from '../canonical/responses-input.ts';
 import { type ResponsesAsChat, responsesAsChat } from '../canonical/responses-request.ts';
+import { FerryError } from '../errors.ts';
 import type { ClientIdentity } from '../routing/client-identity.ts';
 import { isAskedByChat, ResponsesService } from '../routing/responses-service.ts';
 import type { RoutedUpstream } from '../routing/routed-upstream.ts';
+import type { Router } from '../routing/router.ts';
 import type { ToldItems } from '../routing/told-items.ts';
 import { answerWhole, streamAnswer } from './chat-answer.ts';
 import { type ChatRouteSettings, readModelRequest } from './chat-route.ts';
-import { type PassThroughSettings, passThrough, refuseDenied, relayRaw } from './pass-through-route.ts';
+import {
+  askedIn,
+  type PassThroughSettings,
+  passThrough,
+  refuseDenied,
+  relayRaw,
+} from './pass-through-route.ts';
 import type { RequestContext } from './request-context.ts';
+import { unknownToAll } from './unsupported-endpoint.ts';
 
 /**
  * Serves `POST /v1/responses`. It is handed through like any other path, but for upstreams that only chat
@@ -35,7 +44,9 @@ export async function serveResponses(
   const isKept = request.json.store !== false;
   const onItem = isKept ? (item: object) => told.remember(owner, item) : undefined;
   const service = new ResponsesService({ body: request.body, asChat, onItem }, serving);
-  const answering = router.run(routed, service, candidates);
+  const answering = router.run(routed, service, candidates).catch((error: unknown) => {
+    throw named(error, context, router);
+  });
   // What is handed through comes with a status and headers of its own, so nothing can go out before it.
   const isPatient = candidates.every(isAskedByChat);
   const events = { ...settings, keepAliveChunkMs: 0, ...(!isPatient && { earlyHeadersMs: 0 }) };
@@ -44,6 +55,20 @@ export async function serveResponses(
   context.isKnownModel = router.isKnownModel(request.model);
   if (answer?.kind === 'raw') await relayRaw(context, answer);
   else if (answer?.kind === 'whole') answerWhole(context, answer, ignored);
+}
+
+/** That the upstreams which are handed the request do not know its path is told with their names, as on other paths. */
+function named(error: unknown, context: RequestContext, router: Router): unknown {
+  if (!(error instanceof FerryError) || error.kind !== 'path_not_found') return error;
+  const chatting = new Set(router.upstreams.filter(isAskedByChat).map(({ name }) => name));
+  const asked = askedIn(context);
+  // The last one is the one whose failure is told. One that is asked by chat has its own words about that path.
+  if (chatting.has(asked.at(-1) ?? '')) return error;
+  return unknownToAll(
+    context.path,
+    asked.filter((name) => !chatting.has(name)),
+    error,
+  );
 }
 
 /**

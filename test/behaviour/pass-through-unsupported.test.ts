@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ErrorBody, errorIn, type Gateway } from '../helpers/gateway.ts';
+import { type ErrorBody, errorIn, Gateway } from '../helpers/gateway.ts';
 import { answerText, ByteUpstream } from './pass-through-rig.ts';
 import { withUpstreams } from './several-upstreams.ts';
 
@@ -168,6 +168,25 @@ test('S127 an upstream that fails may have the path: its failure is told, whiche
       const response = await gateway.post('/v1/moderations', { input: 'x' });
       assert.equal(response.status, 503, await response.text());
     });
+  }
+});
+
+test('S127 /responses that upstreams do not know are told alike beside one that is asked by chat', async () => {
+  for (const profile of [{}, { responses: 'via_chat' }]) {
+    await using unknowing = await ByteUpstream.start(UNKNOWN.unsupported_endpoint[0]);
+    await using gateway = await Gateway.start({
+      noauth: true,
+      dbtype: 'none',
+      upstreams: [
+        { name: 'one', endpoint: unknowing.url, token: 'none', allow: ['m'] },
+        { name: 'two', endpoint: unknowing.url, token: 'none', allow: ['other'], profile },
+      ],
+    });
+    const { status, code, message } = await refusal(gateway, '/v1/responses', { model: 'm', input: 'x' });
+    assert.equal(status, 404);
+    assert.equal(code, 'unsupported_endpoint');
+    assert.match(message, /asked: "one"\)/);
+    assert.ok(message.includes('allow: ["/v1/responses"]'), message);
   }
 });
 
