@@ -7,16 +7,16 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** The headers that every answer of the API carries, as a new flat array. */
 export function commonHeaders(context: RequestContext): string[] {
-  const headers = [...CORS_HEADERS, 'x-request-id', context.id];
-  if (context.limitHeaders.length > 0) headers.push(...context.limitHeaders);
   const { upstream, count, headersForClient: told } = context.log;
+  // Zero says that no upstream was asked, which then has no name to tell.
+  const headers = [...CORS_HEADERS, 'x-request-id', context.id, 'x-tokenferry-attempts', String(count)];
+  if (upstream !== null) headers.push('x-tokenferry-upstream', encodeHeader(upstream));
+  if (context.limitHeaders.length > 0) headers.push(...context.limitHeaders);
   for (let at = 0; at < told.length; at += 2) {
     const [name = '', value = ''] = [told[at], told[at + 1]];
     // A client with limits of its own is told those, not what the upstream grants to all of us.
     if (context.limitHeaders.length === 0 || name.startsWith('openai-')) headers.push(name, value);
   }
-  if (upstream !== null)
-    headers.push('x-tokenferry-upstream', encodeHeader(upstream), 'x-tokenferry-attempts', String(count));
   return headers;
 }
 

@@ -58,6 +58,8 @@ function answerAndEnd(
     ...CORS_HEADERS,
     'x-request-id',
     newRequestId(nowMs),
+    'x-tokenferry-attempts',
+    '0',
     'content-type',
     'application/json; charset=utf-8',
     'content-length',

@@ -106,6 +106,29 @@ test('every answer, errors and streams included, can be read by a page and expos
   }
 });
 
+test('every answer says how many attempts it took, 0 when no upstream was asked, and then names none', async () => {
+  const chat = (body: string) =>
+    fetch(`${origin()}/v1/chat/completions`, { method: 'POST', headers: authorized, body });
+  const unasked = [
+    await post('/v1/chat/completions', {}),
+    await chat('{"model"'),
+    await chat('{"model":"unknown","messages":[]}'),
+    await fetch(`${origin()}/v1/chat/completions`, { headers: authorized }),
+    await fetch(`${origin()}/v1/models`, { headers: authorized }),
+  ];
+  for (const response of unasked) {
+    await response.text();
+    assert.equal(response.headers.get('x-tokenferry-attempts'), '0', String(response.status));
+    assert.equal(response.headers.get('x-tokenferry-upstream'), null);
+  }
+  const malformed = await exchangeRaw(gateway.port, 'GET /v1/models HTTP/1.1\r\nHost 127.0.0.1\r\n\r\n');
+  assert.equal(malformed.headers['x-tokenferry-attempts'], '0');
+  const served = await post('/v1/chat/completions');
+  await served.text();
+  assert.equal(served.headers.get('x-tokenferry-attempts'), '1');
+  assert.equal(served.headers.get('x-tokenferry-upstream'), 'one');
+});
+
 test('a safe request id of the client is kept; any other is replaced', async () => {
   const kept = await post('/v1/chat/completions', { ...authorized, 'x-request-id': 'trace-1.2:3' });
   assert.equal(kept.headers.get('x-request-id'), 'trace-1.2:3');
