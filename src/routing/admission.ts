@@ -25,7 +25,9 @@ export class Admission {
     this.name = settings.name;
     this.#settings = settings;
     this.#allows = settings.allow.length === 0 ? () => true : anyMatcher(settings.allow);
-    this.#denies = anyMatcher(settings.deny);
+    const denies = anyMatcher(settings.deny.map((pattern) => pattern.toLowerCase()));
+    // Servers that read names and paths in any case would serve what another spelling was let through to.
+    this.#denies = (text) => denies(text.toLowerCase());
   }
 
   /** The upstream's own name for what the client calls `model`. */

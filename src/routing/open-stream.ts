@@ -89,16 +89,12 @@ export class OpenStream {
   /** The text of one piece of the upstream's body; null: it is over. */
   #take(bytes: Buffer | null): string {
     const text = bytes === null ? this.#stream.end() : this.#stream.push(bytes);
-    if (this.#stream.canEnd && !this.#isEnding) {
-      this.#isEnding = true;
-      this.#attempt.limitIdleTime(this.#reply.body, LAST_WORDS_MS);
-    }
     return text + this.#settle(bytes === null);
   }
 
   /** Looks whether the last text was the end of the stream; gives the error event when it ended badly. */
   #settle(isBodyOver = false): string {
-    const { failure, isFinished } = this.#stream;
+    const { failure, isFinished, canEnd } = this.#stream;
     if (failure !== null) {
       this.#end(failure);
       this.#reply.body.destroy(failure);
@@ -107,6 +103,9 @@ export class OpenStream {
     if (isFinished || isBodyOver) {
       this.#end(null);
       this.#linger();
+    } else if (canEnd && !this.#isEnding) {
+      this.#isEnding = true;
+      this.#attempt.limitIdleTime(this.#reply.body, LAST_WORDS_MS);
     }
     return '';
   }

@@ -41,7 +41,9 @@ export class Router {
     candidates: readonly RoutedUpstream[] = this.candidates(request),
   ): Promise<Served> {
     const served = await failOver(request, candidates, service, this.#settings);
-    if (this.#knownModels.size < this.#mostKnownModels) this.#knownModels.add(request.model);
+    // Ids in the paths of requests without a model are no names of models.
+    const isNamed = request.model !== request.path;
+    if (isNamed && this.#knownModels.size < this.#mostKnownModels) this.#knownModels.add(request.model);
     return served;
   }
 

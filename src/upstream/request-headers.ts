@@ -17,22 +17,37 @@ const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-/** What identifies the client to us and must never reach an upstream. */
+/** What a client may say to us, or a proxy before us, and `keep_header` does not pass on. */
 const CLIENT_HEADERS: ReadonlySet<string> = new Set([
+  // Its credentials.
   'api-key',
   'authorization',
   'cookie',
-  'forwarded',
-  'via',
   'x-api-key',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-port',
-  'x-forwarded-proto',
+  // Where it comes from: an upstream would believe it of us.
+  'cf-connecting-ip',
+  'fastly-client-ip',
+  'forwarded',
+  'true-client-ip',
+  'via',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'x-original-forwarded-for',
+  'x-original-host',
   'x-real-ip',
+  // What makes another request of it than the one that was admitted.
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
+  'x-original-method',
+  'x-original-uri',
+  'x-original-url',
+  'x-rewrite-url',
   // Our answers are plain; an upstream that compresses costs CPU twice.
   'accept-encoding',
 ]);
+/** Address, host, user, certificate, path: what proxies say of the client. */
+const FORWARDED = 'x-forwarded-';
 
 /** Sent on for every upstream; a body goes as it came, and with it what says how to read it. */
 const ALWAYS_FORWARDED = ['content-type', 'content-encoding', 'accept', 'openai-beta'] as const;
@@ -79,6 +94,7 @@ export class RequestHeaders {
 
   #isKept(name: string, client: IncomingHttpHeaders): boolean {
     if (CONNECTION_HEADERS.has(name) || CLIENT_HEADERS.has(name) || this.#fixedNames.has(name)) return false;
+    if (name.startsWith(FORWARDED)) return false;
     // RFC 9110 section 7.6.1: `connection` names further headers of this hop.
     const { connection } = client;
     return (

@@ -143,7 +143,7 @@ test('the outcome sets the level of a line, and each line of a batch is judged b
 });
 
 test('what a client puts into a name cannot break its line', async (t) => {
-  const nasty = 'a"b\\c\nd\u0000e\u2028f\u001b[31m\ud800';
+  const nasty = 'a"b\\c\nd\u0000e\u2028f\u001b[31m\u202eg\ud800';
   const record = sampleRecord({
     model: nasty,
     path: `/v1/${nasty}`,
@@ -156,6 +156,7 @@ test('what a client puts into a name cannot break its line', async (t) => {
   const text = await logged(t, { format: 'text' }, (logger) => logger.requests([record]));
   assert.equal(text.split('\n').length, 2);
   assert.ok(!text.includes('\u001b'), 'no escape sequence reaches the terminal');
+  assert.ok(!text.includes('\u202e'), 'and nothing turns its text around');
 });
 
 test('text is for a person: local time, level, status, what, where, how long, why', async (t) => {

@@ -42,6 +42,19 @@ test('an upstream is a candidate for the names and paths that it allows, less th
   assert.deepEqual(candidatesOf(upstreams, audio), ['all']);
 });
 
+test('what is denied is denied in any spelling of its letters, what is allowed only in its own', () => {
+  const upstreams = [
+    newUpstream('no-secret', { deny: ['Secret-*', '/v1/Moderations'] }),
+    newUpstream('gpt', { allow: ['gpt-4o'] }),
+  ];
+  for (const model of ['secret-model', 'SECRET-model', 'GPT-4O'])
+    assert.deepEqual(
+      candidatesOf(upstreams, { model }),
+      model === 'GPT-4O' ? ['no-secret'] : 'model_not_found',
+    );
+  assert.equal(candidatesOf(upstreams, { model: 'm', path: '/v1/MODERATIONS' }), 'model_not_found');
+});
+
 test('an alias is admitted by itself, and denied under either of its names', () => {
   const aliases = { 'gpt-4o': 'deploy-17' };
   for (const [settings, isAdmitted] of [

@@ -50,6 +50,14 @@ const PRIVATE: IncomingHttpHeaders = {
   'x-forwarded-port': '80',
   'x-forwarded-proto': 'http',
   'x-real-ip': '10.0.0.1',
+  'x-forwarded-user': 'admin',
+  'x-forwarded-access-token': 'token-of-somebody',
+  'x-forwarded-client-cert': 'Hash=1',
+  'x-original-forwarded-for': '10.0.0.1',
+  'true-client-ip': '10.0.0.1',
+  'cf-connecting-ip': '10.0.0.1',
+  'x-http-method-override': 'DELETE',
+  'x-original-url': '/v1/files',
 };
 
 const PUBLIC: IncomingHttpHeaders = {
