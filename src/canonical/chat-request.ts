@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { FerryError } from '../errors.ts';
 import { findJsonFault } from './json-fault.ts';
-import { type JsonSurvey, surveyJson } from './json-survey.ts';
+import { type JsonSurvey, refuseCostly, surveyJson } from './json-survey.ts';
 import { refuseSecondModel } from './model-key.ts';
 import type { AdaptableRequest, RequestKind } from './request-adaptation.ts';
 
@@ -18,9 +18,6 @@ export interface ReadRequest extends AdaptableRequest {
   readonly usesLegacyFunctions: boolean;
 }
 
-/** More than any real request has; Python upstreams die at about 1000 levels. */
-const LIMITS = { levels: 256, containers: 1_000_000 };
-
 /** How far the place of a fault is looked for, in UTF-16 units: 50 ms of a hostile body. */
 const FAULT_SEARCHED = 1024 * 1024;
 
@@ -31,8 +28,8 @@ export function readRequest(body: Buffer, kind: RequestKind): ReadRequest {
     throw new FerryError('invalid_json', { message: 'The request body is not valid UTF-8 text.' });
   }
   const text = bytes.toString('utf8');
-  const survey = surveyJson(text, LIMITS);
-  refuseBomb(survey);
+  const survey = surveyJson(text);
+  refuseCostly(survey);
   const json = parseObject(text);
   refuseDuplicates(survey);
   refuseSecondModel(Object.keys(json));
@@ -50,15 +47,6 @@ export function readRequest(body: Buffer, kind: RequestKind): ReadRequest {
     usesLegacyFunctions: !hasTools && (Array.isArray(json.functions) || isPresent(json.function_call)),
     hasTools,
   };
-}
-
-function refuseBomb({ exceeded }: JsonSurvey): void {
-  if (exceeded === null) return;
-  const what =
-    exceeded === 'levels'
-      ? `is nested deeper than ${LIMITS.levels} levels`
-      : `has more than ${LIMITS.containers} arrays and objects`;
-  throw new FerryError('invalid_request', { message: `The request body ${what}.` });
 }
 
 function parseObject(text: string): Record<string, unknown> {

@@ -94,12 +94,18 @@ test('S18 JSON is read for its model on passed-through paths whatever its type s
   });
 });
 
-test('a passed-through JSON body that would be objects by the million is refused before it is parsed', async () => {
+test('a passed-through JSON body that would be objects, texts or numbers by the million is refused before it is parsed', async () => {
   await scene(async (gateway, model) => {
-    for (const list of ['['.repeat(300_000), `[${'[],'.repeat(1_000_000)}0]`]) {
-      const response = await gateway.post('/v1/files', `{"model":"m1","x":${list}}`);
+    for (const [more, what] of [
+      [`"x":${'['.repeat(300_000)}`, 'levels of nesting'],
+      [`"x":[${'[],'.repeat(1_000_000)}0]`, 'arrays and objects'],
+      [`"x":[${'"",'.repeat(1_000_000)}0]`, 'texts and keys'],
+      [`"x":[${'10,'.repeat(4_000_000)}0]`, 'values'],
+      [`${'"x":0,'.repeat(100_000)}"x":0`, 'keys at its top level'],
+    ]) {
+      const response = await gateway.post('/v1/files', `{"model":"m1",${more}}`);
       assert.equal(response.status, 400);
-      assert.match(await response.text(), /more than \d+ (?:levels|arrays)/);
+      assert.match(await response.text(), new RegExp(`more than \\d+ ${what}`));
     }
     assert.equal(model.received.length, 0);
     assert.equal(

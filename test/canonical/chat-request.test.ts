@@ -138,16 +138,56 @@ test('the same words inside of messages and values are no duplicates', () => {
 test('nesting of 100000 levels is refused, 200 levels are not', () => {
   const nested = (levels: number): string =>
     `{"model":"m","x":${'['.repeat(levels)}${']'.repeat(levels)}, "pad":"${'x'.repeat(600)}"}`;
-  assert.match(refusal(nested(100_000)).message, /nested deeper/);
-  assert.match(refusal(`{"model":"m","x":${'{"a":'.repeat(9000)}1${'}'.repeat(9000)}}`).message, /nested/);
+  assert.match(refusal(nested(100_000)).message, /256 levels of nesting/);
+  assert.match(refusal(`{"model":"m","x":${'{"a":'.repeat(9000)}1${'}'.repeat(9000)}}`).message, /nesting/);
   read(nested(200));
 });
 
 test('a body of millions of tiny objects is refused before it is parsed', () => {
   const began = process.cpuUsage();
   assert.match(refusal(`{"model":"m","x":[${'{},'.repeat(5_000_000)}1]}`).message, /arrays and objects/);
-  assert.match(refusal('['.repeat(10_000_000)).message, /nested deeper/);
+  assert.match(refusal('['.repeat(10_000_000)).message, /levels of nesting/);
   assert.ok(cpuMsSince(began) < 2000);
+});
+
+/** `count` pieces of JSON with commas between them. */
+function listed(count: number, piece: (position: number) => string): string {
+  return Array.from({ length: count }, (_, position) => piece(position)).join();
+}
+
+test('a body of millions of keys, texts or numbers is refused before it is parsed', () => {
+  const millions = 2_000_000;
+  const keys = listed(millions, (position) => `"${position}":0`);
+  for (const [text, expected] of [
+    [`{"model":"m",${keys}}`, /more than 10000 keys at its top level/],
+    [`{"model":"m",${'"same":0,'.repeat(millions)}"x":1}`, /more than 10000 keys at its top level/],
+    [`{"model":"m",${listed(millions, (at) => `"\\u0041${at}":0`)}}`, /more than 10000 keys/],
+    [`{"model":"m","x":{${keys}}}`, /more than 1000000 texts and keys/],
+    [`{"model":"m","x":[${listed(millions, (at) => `{"${at}":0}`)}]}`, /more than 1000000/],
+    [`{"model":"m","input":[${listed(millions, (at) => `"${at}"`)}]}`, /more than 1000000 texts and keys/],
+    [`{"model":"m","input":[${'"",'.repeat(millions)}""]}`, /more than 1000000 texts and keys/],
+    [`{"model":"m","input":[${'1,'.repeat(16_000_000)}1]}`, /more than 4000000 values/],
+    [`{"model":"m","input":[[${'1.5,'.repeat(8_000_000)}1],[null]]}`, /more than 4000000 values/],
+  ] as const) {
+    const body = Buffer.from(text);
+    const began = process.cpuUsage();
+    const error = refusal(body);
+    const tookMs = cpuMsSince(began);
+    assert.equal(error.kind, 'invalid_request');
+    assert.match(error.message, expected, text.slice(0, 40));
+    assert.ok(tookMs < 1_500, `${text.slice(0, 40)} took ${tookMs} ms`);
+  }
+});
+
+test('what real requests have many of is taken: texts, token ids, keys of a schema, commas and quotes in a text', () => {
+  const ids = `[${'100256,'.repeat(1_499)}1]`;
+  for (const text of [
+    `{"model":"m","input":[${'"a",'.repeat(900_000)}"a"]}`,
+    `{"model":"m","input":[${`${ids},`.repeat(2_047)}${ids}]}`,
+    `{"model":"m","x":{${listed(200_000, (at) => `"${at}":-100`)}}}`,
+    `{"model":"m","input":"${',\\"'.repeat(5_000_000)}"}`,
+  ])
+    assert.equal(read(text).model, 'm');
 });
 
 test('a fault far behind is told as such, within milliseconds', () => {
