@@ -27,6 +27,8 @@ export class SseFraming {
   #piecesLength = 0;
   /** The last piece ended in \r: a \n that comes first in the next one belongs to it. */
   #endedInCarriageReturn = false;
+  /** The parser is between events, so that one that came whole needs no parser. */
+  #isIdle = false;
   #hasOverflowed = false;
 
   constructor(options: SseFramingOptions) {
@@ -47,6 +49,7 @@ export class SseFraming {
   }
 
   push(piece: string): void {
+    if (this.#takeWhole(piece)) return;
     const text = this.#withLineFeeds(piece);
     const end = text.lastIndexOf('\n') + 1;
     if (end > 0) this.#feed(this.#takeHeld() + text.slice(0, end));
@@ -57,6 +60,22 @@ export class SseFraming {
   /** The text ended: the last line and event count though nothing closed them. */
   end(): void {
     this.#feed(`${this.#takeHeld()}\n\n`);
+  }
+
+  /** An event of one line that came whole and alone, as nearly all do. The parser would say the same, for ten times the cost. */
+  #takeWhole(piece: string): boolean {
+    const end = piece.length - 2;
+    const isWhole =
+      this.#isIdle &&
+      this.#pieces.length === 0 &&
+      !this.#endedInCarriageReturn &&
+      end - FIELD_NAME_LENGTH <= this.#options.maxEventLength &&
+      piece.startsWith('data: ') &&
+      piece.indexOf('\n') === end &&
+      piece.charCodeAt(end + 1) === 0x0a &&
+      !piece.includes('\r');
+    if (isWhole) this.#options.onEvent(piece.slice(FIELD_NAME_LENGTH, end), undefined);
+    return isWhole;
   }
 
   #feed(lines: string): void {
@@ -75,7 +94,9 @@ export class SseFraming {
 
   /** After an overflow the parser would throw. */
   #feedParser(text: string): void {
-    if (text !== '' && !this.#hasOverflowed) this.#parser.feed(text);
+    if (text === '' || this.#hasOverflowed) return;
+    this.#isIdle = text.endsWith('\n\n');
+    this.#parser.feed(text);
   }
 
   /** CRLF and CR → LF, also when a CRLF is split between two pieces. */
@@ -114,6 +135,7 @@ export class SseFraming {
   #overflow(): void {
     if (this.#hasOverflowed) return;
     this.#hasOverflowed = true;
+    this.#isIdle = false;
     this.#pieces = [];
     this.#options.onOverflow();
   }
