@@ -21,9 +21,12 @@ export function shapeOf(head: Buffer, contentType: string | null): ReplyShape {
   if (/^(?:\{\s*(?:["}]|$)|\[\s*(?:["{[\]]|$))/.test(text)) return 'json';
   if (text.startsWith('"') && /\bjson\b/i.test(contentType ?? '')) return 'json';
   if (isHtml(text)) return 'html';
-  if (/^text\/event-stream\b/i.test(contentType ?? '') || /^(?:event: ?[\w.]+\r?\n)?data: ?[{[]/.test(text))
-    return 'events';
+  if (isEventStream(contentType) || /^(?:event: ?[\w.]+\r?\n)?data: ?[{[]/.test(text)) return 'events';
   return 'text';
+}
+
+export function isEventStream(contentType: string | null): boolean {
+  return /^text\/event-stream\b/i.test(contentType ?? '');
 }
 
 /** Whether bytes that begin like this need not be looked at further: no text begins so. */

@@ -1,21 +1,20 @@
 import type { IncomingMessage } from 'node:http';
 import { type BodyFields, noFields, readFormBody, readJsonBody } from '../canonical/body-fields.ts';
 import { mediaWishOf } from '../canonical/media-wish.ts';
-import { asFerryError, FerryError } from '../errors.ts';
+import { FerryError } from '../errors.ts';
 import type { ClientIdentity } from '../routing/client-identity.ts';
 import type { Matcher } from '../routing/glob.ts';
-import { PassThroughService, type RawAnswer } from '../routing/pass-through-service.ts';
+import { PassThroughService } from '../routing/pass-through-service.ts';
 import type { RoutedRequest } from '../routing/routed-request.ts';
 import type { RoutedUpstream } from '../routing/routed-upstream.ts';
 import type { Router } from '../routing/router.ts';
 import type { ServingSettings } from '../routing/serving.ts';
-import { commonHeaders } from './answer.ts';
-import { drained } from './back-pressure.ts';
 import type { BodyReader } from './body-reader.ts';
 import { ALLOWED_METHODS } from './cors.ts';
 import { refuseJsonBomb } from './json-bomb.ts';
 import { refuseLongName } from './model-name.ts';
 import { isGeneration, isStateful } from './path-kinds.ts';
+import { relayRaw } from './raw-answer.ts';
 import type { RequestContext } from './request-context.ts';
 import { notOffered, unknownToAll } from './unsupported-endpoint.ts';
 import { Upload, uploadTooLarge } from './upload.ts';
@@ -33,10 +32,6 @@ export interface PassThroughSettings {
   /** The most that is streamed through. */
   readonly uploadLimitBytes: number;
 }
-
-/** Reply headers that clients get; never set-cookie or www-authenticate, which speak of the upstream's host. */
-const REPLY_HEADERS =
-  /^(?:content-type|content-disposition|content-range|accept-ranges|x-ratelimit-.*|openai-.*)$/;
 
 /** Serves any other `/v1/*` path by handing request and reply through. */
 export async function passThrough(
@@ -73,6 +68,7 @@ async function serve(
   const named = sent.fields.get('model') || null;
   const model = named ?? context.path;
   context.model = model;
+  context.isStream = asksForEvents(context, sent.fields);
   if (named !== null) refuseLongName(named);
   const routed = context.routed(model, client);
   const candidates = candidatesFor(routed, settings.router);
@@ -91,6 +87,15 @@ async function serve(
   });
   context.isKnownModel = settings.router.isKnownModel(model);
   await relayRaw(context, answer);
+}
+
+/** `stream` in a body or a query (a Response that is read once more), `stream_format` of speech, or the header for it. */
+function asksForEvents({ query, request }: RequestContext, fields: BodyFields): boolean {
+  if (/^true$/i.test(fields.get('stream') ?? '') || fields.get('stream_format') === 'sse') return true;
+  return (
+    /[?&]stream=true(?:&|$)/i.test(`?${query}`) ||
+    /\btext\/event-stream\b/i.test(request.headers.accept ?? '')
+  );
 }
 
 function candidatesFor(routed: RoutedRequest, router: Router): readonly RoutedUpstream[] {
@@ -197,62 +202,4 @@ async function readWhole(
 
 function isJson(request: IncomingMessage): boolean {
   return /^application\/(?:[\w.-]+\+)?json\b/i.test(request.headers['content-type'] ?? '');
-}
-
-/** Hands an upstream's reply to the client: as it is, or with what is to stand in its place. */
-export async function relayRaw(context: RequestContext, answer: RawAnswer): Promise<void> {
-  const { reply, attempt, media } = answer;
-  const { response } = context;
-  if (media !== undefined) context.tokens = media.usage;
-  try {
-    response.writeHead(reply.status, replyHeaders(context, answer));
-    if (media !== undefined) await write(context, media.bytes);
-    if (media?.isWhole !== true) {
-      for (let bytes = await reply.body.next(); bytes !== null; bytes = await reply.body.next()) {
-        await write(context, bytes);
-      }
-    }
-    attempt.finish(null);
-    response.end();
-  } catch (error) {
-    const failure = asFerryError(error);
-    attempt.finish(failure);
-    if (!response.headersSent) throw failure;
-    context.failStream(failure);
-    // The status is out: cutting the connection is the only way left to say that the rest is missing.
-    response.destroy();
-  }
-}
-
-function replyHeaders(context: RequestContext, { reply, media }: RawAnswer): string[] {
-  const headers = commonHeaders(context);
-  for (const [name, value] of Object.entries(reply.headers.all())) {
-    if (value === undefined || !REPLY_HEADERS.test(name) || isTold(context, name)) continue;
-    // A client with limits of its own is told those, not what the upstream grants to all of us.
-    if (context.limitHeaders.length > 0 && name.startsWith('x-ratelimit-')) continue;
-    if (media !== undefined && name === 'content-type') continue;
-    for (const one of Array.isArray(value) ? value : [value]) headers.push(name, one);
-  }
-  if (media !== undefined) headers.push('content-type', media.contentType);
-  const isPlain = reply.headers.get('content-encoding') === null;
-  const length = media?.isWhole
-    ? String(media.bytes.length)
-    : isPlain
-      ? reply.headers.get('content-length')
-      : null;
-  if (length !== null) headers.push('content-length', length);
-  return headers;
-}
-
-/** True: it is among the common headers, since the reply was read before it is handed on. */
-function isTold({ log }: RequestContext, name: string): boolean {
-  return log.headersForClient.some((told, at) => at % 2 === 0 && told === name);
-}
-
-async function write(context: RequestContext, bytes: Buffer): Promise<void> {
-  const { response } = context;
-  context.firstTokenMs ??= context.elapsedMs;
-  context.responseBytes += bytes.length;
-  if (response.destroyed || response.write(bytes)) return;
-  await drained(response);
 }

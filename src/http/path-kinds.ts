@@ -11,3 +11,8 @@ export function isStateful(path: string): boolean {
 export function isGeneration(path: string): boolean {
   return GENERATIONS.test(path);
 }
+
+/** Whether events of this path are those of the Responses API. */
+export function tellsResponses(path: string): boolean {
+  return /^\/v1\/responses(?:\/|$)/.test(path);
+}

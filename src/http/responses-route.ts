@@ -10,13 +10,8 @@ import type { Router } from '../routing/router.ts';
 import type { ToldItems } from '../routing/told-items.ts';
 import { answerWhole, streamAnswer } from './chat-answer.ts';
 import { type ChatRouteSettings, readModelRequest } from './chat-route.ts';
-import {
-  askedIn,
-  type PassThroughSettings,
-  passThrough,
-  refuseDenied,
-  relayRaw,
-} from './pass-through-route.ts';
+import { askedIn, type PassThroughSettings, passThrough, refuseDenied } from './pass-through-route.ts';
+import { relayRaw } from './raw-answer.ts';
 import type { RequestContext } from './request-context.ts';
 import { unknownToAll } from './unsupported-endpoint.ts';
 

@@ -1,13 +1,13 @@
 import type { BodyFields } from '../canonical/body-fields.ts';
 import { notReadable, parseReply } from '../canonical/reply-json.ts';
-import { shapeOf } from '../canonical/reply-shape.ts';
+import { isEventStream, shapeOf } from '../canonical/reply-shape.ts';
 import { isJsonObject } from '../canonical/stream/json-object.ts';
 import { findErrorInBody, readBodyError } from '../canonical/upstream-error.ts';
 import { readUsage } from '../canonical/usage.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';
 import type { Attempt } from './attempt.ts';
 import { untilContent } from './event-beginning.ts';
-import type { MediaAnswer } from './media-answer.ts';
+import { eventStreamType, type MediaAnswer } from './media-answer.ts';
 import { contextOf, firstBytes, readOn, refuseBadToken } from './reply-beginning.ts';
 import type { ServingSettings } from './serving.ts';
 
@@ -58,7 +58,7 @@ export async function readGenerated(
     });
     attempt.limitIdleTime(body);
     attempt.commit();
-    return { bytes: seen, isWhole: false, contentType: contentType ?? 'text/event-stream', usage: null };
+    return { bytes: seen, isWhole: false, contentType: eventStreamType(contentType), usage: null };
   }
   const whole = await readOn(head, body, settings.maxResponseBytes);
   refuseBadToken(attempt, reply, whole);
@@ -71,8 +71,4 @@ export async function readGenerated(
   attempt.finish(null);
   const type = contentType ?? 'application/json';
   return { bytes: whole, isWhole: true, contentType: type, usage: readUsage(json.usage) };
-}
-
-function isEventStream(contentType: string | null): boolean {
-  return /^text\/event-stream\b/i.test(contentType ?? '');
 }

@@ -1,7 +1,7 @@
 import { isSound, soundTypeFor } from '../canonical/audio-speech.ts';
 import { readMediaReply } from '../canonical/media-reply.ts';
 import type { MediaWish } from '../canonical/media-wish.ts';
-import { type ReplyShape, shapeOf } from '../canonical/reply-shape.ts';
+import { isEventStream, type ReplyShape, shapeOf } from '../canonical/reply-shape.ts';
 import type { ErrorContext } from '../canonical/upstream-error.ts';
 import type { Usage } from '../canonical/usage.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';
@@ -45,13 +45,17 @@ export async function readMedia(
       refuseBadToken: (data) => refuseBadToken(attempt, reply, data),
       mostBytes: FIRST_EVENT_BYTES,
     });
-    const isNamed = /^text\/event-stream\b/i.test(contentType ?? '');
-    return opened(attempt, reply, seen, isNamed && contentType !== null ? contentType : 'text/event-stream');
+    return opened(attempt, reply, seen, eventStreamType(contentType));
   }
   if (wish.kind === 'speech' && isSound(shape, contentType)) {
     return opened(attempt, reply, head, soundTypeFor(head, contentType, wish.format));
   }
   return whole(attempt, reply, { head, shape, contentType, context, wish }, settings);
+}
+
+/** What events are called, whatever the upstream calls them. */
+export function eventStreamType(contentType: string | null): string {
+  return contentType !== null && isEventStream(contentType) ? contentType : 'text/event-stream';
 }
 
 function opened(attempt: Attempt, reply: UpstreamReply, bytes: Buffer, contentType: string): MediaAnswer {

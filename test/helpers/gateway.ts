@@ -18,6 +18,8 @@ export interface StoredRow {
   readonly path: string;
   readonly model: string | null;
   readonly upstream: string | null;
+  /** 1: the client was answered with a stream that it asked for. */
+  readonly stream: number;
   readonly status: number;
   readonly outcome: string;
   readonly attempts: readonly {

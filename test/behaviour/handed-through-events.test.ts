@@ -1,0 +1,231 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createParser } from 'eventsource-parser';
+import OpenAI, { APIError } from 'openai';
+import { type ErrorBody, errorIn, Gateway } from '../helpers/gateway.ts';
+import { chunkedHead, httpAnswer, httpChunk, type RawScript, RawUpstream } from '../helpers/raw-upstream.ts';
+
+const event = (data: Readonly<Record<string, unknown>>): string =>
+  `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`;
+
+const USAGE = { input_tokens: 3, output_tokens: 4, total_tokens: 7 };
+const response = { id: 'resp_1', object: 'response', status: 'in_progress', output: [], usage: null };
+const BEGUN =
+  event({ type: 'response.created', sequence_number: 0, response }) +
+  event({ type: 'response.output_text.delta', sequence_number: 1, delta: 'all is' });
+const NEXT = event({ type: 'response.output_text.delta', sequence_number: 2, delta: ' well' });
+const COMPLETED = event({
+  type: 'response.completed',
+  sequence_number: 3,
+  response: { ...response, status: 'completed', usage: USAGE },
+});
+
+/** How a stream breaks behind its first events: what comes of it, and what happens then. */
+const BREAKS: Readonly<
+  Record<
+    string,
+    { readonly rest: string; readonly ending: 'reset' | 'end' | 'silence' | 'our end'; code: string }
+  >
+> = {
+  'cut behind an event': { rest: '', ending: 'reset', code: 'upstream_disconnected' },
+  'cut within an event': { rest: NEXT.slice(0, -20), ending: 'reset', code: 'upstream_disconnected' },
+  'cut behind the name of an event': {
+    rest: 'event: response.output_text.delta\n',
+    ending: 'reset',
+    code: 'upstream_disconnected',
+  },
+  'cut before a blank line': { rest: NEXT.slice(0, -1), ending: 'reset', code: 'upstream_disconnected' },
+  'ended without its last chunk': { rest: '', ending: 'end', code: 'upstream_disconnected' },
+  'silent within an event': { rest: NEXT.slice(0, 60), ending: 'silence', code: 'upstream_timeout' },
+  'running when the service ends': { rest: NEXT, ending: 'our end', code: 'shutting_down' },
+};
+
+const LIMITS = { idle_timeout: '400ms', shutdown_grace: '100ms', retry: { same_upstream: 0 } };
+
+/** Sends a beginning, then what the break says. */
+function breaking(begun: string, { rest, ending }: { rest: string; ending: string }): RawScript {
+  return async (connection) => {
+    await connection.request();
+    await connection.write(chunkedHead() + httpChunk(begun) + (rest === '' ? '' : httpChunk(rest)));
+    // An RST at once would overtake bytes that the other side has not read yet.
+    await sleep(20);
+    if (ending === 'reset') connection.reset();
+    if (ending === 'end') connection.end();
+    // Silence would end the stream before the service does.
+    while (ending === 'our end') {
+      await sleep(50);
+      await connection.write(httpChunk(': keep-alive\n\n'));
+    }
+  };
+}
+
+/** A gateway before one upstream; `isBeside`: another one is asked by chat, which gives /responses a route of its own. */
+function gatewayBefore(url: string, isBeside: boolean): Promise<Gateway> {
+  return Gateway.start({
+    ...LIMITS,
+    noauth: true,
+    upstreams: [
+      {
+        name: 'native',
+        endpoint: url,
+        sk: 'key-of-native',
+        allow: ['m', '/v1/threads/**', '/v1/responses/**'],
+      },
+      ...(isBeside
+        ? [{ name: 'chat', endpoint: url, sk: 'key', allow: ['c'], profile: { responses: 'via_chat' } }]
+        : []),
+    ],
+  });
+}
+
+interface ReadEvent {
+  readonly name: string | undefined;
+  readonly data: string;
+}
+
+function read(text: string): ReadEvent[] {
+  const events: ReadEvent[] = [];
+  createParser({ onEvent: ({ event: name, data }) => void events.push({ name, data }) }).feed(text);
+  return events;
+}
+
+async function checkRow(gateway: Gateway, reply: Response, code: string): Promise<void> {
+  const row = await gateway.rowOf(reply.headers.get('x-request-id'));
+  assert.deepEqual([row.outcome, row.error_code, row.stream], ['stream_broken', code, 1]);
+  assert.deepEqual(
+    row.attempts.map(({ outcome }) => outcome),
+    ['stream_broken'],
+  );
+}
+
+for (const [how, broken] of Object.entries(BREAKS)) {
+  for (const isBeside of [false, true]) {
+    const where = isBeside ? ', beside an upstream that is asked by chat' : '';
+    test(`S126 /responses that are handed through and ${how} end with the error event${where}`, async () => {
+      await using upstream = await RawUpstream.start(breaking(BEGUN, broken));
+      await using gateway = await gatewayBefore(upstream.url, isBeside);
+      const reply = await gateway.post('/v1/responses', { model: 'm', input: 'x', stream: true });
+      assert.equal(reply.status, 200);
+      const text = reply.text();
+      if (broken.ending === 'our end') await gateway.end();
+      const events = read(await text);
+      const { name, data } = events.at(-1) ?? assert.fail('no event');
+      assert.equal(name, 'error');
+      const { type, sequence_number: place, message, error } = JSON.parse(data);
+      assert.equal(type, 'error');
+      assert.equal(place, events.length - 1, 'S125 no gap');
+      assert.equal(error.code, broken.code);
+      assert.equal(error.message, message);
+      for (const one of events.slice(0, -1)) assert.match(JSON.parse(one.data).type, /^response\./);
+      await checkRow(gateway, reply, broken.code);
+    });
+  }
+
+  test(`S92 another stream of events that is handed through and ${how} ends with an error event`, async () => {
+    const begun = event({ type: 'thread.run.created', id: 'run_1' });
+    await using upstream = await RawUpstream.start(breaking(begun, broken));
+    await using gateway = await gatewayBefore(upstream.url, false);
+    const reply = await gateway.post('/v1/threads/t1/runs', { model: 'm', assistant_id: 'a', stream: true });
+    const text = reply.text();
+    if (broken.ending === 'our end') await gateway.end();
+    const events = read(await text);
+    assert.equal(events[0]?.name, 'thread.run.created');
+    const [error, done] = events.slice(-2);
+    assert.equal(error?.name, undefined);
+    assert.equal(errorIn(error?.data ?? '').code, broken.code);
+    assert.equal(done?.data, '[DONE]');
+    await checkRow(gateway, reply, broken.code);
+  });
+}
+
+test('S126 a Responses stream that ends in order without its last event is broken too', async () => {
+  await using upstream = await RawUpstream.start(async (connection) => {
+    await connection.request();
+    await connection.write(chunkedHead() + httpChunk(BEGUN) + httpChunk(''));
+  });
+  await using gateway = await gatewayBefore(upstream.url, false);
+  const reply = await gateway.post('/v1/responses', { model: 'm', input: 'x', stream: true });
+  const last = read(await reply.text()).at(-1);
+  assert.equal(last?.name, 'error');
+  await checkRow(gateway, reply, 'upstream_disconnected');
+});
+
+test('S126 the openai client raises the error of a stream that is cut within an event', async () => {
+  await using upstream = await RawUpstream.start(
+    breaking(BEGUN, { rest: NEXT.slice(0, -20), ending: 'reset' }),
+  );
+  await using gateway = await gatewayBefore(upstream.url, false);
+  const client = new OpenAI({ apiKey: 'any', baseURL: `${gateway.url}/v1`, maxRetries: 0 });
+  const types: string[] = [];
+  await assert.rejects(
+    async () => {
+      const stream = await client.responses.create({ model: 'm', input: 'x', stream: true });
+      for await (const { type } of stream) types.push(type);
+    },
+    (thrown) => thrown instanceof APIError && (thrown.error as ErrorBody).code === 'upstream_disconnected',
+  );
+  assert.deepEqual(types, ['response.created', 'response.output_text.delta']);
+});
+
+test('S126 an upstream that counts the bytes of its stream does not cut the error event off', async () => {
+  await using upstream = await RawUpstream.start(async (connection) => {
+    await connection.request();
+    const whole = httpAnswer(BEGUN + NEXT, { headers: { 'content-type': 'text/event-stream' } });
+    await connection.write(whole.slice(0, -20));
+    await sleep(20);
+    connection.reset();
+  });
+  await using gateway = await gatewayBefore(upstream.url, false);
+  const reply = await gateway.post('/v1/responses', { model: 'm', input: 'x', stream: true });
+  assert.equal(read(await reply.text()).at(-1)?.name, 'error');
+});
+
+test('a stream of events that is handed through is recorded as one, with the tokens that it tells', async () => {
+  const texts: Readonly<Record<string, string>> = {
+    '/v1/responses': BEGUN + NEXT + COMPLETED,
+    '/v1/responses/resp_1': BEGUN + NEXT + COMPLETED,
+    '/v1/threads/t1/runs': `${event({ type: 'thread.run.completed', usage: USAGE })}event: done\ndata: [DONE]\n\n`,
+  };
+  await using upstream = await RawUpstream.start(async (connection) => {
+    for (;;) {
+      const path = /^\w+ ([^ ?]+)/.exec(await connection.request())?.[1] ?? '';
+      const text = texts[path] ?? '';
+      const [first, rest] = [text.slice(0, -70), text.slice(-70)];
+      await connection.write(chunkedHead() + httpChunk(first));
+      await sleep(10);
+      await connection.write(httpChunk(rest) + httpChunk(''));
+    }
+  });
+  for (const isBeside of [false, true]) {
+    await using gateway = await gatewayBefore(upstream.url, isBeside);
+    const asked = { model: 'm', input: 'x', stream: true };
+    for (const [path, reply, isAsked] of [
+      ['/v1/responses', await gateway.post('/v1/responses', asked), true],
+      ['/v1/responses', await gateway.post('/v1/responses', { ...asked, stream: false }), false],
+      ['/v1/responses/resp_1', await fetch(`${gateway.url}/v1/responses/resp_1?stream=true`), true],
+      ['/v1/threads/t1/runs', await gateway.post('/v1/threads/t1/runs', asked), true],
+    ] as const) {
+      assert.equal(await reply.text(), texts[path], 'byte for byte');
+      const row = await gateway.rowOf(reply.headers.get('x-request-id'));
+      assert.deepEqual([row.outcome, row.stream, row.completion_tokens], ['ok', isAsked ? 1 : 0, 4], path);
+    }
+  }
+});
+
+test('a reply that is no stream of events is recorded as none although the client asked for one', async () => {
+  const whole = httpAnswer(JSON.stringify({ ...response, status: 'completed', usage: USAGE }));
+  await using upstream = await RawUpstream.start(async (connection) => {
+    for (;;) {
+      await connection.request();
+      await connection.write(whole);
+    }
+  });
+  for (const isBeside of [false, true]) {
+    await using gateway = await gatewayBefore(upstream.url, isBeside);
+    const reply = await gateway.post('/v1/responses', { model: 'm', input: 'x', stream: true });
+    await reply.text();
+    const row = await gateway.rowOf(reply.headers.get('x-request-id'));
+    assert.deepEqual([row.outcome, row.stream, row.completion_tokens], ['ok', 0, 4]);
+  }
+});
