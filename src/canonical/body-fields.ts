@@ -2,7 +2,7 @@ import { FerryError } from '../errors.ts';
 import { readMembers } from '../json-text.ts';
 import { MemberEdits } from './json-members.ts';
 import { refuseSecondModel } from './model-key.ts';
-import { boundaryOf, type FormField, readFormFields } from './multipart-form.ts';
+import { type FormField, readForm } from './multipart-form.ts';
 
 /** What a passed-through body says of itself, and the one thing in it that may be changed: the model's name. */
 export interface BodyFields {
@@ -12,11 +12,13 @@ export interface BodyFields {
   readonly isWhole: boolean;
   /** The bytes that were looked at, with another model where they name one; all else byte for byte. */
   withModel(model: string): Buffer;
+  /** Takes what comes behind the bytes that were looked at. Throws `invalid_request` for a second model in it. */
+  follow(piece: Buffer): void;
 }
 
 /** For bodies without fields, and for those of which nothing can be read. */
 export function noFields(bytes: Buffer): BodyFields {
-  return { isWhole: true, get: () => null, withModel: () => bytes };
+  return { isWhole: true, get: () => null, withModel: () => bytes, follow: () => undefined };
 }
 
 /** The fields of a JSON body; what is no JSON object has none. Throws `invalid_request` for two models. */
@@ -36,26 +38,25 @@ export function readJsonBody(body: Buffer): BodyFields {
       edits.replace('model', Buffer.from(JSON.stringify(model)).toString('latin1'));
       return Buffer.from(edits.toString(), 'latin1');
     },
+    follow: () => undefined,
   };
 }
 
 /**
  * The fields of a multipart form, of which `bytes` is the beginning or, when `isWhole`, all. Throws `invalid_request`
- * for two models.
+ * for two models, and for a form that an upstream could read in another way.
  */
 export function readFormBody(bytes: Buffer, contentType: string, isWhole: boolean): BodyFields {
-  const boundary = boundaryOf(contentType);
-  const fields = boundary === null ? [] : readFormFields(bytes, boundary);
-  const models = fields.filter(({ name }) => name === 'model');
-  if (models.length > 1) throw twoModels();
+  const { fields, follow } = readForm(bytes, contentType, isWhole);
   return {
     isWhole,
+    follow,
     get: (name) => {
       const field = fields.find((one) => one.name === name);
       return field === undefined ? null : textAt(bytes, field);
     },
     withModel: (model) => {
-      const field = models[0];
+      const field = fields.find(({ name }) => name === 'model');
       if (field === undefined) return bytes;
       const { valueStart, valueEnd } = field;
       return Buffer.concat([bytes.subarray(0, valueStart), Buffer.from(model), bytes.subarray(valueEnd)]);

@@ -1,3 +1,7 @@
+import { boundaryOf } from './form-boundary.ts';
+import { FormDivider, type FormPart } from './form-divider.ts';
+import { ambiguousForm } from './form-refusal.ts';
+
 /** A field of a form that is no file: where its value stands in the bytes; the end is exclusive. */
 export interface FormField {
   readonly name: string;
@@ -5,63 +9,48 @@ export interface FormField {
   readonly valueEnd: number;
 }
 
-/** A part's own headers are a few lines; what is longer is not looked at. Bytes. */
-const LONGEST_PART_HEAD = 16 * 1024;
-
-/** No client's form has so many parts; a body of delimiters alone must not hold up everybody else. */
-const MOST_PARTS = 1000;
-
-/** The `boundary` of a multipart/form-data content-type (RFC 2046, 5.1.1); null for any other type. */
-export function boundaryOf(contentType: string): string | null {
-  if (!/^\s*multipart\/form-data\s*;/i.test(contentType)) return null;
-  const found = /;\s*boundary\s*=\s*(?:"([^"]{1,200})"|([^\s;"]{1,200}))/i.exec(contentType);
-  return found?.[1] ?? found?.[2] ?? null;
+export interface ReadForm {
+  /** The fields (not the files) that stand whole in the bytes. */
+  readonly fields: readonly FormField[];
+  /** Takes what comes behind the bytes. Throws `invalid_request` for a second model in it. */
+  readonly follow: (piece: Buffer) => void;
 }
 
 /**
- * The fields (not the files) that stand whole in `bytes`, the beginning of a form. Jumps from delimiter to delimiter
- * with the native search, so that nothing within a file is taken for a field, whatever it says.
+ * Reads `bytes`, the beginning of a form or, when `isWhole`, all of it. Throws `invalid_request` for what two readers
+ * could divide in different ways, and for more than one part that could be the model.
  */
-export function readFormFields(bytes: Buffer, boundary: string): FormField[] {
-  const delimiter = Buffer.from(`\r\n--${boundary}`);
-  const fields: FormField[] = [];
-  // The first delimiter has no line end before it when nothing stands before it.
-  const isAtStart = bytes.subarray(0, delimiter.length - 2).equals(delimiter.subarray(2));
-  let start = isAtStart ? delimiter.length - 2 : endOfDelimiter(bytes, delimiter, 0);
-  for (let parts = 0; start !== -1 && parts < MOST_PARTS; parts++) {
-    const end = endOfDelimiter(bytes, delimiter, start);
-    if (end === -1) break;
-    const field = readPart(bytes, start, end - delimiter.length);
-    if (field !== null) fields.push(field);
-    start = end;
-  }
-  return fields;
+export function readForm(bytes: Buffer, contentType: string, isWhole: boolean): ReadForm {
+  const boundary = boundaryOf(contentType);
+  if (boundary === null) return { fields: [], follow: () => undefined };
+  const divider = new FormDivider(boundary);
+  divider.push(bytes, isWhole);
+  refuseSecondModel(divider.parts);
+  const fields = divider.parts.flatMap(fieldOf);
+  const isNamed = fields.some(({ name }) => name === 'model');
+  if (isWhole && !isNamed && divider.parts.some(isModelField))
+    throw ambiguousForm('the part "model" has no end', 'model');
+  return {
+    fields,
+    follow: (piece) => {
+      // Without a model in its beginning a form goes by its path, whatever comes later.
+      if (!isNamed) return;
+      divider.push(piece);
+      refuseSecondModel(divider.parts);
+    },
+  };
 }
 
-/** The index behind the next delimiter at or after `from`; -1 when there is none. */
-function endOfDelimiter(bytes: Buffer, delimiter: Buffer, from: number): number {
-  for (let at = bytes.indexOf(delimiter, from); at !== -1; at = bytes.indexOf(delimiter, at + 1)) {
-    const end = at + delimiter.length;
-    const next = bytes[end];
-    // A boundary that only begins like ours belongs to the content.
-    if (next === undefined || ' \t\r-'.includes(String.fromCharCode(next))) return end;
-  }
-  return -1;
+function fieldOf({ name, isFile, valueStart, valueEnd }: FormPart): FormField[] {
+  return name === null || isFile || valueEnd === null ? [] : [{ name, valueStart, valueEnd }];
 }
 
-/** The part between two delimiters, when it is a field. */
-function readPart(bytes: Buffer, start: number, end: number): FormField | null {
-  const head = bytes.subarray(start, Math.min(end, start + LONGEST_PART_HEAD));
-  const headEnd = head.indexOf('\r\n\r\n');
-  if (headEnd === -1) return null;
-  const name = nameOf(head.toString('utf8', 0, headEnd + 2));
-  return name === null ? null : { name, valueStart: start + headEnd + 4, valueEnd: end };
+function isModelField({ name, isFile }: FormPart): boolean {
+  return name === 'model' && !isFile;
 }
 
-/** The name of a part from its headers; null for a file (it has a filename) and for a part without a name. */
-function nameOf(head: string): string | null {
-  const disposition = /\r\ncontent-disposition:([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)/i.exec(head)?.[1];
-  if (disposition === undefined || /;\s*filename\*?\s*=/i.test(disposition)) return null;
-  const found = /;\s*name\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/i.exec(disposition);
-  return found?.[1] ?? found?.[2] ?? null;
+/** A file called `model` is one of them for readers that go by the name alone. */
+function refuseSecondModel(parts: readonly FormPart[]): void {
+  const models = parts.filter(({ name }) => name === 'model');
+  if (models.length > 1 && models.some(isModelField)) throw ambiguousForm('it has "model" twice', 'model');
 }

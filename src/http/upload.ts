@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { BodyFields } from '../canonical/body-fields.ts';
-import { FerryError } from '../errors.ts';
+import { asFerryError, FerryError } from '../errors.ts';
 import type { OpenedBody, StreamedBody } from '../routing/pass-through-service.ts';
 import type { BodyReader } from './body-reader.ts';
 import type { RequestContext } from './request-context.ts';
@@ -84,6 +84,7 @@ export class Upload implements StreamedBody {
     this.#isBegun = true;
     request.on('data', (chunk: Buffer) => {
       this.#count(chunk.length);
+      this.#follow(chunk);
       if (!stream.destroyed && !signal.aborted && !stream.push(chunk)) request.pause();
     });
     request.once('end', () => {
@@ -98,6 +99,15 @@ export class Upload implements StreamedBody {
     this.#context.requestBytes += bytes;
     // The attempt ends with the client's own mistake, which speaks against no upstream.
     if (this.#context.requestBytes > mostBytes) this.#context.abort(uploadTooLarge(mostBytes));
+  }
+
+  /** Looked at before it is handed on, so that a second model never reaches the upstream whole. */
+  #follow(chunk: Buffer): void {
+    try {
+      this.#parts.fields.follow(chunk);
+    } catch (error) {
+      this.#context.abort(asFerryError(error));
+    }
   }
 }
 

@@ -164,6 +164,40 @@ test('two models in one form are refused: the upstream might go by the other', a
   });
 });
 
+test('S121 a second model behind a long file is refused too, and no upstream gets the form whole', async () => {
+  await scene(async ({ gateway, first, second }) => {
+    for (const size of [100, 400 * KIB, 3 * KIB * KIB]) {
+      for (const isChunked of [false, true]) {
+        for (const other of [model('denied'), { ...model('denied'), name: 'model[]' }]) {
+          const form = formOf([model('whisper'), file(size), other]);
+          const answer = await sendForm(`${gateway.url}${PATH}`, form, { isChunked });
+          assert.equal(answer.status, 400, `${size} ${isChunked}: ${answer.text}`);
+          assert.equal(errorIn(answer.text).param, 'model');
+        }
+      }
+    }
+    assert.equal(first.taken.length + second.taken.length, 0);
+    assert.deepEqual((await gateway.readiness()).degraded, []);
+  });
+});
+
+test('forms that an upstream could read in another way are a 400 that says so', async () => {
+  await scene(async ({ gateway, first, second }) => {
+    const plain = formOf([model('whisper'), file(100)]);
+    const empty = formOf([{ ...model('denied'), filename: '' }, model('whisper')]);
+    for (const [form, type] of [
+      [empty, FORM_TYPE],
+      [plain.toString('latin1').replaceAll('\r\n', '\n'), FORM_TYPE],
+      [plain, `${FORM_TYPE}; boundary=b`],
+    ] as const) {
+      const answer = await sendForm(`${gateway.url}${PATH}`, Buffer.from(form as string), { type });
+      assert.equal(answer.status, 400, answer.text);
+      assert.match(errorIn(answer.text).message, /can be read in more than one way/);
+    }
+    assert.equal(first.taken.length + second.taken.length, 0);
+  });
+});
+
 test('an upload goes on its way while it is still coming, and waits when the upstream does', async () => {
   let release: (() => void) | null = null;
   await using slow = await ByteUpstream.start(undefined, (request, response) => {
