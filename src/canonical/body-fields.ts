@@ -1,8 +1,11 @@
 import { FerryError } from '../errors.ts';
 import { readMembers } from '../json-text.ts';
+import { parseJson, textOfJson } from './json-body.ts';
 import { MemberEdits } from './json-members.ts';
 import { refuseSecondModel } from './model-key.ts';
 import { type FormField, readForm } from './multipart-form.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
 
 /** What a passed-through body says of itself, and the one thing in it that may be changed: the model's name. */
 export interface BodyFields {
@@ -21,9 +24,12 @@ export function noFields(bytes: Buffer): BodyFields {
   return { isWhole: true, get: () => null, withModel: () => bytes, follow: () => undefined };
 }
 
-/** The fields of a JSON body; what is no JSON object has none. Throws `invalid_request` for two models. */
-export function readJsonBody(body: Buffer): BodyFields {
-  const json = objectIn(body);
+/**
+ * The fields of a JSON body; what is no JSON object has none. Throws `invalid_request` for two models, and `invalid_json`
+ * for no JSON where it `isDeclared` to be: Python reads `NaN` and UTF-16, and with them a model that we would not see.
+ */
+export function readJsonBody(body: Buffer, isDeclared = false): BodyFields {
+  const json = isDeclared ? objectOf(parseJson(withoutMark(textOfJson(body)))) : objectIn(body);
   if (json !== null) refuseSecondModel(Object.keys(json));
   // Bytes as characters: positions are those of the bytes, and what is not touched comes back as it was.
   const text = body.toString('latin1');
@@ -68,15 +74,21 @@ function textAt(bytes: Buffer, { valueStart, valueEnd }: FormField): string {
   return bytes.toString('utf8', valueStart, valueEnd);
 }
 
-function objectIn(body: Buffer): Readonly<Record<string, unknown>> | null {
+function objectIn(body: Buffer): Fields | null {
   try {
-    const json: unknown = JSON.parse(body.toString('utf8').replace(/^\ufeff/, ''));
-    return typeof json === 'object' && json !== null && !Array.isArray(json)
-      ? (json as Record<string, unknown>)
-      : null;
+    return objectOf(JSON.parse(withoutMark(body.toString('utf8'))));
   } catch {
     return null;
   }
+}
+
+function objectOf(json: unknown): Fields | null {
+  return typeof json === 'object' && json !== null && !Array.isArray(json) ? (json as Fields) : null;
+}
+
+/** Without the byte order mark, which JSON.parse does not know. */
+function withoutMark(text: string): string {
+  return text.replace(/^\ufeff/, '');
 }
 
 function textOf(value: unknown): string | null {

@@ -1,6 +1,5 @@
-import { isUtf8 } from 'node:buffer';
 import { FerryError } from '../errors.ts';
-import { findJsonFault } from './json-fault.ts';
+import { parseJson, textOfJson } from './json-body.ts';
 import { type JsonSurvey, refuseCostly, surveyJson } from './json-survey.ts';
 import { refuseSecondModel } from './model-key.ts';
 import type { AdaptableRequest, RequestKind } from './request-adaptation.ts';
@@ -18,16 +17,10 @@ export interface ReadRequest extends AdaptableRequest {
   readonly usesLegacyFunctions: boolean;
 }
 
-/** How far the place of a fault is looked for, in UTF-16 units: 50 ms of a hostile body. */
-const FAULT_SEARCHED = 1024 * 1024;
-
 /** Reads a request body; throws FerryError `invalid_json`, `invalid_request` or `missing_model`. */
 export function readRequest(body: Buffer, kind: RequestKind): ReadRequest {
   const bytes = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? body.subarray(3) : body;
-  if (!isUtf8(bytes)) {
-    throw new FerryError('invalid_json', { message: 'The request body is not valid UTF-8 text.' });
-  }
-  const text = bytes.toString('utf8');
+  const text = textOfJson(bytes);
   const survey = surveyJson(text);
   refuseCostly(survey);
   const json = parseObject(text);
@@ -50,12 +43,7 @@ export function readRequest(body: Buffer, kind: RequestKind): ReadRequest {
 }
 
 function parseObject(text: string): Record<string, unknown> {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new FerryError('invalid_json', { message: describeFault(text), cause });
-  }
+  const json = parseJson(text);
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     const found = json === null ? 'null' : Array.isArray(json) ? 'an array' : `a ${typeof json}`;
     throw new FerryError('invalid_request', {
@@ -63,18 +51,6 @@ function parseObject(text: string): Record<string, unknown> {
     });
   }
   return json as Record<string, unknown>;
-}
-
-function describeFault(text: string): string {
-  if (text.trim() === '') return 'The request body is empty; a JSON object is needed.';
-  const fault = findJsonFault(text.slice(0, FAULT_SEARCHED));
-  if (fault.isCutOff && text.length > FAULT_SEARCHED) {
-    return `The request body is not valid JSON: the fault lies behind position ${FAULT_SEARCHED}.`;
-  }
-  const place = `line ${fault.line}, column ${fault.column}`;
-  return fault.isCutOff
-    ? `The request body is not valid JSON: it ends too early, at ${place}.`
-    : `The request body is not valid JSON: unexpected character at ${place} (position ${fault.position}).`;
 }
 
 function modelOf(json: Readonly<Record<string, unknown>>): string {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { type BodyFields, noFields, readFormBody, readJsonBody } from '../canonical/body-fields.ts';
 import { mediaWishOf } from '../canonical/media-wish.ts';
@@ -154,7 +155,10 @@ async function bodyToSend(context: RequestContext, settings: PassThroughSettings
   if (length !== undefined && declared > settings.uploadLimitBytes)
     throw uploadTooLarge(settings.uploadLimitBytes);
   // JSON is read whole, also when it comes in chunks of unknown length: its model decides where it goes.
-  if (isJson(request)) return jsonToSend(await readWhole(context, settings, settings.bodyLimitBytes));
+  if (isJson(request)) {
+    const body = await readWhole(context, settings, settings.bodyLimitBytes);
+    return jsonToSend(body, body.length > 0 && !isPacked(request, body));
+  }
   const isForm = /^multipart\/form-data/i.test(type);
   if (declared <= settings.replayLimitBytes) {
     const body = await readWhole(context, settings, settings.replayLimitBytes);
@@ -180,9 +184,9 @@ function unread(body: SentBody['body']): SentBody {
   return { body, fields: noFields(Buffer.isBuffer(body) ? body : NOTHING), isJson: false };
 }
 
-function jsonToSend(body: Buffer): SentBody {
+function jsonToSend(body: Buffer, isDeclared = false): SentBody {
   refuseJsonBomb(body);
-  return { body, fields: readJsonBody(body), isJson: true };
+  return { body, fields: readJsonBody(body, isDeclared), isJson: true };
 }
 
 /** Whether the first character that is no white space (RFC 8259, 2) and no byte order mark begins an object. */
@@ -200,6 +204,12 @@ async function readWhole(
   return body;
 }
 
+/** Whether the body is compressed, as its header says: text is not, whatever the header says. */
+function isPacked({ headers }: IncomingMessage, body: Buffer): boolean {
+  return (headers['content-encoding'] ?? 'identity') !== 'identity' && !isUtf8(body);
+}
+
+/** Not the kin that holds several documents: application/json-seq, application/jsonl. */
 function isJson(request: IncomingMessage): boolean {
-  return /^application\/(?:[\w.-]+\+)?json\b/i.test(request.headers['content-type'] ?? '');
+  return /^application\/(?:[\w.-]+\+)?json(?![\w.+-])/i.test(request.headers['content-type'] ?? '');
 }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { request as httpRequest } from 'node:http';
 import { test } from 'node:test';
-import { Gateway } from '../helpers/gateway.ts';
+import { gzipSync } from 'node:zlib';
+import { errorIn, Gateway } from '../helpers/gateway.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 
 interface Answer {
@@ -91,6 +92,56 @@ test('S18 JSON is read for its model on passed-through paths whatever its type s
       assert.equal((await send('{"model":"m1","model":"other"}')).status, 400);
       assert.equal(model.received.length, before);
     }
+  });
+});
+
+test('S20 what declares itself JSON and is not is a 400 on passed-through paths too, and nothing is sent', async () => {
+  await scene(async (gateway, model) => {
+    const text = '{"model":"m1","input":"é"}';
+    const utf16 = Buffer.from(`\ufeff${text}`, 'utf16le');
+    for (const [body, more] of [
+      [Buffer.from('{"model":"denied","x":NaN}')],
+      [Buffer.from("{'model':'denied'}")],
+      [Buffer.from('{"model":"denied",}')],
+      [Buffer.from('{"model":"denied"}{"model":"m1"}')],
+      [Buffer.from('model=denied')],
+      [Buffer.from(' ')],
+      [Buffer.from('{"model":"denied","x":NaN}'), { 'content-encoding': 'gzip' }],
+      [Buffer.from(text, 'latin1')],
+      [utf16],
+      [utf16.subarray(2)],
+      [Buffer.from(utf16).swap16()],
+    ] as const) {
+      for (const type of ['application/json', 'Application/Vnd.x+JSON; charset=utf-16']) {
+        const response = await fetch(`${gateway.url}/v1/files`, {
+          method: 'POST',
+          headers: { 'content-type': type, ...more },
+          body,
+        });
+        const answer = await response.text();
+        assert.equal(response.status, 400, `${body}: ${answer}`);
+        assert.equal(errorIn(answer).code, 'invalid_json');
+        assert.doesNotMatch(answer, /denied/);
+      }
+    }
+    assert.equal(model.received.length, 0);
+  });
+});
+
+test('JSON that is no object, several documents of JSON, and compressed JSON go through', async () => {
+  await scene(async (gateway, model) => {
+    for (const [body, headers] of [
+      [Buffer.from('[{"model":"other"}]'), { 'content-type': 'application/json' }],
+      [Buffer.from('\ufeff{"x":1.0}'), { 'content-type': 'application/json; charset=utf-8' }],
+      [Buffer.from('{"x":1}\n{"x":2}\n'), { 'content-type': 'application/jsonl' }],
+      [Buffer.from('\u001e{"x":1}\n\u001e{"x":2}\n'), { 'content-type': 'application/json-seq' }],
+      [gzipSync('{"x":1}'), { 'content-type': 'application/json', 'content-encoding': 'gzip' }],
+    ] as const) {
+      const response = await fetch(`${gateway.url}/v1/files`, { method: 'POST', headers, body });
+      assert.equal(response.status, 200, await response.text());
+      assert.equal(model.received.at(-1)?.headers['content-type'], headers['content-type']);
+    }
+    assert.equal((await postChunked(gateway, '/v1/files', 'application/json', [])).status, 200);
   });
 });
 
