@@ -14,7 +14,7 @@ export interface SourceFile {
 }
 
 export interface Violation {
-  readonly rule: 'floor' | 'neighbour' | 'cycle' | 'owner' | 'name' | 'room' | 'missing';
+  readonly rule: 'floor' | 'stair' | 'neighbour' | 'cycle' | 'owner' | 'name' | 'room' | 'missing';
   readonly message: string;
 }
 
@@ -35,6 +35,15 @@ const FLOORS: readonly (readonly string[])[] = [
   ['commands'],
   ['main'],
 ];
+
+/**
+ * Stairs within a room: the folders of a folder from the bottom up, each of which knows only those below it. `.` are the
+ * files of the folder itself.
+ */
+const STAIRS: Readonly<Record<string, readonly string[]>> = {
+  // Bytes to events, events to what they say, texts and calls in pieces, the reply as a whole, how it is written.
+  'src/canonical/stream': ['framing', 'shapes', 'texts', 'calls', '.', 'writing'],
+};
 
 const STANDING_ALONE = new Set(['src/app.ts', 'src/server.ts', 'src/main.ts']);
 
@@ -108,7 +117,7 @@ function importViolations(file: SourceFile, paths: ReadonlySet<string>): Violati
     if (!paths.has(target)) {
       return [{ rule: 'missing', message: `${file.path} imports ${target}, which src does not have` }];
     }
-    return roomViolations(file.path, target);
+    return [...roomViolations(file.path, target), ...stairViolations(file.path, target)];
   });
 }
 
@@ -132,6 +141,23 @@ function roomViolations(path: string, target: string): Violation[] {
   return fromFloor === toFloor
     ? [{ rule: 'neighbour', message: `${path} imports ${target}: rooms on one floor do not know each other` }]
     : [{ rule: 'floor', message: `${path} imports ${target}: imports point to lower floors only` }];
+}
+
+function stairViolations(path: string, target: string): Violation[] {
+  return Object.entries(STAIRS).flatMap(([folder, steps]): Violation[] => {
+    if (!path.startsWith(`${folder}/`) || !target.startsWith(`${folder}/`)) return [];
+    const [from, to] = [path, target].map((file) => steps.indexOf(stepOf(posix.relative(folder, file))));
+    if (from === undefined || to === undefined || (from >= to && from >= 0 && to >= 0)) return [];
+    return [
+      { rule: 'stair', message: `${path} imports ${target}: steps of ${folder} are ${steps.join(' < ')}` },
+    ];
+  });
+}
+
+/** `framing/sse-framing.ts` → `framing`, `reply-reader.ts` → `.`. */
+function stepOf(inner: string): string {
+  const [first = '', ...rest] = inner.split('/');
+  return rest.length === 0 ? '.' : first;
 }
 
 function cycleViolations(files: readonly SourceFile[]): Violation[] {

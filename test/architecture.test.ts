@@ -43,6 +43,20 @@ test('an import of a higher floor is a violation', () => {
   assert.deepEqual(rulesOf(found), ['floor']);
 });
 
+test('an import up the stairs of a room is a violation, one down is none', () => {
+  const [low, high] = ['src/canonical/stream/framing/probe.ts', 'src/canonical/stream/writing/probe.ts'];
+  const up = seeded(
+    { path: high, text: '' },
+    { path: low, text: "import { x } from '../writing/probe.ts';\n" },
+  );
+  assert.deepEqual(rulesOf(up), ['stair']);
+  const down = seeded(
+    { path: low, text: '' },
+    { path: high, text: "import { x } from '../framing/probe.ts';\n" },
+  );
+  assert.deepEqual(rulesOf(down), []);
+});
+
 test('the ground may not import a room', () => {
   const found = seeded({ path: 'src/stage.ts', text: "export { Lease } from './tokens/lease.ts';\n" });
   assert.deepEqual(rulesOf(found), ['floor']);

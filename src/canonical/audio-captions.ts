@@ -1,4 +1,4 @@
-import { isJsonObject, numberFrom } from './stream/json-object.ts';
+import { isJsonObject, numberFrom } from './json-object.ts';
 
 interface Cue {
   readonly startSeconds: number;

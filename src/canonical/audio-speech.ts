@@ -1,9 +1,9 @@
+import { isJsonObject } from './json-object.ts';
 import { containerTypeOf, type DecodedMedia, decodeSound, isWebAddress, soundTypeOf } from './media-bytes.ts';
 import { nothingIn, otherThanAsked, refuseError } from './media-json.ts';
 import type { MediaReading, MediaReply, MediaSource } from './media-wish.ts';
 import { notReadable } from './reply-json.ts';
 import type { ReplyShape } from './reply-shape.ts';
-import { isJsonObject } from './stream/json-object.ts';
 
 /** `response_format` → the type of what it names. */
 const TYPES: ReadonlyMap<string | null, string> = new Map([

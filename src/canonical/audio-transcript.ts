@@ -1,8 +1,8 @@
 import { captionsOf } from './audio-captions.ts';
+import { isJsonObject, type JsonObject } from './json-object.ts';
 import { nothingIn, otherThanAsked, refuseError } from './media-json.ts';
 import type { MediaReading, MediaReply, MediaSource } from './media-wish.ts';
 import { notReadable } from './reply-json.ts';
-import { isJsonObject, type JsonObject } from './stream/json-object.ts';
 import { findTranscript, holderOfTranscript } from './transcript-text.ts';
 
 const JSON_TYPE = 'application/json';

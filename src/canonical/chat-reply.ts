@@ -1,10 +1,10 @@
+import { isJsonObject, parseJson } from './json-object.ts';
 import { type ChatReplyOptions, choiceCountOf } from './reply-options.ts';
-import { withAbsentNulls } from './stream/absent-nulls.ts';
 import { isCanonicalReply } from './stream/canonical-reply.ts';
-import { isJsonObject, parseJson } from './stream/json-object.ts';
 import { ReplyCollector } from './stream/reply-collector.ts';
 import { ReplyIdentity } from './stream/reply-identity.ts';
 import { ReplyStages } from './stream/reply-stages.ts';
+import { withAbsentNulls } from './stream/shapes/absent-nulls.ts';
 import { readUsage, type Usage, usageToWire } from './usage.ts';
 
 export interface ChatReply {

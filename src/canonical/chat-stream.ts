@@ -2,12 +2,12 @@ import type { FerryError } from '../errors.ts';
 import type { AnswerStream } from './answer-stream.ts';
 import { errorEvent } from './error-event.ts';
 import { type ChatStreamOptions, choiceCountOf } from './reply-options.ts';
-import { CanonicalRelay } from './stream/canonical-relay.ts';
-import { ChatChunkWriter } from './stream/chat-chunk-writer.ts';
-import { FrameBuffer } from './stream/frame-buffer.ts';
 import { ReplyIdentity } from './stream/reply-identity.ts';
 import { ReplyStages } from './stream/reply-stages.ts';
-import { TextChunkWriter } from './stream/text-chunk-writer.ts';
+import { CanonicalRelay } from './stream/writing/canonical-relay.ts';
+import { ChatChunkWriter } from './stream/writing/chat-chunk-writer.ts';
+import { FrameBuffer } from './stream/writing/frame-buffer.ts';
+import { TextChunkWriter } from './stream/writing/text-chunk-writer.ts';
 import { type Usage, usageToWire } from './usage.ts';
 
 /** Any upstream bytes → the canonical stream. Pure: no sockets, no timers. */

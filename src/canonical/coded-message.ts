@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from './stream/json-object.ts';
+import { isJsonObject, type JsonObject } from './json-object.ts';
 
 /** The failure that an interface of a company's own tells: `{"resultCode":"0009","resultMsg":"token invalid"}`. */
 export interface CodedMessage {

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from './stream/json-object.ts';
+import { isJsonObject, type JsonObject } from './json-object.ts';
 import { brokenVector, type Vector, vectorFromBase64 } from './vector.ts';
 
 export interface FoundVectors {

@@ -1,4 +1,4 @@
-import { isJsonObject } from './stream/json-object.ts';
+import { isJsonObject } from './json-object.ts';
 import { isCanonicalUsage, readUsage, type Usage } from './usage.ts';
 
 /** What was read of a canonical reply without reading its numbers. */

@@ -1,7 +1,7 @@
 import type { ErrorKind } from '../errors.ts';
 import { codedMessage, isFailedStatus, isFailure } from './coded-message.ts';
 import { type Dialect, MEANINGS, type Meaning, meaningOfName, meaningOfNumber } from './error-codes.ts';
-import { isJsonObject, type JsonObject } from './stream/json-object.ts';
+import { isJsonObject, type JsonObject } from './json-object.ts';
 
 /** An error found inside a parsed body, in the upstream's own words. */
 export interface BodyError {

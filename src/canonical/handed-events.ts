@@ -1,5 +1,5 @@
-import { parseJson } from './stream/json-object.ts';
-import { beginsJsonValue, JsonValueScanner } from './stream/json-values.ts';
+import { parseJson } from './json-object.ts';
+import { beginsJsonValue, JsonValueScanner } from './stream/framing/json-values.ts';
 import { readUsage, type Usage } from './usage.ts';
 
 /** A longer event is handed on in pieces. The longest that are known carry one picture in base64. Bytes. */

@@ -1,8 +1,8 @@
+import { isJsonObject, type JsonObject } from './json-object.ts';
 import { isWebAddress, pictureBase64, pictureTypeOf } from './media-bytes.ts';
 import { nothingIn, refuseError } from './media-json.ts';
 import type { MediaReading, MediaReply, MediaSource } from './media-wish.ts';
 import { notReadable } from './reply-json.ts';
-import { isJsonObject, type JsonObject } from './stream/json-object.ts';
 
 const JSON_TYPE = 'application/json';
 

@@ -1,9 +1,9 @@
 import { readSpeech } from './audio-speech.ts';
 import { readTranscript } from './audio-transcript.ts';
 import { readImages } from './image-reply.ts';
+import { isJsonObject } from './json-object.ts';
 import type { CountedMediaReply, MediaReading, MediaReply, MediaSource, MediaWish } from './media-wish.ts';
 import { parseReply } from './reply-json.ts';
-import { isJsonObject } from './stream/json-object.ts';
 import { readUsage } from './usage.ts';
 
 /**

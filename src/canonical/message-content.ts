@@ -1,7 +1,7 @@
 import { FerryError } from '../errors.ts';
 import { FILLED } from './empty-text.ts';
+import { isJsonObject } from './json-object.ts';
 import { FORM, type RequestForm } from './request-form.ts';
-import { isJsonObject } from './stream/json-object.ts';
 
 /** A message of a parsed request, as far as its content matters. */
 export interface ContentHolder {

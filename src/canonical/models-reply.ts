@@ -1,5 +1,5 @@
 import { FerryError } from '../errors.ts';
-import { isJsonObject, type JsonObject } from './stream/json-object.ts';
+import { isJsonObject, type JsonObject } from './json-object.ts';
 
 /** A model as `GET /v1/models` lists it: no null members, numbers that are integers (S8, S9). */
 export interface ListedModel {

@@ -1,4 +1,4 @@
-import { isJsonObject, parseJson } from './stream/json-object.ts';
+import { isJsonObject, parseJson } from './json-object.ts';
 
 /**
  * An event with empty `choices` to follow `events`, the canonical events told last: the sign of life for clients that

@@ -1,8 +1,8 @@
 import { FerryError } from '../errors.ts';
 import { findErrorInBody } from './error-shapes.ts';
+import { isJsonObject, type JsonObject } from './json-object.ts';
 import { notReadable, parseReply } from './reply-json.ts';
 import type { RerankRequest } from './rerank-request.ts';
-import { isJsonObject, type JsonObject } from './stream/json-object.ts';
 import { type ErrorContext, readBodyError } from './upstream-error.ts';
 import { readUsage, type Usage } from './usage.ts';
 

@@ -1,4 +1,5 @@
 import type { FerryError } from '../errors.ts';
+import type { JsonObject } from './json-object.ts';
 import {
   CallItem,
   type Emit,
@@ -8,10 +9,9 @@ import {
   ReasoningItem,
 } from './responses-items.ts';
 import { type ResponseHead, type ResponseProgress, responseObject } from './responses-object.ts';
-import type { FinishReason } from './stream/finish-reason.ts';
-import type { JsonObject } from './stream/json-object.ts';
+import type { CallStep } from './stream/calls/tool-calls.ts';
 import type { ReplySink, TextKind } from './stream/reply-sink.ts';
-import type { CallStep } from './stream/tool-calls.ts';
+import type { FinishReason } from './stream/shapes/finish-reason.ts';
 import type { Usage } from './usage.ts';
 
 export interface ResponseWriterOptions {

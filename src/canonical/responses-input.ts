@@ -1,5 +1,5 @@
+import { isJsonObject, type JsonObject, textFrom } from './json-object.ts';
 import { impossibleAsChat, malformed } from './responses-refusal.ts';
-import { isJsonObject, type JsonObject, textFrom } from './stream/json-object.ts';
 
 /** Gives an item that was answered before, by the id that the client got for it; null: not known. */
 export type Recall = (itemId: string) => JsonObject | null;

@@ -1,4 +1,4 @@
-import { type JsonObject, parseJson } from './stream/json-object.ts';
+import { type JsonObject, parseJson } from './json-object.ts';
 
 /** Tells one event; `members` without its type and sequence number. */
 export type Emit = (type: string, members: JsonObject) => void;

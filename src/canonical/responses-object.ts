@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, numberFrom } from './stream/json-object.ts';
+import { isJsonObject, type JsonObject, numberFrom } from './json-object.ts';
 import type { Usage } from './usage.ts';
 
 /** What every Response object of one answer says. */

@@ -1,9 +1,9 @@
 import type { ReadRequest } from './chat-request.ts';
+import { isJsonObject, type JsonObject, numberFrom, textFrom } from './json-object.ts';
 import { messagesOf, type Recall } from './responses-input.ts';
 import { impossibleAsChat } from './responses-refusal.ts';
 import { chatToolsOf } from './responses-tools.ts';
-import { parseExactly } from './stream/exact-arguments.ts';
-import { isJsonObject, type JsonObject, numberFrom, textFrom } from './stream/json-object.ts';
+import { parseExactly } from './stream/calls/exact-arguments.ts';
 
 /** A Responses request as a chat, and what its answer has to tell of it. */
 export interface ResponsesAsChat {

@@ -1,5 +1,5 @@
+import { isJsonObject, type JsonObject } from './json-object.ts';
 import { impossibleAsChat, malformed } from './responses-refusal.ts';
-import { isJsonObject, type JsonObject } from './stream/json-object.ts';
 
 /** The tools of a chat and which of them the model is to use, as members of the request; empty without tools. */
 export interface ChatTools {

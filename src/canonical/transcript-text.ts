@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from './stream/json-object.ts';
+import { isJsonObject, type JsonObject } from './json-object.ts';
 
 /** Members that are a transcript, or a list of its pieces. */
 const NAMES = [

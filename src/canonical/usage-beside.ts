@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, numberFrom } from './stream/json-object.ts';
+import { isJsonObject, type JsonObject, numberFrom } from './json-object.ts';
 import { readUsage, type Usage } from './usage.ts';
 
 /** Members that are counts themselves: AWS (`amazon-bedrock-invocationMetrics`), Gemini, gateways. */

@@ -1,4 +1,4 @@
-import { isJsonObject, numberFrom } from './stream/json-object.ts';
+import { isJsonObject, numberFrom } from './json-object.ts';
 
 /** Tokens of one answer; integers, the total is always the sum. */
 export interface Usage {

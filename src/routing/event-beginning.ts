@@ -1,6 +1,6 @@
 import { readErrorBody } from '../canonical/error-shapes.ts';
-import { isJsonObject, parseJson } from '../canonical/stream/json-object.ts';
-import { SseFraming } from '../canonical/stream/sse-framing.ts';
+import { isJsonObject, parseJson } from '../canonical/json-object.ts';
+import { SseFraming } from '../canonical/stream/framing/sse-framing.ts';
 import {
   type ErrorContext,
   findErrorInBody,

@@ -1,7 +1,7 @@
 import type { BodyFields } from '../canonical/body-fields.ts';
+import { isJsonObject } from '../canonical/json-object.ts';
 import { notReadable, parseReply } from '../canonical/reply-json.ts';
 import { isEventStream, shapeOf } from '../canonical/reply-shape.ts';
-import { isJsonObject } from '../canonical/stream/json-object.ts';
 import { findErrorInBody, readBodyError } from '../canonical/upstream-error.ts';
 import { readUsage } from '../canonical/usage.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';

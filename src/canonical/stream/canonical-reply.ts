@@ -1,8 +1,8 @@
+import { isJsonObject, type JsonObject } from '../json-object.ts';
 import { isCanonicalUsage } from '../usage.ts';
-import { hasOwnText, saysBesideDelta } from './choice-body.ts';
-import { hasFilterHit } from './chunk-facts.ts';
-import { isJsonObject, type JsonObject } from './json-object.ts';
-import { OTHER_REASONING_NAMES } from './reasoning-text.ts';
+import { hasOwnText, saysBesideDelta } from './shapes/choice-body.ts';
+import { hasFilterHit } from './shapes/chunk-facts.ts';
+import { OTHER_REASONING_NAMES } from './shapes/reasoning-text.ts';
 
 export interface CanonicalReplyRules {
   readonly endpoint: 'chat' | 'completions';

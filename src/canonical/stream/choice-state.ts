@@ -1,12 +1,12 @@
-import { type ChoiceFacts, saysAnything } from './chunk-facts.ts';
-import { CumulativeText } from './cumulative-text.ts';
-import { type FinishReason, finishReasonFor } from './finish-reason.ts';
-import { hasLogprobs, joinLogprobs } from './logprobs.ts';
+import { type CallStep, ToolCalls } from './calls/tool-calls.ts';
 import type { ChoiceExtras, ReplySink, TextKind } from './reply-sink.ts';
-import { piecesOf, WholeCharacters } from './text-pieces.ts';
-import { ThinkTags } from './think-tags.ts';
-import { type CallStep, ToolCalls } from './tool-calls.ts';
-import type { ToolFragment } from './tool-fragments.ts';
+import { type ChoiceFacts, saysAnything } from './shapes/chunk-facts.ts';
+import { type FinishReason, finishReasonFor } from './shapes/finish-reason.ts';
+import { hasLogprobs, joinLogprobs } from './shapes/logprobs.ts';
+import type { ToolFragment } from './shapes/tool-fragments.ts';
+import { CumulativeText } from './texts/cumulative-text.ts';
+import { piecesOf, WholeCharacters } from './texts/text-pieces.ts';
+import { ThinkTags } from './texts/think-tags.ts';
 
 export interface ChoiceOptions {
   readonly index: number;

@@ -2,12 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { FerryError } from '../../errors.ts';
 import { excerptOf } from '../outside-text.ts';
 import { ChoiceState } from './choice-state.ts';
-import { type ChoiceFacts, type ChunkFacts, saysAnything } from './chunk-facts.ts';
-import { meaningOf } from './finish-reason.ts';
 import { noAnswer } from './reply-faults.ts';
 import type { ReplyIdentity } from './reply-identity.ts';
 import type { ReplySink } from './reply-sink.ts';
-import { hasSeveralAnswers, indexesOf, TextOrder } from './several-answers.ts';
+import { type ChoiceFacts, type ChunkFacts, saysAnything } from './shapes/chunk-facts.ts';
+import { meaningOf } from './shapes/finish-reason.ts';
+import { hasSeveralAnswers, indexesOf, TextOrder } from './shapes/several-answers.ts';
 
 export interface AssemblerOptions {
   readonly sink: ReplySink;

@@ -1,9 +1,9 @@
-import type { FinishReason } from './finish-reason.ts';
-import type { JsonObject } from './json-object.ts';
-import { joinLogprobs } from './logprobs.ts';
+import type { JsonObject } from '../json-object.ts';
+import type { CallStep, OpenedCall } from './calls/tool-calls.ts';
 import type { Identity } from './reply-identity.ts';
 import type { ChoiceExtras, ReplySink, TextKind } from './reply-sink.ts';
-import type { CallStep, OpenedCall } from './tool-calls.ts';
+import type { FinishReason } from './shapes/finish-reason.ts';
+import { joinLogprobs } from './shapes/logprobs.ts';
 
 interface CollectedCall extends OpenedCall {
   arguments: string;

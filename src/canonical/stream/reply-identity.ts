@@ -1,4 +1,4 @@
-import { type JsonObject, numberFrom, textFrom } from './json-object.ts';
+import { type JsonObject, numberFrom, textFrom } from '../json-object.ts';
 
 export interface IdentityOptions {
   readonly requestedModel: string;

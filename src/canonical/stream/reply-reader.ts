@@ -1,18 +1,18 @@
 import { FerryError } from '../../errors.ts';
+import { isJsonObject, type JsonObject, parseJson } from '../json-object.ts';
 import { excerptOf } from '../outside-text.ts';
 import { type ErrorContext, invalidBodyError } from '../upstream-error.ts';
-import type { ChunkFacts } from './chunk-facts.ts';
-import { isEndMark, saysEnd } from './end-words.ts';
-import { EventFraming } from './event-framing.ts';
-import { readPayload } from './event-payload.ts';
-import { readEvent } from './event-reader.ts';
-import { withExactArguments } from './exact-arguments.ts';
-import { isJsonObject, type JsonObject, parseJson } from './json-object.ts';
-import { isListOfChunks, withListedChoices } from './listed-choices.ts';
-import { withOwnNames } from './member-names.ts';
+import { withExactArguments } from './calls/exact-arguments.ts';
+import { EventFraming } from './framing/event-framing.ts';
+import { readPayload } from './framing/event-payload.ts';
 import type { ReplyAssembler } from './reply-assembler.ts';
 import { brokenOff, cutOff, faultOfWhole, noAnswer, tooLong } from './reply-faults.ts';
-import { hasUnreadWords } from './unread-words.ts';
+import type { ChunkFacts } from './shapes/chunk-facts.ts';
+import { isEndMark, saysEnd } from './shapes/end-words.ts';
+import { readEvent } from './shapes/event-reader.ts';
+import { isListOfChunks, withListedChoices } from './shapes/listed-choices.ts';
+import { withOwnNames } from './shapes/member-names.ts';
+import { hasUnreadWords } from './shapes/unread-words.ts';
 import type { UsageMeter } from './usage-meter.ts';
 
 export interface ReplyReaderOptions {

@@ -1,6 +1,6 @@
-import type { FinishReason } from './finish-reason.ts';
-import type { JsonObject } from './json-object.ts';
-import type { CallStep } from './tool-calls.ts';
+import type { JsonObject } from '../json-object.ts';
+import type { CallStep } from './calls/tool-calls.ts';
+import type { FinishReason } from './shapes/finish-reason.ts';
 
 export type TextKind = 'reasoning' | 'content' | 'refusal';
 

@@ -1,6 +1,6 @@
 import { estimateTokens, estimateTokensRoughly } from '../token-count.ts';
 import { readUsage, type Usage } from '../usage.ts';
-import { TextTally, type TokenEstimate } from './text-tally.ts';
+import { TextTally, type TokenEstimate } from './texts/text-tally.ts';
 
 /** The usage of one reply: the upstream's last word, or an estimate. Nothing is ever summed. */
 export class UsageMeter {

@@ -1,10 +1,10 @@
+import type { JsonObject } from '../../json-object.ts';
+import type { CallStep } from '../calls/tool-calls.ts';
+import type { ReplyIdentity } from '../reply-identity.ts';
+import type { ChoiceExtras, ReplySink, TextKind } from '../reply-sink.ts';
+import type { FinishReason } from '../shapes/finish-reason.ts';
 import { ChunkWriter, choiceJson } from './chunk-writer.ts';
-import type { FinishReason } from './finish-reason.ts';
 import type { FrameBuffer } from './frame-buffer.ts';
-import type { JsonObject } from './json-object.ts';
-import type { ReplyIdentity } from './reply-identity.ts';
-import type { ChoiceExtras, ReplySink, TextKind } from './reply-sink.ts';
-import type { CallStep } from './tool-calls.ts';
 
 /** Writes `chat.completion.chunk`s as the strictest clients want them. */
 export class ChatChunkWriter extends ChunkWriter implements ReplySink {

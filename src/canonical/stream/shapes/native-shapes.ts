@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, textFrom } from './json-object.ts';
+import { isJsonObject, type JsonObject, textFrom } from '../../json-object.ts';
 
 /**
  * The shapes that gateways send on an OpenAI path although they are another API's: brought into OpenAI's. A shape is

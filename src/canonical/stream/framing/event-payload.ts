@@ -1,4 +1,4 @@
-import { parseJson } from './json-object.ts';
+import { parseJson } from '../../json-object.ts';
 import { repairedJson } from './json-repair.ts';
 import { splitJsonValues } from './json-values.ts';
 

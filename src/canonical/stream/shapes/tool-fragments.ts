@@ -1,4 +1,3 @@
-import { textWithin } from './content-parts.ts';
 import {
   isJsonObject,
   type JsonObject,
@@ -7,7 +6,8 @@ import {
   otherMembers,
   parseJson,
   textFrom,
-} from './json-object.ts';
+} from '../../json-object.ts';
+import { textWithin } from './content-parts.ts';
 
 /** One piece of a tool call, as an upstream sent it. */
 export interface ToolFragment {

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, listFrom, parseJson } from './json-object.ts';
+import { isJsonObject, type JsonObject, listFrom, parseJson } from '../../json-object.ts';
 import { OTHER_REASONING_NAMES } from './reasoning-text.ts';
 
 /** Members of a delta or message that are read, and so are no extensions. */

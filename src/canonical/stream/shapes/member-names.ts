@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from './json-object.ts';
+import { isJsonObject, type JsonObject } from '../../json-object.ts';
 
 const OWN_NAMES =
   'id object created model choices index delta message role content text refusal reasoning_content reasoning reasoning_details thinking tool_calls function_call function name arguments type finish_reason stop_reason done_reason logprobs usage prompt_tokens completion_tokens total_tokens input_tokens output_tokens error code param data output response result';

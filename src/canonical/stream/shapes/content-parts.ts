@@ -1,4 +1,4 @@
-import { isJsonObject, listFrom } from './json-object.ts';
+import { isJsonObject, listFrom } from '../../json-object.ts';
 
 export interface ContentTexts {
   readonly content: string;

@@ -1,4 +1,4 @@
-import { parseJson } from './json-object.ts';
+import { parseJson } from '../../json-object.ts';
 
 /** Words of other languages for what JSON has, or has not, as values. */
 const FOREIGN_WORD = /-?(?:NaN|Infinity)|None|undefined|True|False/y;

@@ -1,8 +1,8 @@
+import type { ReplyIdentity } from '../reply-identity.ts';
+import type { ChoiceExtras, ReplySink, TextKind } from '../reply-sink.ts';
+import type { FinishReason } from '../shapes/finish-reason.ts';
 import { ChunkWriter, choiceJson } from './chunk-writer.ts';
-import type { FinishReason } from './finish-reason.ts';
 import type { FrameBuffer } from './frame-buffer.ts';
-import type { ReplyIdentity } from './reply-identity.ts';
-import type { ChoiceExtras, ReplySink, TextKind } from './reply-sink.ts';
 
 /** Writes chunks of `text_completion`: text only, since the form has no place for reasoning and calls. */
 export class TextChunkWriter extends ChunkWriter implements ReplySink {

@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject } from './json-object.ts';
+import { isJsonObject, type JsonObject } from '../../json-object.ts';
 
 /** Members whose texts are no words of an answer. */
 const ABOUT_THE_ANSWER: ReadonlySet<string> = new Set(

@@ -1,4 +1,4 @@
-import { isJsonObject } from './json-object.ts';
+import { isJsonObject } from '../../json-object.ts';
 
 const WORD = '(?:done|end|eof|eos|over|finish(?:ed)?|complete(?:d)?|close(?:d)?|stop(?:ped)?)';
 const MARK = new RegExp(`^[\\[<"'(]*${WORD}[\\]>"')]*$`, 'i');

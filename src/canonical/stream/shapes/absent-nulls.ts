@@ -1,5 +1,5 @@
-import { readElements, readMembers } from '../../json-text.ts';
-import { isJsonObject, type JsonObject } from './json-object.ts';
+import { readElements, readMembers } from '../../../json-text.ts';
+import { isJsonObject, type JsonObject } from '../../json-object.ts';
 
 /**
  * Most servers leave `logprobs` and `refusal` out of a whole reply when there are none; clients that check types

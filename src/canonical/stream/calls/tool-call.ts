@@ -1,8 +1,8 @@
-import { CumulativeText } from './cumulative-text.ts';
-import type { JsonObject } from './json-object.ts';
-import { JsonValueScanner } from './json-values.ts';
+import type { JsonObject } from '../../json-object.ts';
+import { JsonValueScanner } from '../framing/json-values.ts';
+import type { ToolFragment } from '../shapes/tool-fragments.ts';
+import { CumulativeText } from '../texts/cumulative-text.ts';
 import type { CallSoFar } from './tool-call-matching.ts';
-import type { ToolFragment } from './tool-fragments.ts';
 
 /** One tool call between its fragments and what clients are told of it. */
 export interface ToolCall extends CallSoFar {

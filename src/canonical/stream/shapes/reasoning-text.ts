@@ -1,5 +1,5 @@
+import { isJsonObject, type JsonObject, textFrom } from '../../json-object.ts';
 import { textWithin } from './content-parts.ts';
-import { isJsonObject, type JsonObject, textFrom } from './json-object.ts';
 
 /** What vendors call it, beside `reasoning_content`. */
 export const OTHER_REASONING_NAMES: readonly string[] = [

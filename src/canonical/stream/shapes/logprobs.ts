@@ -1,4 +1,4 @@
-import { isJsonObject } from './json-object.ts';
+import { isJsonObject } from '../../json-object.ts';
 
 /** Whether logprobs are those of any token. */
 export function hasLogprobs(logprobs: unknown): boolean {

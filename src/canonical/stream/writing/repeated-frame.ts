@@ -1,4 +1,4 @@
-import { parseJson } from './json-object.ts';
+import { parseJson } from '../../json-object.ts';
 
 /** Frames that differed from the one before in more than their text, in a row, until nothing is expected any more. */
 const ENOUGH_MISSES = 16;

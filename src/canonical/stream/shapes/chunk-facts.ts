@@ -1,9 +1,9 @@
-import type { Usage } from '../usage.ts';
-import { usageBeside } from '../usage-beside.ts';
+import { isJsonObject, type JsonObject, numberFrom, otherMembers, textFrom } from '../../json-object.ts';
+import type { Usage } from '../../usage.ts';
+import { usageBeside } from '../../usage-beside.ts';
 import { bodyBesideSilent, bodyOf, DELTA_MEMBERS } from './choice-body.ts';
 import { readContentParts, textWithin } from './content-parts.ts';
 import { meaningIfKnown } from './finish-reason.ts';
-import { isJsonObject, type JsonObject, numberFrom, otherMembers, textFrom } from './json-object.ts';
 import { readReasoning } from './reasoning-text.ts';
 import { readToolFragments, type ToolFragment } from './tool-fragments.ts';
 import { hasUnreadWords, hasWordsBesideChoices } from './unread-words.ts';

@@ -1,7 +1,7 @@
+import type { JsonObject } from '../../json-object.ts';
+import type { ReplyIdentity } from '../reply-identity.ts';
+import type { ChoiceExtras } from '../reply-sink.ts';
 import type { FrameBuffer } from './frame-buffer.ts';
-import type { JsonObject } from './json-object.ts';
-import type { ReplyIdentity } from './reply-identity.ts';
-import type { ChoiceExtras } from './reply-sink.ts';
 
 /** What the chat and the completions form of a chunk have in common: its head, the extensions, the usage chunk. */
 export abstract class ChunkWriter {

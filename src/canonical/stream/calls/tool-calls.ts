@@ -1,7 +1,8 @@
+import type { JsonObject } from '../../json-object.ts';
+import { JsonValueScanner } from '../framing/json-values.ts';
+import type { ToolFragment } from '../shapes/tool-fragments.ts';
+import { MAX_DELTA_LENGTH, piecesOf } from '../texts/text-pieces.ts';
 import { NO_ARGUMENTS, restarts, withoutEmptyBefore, withoutQuotes } from './call-arguments.ts';
-import type { JsonObject } from './json-object.ts';
-import { JsonValueScanner } from './json-values.ts';
-import { MAX_DELTA_LENGTH, piecesOf } from './text-pieces.ts';
 import { beginCall, type ToolCall } from './tool-call.ts';
 import {
   isAnotherCall,
@@ -10,7 +11,6 @@ import {
   isUntold,
   namesAgain,
 } from './tool-call-matching.ts';
-import type { ToolFragment } from './tool-fragments.ts';
 
 export interface OpenedCall {
   readonly id: string;

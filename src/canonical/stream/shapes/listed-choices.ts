@@ -1,4 +1,4 @@
-import { isJsonObject, listFrom } from './json-object.ts';
+import { isJsonObject, listFrom } from '../../json-object.ts';
 
 /** Choices that are an object: keyed by their indexes, or one choice that stands for itself. */
 export function withListedChoices(value: unknown): unknown {

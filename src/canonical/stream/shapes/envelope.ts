@@ -1,4 +1,4 @@
-import { isJsonObject, type JsonObject, parseJson } from './json-object.ts';
+import { isJsonObject, type JsonObject, parseJson } from '../../json-object.ts';
 
 /** Members of which an envelope's content has at least one. */
 const CONTENT_MEMBERS = ['choices', 'object', 'usage', 'output', 'result', 'message', 'error'];

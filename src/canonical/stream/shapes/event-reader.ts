@@ -1,10 +1,10 @@
-import { FerryError } from '../../errors.ts';
-import { type BodyError, readErrorBody } from '../error-shapes.ts';
-import { type ErrorContext, findErrorInBody, invalidBodyError, readBodyError } from '../upstream-error.ts';
-import { usageBeside } from '../usage-beside.ts';
+import { FerryError } from '../../../errors.ts';
+import { type BodyError, readErrorBody } from '../../error-shapes.ts';
+import { isJsonObject, type JsonObject } from '../../json-object.ts';
+import { type ErrorContext, findErrorInBody, invalidBodyError, readBodyError } from '../../upstream-error.ts';
+import { usageBeside } from '../../usage-beside.ts';
 import { type ChunkFacts, readChunk, saysAnything } from './chunk-facts.ts';
 import { withoutEnvelope } from './envelope.ts';
-import { isJsonObject, type JsonObject } from './json-object.ts';
 import { foreignApiOf, toOpenAiShape } from './native-shapes.ts';
 
 /** What one JSON value of an upstream is. `nothing`: a heartbeat or something nobody knows. */

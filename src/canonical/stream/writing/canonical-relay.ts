@@ -1,17 +1,17 @@
-import { isCanonicalUsage } from '../usage.ts';
-import { usageBeside } from '../usage-beside.ts';
-import { hasOwnText, saysBesideDelta } from './choice-body.ts';
-import type { ChoiceState } from './choice-state.ts';
-import { hasFilterHit } from './chunk-facts.ts';
+import { isJsonObject, type JsonObject } from '../../json-object.ts';
+import { isCanonicalUsage } from '../../usage.ts';
+import { usageBeside } from '../../usage-beside.ts';
+import type { ChoiceState } from '../choice-state.ts';
+import type { ReplyAssembler } from '../reply-assembler.ts';
+import type { ReplyIdentity } from '../reply-identity.ts';
+import type { TextKind } from '../reply-sink.ts';
+import { hasOwnText, saysBesideDelta } from '../shapes/choice-body.ts';
+import { hasFilterHit } from '../shapes/chunk-facts.ts';
+import { readToolFragments } from '../shapes/tool-fragments.ts';
+import { MAX_DELTA_LENGTH } from '../texts/text-pieces.ts';
+import type { UsageMeter } from '../usage-meter.ts';
 import type { FrameBuffer } from './frame-buffer.ts';
-import { isJsonObject, type JsonObject } from './json-object.ts';
 import { RepeatedFrame } from './repeated-frame.ts';
-import type { ReplyAssembler } from './reply-assembler.ts';
-import type { ReplyIdentity } from './reply-identity.ts';
-import type { TextKind } from './reply-sink.ts';
-import { MAX_DELTA_LENGTH } from './text-pieces.ts';
-import { readToolFragments } from './tool-fragments.ts';
-import type { UsageMeter } from './usage-meter.ts';
 
 export interface RelayOptions {
   readonly endpoint: 'chat' | 'completions';

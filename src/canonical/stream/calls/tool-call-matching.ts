@@ -1,5 +1,5 @@
+import type { ToolFragment } from '../shapes/tool-fragments.ts';
 import { NO_ARGUMENTS, restarts } from './call-arguments.ts';
-import type { ToolFragment } from './tool-fragments.ts';
 
 /** What is known of a call that a fragment may continue. */
 export interface CallSoFar {
