@@ -1,3 +1,5 @@
+import { withoutDataUris } from './data-uri.ts';
+
 /** What a body may become before it is kept. */
 export interface RedactionRules {
   /** UTF-8 bytes of a body that are kept; the rest is replaced by a note of its size. */
@@ -36,19 +38,6 @@ export function shortenForQueue(body: string, maxBytes: number): string {
   if (text.length <= maxBytes + EDGE_BYTES) return text;
   // The note of `redactBody` names the whole size, which after this cut only we know.
   return cutToBytes(text, maxBytes + EDGE_BYTES) + tailNote(text, maxBytes);
-}
-
-const DATA_URI =
-  /data:([a-z0-9.+-]{1,64}\/[a-z0-9.+-]{1,64})?(?:;[a-z0-9=.+"-]{1,64}){0,4};base64,([a-z0-9+/=_-]*)/gi;
-
-/** `data:image/png;base64,iVBO…` becomes `[data image/png 1234 bytes]`. */
-export function withoutDataUris(text: string): string {
-  if (!text.includes(';base64,')) return text;
-  return text.replace(DATA_URI, (_match, type: string | undefined, data: string) => {
-    const padding = data.endsWith('==') ? 2 : data.endsWith('=') ? 1 : 0;
-    const bytes = Math.max(0, Math.floor((data.length * 3) / 4) - padding);
-    return `[data ${type ?? 'text/plain'} ${bytes} bytes]`;
-  });
 }
 
 /** Every run is bounded and begins at a word's start: linear also on 64 KiB without a space. */

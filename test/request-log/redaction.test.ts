@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { withoutDataUris } from '../../src/request-log/data-uri.ts';
 import {
   cutToBytes,
   redactBody,
   shortenForQueue,
-  withoutDataUris,
   withoutEmails,
   withoutKeys,
 } from '../../src/request-log/redaction.ts';
@@ -63,6 +63,52 @@ test('a data URI becomes its type and size', () => {
   assert.equal(withoutDataUris('data: {"delta":";base64,"}'), 'data: {"delta":";base64,"}');
 });
 
+test('a data URI becomes its type and size whatever it is written in', () => {
+  for (const [text, kept] of [
+    ['"data:text/plain,secret%20words"', '"[data text/plain 12 bytes]"'],
+    ['"data:,secret"', '"[data text/plain 6 bytes]"'],
+    ['"data:;charset=utf-8,secret"', '"[data text/plain 6 bytes]"'],
+    ['"DATA:Text/HTML;charset=utf-8,<b>\\"a\\"</b> c"', '"[data Text/HTML 12 bytes]"'],
+    [
+      `{"url":"data:image/svg+xml;utf8,<svg xmlns='http://x' width=\\"1\\"> </svg>","n":1}`,
+      '{"url":"[data image/svg+xml 39 bytes]","n":1}',
+    ],
+    [
+      `"![a](data:image/svg+xml,<svg a='b' c=\\"d\\"/>) and words"`,
+      '"![a]([data image/svg+xml 18 bytes]) and words"',
+    ],
+    [
+      '"url(\\"data:image/svg+xml,%3Csvg/%3E\\") and words"',
+      '"url(\\"[data image/svg+xml 6 bytes]\\") and words"',
+    ],
+    [`"url('data:text/css,a b') c"`, `"url('[data text/css 3 bytes]') c"`],
+    ['"see\\ndata:text/plain,abc\\nand words"', '"see\\n[data text/plain 3 bytes]\\nand words"'],
+    ['see data:text/plain,abc and words', 'see [data text/plain 3 bytes] and words'],
+    ['"data:image\\/png;base64,QU\\/D"', '"[data image/png 3 bytes]"'],
+    ['"data:application/pdf;name=my_f%20(1).pdf;base64,QUJD"', '"[data application/pdf 3 bytes]"'],
+    ['"data:text/plain;charset=\\"utf-8\\";base64,QUJD"', '"[data text/plain 3 bytes]"'],
+    [`"data:image/png;base64,${`${'QUJD'.repeat(19)}\\r\\n`.repeat(2)}QQ=="`, '"[data image/png 115 bytes]"'],
+    ['"data:image/png;base64,QUJD\\nWhat is it?"', '"[data image/png 3 bytes]\\nWhat is it?"'],
+    ['"data:text/plain,cut off', '"[data text/plain 7 bytes]'],
+    [
+      '"data:text/plain,a","b":"data:text/plain,"',
+      '"[data text/plain 1 bytes]","b":"[data text/plain 0 bytes]"',
+    ],
+  ] as const)
+    assert.equal(withoutDataUris(text), kept, text);
+});
+
+test('what only looks like a data URI stays', () => {
+  for (const text of [
+    'data: {"a":1,"b":2}\n\ndata:{"a":1,"b":2}\n\ndata:[1,2]\n\ndata:1,2',
+    '{"metadata:text/plain,x":1}',
+    'my data:, and more',
+    '"the data:image/png format, and others"',
+    '"data":"a/b,c"',
+  ])
+    assert.equal(withoutDataUris(text), text);
+});
+
 test('an image does not use up the room of the text after it', () => {
   const body = `{"image":"data:image/png;base64,${'A'.repeat(100_000)}","text":"what is this?"}`;
   assert.equal(
@@ -96,6 +142,22 @@ test('a long body is shortened before it waits, and the result of the redaction 
   assert.equal(shortenForQueue('short', 1_000), 'short');
 });
 
+test('a data URI of megabytes is taken out whole, in whatever it is written', () => {
+  for (const data of [
+    `;base64,${'QUJD'.repeat(4_000_000)}`,
+    `;base64,${`${'QUJD'.repeat(16)}\\/`.repeat(200_000)}`,
+    `,${'%41'.repeat(4_000_000)}`,
+    `,${'\\"a'.repeat(4_000_000)}`,
+  ]) {
+    const began = process.cpuUsage();
+    assert.match(
+      withoutDataUris(`{"a":"data:x/y${data}","b":1}`),
+      /^\{"a":"\[data x\/y \d+ bytes\]","b":1\}$/,
+    );
+    assert.ok(cpuMsSince(began) < 3_000);
+  }
+});
+
 test('redaction takes linear time on text made to be slow', () => {
   const nasty = [
     'a',
@@ -108,6 +170,14 @@ test('redaction takes linear time on text made to be slow', () => {
     'data:',
     'data:a/b;',
     'data:;base64,',
+    'data:a/b,x ',
+    '"data:a/b,x',
+    '\\"data:a/b,',
+    "'data:a/b,\\\\",
+    '(data:a/b,\\n',
+    'data:a/b;x=y;x=y;x=y;x=y',
+    'data:a/b;base64,AAAA\\n',
+    '\\/',
     '-----BEGIN ',
     'bearer ',
     '"secret":"',
