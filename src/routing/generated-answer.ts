@@ -8,7 +8,7 @@ import type { UpstreamReply } from '../upstream/upstream-reply.ts';
 import type { Attempt } from './attempt.ts';
 import { untilContent } from './event-beginning.ts';
 import { eventStreamType, type MediaAnswer } from './media-answer.ts';
-import { contextOf, firstBytes, readOn, refuseBadToken } from './reply-beginning.ts';
+import { contextOf, firstBytes, refuseBadToken } from './reply-beginning.ts';
 import type { ServingSettings } from './serving.ts';
 
 /** What a client waits for that asked for a generation which is handed through as JSON or events. */
@@ -60,7 +60,7 @@ export async function readGenerated(
     attempt.commit();
     return { bytes: seen, isWhole: false, contentType: eventStreamType(contentType), usage: null };
   }
-  const whole = await readOn(head, body, settings.maxResponseBytes);
+  const whole = await body.readAll(settings.maxResponseBytes, head);
   refuseBadToken(attempt, reply, whole);
   if (shape !== 'json') throw notReadable(whole, context);
   const json = parseReply(whole, context);

@@ -7,7 +7,7 @@ import type { Usage } from '../canonical/usage.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';
 import type { Attempt } from './attempt.ts';
 import { untilContent } from './event-beginning.ts';
-import { contextOf, firstBytes, readOn, refuseBadToken } from './reply-beginning.ts';
+import { contextOf, firstBytes, refuseBadToken } from './reply-beginning.ts';
 import type { ServingSettings } from './serving.ts';
 
 /** What goes to the client in place of a reply's own beginning. */
@@ -78,7 +78,7 @@ async function whole(
   { head, shape, contentType, context, wish }: WholeParts,
   settings: ServingSettings,
 ): Promise<MediaAnswer> {
-  const body = await readOn(head, reply.body, settings.maxResponseBytes);
+  const body = await reply.body.readAll(settings.maxResponseBytes, head);
   refuseBadToken(attempt, reply, body);
   const answer = readMediaReply(
     { body, shape, contentType },

@@ -1,6 +1,5 @@
 import { isClearlyBinary, SHAPE_BYTES } from '../canonical/reply-shape.ts';
 import type { ErrorContext } from '../canonical/upstream-error.ts';
-import { FerryError } from '../errors.ts';
 import type { ReplyBody } from '../upstream/reply-body.ts';
 import type { UpstreamReply } from '../upstream/upstream-reply.ts';
 import type { Attempt } from './attempt.ts';
@@ -16,18 +15,6 @@ export async function firstBytes(body: ReplyBody): Promise<Buffer> {
     head = head.length === 0 ? chunk : Buffer.concat([head, chunk]);
   }
   return head;
-}
-
-/** The head and all that follows. Throws `invalid_response` and closes the socket beyond `limitBytes`. */
-export async function readOn(head: Buffer, body: ReplyBody, limitBytes: number): Promise<Buffer> {
-  const rest = await body.readAll(Math.max(0, limitBytes - head.length));
-  const size = head.length + rest.length;
-  if (size > limitBytes) {
-    throw new FerryError('invalid_response', {
-      message: `The upstream's reply is larger than limits.response (${limitBytes} bytes). Raise the limit or ask for less.`,
-    });
-  }
-  return rest.length === 0 ? head : Buffer.concat([head, rest], size);
 }
 
 /** Throws `auth_rejected` when `reject.body` finds in a body or an event that the token is no longer good. */

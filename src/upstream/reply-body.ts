@@ -143,11 +143,14 @@ export class ReplyBody {
     }
   }
 
-  /** The whole body. Throws `invalid_response` and closes the socket beyond `limitBytes`. */
-  async readAll(limitBytes: number): Promise<Buffer> {
+  /**
+   * The whole body; `head` is what was read of it before. Throws `invalid_response` and closes the socket beyond
+   * `limitBytes`.
+   */
+  async readAll(limitBytes: number, head: Buffer | null = null): Promise<Buffer> {
     const chunks: Buffer[] = [];
     let size = 0;
-    for (let chunk = await this.next(); chunk !== null; chunk = await this.next()) {
+    for (let chunk = head ?? (await this.next()); chunk !== null; chunk = await this.next()) {
       chunks.push(chunk);
       size += chunk.length;
       if (size > limitBytes) {

@@ -86,6 +86,19 @@ test('readAll joins everything, and refuses more than its limit', async () => {
   await assert.rejects(atOnce.body.readAll(3), /limits\.response/);
 });
 
+test('what was read before readAll comes first, and counts in the limit that is told', async () => {
+  const { body } = newBody();
+  body.push(Buffer.from('cd'));
+  body.finish();
+  assert.equal(String(await body.readAll(4, Buffer.from('ab'))), 'abcd');
+
+  const long = newBody();
+  long.body.push(Buffer.from('cd'));
+  await assert.rejects(long.body.readAll(3, Buffer.from('ab')), /limits\.response \(3 bytes\)/);
+  const alone = newBody();
+  await assert.rejects(alone.body.readAll(3, Buffer.from('abcd')), /limits\.response \(3 bytes\)/);
+});
+
 test('readEach hands on each piece while it arrives, those from before first, and says that the body ended', async () => {
   const { body } = newBody();
   body.push(Buffer.from('a'));
