@@ -1,5 +1,5 @@
 import type { ClientIdentity } from './client-identity.ts';
-import { anyMatcher, type Matcher } from './glob.ts';
+import { anyMatcher, anyMatcherInAnyCase, type Matcher } from './glob.ts';
 
 export interface AdmissionSettings {
   readonly name: string;
@@ -25,9 +25,7 @@ export class Admission {
     this.name = settings.name;
     this.#settings = settings;
     this.#allows = settings.allow.length === 0 ? () => true : anyMatcher(settings.allow);
-    const denies = anyMatcher(settings.deny.map((pattern) => pattern.toLowerCase()));
-    // Servers that read names and paths in any case would serve what another spelling was let through to.
-    this.#denies = (text) => denies(text.toLowerCase());
+    this.#denies = anyMatcherInAnyCase(settings.deny);
   }
 
   /** The upstream's own name for what the client calls `model`. */

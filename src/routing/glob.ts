@@ -29,6 +29,12 @@ export function anyMatcher(patterns: readonly string[]): Matcher {
   return (text) => matchers.some((matches) => matches(text));
 }
 
+/** The same in any spelling of capitals and small letters: servers that do not tell them apart would serve the other one. */
+export function anyMatcherInAnyCase(patterns: readonly string[]): Matcher {
+  const matches = anyMatcher(patterns.map((pattern) => pattern.toLowerCase()));
+  return (text) => matches(text.toLowerCase());
+}
+
 /** Up to this length a regular expression with two stars is quick, whatever the name. UTF-16 units. */
 const SHORT = 128;
 

@@ -9,7 +9,7 @@ import type { RecordingSettings } from '../http/request-context.ts';
 import { RequestPaths } from '../http/request-path.ts';
 import type { UseCount } from '../http/use-count.ts';
 import type { RequestRecord } from '../record.ts';
-import { anyMatcher, type Matcher } from '../routing/glob.ts';
+import { anyMatcherInAnyCase, type Matcher } from '../routing/glob.ts';
 import { ModelList } from '../routing/model-list.ts';
 import type { RoutedUpstream } from '../routing/routed-upstream.ts';
 import { Router } from '../routing/router.ts';
@@ -64,7 +64,7 @@ export function buildInstallation(
       router,
       serving,
       bodies,
-      isDenied: inAnyCase(config.pass_through.deny),
+      isDenied: refusing(config.pass_through.deny),
       bodyLimitBytes: limits.body,
       replayLimitBytes: limits.replay,
       uploadLimitBytes: limits.upload,
@@ -93,10 +93,9 @@ function recordingSettings(config: Config, parts: InstallationParts): RecordingS
  * Many servers route `/V1/Organization` like `/v1/organization`: a refusal has to hold for both. `/x/**` is meant to
  * refuse `/x/` as well, which we know as `/x`.
  */
-function inAnyCase(patterns: readonly string[]): Matcher {
-  const written = patterns.map((pattern) => pattern.toLowerCase().replace(/ +/, ' '));
-  const matches = anyMatcher(written.flatMap((pattern) => [pattern, pattern.replace(/\/\*\*$/, '')]));
-  return (text) => matches(text.toLowerCase());
+function refusing(patterns: readonly string[]): Matcher {
+  const written = patterns.map((pattern) => pattern.replace(/ +/, ' '));
+  return anyMatcherInAnyCase(written.flatMap((pattern) => [pattern, pattern.replace(/\/\*\*$/, '')]));
 }
 
 function buildRouter(
