@@ -10,7 +10,8 @@ test('one is no plural', () => {
   assert.deepEqual([times(0), times(1), times(2)], ['0 times', 'once', '2 times']);
 });
 
-test('times are told in seconds of three digits at most', () => {
+test('times are told in seconds of three digits, and long ones to the second', () => {
+  assert.deepEqual([120_000, 1_234_000, 86_400_499].map(inSeconds), ['120 s', '1234 s', '86400 s']);
   assert.deepEqual([500, 30_000, 495.774561, 1_234.5, 0].map(inSeconds), [
     '0.5 s',
     '30 s',

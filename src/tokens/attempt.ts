@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.ts';
+import { inSeconds } from '../count-words.ts';
 import type { Failure } from './failure-streak.ts';
 import { type Moment, momentOf } from './lifetime.ts';
 import type { AcquireReason, RawToken, TokenSource } from './token-source.ts';
@@ -87,7 +88,7 @@ const SILENCE: Readonly<Record<string, string>> = {
 function silence(kind: string, timeoutMs: number): Failure {
   return {
     severity: 'transient',
-    message: `${SILENCE[kind] ?? 'the issuer did not answer'} within ${seconds(timeoutMs)}`,
+    message: `${SILENCE[kind] ?? 'the issuer did not answer'} within ${inSeconds(timeoutMs)}`,
     retryAfterMs: null,
   };
 }
@@ -101,10 +102,6 @@ export function failureOf(error: unknown): Failure {
   const name = error instanceof Error ? error.name : 'an unknown error';
   const what = /^[A-Z][A-Z0-9_]{1,40}$/.test(code) ? code : name;
   return { severity: 'transient', message: `the source failed: ${what}`, retryAfterMs: null };
-}
-
-function seconds(ms: number): string {
-  return `${Math.round(ms / 100) / 10} s`;
 }
 
 /** A hung issuer may not cost a short token its whole life, nor may a slow one be cut off before it answers. */
