@@ -409,6 +409,26 @@ test('an event beyond the limit is an invalid response in every framing', () => 
   }
 });
 
+test('pieces that end with lines mean the same as the whole: a name and its data, data in several lines', () => {
+  const beginning = sse(ROLE, text('one'), text('two'));
+  for (const rest of [
+    'event: error\ndata: {"message":"the engine died"}\n\n',
+    `data: {"id":"c","choices":[{"index":0,\ndata: "delta":{"content":"three"},"finish_reason":null}]}\n\n${sse(STOP, DONE)}`,
+    `id: 7\nevent: message\n${sse(text('three'), STOP, DONE)}`,
+    `: comment\n\n${sse(text('three'), STOP, DONE)}`,
+  ]) {
+    const lines = (beginning + rest).split(/(?<=\n)/);
+    // Also with the last two line ends of an event in one piece, as events come that are sent line by line.
+    for (const pieces of [lines, (beginning + rest).split(/(?<=\n)(?!\n)/)]) {
+      const inPieces = stream(pieces.map((piece) => Buffer.from(piece)));
+      const whole = stream(beginning + rest);
+      assert.equal(inPieces.text, whole.text, rest);
+      assert.equal(inPieces.failure?.message, whole.failure?.message, rest);
+      assert.equal(inPieces.failure === null, !rest.startsWith('event: error'), rest);
+    }
+  }
+});
+
 test('a long line in one-byte pieces costs linear time', () => {
   const bytes = Buffer.from(sse(ROLE, text('x'.repeat(300_000)), STOP, DONE));
   const began = process.cpuUsage();
