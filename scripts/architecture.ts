@@ -1,6 +1,7 @@
 /**
- * The rules of the house, checked over the imports of src: who may know whom, which room owns which package, and
- * that everything has a noun for its name. `violationsIn` is pure; run as a script it checks the tree.
+ * The rules of the source tree, checked over the imports of src: the order of the layers, which layer owns which package,
+ * no cycles, no unused exports, no crowded folders, names that are nouns. `violationsIn` is pure; run as a script it checks
+ * the tree.
  */
 import { globSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
@@ -14,45 +15,50 @@ export interface SourceFile {
 }
 
 export interface Violation {
-  readonly rule: 'floor' | 'stair' | 'neighbour' | 'cycle' | 'owner' | 'name' | 'room' | 'missing';
+  readonly rule: 'layer' | 'step' | 'cycle' | 'owner' | 'name' | 'missing' | 'folder' | 'export';
   readonly message: string;
 }
 
 /**
- * From the ground up. A room is a folder of src, or one of the files that stand alone (`app`, `server`, `main`);
- * the other files of src itself are the ground, which every room stands on.
+ * The layers of src from the top down, as docs/architecture.md draws them: imports point down this list only. A layer is
+ * a folder of src, or a file that stands alone.
  */
-const FLOORS: readonly (readonly string[])[] = [
-  ['ground'],
-  ['canonical', 'config', 'observability', 'request-log', 'tokens'],
-  ['upstream'],
-  ['routing'],
-  ['http', 'admin'],
-  ['app'],
-  ['service'],
-  ['server'],
-  ['demo'],
-  ['commands'],
-  ['main'],
+const LAYERS: readonly string[] = [
+  'main',
+  'cli',
+  'demo',
+  'gateway',
+  'http',
+  'admin',
+  'routing',
+  'upstream',
+  'tokens',
+  'openai',
+  'config',
+  'request-log',
+  'observability',
+  'endpoints',
+  'lib',
 ];
 
 /**
- * Stairs within a room: the folders of a folder from the bottom up, each of which knows only those below it. `.` are the
- * files of the folder itself.
+ * The order within a layer: the folders of a folder from the bottom up, each of which knows only those below it. `.` are
+ * the files of the folder itself.
  */
-const STAIRS: Readonly<Record<string, readonly string[]>> = {
-  // Bytes to events, events to what they say, texts and calls in pieces, the reply as a whole, how it is written.
-  'src/canonical/stream': ['framing', 'shapes', 'texts', 'calls', '.', 'writing'],
+const STEPS: Readonly<Record<string, readonly string[]>> = {
+  // Bytes to events, events to what they say, texts and calls in pieces, the response as a whole, how it is written.
+  'src/openai/chat': ['framing', 'shapes', 'texts', 'calls', 'assembly', 'writing', '.'],
 };
 
-const STANDING_ALONE = new Set(['src/app.ts', 'src/server.ts', 'src/main.ts']);
+/** More files than this on one level of a folder cannot be taken in at a glance. */
+const MAX_FILES_PER_FOLDER = 20;
 
-/** Package → the rooms, or single files, that may import it. A package that is not listed may not be imported. */
+/** Package → the layers, or single files, that may import it. A package that is not listed may not be imported. */
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
-  openai: ['upstream', 'src/commands/verify.ts'],
-  undici: ['upstream', 'tokens'],
-  'eventsource-parser': ['canonical'],
-  'gpt-tokenizer': ['canonical'],
+  openai: ['upstream', 'src/cli/verify.ts'],
+  undici: ['upstream', 'tokens', 'lib'],
+  'eventsource-parser': ['openai', 'lib'],
+  'gpt-tokenizer': ['openai'],
   'better-sqlite3': ['request-log'],
   pg: ['request-log', 'tokens'],
   kysely: ['request-log'],
@@ -61,7 +67,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   yaml: ['config'],
   zod: ['config'],
   'node-cache': ['routing', 'upstream', 'observability'],
-  express: ['app', 'http', 'admin'],
+  express: ['http', 'admin'],
   jose: ['tokens'],
   oauth4webapi: ['tokens'],
   'rate-limiter-flexible': ['http'],
@@ -88,11 +94,18 @@ export function importsOf(text: string): string[] {
   return [...new Set(found)];
 }
 
-/** Everything in `files` (all of src) that breaks a rule of the house; empty when it is in order. */
-export function violationsIn(files: readonly SourceFile[]): Violation[] {
+/**
+ * Every violation in `files` (all of src); empty when there is none. `users` are the files outside src whose imports count
+ * as uses of an export: tests, scripts, benchmarks. Without them unused exports are not looked for.
+ */
+export function violationsIn(
+  files: readonly SourceFile[],
+  users: readonly SourceFile[] | null = null,
+): Violation[] {
   const paths = new Set(files.map((file) => file.path));
   const violations = files.flatMap((file) => [...nameViolations(file), ...importViolations(file, paths)]);
-  return [...violations, ...cycleViolations(files)];
+  const unused = users === null ? [] : exportViolations(files, users);
+  return [...violations, ...folderViolations(files), ...cycleViolations(files), ...unused];
 }
 
 function nameViolations({ path }: SourceFile): Violation[] {
@@ -104,8 +117,8 @@ function nameViolations({ path }: SourceFile): Violation[] {
   if (!KEBAB_CASE.test(parts.at(-1) ?? '')) {
     found.push({ rule: 'name', message: `${path}: files are named in kebab-case` });
   }
-  if (floorOf(roomOf(path)) < 0) {
-    found.push({ rule: 'room', message: `${path}: the room "${roomOf(path)}" has no floor yet` });
+  if (layerOf(path) < 0) {
+    found.push({ rule: 'layer', message: `${path}: "${layerNameOf(path)}" is not in the list of layers` });
   }
   return found;
 }
@@ -117,7 +130,7 @@ function importViolations(file: SourceFile, paths: ReadonlySet<string>): Violati
     if (!paths.has(target)) {
       return [{ rule: 'missing', message: `${file.path} imports ${target}, which src does not have` }];
     }
-    return [...roomViolations(file.path, target), ...stairViolations(file.path, target)];
+    return [...layerViolations(file.path, target), ...stepViolations(file.path, target)];
   });
 }
 
@@ -129,29 +142,74 @@ function packageViolations(path: string, specifier: string): Violation[] {
     .join('/');
   const owners = OWNERS[name];
   if (owners === undefined) return [{ rule: 'owner', message: `${path}: nobody owns the package "${name}"` }];
-  if (owners.includes(path) || owners.includes(roomOf(path))) return [];
+  if (owners.includes(path) || owners.includes(layerNameOf(path))) return [];
   return [{ rule: 'owner', message: `${path}: the package "${name}" belongs to ${owners.join(' and ')}` }];
 }
 
-function roomViolations(path: string, target: string): Violation[] {
-  const [from, to] = [roomOf(path), roomOf(target)];
-  if (from === to) return [];
-  const [fromFloor, toFloor] = [floorOf(from), floorOf(to)];
-  if (fromFloor > toFloor) return [];
-  return fromFloor === toFloor
-    ? [{ rule: 'neighbour', message: `${path} imports ${target}: rooms on one floor do not know each other` }]
-    : [{ rule: 'floor', message: `${path} imports ${target}: imports point to lower floors only` }];
+function layerViolations(path: string, target: string): Violation[] {
+  if (layerOf(path) <= layerOf(target)) return [];
+  return [
+    {
+      rule: 'layer',
+      message: `${path} imports ${target}: imports point down the list of layers only`,
+    },
+  ];
 }
 
-function stairViolations(path: string, target: string): Violation[] {
-  return Object.entries(STAIRS).flatMap(([folder, steps]): Violation[] => {
+function stepViolations(path: string, target: string): Violation[] {
+  return Object.entries(STEPS).flatMap(([folder, steps]): Violation[] => {
     if (!path.startsWith(`${folder}/`) || !target.startsWith(`${folder}/`)) return [];
     const [from, to] = [path, target].map((file) => steps.indexOf(stepOf(posix.relative(folder, file))));
     if (from === undefined || to === undefined || (from >= to && from >= 0 && to >= 0)) return [];
     return [
-      { rule: 'stair', message: `${path} imports ${target}: steps of ${folder} are ${steps.join(' < ')}` },
+      { rule: 'step', message: `${path} imports ${target}: the order in ${folder} is ${steps.join(' < ')}` },
     ];
   });
+}
+
+function folderViolations(files: readonly SourceFile[]): Violation[] {
+  const folders = Map.groupBy(files, ({ path }) => posix.dirname(path));
+  return [...folders]
+    .filter(([folder, inside]) => inside.length > MAX_FILES_PER_FOLDER && !STILL_CROWDED.includes(folder))
+    .map(([folder, { length }]) => ({
+      rule: 'folder',
+      message: `${folder} has ${length} files on one level; at most ${MAX_FILES_PER_FOLDER} are allowed`,
+    }));
+}
+
+/** To be emptied. */
+const STILL_CROWDED = ['src/gateway', 'src/tokens/manager'];
+
+const EXPORT =
+  /^export (?:declare )?(?:abstract )?(?:async )?(?:const|let|class|function\*?|interface|type|enum) ([\w$]+)/gm;
+
+/** Exports of src that no other file imports. */
+function exportViolations(files: readonly SourceFile[], users: readonly SourceFile[]): Violation[] {
+  const used = new Set([...files, ...users].flatMap(namesUsedBy));
+  return files.flatMap(({ path, text }) =>
+    [...text.matchAll(EXPORT)]
+      .map((match) => match[1] ?? '')
+      .filter((name) => !used.has(`${path}:${name}`) && !used.has(`${path}:*`))
+      .map((name): Violation => ({ rule: 'export', message: `${path}: no other file imports ${name}` })),
+  );
+}
+
+const NAMED_IMPORT = /^(?:import|export)\s+(?:type\s+)?([\w$*{}\s,]+?)\sfrom\s*['"](\.[^'"]+)['"]/gm;
+
+/** `path:name` of everything that a file takes from others; `path:*` where it takes the whole module. */
+function namesUsedBy({ path, text }: SourceFile): string[] {
+  const named = [...text.matchAll(NAMED_IMPORT)].flatMap(([, clause = '', specifier = '']) => {
+    const target = targetOf(path, specifier);
+    const braces = /\{([^}]*)\}/.exec(clause)?.[1];
+    if (braces === undefined) return [`${target}:*`];
+    return braces
+      .split(',')
+      .map((item) => /^\s*(?:type\s+)?([\w$]+)/.exec(item)?.[1])
+      .filter((name) => name !== undefined)
+      .map((name) => `${target}:${name}`);
+  });
+  const whole = [...text.matchAll(DYNAMIC_IMPORT)].map((match) => `${targetOf(path, match[1] ?? '')}:*`);
+  return [...named, ...whole];
 }
 
 /** `framing/sse-framing.ts` → `framing`, `reply-reader.ts` → `.`. */
@@ -189,15 +247,14 @@ function targetOf(path: string, specifier: string): string {
   return posix.join(posix.dirname(path), specifier);
 }
 
-function roomOf(path: string): string {
-  const [, first = '', ...rest] = path.split('/');
-  if (rest.length > 0) return first;
-  return STANDING_ALONE.has(path) ? first.replace(/\.ts$/, '') : 'ground';
+function layerNameOf(path: string): string {
+  const [, first = ''] = path.split('/');
+  return first.replace(/\.ts$/, '');
 }
 
-/** -1: no such room. */
-function floorOf(room: string): number {
-  return FLOORS.findIndex((rooms) => rooms.includes(room));
+/** -1: not in the list. */
+function layerOf(path: string): number {
+  return LAYERS.indexOf(layerNameOf(path));
 }
 
 /** All TypeScript files below `folder` (`src`), with their paths from `root`. */
@@ -209,7 +266,9 @@ export function readSources(root: string, folder: string): SourceFile[] {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const violations = violationsIn(readSources(fileURLToPath(new URL('..', import.meta.url)), 'src'));
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  const users = ['test', 'scripts', 'bench'].flatMap((folder) => readSources(root, folder));
+  const violations = violationsIn(readSources(root, 'src'), users);
   for (const violation of violations) console.error(`${violation.rule}: ${violation.message}`);
   process.exitCode = violations.length === 0 ? 0 : 1;
 }

@@ -1,9 +1,9 @@
 /** `node scripts/config-reference.ts`: writes docs/configuration.md from the schema of the configuration. */
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { NOT_BUILT_YET } from '../src/config/not-built-yet.ts';
-import { configSchema } from '../src/config/schema.ts';
-import { keyFacts, schemaNode, typeOf } from '../src/config/schema-walk.ts';
+import { NOT_BUILT_YET } from '../src/config/rules/not-built-yet.ts';
+import { configSchema } from '../src/config/schema/schema.ts';
+import { keyFacts, schemaNode, typeOf } from '../src/config/schema/schema-walk.ts';
 
 type Schema = Parameters<typeof schemaNode>[0];
 type Entry = readonly [key: string, schema: Schema];

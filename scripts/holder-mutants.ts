@@ -1,4 +1,4 @@
-/** One decision of the token holder, disabled: `from` stands once in `file` below src/tokens and becomes `to`. */
+/** One decision of the token holder, disabled: `from` stands once in `file` below src/tokens/manager and becomes `to`. */
 export interface Mutant {
   /** Where the decision belongs: `get`, `flight`, `answer` (what a flight brought) or `renewAfter`. */
   readonly part: 'get' | 'flight' | 'answer' | 'renewAfter';

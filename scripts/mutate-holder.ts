@@ -83,7 +83,7 @@ function makeCopy(): string {
 }
 
 async function judge(copy: string, mutant: Mutant): Promise<Verdict> {
-  const file = join(copy, 'src/tokens', mutant.file);
+  const file = join(copy, 'src/tokens/manager', mutant.file);
   const text = readFileSync(file, 'utf8');
   writeFileSync(file, mutated(text, mutant));
   const killedBy = await firstFailure(copy);

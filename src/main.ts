@@ -6,14 +6,14 @@ import nodeModule from 'node:module';
  * needed, so that `--help` and the service itself do not pay for the others.
  */
 const COMMANDS: Readonly<Record<string, () => Promise<(args: readonly string[]) => Promise<number>>>> = {
-  serve: async () => (await import('./commands/serve.ts')).serve,
-  check: async () => (await import('./commands/check.ts')).check,
-  verify: async () => (await import('./commands/verify.ts')).verify,
-  token: async () => (await import('./commands/token.ts')).token,
-  list: async () => (await import('./commands/list.ts')).list,
-  log: async () => (await import('./commands/log.ts')).log,
-  schema: async () => (await import('./commands/schema.ts')).schema,
-  demo: async () => (await import('./commands/demo.ts')).demo,
+  serve: async () => (await import('./cli/serve.ts')).serve,
+  check: async () => (await import('./cli/check.ts')).check,
+  verify: async () => (await import('./cli/verify.ts')).verify,
+  token: async () => (await import('./cli/token.ts')).token,
+  list: async () => (await import('./cli/list.ts')).list,
+  log: async () => (await import('./cli/log.ts')).log,
+  schema: async () => (await import('./cli/schema.ts')).schema,
+  demo: async () => (await import('./cli/demo.ts')).demo,
 };
 
 const USAGE = `usage: tokenferry [command] [options]

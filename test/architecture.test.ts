@@ -14,12 +14,13 @@ import {
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
 const sources = readSources(root, 'src');
+const users = ['test', 'scripts', 'bench'].flatMap((folder) => readSources(root, folder));
 
-/** What the rules say about `files` added to an otherwise orderly house. */
+/** What the rules say about `files` added to an otherwise orderly tree. */
 function seeded(...files: SourceFile[]): Violation[] {
   const ground = [
-    { path: 'src/clock.ts', text: '' },
-    { path: 'src/tokens/lease.ts', text: "import { x } from '../clock.ts';\n" },
+    { path: 'src/lib/clock.ts', text: '' },
+    { path: 'src/tokens/lease.ts', text: "import { x } from '../lib/clock.ts';\n" },
     { path: 'src/routing/router.ts', text: "import type { Lease } from '../tokens/lease.ts';\n" },
   ];
   assert.deepEqual(violationsIn(ground), []);
@@ -30,26 +31,26 @@ function rulesOf(violations: Violation[]): string[] {
   return violations.map((violation) => violation.rule);
 }
 
-test('the house is in order', () => {
+test('the source tree keeps its rules', () => {
   assert.ok(sources.length > 0);
-  assert.deepEqual(violationsIn(sources), []);
+  assert.deepEqual(violationsIn(sources, users), []);
 });
 
-test('an import of a higher floor is a violation', () => {
+test('an import of a higher layer is a violation', () => {
   const found = seeded({
     path: 'src/tokens/probe.ts',
     text: "import { Router } from '../routing/router.ts';\n",
   });
-  assert.deepEqual(rulesOf(found), ['floor']);
+  assert.deepEqual(rulesOf(found), ['layer']);
 });
 
-test('an import up the stairs of a room is a violation, one down is none', () => {
-  const [low, high] = ['src/canonical/stream/framing/probe.ts', 'src/canonical/stream/writing/probe.ts'];
+test('an import up the steps within a layer is a violation, one down is none', () => {
+  const [low, high] = ['src/openai/chat/framing/probe.ts', 'src/openai/chat/writing/probe.ts'];
   const up = seeded(
     { path: high, text: '' },
     { path: low, text: "import { x } from '../writing/probe.ts';\n" },
   );
-  assert.deepEqual(rulesOf(up), ['stair']);
+  assert.deepEqual(rulesOf(up), ['step']);
   const down = seeded(
     { path: low, text: '' },
     { path: high, text: "import { x } from '../framing/probe.ts';\n" },
@@ -57,24 +58,24 @@ test('an import up the stairs of a room is a violation, one down is none', () =>
   assert.deepEqual(rulesOf(down), []);
 });
 
-test('the ground may not import a room', () => {
-  const found = seeded({ path: 'src/stage.ts', text: "export { Lease } from './tokens/lease.ts';\n" });
-  assert.deepEqual(rulesOf(found), ['floor']);
+test('lib may not import another layer', () => {
+  const found = seeded({ path: 'src/lib/stage.ts', text: "export { Lease } from '../tokens/lease.ts';\n" });
+  assert.deepEqual(rulesOf(found), ['layer']);
 });
 
-test('an import of a neighbour on the same floor is a violation, a type too', () => {
+test('an import up the list of layers is a violation, a type too', () => {
   const text = "import {\n  type Lease,\n} from '../tokens/lease.ts';\n";
-  assert.deepEqual(rulesOf(seeded({ path: 'src/canonical/reply.ts', text })), ['neighbour']);
+  assert.deepEqual(rulesOf(seeded({ path: 'src/config/response.ts', text })), ['layer']);
 });
 
 test('a dynamic import and a worker count as imports', () => {
   const dynamic = "const router = await import('../routing/router.ts');\n";
-  assert.deepEqual(rulesOf(seeded({ path: 'src/tokens/probe.ts', text: dynamic })), ['floor']);
+  assert.deepEqual(rulesOf(seeded({ path: 'src/tokens/probe.ts', text: dynamic })), ['layer']);
   const worker = "  new Worker(new URL('../routing/router.ts', import.meta.url));\n";
-  assert.deepEqual(rulesOf(seeded({ path: 'src/tokens/probe.ts', text: worker })), ['floor']);
+  assert.deepEqual(rulesOf(seeded({ path: 'src/tokens/probe.ts', text: worker })), ['layer']);
 });
 
-test('a cycle of files is a violation even inside one room', () => {
+test('a cycle of files is a violation even inside one layer', () => {
   const found = seeded(
     { path: 'src/tokens/a.ts', text: "import { b } from './b.ts';\n" },
     { path: 'src/tokens/b.ts', text: "import { c } from './c.ts';\n" },
@@ -85,7 +86,7 @@ test('a cycle of files is a violation even inside one room', () => {
   ]);
 });
 
-test('a package outside the room that owns it is a violation', () => {
+test('a package outside the layer that owns it is a violation', () => {
   const found = seeded({ path: 'src/routing/transport.ts', text: "import { Agent } from 'undici';\n" });
   assert.deepEqual(rulesOf(found), ['owner']);
   assert.deepEqual(
@@ -100,8 +101,8 @@ test('a package outside the room that owns it is a violation', () => {
 
 test('of the commands only verify may use the openai client', () => {
   const text = "import OpenAI from 'openai';\n";
-  assert.deepEqual(seeded({ path: 'src/commands/verify.ts', text }), []);
-  assert.deepEqual(rulesOf(seeded({ path: 'src/commands/check.ts', text })), ['owner']);
+  assert.deepEqual(seeded({ path: 'src/cli/verify.ts', text }), []);
+  assert.deepEqual(rulesOf(seeded({ path: 'src/cli/check.ts', text })), ['owner']);
 });
 
 test('a package that nobody owns is a violation, a builtin module is not', () => {
@@ -112,17 +113,36 @@ test('a package that nobody owns is a violation, a builtin module is not', () =>
   assert.deepEqual(seeded({ path: 'src/http/probe.ts', text: "import { once } from 'node:events';\n" }), []);
 });
 
-test('a name without a noun, a name in another case and a room without a floor are violations', () => {
+test('a name without a noun, a name in another case and a layer that is not listed are violations', () => {
   assert.deepEqual(rulesOf(seeded({ path: 'src/tokens/utils.ts', text: '' })), ['name']);
   assert.deepEqual(rulesOf(seeded({ path: 'src/http/helpers/cors.ts', text: '' })), ['name']);
   assert.deepEqual(rulesOf(seeded({ path: 'src/http/common-headers.ts', text: '' })), ['name']);
   assert.deepEqual(rulesOf(seeded({ path: 'src/tokens/tokenHolder.ts', text: '' })), ['name']);
-  assert.deepEqual(rulesOf(seeded({ path: 'src/attic/box.ts', text: '' })), ['room']);
+  assert.deepEqual(rulesOf(seeded({ path: 'src/attic/box.ts', text: '' })), ['layer']);
 });
 
 test('an import of a file that is not there is a violation', () => {
   const found = seeded({ path: 'src/http/probe.ts', text: "import '../tokens/gone.ts';\n" });
   assert.deepEqual(rulesOf(found), ['missing']);
+});
+
+test('an export that no other file imports is a violation', () => {
+  const files = [
+    {
+      path: 'src/lib/a.ts',
+      text: 'export const used = 1;\nexport const tested = 2;\nexport const unused = 3;\n',
+    },
+    { path: 'src/lib/b.ts', text: "import { used } from './a.ts';\n" },
+  ];
+  const users = [{ path: 'test/a.test.ts', text: "import { tested } from '../src/lib/a.ts';\n" }];
+  assert.deepEqual(violationsIn(files, users), [
+    { rule: 'export', message: 'src/lib/a.ts: no other file imports unused' },
+  ]);
+});
+
+test('a folder of more than 20 files is a violation', () => {
+  const files = Array.from({ length: 21 }, (_, at) => ({ path: `src/lib/file-${at}.ts`, text: '' }));
+  assert.deepEqual(rulesOf(violationsIn(files)), ['folder']);
 });
 
 test('text that only looks like an import is none', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { counted, inSeconds, times } from '../src/count-words.ts';
+import { counted, inSeconds, times } from '../src/lib/text/format.ts';
 
 test('one is no plural', () => {
   assert.deepEqual(

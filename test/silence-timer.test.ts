@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { SilenceTimer } from '../src/silence-timer.ts';
+import { SilenceTimer } from '../src/lib/idle-timer.ts';
 
 /** Node's own timers and `performance.now`, moved by hand. */
 function withFakeTime(context: TestContext): (ms: number) => void {

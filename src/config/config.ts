@@ -1,9 +1,9 @@
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import type { WrittenConfig } from './schema.ts';
-import type { tokenSource } from './tokens-schema.ts';
-import type { upstream } from './upstreams-schema.ts';
+import type { WrittenConfig } from './schema/schema.ts';
+import type { tokenSource } from './schema/tokens-schema.ts';
+import type { upstream } from './schema/upstreams-schema.ts';
 
 type WrittenUpstream = z.output<typeof upstream>;
 type WrittenTokenSource = z.output<typeof tokenSource>;
@@ -17,7 +17,7 @@ type Completed<Source extends WrittenTokenSource> = Source extends { readonly ty
   : Omit<Source, 'refresh'> & { readonly refresh: RefreshConfig };
 
 /** When a token is renewed; durations in milliseconds, `at` as shares of its life. */
-export interface RefreshConfig extends Omit<WrittenTokenSource['refresh'], 'at' | 'attempt_timeout'> {
+interface RefreshConfig extends Omit<WrittenTokenSource['refresh'], 'at' | 'attempt_timeout'> {
   readonly at: readonly [number, number];
   readonly attempt_timeout: number;
 }
@@ -75,7 +75,7 @@ export function hasAnyKey(config: KeyFacts): boolean {
 }
 
 /** The part of the configuration that decides who is let in. */
-export type KeyFacts = Pick<WrittenConfig, 'authorization' | 'clients' | 'noauth'> & {
+type KeyFacts = Pick<WrittenConfig, 'authorization' | 'clients' | 'noauth'> & {
   readonly upstreams: readonly Pick<WrittenUpstream, 'authorization' | 'noauth'>[];
 };
 

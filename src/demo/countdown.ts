@@ -1,4 +1,4 @@
-import type { HolderStatus } from '../tokens/holder-status.ts';
+import type { HolderStatus } from '../tokens/manager/holder-status.ts';
 
 const BAR_WIDTH = 24;
 

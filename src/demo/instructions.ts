@@ -1,4 +1,4 @@
-export interface DemoFacts {
+interface DemoFacts {
   /** Without `/v1`. */
   readonly url: string;
   readonly key: string;

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Clock } from '../clock.ts';
-import { isSameDigest, sha256Hex } from '../secret.ts';
+import type { Clock } from '../lib/clock.ts';
+import { isSameDigest, sha256Hex } from '../lib/secret.ts';
 import { listenOnLoopback, readText, sendJson } from './loopback-server.ts';
 
-export interface DemoIssuerOptions {
+interface DemoIssuerOptions {
   readonly clientId: string;
   readonly clientSecret: string;
   readonly lifetimeMs: number;

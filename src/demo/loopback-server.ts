@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 const LONGEST_BODY_BYTES = 8 * 1024 * 1024;
 
 /** A plain HTTP server on a free port of 127.0.0.1. */
-export interface LoopbackServer {
+interface LoopbackServer {
   readonly origin: string;
   /** Ends open connections too. */
   close(): Promise<void>;

@@ -19,7 +19,7 @@ const PACE: Readonly<Record<string, { readonly firstMs: number; readonly wordMs:
   'demo-chat-fast': { firstMs: 40, wordMs: 8 },
 };
 
-export interface DemoModelOptions {
+interface DemoModelOptions {
   readonly issuer: DemoIssuer;
   /** How long a token of the issuer lives; only told in the answers. */
   readonly tokenLifetimeMs: number;

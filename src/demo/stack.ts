@@ -3,10 +3,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { systemClock } from '../clock.ts';
-import { loadConfig } from '../config/load-config.ts';
-import { startService } from '../server.ts';
-import type { HolderStatus } from '../tokens/holder-status.ts';
+import { loadConfig } from '../config/load/load-config.ts';
+import { startService } from '../gateway/server.ts';
+import { systemClock } from '../lib/clock.ts';
+import type { HolderStatus } from '../tokens/manager/holder-status.ts';
 import { DemoIssuer } from './issuer.ts';
 import { CHAT_MODELS, DemoModel, EMBEDDING_MODEL } from './model.ts';
 
@@ -16,7 +16,7 @@ const DEMO_KEY = 'sk-tokenferry-demo';
 const CLIENT_ID = 'demo-app';
 const CLIENT_SECRET = 'demo-app-secret';
 
-export interface DemoOptions {
+interface DemoOptions {
   /** Where the gateway listens on 127.0.0.1; a free port is taken when this one is not. */
   readonly port: number;
   readonly tokenLifetimeMs: number;

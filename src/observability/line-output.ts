@@ -2,7 +2,7 @@ import { close, fstat, fstatSync, mkdir, open, stat, write } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Writable } from 'node:stream';
 import { promisify } from 'node:util';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../lib/clock.ts';
 
 const makeDirectory = promisify(mkdir);
 const openFile = promisify(open);

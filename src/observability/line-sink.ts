@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from '../clock.ts';
+import { type Clock, systemClock } from '../lib/clock.ts';
 import { FileOutput, type LineOutput, outputOf } from './line-output.ts';
 
 /** Waiting text; a reader that is stuck for so long loses lines rather than the gateway its memory. */
@@ -9,7 +9,7 @@ const WRITE_EVERY_MS = 200;
 /** So much text does not wait for the pace. */
 const PACED_CHARS = 256 * 1024;
 
-export interface LineSinkOptions {
+interface LineSinkOptions {
   readonly clock?: Clock | undefined;
   /** Written when lines are accepted again after some were lost; ends with a newline. */
   readonly lossNotice?: ((lines: number) => string) | undefined;

@@ -1,6 +1,6 @@
 import { isNativeError } from 'node:util/types';
 import winston from 'winston';
-import type { SecretRegistry } from '../secret.ts';
+import type { SecretRegistry } from '../lib/secret.ts';
 import { IsoTime, type LogLevel, type Paint, plain } from './request-line.ts';
 
 /** Where winston and its transports keep the final text of an entry. */
@@ -16,7 +16,7 @@ export interface LogEntry {
   readonly lines: string | null;
 }
 
-export interface FormatOptions {
+interface FormatOptions {
   readonly format: 'json' | 'text';
   readonly secrets: SecretRegistry;
   readonly paint: Paint;

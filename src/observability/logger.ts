@@ -1,9 +1,9 @@
 import { Writable } from 'node:stream';
 import { isatty } from 'node:tty';
 import winston from 'winston';
-import { type Clock, systemClock } from '../clock.ts';
-import type { RequestRecord } from '../record.ts';
-import type { SecretRegistry } from '../secret.ts';
+import { type Clock, systemClock } from '../lib/clock.ts';
+import type { RequestRecord } from '../lib/request-record.ts';
+import type { SecretRegistry } from '../lib/secret.ts';
 import { LineSink } from './line-sink.ts';
 import { type LogEntry, logFormat, MESSAGE } from './log-format.ts';
 import {

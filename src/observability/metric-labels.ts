@@ -1,7 +1,7 @@
-import type { RequestRecord } from '../record.ts';
+import type { RequestRecord } from '../lib/request-record.ts';
 
 /** What stands in a label for everything that has no label of its own. */
-export const OTHER = 'other';
+const OTHER = 'other';
 export const NONE = 'none';
 
 /** The paths that have a label; the set is closed, since a client may ask for any path. */

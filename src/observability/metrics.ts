@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { RequestRecord } from '../record.ts';
-import type { SecretRegistry } from '../secret.ts';
+import type { RequestRecord } from '../lib/request-record.ts';
+import type { SecretRegistry } from '../lib/secret.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { type TokenAcquired, type TokenGauge, TokenMetrics } from './token-metrics.ts';
 
@@ -12,7 +12,7 @@ export interface UpstreamGauge {
 }
 
 /** The request log's counts since the start; read when metrics are. */
-export interface RecordCounts {
+interface RecordCounts {
   readonly written: number;
   readonly dropped: number;
   readonly queued: number;

@@ -1,13 +1,13 @@
-import type { Clock, Timer } from '../clock.ts';
-import type { RequestRecord } from '../record.ts';
+import type { Clock, Timer } from '../lib/clock.ts';
+import type { RequestRecord } from '../lib/request-record.ts';
 
 /** Whoever wants the records of finished requests: the log, the metrics, the request log. */
-export interface RecordSink {
+interface RecordSink {
   readonly name: string;
   accept(records: readonly RequestRecord[]): void;
 }
 
-export interface RecordFanoutOptions {
+interface RecordFanoutOptions {
   readonly sinks: readonly RecordSink[];
   readonly clock: Clock;
   /** A sink threw: a defect of ours. At most one call a minute for each sink. */

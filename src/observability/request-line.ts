@@ -1,5 +1,5 @@
-import type { Outcome } from '../errors.ts';
-import type { RequestRecord } from '../record.ts';
+import type { Outcome } from '../lib/errors/ferry-error.ts';
+import type { RequestRecord } from '../lib/request-record.ts';
 
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 

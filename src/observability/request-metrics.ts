@@ -1,5 +1,5 @@
 import { Counter, type Registry } from 'prom-client';
-import type { RequestRecord } from '../record.ts';
+import type { RequestRecord } from '../lib/request-record.ts';
 import { BatchHistogram, type HistogramSeries } from './batch-histogram.ts';
 import { ModelLabels, NONE, pathLabel } from './metric-labels.ts';
 

@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../clock.ts';
+import type { Clock, Timer } from '../lib/clock.ts';
 import { BatchQueue, type BatchQueueLimits } from './batch-queue.ts';
 import { type RequestStore, type RowBatch, StoreError, type StoreFault } from './request-store.ts';
 
@@ -17,7 +17,7 @@ export type RequestLogEvent =
 /** An insert of nothing: opens the store, and shows whether it can be written. */
 const NOTHING: RowBatch = { rows: 0, values: '' };
 
-export interface BatchWriterOptions {
+interface BatchWriterOptions {
   readonly store: RequestStore;
   readonly clock: Clock;
   readonly limits: BatchQueueLimits;

@@ -1,10 +1,10 @@
-import type { RequestRecord } from '../record.ts';
+import type { RequestRecord } from '../lib/request-record.ts';
 import { shortenForQueue } from './redaction.ts';
 
 /** When bodies are kept. */
 export type ContentPolicy = 'none' | 'errors' | 'all';
 
-export interface SelectionSettings {
+interface SelectionSettings {
   readonly content: ContentPolicy;
   readonly maxBodyBytes: number;
   /** Lower-case names of the client's headers that are kept. */

@@ -1,7 +1,7 @@
 import { withoutDataUris } from './data-uri.ts';
 
 /** What a body may become before it is kept. */
-export interface RedactionRules {
+interface RedactionRules {
   /** UTF-8 bytes of a body that are kept; the rest is replaced by a note of its size. */
   readonly maxBytes: number;
   /** Further patterns, with the flag `g`; each match becomes `[redacted]`. */

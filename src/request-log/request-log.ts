@@ -1,12 +1,12 @@
-import type { Clock } from '../clock.ts';
-import type { RequestRecord } from '../record.ts';
-import type { SecretRegistry } from '../secret.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { RequestRecord } from '../lib/request-record.ts';
+import type { SecretRegistry } from '../lib/secret.ts';
 import { BatchWriter, type RequestLogEvent } from './batch-writer.ts';
 import { type ContentPolicy, RecordSelection } from './record-selection.ts';
 import { appendRow, type ColumnValue } from './request-row.ts';
 import type { PageRequest, RequestFilter, RequestPage, StoredRequest } from './request-store.ts';
 import { Retention } from './retention.ts';
-import { WorkerStore } from './worker-store.ts';
+import { WorkerStore } from './sqlite/worker-store.ts';
 
 export interface RequestLogSettings {
   readonly type: 'sqlite' | 'postgres' | 'none';
@@ -26,14 +26,14 @@ export interface RequestLogSettings {
   readonly redact?: readonly string[] | undefined;
 }
 
-export interface IncludeSettings {
+interface IncludeSettings {
   readonly models: readonly string[];
   readonly clients: readonly string[];
   readonly paths: readonly string[];
   readonly sample: number;
 }
 
-export interface RequestLogDeps {
+interface RequestLogDeps {
   readonly clock: Clock;
   readonly secrets: SecretRegistry;
   readonly random: () => number;
@@ -42,7 +42,7 @@ export interface RequestLogDeps {
 }
 
 /** Rows since the start: in the store, lost, waiting. */
-export interface RequestLogStats {
+interface RequestLogStats {
   readonly written: number;
   readonly dropped: number;
   readonly queued: number;

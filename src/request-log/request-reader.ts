@@ -3,11 +3,11 @@ import Database from 'better-sqlite3';
 import { PageFollower, type RequestFollower } from './request-follower.ts';
 import { RequestQueries } from './request-queries.ts';
 import { StoreError } from './request-store.ts';
-import { hasTable } from './sqlite-database.ts';
-import { openFaultOf } from './sqlite-fault.ts';
+import { hasTable } from './sqlite/sqlite-database.ts';
+import { openFaultOf } from './sqlite/sqlite-errors.ts';
 
 /** A database opened for reading by another process than the gateway, such as the `log` command. */
-export interface RequestReader {
+interface RequestReader {
   readonly queries: RequestQueries;
   close(): void;
 }
@@ -62,6 +62,6 @@ export function followSqlite(path: string): RequestFollower {
 
 /** The requests in a PostgreSQL. Its calls reject with `StoreError`. */
 export async function followPostgres(address: string, nowMs: () => number): Promise<RequestFollower> {
-  const { PostgresDatabase } = await import('./postgres-database.ts');
+  const { PostgresDatabase } = await import('./postgres/postgres-database.ts');
   return new PageFollower(new PostgresDatabase({ address, redact: (body) => body, isReader: true }), nowMs);
 }

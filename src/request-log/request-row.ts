@@ -1,4 +1,4 @@
-import type { AttemptRecord, RequestRecord } from '../record.ts';
+import type { AttemptRecord, RequestRecord } from '../lib/request-record.ts';
 import type { StoredRequest } from './request-store.ts';
 
 /** The columns of `tokenferry_requests`, in the order in which rows travel. */

@@ -9,7 +9,7 @@ export interface Tables {
   tokenferry_requests: RequestRow;
 }
 
-export type RequestBuilder = Kysely<Tables>;
+type RequestBuilder = Kysely<Tables>;
 
 /** A driver for builders that build SQL and run nothing: the connection belongs to whoever opened it. */
 export const NO_DRIVER = { createDriver: () => new DummyDriver() };

@@ -1,4 +1,4 @@
-import type { RequestRecord } from '../record.ts';
+import type { RequestRecord } from '../lib/request-record.ts';
 
 /** A request as the store gives it back: the record less what only metrics need. */
 export type StoredRequest = Omit<RequestRecord, 'isKnownModel' | 'overheadMs' | 'isUsageEstimated'>;
@@ -20,7 +20,7 @@ export interface RequestFilter {
 }
 
 /** Where a page begins: strictly older than this request. Stable while new requests arrive, as an offset is not. */
-export interface PageCursor {
+interface PageCursor {
   readonly createdAtMs: number;
   readonly id: string;
 }

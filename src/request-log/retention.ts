@@ -1,4 +1,4 @@
-import type { Clock, Timer } from '../clock.ts';
+import type { Clock, Timer } from '../lib/clock.ts';
 import type { RequestStore } from './request-store.ts';
 
 /** Rows of one step: a few milliseconds of the store's time, between which inserts have their turn. */
@@ -7,7 +7,7 @@ const PAUSE_BETWEEN_STEPS_MS = 50;
 const MOST_BETWEEN_ROUNDS_MS = 600_000;
 const LEAST_BETWEEN_ROUNDS_MS = 1_000;
 
-export interface RetentionOptions {
+interface RetentionOptions {
   readonly store: Pick<RequestStore, 'deleteBefore'>;
   readonly clock: Clock;
   /** How long a request is kept, in milliseconds; 0 keeps all for ever. */

@@ -1,4 +1,4 @@
-import type { AttemptRecord } from '../record.ts';
+import type { AttemptRecord } from '../lib/request-record.ts';
 
 /** The attempts of one request, for its record, and how long upstreams worked for it. */
 export class AttemptLog {

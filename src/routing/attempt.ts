@@ -1,10 +1,10 @@
-import type { Clock } from '../clock.ts';
-import { inSeconds } from '../count-words.ts';
-import { FerryError } from '../errors.ts';
-import type { AttemptRecord } from '../record.ts';
+import type { Clock } from '../lib/clock.ts';
+import { FerryError } from '../lib/errors/ferry-error.ts';
+import type { AttemptRecord } from '../lib/request-record.ts';
+import { inSeconds } from '../lib/text/format.ts';
 import { AttemptTimer } from '../upstream/attempt-timer.ts';
 import type { RoutedRequest } from './routed-request.ts';
-import type { RoutedUpstream } from './routed-upstream.ts';
+import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
 
 /** What one attempt may take, decided by the fail-over loop. */
 export interface AttemptBounds {

@@ -1,7 +1,7 @@
-import { FerryError } from '../errors.ts';
-import type { Admission } from './admission.ts';
+import { FerryError } from '../lib/errors/ferry-error.ts';
 import type { RoutedRequest } from './routed-request.ts';
-import type { RoutedUpstream } from './routed-upstream.ts';
+import type { Admission } from './upstream-access.ts';
+import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
 
 export type LoadBalancing = 'order' | 'random' | 'least_busy';
 

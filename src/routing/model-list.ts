@@ -1,7 +1,7 @@
 import NodeCache from 'node-cache';
-import { type ListedModel, readModelsReply } from '../canonical/models-reply.ts';
+import { type ListedModel, readModelsReply } from '../openai/models/models-response.ts';
 import type { ClientIdentity } from './client-identity.ts';
-import type { RoutedUpstream } from './routed-upstream.ts';
+import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
 
 /** How long an upstream's own list is believed, and how long its failure to give one. */
 const FRESH_SECONDS = 300;

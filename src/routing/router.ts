@@ -1,10 +1,10 @@
-import type { Admission } from './admission.ts';
 import { findCandidates, type LoadBalancing } from './candidates.ts';
-import { type FailOverSettings, failOver, type Service } from './fail-over.ts';
+import { type FailOverSettings, failOver, type Service } from './failover.ts';
 import type { RoutedRequest } from './routed-request.ts';
-import type { RoutedUpstream } from './routed-upstream.ts';
+import type { Admission } from './upstream-access.ts';
+import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
 
-export interface RouterSettings extends FailOverSettings {
+interface RouterSettings extends FailOverSettings {
   readonly policy: LoadBalancing;
   readonly random: () => number;
   /** Upstreams of the configuration that cannot serve anything. */

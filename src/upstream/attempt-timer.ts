@@ -1,5 +1,5 @@
-import type { FerryError } from '../errors.ts';
-import { SilenceTimer } from '../silence-timer.ts';
+import type { FerryError } from '../lib/errors/ferry-error.ts';
+import { SilenceTimer } from '../lib/idle-timer.ts';
 
 /**
  * The one running time limit of an attempt. The limits of an attempt follow each other (headers, first content,

@@ -1,10 +1,10 @@
 import OpenAI from 'openai';
 
-import { FerryError } from '../errors.ts';
-import type { UpstreamReply } from './upstream-reply.ts';
+import { FerryError } from '../lib/errors/ferry-error.ts';
+import type { UpstreamReply } from './upstream-response.ts';
 
 /** One call, ready to go: the SDK decides when, we decide how. */
-export interface SdkCall {
+interface SdkCall {
   readonly method: 'post' | 'get';
   send(): Promise<UpstreamReply>;
 }

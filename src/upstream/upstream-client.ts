@@ -1,21 +1,21 @@
-import { inSeconds } from '../count-words.ts';
-import { FerryError } from '../errors.ts';
-import type { Lease } from '../tokens/lease.ts';
-import { isTokenRejection } from '../tokens/rejection.ts';
-import { TokenUnavailable } from '../tokens/token-unavailable.ts';
+import { FerryError } from '../lib/errors/ferry-error.ts';
+import { inSeconds } from '../lib/text/format.ts';
+import type { Lease } from '../tokens/manager/lease.ts';
+import { TokenUnavailable } from '../tokens/manager/token-unavailable.ts';
+import { isTokenRejection } from '../tokens/placement/rejection.ts';
 import { AttemptTimer } from './attempt-timer.ts';
-import { type ConnectionSettings, Connections } from './connections.ts';
-import { exchange, StaleSocketError } from './exchange.ts';
 import { SdkClient, UpstreamStatusError } from './sdk-client.ts';
+import { type ConnectionSettings, Connections } from './transport/connections.ts';
+import { exchange, StaleSocketError } from './transport/exchange.ts';
 import type { UpstreamCall } from './upstream-call.ts';
 import type { TokenCredentials, UpstreamCredentials } from './upstream-credentials.ts';
-import type { UpstreamReply } from './upstream-reply.ts';
+import type { UpstreamReply } from './upstream-response.ts';
 import { WireRequests, type WireSettings } from './wire-requests.ts';
 
 export type { UpstreamCall } from './upstream-call.ts';
 export type { UpstreamCredentials } from './upstream-credentials.ts';
 
-export interface UpstreamClientSettings extends WireSettings {
+interface UpstreamClientSettings extends WireSettings {
   readonly connection: ConnectionSettings;
 }
 

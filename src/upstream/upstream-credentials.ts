@@ -1,6 +1,6 @@
-import type { Secret } from '../secret.ts';
-import type { RejectionRules } from '../tokens/rejection.ts';
-import type { TokenHolder } from '../tokens/token-holder.ts';
+import type { Secret } from '../lib/secret.ts';
+import type { TokenHolder } from '../tokens/manager/token-holder.ts';
+import type { RejectionRules } from '../tokens/placement/rejection.ts';
 
 /** Where an upstream's credentials come from. */
 export type UpstreamCredentials =

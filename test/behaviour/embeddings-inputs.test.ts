@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { loadTokenCounter } from '../../src/canonical/token-count.ts';
+import { loadTokenCounter } from '../../src/openai/usage/token-count.ts';
 import { errorIn, Gateway } from '../helpers/gateway.ts';
 import { RawUpstream, silent } from '../helpers/raw-upstream.ts';
 import { type ReceivedRequest, StandInModel, type StandInOptions } from '../helpers/stand-in-model.ts';

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { buffer } from 'node:stream/consumers';
-import { loadTokenText } from '../../src/canonical/token-ids.ts';
+import { loadTokenText } from '../../src/openai/embeddings/token-ids.ts';
 import { LoopbackServer } from '../helpers/loopback-server.ts';
 import { ANSWERS, chunksOf, type Json, USAGE, usageChunk, wholeOf } from './answers.ts';
 import { type Ask, type FaultVector, sse, type Vector } from './vector.ts';

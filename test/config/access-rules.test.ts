@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isLoopback, parseAddress } from '../../src/config/address.ts';
+import { isLoopback, parseAddress } from '../../src/config/types/address.ts';
 import { load, problemsOf, warningsOf } from './config-text.ts';
 
 const UPSTREAMS = 'record: {}\nupstreams:\n  - { endpoint: "https://llm.example/v1", sk: k }\n';

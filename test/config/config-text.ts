@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ConfigError } from '../../src/config/config-error.ts';
-import { type LoadedConfig, loadConfig } from '../../src/config/load-config.ts';
+import { type LoadedConfig, loadConfig } from '../../src/config/load/load-config.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 

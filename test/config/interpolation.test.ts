@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { loadConfig } from '../../src/config/load-config.ts';
-import { Secret } from '../../src/secret.ts';
+import { loadConfig } from '../../src/config/load/load-config.ts';
+import { Secret } from '../../src/lib/secret.ts';
 import { load, MINIMAL, problemsOf, withFiles } from './config-text.ts';
 
 const hostnameOf = (text: string, env: Record<string, string> = {}) =>

@@ -3,8 +3,8 @@ import { hostname } from 'node:os';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { ConfigError } from '../../src/config/config-error.ts';
-import { loadConfig } from '../../src/config/load-config.ts';
-import { Secret } from '../../src/secret.ts';
+import { loadConfig } from '../../src/config/load/load-config.ts';
+import { Secret } from '../../src/lib/secret.ts';
 import { cpuMsSince } from '../helpers/cpu-time.ts';
 import { load, loadError, MINIMAL, problemsOf, warningsOf, withFiles } from './config-text.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Config } from '../../src/config/config.ts';
-import { findNotBuilt, NOT_BUILT_YET } from '../../src/config/not-built-yet.ts';
-import { configSchema } from '../../src/config/schema.ts';
-import { schemaNode } from '../../src/config/schema-walk.ts';
+import { findNotBuilt, NOT_BUILT_YET } from '../../src/config/rules/not-built-yet.ts';
+import { configSchema } from '../../src/config/schema/schema.ts';
+import { schemaNode } from '../../src/config/schema/schema-walk.ts';
 import { load, MINIMAL, problemsOf } from './config-text.ts';
 
 test('the default of a capability that is not built is accepted', () => {

@@ -4,8 +4,8 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { configReference } from '../../scripts/config-reference.ts';
-import { jsonSchema } from '../../src/config/json-schema.ts';
-import { loadConfig } from '../../src/config/load-config.ts';
+import { loadConfig } from '../../src/config/load/load-config.ts';
+import { jsonSchema } from '../../src/config/schema/json-schema.ts';
 
 const sampleFile = fileURLToPath(new URL('../../config.sample.yaml', import.meta.url));
 const sample = readFileSync(sampleFile, 'utf8');

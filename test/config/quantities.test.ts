@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { durationMs, sizeBytes, statusRange, writtenDuration } from '../../src/config/quantities.ts';
+import { durationMs, sizeBytes, statusRange, writtenDuration } from '../../src/config/types/quantities.ts';
 
 test('durations are seconds, or carry their unit', () => {
   const cases: readonly (readonly [string, number | null])[] = [

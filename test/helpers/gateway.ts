@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Database from 'better-sqlite3';
 import { stringify } from 'yaml';
-import { loadConfig } from '../../src/config/load-config.ts';
-import type { CircuitState } from '../../src/routing/circuit.ts';
-import { type RunningService, type ServiceOptions, startService } from '../../src/server.ts';
-import type { TokenEvent } from '../../src/tokens/token-event.ts';
+import { loadConfig } from '../../src/config/load/load-config.ts';
+import { type RunningService, type ServiceOptions, startService } from '../../src/gateway/server.ts';
+import type { CircuitState } from '../../src/routing/upstream-state/circuit.ts';
+import type { TokenEvent } from '../../src/tokens/manager/token-event.ts';
 
 /** One row of `tokenferry_requests`, with its attempts read. */
 export interface StoredRow {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ResponsesStream } from '../../src/canonical/responses-reply.ts';
-import { chunk, DONE, optionsFor, ROLE, sse, text } from '../canonical/upstream-bytes.ts';
+import { ResponsesStream } from '../../src/openai/responses/responses-response.ts';
+import { chunk, DONE, optionsFor, ROLE, sse, text } from '../openai/upstream-bytes.ts';
 import { checkResponsesStream } from './responses-checker.ts';
 
 const ECHO = {

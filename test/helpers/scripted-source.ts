@@ -1,5 +1,5 @@
-import type { Clock } from '../../src/clock.ts';
-import type { AcquireContext, RawToken, TokenSource } from '../../src/tokens/token-source.ts';
+import type { Clock } from '../../src/lib/clock.ts';
+import type { AcquireContext, RawToken, TokenSource } from '../../src/tokens/sources/token-source.ts';
 
 /** What the scripted issuer does with one call. */
 export interface Step {

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
-import { type Clock, systemClock } from '../../src/clock.ts';
-import { Secret, SecretRegistry } from '../../src/secret.ts';
-import { createTokenSource, type SourceDeps, type SourceSettings } from '../../src/tokens/source-factory.ts';
-import type { AcquireContext, RawToken, TokenSource } from '../../src/tokens/token-source.ts';
-import { TokenSourceError } from '../../src/tokens/token-source-error.ts';
+import { type Clock, systemClock } from '../../src/lib/clock.ts';
+import { Secret, SecretRegistry } from '../../src/lib/secret.ts';
+import {
+  createTokenSource,
+  type SourceDeps,
+  type SourceSettings,
+} from '../../src/tokens/sources/source-factory.ts';
+import type { AcquireContext, RawToken, TokenSource } from '../../src/tokens/sources/token-source.ts';
+import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
 
 /** One source outside of a holder: made, asked and closed by a test. */
 export interface SourceBench {

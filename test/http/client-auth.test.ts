@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { test } from 'node:test';
-import { FerryError } from '../../src/errors.ts';
-import { ClientAuth, presentedKeys } from '../../src/http/client-auth.ts';
+import { ClientAuth, presentedKeys } from '../../src/http/middleware/client-auth.ts';
+import { FerryError } from '../../src/lib/errors/ferry-error.ts';
 import type { ClientIdentity } from '../../src/routing/client-identity.ts';
 import { ANYBODY } from '../routing/rig.ts';
 

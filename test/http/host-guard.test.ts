@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/errors.ts';
-import { refuseForeignHosts } from '../../src/http/host-guard.ts';
+import { refuseForeignHosts } from '../../src/http/middleware/host-check.ts';
+import { FerryError } from '../../src/lib/errors/ferry-error.ts';
 
 const HOME = [
   'localhost',

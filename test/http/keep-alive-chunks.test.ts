@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import { ChunkedWriter } from '../../src/http/chunked-writer.ts';
-import { KeepAliveChunks } from '../../src/http/keep-alive-chunks.ts';
+import { ChunkedWriter } from '../../src/http/response/chunked-writer.ts';
+import { KeepAliveChunks } from '../../src/http/response/keep-alive-chunks.ts';
 
 const event = (delta: object): string =>
   `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'm', choices: [{ index: 0, delta, finish_reason: null }] })}\n\n`;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/errors.ts';
-import { RequestPaths, readRequestPath } from '../../src/http/request-path.ts';
+import { RequestPaths, readRequestPath } from '../../src/http/middleware/request-path.ts';
+import { FerryError } from '../../src/lib/errors/ferry-error.ts';
 import { cpuMsSince } from '../helpers/cpu-time.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 

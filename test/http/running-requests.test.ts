@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/errors.ts';
-import { type RunningRequest, RunningRequests } from '../../src/http/running-requests.ts';
+import { type RunningRequest, RunningRequests } from '../../src/http/middleware/running-requests.ts';
+import { FerryError } from '../../src/lib/errors/ferry-error.ts';
 
 const END = new FerryError('shutting_down', { message: 'the end' });
 

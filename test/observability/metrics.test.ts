@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SecretRegistry } from '../../src/lib/secret.ts';
 import { Metrics, type MetricsOptions } from '../../src/observability/metrics.ts';
-import { SecretRegistry } from '../../src/secret.ts';
 import { failedRecord, sampleRecord } from '../request-log/sample-record.ts';
 
 function quiet(options: MetricsOptions = {}): Metrics {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { RequestRecord } from '../../src/lib/request-record.ts';
 import { RecordFanout } from '../../src/observability/record-fanout.ts';
-import type { RequestRecord } from '../../src/record.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { sampleRecord } from '../request-log/sample-record.ts';
 

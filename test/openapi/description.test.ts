@@ -3,9 +3,9 @@ import { globSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Validator } from '@seriousme/openapi-schema-validator';
-import { type AppParts, createApp } from '../../src/app.ts';
-import { ERROR_TABLE } from '../../src/errors.ts';
-import type { HolderState } from '../../src/tokens/holder-status.ts';
+import { type AppParts, createApp } from '../../src/http/app.ts';
+import { ERROR_TABLE } from '../../src/lib/errors/ferry-error.ts';
+import type { HolderState } from '../../src/tokens/manager/holder-status.ts';
 import { ApiDescription, DESCRIPTION_FILE } from './api-description.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -27,7 +27,7 @@ const MORE_CODES: Readonly<Record<number, readonly string[]>> = {
 
 /** Codes of errors that say more than their kind does, as the source has them; all of them are the client's to mend. */
 function finerCodes(): string[] {
-  const files = globSync('src/{canonical,http,routing,upstream}/**/*.ts', { cwd: root });
+  const files = globSync('src/{openai,http,routing,upstream}/**/*.ts', { cwd: root });
   const found = files.flatMap((file) =>
     [...readFileSync(`${root}/${file}`, 'utf8').matchAll(/\bcode: '(\w+)'/g)].map((match) => match[1] ?? ''),
   );

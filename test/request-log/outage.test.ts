@@ -4,13 +4,13 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
+import { SecretRegistry } from '../../src/lib/secret.ts';
 import { type RequestLogEvent, retryDelayMs } from '../../src/request-log/batch-writer.ts';
 import {
   createRequestLog,
   type RequestLog,
   type RequestLogSettings,
 } from '../../src/request-log/request-log.ts';
-import { SecretRegistry } from '../../src/secret.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { sampleRecord } from './sample-record.ts';
 import { temporaryDirectory, tinyDisk } from './temporary-directory.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readPostgresAddress } from '../../src/request-log/postgres-address.ts';
+import { readPostgresAddress } from '../../src/request-log/postgres/postgres-address.ts';
 
 test('a URL is handed to the driver as it is; its place names no user and no password', () => {
   const address = readPostgresAddress('postgresql://app:pass@db.corp:5433/llm?sslmode=require');

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, type TestContext, test } from 'node:test';
+import { SecretRegistry } from '../../src/lib/secret.ts';
 import type { RequestLogEvent } from '../../src/request-log/batch-writer.ts';
-import { PostgresDatabase } from '../../src/request-log/postgres-database.ts';
+import { PostgresDatabase } from '../../src/request-log/postgres/postgres-database.ts';
 import { createRequestLog } from '../../src/request-log/request-log.ts';
 import { followPostgres } from '../../src/request-log/request-reader.ts';
 import { COLUMNS } from '../../src/request-log/request-row.ts';
 import { StoreError } from '../../src/request-log/request-store.ts';
-import { WorkerStore } from '../../src/request-log/worker-store.ts';
-import { SecretRegistry } from '../../src/secret.ts';
+import { WorkerStore } from '../../src/request-log/sqlite/worker-store.ts';
 import { Gateway } from '../helpers/gateway.ts';
 import { TestPostgres } from '../helpers/postgres.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';

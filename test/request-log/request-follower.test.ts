@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { RequestRecord } from '../../src/record.ts';
+import type { RequestRecord } from '../../src/lib/request-record.ts';
 import { PageFollower } from '../../src/request-log/request-follower.ts';
 import type { StoredRequest } from '../../src/request-log/request-store.ts';
 import { sampleRecord } from './sample-record.ts';

@@ -4,10 +4,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
-import { systemClock } from '../../src/clock.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { SecretRegistry } from '../../src/lib/secret.ts';
 import type { RequestLogEvent } from '../../src/request-log/batch-writer.ts';
 import { createRequestLog, type RequestLogSettings } from '../../src/request-log/request-log.ts';
-import { SecretRegistry } from '../../src/secret.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { failedRecord, sampleRecord } from './sample-record.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
@@ -185,8 +185,8 @@ test('an open request log does not keep the process alive, and close writes befo
   const directory = temporaryDirectory(t);
   const script = (close: string) => `
     import { createRequestLog } from './src/request-log/request-log.ts';
-    import { systemClock } from './src/clock.ts';
-    import { SecretRegistry } from './src/secret.ts';
+    import { systemClock } from './src/lib/clock.ts';
+    import { SecretRegistry } from './src/lib/secret.ts';
     import { sampleRecord } from './test/request-log/sample-record.ts';
     const log = createRequestLog(
       { type: 'sqlite', path: ${JSON.stringify(join(directory, 'db.sqlite'))}, queueRows: 10, retentionMs: 1e6, maxBodyBytes: 10 },

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { openRequestReader } from '../../src/request-log/request-reader.ts';
 import { StoreError } from '../../src/request-log/request-store.ts';
-import { SqliteDatabase } from '../../src/request-log/sqlite-database.ts';
+import { SqliteDatabase } from '../../src/request-log/sqlite/sqlite-database.ts';
 import { sampleRecord } from './sample-record.ts';
 import { batchOf } from './store-contract.ts';
 import { temporaryDirectory } from './temporary-directory.ts';

@@ -1,4 +1,4 @@
-import type { RequestRecord } from '../../src/record.ts';
+import type { RequestRecord } from '../../src/lib/request-record.ts';
 
 /** A plain successful chat; a test names only what it is about. */
 export function sampleRecord(facts: Partial<RequestRecord> = {}): RequestRecord {

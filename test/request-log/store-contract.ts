@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import type { RequestRecord } from '../../src/record.ts';
+import type { RequestRecord } from '../../src/lib/request-record.ts';
 import { appendRow, type ColumnValue } from '../../src/request-log/request-row.ts';
 import { type RequestStore, type RowBatch, StoreError } from '../../src/request-log/request-store.ts';
 import { failedRecord, sampleRecord } from './sample-record.ts';

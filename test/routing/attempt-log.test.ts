@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { AttemptRecord } from '../../src/record.ts';
+import type { AttemptRecord } from '../../src/lib/request-record.ts';
 import { AttemptLog } from '../../src/routing/attempt-log.ts';
 
 const entry = (upstream: string, elapsedMs: number): AttemptRecord => ({

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BatchLimits } from '../../src/routing/batch-limits.ts';
+import { BatchLimits } from '../../src/routing/upstream-state/batch-limits.ts';
 
 test('Q158 what an upstream said of one model is no limit of another, and less than the configured one wins', () => {
   const limits = new BatchLimits(16);

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/errors.ts';
+import { FerryError } from '../../src/lib/errors/ferry-error.ts';
 import { allPaused, findCandidates, isTakeable, takeNext } from '../../src/routing/candidates.ts';
 import type { ClientIdentity } from '../../src/routing/client-identity.ts';
 import { anyMatcher } from '../../src/routing/glob.ts';
-import type { RoutedUpstream } from '../../src/routing/routed-upstream.ts';
+import type { RoutedUpstream } from '../../src/routing/upstream-state/routed-upstream.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { makeRig } from '../tokens/holder-rig.ts';
 import { ANYBODY, newRequest, newUpstream } from './rig.ts';

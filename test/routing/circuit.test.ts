@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Circuit, type CircuitState } from '../../src/routing/circuit.ts';
+import { Circuit, type CircuitState } from '../../src/routing/upstream-state/circuit.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 
 function newCircuit(): { circuit: Circuit; clock: VirtualClock; changes: CircuitState[] } {

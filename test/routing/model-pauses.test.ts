@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ModelPauses } from '../../src/routing/model-pauses.ts';
+import { ModelPauses } from '../../src/routing/upstream-state/model-pauses.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 
 function newPauses(): { pauses: ModelPauses; clock: VirtualClock } {

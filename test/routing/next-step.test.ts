@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ERROR_TABLE, type ErrorKind, FerryError } from '../../src/errors.ts';
+import { ERROR_TABLE, type ErrorKind, FerryError } from '../../src/lib/errors/ferry-error.ts';
 import {
   backoffAfter,
   type NextStep,
   nextStep,
   type Situation,
   worthiest,
-} from '../../src/routing/next-step.ts';
+} from '../../src/routing/retry-policy.ts';
 
 const KINDS = Object.keys(ERROR_TABLE) as ErrorKind[];
 

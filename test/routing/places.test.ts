@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Admission, Places } from '../../src/routing/places.ts';
+import { type Admission, Places } from '../../src/routing/upstream-state/concurrency-limiter.ts';
 
 const NEVER = new AbortController().signal;
 

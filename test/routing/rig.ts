@@ -1,12 +1,15 @@
-import { DEFAULT_PROFILE } from '../../src/canonical/profile.ts';
-import type { Clock } from '../../src/clock.ts';
+import type { Clock } from '../../src/lib/clock.ts';
+import { DEFAULT_PROFILE } from '../../src/openai/request/profile.ts';
 import { AttemptLog } from '../../src/routing/attempt-log.ts';
-import { Circuit } from '../../src/routing/circuit.ts';
 import type { ClientIdentity } from '../../src/routing/client-identity.ts';
-import { LearnedDrops } from '../../src/routing/learned-drops.ts';
-import { ModelPauses } from '../../src/routing/model-pauses.ts';
 import type { RoutedRequest } from '../../src/routing/routed-request.ts';
-import { RoutedUpstream, type RoutedUpstreamSettings } from '../../src/routing/routed-upstream.ts';
+import { Circuit } from '../../src/routing/upstream-state/circuit.ts';
+import { LearnedDrops } from '../../src/routing/upstream-state/learned-drops.ts';
+import { ModelPauses } from '../../src/routing/upstream-state/model-pauses.ts';
+import {
+  RoutedUpstream,
+  type RoutedUpstreamSettings,
+} from '../../src/routing/upstream-state/routed-upstream.ts';
 import { UpstreamClient, type UpstreamCredentials } from '../../src/upstream/upstream-client.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 

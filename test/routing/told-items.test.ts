@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ToldItems } from '../../src/routing/told-items.ts';
+import { ToldItems } from '../../src/routing/services/response-item-store.ts';
 
 const message = (id: string, text: string) => ({
   type: 'message',

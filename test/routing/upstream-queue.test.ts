@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/errors.ts';
-import { queueFor } from '../../src/routing/upstream-queue.ts';
+import { FerryError } from '../../src/lib/errors/ferry-error.ts';
+import { queueFor } from '../../src/routing/upstream-state/upstream-queue.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { newRequest, newUpstream } from './rig.ts';
 

@@ -5,7 +5,7 @@ import { HOLDER_MUTANTS, mutated } from '../../scripts/holder-mutants.ts';
 
 test('every mutant of the holder changes one place of the code as it is now', () => {
   for (const mutant of HOLDER_MUTANTS) {
-    const text = readFileSync(new URL(`../../src/tokens/${mutant.file}`, import.meta.url), 'utf8');
+    const text = readFileSync(new URL(`../../src/tokens/manager/${mutant.file}`, import.meta.url), 'utf8');
     assert.notEqual(mutated(text, mutant), text, mutant.what);
   }
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ExpiryHint, readExpiry, resolveExpiry } from '../../src/tokens/expiry.ts';
+import { type ExpiryHint, readExpiry, resolveExpiry } from '../../src/tokens/expiry/expiry.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 import { unsignedJwt } from './unsigned-jwt.ts';
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SecretRegistry } from '../../src/secret.ts';
-import { DEFAULT_HOLDER_SETTINGS } from '../../src/tokens/holder-settings.ts';
-import { TokenHolder } from '../../src/tokens/token-holder.ts';
-import { TokenSourceError } from '../../src/tokens/token-source-error.ts';
-import { TokenUnavailable } from '../../src/tokens/token-unavailable.ts';
+import { SecretRegistry } from '../../src/lib/secret.ts';
+import { DEFAULT_HOLDER_SETTINGS } from '../../src/tokens/manager/holder-settings.ts';
+import { TokenHolder } from '../../src/tokens/manager/token-holder.ts';
+import { TokenUnavailable } from '../../src/tokens/manager/token-unavailable.ts';
+import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
 import { ScriptedSource } from '../helpers/scripted-source.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { follow, leaseNow, makeRig, traffic } from './holder-rig.ts';

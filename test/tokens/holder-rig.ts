@@ -1,7 +1,7 @@
-import { SecretRegistry } from '../../src/secret.ts';
-import { DEFAULT_HOLDER_SETTINGS, type HolderSettings } from '../../src/tokens/holder-settings.ts';
-import type { TokenEvent, TokenEventKind } from '../../src/tokens/token-event.ts';
-import { TokenHolder } from '../../src/tokens/token-holder.ts';
+import { SecretRegistry } from '../../src/lib/secret.ts';
+import { DEFAULT_HOLDER_SETTINGS, type HolderSettings } from '../../src/tokens/manager/holder-settings.ts';
+import type { TokenEvent, TokenEventKind } from '../../src/tokens/manager/token-event.ts';
+import { TokenHolder } from '../../src/tokens/manager/token-holder.ts';
 import { ScriptedSource, type Step } from '../helpers/scripted-source.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
-import { describeTokenEvent } from '../../src/tokens/describe-token-event.ts';
-import { TokenSourceError } from '../../src/tokens/token-source-error.ts';
-import { cleanTokenValue } from '../../src/tokens/token-value.ts';
+import { cleanTokenValue } from '../../src/tokens/expiry/token-value.ts';
+import { describeTokenEvent } from '../../src/tokens/manager/describe-token-event.ts';
+import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
 import { follow, leaseNow, makeRig, traffic } from './holder-rig.ts';
 
 for (const [title, raw] of [

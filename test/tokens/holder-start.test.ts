@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { startJitterFor } from '../../src/tokens/holder-settings.ts';
-import { TokenSourceError } from '../../src/tokens/token-source-error.ts';
-import { TokenUnavailable } from '../../src/tokens/token-unavailable.ts';
+import { startJitterFor } from '../../src/tokens/manager/holder-settings.ts';
+import { TokenUnavailable } from '../../src/tokens/manager/token-unavailable.ts';
+import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 import { follow, leaseNow, makeRig } from './holder-rig.ts';
 

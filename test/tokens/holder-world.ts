@@ -1,11 +1,11 @@
-import { SecretRegistry } from '../../src/secret.ts';
-import { describeTokenEvent } from '../../src/tokens/describe-token-event.ts';
-import { DEFAULT_HOLDER_SETTINGS } from '../../src/tokens/holder-settings.ts';
-import type { Lease } from '../../src/tokens/lease.ts';
-import { TokenHolder } from '../../src/tokens/token-holder.ts';
-import type { AcquireContext, RawToken, TokenSource } from '../../src/tokens/token-source.ts';
-import { TokenSourceError } from '../../src/tokens/token-source-error.ts';
-import { TokenUnavailable } from '../../src/tokens/token-unavailable.ts';
+import { SecretRegistry } from '../../src/lib/secret.ts';
+import { describeTokenEvent } from '../../src/tokens/manager/describe-token-event.ts';
+import { DEFAULT_HOLDER_SETTINGS } from '../../src/tokens/manager/holder-settings.ts';
+import type { Lease } from '../../src/tokens/manager/lease.ts';
+import { TokenHolder } from '../../src/tokens/manager/token-holder.ts';
+import { TokenUnavailable } from '../../src/tokens/manager/token-unavailable.ts';
+import type { AcquireContext, RawToken, TokenSource } from '../../src/tokens/sources/token-source.ts';
+import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 
 /** What the world of one seed is like. Times in milliseconds. */

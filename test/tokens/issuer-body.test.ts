@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
-import { BodyTooLong, readBody } from '../../src/tokens/issuer-body.ts';
+import { BodyTooLong, readBody } from '../../src/tokens/issuer/issuer-body.ts';
 
 const ANSWER = '{"access_token":"abcdef","msg":"schön"}';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { describeFailure, type WayToIssuer } from '../../src/tokens/issuer-failure.ts';
+import { describeFailure, type WayToIssuer } from '../../src/tokens/issuer/issuer-failure.ts';
 
 const HTTPS: WayToIssuer = { isTls: true, hasClientCertificate: false, isProxied: false };
 const FAILURES: readonly [string, Partial<WayToIssuer>, RegExp][] = [

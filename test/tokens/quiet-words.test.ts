@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SecretRegistry } from '../../src/secret.ts';
-import { quietWords } from '../../src/tokens/issuer-refusal.ts';
+import { SecretRegistry } from '../../src/lib/secret.ts';
+import { quietWords } from '../../src/tokens/issuer/issuer-refusal.ts';
 
 const secrets = new SecretRegistry();
 secrets.add('known-secret');

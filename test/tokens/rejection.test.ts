@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isTokenRejection, type RejectionRules } from '../../src/tokens/rejection.ts';
+import { isTokenRejection, type RejectionRules } from '../../src/tokens/placement/rejection.ts';
 
 /** As the configuration has it by default. */
 const ONLY_401: RejectionRules = { statuses: [401], body: [] };

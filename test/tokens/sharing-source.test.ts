@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SecretRegistry } from '../../src/secret.ts';
-import { DEFAULT_HOLDER_SETTINGS } from '../../src/tokens/holder-settings.ts';
+import { SecretRegistry } from '../../src/lib/secret.ts';
+import { DEFAULT_HOLDER_SETTINGS } from '../../src/tokens/manager/holder-settings.ts';
+import { TokenHolder } from '../../src/tokens/manager/token-holder.ts';
 import { SharedSource } from '../../src/tokens/sharing/shared-source.ts';
 import type { RenewalLease, StoredToken, TokenStore } from '../../src/tokens/sharing/token-store.ts';
-import { TokenHolder } from '../../src/tokens/token-holder.ts';
-import type { AcquireReason, RawToken } from '../../src/tokens/token-source.ts';
-import { TokenSourceError } from '../../src/tokens/token-source-error.ts';
+import type { AcquireReason, RawToken } from '../../src/tokens/sources/token-source.ts';
+import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
 import { ScriptedSource, type Step } from '../helpers/scripted-source.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';

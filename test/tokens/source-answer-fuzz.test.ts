@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SecretRegistry } from '../../src/secret.ts';
-import { readAnswer } from '../../src/tokens/issuer-answer.ts';
-import type { IssuerReply } from '../../src/tokens/issuer-client.ts';
-import { checkSuccess } from '../../src/tokens/sources/http-success.ts';
-import { readOAuth2Answer } from '../../src/tokens/sources/oauth2-answer.ts';
-import { SourceVoice } from '../../src/tokens/sources/source-voice.ts';
-import { compileTokenLocation } from '../../src/tokens/sources/token-location.ts';
-import { TokenSourceError } from '../../src/tokens/token-source-error.ts';
+import { SecretRegistry } from '../../src/lib/secret.ts';
+import type { IssuerReply } from '../../src/tokens/issuer/issuer-client.ts';
+import { readAnswer } from '../../src/tokens/issuer/issuer-response.ts';
+import { checkSuccess } from '../../src/tokens/sources/http/http-success.ts';
+import { compileTokenLocation } from '../../src/tokens/sources/http/token-location.ts';
+import { readOAuth2Answer } from '../../src/tokens/sources/oauth2/oauth2-response.ts';
+import { SourceVoice } from '../../src/tokens/sources/source-errors.ts';
+import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 
 /** Looks like what issuers hand out, and is nowhere registered as a secret: nothing but care keeps it out. */

@@ -3,8 +3,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { Secret } from '../../src/secret.ts';
-import type { ExecSettings } from '../../src/tokens/sources/exec-settings.ts';
+import { Secret } from '../../src/lib/secret.ts';
+import type { ExecSettings } from '../../src/tokens/sources/exec/exec-settings.ts';
 import { makeSource } from '../helpers/source-bench.ts';
 
 function node(code: string, more: Partial<ExecSettings> = {}) {

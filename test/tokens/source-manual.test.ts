@@ -4,8 +4,8 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { loadConfig } from '../../src/config/load-config.ts';
-import { sourceSettings } from '../../src/service/token-settings.ts';
+import { loadConfig } from '../../src/config/load/load-config.ts';
+import { sourceSettings } from '../../src/gateway/token-settings.ts';
 import { makeSource } from '../helpers/source-bench.ts';
 
 const manual = await readFile(new URL('../../docs/tokens.md', import.meta.url), 'utf8');

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import { Secret } from '../../src/secret.ts';
-import type { SourceSettings } from '../../src/tokens/source-factory.ts';
+import { Secret } from '../../src/lib/secret.ts';
+import type { SourceSettings } from '../../src/tokens/sources/source-factory.ts';
 import { type IssuedToken, ScriptedIssuer, type ScriptedIssuerOptions } from '../helpers/scripted-issuer.ts';
 import { makeSource } from '../helpers/source-bench.ts';
 

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type JWTPayload, jwtVerify } from 'jose';
-import { Secret } from '../../src/secret.ts';
-import type { SourceDeps } from '../../src/tokens/source-factory.ts';
-import type { OAuth2Settings } from '../../src/tokens/sources/oauth2-settings.ts';
+import { Secret } from '../../src/lib/secret.ts';
+import type { OAuth2Settings } from '../../src/tokens/sources/oauth2/oauth2-settings.ts';
+import type { SourceDeps } from '../../src/tokens/sources/source-factory.ts';
 import {
   type IssuedToken,
   type IssuerCall,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { Secret } from '../../src/secret.ts';
-import type { OAuth2Settings } from '../../src/tokens/sources/oauth2-settings.ts';
+import { Secret } from '../../src/lib/secret.ts';
+import type { OAuth2Settings } from '../../src/tokens/sources/oauth2/oauth2-settings.ts';
 import { LoopbackServer } from '../helpers/loopback-server.ts';
 import { ScriptedIssuer, type ScriptedIssuerOptions } from '../helpers/scripted-issuer.ts';
 import { makeSource } from '../helpers/source-bench.ts';

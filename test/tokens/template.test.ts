@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { createHash, createHmac } from 'node:crypto';
 import { test } from 'node:test';
-import { Secret } from '../../src/secret.ts';
-import { Template } from '../../src/tokens/template.ts';
-import type { TemplateValue } from '../../src/tokens/template-expression.ts';
-import { RequestScope } from '../../src/tokens/template-scope.ts';
-import { type TemplateJson, TemplateTree } from '../../src/tokens/template-tree.ts';
+import { Secret } from '../../src/lib/secret.ts';
+import type { TemplateValue } from '../../src/tokens/template/expression.ts';
+import { RequestScope } from '../../src/tokens/template/scope.ts';
+import { Template } from '../../src/tokens/template/template.ts';
+import { type TemplateJson, TemplateTree } from '../../src/tokens/template/tree.ts';
 
 const NOW = Date.UTC(2026, 0, 1) + 123;
 

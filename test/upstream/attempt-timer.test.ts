@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { FerryError } from '../../src/errors.ts';
+import { FerryError } from '../../src/lib/errors/ferry-error.ts';
 import { AttemptTimer } from '../../src/upstream/attempt-timer.ts';
 
 const LATE = new FerryError('timeout', { message: 'late' });

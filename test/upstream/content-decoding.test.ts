@@ -13,9 +13,9 @@ import {
   gzipSync,
   zstdCompressSync,
 } from 'node:zlib';
-import { FerryError } from '../../src/errors.ts';
-import { decodeContent } from '../../src/upstream/content-decoding.ts';
-import { ReplyBody } from '../../src/upstream/reply-body.ts';
+import { FerryError } from '../../src/lib/errors/ferry-error.ts';
+import { decodeContent } from '../../src/upstream/transport/content-decoding.ts';
+import { ReplyBody } from '../../src/upstream/transport/response-body.ts';
 
 const TEXT = 'data: {"choices":[]}\n\n'.repeat(2_000);
 

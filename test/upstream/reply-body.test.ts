@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { type Appetite, type BodySource, ReplyBody } from '../../src/upstream/reply-body.ts';
+import { type Appetite, type BodySource, ReplyBody } from '../../src/upstream/transport/response-body.ts';
 
 class Source implements BodySource {
   readonly calls: string[] = [];

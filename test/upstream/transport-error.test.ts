@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/errors.ts';
-import { fromBrokenBody, fromTransport } from '../../src/upstream/transport-error.ts';
+import { FerryError } from '../../src/lib/errors/ferry-error.ts';
+import { fromBrokenBody, fromTransport } from '../../src/upstream/transport/transport-error.ts';
 
 const HOST = 'llm-7.internal.example';
 

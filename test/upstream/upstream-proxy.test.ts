@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Secret } from '../../src/secret.ts';
-import { proxyOf } from '../../src/upstream/upstream-proxy.ts';
+import { Secret } from '../../src/lib/secret.ts';
+import { proxyOf } from '../../src/upstream/transport/upstream-proxy.ts';
 
 const ENVIRONMENT = new Secret('environment');
 const ORIGIN = 'https://llm.corp.example:8443';

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Clock, Timer } from '../../clock.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
 
 const CHANNEL = 'tokenferry_tokens';
 const FIRST_PAUSE_MS = 1_000;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import type { Clock } from '../../clock.ts';
-import type { Secret } from '../../secret.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { Secret } from '../../lib/secret.ts';
 import { PostgresHints } from './postgres-hints.ts';
 import { parseStoredToken, type StoredToken } from './stored-token.ts';
 import { TokenCipher } from './token-cipher.ts';

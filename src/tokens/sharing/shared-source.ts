@@ -1,12 +1,12 @@
-import type { Clock, Timer } from '../../clock.ts';
-import { fingerprintOf } from '../../secret.ts';
-import { issuerNowMs, momentOf, statedLife } from '../lifetime.ts';
-import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
-import { TokenSourceError } from '../token-source-error.ts';
-import { cleanTokenValue } from '../token-value.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
+import { fingerprintOf } from '../../lib/secret.ts';
+import { issuerNowMs, momentOf, statedLife } from '../expiry/lifetime.ts';
+import { cleanTokenValue } from '../expiry/token-value.ts';
+import type { AcquireContext, RawToken, TokenSource } from '../sources/token-source.ts';
+import { TokenSourceError } from '../sources/token-source-error.ts';
 import { type RenewalLease, type StoredToken, type TokenStore, TokenStoreError } from './token-store.ts';
 
-export interface SharingSettings {
+interface SharingSettings {
   /** `exclusive`: asking the issuer behind the others' back would kill their token, so a store that is away stops renewal. */
   readonly rotation: 'overlap' | 'exclusive';
   /** How long one replica may take to renew before another one does; more than an attempt's time. */

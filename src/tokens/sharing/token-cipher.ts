@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto';
-import type { Secret } from '../../secret.ts';
+import type { Secret } from '../../lib/secret.ts';
 
 const KEY_BYTES = 32;
 /** NIST SP 800-38D: 96 random bits, safe for 2^32 tokens under one key. */

@@ -1,5 +1,5 @@
-import { resolvePointer } from '../json-pointer.ts';
-import type { SourceVoice } from './source-voice.ts';
+import { resolvePointer } from '../../lib/json/json-pointer.ts';
+import type { SourceVoice } from './source-errors.ts';
 
 /**
  * The values of an answer that `extra` names, ready to be spread into a token's findings. One that is missing is

@@ -1,15 +1,15 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Clock } from '../../clock.ts';
-import { fingerprintOf } from '../../secret.ts';
-import { isPointer, resolvePointer } from '../json-pointer.ts';
-import { recipeKey } from '../recipe-key.ts';
-import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
+import type { Clock } from '../../lib/clock.ts';
+import { isPointer, resolvePointer } from '../../lib/json/json-pointer.ts';
+import { fingerprintOf } from '../../lib/secret.ts';
 import { FileWatch } from './file-watch.ts';
 import { rawToken } from './raw-token.ts';
+import { recipeKey } from './recipe-key.ts';
 import type { SourceDeps } from './source-deps.ts';
-import { SourceVoice } from './source-voice.ts';
+import { SourceVoice } from './source-errors.ts';
+import type { AcquireContext, RawToken, TokenSource } from './token-source.ts';
 
 /** A token that another program keeps fresh in a file: Kubernetes, a Vault agent, a side-car. */
 export interface FileSettings {

@@ -2,15 +2,15 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { ExpiryHint } from '../expiry.ts';
-import { describeKeys, describeValue } from '../issuer-answer.ts';
-import { quietWords } from '../issuer-refusal.ts';
-import { recipeKey } from '../recipe-key.ts';
-import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
+import type { ExpiryHint } from '../expiry/expiry.ts';
+import { quietWords } from '../issuer/issuer-refusal.ts';
+import { describeKeys, describeValue } from '../issuer/issuer-response.ts';
+import { usualHints } from './http/usual-hints.ts';
 import { rawToken } from './raw-token.ts';
+import { recipeKey } from './recipe-key.ts';
 import type { SourceDeps } from './source-deps.ts';
-import { SourceVoice } from './source-voice.ts';
-import { usualHints } from './usual-hints.ts';
+import { SourceVoice } from './source-errors.ts';
+import type { AcquireContext, RawToken, TokenSource } from './token-source.ts';
 
 /** Own code: an ES module that exports an async function. */
 export interface FunctionSettings {
@@ -22,7 +22,7 @@ export interface FunctionSettings {
 }
 
 /** What the function is called with. */
-export interface TokenFunctionContext {
+interface TokenFunctionContext {
   readonly signal: AbortSignal;
   readonly reason: string;
   /** True: the last token was refused, a cached one is of no use. */
@@ -30,7 +30,7 @@ export interface TokenFunctionContext {
 }
 
 /** What it returns: the bare token, or an object with its life. */
-export type TokenFunctionResult =
+type TokenFunctionResult =
   | string
   | {
       readonly value: string;
@@ -41,9 +41,7 @@ export type TokenFunctionResult =
       readonly extra?: Readonly<Record<string, string>>;
     };
 
-export type TokenFunction = (
-  context: TokenFunctionContext,
-) => Promise<TokenFunctionResult> | TokenFunctionResult;
+type TokenFunction = (context: TokenFunctionContext) => Promise<TokenFunctionResult> | TokenFunctionResult;
 
 /** Loads the module at the first acquisition, so that a faulty one is the source's failure and not the start's. */
 export class FunctionSource implements TokenSource {

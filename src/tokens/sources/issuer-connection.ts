@@ -1,15 +1,15 @@
-import { IssuerClient } from '../issuer-client.ts';
-import type { ProxySetting } from '../issuer-dispatcher.ts';
-import { readTlsMaterial, type TlsMaterial, type TlsSettings } from '../issuer-tls.ts';
-import type { SourceVoice } from './source-voice.ts';
+import { IssuerClient } from '../issuer/issuer-client.ts';
+import type { ProxySetting } from '../issuer/issuer-dispatcher.ts';
+import { readTlsMaterial, type TlsMaterial, type TlsSettings } from '../issuer/issuer-tls.ts';
+import type { SourceVoice } from './source-errors.ts';
 
 /** A client for one issuer, and the certificates it was made with: they belong to the source's key. */
-export interface IssuerConnection {
+interface IssuerConnection {
   readonly client: IssuerClient;
   readonly tls: TlsMaterial;
 }
 
-export interface ConnectionSettings {
+interface ConnectionSettings {
   readonly tls?: TlsSettings;
   readonly proxy?: ProxySetting;
 }

@@ -1,12 +1,12 @@
-import { type Expiry, type ExpiryHint, resolveExpiry } from '../expiry.ts';
-import { type IssuerReply, issuerNowMs } from '../issuer-client.ts';
-import type { RawToken } from '../token-source.ts';
-import { cleanTokenValue } from '../token-value.ts';
-import type { SourceVoice } from './source-voice.ts';
+import { type Expiry, type ExpiryHint, resolveExpiry } from '../expiry/expiry.ts';
+import { cleanTokenValue } from '../expiry/token-value.ts';
+import { type IssuerReply, issuerNowMs } from '../issuer/issuer-client.ts';
+import type { SourceVoice } from './source-errors.ts';
 import { tokenProblem } from './token-problem.ts';
+import type { RawToken } from './token-source.ts';
 
 /** Everything that a source found out about one token. */
-export interface Findings {
+interface Findings {
   /** The configured place of the token, for messages: `token_at /data/accessToken`. */
   readonly field: string;
   readonly value: unknown;

@@ -1,5 +1,5 @@
-import type { Clock } from '../../clock.ts';
-import type { SecretRegistry } from '../../secret.ts';
+import type { Clock } from '../../lib/clock.ts';
+import type { SecretRegistry } from '../../lib/secret.ts';
 
 /** What sources are handed beside their settings. */
 export interface SourceDeps {

@@ -1,4 +1,4 @@
-import { describeValue } from '../issuer-answer.ts';
+import { describeValue } from '../issuer/issuer-response.ts';
 
 /** Why `cleanTokenValue` refused something, as the end of a sentence: what it is, never what it says. */
 export function tokenProblem(raw: unknown): string {

@@ -1,0 +1,259 @@
+import { performance } from 'node:perf_hooks';
+import { parseArgs } from 'node:util';
+import OpenAI, { APIConnectionError, APIError } from 'openai';
+import { counted } from '../lib/text/format.ts';
+import { argumentProblem, asksForHelp } from './config-argument.ts';
+import { describeStream, type StreamTimes, slowFirstText } from './stream-verdict.ts';
+
+const USAGE = `usage: tokenferry verify [--url URL] [--key KEY] [--model MODEL] [--embedding-model MODEL]
+
+  --url              base URL as an application would get it; default http://127.0.0.1:8888/v1
+  --key              client key; default: the environment's TOKENFERRY_KEY, then OPENAI_API_KEY
+  --model            default: the first listed model that does not look like an embedding model
+  --embedding-model  default: the first listed model that looks like one; without one, embeddings are skipped`;
+
+/** How RAGFlow, Cherry Studio and others guess the kind of a model from its name. */
+const EMBEDDING_NAME = /embed|bge|gte|e5-/i;
+
+const TIMEOUT_MS = 60_000;
+
+interface Settings {
+  readonly url: string;
+  readonly key: string;
+  readonly model: string | undefined;
+  readonly embeddingModel: string | undefined;
+}
+
+/**
+ * `tokenferry verify`: the openai client, exactly as an application uses it, against a running gateway (ours or any
+ * other). Resolves with the exit code: 0 all good, 1 a check failed, 2 bad usage.
+ */
+export async function verify(args: readonly string[]): Promise<number> {
+  if (asksForHelp(args)) {
+    console.log(USAGE);
+    return 0;
+  }
+  const settings = readArguments(args);
+  if (typeof settings === 'string') {
+    console.error(`${settings}\n\n${USAGE}`);
+    return 2;
+  }
+  const client = new OpenAI({
+    baseURL: settings.url,
+    apiKey: settings.key,
+    maxRetries: 0, // a failure is to be seen, not smoothed over
+    timeout: TIMEOUT_MS,
+    logLevel: 'off',
+  });
+  const report = new Report();
+  console.log(`${settings.url} through the openai client:\n`);
+
+  const models = await report.check('models', () => listModels(client));
+  const listed = models ?? [];
+  const model = settings.model ?? listed.find((id) => !EMBEDDING_NAME.test(id));
+  const embeddingModel = settings.embeddingModel ?? listed.find((id) => EMBEDDING_NAME.test(id));
+  if (model === undefined) {
+    report.fail('chat', 'no model to ask: none is listed, name one with --model');
+  } else {
+    await report.check('chat', () => askOnce(client, model));
+    await report.check('stream', () => streamOnce(client, model));
+  }
+  if (embeddingModel === undefined) report.skip('embeddings', 'no embedding model is listed or named');
+  else await report.check('embeddings', () => embedOnce(client, embeddingModel));
+  return report.conclude();
+}
+
+/** The text says what is wrong. */
+function readArguments(args: readonly string[]): Settings | string {
+  const text = { type: 'string' } as const;
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: { url: text, key: text, model: text, 'embedding-model': text },
+    });
+    const url = values.url ?? 'http://127.0.0.1:8888/v1';
+    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) return `--url ${url} is not an http or https URL`;
+    return {
+      url,
+      // The client refuses an empty key; a gateway without keys takes any.
+      key: values.key ?? process.env.TOKENFERRY_KEY ?? process.env.OPENAI_API_KEY ?? 'none',
+      model: values.model,
+      embeddingModel: values['embedding-model'],
+    };
+  } catch (error) {
+    return argumentProblem(error);
+  }
+}
+
+/** What a check found: the line of facts, then what users of applications will notice. */
+interface Finding<T> {
+  readonly value: T;
+  readonly facts: string;
+  readonly verdicts?: readonly string[];
+}
+
+class Report {
+  #failures = 0;
+
+  async check<T>(name: string, run: () => Promise<Finding<T>>): Promise<T | null> {
+    const startedMs = performance.now();
+    try {
+      const { value, facts, verdicts = [] } = await run();
+      console.log(`ok    ${name}: ${facts} (${Math.round(performance.now() - startedMs)} ms)`);
+      for (const verdict of verdicts) console.log(`      ${verdict}`);
+      return value;
+    } catch (error) {
+      this.fail(name, explain(error));
+      return null;
+    }
+  }
+
+  fail(name: string, why: string): void {
+    this.#failures += 1;
+    console.log(`FAIL  ${name}: ${why}`);
+  }
+
+  skip(name: string, why: string): void {
+    console.log(`skip  ${name}: ${why}`);
+  }
+
+  conclude(): number {
+    if (this.#failures === 0)
+      console.log('\nRAGFlow, Dify and other OpenAI clients will work with this URL and key.');
+    else console.log(`\n${this.#failures} of the checks failed; an application will show the same.`);
+    return this.#failures === 0 ? 0 : 1;
+  }
+}
+
+/** A check's own judgement, as opposed to an error of the client. */
+class Unfit extends Error {}
+
+async function listModels(client: OpenAI): Promise<Finding<string[]>> {
+  const ids: string[] = [];
+  for await (const { id } of client.models.list()) ids.push(id);
+  if (ids.length === 0)
+    throw new Unfit('the list is empty; applications that offer a choice will offer none');
+  const shown = ids.slice(0, 8).join(', ') + (ids.length > 8 ? ', …' : '');
+  return { value: ids, facts: `${ids.length} listed: ${shown}` };
+}
+
+/** What Dify sends when a model is added: no stream, `ping`, five tokens. */
+async function askOnce(client: OpenAI, model: string): Promise<Finding<null>> {
+  const reply = await client.chat.completions.create({
+    model,
+    messages: [{ role: 'user', content: 'ping' }],
+    max_tokens: 5,
+    stream: false,
+  });
+  if (reply.object !== 'chat.completion')
+    throw new Unfit(`object is "${reply.object}", Dify insists on chat.completion`);
+  const message = reply.choices[0]?.message;
+  if (message === undefined) throw new Unfit('the reply has no choice');
+  const tokens = reply.usage === undefined ? 'no usage' : `${reply.usage.total_tokens} tokens`;
+  return {
+    value: null,
+    facts: `${model} says "${(message.content ?? '').slice(0, 60)}", ${tokens}`,
+    verdicts: ['Dify will accept this model when it is added.'],
+  };
+}
+
+/** What RAGFlow sends when a model is added, and what every chat window does: a stream, printed as it comes. */
+async function streamOnce(client: OpenAI, model: string): Promise<Finding<null>> {
+  const startedMs = performance.now();
+  const stream = await client.chat.completions.create({
+    model,
+    messages: [{ role: 'user', content: 'Hi. Please answer in two or three sentences.' }],
+    stream: true,
+    stream_options: { include_usage: true },
+  });
+  let lastMs = startedMs;
+  let firstTextMs: number | null = null;
+  let isFinished = false;
+  let hasAnswered = false;
+  const gapsMs: number[] = [];
+  console.log('      ms since the last chunk | text');
+  for await (const chunk of stream) {
+    const nowMs = performance.now();
+    const [choice] = chunk.choices;
+    isFinished ||= choice?.finish_reason != null;
+    const text = choice?.delta.content ?? '';
+    hasAnswered ||= text !== '';
+    const shown = text !== '' ? text : thoughtIn(choice?.delta);
+    if (shown === '') continue;
+    if (firstTextMs === null) firstTextMs = nowMs - startedMs;
+    else gapsMs.push(nowMs - lastMs);
+    const line = `${text === '' ? '(thinks) ' : ''}${JSON.stringify(shown).slice(1, -1)}`;
+    console.log(`      ${(nowMs - lastMs).toFixed(0).padStart(6)} | ${line}`);
+    lastMs = nowMs;
+  }
+  if (firstTextMs === null)
+    throw new Unfit('the stream brought no text; an application shows an empty answer');
+  if (!hasAnswered)
+    throw new Unfit('the model thought and then said nothing; an application shows an empty answer');
+  if (!isFinished)
+    throw new Unfit('the stream ended without a finish_reason; Vercel AI SDK and RAGFlow call that an error');
+  const times: StreamTimes = { firstTextMs, gapsMs };
+  const late = slowFirstText(times);
+  if (late !== null) throw new Unfit(late);
+  return {
+    value: null,
+    facts: `first text after ${Math.round(firstTextMs)} ms, ${gapsMs.length + 1} chunks`,
+    verdicts: ['RAGFlow will accept this model when it is added.', describeStream(times)],
+  };
+}
+
+/** The reasoning in a chunk, which RAGFlow and Dify show as well; the client's types do not know it. */
+function thoughtIn(delta: unknown): string {
+  const { reasoning_content: thought } = (delta ?? {}) as { readonly reasoning_content?: unknown };
+  return typeof thought === 'string' ? thought : '';
+}
+
+/** What both send for a knowledge base: two texts, as floats. */
+async function embedOnce(client: OpenAI, model: string): Promise<Finding<null>> {
+  const reply = await client.embeddings.create({
+    model,
+    input: ['Test if the api key is available', 'a second text'],
+    encoding_format: 'float',
+  });
+  if (reply.data.length !== 2) throw new Unfit(`2 texts gave ${counted(reply.data.length, 'vector')}`);
+  const [first, second] = reply.data.map(({ embedding }) => embedding.length);
+  if (first === 0 || first !== second) throw new Unfit(`the vectors have ${first} and ${second} dimensions`);
+  if (typeof reply.usage?.total_tokens !== 'number')
+    throw new Unfit('no usage.total_tokens; Dify and RAGFlow read it');
+  return {
+    value: null,
+    facts: `${model} makes vectors of ${first} dimensions`,
+    verdicts: [
+      `Create knowledge bases with ${first} dimensions; RAGFlow and Dify find that out by themselves.`,
+    ],
+  };
+}
+
+/** The client's error in words: what happened, and what to look at. */
+function explain(error: unknown): string {
+  if (error instanceof Unfit) return error.message;
+  if (error instanceof APIConnectionError) {
+    const cause = error.cause instanceof Error ? `: ${innermost(error.cause).message}` : '';
+    return `nobody answers at this URL${cause}. Is the gateway running, and is the address right?`;
+  }
+  if (error instanceof APIError) {
+    const code = error.code === null || error.code === undefined ? '' : ` (${error.code})`;
+    return `${error.message.replace(/\.$/, '')}${code}${hintFor(error.status)}`;
+  }
+  return error instanceof Error ? error.message : String(error);
+}
+
+function innermost(error: Error): Error {
+  let inner = error;
+  while (inner.cause instanceof Error) inner = inner.cause;
+  return inner;
+}
+
+function hintFor(status: number | undefined): string {
+  if (status === 401) return '. The key is not one of the gateway’s client keys: see --key.';
+  if (status === 404) return '. Does the URL end in /v1, and is the model’s name right?';
+  if (status === 502 || status === 503 || status === 504) {
+    return '. The gateway runs but its upstream or issuer does not: see its log, or `tokenferry check`.';
+  }
+  return '';
+}

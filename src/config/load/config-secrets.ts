@@ -1,0 +1,63 @@
+import { Secret } from '../../lib/secret.ts';
+import type { Config } from '../config.ts';
+
+/** Header names whose value is a credential, also when it stands in the file as it is. */
+const CREDENTIAL_NAME = /auth|cookie|token|secret|password|api-?key|credential/i;
+
+/**
+ * Everything in the configuration that must never be printed: each secret field, the passwords inside URLs and
+ * connection strings, headers and parameters whose name says that they are credentials, and `interpolated`,
+ * what the environment and files put in.
+ */
+export function secretsOf(config: Config, interpolated: Iterable<string>): Secret[] {
+  const values = new Set<string>(interpolated);
+  collect(config, values);
+  for (const value of [...values]) for (const password of passwordsIn(value)) values.add(password);
+  for (const password of passwordsIn(config.dbaddr)) values.add(password);
+  for (const headers of mappingsOf(config)) {
+    for (const [name, value] of Object.entries(headers))
+      if (typeof value === 'string' && CREDENTIAL_NAME.test(name)) values.add(value);
+  }
+  for (const source of Object.values(config.tokens)) {
+    if (source.type !== 'http' && source.type !== 'jwt') continue;
+    for (const value of Object.values(source.vars)) if (typeof value === 'string') values.add(value);
+  }
+  values.delete('');
+  return [...values].map((value) => new Secret(value));
+}
+
+function collect(value: unknown, into: Set<string>): void {
+  if (value instanceof Secret) into.add(value.reveal());
+  else if (typeof value === 'object' && value !== null)
+    for (const one of Object.values(value)) collect(one, into);
+}
+
+/** The mappings of free text that may hold credentials under names of the user's choice. */
+function mappingsOf(config: Config): Readonly<Record<string, string | Secret | readonly string[]>>[] {
+  const upstreams = config.upstreams.flatMap((one) => [one.headers, one.query]);
+  const sources = Object.values(config.tokens).flatMap((source) => {
+    if (source.type === 'http') return [source.headers, source.query, source.body_form ?? {}];
+    if (source.type === 'oauth2') return [source.headers, source.params];
+    return source.type === 'exec' ? [source.env] : [];
+  });
+  return [...upstreams, ...sources];
+}
+
+/** The password of a URL, as written and decoded, and of a libpq keyword string. */
+function passwordsIn(text: string): string[] {
+  if (URL.canParse(text)) {
+    const { password } = new URL(text);
+    return password === '' ? [] : [password, decode(password)];
+  }
+  const match = /(?:^|\s)password\s*=\s*(?:'((?:[^'\\]|\\.)*)'|(\S+))/.exec(text);
+  const found = match?.[1] ?? match?.[2];
+  return found === undefined ? [] : [found];
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,167 @@
+import {
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+  type Scalar,
+  type YAMLMap,
+} from 'yaml';
+import { formatPath, type PathStep } from '../config-error.ts';
+import { type FileMapping, FileScalar, type FileValue, isMapping } from '../types/scalar.ts';
+import { YAML_ERRORS } from './yaml-errors.ts';
+
+/** The content of a YAML file before the schema sees it. */
+interface YamlFile {
+  readonly root: FileValue;
+  /** Line of each key and list item by its formatted path. */
+  readonly lines: ReadonlyMap<string, number>;
+  readonly problems: readonly {
+    readonly path: readonly PathStep[];
+    readonly line: number;
+    readonly message: string;
+  }[];
+  /** False when there is a syntax error. */
+  readonly isWhole: boolean;
+  /** Whether what stands at `path` was read before the first syntax error: the rest is not what was meant. */
+  isSound(path: readonly PathStep[]): boolean;
+}
+
+/** Called for each text or scalar; returns what stands in its place. */
+type ScalarHook = (value: string | FileScalar, path: readonly PathStep[], line: number) => FileValue;
+
+/** Far more than any configuration has: aliases can let a small file grow without bounds. */
+const MOST_NODES = 100_000;
+const DEEPEST = 64;
+
+/** Parses YAML 1.2. Syntax errors and duplicate keys are all collected; what can be read is read regardless. */
+export function parseYaml(text: string, onScalar: ScalarHook): YamlFile {
+  const lineCounter = new LineCounter();
+  const documents = parseAllDocuments(text, {
+    lineCounter,
+    prettyErrors: false,
+    logLevel: 'silent',
+    uniqueKeys: false, // found below, with the path
+  });
+  const reader = new NodeReader(lineCounter, onScalar);
+  // An empty file gives no document at all.
+  const [document, second] = Array.isArray(documents) ? documents : [];
+  const errors = document === undefined ? [] : [...document.errors, ...document.warnings];
+  for (const error of errors) reader.report([], error.pos[0], `YAML: ${YAML_ERRORS[error.code]}`);
+  if (second !== undefined) reader.report([], second.range[0], YAML_ERRORS.MULTIPLE_DOCS);
+  const root = reader.read(document?.contents, []);
+  const { lines, problems } = reader;
+  const firstError = Math.min(...errors.map((error) => lineCounter.linePos(error.pos[0]).line));
+  const isSound = (path: readonly PathStep[]) =>
+    errors.length === 0 || (lines.get(formatPath(path)) ?? Infinity) < firstError;
+  return { root, lines, problems, isWhole: errors.length === 0, isSound };
+}
+
+/** Turns YAML nodes into file values and remembers where each stood. */
+class NodeReader {
+  readonly lines = new Map<string, number>();
+  readonly problems: { path: readonly PathStep[]; line: number; message: string }[] = [];
+  readonly #lineCounter: LineCounter;
+  readonly #onScalar: ScalarHook;
+  /** Anchored nodes so far; an alias may only refer to what came before it. */
+  readonly #anchors = new Map<string, Node>();
+  /** Nodes visited, aliases counted each time. */
+  #visited = 0;
+
+  constructor(lineCounter: LineCounter, onScalar: ScalarHook) {
+    this.#lineCounter = lineCounter;
+    this.#onScalar = onScalar;
+  }
+
+  report(path: readonly PathStep[], offset: number, message: string): void {
+    this.problems.push({ path, line: this.#lineCounter.linePos(offset).line, message });
+  }
+
+  read(node: unknown, path: readonly PathStep[]): FileValue {
+    if (!isNode(node)) return undefined;
+    const offset = node.range?.[0] ?? 0;
+    this.#visited++;
+    if (path.length > DEEPEST || this.#visited > MOST_NODES) {
+      // Once is enough: every further node would say the same.
+      if (this.#visited < Number.MAX_SAFE_INTEGER)
+        this.report(path, offset, 'too large or too deeply nested');
+      this.#visited = Number.MAX_SAFE_INTEGER;
+      return undefined;
+    }
+    this.#remember(path, offset);
+    if (isAlias(node)) {
+      const target = this.#anchors.get(node.source);
+      if (target === undefined) this.report(path, offset, YAML_ERRORS.BAD_ALIAS);
+      return this.read(target, path);
+    }
+    if (node.anchor !== undefined) this.#anchors.set(node.anchor, node);
+    if (isMap(node)) return this.#readMapping(node, path);
+    if (isSeq(node)) return node.items.map((item, index) => this.read(item, [...path, index]));
+    return isScalar(node) ? this.#readScalar(node, path, offset) : undefined;
+  }
+
+  /** The first place counts: the line of a key, not of the block that follows it. */
+  #remember(path: readonly PathStep[], offset: number): void {
+    const key = formatPath(path);
+    if (!this.lines.has(key)) this.lines.set(key, this.#lineCounter.linePos(offset).line);
+  }
+
+  #readMapping(node: YAMLMap, path: readonly PathStep[]): FileMapping {
+    const own = new Map<string, FileValue>();
+    let merged: FileMapping = {};
+    for (const pair of node.items) {
+      const keyNode = isScalar(pair.key) ? pair.key : null;
+      const offset = keyNode?.range?.[0] ?? node.range?.[0] ?? 0;
+      if (keyNode === null) {
+        this.report(path, offset, 'keys must be text');
+        continue;
+      }
+      const key = sourceOf(keyNode);
+      if (key === '<<' && keyNode.type === 'PLAIN') {
+        merged = { ...this.#readMerge(pair.value, path, offset), ...merged };
+        continue;
+      }
+      const here = [...path, key];
+      if (own.has(key)) {
+        this.report(here, offset, 'the key is there twice');
+        continue;
+      }
+      this.#remember(here, offset);
+      own.set(key, this.read(pair.value, here));
+    }
+    // fromEntries defines `__proto__` as a plain key; an assignment would not.
+    return Object.fromEntries([...Object.entries(merged), ...own]);
+  }
+
+  /** `<<: *base`, or a list of aliases of which the first that has a key wins. */
+  #readMerge(value: unknown, path: readonly PathStep[], offset: number): FileMapping {
+    const read = this.read(value, path);
+    const parts: readonly FileValue[] = Array.isArray(read) ? read : [read];
+    if (!parts.every(isMapping)) {
+      this.report(path, offset, '<< can only merge mappings');
+      return {};
+    }
+    return Object.fromEntries(parts.toReversed().flatMap((part) => Object.entries(part)));
+  }
+
+  #readScalar(node: Scalar, path: readonly PathStep[], offset: number): FileValue {
+    const { value } = node;
+    const line = this.#lineCounter.linePos(offset).line;
+    if (value === null || value === undefined) return undefined;
+    if (typeof value === 'number' || typeof value === 'boolean')
+      return this.#onScalar(new FileScalar(sourceOf(node), value, 'file'), path, line);
+    return this.#onScalar(typeof value === 'string' ? value : sourceOf(node), path, line);
+  }
+}
+
+function isNode(value: unknown): value is Node {
+  return isMap(value) || isSeq(value) || isScalar(value) || isAlias(value);
+}
+
+/** A scalar as written; the value of one in quotes, whose source still has its escapes. */
+function sourceOf(node: Scalar): string {
+  if (typeof node.value === 'string') return node.value;
+  return node.source ?? String(node.value);
+}

@@ -1,0 +1,61 @@
+import type { Config } from '../config.ts';
+
+/** A capability of the design that this version does not have: its keys are known, and only their defaults work. */
+interface NotBuilt {
+  /** YAML path; `*` stands for any name, `[]` for each item of a list. */
+  readonly path: string;
+  /** Whether this value works all the same. */
+  readonly accepts: (value: unknown) => boolean;
+  readonly what: string;
+}
+
+const isNull = (value: unknown): boolean => value === null;
+const only =
+  (accepted: unknown) =>
+  (value: unknown): boolean =>
+    value === accepted;
+
+/** Take a row out when its capability is there; nothing else needs to change. */
+export const NOT_BUILT_YET: readonly NotBuilt[] = [
+  { path: 'workers', accepts: only(1), what: 'more than one process' },
+  { path: 'tls', accepts: isNull, what: 'serving HTTPS' },
+  { path: 'tracing.otlp', accepts: isNull, what: 'traces' },
+  { path: 'notify[]', accepts: () => false, what: 'alerts' },
+  { path: 'admin.key', accepts: isNull, what: 'the admin API and the dashboard' },
+  { path: 'admin.address', accepts: isNull, what: 'the admin API and the dashboard' },
+  { path: 'embeddings_cache.size', accepts: only(0), what: 'the embeddings cache' },
+  { path: 'upstreams[].type', accepts: only('openai'), what: 'upstreams that speak the Replicate API' },
+];
+
+interface NotBuiltFinding {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+/** Every key whose value asks for something that is not built yet. */
+export function findNotBuilt(config: Config, table: readonly NotBuilt[] = NOT_BUILT_YET): NotBuiltFinding[] {
+  return table.flatMap(({ path, accepts, what }) =>
+    matches(config, path.replaceAll('[]', '.[]').split('.'))
+      .filter(({ value }) => !accepts(value))
+      .map((match) => ({ path: match.path, message: `not built yet: ${what}; leave this key out` })),
+  );
+}
+
+interface Match {
+  readonly path: readonly (string | number)[];
+  readonly value: unknown;
+}
+
+function matches(root: unknown, steps: readonly string[]): Match[] {
+  let found: Match[] = [{ path: [], value: root }];
+  for (const step of steps) found = found.flatMap((match) => childrenAt(match, step));
+  return found;
+}
+
+function childrenAt({ path, value }: Match, step: string): Match[] {
+  if (typeof value !== 'object' || value === null) return [];
+  if (step === '[]')
+    return Array.isArray(value) ? value.map((item, index) => ({ path: [...path, index], value: item })) : [];
+  const entries = Object.entries(value).filter(([key]) => step === '*' || key === step);
+  return entries.map(([key, child]) => ({ path: [...path, key], value: child }));
+}

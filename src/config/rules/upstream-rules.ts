@@ -1,0 +1,105 @@
+import { Secret } from '../../lib/secret.ts';
+import { type UpstreamConfig, upstreamDefect } from '../config.ts';
+import type { PathStep } from '../config-error.ts';
+import { didYouMean } from '../load/nearest-key.ts';
+import { HEADER_NAME } from '../types/token-types.ts';
+import { caution, duplicates, fault, type Rule, type RuleFinding } from './rule.ts';
+
+export const upstreamNames: Rule = ({ config }) => [
+  ...duplicates(config.upstreams, 'upstreams', 'this upstream'),
+  ...config.upstreams.flatMap(({ name }, index) =>
+    // It is sent in a header and is a label of metrics.
+    /^[\x21-\x7e]{1,64}$/.test(name)
+      ? []
+      : [fault(['upstreams', index, 'name'], 'must be 1 to 64 printable ASCII characters without blanks')],
+  ),
+];
+
+/** The word for "no credentials" in `upstreams[].token`. */
+export const NO_TOKEN = 'none';
+
+export const upstreamCredentials: Rule = ({ config, tokenNames, isIncomplete }) =>
+  config.upstreams.flatMap((one, index): RuleFinding[] => {
+    const path: readonly PathStep[] = ['upstreams', index];
+    if (one.sk !== null && one.token !== null)
+      return [fault([...path, 'sk'], 'sk and token are both given; leave one out')];
+    if (one.token !== null && one.token !== NO_TOKEN && !tokenNames.includes(one.token))
+      return [
+        fault([...path, 'token'], `no source of this name in tokens${didYouMean(one.token, tokenNames)}`),
+      ];
+    const defect = isIncomplete(...path) ? null : upstreamDefect(one);
+    return defect === null ? [] : [caution(path, `invalid, skipped: ${defect}`)];
+  });
+
+export const upstreamClients: Rule = ({ config, isIncomplete }) => {
+  if (isIncomplete('clients')) return [];
+  const names = config.clients.map((client) => client.name);
+  return config.upstreams.flatMap((one, index) =>
+    (one.clients ?? []).flatMap((name, position) =>
+      names.includes(name)
+        ? []
+        : [
+            fault(
+              ['upstreams', index, 'clients', position],
+              `no client of this name in clients${didYouMean(name, names)}`,
+            ),
+          ],
+    ),
+  );
+};
+
+/** The endpoint is a base URL and nothing else. */
+export const upstreamEndpoints: Rule = ({ config }) =>
+  config.upstreams.flatMap((one, index): RuleFinding[] => {
+    if (one.endpoint === null) return [];
+    const path: readonly PathStep[] = ['upstreams', index, 'endpoint'];
+    const { username, password, hash, pathname } = new URL(one.endpoint);
+    if (username !== '' || password !== '')
+      return [fault(path, 'must not hold credentials; use token, sk or headers')];
+    if (hash !== '') return [fault(path, 'must not hold a fragment (#)')];
+    if (/\/(chat\/completions|completions|embeddings|rerank)\/*$/.test(pathname))
+      return [
+        caution(path, 'looks like one path of the API: the endpoint is the base URL, usually up to /v1'),
+      ];
+    return [];
+  });
+
+export const upstreamHeaders: Rule = ({ config }) =>
+  config.upstreams.flatMap((one: UpstreamConfig, index) =>
+    headerFindings(one.headers, ['upstreams', index, 'headers']),
+  );
+
+/** `sk` is sent as `Authorization`: with another one beside it, servers would choose which of the two counts. */
+export const upstreamAuthorization: Rule = ({ config }) =>
+  config.upstreams.flatMap((one, index): RuleFinding[] => {
+    if (one.sk === null) return [];
+    const isAuthorization = (name: string): boolean => name.toLowerCase() === 'authorization';
+    const forwarded = one.forward_headers.findIndex(isAuthorization);
+    const fixed = Object.keys(one.headers).find(isAuthorization);
+    return [
+      ...(forwarded === -1 ? [] : [fault(['upstreams', index, 'forward_headers', forwarded], SENT_BY_SK)]),
+      ...(fixed === undefined ? [] : [fault(['upstreams', index, 'headers', fixed], SENT_BY_SK)]),
+    ];
+  });
+
+const SENT_BY_SK = 'is the header that sk is sent in; leave one out';
+
+/** Names and values that HTTP can carry; what else would fail each request. */
+export function headerFindings(
+  headers: Readonly<Record<string, string | Secret>>,
+  path: readonly PathStep[],
+): readonly RuleFinding[] {
+  return Object.entries(headers).flatMap(([name, header]): RuleFinding[] => {
+    const value = header instanceof Secret ? header.reveal() : header;
+    if (!HEADER_NAME.test(name)) return [fault([...path, name], 'is no valid header name')];
+    // Tab, visible ASCII and what Latin-1 has beyond (RFC 9110 field-vchar, obs-text).
+    if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value))
+      return [fault([...path, name], 'has a character that no header can carry')];
+    return [];
+  });
+}
+
+export const hasUpstreams: Rule = ({ config, isIncomplete }) =>
+  config.upstreams.length === 0 && !isIncomplete('upstreams')
+    ? [caution(['upstreams'], 'there are no upstreams: nothing can be served')]
+    : [];

@@ -1,0 +1,128 @@
+import { list, mapOf } from '../types/collection-types.ts';
+import { field, optional, section, sectionOr } from '../types/fields.ts';
+import { flag, integer } from '../types/number-types.ts';
+import { choice, secretsByComma, text, upstreamKey, url, word } from '../types/text-types.ts';
+import { inheritedTimeout, UPSTREAM_TIMEOUTS, upstreamProxy, upstreamTls } from './shared-schema.ts';
+
+const profile = sectionOr(
+  {
+    think_tags: field(
+      choice('keep', 'split'),
+      'keep',
+      '`split`: text in <think> tags becomes `reasoning_content`.',
+    ),
+    cumulative: field(
+      choice('never', 'always'),
+      'never',
+      '`always`: each stream event repeats the whole text so far, as some gateways do; only what is new is passed on.',
+    ),
+    drop_params: field(list(word), [], 'Parameters never sent.'),
+    rename_params: field(
+      mapOf(word),
+      {},
+      'Parameters sent under another name, e.g. { max_completion_tokens: max_tokens }.',
+    ),
+    roles: field(mapOf(word), {}, 'Message roles sent under another name, e.g. { developer: system }.'),
+    message_content: field(
+      choice('keep', 'text'),
+      'keep',
+      '`text`: the content of a message is sent as one text, never as a list of parts or as null.',
+    ),
+    learn: field(
+      flag,
+      true,
+      'What the upstream refuses is left out, or said in another way, for an hour; `x-tokenferry-dropped` names it.',
+    ),
+    always_stream: field(
+      flag,
+      false,
+      'The upstream is always asked for a stream; JSON is put together here.',
+    ),
+    embedding_batch: field(
+      integer({ min: 0 }),
+      0,
+      'Most inputs of one embeddings call. 0: not known. A 400 or 413 that says so teaches a smaller one for an hour.',
+    ),
+    token_ids: field(
+      choice('auto', 'pass', 'refuse', 'cl100k_base', 'o200k_base'),
+      'auto',
+      'Embeddings inputs that are token ids, as LangChain for Python sends them. An encoding: put back into text by it. `auto`: passed to text-embedding-3-* and text-embedding-ada-*, for all others put back by cl100k_base. `refuse`: a 400 that says what to set.',
+    ),
+    completions: field(
+      choice('native', 'via_chat'),
+      'native',
+      '`via_chat`: /completions are asked as a chat, for upstreams that know no other.',
+    ),
+    responses: field(
+      choice('native', 'via_chat'),
+      'native',
+      '`via_chat`: POST /responses is asked as a chat and answered as a Response, for upstreams without it.',
+    ),
+  },
+  'Adaptations to what the upstream understands and sends.',
+);
+
+function path(of: string) {
+  return optional(text, `Path of ${of} below the origin; may hold {model}.`);
+}
+
+const paths = sectionOr(
+  {
+    chat: path('chat completions'),
+    completions: path('completions'),
+    embeddings: path('embeddings'),
+    rerank: path('rerank'),
+    models: path('the model list'),
+    responses: path('responses'),
+  },
+  'Paths that are not the usual ones.',
+);
+
+export const upstream = section(
+  {
+    name: optional(text, 'Its name in logs, metrics and headers. Default: upstream-1, upstream-2, ...'),
+    type: field(choice('openai', 'replicate'), 'openai', 'What it speaks.'),
+    endpoint: optional(
+      url(),
+      'Base URL; its own path is kept. Default for replicate: https://api.replicate.com/v1.',
+    ),
+    token: optional(text, 'The token source, by its name in `tokens`; `none`: no credentials are sent.'),
+    sk: optional(upstreamKey, 'A static key instead; `asis`: the header of the client is forwarded.'),
+    allow: field(
+      list(word),
+      [],
+      'Models (names and globs) and /v1 paths that it serves; empty: all. First allow, then deny.',
+    ),
+    deny: field(list(word), [], 'Models and paths that it does not serve.'),
+    models: field(mapOf(word), {}, 'Aliases: what clients say, and what the upstream is told.'),
+    authorization: field(secretsByComma, [], 'Client keys instead of the global ones.'),
+    clients: optional(list(word), 'Only these named clients.'),
+    noauth: field(flag, false, 'No client key needed here.'),
+    ...timeouts(),
+    headers: field(mapOf(text), {}, 'Headers sent with each request.'),
+    query: field(mapOf(text), {}, 'Query parameters sent with each request.'),
+    paths,
+    forward_headers: field(list(word), [], 'Client headers passed on.'),
+    keep_header: field(
+      flag,
+      false,
+      'All client headers are passed on but hop-by-hop ones, host, credentials, cookies and forwarded ones.',
+    ),
+    max_concurrency: field(integer({ min: 0 }), 0, 'Most requests at once; more wait. 0: no limit.'),
+    tls: upstreamTls,
+    proxy: upstreamProxy,
+    profile,
+  },
+  'An OpenAI-compatible endpoint.',
+);
+
+function timeouts() {
+  return {
+    timeout: inheritedTimeout(UPSTREAM_TIMEOUTS.timeout),
+    stream_timeout: inheritedTimeout(UPSTREAM_TIMEOUTS.stream_timeout),
+    first_content_timeout: inheritedTimeout(UPSTREAM_TIMEOUTS.first_content_timeout),
+    embeddings_timeout: inheritedTimeout(UPSTREAM_TIMEOUTS.embeddings_timeout),
+    connect_timeout: inheritedTimeout(UPSTREAM_TIMEOUTS.connect_timeout),
+    idle_timeout: inheritedTimeout(UPSTREAM_TIMEOUTS.idle_timeout),
+  };
+}

@@ -1,0 +1,103 @@
+import { z } from 'zod';
+import { Wrong } from './invalid-value.ts';
+import { FileScalar, kindOf, scalarText } from './scalar.ts';
+
+/**
+ * What one kind of value looks like in the file and how it is read. `read` gets what stands there (a string, a
+ * `FileScalar`, a list, a mapping) or a default as it could stand there.
+ */
+export interface FieldKind<T> {
+  /** For the reference, e.g. `duration` or `order | random`. */
+  readonly name: string;
+  /** JSON Schema of what may be written, for editors. */
+  readonly json: Readonly<Record<string, unknown>>;
+  read(value: unknown): T | Wrong;
+}
+
+/** What is said of a field without a default that is absent. */
+export const IS_REQUIRED = 'is required';
+
+/**
+ * Leaves are built here and not of zod's own strings and numbers, because only the field knows whether the
+ * plain scalar `0123` is a number or a key.
+ */
+function leaf<T>(kind: Pick<FieldKind<T>, 'read'>) {
+  return z.unknown().transform((value, context): T => {
+    const result = value === undefined ? new Wrong(IS_REQUIRED) : kind.read(value);
+    if (!(result instanceof Wrong)) return result;
+    // One value can be wrong in several places (a list): each gets its own problem.
+    for (const { message, path } of result.all()) {
+      context.issues.push({ code: 'custom', message, path: [...path], input: undefined });
+    }
+    return z.NEVER;
+  });
+}
+
+/** A field that must be there. */
+export function required<T>(kind: FieldKind<T>, description: string) {
+  return leaf(kind).meta({ ...kind.json, description, kind: kind.name });
+}
+
+/** A field that is null when it is absent, or empty: `"${ADMIN_KEY:-}"` with the variable unset. */
+export function optional<T>(kind: FieldKind<T>, description: string) {
+  const isUnset = (value: unknown) => value === null || scalarText(value) === '';
+  return leaf<T | null>({ read: (value) => (isUnset(value) ? null : kind.read(value)) })
+    .prefault(null)
+    .meta({ ...kind.json, description, kind: kind.name, isNullable: true });
+}
+
+/** A field with a default, written as in the file (`'120s'`, not 120000). */
+export function field<T>(kind: FieldKind<T>, fallback: unknown, description: string) {
+  return leaf(kind)
+    .prefault(fallback)
+    .meta({ ...kind.json, description, kind: kind.name });
+}
+
+/** The keys of one variant of a union; elsewhere `section`. */
+export function variant<Shape extends z.core.$ZodLooseShape>(shape: Shape, description: string) {
+  return z.strictObject(shape, { error: notA('mapping') }).meta({ description });
+}
+
+/** A mapping with exactly these keys. */
+export function section<Shape extends z.core.$ZodLooseShape>(shape: Shape, description: string) {
+  return z.preprocess(unwrapped, variant(shape, description)).meta({ description });
+}
+
+/** A mapping with exactly these keys, all of which may be left out, and so may the mapping. */
+export function sectionOr<Shape extends z.core.$ZodLooseShape>(shape: Shape, description: string) {
+  return section(shape, description).prefault({}).meta({ description });
+}
+
+/** A mapping with exactly these keys, or null. */
+export function sectionOrNull<Shape extends z.core.$ZodLooseShape>(shape: Shape, description: string) {
+  return section(shape, description)
+    .optional()
+    .transform((value) => value ?? null)
+    .meta({ description, isNullable: true });
+}
+
+/** To zod every instance of a class is a mapping, also a scalar of ours. */
+export function unwrapped(value: unknown): unknown {
+  return value instanceof FileScalar ? value.value : value;
+}
+
+/** A list of what `item` says. */
+export function listOf<Item extends z.ZodType>(item: Item, description: string) {
+  return z
+    .array(item, { error: notA('list') })
+    .prefault([])
+    .meta({ description });
+}
+
+/** A mapping from names of the user's choice to what `item` says. */
+export function named<Item extends z.ZodType>(item: Item, description: string) {
+  return z
+    .record(z.string(), item, { error: notA('mapping') })
+    .prefault({})
+    .meta({ description });
+}
+
+export function notA(what: string) {
+  return (issue: { readonly code?: string | undefined; readonly input?: unknown }) =>
+    issue.code === 'invalid_type' ? `must be a ${what}, is ${kindOf(issue.input)}` : undefined;
+}

@@ -1,0 +1,125 @@
+import type { FieldKind } from './fields.ts';
+import { Wrong } from './invalid-value.ts';
+import { durationMs, sizeBytes, writtenDuration } from './quantities.ts';
+import { FileScalar, kindOf, scalarText } from './scalar.ts';
+
+/** A value that the environment fills in later passes an editor's check. */
+const INTERPOLATED = { type: 'string', pattern: '\\$\\{' } as const;
+
+const YES_NO: Readonly<Record<string, boolean>> = {
+  true: true,
+  yes: true,
+  on: true,
+  false: false,
+  no: false,
+  off: false,
+};
+
+/** true or false; YAML 1.1's yes, no, on and off too, because there is nothing else that they could mean here. */
+export const flag: FieldKind<boolean> = {
+  name: 'true | false',
+  json: { anyOf: [{ type: 'boolean' }, INTERPOLATED] },
+  read: (value) =>
+    YES_NO[scalarText(value)?.toLowerCase() ?? ''] ?? new Wrong(`must be true or false, is ${kindOf(value)}`),
+};
+
+interface Range {
+  readonly min?: number;
+  readonly max?: number;
+}
+
+/** Timers cannot be set further ahead than 2^31 - 1 ms, a bit over 24 days. */
+const LONGEST_TIMER_MS = 24 * 86_400_000;
+
+/** Null when `amount` is in range; else the limit that it breaks, as it would be written. */
+function outside(amount: number, range: Range, written: (amount: number) => string = String): Wrong | null {
+  if (range.min !== undefined && amount < range.min)
+    return new Wrong(`must be at least ${written(range.min)}`);
+  if (range.max !== undefined && amount > range.max)
+    return new Wrong(`must be at most ${written(range.max)}`);
+  return null;
+}
+
+/** Text counts as a number only when it was filled in: `"8"` in quotes is a mistake elsewhere. */
+function readNumber(value: unknown): number | Wrong {
+  const plain = value instanceof FileScalar ? value.value : value;
+  const isFilledIn = value instanceof FileScalar && value.isInterpolated;
+  const amount = isFilledIn && /^\s*-?\d+(\.\d+)?\s*$/.test(value.text) ? Number(value.text) : plain;
+  if (typeof amount === 'number' && Number.isFinite(amount)) return amount;
+  const hint = typeof plain === 'string' && !isFilledIn ? '; write it without quotes' : '';
+  return new Wrong(`must be a number, is ${kindOf(value)}${hint}`);
+}
+
+export function number(range: Range = {}): FieldKind<number> {
+  return {
+    name: 'number',
+    json: { anyOf: [{ type: 'number', ...jsonRange(range) }, INTERPOLATED] },
+    read: (value) => {
+      const amount = readNumber(value);
+      return amount instanceof Wrong ? amount : (outside(amount, range) ?? amount);
+    },
+  };
+}
+
+export function integer(range: Range = {}): FieldKind<number> {
+  return {
+    name: 'whole number',
+    json: { anyOf: [{ type: 'integer', ...jsonRange(range) }, INTERPOLATED] },
+    read: (value) => {
+      const amount = readNumber(value);
+      if (amount instanceof Wrong) return amount;
+      return Number.isSafeInteger(amount)
+        ? (outside(amount, range) ?? amount)
+        : new Wrong('must be a whole number');
+    },
+  };
+}
+
+function jsonRange(range: Range): Record<string, number> {
+  return {
+    ...(range.min === undefined ? {} : { minimum: range.min }),
+    ...(range.max === undefined ? {} : { maximum: range.max }),
+  };
+}
+
+/**
+ * A time in milliseconds; in the file seconds as a number, or with its unit. The range is in milliseconds, and
+ * no wider than a timer unless it says so.
+ */
+export function duration(range: Range = {}): FieldKind<number> {
+  return {
+    name: 'duration',
+    json: {
+      anyOf: [
+        { type: 'number', minimum: 0 },
+        { type: 'string', pattern: '^\\d+(\\.\\d+)?\\s*(ms|s|m|h|d)?$' },
+        INTERPOLATED,
+      ],
+    },
+    read: (value) => {
+      const ms = durationMs(scalarText(value) ?? '');
+      if (ms === null)
+        return new Wrong('must be a duration: seconds as a number, or 500ms, 30s, 5m, 2h, 30d');
+      return outside(ms, { max: LONGEST_TIMER_MS, ...range }, writtenDuration) ?? ms;
+    },
+  };
+}
+
+/** A size in bytes; in the file bytes as a number, or with its unit. */
+export function size(range: Range = {}): FieldKind<number> {
+  return {
+    name: 'size',
+    json: {
+      anyOf: [
+        { type: 'integer', minimum: 0 },
+        { type: 'string', pattern: '^\\d+(\\.\\d+)?\\s*[KMGT]?i?B?$' },
+        INTERPOLATED,
+      ],
+    },
+    read: (value) => {
+      const bytes = sizeBytes(scalarText(value) ?? '');
+      if (bytes === null) return new Wrong('must be a size: bytes as a number, or 64KiB, 8MiB, 1GiB');
+      return outside(bytes, range) ?? bytes;
+    },
+  };
+}

@@ -1,0 +1,86 @@
+import { type Config, hasAnyKey } from '../config/config.ts';
+import type { ClientAuthSettings } from '../http/middleware/client-auth.ts';
+import type { QuotaSettings } from '../http/middleware/client-quota.ts';
+import { sha256Hex } from '../lib/secret.ts';
+import type { ClientIdentity } from '../routing/client-identity.ts';
+import { anyMatcher, globMatcher, type Matcher } from '../routing/glob.ts';
+
+const ANYTHING = (): boolean => true;
+
+/** Every valid key of a configuration: the global list, named clients, and the lists of upstreams. */
+export function clientAuthSettings(config: Config): ClientAuthSettings {
+  const identities = new Map<string, ClientIdentity>();
+  const upstreamKeys = config.upstreams.flatMap((upstream) => upstream.authorization);
+  let number = 0;
+  for (const [index, key] of [...config.authorization, ...upstreamKeys].entries()) {
+    const keyDigest = sha256Hex(key.reveal());
+    if (identities.has(keyDigest)) continue;
+    number += 1;
+    const isGlobal = index < config.authorization.length || config.noauth;
+    identities.set(keyDigest, {
+      name: `key-${number}`,
+      keyDigest,
+      isGlobal,
+      mayUseModel: ANYTHING,
+      mayUsePath: ANYTHING,
+    });
+  }
+  for (const client of config.clients) {
+    const keyDigest = client.key === null ? client.key_sha256 : sha256Hex(client.key.reveal());
+    if (keyDigest === null) continue;
+    identities.set(keyDigest, {
+      name: client.name,
+      keyDigest,
+      isGlobal: true,
+      mayUseModel: anyMatcher(client.models),
+      mayUsePath: pathMatcher(client.paths),
+    });
+  }
+  return { identities, anonymous: anonymousClient(config, identities.size > 0) };
+}
+
+const ASKED = /^(?:([A-Z-]+) +)?(.*)$/s;
+
+/**
+ * Answers for `METHOD /path`, and for a path alone whether any method is admitted there. A pattern without a method
+ * means all of them.
+ */
+function pathMatcher(patterns: readonly string[]): Matcher {
+  const rules = patterns.map((pattern) => {
+    const [, method, glob = ''] = ASKED.exec(pattern) ?? [];
+    return { method, matches: globMatcher(glob) };
+  });
+  return (asked) => {
+    const [, method, path = ''] = ASKED.exec(asked) ?? [];
+    return rules.some(
+      (rule) =>
+        (rule.method === undefined || method === undefined || rule.method === method) && rule.matches(path),
+    );
+  };
+}
+
+/** The limits of the clients that have any, by their names. */
+export function clientQuotaSettings({ clients }: Config): ReadonlyMap<string, QuotaSettings> {
+  const limited = clients.filter(
+    ({ rpm, tpm, max_concurrency }) => rpm > 0 || tpm > 0 || max_concurrency > 0,
+  );
+  return new Map(
+    limited.map(({ name, rpm, tpm, max_concurrency }) => [
+      name,
+      { requestsPerMinute: rpm, tokensPerMinute: tpm, concurrency: max_concurrency },
+    ]),
+  );
+}
+
+/** Who comes without a key; null when every request needs one. */
+function anonymousClient(config: Config, hasKeys: boolean): ClientIdentity | null {
+  const isNeeded = hasKeys && !config.noauth && !config.upstreams.some((upstream) => upstream.noauth);
+  if (isNeeded) return null;
+  const isGlobal = config.noauth || !hasKeys;
+  return { name: null, keyDigest: null, isGlobal, mayUseModel: ANYTHING, mayUsePath: ANYTHING };
+}
+
+/** True: nobody configured keys and nobody said that none are needed, so only this machine may come in. */
+export function isLoopbackOnly(config: Config): boolean {
+  return !hasAnyKey(config) && !config.noauth;
+}

@@ -1,0 +1,130 @@
+import { counted, times } from '../lib/text/format.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import type { TokenGauge } from '../observability/token-metrics.ts';
+import {
+  describeTokenEvent,
+  REFUSED_QUESTIONS,
+  sharingWords,
+} from '../tokens/manager/describe-token-event.ts';
+import { isShared } from '../tokens/manager/holder-settings.ts';
+import type { TokenEvent, TokenEventKind } from '../tokens/manager/token-event.ts';
+import type { TokenHolder } from '../tokens/manager/token-holder.ts';
+
+/** How loudly each event is logged; null: it is only counted, since it happens once a request. */
+const LEVELS = {
+  acquired: 'info',
+  renewal_failed: 'warn',
+  rejected: 'warn',
+  starving: 'error',
+  recovered: 'info',
+  clock_jump: 'warn',
+  same_token: 'debug',
+  note: 'warn',
+  shared_credential_suspected: 'warn',
+  breaker_open: 'error',
+  waited: null,
+  dormant: 'info',
+} as const satisfies Record<TokenEventKind, 'debug' | 'info' | 'warn' | 'error' | null>;
+
+/** A static token that is read again, and all but the first of many refusals of one token, are nobody's news. */
+function levelOf(event: TokenEvent): (typeof LEVELS)[TokenEventKind] {
+  if (event.kind === 'acquired' && event.isSame) return 'debug';
+  if (event.kind === 'rejected') {
+    const isTold = event.isRepeated || event.outcome === 'joined' || event.outcome === 'superseded';
+    if (isTold) return 'debug';
+  }
+  return LEVELS[event.kind];
+}
+
+/** Says in the log and counts in the metrics what a token holder reports. */
+export function reportTokenEvent(event: TokenEvent, logger: Logger, metrics: Metrics): void {
+  count(event, metrics);
+  const level = levelOf(event);
+  if (level !== null) logger[level](describeTokenEvent(event), { token: event.holder, event: event.kind });
+}
+
+function count(event: TokenEvent, metrics: Metrics): void {
+  const source = event.holder;
+  switch (event.kind) {
+    case 'acquired':
+      metrics.tokenAcquired({
+        source,
+        trigger: event.reason,
+        outcome: 'ok',
+        seconds: event.durationMs / 1000,
+      });
+      if (event.issuerSkewMs !== null) metrics.issuerSkewSeen({ source, seconds: event.issuerSkewMs / 1000 });
+      return;
+    case 'renewal_failed':
+      metrics.tokenAcquired({
+        source,
+        trigger: event.reason,
+        outcome: event.severity,
+        seconds: event.durationMs / 1000,
+      });
+      return;
+    case 'rejected':
+      metrics.tokenRejected({ source, status: event.status });
+      metrics.tokenReplayed({ source, outcome: event.outcome });
+      if (event.isEarly) metrics.tokenRejectedEarly(source);
+      return;
+    case 'waited':
+      metrics.tokenWaited({ source, seconds: event.waitMs / 1000 });
+      return;
+    case 'same_token':
+      metrics.tokenSameReturned(source);
+      return;
+    case 'clock_jump':
+      metrics.clockJumped();
+      return;
+    default:
+      return;
+  }
+}
+
+/** The states of all holders for the metrics. */
+export function tokenGauges(holders: Iterable<TokenHolder>): TokenGauge[] {
+  return Array.from(holders, (holder) => {
+    const { name, remainingMs, state, waiters, consecutiveFailures, counters } = holder.status();
+    return {
+      source: name,
+      remainingSeconds: remainingMs === null ? null : remainingMs / 1000,
+      state,
+      waiters,
+      consecutiveFailures,
+      served: {
+        fresh: counters.servedFresh,
+        renewing: counters.servedRenewing,
+        degraded: counters.servedDegraded,
+      },
+    };
+  });
+}
+
+/** What is wrong with a source in words for `/readyz`; null when it has a usable token and upstreams take it. */
+export function tokenTrouble(holder: TokenHolder): string | null {
+  const { name, state, isUsable, remainingMs, consecutiveFailures, lastError } = holder.status();
+  const because = lastError === null ? '' : `: ${lastError}`;
+  if (!isUsable) {
+    if (state === 'dormant') return null;
+    if (state === 'rejected' && consecutiveFailures === 0)
+      return `token ${name}: an upstream refused it, another one is on its way`;
+    return consecutiveFailures === 0
+      ? `token ${name}: not obtained yet`
+      : `token ${name}: missing, ${counted(consecutiveFailures, 'failure')}${because}`;
+  }
+  if (consecutiveFailures === 0) {
+    const refusal = refusalTrouble(holder);
+    return refusal === null ? null : `token ${name}: ${refusal}`;
+  }
+  const leftSeconds = Math.max(0, Math.floor((remainingMs ?? 0) / 1000));
+  return `token ${name}: issuer has failed ${times(consecutiveFailures)}, token still good for ${leftSeconds} s${because}`;
+}
+
+/** What upstreams have against a token that its issuer thinks good; null: nothing. */
+function refusalTrouble(holder: TokenHolder): string | null {
+  const { isBreakerOpen, suspiciousRejections } = holder.status();
+  if (suspiciousRejections > 0) return sharingWords(suspiciousRejections, isShared(holder.settings));
+  return isBreakerOpen ? `upstreams refuse new tokens too. ${REFUSED_QUESTIONS}` : null;
+}

@@ -1,0 +1,210 @@
+import { readFileSync } from 'node:fs';
+import {
+  type Config,
+  type TokenSourceConfig,
+  type UpstreamConfig,
+  upstreamDefect,
+} from '../config/config.ts';
+import type { Clock } from '../lib/clock.ts';
+import { sha256Hex } from '../lib/secret.ts';
+import type { Profile } from '../openai/request/profile.ts';
+import { Admission, type AdmissionSettings } from '../routing/upstream-access.ts';
+import { Circuit, type CircuitState } from '../routing/upstream-state/circuit.ts';
+import { LearnedDrops } from '../routing/upstream-state/learned-drops.ts';
+import { ModelPauses } from '../routing/upstream-state/model-pauses.ts';
+import { RoutedUpstream, type UpstreamLimits } from '../routing/upstream-state/routed-upstream.ts';
+import type { TokenHolder } from '../tokens/manager/token-holder.ts';
+import type { ConnectionSettings } from '../upstream/transport/connections.ts';
+import { UpstreamClient, type UpstreamCredentials } from '../upstream/upstream-client.ts';
+import { given } from './given-fields.ts';
+import { settingsKey } from './settings-key.ts';
+
+interface UpstreamParts {
+  readonly holders: ReadonlyMap<string, TokenHolder>;
+  readonly clock: Clock;
+  readonly onCircuit: (upstream: string, state: CircuitState) => void;
+  /** On reload: the upstreams that run, which go on with their health and connections where nothing changed. */
+  readonly running?: readonly RoutedUpstream[];
+}
+
+/** An upstream of the configuration that cannot serve anything, and why. */
+export interface SkippedUpstream {
+  readonly name: string;
+  readonly defect: string;
+  /** Whose requests it would be there for. */
+  readonly admission: Admission;
+}
+
+/** Builds every upstream that has what it needs; the others are named, so that they can be logged. */
+export function buildUpstreams(
+  config: Config,
+  parts: UpstreamParts,
+): { readonly upstreams: readonly RoutedUpstream[]; readonly skipped: readonly SkippedUpstream[] } {
+  const upstreams: RoutedUpstream[] = [];
+  const skipped: SkippedUpstream[] = [];
+  for (const upstream of config.upstreams) {
+    const defect = upstreamDefect(upstream);
+    if (defect !== null || upstream.endpoint === null)
+      skipped.push({
+        name: upstream.name,
+        defect: defect ?? 'no endpoint',
+        admission: new Admission(admissionOf(upstream)),
+      });
+    else
+      upstreams.push(
+        runningUpstream(config, upstream, parts) ??
+          buildUpstream(config, upstream, new URL(upstream.endpoint), parts),
+      );
+  }
+  return { upstreams, skipped };
+}
+
+function runningUpstream(
+  config: Config,
+  upstream: UpstreamConfig,
+  { running = [], holders }: UpstreamParts,
+): RoutedUpstream | undefined {
+  if (running.length === 0) return undefined;
+  const recipe = recipeOf(config, upstream);
+  return running.find(({ client, recipe: runningRecipe }) => {
+    const { credentials } = client;
+    const isSameHolder =
+      credentials.kind !== 'token' || credentials.holder === holders.get(upstream.token ?? '');
+    return runningRecipe === recipe && isSameHolder;
+  });
+}
+
+/** Equal when an upstream built anew would be the same one: all that `buildUpstream` reads, contents of files included. */
+function recipeOf(config: Config, upstream: UpstreamConfig): string {
+  const { tls } = upstream;
+  const files = tls === null ? [] : [tls.ca, tls.cert, tls.key];
+  return settingsKey({
+    upstream,
+    limits: limitsOf(config, upstream),
+    connectTimeout: upstream.connect_timeout || config.connect_timeout,
+    headerBytes: config.limits.header_bytes,
+    coolDown: config.cool_down,
+    source: upstream.token === null ? null : sourceFacts(config.tokens[upstream.token]),
+    files: files.map((file) => (file === null ? null : sha256Hex(readFileSync(file, 'latin1')))),
+  });
+}
+
+function sourceFacts(source: TokenSourceConfig | undefined) {
+  return source === undefined ? null : { reject: source.reject, maxWait: source.refresh.max_wait };
+}
+
+function buildUpstream(
+  config: Config,
+  upstream: UpstreamConfig,
+  endpoint: URL,
+  parts: UpstreamParts,
+): RoutedUpstream {
+  const client = new UpstreamClient({
+    name: upstream.name,
+    connection: connectionSettings(config, upstream, endpoint.origin),
+    paths: { endpoint, query: upstream.query, paths: given(upstream.paths) },
+    headers: {
+      headers: upstream.headers,
+      forwardHeaders: upstream.forward_headers,
+      isKeepingHeaders: upstream.keep_header,
+    },
+    credentials: credentialsOf(config, upstream, parts.holders),
+  });
+  const circuit = new Circuit(
+    {
+      failures: config.cool_down.failures,
+      firstPauseMs: config.cool_down.first,
+      longestPauseMs: config.cool_down.max,
+    },
+    parts.clock,
+    (state) => parts.onCircuit(upstream.name, state),
+  );
+  return new RoutedUpstream(
+    {
+      ...admissionOf(upstream),
+      limits: limitsOf(config, upstream),
+      profile: profileOf(upstream),
+      maxConcurrency: upstream.max_concurrency,
+      recipe: recipeOf(config, upstream),
+    },
+    { client, circuit, pauses: new ModelPauses(parts.clock), learnedDrops: new LearnedDrops() },
+  );
+}
+
+function admissionOf(upstream: UpstreamConfig): AdmissionSettings {
+  const { authorization, clients } = upstream;
+  return {
+    name: upstream.name,
+    allow: upstream.allow,
+    deny: upstream.deny,
+    aliases: upstream.models,
+    keyDigests:
+      authorization.length === 0 ? null : new Set(authorization.map((key) => sha256Hex(key.reveal()))),
+    clients: clients === null ? null : new Set(clients),
+    isOpenToAll: upstream.noauth,
+  };
+}
+
+function credentialsOf(
+  config: Config,
+  upstream: UpstreamConfig,
+  holders: ReadonlyMap<string, TokenHolder>,
+): UpstreamCredentials {
+  if (upstream.sk !== null) {
+    if (upstream.sk === 'asis') return { kind: 'as_is' };
+    return { kind: 'key', key: upstream.sk, scheme: upstream.type === 'replicate' ? 'Token' : 'Bearer' };
+  }
+  const holder = upstream.token === null ? undefined : holders.get(upstream.token);
+  const source = upstream.token === null ? undefined : config.tokens[upstream.token];
+  if (holder === undefined || source === undefined) return { kind: 'none' };
+  return { kind: 'token', holder, reject: source.reject, maxWaitMs: source.refresh.max_wait };
+}
+
+/** An upstream's own limit of 0 inherits the global one. */
+function limitsOf(config: Config, upstream: UpstreamConfig): UpstreamLimits {
+  return {
+    timeoutMs: upstream.timeout || config.timeout,
+    streamTimeoutMs: upstream.stream_timeout || config.stream_timeout,
+    firstContentTimeoutMs: upstream.first_content_timeout || config.first_content_timeout,
+    embeddingsTimeoutMs: upstream.embeddings_timeout || config.embeddings_timeout,
+    idleTimeoutMs: upstream.idle_timeout || config.idle_timeout,
+    streamTotalTimeoutMs: config.stream_total_timeout,
+  };
+}
+
+function profileOf({ profile }: UpstreamConfig): Profile {
+  return {
+    thinkTags: profile.think_tags,
+    cumulative: profile.cumulative,
+    dropParams: profile.drop_params,
+    renameParams: profile.rename_params,
+    roles: profile.roles,
+    messageContent: profile.message_content,
+    learn: profile.learn,
+    alwaysStream: profile.always_stream,
+    embeddingBatch: profile.embedding_batch,
+    tokenIds: profile.token_ids,
+    completions: profile.completions,
+    responses: profile.responses,
+  };
+}
+
+function connectionSettings(config: Config, upstream: UpstreamConfig, origin: string): ConnectionSettings {
+  const { tls, proxy } = upstream;
+  return {
+    origin,
+    connectTimeoutMs: upstream.connect_timeout || config.connect_timeout,
+    maxHeaderBytes: config.limits.header_bytes,
+    ...given({ tls: tls === null ? null : tlsSettings(tls), proxy }),
+  };
+}
+
+function tlsSettings(tls: NonNullable<UpstreamConfig['tls']>) {
+  return {
+    caFile: tls.ca ?? undefined,
+    certFile: tls.cert ?? undefined,
+    keyFile: tls.key ?? undefined,
+    servername: tls.servername ?? undefined,
+    minVersion: tls.min,
+  };
+}

@@ -1,0 +1,71 @@
+import { hash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { FerryError } from '../../lib/errors/ferry-error.ts';
+import type { ClientIdentity } from '../../routing/client-identity.ts';
+import type { RequestContext } from './request-context.ts';
+
+export interface ClientAuthSettings {
+  /** By SHA-256 of the key in hex. */
+  readonly identities: ReadonlyMap<string, ClientIdentity>;
+  /** Who a request without a valid key is; null: it is refused. */
+  readonly anonymous: ClientIdentity | null;
+}
+
+/** What clients send for "no key": treated as if the header were absent (S13). */
+const EMPTY_KEYS: ReadonlySet<string> = new Set(['', 'undefined', 'null', 'none', 'EMPTY', 'empty']);
+
+/**
+ * Finds out who calls by `Authorization: Bearer`, `x-api-key` and `api-key`; any valid one wins. Keys are looked up
+ * by their digest, so that the time it takes says nothing about how much of a guess was right.
+ */
+export class ClientAuth {
+  readonly #settings: ClientAuthSettings;
+
+  constructor(settings: ClientAuthSettings) {
+    this.#settings = settings;
+  }
+
+  /** Throws `invalid_api_key` when a key is needed and none of those sent is valid. */
+  identify(headers: IncomingHttpHeaders): ClientIdentity {
+    const { identities, anonymous } = this.#settings;
+    let isKeySent = false;
+    if (identities.size > 0) {
+      for (const key of presentedKeys(headers)) {
+        isKeySent = true;
+        const identity = identities.get(hash('sha256', key, 'hex'));
+        if (identity !== undefined) return identity;
+      }
+    }
+    if (anonymous !== null) return anonymous;
+    throw new FerryError('invalid_api_key', {
+      message: isKeySent
+        ? 'This API key is not known here. Use one of those in the configuration of tokenferry (authorization or clients).'
+        : 'No API key was sent. Send one of those in the configuration of tokenferry as "Authorization: Bearer <key>".',
+    });
+  }
+}
+
+/** Throws `not_permitted` for a path that `clients[].paths` does not name, the list of models included. */
+export function refuseForbiddenPath({ path, request }: RequestContext, client: ClientIdentity): void {
+  const asked = `${request.method} ${path}`;
+  if (client.mayUsePath(asked)) return;
+  throw new FerryError('not_permitted', { message: `This API key may not use ${asked.slice(0, 200)}.` });
+}
+
+/** The scheme of `Authorization` may be in any case, with surplus spaces; several headers may be sent. */
+export function presentedKeys(headers: IncomingHttpHeaders): string[] {
+  const keys: string[] = [];
+  const { authorization } = headers;
+  if (authorization !== undefined) {
+    const bearer = /^\s*bearer(?:\s+(.*))?$/is.exec(authorization);
+    addKey(keys, bearer === null ? authorization : (bearer[1] ?? ''));
+  }
+  addKey(keys, headers['x-api-key']);
+  addKey(keys, headers['api-key']);
+  return keys;
+}
+
+function addKey(keys: string[], value: string | string[] | undefined): void {
+  const key = (Array.isArray(value) ? value[0] : value)?.trim();
+  if (key !== undefined && !EMPTY_KEYS.has(key)) keys.push(key);
+}

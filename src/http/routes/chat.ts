@@ -1,0 +1,48 @@
+import { type ReadRequest, type RequestKind, readRequest } from '../../openai/request/chat-request.ts';
+import type { ClientIdentity } from '../../routing/client-identity.ts';
+import type { Router } from '../../routing/router.ts';
+import type { ServingSettings } from '../../routing/services/attempt-policy.ts';
+import { ChatService } from '../../routing/services/chat-service.ts';
+import type { BodyReader } from '../body/body-reader.ts';
+import { refuseLongName } from '../body/model-name.ts';
+import type { RequestContext } from '../middleware/request-context.ts';
+import { answerWhole, type StreamSettings, streamAnswer } from '../response/chat-response.ts';
+
+export interface ChatRouteSettings extends StreamSettings {
+  readonly router: Router;
+  readonly serving: ServingSettings;
+  readonly bodies: BodyReader;
+  readonly bodyLimitBytes: number;
+}
+
+/** Serves `POST /v1/chat/completions` and `POST /v1/completions`. */
+export async function serveChat(
+  context: RequestContext,
+  client: ClientIdentity,
+  kind: RequestKind,
+  settings: ChatRouteSettings,
+): Promise<void> {
+  const request = await readModelRequest(context, kind, settings);
+  context.isStream = request.stream;
+  const service = new ChatService(request, settings.serving);
+  const answering = settings.router.run(context.routed(request.model, client), service);
+  const answer = request.stream ? await streamAnswer(context, answering, settings) : await answering;
+  context.isKnownModel = settings.router.isKnownModel(request.model);
+  if (answer !== null && answer.kind === 'whole') answerWhole(context, answer);
+}
+
+/** Reads a body that names a model, and notes its facts for the record. */
+export async function readModelRequest(
+  context: RequestContext,
+  kind: RequestKind,
+  settings: { readonly router: Router; readonly bodies: BodyReader; readonly bodyLimitBytes: number },
+): Promise<ReadRequest> {
+  const body = await settings.bodies.read(context, settings.bodyLimitBytes);
+  context.requestBytes = body.length;
+  if (context.keepsContent) context.requestBody = body;
+  const request = readRequest(body, kind);
+  context.model = request.model;
+  refuseLongName(request.model);
+  context.isKnownModel = settings.router.isKnownModel(request.model);
+  return request;
+}

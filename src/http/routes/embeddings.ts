@@ -1,0 +1,61 @@
+import { emptyRerankReply, readRerankRequest } from '../../openai/rerank/rerank-request.ts';
+import type { Usage } from '../../openai/usage/usage.ts';
+import type { ClientIdentity } from '../../routing/client-identity.ts';
+import type { Router } from '../../routing/router.ts';
+import type { ServingSettings } from '../../routing/services/attempt-policy.ts';
+import { EmbeddingsService } from '../../routing/services/embeddings-service.ts';
+import { RerankService } from '../../routing/services/rerank-service.ts';
+import type { BodyReader } from '../body/body-reader.ts';
+import type { RequestContext } from '../middleware/request-context.ts';
+import { answerJson } from '../response/json.ts';
+import { droppedHeaders } from '../response/sse-writer.ts';
+import { readModelRequest } from './chat.ts';
+
+export interface EmbeddingsRouteSettings {
+  readonly router: Router;
+  readonly serving: ServingSettings;
+  readonly bodies: BodyReader;
+  readonly bodyLimitBytes: number;
+}
+
+/** Serves `POST /v1/embeddings`. */
+export async function serveEmbeddings(
+  context: RequestContext,
+  client: ClientIdentity,
+  settings: EmbeddingsRouteSettings,
+): Promise<void> {
+  const request = await readModelRequest(context, 'embeddings', settings);
+  const service = new EmbeddingsService(request, settings.serving);
+  const answer = await settings.router.run(context.routed(request.model, client), service);
+  context.isUsageEstimated = answer.isUsageEstimated;
+  finish(context, settings.router, answer);
+}
+
+/** Serves `POST /v1/rerank`. */
+export async function serveRerank(
+  context: RequestContext,
+  client: ClientIdentity,
+  settings: EmbeddingsRouteSettings,
+): Promise<void> {
+  const request = await readModelRequest(context, 'rerank', settings);
+  const wanted = readRerankRequest(request.json);
+  const routed = context.routed(request.model, client);
+  const candidates = settings.router.candidates(routed);
+  if (wanted.documents === 0) {
+    answerJson(context, 200, emptyRerankReply(settings.serving.newId(), request.model));
+    return;
+  }
+  const service = new RerankService(request, wanted, settings.serving);
+  finish(context, settings.router, await settings.router.run(routed, service, candidates));
+}
+
+function finish(
+  context: RequestContext,
+  router: Router,
+  answer: { readonly body: Buffer; readonly usage: Usage | null; readonly dropped: readonly string[] },
+): void {
+  context.isKnownModel = context.model !== null && router.isKnownModel(context.model);
+  context.tokens = answer.usage;
+  context.firstTokenMs = context.elapsedMs;
+  answerJson(context, 200, answer.body, droppedHeaders(answer.dropped));
+}

@@ -1,0 +1,42 @@
+import type { RequestContext } from '../middleware/request-context.ts';
+
+/** What the service knows of its own state, for probes and people. */
+export interface Readiness {
+  /** False while starting and while draining. */
+  readonly isReady: boolean;
+  readonly phase: 'starting' | 'serving' | 'draining';
+  /** What does not work right now, in words; empty when all is well. */
+  readonly degraded: readonly string[];
+  /** Every token source's state, without secrets. */
+  readonly tokens: readonly {
+    readonly name: string;
+    readonly state: string;
+    readonly remaining_seconds: number | null;
+  }[];
+}
+
+/** `/livez`: the process answers. It never depends on an issuer or an upstream. */
+export function answerLive(context: RequestContext): void {
+  answer(context, 200, { status: 'ok' });
+}
+
+/** `/readyz` and `/health`: 503 only while starting and draining, else 200 with what is degraded. */
+export function answerReady(context: RequestContext, readiness: Readiness): void {
+  const { isReady, phase, degraded, tokens } = readiness;
+  answer(context, isReady ? 200 : 503, {
+    status: isReady ? (degraded.length === 0 ? 'ok' : 'degraded') : phase,
+    degraded,
+    tokens,
+  });
+}
+
+function answer({ response, id }: RequestContext, status: number, body: object): void {
+  const text = JSON.stringify(body);
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(text),
+    'cache-control': 'no-store',
+    'x-request-id': id,
+  });
+  response.end(text);
+}

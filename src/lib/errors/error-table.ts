@@ -1,0 +1,208 @@
+/** How a request ended, as the record and the metrics name it. */
+export type Outcome =
+  | 'ok'
+  | 'client_error'
+  | 'upstream_error'
+  | 'stream_broken'
+  | 'client_gone'
+  | 'rate_limited';
+
+/** What may be tried after a failed attempt: the same upstream once more, the next candidate. */
+type AgainOnSame = 'never' | 'if_only_candidate' | 'with_renewed_token' | 'without_refused_parameter';
+
+/** Whether a failure speaks against the upstream's health: not at all, one more in a row, or at once. */
+export type CountsAgainst = 'no' | 'yes' | 'cools_at_once';
+
+export interface ErrorRow {
+  /** The HTTP status that the client gets when nothing is left to try. */
+  readonly status: number;
+  readonly type: ErrorType;
+  readonly code: string | null;
+  /** Value of `x-should-retry`; null: the header is absent and the client decides by status. */
+  readonly shouldRetry: boolean | null;
+  readonly again: AgainOnSame;
+  /** True: the next candidate gets its chance. False: this answer is final. */
+  readonly nextCandidate: boolean;
+  readonly countsAgainst: CountsAgainst;
+  readonly outcome: Outcome;
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+}
+
+type ErrorType =
+  | 'invalid_request_error'
+  | 'authentication_error'
+  | 'permission_error'
+  | 'not_found_error'
+  | 'rate_limit_error'
+  | 'insufficient_quota'
+  | 'upstream_error'
+  | 'server_error';
+
+/** Final, the client's own doing and not to be sent again as it is; `but` says where a row is not like that. */
+function refused(
+  status: number,
+  type: ErrorType,
+  code: string | null,
+  but: Partial<Pick<ErrorRow, 'shouldRetry' | 'again' | 'outcome' | 'level'>> = {},
+): ErrorRow {
+  return {
+    status,
+    type,
+    code,
+    shouldRetry: false,
+    again: 'never',
+    nextCandidate: false,
+    countsAgainst: 'no',
+    outcome: 'client_error',
+    level: 'info',
+    ...but,
+  };
+}
+
+/** One upstream failed and the next candidate gets its chance; whose fault it is, each row says. */
+function failed(
+  status: number,
+  type: ErrorType,
+  code: string,
+  facts: Pick<ErrorRow, 'countsAgainst' | 'shouldRetry'> &
+    Partial<Pick<ErrorRow, 'again' | 'outcome' | 'level'>>,
+): ErrorRow {
+  return {
+    status,
+    type,
+    code,
+    again: 'never',
+    nextCandidate: true,
+    outcome: 'upstream_error',
+    level: 'warn',
+    ...facts,
+  };
+}
+
+/** Every way in which a request or an attempt can fail, with all that follows from it; docs/failover.md tells it in words. */
+export const ERROR_TABLE = {
+  // Ours: refused before any upstream was asked.
+  invalid_json: refused(400, 'invalid_request_error', 'invalid_json'),
+  invalid_request: refused(400, 'invalid_request_error', 'invalid_request'),
+  missing_model: refused(400, 'invalid_request_error', 'missing_model'),
+  body_too_large: refused(413, 'invalid_request_error', 'body_too_large'),
+  headers_too_large: refused(431, 'invalid_request_error', 'headers_too_large'),
+  request_timeout: refused(408, 'invalid_request_error', 'request_incomplete', { shouldRetry: null }),
+  unknown_path: refused(404, 'not_found_error', 'unknown_path'),
+  method_not_allowed: refused(405, 'invalid_request_error', 'method_not_allowed'),
+  unsupported_endpoint: refused(501, 'invalid_request_error', 'unsupported_endpoint'),
+  invalid_api_key: refused(401, 'authentication_error', 'invalid_api_key'),
+  not_permitted: refused(403, 'permission_error', 'not_permitted'),
+  client_rate_limited: refused(429, 'rate_limit_error', 'rate_limit_exceeded', {
+    shouldRetry: null,
+    outcome: 'rate_limited',
+  }),
+  overloaded: refused(503, 'server_error', 'overloaded', {
+    shouldRetry: null,
+    outcome: 'rate_limited',
+    level: 'warn',
+  }),
+  shutting_down: refused(503, 'server_error', 'shutting_down', {
+    shouldRetry: null,
+    outcome: 'upstream_error',
+  }),
+  client_gone: refused(499, 'invalid_request_error', 'client_gone', {
+    shouldRetry: null,
+    outcome: 'client_gone',
+    level: 'debug',
+  }),
+  internal: refused(500, 'server_error', 'internal_error', {
+    shouldRetry: null,
+    outcome: 'upstream_error',
+    level: 'error',
+  }),
+
+  // Choosing an upstream.
+  model_not_found: failed(404, 'not_found_error', 'model_not_found', {
+    countsAgainst: 'no',
+    shouldRetry: false,
+    outcome: 'client_error',
+    level: 'info',
+  }),
+  upstream_misconfigured: failed(500, 'server_error', 'upstream_misconfigured', {
+    countsAgainst: 'no',
+    shouldRetry: false,
+    level: 'error',
+  }),
+
+  // One attempt at one candidate.
+  token_unavailable: failed(503, 'upstream_error', 'upstream_auth_unavailable', {
+    countsAgainst: 'no',
+    shouldRetry: null,
+  }),
+  unreachable: failed(502, 'upstream_error', 'upstream_unreachable', {
+    countsAgainst: 'cools_at_once',
+    shouldRetry: null,
+  }),
+  timeout: failed(504, 'upstream_error', 'upstream_timeout', {
+    countsAgainst: 'cools_at_once',
+    shouldRetry: null,
+  }),
+  /** All its places are taken (`max_concurrency`) and so is its queue; nothing was sent. */
+  queue_full: failed(503, 'server_error', 'overloaded', {
+    countsAgainst: 'no',
+    shouldRetry: null,
+    outcome: 'rate_limited',
+  }),
+  /** A status of `retry.statuses`; the client gets 502, 503 or 504 for it. */
+  retryable_status: failed(502, 'upstream_error', 'upstream_error', {
+    countsAgainst: 'yes',
+    shouldRetry: null,
+    again: 'if_only_candidate',
+  }),
+  rate_limited: failed(429, 'rate_limit_error', 'rate_limit_exceeded', {
+    countsAgainst: 'no',
+    shouldRetry: null,
+    outcome: 'rate_limited',
+    level: 'info',
+  }),
+  quota_exhausted: failed(429, 'insufficient_quota', 'insufficient_quota', {
+    countsAgainst: 'no',
+    shouldRetry: false,
+    outcome: 'rate_limited',
+  }),
+  auth_rejected: failed(502, 'upstream_error', 'upstream_auth_error', {
+    countsAgainst: 'yes',
+    shouldRetry: false,
+    again: 'with_renewed_token',
+    level: 'error',
+  }),
+  /** 401 and 403 under `sk: asis`: the client's own credentials, so its own answer. */
+  auth_passed_through: refused(401, 'authentication_error', null),
+  forbidden: failed(502, 'upstream_error', 'upstream_auth_error', {
+    countsAgainst: 'no',
+    shouldRetry: false,
+  }),
+  path_not_found: failed(502, 'upstream_error', 'upstream_not_found', {
+    countsAgainst: 'yes',
+    shouldRetry: false,
+  }),
+  /** Any other 4xx: the client's own mistake, answered with the upstream's status and message. */
+  client_fault: refused(400, 'invalid_request_error', null, { again: 'without_refused_parameter' }),
+  context_overflow: refused(400, 'invalid_request_error', 'context_length_exceeded'),
+  content_filtered: refused(400, 'invalid_request_error', 'content_filter'),
+  invalid_response: failed(502, 'upstream_error', 'upstream_invalid_response', {
+    countsAgainst: 'yes',
+    shouldRetry: null,
+  }),
+  /** Embeddings: another number of vectors than inputs. */
+  mismatch: failed(502, 'upstream_error', 'upstream_mismatch', { countsAgainst: 'no', shouldRetry: null }),
+  redirect: failed(502, 'upstream_error', 'upstream_redirect', { countsAgainst: 'yes', shouldRetry: false }),
+  disconnected: failed(502, 'upstream_error', 'upstream_disconnected', {
+    countsAgainst: 'yes',
+    shouldRetry: null,
+  }),
+  /** The model itself gave up (`finish_reason: network_error` and the like). */
+  generation_failed: failed(502, 'upstream_error', 'upstream_generation_failed', {
+    countsAgainst: 'yes',
+    shouldRetry: null,
+  }),
+} as const satisfies Record<string, ErrorRow>;
+
+/** A new kind without a row does not compile. */
+export type ErrorKind = keyof typeof ERROR_TABLE;

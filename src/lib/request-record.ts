@@ -1,0 +1,58 @@
+import type { ErrorKind, Outcome } from './errors/ferry-error.ts';
+
+/** One try at one candidate. */
+export interface AttemptRecord {
+  readonly upstream: string;
+  /** `ok`, or the kind of error that ended it. */
+  readonly outcome: 'ok' | 'stream_broken' | ErrorKind;
+  /** The upstream's HTTP status; null when it never answered. */
+  readonly status: number | null;
+  readonly elapsedMs: number;
+  /** True: the upstream refused the token and the request was replayed with a renewed one. */
+  readonly tokenRenewed: boolean;
+  /** Why it failed, for people; without secrets. */
+  readonly detail?: string;
+}
+
+/**
+ * The facts of one request, frozen when it ends. No field can hold a credential: there is none for the
+ * upstream's key, and `headers` holds only what `record.keep_headers` names.
+ */
+export interface RequestRecord {
+  readonly id: string;
+  readonly createdAtMs: number;
+  readonly hostname: string;
+  /** The client's configured name, or `key-N`; null when no key was needed or it was wrong. */
+  readonly client: string | null;
+  readonly ip: string;
+  readonly userAgent: string | null;
+  readonly method: string;
+  /** Normalised: one leading `/v1`, no query. */
+  readonly path: string;
+  /** What the client asked for; null before it was read. */
+  readonly model: string | null;
+  /** False: a name that no configuration knows, so that metrics label it `other`. */
+  readonly isKnownModel: boolean;
+  readonly upstreamModel: string | null;
+  /** The upstream of the last attempt. */
+  readonly upstream: string | null;
+  readonly isStream: boolean;
+  readonly status: number;
+  readonly outcome: Outcome;
+  readonly attempts: readonly AttemptRecord[];
+  readonly firstTokenMs: number | null;
+  readonly elapsedMs: number;
+  /** The elapsed time less the time in which an upstream was working. */
+  readonly overheadMs: number;
+  readonly promptTokens: number | null;
+  readonly completionTokens: number | null;
+  readonly totalTokens: number | null;
+  readonly isUsageEstimated: boolean;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  readonly errorCode: string | null;
+  readonly errorMessage: string | null;
+  readonly headers: Readonly<Record<string, string>> | null;
+  readonly body: string | null;
+  readonly response: string | null;
+}

@@ -1,0 +1,55 @@
+import { isUtf8 } from 'node:buffer';
+import { isHtml } from '../../lib/text/sanitize.ts';
+
+/** What the beginning of a reply shows it to be, whatever its content-type says. */
+export type ReplyShape = 'empty' | 'events' | 'json' | 'html' | 'text' | 'binary';
+
+/** So many bytes tell the shape of any reply. */
+export const SHAPE_BYTES = 64;
+
+/** The shape of a reply by its first bytes, `SHAPE_BYTES` unless it is shorter. */
+export function shapeOf(head: Buffer, contentType: string | null): ReplyShape {
+  if (head.length === 0) return 'empty';
+  const start = head.subarray(0, 4 * SHAPE_BYTES);
+  if (!isText(start)) return 'binary';
+  const text = start
+    .toString('utf8')
+    .replace(/^\ufeff/, '')
+    .trimStart();
+  if (text === '') return head.length < SHAPE_BYTES ? 'empty' : 'text';
+  // A bracket before a word or a time of a recording begins no JSON.
+  if (/^(?:\{\s*(?:["}]|$)|\[\s*(?:["{[\]]|$))/.test(text)) return 'json';
+  if (text.startsWith('"') && /\bjson\b/i.test(contentType ?? '')) return 'json';
+  if (isHtml(text)) return 'html';
+  if (isEventStream(contentType) || /^(?:event: ?[\w.]+\r?\n)?data: ?[{[]/.test(text)) return 'events';
+  return 'text';
+}
+
+export function isEventStream(contentType: string | null): boolean {
+  return /^text\/event-stream\b/i.test(contentType ?? '');
+}
+
+/** Whether bytes that begin like this need not be looked at further: no text begins so. */
+export function isClearlyBinary(head: Buffer): boolean {
+  return head.length > 0 && !isText(head.subarray(0, 4 * SHAPE_BYTES));
+}
+
+/** UTF-8 without control characters; the last character may still be coming. */
+function isText(bytes: Buffer): boolean {
+  for (const byte of bytes) {
+    if (byte < 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return false;
+  }
+  return isUtf8(bytes.subarray(0, bytes.length - cutCharacter(bytes)));
+}
+
+/** How many bytes at the end are the beginning of a character. */
+function cutCharacter(bytes: Buffer): number {
+  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
+    const byte = bytes[bytes.length - back] as number;
+    if (byte < 0x80) return 0;
+    if (byte < 0xc0) continue;
+    const needed = byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : byte < 0xf5 ? 4 : 0;
+    return needed > back ? back : 0;
+  }
+  return 0;
+}

@@ -1,0 +1,85 @@
+import {
+  isJsonObject,
+  type JsonObject,
+  listFrom,
+  numberFrom,
+  otherMembers,
+  parseJson,
+  textFrom,
+} from '../../../lib/json/json-object.ts';
+import { textWithin } from './content-parts.ts';
+
+/** One piece of a tool call, as an upstream sent it. */
+export interface ToolFragment {
+  readonly index: number | null;
+  readonly id: string | null;
+  readonly name: string | null;
+  /** A piece of the arguments' text; '' when there is none. */
+  readonly arguments: string;
+  /** The arguments are the input of a custom tool: any text, not JSON. */
+  readonly isFreeText: boolean;
+  /** Other members of the call. Gemini's `extra_content` holds a signature that the next request must bring back. */
+  readonly extensions: JsonObject | null;
+}
+
+const CALL_MEMBERS = new Set(
+  'index id type function custom name arguments args input parameters params'.split(' '),
+);
+
+/** The tool calls of a delta or message; the legacy `function_call` is the call number 0. */
+export function readToolFragments(delta: JsonObject): readonly ToolFragment[] {
+  const calls = delta.tool_calls;
+  if (calls === undefined || calls === null) return readLegacy(delta.function_call);
+  const listed = listFrom(typeof calls === 'string' ? parseJson(calls) : calls).flat();
+  const fragments = listed.filter(isJsonObject).map(readFragment).filter(saysSomething);
+  return fragments.length > 0 ? fragments : readLegacy(delta.function_call);
+}
+
+/** A fragment without any part of a call is a placeholder. */
+function saysSomething({ id, name, arguments: args, extensions }: ToolFragment): boolean {
+  return id !== null || name !== null || args !== '' || extensions !== null;
+}
+
+function readLegacy(value: unknown): readonly ToolFragment[] {
+  const [call] = listFrom(typeof value === 'string' ? parseJson(value) : value);
+  if (!isJsonObject(call)) return [];
+  const args = argumentsText(argumentsOf(call));
+  const name = textFrom(call.name);
+  return [{ index: 0, id: null, name, arguments: args, isFreeText: false, extensions: null }];
+}
+
+function readFragment(call: JsonObject): ToolFragment {
+  const body = bodyOf(call);
+  const index = numberFrom(call.index);
+  const id = textFrom(call.id) ?? (typeof call.id === 'number' ? String(call.id) : null);
+  return {
+    index: index !== null && Number.isInteger(index) ? index : null,
+    // "0" stands for "none" at servers that must write something, and is the same for every call.
+    id: id === '0' ? null : id,
+    name: textFrom(textWithin(body.name)) ?? textFrom(call.name),
+    arguments: argumentsText(argumentsOf(body) ?? argumentsOf(call)),
+    isFreeText: isJsonObject(call.custom),
+    extensions: otherMembers(call, CALL_MEMBERS),
+  };
+}
+
+/** What has the name and the arguments: mostly `function`, by some as JSON in a text or in a list. */
+function bodyOf(call: JsonObject): JsonObject {
+  for (const member of [call.function, call.custom]) {
+    const [body] = listFrom(typeof member === 'string' ? parseJson(member) : member);
+    if (isJsonObject(body)) return body;
+  }
+  return call;
+}
+
+function argumentsOf(body: JsonObject): unknown {
+  return body.arguments ?? body.input ?? body.parameters ?? body.args ?? body.params;
+}
+
+/** Objects are serialised once, here. */
+function argumentsText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  // Arguments are an object: a list of texts is their text in pieces.
+  if (Array.isArray(value) && value.every((piece) => typeof piece === 'string')) return value.join('');
+  return typeof value === 'object' && value !== null ? JSON.stringify(value) : '';
+}

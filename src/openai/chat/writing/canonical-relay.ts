@@ -1,0 +1,230 @@
+import { isJsonObject, type JsonObject } from '../../../lib/json/json-object.ts';
+import { isCanonicalUsage } from '../../usage/usage.ts';
+import type { UsageMeter } from '../../usage/usage-meter.ts';
+import { usageBeside } from '../../usage/vendor-usage.ts';
+import type { ChoiceState } from '../assembly/choice-state.ts';
+import type { ReplyAssembler } from '../assembly/reply-assembler.ts';
+import type { ReplyIdentity } from '../assembly/reply-identity.ts';
+import type { TextKind } from '../assembly/reply-sink.ts';
+import { hasOwnText, saysBesideDelta } from '../shapes/choice-body.ts';
+import { hasFilterHit } from '../shapes/chunk-facts.ts';
+import { readToolFragments } from '../shapes/tool-fragments.ts';
+import { MAX_DELTA_LENGTH } from '../texts/text-pieces.ts';
+import type { FrameBuffer } from './frame-buffer.ts';
+import { RepeatedFrame } from './repeated-frame.ts';
+
+interface RelayOptions {
+  readonly endpoint: 'chat' | 'completions';
+  readonly usesLegacyFunctions: boolean;
+  readonly frames: FrameBuffer;
+  readonly identity: ReplyIdentity;
+  readonly assembler: ReplyAssembler;
+  readonly meter: UsageMeter;
+}
+
+/** Where a relayed frame has its text. */
+interface TextOfFrame {
+  readonly state: ChoiceState;
+  readonly kind: TextKind;
+  readonly member: string;
+  readonly said: string;
+}
+
+const MEMBER_OF_KIND: Readonly<Record<TextKind, string>> = {
+  content: 'content',
+  reasoning: 'reasoning_content',
+  refusal: 'refusal',
+};
+const KIND_OF_MEMBER: ReadonlyMap<string, TextKind> = new Map([
+  ['content', 'content'],
+  ['reasoning_content', 'reasoning'],
+  ['refusal', 'refusal'],
+]);
+
+/** Where an error may stand beside a finish reason; other frames do not pay for the look. */
+const ERROR_MEMBERS = ['code', 'status', 'success', 'errors', 'Error', 'err', 'fault'];
+
+/**
+ * Sends chunks that are canonical already as their own text: parsing and writing them again would change
+ * 12345678901234567890 and 1.0, and costs time. A chunk is canonical when the stages, which it passes all the same,
+ * would tell exactly what it says. `false`: nothing was taken, the chunk must be read leniently.
+ */
+export class CanonicalRelay {
+  readonly #options: RelayOptions;
+  readonly #object: string;
+  readonly #repeated = new RepeatedFrame();
+  /** Whose text the last relayed frame said; null before the first. */
+  #last: TextOfFrame | null = null;
+
+  constructor(options: RelayOptions) {
+    this.#options = options;
+    this.#object = options.endpoint === 'chat' ? 'chat.completion.chunk' : 'text_completion';
+  }
+
+  /** Sends a frame that is like the last relayed one but for its text, without parsing it. */
+  relayAgain(frame: string): boolean {
+    const text = this.#repeated.textIn(frame);
+    if (text === null || this.#last === null) return false;
+    return this.#passes(this.#last.state, this.#last.kind, text) && this.#send(frame);
+  }
+
+  /** Takes a chunk of one choice or of the usage; `text` is its JSON. */
+  relay(chunk: JsonObject, text: string): boolean {
+    const { choices } = chunk;
+    if (!Array.isArray(choices) || !this.#isOuterCanonical(chunk)) return false;
+    if (text.includes('\n') || text.includes('\r')) return false;
+    if (choices.length === 0) return this.#holdUsage(chunk, text);
+    const choice: unknown = choices[0];
+    if (choices.length !== 1 || chunk.usage != null || !isPlainChoice(choice)) return false;
+    const isChat = this.#options.endpoint === 'chat';
+    const said = isChat ? choice.delta : choice.text;
+    if (isChat ? !isJsonObject(said) : typeof said !== 'string') return false;
+    const own = this.#options.identity.textOf(chunk, text);
+    if (own === null) return false;
+    const { assembler } = this.#options;
+    assembler.noteBody();
+    const state = assembler.choice(choice.index);
+    if (state.index !== choice.index) return false;
+    if (choice.finish_reason !== null) {
+      if ((isChat && hasOwnText(choice)) || ERROR_MEMBERS.some((name) => name in chunk)) return false;
+      if (!this.#holdFinish(state, said, choice.finish_reason, own)) return false;
+      // Groq and others put it there; looked for in this frame alone, text frames do not pay for it.
+      this.#options.meter.reportBeside(usageBeside(chunk));
+      return true;
+    }
+    if (isChat && !state.hasBegun && hasOwnText(choice)) return false;
+    return isChat
+      ? this.#relayDelta(state, said as JsonObject, own)
+      : this.#relayText(state, said as string, own);
+  }
+
+  #holdUsage(chunk: JsonObject, text: string): boolean {
+    if (!isCanonicalUsage(chunk.usage)) return false;
+    const own = this.#options.identity.textOf(chunk, text);
+    if (own === null) return false;
+    this.#options.meter.report(chunk.usage, own);
+    return true;
+  }
+
+  #isOuterCanonical(chunk: JsonObject): boolean {
+    return chunk.object === this.#object && chunk.error === undefined && chunk.base_resp === undefined;
+  }
+
+  /** `delta` has one member that says something; further ones only if OpenAI does not know them. */
+  #relayDelta(state: ChoiceState, delta: JsonObject, text: string): boolean {
+    if (!state.hasBegun) return this.#relayRole(state, delta, text);
+    let kind: TextKind | undefined;
+    let hasCalls = false;
+    for (const member in delta) {
+      const known = KIND_OF_MEMBER.get(member);
+      if (known !== undefined && kind === undefined && !hasCalls) kind = known;
+      else if (member === 'tool_calls' && kind === undefined) hasCalls = true;
+      else return false;
+    }
+    if (hasCalls) return this.#relayCall(state, delta, text);
+    if (kind === undefined) return false;
+    const member = MEMBER_OF_KIND[kind];
+    const said = delta[member];
+    if (typeof said !== 'string' || !this.#passes(state, kind, said)) return false;
+    state.noteRelayed(kind);
+    this.#expectMore(text, { state, kind, member, said });
+    return this.#send(text);
+  }
+
+  #relayRole(state: ChoiceState, delta: JsonObject, text: string): boolean {
+    if (delta.role !== 'assistant' || delta.content !== '') return false;
+    for (const member in delta) {
+      if (member !== 'role' && member !== 'content' && !(member === 'refusal' && delta.refusal === null))
+        return false;
+    }
+    state.hasBegun = true;
+    return this.#send(text);
+  }
+
+  #relayText(state: ChoiceState, said: string, text: string): boolean {
+    if (!this.#passes(state, 'content', said)) return false;
+    state.hasBegun = true;
+    this.#expectMore(text, { state, kind: 'content', member: 'text', said });
+    return this.#send(text);
+  }
+
+  /** More frames like this one may come. One whose model was renamed is none that an upstream sends. */
+  #expectMore(frame: string, of: TextOfFrame): void {
+    if (this.#options.identity.isRenaming) return;
+    this.#repeated.note(frame, of.member, of.said);
+    this.#last = of;
+  }
+
+  /** Only whole texts that no stage would touch are taken; the check must come before any stage has seen the text. */
+  #passes(state: ChoiceState, kind: TextKind, said: string): boolean {
+    if (said === '' || said.length > MAX_DELTA_LENGTH) return false;
+    if (!state.passesUnchanged(kind, said)) return false;
+    state.goOn();
+    this.#options.assembler.noteContent(said);
+    return true;
+  }
+
+  #relayCall(state: ChoiceState, delta: JsonObject, text: string): boolean {
+    const calls = delta.tool_calls;
+    if (this.#options.usesLegacyFunctions || !Array.isArray(calls) || calls.length !== 1) return false;
+    if (!isCanonicalCall(calls[0])) return false;
+    const fragments = readToolFragments(delta);
+    const fragment = fragments[0];
+    if (fragment === undefined || !state.passesCallUnchanged(fragment)) return false;
+    state.passCalls(fragments);
+    state.goOn();
+    state.noteRelayed('calls');
+    this.#options.assembler.noteContent((fragment.name ?? '') + fragment.arguments);
+    return this.#send(text);
+  }
+
+  /** The finish is sent at the end, when it is sure that nothing comes after it. */
+  #holdFinish(state: ChoiceState, said: unknown, reason: unknown, text: string): boolean {
+    if ((!state.hasBegun && this.#options.endpoint === 'chat') || state.holdsLogprobs) return false;
+    const isEmpty = typeof said === 'string' ? said === '' : Object.keys(said as JsonObject).length === 0;
+    if (!isEmpty || !isCanonicalReason(reason)) return false;
+    // The legacy form has another word for it.
+    if (reason === 'tool_calls' && this.#options.usesLegacyFunctions) return false;
+    state.end(reason, text);
+    return true;
+  }
+
+  #send(text: string): boolean {
+    this.#options.frames.frame(text);
+    return true;
+  }
+}
+
+interface PlainChoice extends JsonObject {
+  readonly index: number;
+}
+
+/** A choice with an index and nothing that must be taken out or acted upon. */
+function isPlainChoice(choice: unknown): choice is PlainChoice {
+  if (!isJsonObject(choice) || !Number.isSafeInteger(choice.index) || (choice.index as number) < 0)
+    return false;
+  if (choice.message !== undefined || choice.usage !== undefined || choice.error !== undefined) return false;
+  if (saysBesideDelta(choice)) return false;
+  if (choice.logprobs != null && !isJsonObject(choice.logprobs)) return false;
+  return choice.content_filter_results === undefined || !hasFilterHit(choice.content_filter_results);
+}
+
+/** The two forms of S70 and S71, without any null. */
+function isCanonicalCall(call: unknown): boolean {
+  if (!isJsonObject(call) || !isJsonObject(call.function) || !Number.isSafeInteger(call.index)) return false;
+  const { name, arguments: args } = call.function;
+  if (typeof args !== 'string' || Object.keys(call.function).length !== (name === undefined ? 1 : 2))
+    return false;
+  const members = Object.keys(call).length;
+  if (name === undefined) return members === 2 && args !== '';
+  return members >= 4 && isSaid(name) && isSaid(call.id) && call.type === 'function';
+}
+
+/** Some write `""` for what they said in an earlier delta. */
+function isSaid(value: unknown): boolean {
+  return typeof value === 'string' && value !== '';
+}
+
+function isCanonicalReason(reason: unknown): reason is 'stop' | 'length' | 'tool_calls' | 'content_filter' {
+  return reason === 'stop' || reason === 'length' || reason === 'tool_calls' || reason === 'content_filter';
+}

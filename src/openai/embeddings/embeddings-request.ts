@@ -1,0 +1,117 @@
+import { FerryError } from '../../lib/errors/ferry-error.ts';
+import { type Element, type Member, readElements, readMembers } from '../../lib/json/json-text.ts';
+import { dimensionsOf } from './dimensions.ts';
+import { areTokenIds } from './token-ids.ts';
+
+export type VectorEncoding = 'float' | 'base64';
+
+/** What the reply to an embeddings request must fit. */
+export interface EmbeddingsRequest {
+  /** How many vectors the client waits for. */
+  readonly inputs: number;
+  /** What the client gets; the upstream is always asked for floats. */
+  readonly encoding: VectorEncoding;
+  /** True: the inputs are token ids, which many upstreams do not understand (S108). */
+  readonly hasTokenIds: boolean;
+  /** The length that the vectors must have; null: none was asked. */
+  readonly dimensions: number | null;
+}
+
+/** Reads the parsed request; throws FerryError `invalid_request` where there is nothing to embed. */
+export function readEmbeddingsRequest(json: Readonly<Record<string, unknown>>): EmbeddingsRequest {
+  const { input } = json;
+  const inputs = countOf(input, json);
+  if (inputs === 0) throw invalidInput('The list of inputs is empty.');
+  return {
+    inputs,
+    encoding: json.encoding_format === 'base64' ? 'base64' : 'float',
+    hasTokenIds: areTokenIds(input),
+    dimensions: dimensionsOf(json),
+  };
+}
+
+function countOf(input: unknown, json: Readonly<Record<string, unknown>>): number {
+  if (input === undefined || input === null) {
+    // vLLM's embeddings of a chat have `messages` in place of `input`.
+    if (Array.isArray(json.messages)) return 1;
+    throw invalidInput('The request has no input: set "input" to a text or a list of texts.');
+  }
+  if (!Array.isArray(input)) return 1;
+  return typeof input[0] === 'number' ? 1 : input.length;
+}
+
+function invalidInput(message: string): FerryError {
+  return new FerryError('invalid_request', { message, param: 'input' });
+}
+
+/**
+ * The inputs of one embeddings body as they stand in its text, to send some of them: batches for an upstream
+ * with a limit, or those that no cache has. Everything else of the body goes along byte for byte.
+ */
+export class EmbeddingInputs {
+  readonly #text: string;
+  readonly #input: Member | undefined;
+  readonly #elements: readonly Element[];
+
+  /** `text` is a body that was read and adapted. */
+  constructor(text: string) {
+    this.#text = text;
+    this.#input = readMembers(text).findLast((member) => member.key === 'input');
+    this.#elements = this.#input === undefined ? [] : elementsOf(text, this.#input);
+  }
+
+  get count(): number {
+    return Math.max(1, this.#elements.length);
+  }
+
+  /** The JSON text of one input. */
+  textOf(position: number): string {
+    const element = this.#elements[position];
+    return element === undefined ? '' : this.#text.slice(element.start, element.end);
+  }
+
+  /** The body that asks for the inputs at these positions only, in this order. */
+  bodyOf(positions: readonly number[]): Buffer {
+    const input = this.#input;
+    if (input === undefined || this.#elements.length <= 1) return Buffer.from(this.#text);
+    const list = positions.map((position) => this.textOf(position)).join(',');
+    return Buffer.from(
+      `${this.#text.slice(0, input.valueStart)}[${list}]${this.#text.slice(input.valueEnd)}`,
+    );
+  }
+}
+
+/** A text is one input, and so is a list of token ids. */
+function elementsOf(text: string, input: Member): Element[] {
+  const whole: Element = { start: input.valueStart, end: input.valueEnd };
+  if (text[input.valueStart] !== '[') return [whole];
+  const elements = readElements(text, input.valueStart);
+  const first = elements[0];
+  return first === undefined || /[-\d]/.test(text.charAt(first.start)) ? [whole] : elements;
+}
+
+/** Positions 0 to count-1 in runs of at most `limit`; 0: one run. */
+export function batchesOf(count: number, limit: number): number[][] {
+  const size = limit > 0 ? limit : count;
+  const batches: number[][] = [];
+  for (let start = 0; start < count; start += size) {
+    batches.push(Array.from({ length: Math.min(size, count - start) }, (_, offset) => start + offset));
+  }
+  return batches;
+}
+
+/** The batch limit that an upstream's 400 or 413 tells; half of what was sent when it tells none; null: no such error. */
+export function batchLimitFrom(error: FerryError, sentInputs: number): number | null {
+  if (sentInputs <= 1 || error.kind !== 'client_fault') return null;
+  const isTooLarge = error.status === 413;
+  const isAboutBatch =
+    (error.status === 400 || error.status === 422) && BATCH.test(error.message) && LIMIT.test(error.message);
+  if (!isTooLarge && !isAboutBatch) return null;
+  const numbers = [...error.message.matchAll(/\d{1,5}/g)].map(Number);
+  const stated = numbers.filter((number) => number > 0 && number < sentInputs);
+  return isAboutBatch && stated.length > 0 ? Math.max(...stated) : Math.floor(sentInputs / 2);
+}
+
+const BATCH = /batch|inputs?\b|array|list|contents|texts|数组|批|条/i;
+const LIMIT =
+  /larger than|exceed|at most|maximum|max |limit|too (?:many|large|long)|less than|greater than|<=|no more than|up to|最大|不能超过|超过/i;

@@ -1,0 +1,285 @@
+import type { ErrorKind } from '../../lib/errors/ferry-error.ts';
+import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
+import { codedMessage, isFailedStatus, isFailure } from './coded-message.ts';
+import { type Dialect, MEANINGS, type Meaning, meaningOfName, meaningOfNumber } from './error-codes.ts';
+
+/** An error found inside a parsed body, in the upstream's own words. */
+export interface BodyError {
+  /** Not cleaned yet: may hold hosts and secrets. '' when the body has none. */
+  readonly message: string;
+  readonly type: string | null;
+  readonly code: string | null;
+  readonly param: string | null;
+  /** The HTTP status that the body itself implies; null when it implies none. */
+  readonly status: number | null;
+  /** The kind that a known code names; null when only the status or the text can tell. */
+  readonly kind: ErrorKind | null;
+  /** The upstream's id of the failed call, for the log. */
+  readonly requestId: string | null;
+}
+
+/** How deep errors wrapped in errors are followed. */
+const DEEPEST = 4;
+
+const MESSAGES = [
+  'message',
+  'msg',
+  'error_msg',
+  'errorMsg',
+  'errmsg',
+  'error_message',
+  'errorMessage',
+  'status_msg',
+  'error_description',
+  'faultstring',
+  'Message',
+  'detail',
+  'details',
+  'reason',
+  'title',
+  'description',
+];
+const CODES = ['code', 'error_code', 'errorCode', 'errcode', 'status_code', 'Code', 'errorcode', '__type'];
+/** Fields in which an error, or a more exact one, may stand. */
+const WRAPPERS = [
+  'error',
+  'Error',
+  'errors',
+  'base_resp',
+  'fault',
+  'Response',
+  'ResponseMetadata',
+  'detail',
+  'data',
+];
+
+/**
+ * The error that a parsed 200 body or stream event carries; null when it carries none. Never throws.
+ * A reply with usable choices is an answer, whatever else it says.
+ */
+export function findErrorInBody(json: unknown): BodyError | null {
+  const body = Array.isArray(json) ? json[0] : json;
+  if (!isJsonObject(body)) return null;
+  if (hasPayload(body)) return null;
+  return isError(body) ? readErrorBody(json) : null;
+}
+
+/** The error of a body that is known to be one, from whatever shape it has; null for what is no object. */
+export function readErrorBody(json: unknown): BodyError | null {
+  return read(json, DEEPEST);
+}
+
+/** Vectors, results, choices with something in them: what a client waits for. */
+function hasPayload(body: JsonObject): boolean {
+  if (body.object === 'error') return false;
+  if (Array.isArray(body.choices)) return body.choices.some(isUsableChoice);
+  for (const name of ['embeddings', 'results', 'output', 'models', 'message', 'response']) {
+    if (typeof body[name] === 'object' && body[name] !== null) return !isErrorValue(body.error);
+  }
+  // Envelopes: what stands in `data` is the answer, whatever number the code beside it has.
+  if (isJsonObject(body.data)) return hasPayload(body.data);
+  return Array.isArray(body.data) && body.data.length > 0 && !isErrorValue(body.error);
+}
+
+function isUsableChoice(choice: unknown): boolean {
+  if (!isJsonObject(choice) || choice.finish_reason === 'error') return false;
+  return isJsonObject(choice.delta) || isJsonObject(choice.message) || typeof choice.text === 'string';
+}
+
+function isError(body: JsonObject): boolean {
+  if (isErrorValue(body.error) || isErrorValue(body.errors) || isErrorValue(body.Error)) return true;
+  if (body.object === 'error' || body.type === 'error') return true;
+  if (isJsonObject(body.base_resp) && isFailure(body.base_resp.status_code)) return true;
+  if (isFailure(body.error_code) || isFailure(body.errorCode) || isFailure(body.errcode)) return true;
+  if (body.success === false || body.ok === false || isJsonObject(body.fault)) return true;
+  if (body.success === true) return false;
+  for (const name of ['Response', 'ResponseMetadata']) {
+    if (isJsonObject(body[name]) && isErrorValue(body[name].Error)) return true;
+  }
+  const hasText = MESSAGES.some((name) => typeof body[name] === 'string');
+  if (hasText && (isFailure(body.code) || isFailedStatus(body.status) || isFailedStatus(body.statusCode)))
+    return true;
+  if (isErrorValue(body.err) || codedMessage(body) !== null) return true;
+  return isDetail(body.detail) && !('id' in body || 'object' in body || 'usage' in body);
+}
+
+/** `error: null`, `""`, `{}`, `false` and `{"code":0}` say that there is none. */
+function isErrorValue(value: unknown): boolean {
+  if (value === true || (typeof value === 'string' && value !== '')) return true;
+  if (typeof value === 'number') return value !== 0;
+  if (Array.isArray(value)) return value.length > 0;
+  if (!isJsonObject(value)) return false;
+  const entries = Object.values(value).filter((member) => member !== null && member !== '');
+  return entries.length > 0 && !(value.code === 0 && !isNonEmpty(value.type));
+}
+
+/** FastAPI's `detail`: a text, or a list of `{loc, msg, type}`. */
+function isDetail(detail: unknown): boolean {
+  return (
+    isNonEmpty(detail) ||
+    (Array.isArray(detail) && detail.some((entry) => isJsonObject(entry) && 'msg' in entry))
+  );
+}
+
+function read(json: unknown, depth: number): BodyError | null {
+  if (depth === 0) return null;
+  if (typeof json === 'string') return fromText(json, depth);
+  if (Array.isArray(json)) return fromList(json, depth);
+  if (!isJsonObject(json)) return null;
+  const said = messageOf(json);
+  const own = fromFields(json, said);
+  if (/^\s*\{/.test(said)) return merge(fromText(said, depth), own);
+  if (isJsonObject(json.message)) return merge(read(json.message, depth - 1) ?? own, own);
+  for (const name of WRAPPERS) {
+    const inside = json[name];
+    if (typeof inside !== 'object' && typeof inside !== 'string') continue;
+    const inner = inside === '' || inside === null ? null : read(inside, depth - 1);
+    if (inner !== null) return merge(inner, own);
+  }
+  return own;
+}
+
+/** A message that is itself a JSON error (gateways put one inside the other) is opened. */
+function fromText(text: string, depth: number): BodyError {
+  const start = text.trimStart();
+  if (start.startsWith('{') && text.length < 20_000) {
+    try {
+      const inner = read(JSON.parse(start), depth - 1);
+      if (inner !== null && inner.message !== '') return inner;
+    } catch {
+      // Not JSON after all: a text.
+    }
+  }
+  return blank(text);
+}
+
+/** `[{"error":…}]`, and FastAPI's list, of which each entry is told with its place. */
+function fromList(list: readonly unknown[], depth: number): BodyError | null {
+  const entries = list
+    .filter(isJsonObject)
+    .filter((entry) => typeof entry.msg === 'string' && Array.isArray(entry.loc));
+  if (entries.length === 0) return list.length > 0 ? read(list[0], depth - 1) : null;
+  const told = entries.slice(0, 20).map((entry) => `${placeOf(entry.loc)}: ${String(entry.msg)}`);
+  const first = entries[0] as JsonObject;
+  return {
+    ...blank(told.join('; ')),
+    param: placeOf(first.loc),
+    code: typeof first.type === 'string' ? first.type : null,
+  };
+}
+
+/** `["body", "messages", 0, "role"]` → `messages.0.role`. */
+function placeOf(loc: unknown): string {
+  const parts = Array.isArray(loc) ? loc.map(String) : [];
+  return (parts[0] === 'body' && parts.length > 1 ? parts.slice(1) : parts).join('.');
+}
+
+function fromFields(json: JsonObject, message: string): BodyError {
+  const code =
+    CODES.map((name) => json[name]).find((value) => isFailure(value) && !isTrivial(value)) ??
+    codedMessage(json)?.code;
+  const name = typeof code === 'string' && !/^\d+$/.test(code) ? code : null;
+  const statusName = typeof json.status === 'string' && /^[A-Z_]{4,}$/.test(json.status) ? json.status : null;
+  const type = textOrNull(json.type) ?? textOrNull(json.error_type);
+  const meaning =
+    meaningOfNumeric(json, code) ?? meaningOfName(name) ?? meaningOfName(statusName) ?? meaningOfName(type);
+  const httpStatus = [json.status, json.statusCode, code].map(asHttpStatus).find((status) => status !== null);
+  return {
+    message,
+    type: type === 'error' ? null : type,
+    code: statusName ?? (code === undefined ? null : String(code)),
+    param: textOrNull(json.param),
+    status: exactStatus(meaning, httpStatus ?? null),
+    kind: meaning?.kind ?? null,
+    requestId: textOrNull(json.request_id) ?? textOrNull(json.requestId) ?? textOrNull(json.RequestId),
+  };
+}
+
+/** `server_error` and `invalid_request_error` are said of anything: a status beside them says which error it is. */
+function exactStatus(meaning: Meaning | undefined, httpStatus: number | null): number | null {
+  if (meaning === undefined) return httpStatus;
+  const isRefined =
+    httpStatus !== null && (meaning === MEANINGS.broken || (meaning === MEANINGS.client && httpStatus < 500));
+  return isRefined ? httpStatus : meaning.status;
+}
+
+function messageOf(json: JsonObject): string {
+  const text = MESSAGES.map((name) => json[name]).find(isNonEmpty);
+  const word = [json.error, json.err].find(isNonEmpty);
+  const said = text ?? word ?? codedMessage(json)?.message ?? '';
+  const reason = filterReason(json.innererror);
+  return reason === '' ? said : `${said} (${reason})`;
+}
+
+/** Azure's `innererror` says which filter was hit. */
+function filterReason(inner: unknown): string {
+  if (!isJsonObject(inner)) return '';
+  const results = isJsonObject(inner.content_filter_result) ? inner.content_filter_result : {};
+  const hits = Object.entries(results)
+    .filter(([, result]) => isJsonObject(result) && (result.filtered === true || result.detected === true))
+    .map(([name, result]) => `${name}: ${String((result as JsonObject).severity ?? 'detected')}`);
+  return [textOrNull(inner.code) ?? '', ...hits].filter((part) => part !== '').join(', ');
+}
+
+/** Which vendor's table a number belongs to is told by the field that it stands in. */
+function meaningOfNumeric(json: JsonObject, code: unknown): Meaning | undefined {
+  const number =
+    typeof code === 'number'
+      ? code
+      : typeof code === 'string' && /^\d+$/.test(code)
+        ? Number(code)
+        : Number.NaN;
+  if (!Number.isInteger(number)) return undefined;
+  const dialect = dialectOf(json, code);
+  return dialect === null ? undefined : meaningOfNumber(dialect, number);
+}
+
+function dialectOf(json: JsonObject, code: unknown): Dialect | null {
+  if ('status_msg' in json || 'status_code' in json) return 'minimax';
+  if ('error_code' in json) return 'baidu';
+  // Envelopes of company gateways have such codes as numbers, and mean something else by them.
+  return typeof code === 'string' && /^1\d{3}$/.test(code) ? 'zhipu' : null;
+}
+
+/** What the inner error leaves open is taken from around it: Spring's `status`, TGI's `error_type`. */
+function merge(inner: BodyError, outer: BodyError): BodyError {
+  return {
+    message: longer(inner, outer),
+    type: inner.type ?? outer.type,
+    code: inner.code ?? outer.code,
+    param: inner.param ?? outer.param,
+    status: inner.status ?? outer.status,
+    kind: inner.kind ?? (inner.status === null ? outer.kind : null),
+    requestId: inner.requestId ?? outer.requestId,
+  };
+}
+
+/** `{"error":"Not Found","message":"No endpoint POST /x"}`: a text beside a bare word says more than the word. */
+function longer(inner: BodyError, outer: BodyError): string {
+  const isBareWord = inner.code === null && inner.type === null && inner.message.length < 40;
+  if (inner.message === '' || (isBareWord && outer.message !== '')) return outer.message;
+  return inner.message;
+}
+
+function blank(message: string): BodyError {
+  return { message, type: null, code: null, param: null, status: null, kind: null, requestId: null };
+}
+
+function asHttpStatus(value: unknown): number | null {
+  const number = typeof value === 'string' && /^\d{3}$/.test(value) ? Number(value) : value;
+  return typeof number === 'number' && number >= 400 && number < 600 && Number.isInteger(number)
+    ? number
+    : null;
+}
+
+function isTrivial(value: unknown): boolean {
+  return typeof value === 'string' && value.length > 200;
+}
+
+function textOrNull(value: unknown): string | null {
+  return isNonEmpty(value) && value.length <= 200 ? value : null;
+}
+
+function isNonEmpty(value: unknown): value is string {
+  return typeof value === 'string' && value.trim() !== '';
+}

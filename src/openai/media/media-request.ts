@@ -1,0 +1,58 @@
+import type { ReplyShape } from '../chat/response-shape.ts';
+import type { ErrorContext } from '../errors/upstream-error.ts';
+import type { BodyFields } from '../request/body-fields.ts';
+import type { Usage } from '../usage/usage.ts';
+
+/** What a client waits for that asked for a transcript, for speech or for images. */
+export interface MediaWish {
+  readonly kind: 'transcript' | 'speech' | 'images';
+  /** `response_format`, lower case; null: not asked for. */
+  readonly format: string | null;
+  /** False: it may have been asked for in a part of the request that was not looked at. */
+  readonly isFormatKnown: boolean;
+}
+
+/** A whole reply from an upstream. */
+export interface MediaSource {
+  readonly body: Buffer;
+  readonly shape: ReplyShape;
+  readonly contentType: string | null;
+  /** What the body holds when its shape is JSON. */
+  readonly json: unknown;
+}
+
+export interface MediaReading {
+  readonly wish: MediaWish;
+  readonly context: ErrorContext;
+  readonly onNote: (note: string) => void;
+  nowSeconds(): number;
+}
+
+/** What the client gets. */
+export interface MediaReply {
+  /** The upstream's own bytes when they are canonical. */
+  readonly body: Buffer;
+  readonly contentType: string;
+}
+
+/** With the tokens that the upstream counted; null: none. */
+export interface CountedMediaReply extends MediaReply {
+  readonly usage: Usage | null;
+}
+
+const KINDS: Readonly<Record<string, MediaWish['kind']>> = {
+  '/v1/audio/transcriptions': 'transcript',
+  '/v1/audio/translations': 'transcript',
+  '/v1/audio/speech': 'speech',
+  '/v1/images/generations': 'images',
+  '/v1/images/edits': 'images',
+  '/v1/images/variations': 'images',
+};
+
+/** Null: the request is none for a sound or a picture, and its reply is handed on as it is. */
+export function mediaWishOf(method: string, path: string, fields: BodyFields): MediaWish | null {
+  const kind = method === 'POST' ? KINDS[path] : undefined;
+  if (kind === undefined) return null;
+  const format = fields.get('response_format')?.trim().toLowerCase() || null;
+  return { kind, format, isFormatKnown: format !== null || fields.isWhole };
+}

@@ -1,0 +1,96 @@
+import { isJsonObject } from '../../lib/json/json-object.ts';
+import { notReadable } from '../chat/response-json.ts';
+import type { ReplyShape } from '../chat/response-shape.ts';
+import { containerTypeOf, type DecodedMedia, decodeSound, isWebAddress, soundTypeOf } from './media-bytes.ts';
+import { nothingIn, otherThanAsked, refuseError } from './media-json.ts';
+import type { MediaReading, MediaReply, MediaSource } from './media-request.ts';
+
+/** `response_format` → the type of what it names. */
+const TYPES: ReadonlyMap<string | null, string> = new Map([
+  ['mp3', 'audio/mpeg'],
+  ['wav', 'audio/wav'],
+  ['opus', 'audio/ogg'],
+  ['ogg', 'audio/ogg'],
+  ['aac', 'audio/aac'],
+  ['flac', 'audio/flac'],
+  ['pcm', 'audio/pcm'],
+]);
+
+/** Members that hold a sound by their names, and members that may hold anything. */
+const NAMED = /audio|speech|sound|b64|base64|^(?:wav|mp3|pcm)$/i;
+/** Words about a sound. */
+const NO_SOUND = /(?:id|format|type|name|length|size|duration|rate|model|codec|encoding|status)$/i;
+const LOOSE = /^(?:data|result|output|content|bytes|payload|response)$/i;
+const DEEPEST = 5;
+
+/** Whether the reply is the sound itself, to be handed on as it comes, by its first bytes. */
+export function isSound(shape: ReplyShape, contentType: string | null): boolean {
+  return shape === 'binary' || (shape === 'text' && isSoundType(contentType));
+}
+
+/** The content-type for a sound: the upstream's own when it names one, else by the bytes, else by what was asked for. */
+export function soundTypeFor(head: Buffer, contentType: string | null, format: string | null): string {
+  if (contentType !== null && isSoundType(contentType)) return contentType;
+  // Samples may begin like anything, also like a frame of MP3.
+  const byBytes = format === 'pcm' ? containerTypeOf(head) : soundTypeOf(head);
+  return byBytes ?? TYPES.get(format) ?? 'audio/mpeg';
+}
+
+function isSoundType(contentType: string | null): boolean {
+  return /^\s*(?:audio|video)\/|^\s*application\/ogg\b/i.test(contentType ?? '');
+}
+
+/**
+ * The sound within a reply that is text (Q162, S122): base64, hexadecimal or a `data:` URI, bare or in
+ * JSON. An address is never fetched: whoever chooses it would choose what this network is asked for.
+ */
+export function readSpeech(source: MediaSource, { wish, context }: MediaReading): MediaReply {
+  const { body, shape, json } = source;
+  if (shape === 'text') {
+    const sound = decodeSound(body.toString('latin1'), false);
+    if (sound === null || sound.type === null) throw notReadable(body, context);
+    return toReply(sound, wish.format);
+  }
+  if (shape !== 'json') throw notReadable(body, context);
+  const sound = findSound(json, typeof json === 'string', DEEPEST);
+  if (sound !== null) return toReply(sound, wish.format);
+  refuseError(json, context);
+  if (hasAddress(json, DEEPEST)) {
+    throw otherThanAsked(
+      'The upstream answered with the address of a sound in place of the sound. Addresses in replies are not fetched here: let the upstream return the audio itself (base64 or binary).',
+    );
+  }
+  throw nothingIn('audio');
+}
+
+function toReply({ bytes, type }: DecodedMedia, format: string | null): MediaReply {
+  return { body: bytes, contentType: soundTypeFor(bytes, type, format) };
+}
+
+function findSound(value: unknown, isNamed: boolean, depth: number): DecodedMedia | null {
+  if (typeof value === 'string') return isWebAddress(value) ? null : decodeSound(value, isNamed);
+  if (depth === 0 || typeof value !== 'object' || value === null) return null;
+  if (Array.isArray(value)) return firstOf(value, (entry) => findSound(entry, isNamed, depth - 1));
+  const members = Object.entries(value);
+  const named = firstOf(members, ([name, member]) =>
+    NAMED.test(name) && !NO_SOUND.test(name) ? findSound(member, true, depth - 1) : null,
+  );
+  if (named !== null) return named;
+  return firstOf(members, ([name, member]) =>
+    LOOSE.test(name) || typeof member === 'object' ? findSound(member, isNamed, depth - 1) : null,
+  );
+}
+
+function hasAddress(value: unknown, depth: number): boolean {
+  if (typeof value === 'string') return isWebAddress(value);
+  if (depth === 0 || !(Array.isArray(value) || isJsonObject(value))) return false;
+  return Object.values(value).some((member) => hasAddress(member, depth - 1));
+}
+
+function firstOf<Entry, Found>(list: readonly Entry[], find: (entry: Entry) => Found | null): Found | null {
+  for (const entry of list) {
+    const found = find(entry);
+    if (found !== null) return found;
+  }
+  return null;
+}

@@ -1,0 +1,110 @@
+import { FerryError } from '../../lib/errors/ferry-error.ts';
+import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
+
+/** A model as `GET /v1/models` lists it: no null members, numbers that are integers (S8, S9). */
+export interface ListedModel {
+  readonly id: string;
+  readonly object: 'model';
+  /** Seconds since 1970. */
+  readonly created: number;
+  readonly owned_by: string;
+  /** Tokens that fit into the model's context, where the upstream says so. */
+  readonly context_length?: number;
+  /** As the upstream gave it: RAGFlow takes it for the context's size, so that it is never derived. */
+  readonly max_tokens?: number;
+}
+
+const CONTEXT_NAMES = [
+  'context_length',
+  'max_model_len',
+  'context_window',
+  'max_context_length',
+  'max_input_tokens',
+  'inputTokenLimit',
+];
+const CREATED_NAMES = ['created', 'created_at', 'createdAt', 'modified_at'];
+
+/** Where a list of models may stand: OpenAI, Ollama and Gemini, envelopes. */
+const LIST_NAMES = ['data', 'models', 'result', 'items', 'model_list'];
+
+/**
+ * Any upstream's list of models, each id once, in its order. `createdSeconds` stands in where the upstream does
+ * not say when. Throws FerryError `invalid_response` for a body that is no list.
+ */
+export function readModelsReply(body: Buffer, createdSeconds: number): ListedModel[] {
+  const list = findList(parse(body), 3);
+  if (list === null) {
+    throw new FerryError('invalid_response', {
+      message: 'The upstream answered with something else than a list of models.',
+    });
+  }
+  const models = new Map<string, ListedModel>();
+  for (const entry of list) {
+    const model = readModel(entry, createdSeconds);
+    if (model !== null && !models.has(model.id)) models.set(model.id, model);
+  }
+  return [...models.values()];
+}
+
+function parse(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8').replace(/^\ufeff/, ''));
+  } catch (cause) {
+    throw new FerryError('invalid_response', { message: 'The list of models is not valid JSON.', cause });
+  }
+}
+
+function findList(json: unknown, depth: number): readonly unknown[] | null {
+  if (Array.isArray(json)) return json;
+  if (!isJsonObject(json) || depth === 0) return null;
+  for (const name of LIST_NAMES) {
+    const list = findList(json[name], depth - 1);
+    if (list !== null) return list;
+  }
+  return null;
+}
+
+function readModel(entry: unknown, createdSeconds: number): ListedModel | null {
+  const json: JsonObject = typeof entry === 'string' ? { id: entry } : isJsonObject(entry) ? entry : {};
+  const id = [json.id, json.model, json.name, json.model_name, json.model_id].find(isText);
+  if (id === undefined) return null;
+  const context = firstCount(json, CONTEXT_NAMES);
+  const maxTokens = firstCount(json, ['max_tokens']);
+  return {
+    // Gemini's resource names; clients say the bare one.
+    id: id.startsWith('models/') ? id.slice('models/'.length) : id,
+    object: 'model',
+    created: readCreated(json) ?? createdSeconds,
+    owned_by: isText(json.owned_by) ? json.owned_by : 'upstream',
+    ...(context !== undefined && { context_length: context }),
+    ...(maxTokens !== undefined && { max_tokens: maxTokens }),
+  };
+}
+
+function readCreated(json: JsonObject): number | undefined {
+  for (const name of CREATED_NAMES) {
+    const value = json[name];
+    const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+    if (typeof number === 'number' && number > 0 && Number.isFinite(number)) {
+      // Beyond the year 5000 in seconds, so these are milliseconds.
+      return Math.floor(number > 1e11 ? number / 1000 : number);
+    }
+    const date = typeof value === 'string' ? Date.parse(value) : Number.NaN;
+    if (!Number.isNaN(date) && date > 0) return Math.floor(date / 1000);
+  }
+  return undefined;
+}
+
+function firstCount(json: JsonObject, names: readonly string[]): number | undefined {
+  for (const name of names) {
+    const value = json[name];
+    const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+    if (typeof number === 'number' && Number.isSafeInteger(Math.floor(number)) && number > 0)
+      return Math.floor(number);
+  }
+  return undefined;
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.trim() !== '';
+}

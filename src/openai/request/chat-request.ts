@@ -1,0 +1,103 @@
+import { FerryError } from '../../lib/errors/ferry-error.ts';
+import { parseJson, textOfJson } from './json-body.ts';
+import { type JsonSurvey, refuseCostly, surveyJson } from './json-limits.ts';
+import { refuseSecondModel } from './model-key.ts';
+import type { AdaptableRequest, RequestKind } from './request-adaptation.ts';
+
+export {
+  type Adaptation,
+  type AdaptedRequest,
+  adaptRequest,
+  type RequestKind,
+} from './request-adaptation.ts';
+
+/** A client's JSON request, checked; `text` and `body` are the client's own. */
+export interface ReadRequest extends AdaptableRequest {
+  /** True: the request uses `functions` / `function_call`, so the answer must too. */
+  readonly usesLegacyFunctions: boolean;
+}
+
+/** Reads a request body; throws FerryError `invalid_json`, `invalid_request` or `missing_model`. */
+export function readRequest(body: Buffer, kind: RequestKind): ReadRequest {
+  const bytes = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? body.subarray(3) : body;
+  const text = textOfJson(bytes);
+  const survey = surveyJson(text);
+  refuseCostly(survey);
+  const json = parseObject(text);
+  refuseDuplicates(survey);
+  refuseSecondModel(Object.keys(json));
+  const model = modelOf(json);
+  const stream = json.stream === true;
+  const hasTools = Array.isArray(json.tools) && json.tools.length > 0;
+  return {
+    kind,
+    body: bytes,
+    text,
+    json,
+    model,
+    stream,
+    includeUsage: stream && asksForUsage(json.stream_options),
+    usesLegacyFunctions: !hasTools && (Array.isArray(json.functions) || isPresent(json.function_call)),
+    hasTools,
+  };
+}
+
+function parseObject(text: string): Record<string, unknown> {
+  const json = parseJson(text);
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
+    const found = json === null ? 'null' : Array.isArray(json) ? 'an array' : `a ${typeof json}`;
+    throw new FerryError('invalid_request', {
+      message: `The request body must be a JSON object, not ${found}.`,
+    });
+  }
+  return json as Record<string, unknown>;
+}
+
+function modelOf(json: Readonly<Record<string, unknown>>): string {
+  const { model } = json;
+  if (typeof model === 'string' && model.trim() !== '') return model;
+  const found =
+    model === undefined || model === null
+      ? 'The request names no model'
+      : typeof model === 'string'
+        ? 'The model in the request is empty'
+        : 'The model in the request is not a string';
+  throw new FerryError('missing_model', {
+    message: `${found}: set "model" to the name of a model.`,
+    param: 'model',
+  });
+}
+
+/**
+ * Keys that we decide by. Given twice, we would read the last and an upstream perhaps the first: a way around
+ * the models that a client may use.
+ */
+const MEANINGFUL = [
+  'model',
+  'stream',
+  'messages',
+  'prompt',
+  'input',
+  'encoding_format',
+  'query',
+  'documents',
+];
+
+function refuseDuplicates({ duplicates }: JsonSurvey): void {
+  const key = duplicates.find((name) => MEANINGFUL.includes(name));
+  if (key === undefined) return;
+  throw new FerryError('invalid_request', { message: `The request body has "${key}" twice.`, param: key });
+}
+
+function asksForUsage(options: unknown): boolean {
+  return (
+    typeof options === 'object' &&
+    options !== null &&
+    'include_usage' in options &&
+    options.include_usage === true
+  );
+}
+
+function isPresent(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}

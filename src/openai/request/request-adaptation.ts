@@ -1,0 +1,225 @@
+import { MemberEdits } from '../../lib/json/json-members.ts';
+import { planPromptAsChat } from '../completions/prompt-as-chat.ts';
+import { planEmbeddings } from '../embeddings/embeddings-input.ts';
+import type { TokenText } from '../embeddings/token-ids.ts';
+import { editMessages, editsOf } from './message-edits.ts';
+import type { Profile } from './profile.ts';
+import { isDroppable, renameOfRefused } from './refused-parameter.ts';
+import { FORM } from './rewrite-names.ts';
+
+export type RequestKind = 'chat' | 'completions' | 'embeddings' | 'rerank';
+
+/** What the adaptation needs to know of a request that was read. */
+export interface AdaptableRequest {
+  readonly kind: RequestKind;
+  /** The client's bytes without a byte order mark. */
+  readonly body: Buffer;
+  readonly text: string;
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly model: string;
+  readonly stream: boolean;
+  /** True: the client asked for `stream_options.include_usage` on a stream. */
+  readonly includeUsage: boolean;
+  readonly hasTools: boolean;
+}
+
+export interface Adaptation {
+  readonly upstreamModel: string;
+  /**
+   * `dropParams` names top-level parameters, or members of messages as `messages.reasoning_content`
+   * (S78).
+   */
+  readonly profile: Pick<
+    Profile,
+    'dropParams' | 'renameParams' | 'roles' | 'messageContent' | 'alwaysStream' | 'completions'
+  >;
+  /** True: usage is needed even when the client did not ask for it. */
+  readonly wantUsage: boolean;
+  /**
+   * Parameters that this upstream refused lately, of which `max_tokens` and `max_completion_tokens` are renamed, and
+   * forms (`FORM`), which are said in another way.
+   */
+  readonly learnedDrops: readonly string[];
+  /** True: ask for a stream whatever the client asked. */
+  readonly forceStream: boolean;
+  /** Puts token ids of an embeddings request back into text; absent or null: they go out as they are. */
+  readonly tokenText?: TokenText | null;
+}
+
+export interface AdaptedRequest {
+  /** The client's own bytes when nothing had to change. */
+  readonly body: Buffer;
+  /** What is not sent, or not in the client's form, because of the profile or `learnedDrops` (`x-tokenferry-dropped`). */
+  readonly dropped: readonly string[];
+  /** Whether the upstream is asked for a stream. */
+  readonly stream: boolean;
+  /** Which of the upstream's endpoints the body is for: a prompt may have become a chat (`completions: via_chat`). */
+  readonly endpoint: RequestKind;
+}
+
+/** What must be done to a request, found on the parsed values, before any text is touched. */
+interface Plan {
+  /** Name → JSON text of the new value, or how it is made from the text of the old one. */
+  readonly set: Map<string, string | ((old: string) => string)>;
+  readonly remove: Set<string>;
+  readonly rename: Map<string, string>;
+  readonly dropped: string[];
+  /** Null: no message changes. */
+  messageEdits: ReturnType<typeof editsOf>;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+/**
+ * What goes to the upstream: byte for byte the client's, but for the model's alias, the profile, vectors asked for as
+ * floats, usage asked for, members that mean nothing in the call, and what the upstream refused before.
+ */
+export function adaptRequest(request: AdaptableRequest, adaptation: Adaptation): AdaptedRequest {
+  const stream = isStream(request, adaptation);
+  const plan: Plan = {
+    set: new Map(),
+    remove: new Set(),
+    rename: new Map(),
+    dropped: [],
+    messageEdits: null,
+  };
+  if (adaptation.upstreamModel !== request.model) {
+    plan.set.set('model', JSON.stringify(adaptation.upstreamModel));
+  }
+  planDrops(plan, request.json, adaptation);
+  planRenames(plan, request.json, adaptation);
+  planMeaningless(plan, request);
+  if (isGeneration(request)) {
+    planStream(plan, request, adaptation, stream);
+    plan.messageEdits = editsOf(request.json.messages, adaptation.profile, adaptation.learnedDrops);
+    plan.dropped.push(...(plan.messageEdits?.dropped ?? []));
+  }
+  if (request.kind === 'embeddings') {
+    const fillsBlanks = adaptation.learnedDrops.includes(FORM.blankInputs);
+    planEmbeddings(plan, request.json, { tokenText: adaptation.tokenText ?? null, fillsBlanks });
+  }
+  const isPromptAsChat = request.kind === 'completions' && adaptation.profile.completions === 'via_chat';
+  if (isPromptAsChat) planPromptAsChat(plan, request.json);
+  const endpoint = isPromptAsChat ? 'chat' : request.kind;
+  return { body: execute(plan, request), dropped: plan.dropped, stream, endpoint };
+}
+
+function isGeneration(request: AdaptableRequest): boolean {
+  return request.kind === 'chat' || request.kind === 'completions';
+}
+
+/** Whether the upstream is asked for a stream; one that refused both is asked for streams. */
+function isStream(request: AdaptableRequest, adaptation: Adaptation): boolean {
+  if (!isGeneration(request)) return request.stream;
+  if (mustStream(adaptation)) return true;
+  return request.stream && !adaptation.learnedDrops.includes(FORM.streaming);
+}
+
+function mustStream({ forceStream, profile, learnedDrops }: Adaptation): boolean {
+  return forceStream || profile.alwaysStream || learnedDrops.includes(FORM.notStreaming);
+}
+
+function planDrops(plan: Plan, json: Json, { profile, learnedDrops }: Adaptation): void {
+  for (const name of profile.dropParams) drop(plan, json, name);
+  for (const name of learnedDrops) {
+    if (isDroppable(name)) drop(plan, json, name);
+  }
+  // Without logprobs the API refuses top_logprobs.
+  if (plan.remove.has('logprobs') && Object.hasOwn(json, 'top_logprobs')) drop(plan, json, 'top_logprobs');
+}
+
+function drop(plan: Plan, json: Json, name: string): void {
+  if (!Object.hasOwn(json, name) || plan.remove.has(name)) return;
+  plan.remove.add(name);
+  plan.dropped.push(name);
+}
+
+function planRenames(plan: Plan, json: Json, { profile, learnedDrops }: Adaptation): void {
+  const renames = new Map(Object.entries(profile.renameParams));
+  for (const name of learnedDrops) {
+    const other = renameOfRefused(name);
+    // Refused under both names: it goes out as the client wrote it, and the client gets the upstream's error.
+    if (other !== null && !learnedDrops.includes(other) && !renames.has(name)) renames.set(name, other);
+  }
+  for (const [from, to] of renames) {
+    if (from === to || !Object.hasOwn(json, from) || plan.remove.has(from)) continue;
+    const isTaken = Object.hasOwn(json, to) && !plan.remove.has(to);
+    // Of the two limits the newer one wins (S98); a null says nothing.
+    const wins = json[from] !== null && (json[to] === null || from === 'max_completion_tokens');
+    if (isTaken) plan.remove.add(wins ? to : from);
+    if (wins || !isTaken) plan.rename.set(from, to);
+  }
+}
+
+/** Parameters for which the API (OpenAI's specification) knows no null, and strict upstreams refuse one. */
+const NEVER_NULL = [
+  'tools',
+  'tool_choice',
+  'functions',
+  'function_call',
+  'parallel_tool_calls',
+  'response_format',
+  'user',
+  'dimensions',
+  'encoding_format',
+  'web_search_options',
+];
+
+/** Lists that say nothing when they are empty, and that OpenAI and others refuse then (S104). */
+const NEVER_EMPTY = ['stop', 'tools', 'functions'];
+/** What speaks of tools, and is refused where there are none (S80). */
+const ABOUT_TOOLS = ['tool_choice', 'parallel_tool_calls'];
+
+function planMeaningless(plan: Plan, request: AdaptableRequest): void {
+  const { json } = request;
+  for (const name of NEVER_NULL) if (json[name] === null) plan.remove.add(name);
+  if (!isGeneration(request)) return;
+  for (const name of NEVER_EMPTY) {
+    const list = json[name];
+    if (Array.isArray(list) && list.length === 0) plan.remove.add(name);
+  }
+  if (request.kind !== 'chat' || (request.hasTools && !plan.remove.has('tools'))) return;
+  for (const name of ABOUT_TOOLS) if (Object.hasOwn(json, name)) plan.remove.add(name);
+}
+
+function planStream(plan: Plan, request: AdaptableRequest, adaptation: Adaptation, stream: boolean): void {
+  const { json } = request;
+  if (stream !== request.stream) plan.set.set('stream', String(stream));
+  if (request.stream && !stream) plan.dropped.push(FORM.streaming);
+  const hasOptions = Object.hasOwn(json, 'stream_options');
+  const isForced = stream && !request.stream;
+  if (hasOptions && !(request.stream && stream)) plan.remove.add('stream_options');
+  const isRefused =
+    adaptation.learnedDrops.includes('stream_options') ||
+    adaptation.profile.dropParams.includes('stream_options');
+  if (!stream || isRefused || request.includeUsage || !(adaptation.wantUsage || isForced)) return;
+  const options = json.stream_options;
+  if (!hasOptions || isForced || typeof options !== 'object' || options === null || Array.isArray(options)) {
+    plan.set.set('stream_options', '{"include_usage":true}');
+  } else {
+    // A changed copy of the client's own object: its other members stay as they are.
+    plan.set.set('stream_options', withUsage);
+  }
+  plan.remove.delete('stream_options');
+}
+
+function execute(plan: Plan, request: AdaptableRequest): Buffer {
+  if (plan.set.size + plan.remove.size + plan.rename.size === 0 && plan.messageEdits === null)
+    return request.body;
+  const edits = new MemberEdits(request.text);
+  for (const name of plan.remove) edits.remove(name);
+  for (const [from, to] of plan.rename) edits.rename(from, to);
+  for (const [name, json] of plan.set) {
+    edits.set(name, typeof json === 'string' ? json : json(edits.valueOf(name) ?? ''));
+  }
+  if (plan.messageEdits !== null) {
+    edits.replace('messages', editMessages(edits.valueOf('messages') ?? '[]', plan.messageEdits));
+  }
+  return Buffer.from(edits.toString());
+}
+
+function withUsage(options: string): string {
+  const edits = new MemberEdits(options);
+  edits.set('include_usage', 'true');
+  return edits.toString();
+}

@@ -1,0 +1,117 @@
+import type { FerryError } from '../../lib/errors/ferry-error.ts';
+import { refusesBlank } from '../embeddings/blank-inputs.ts';
+import { SAYS_EMPTY } from '../embeddings/empty-text.ts';
+import { type ContentHolder, hasForm } from './message-content.ts';
+import type { AdaptableRequest } from './request-adaptation.ts';
+import { FORM, type RequestForm } from './rewrite-names.ts';
+
+type RefusedRequest = Pick<AdaptableRequest, 'kind' | 'json' | 'stream'>;
+
+/** All of these are words about the request, so that no other status can carry them. */
+const STATUSES: readonly number[] = [400, 422];
+
+/**
+ * What in the client's request an upstream refuses though the same can be said in another way; null when the refusal
+ * is about something else. A wrong guess costs one call and changes no meaning. `avoided`: forms (and parameters) that
+ * the refused request had no more.
+ */
+export function findRefusedForm(
+  error: FerryError,
+  request: RefusedRequest,
+  avoided: readonly string[] = [],
+): RequestForm | null {
+  if (error.kind !== 'client_fault') return null;
+  if (request.kind === 'embeddings') {
+    const isBlank = !avoided.includes(FORM.blankInputs) && refusesBlank(error, request.json);
+    return isBlank ? FORM.blankInputs : null;
+  }
+  if (request.kind === 'rerank' || !STATUSES.includes(error.status)) return null;
+  const words = [error.param ?? '', error.message].join(' ');
+  const isAsked = request.stream || avoided.includes(FORM.notStreaming);
+  if (!isAsked && ONLY_STREAMS.test(words) && !NO_STREAM.test(words)) return FORM.notStreaming;
+  return refusedInMessages(words, request.json.messages, avoided);
+}
+
+/**
+ * "Stream must be set to true", "This model only support stream mode", "parameter.enable_thinking must be set to false
+ * for non-streaming calls", "'stream' does not support false". Not `stream_options`: `_` belongs to a word.
+ */
+const STREAM = String.raw`\bstream(?:ing|ed)?\b`;
+const ONLY_STREAMS = new RegExp(
+  [
+    String.raw`${STREAM}\W*(?:\w+\W+){0,4}(?:true\b|required|mandatory|only\b)`,
+    String.raw`\b(?:only|must|requires?|please|has to|needs? to)\b\W*(?:\w+\W+){0,4}${STREAM}`,
+    String.raw`\bnon[- _]?stream`,
+    String.raw`${STREAM}\W*(?:\w+\W+){0,4}(?:support|accept|allow)\w*\W+false\b`,
+    String.raw`${STREAM}\W*(?:\w+\W+){0,3}\w*(?:not|n't)\W+(?:be\W+)?false\b`,
+    '[仅只]支持.{0,6}(?:流式|stream)|非流式|(?:必须|请).{0,6}(?:流式|stream)|stream.{0,6}必须',
+  ].join('|'),
+  'i',
+);
+
+/** "logprobs requires stream to be false" is the opposite. */
+const SAYS_FALSE = String.raw`${STREAM}\W*(?:(?:to|must|should|has|have|be|is|set|mode|needs?)\W+)*(?:false\b|disabled)`;
+const NO_STREAM = new RegExp(SAYS_FALSE, 'i');
+const NO_STREAMS = new RegExp(
+  [
+    SAYS_FALSE,
+    String.raw`${STREAM}\W*(?:\w+\W+)?(?:(?:is|are)\W*(?:not|n't)\W+(?:yet\W+)?(?:support|available|allow|implement)|unsupported\b)`,
+    String.raw`(?:not|n't)\W+support\w*\W+${STREAM}`,
+    String.raw`${STREAM}\W*(?:\w+\W+){0,2}(?:support|accept|allow)\w*\W+true\b`,
+    '不支持(?:流式|stream)|(?:流式|stream).{0,4}不支持',
+  ].join('|'),
+  'i',
+);
+/** What holds for this request alone must not cost all others their streams. */
+const ONLY_TOGETHER =
+  /\b(?:with|when|while|if|together|combin\w*|tools?|functions?|response_format|logprobs|n)\b/i;
+
+const NAMES_CONTENT = /content|内容|concatenate str/i;
+const NAMES_MESSAGES = /\bmessages?\b|消息/i;
+const WANTS_TEXT =
+  /(?:valid|expected|type|be)(?: an?| of type)? str(?:ing)?\b|str(?:ing)? (?:type )?(?:is )?expected|invalid type: (?:sequence|null)|unmarshal (?:array|null)|concatenate str/i;
+const SAYS_LIST = /\b(?:list|array|sequence)\b/i;
+const SAYS_NULL = /\b(?:null|none|nil|missing|required|undefined)\b|must be (?:present|provided)|缺少/i;
+/** "A message must have content": only where the words are about a message. */
+const SAYS_MUST_HAVE = /must have/i;
+const SAYS_ROLE = /\broles?\b|developer|unknown variant/i;
+/** Rules about the order of messages speak of roles as well. */
+const SAYS_ORDER = /tool_calls?\b|prece+ding|alternat|followed by|(?:first|last) message|beginning/i;
+const REFUSES_ROLE =
+  /unknown|unexpected|invalid|unsupported|not (?:supported|allowed|valid|recogni[sz]ed)|must be|should be|expected|only/i;
+
+/** "Streaming is not supported", "This model does not support streaming", "'stream' does not support true". */
+export function refusesStreaming(error: FerryError, request: RefusedRequest): boolean {
+  if (error.kind !== 'client_fault' || !STATUSES.includes(error.status)) return false;
+  if (!request.stream || (request.kind !== 'chat' && request.kind !== 'completions')) return false;
+  return NO_STREAMS.test(error.message) && !ONLY_TOGETHER.test(error.message);
+}
+
+/** Each form is looked for only where a message has it. */
+function refusedInMessages(words: string, messages: unknown, avoided: readonly string[]): RequestForm | null {
+  if (!Array.isArray(messages)) return null;
+  const isSaid = (form: RequestForm): boolean =>
+    messages.some(
+      (message) => typeof message === 'object' && message !== null && hasForm(message as ContentHolder, form),
+    );
+  const has = (form: RequestForm): boolean => !avoided.includes(form) && isSaid(form);
+  if (refusesRole(words) && has(FORM.developer)) return FORM.developer;
+  const wantsText = WANTS_TEXT.test(words);
+  const saysEmpty = SAYS_EMPTY.test(words) || SAYS_MUST_HAVE.test(words);
+  const isAboutContent =
+    NAMES_CONTENT.test(words) || (NAMES_MESSAGES.test(words) && (wantsText || saysEmpty));
+  if (!isAboutContent || /expected an? (?:array|list)/i.test(words)) return null;
+  const saysNull = SAYS_NULL.test(words);
+  if (saysNull && !SAYS_LIST.test(words) && has(FORM.nullContent)) return FORM.nullContent;
+  if ((wantsText || SAYS_LIST.test(words)) && has(FORM.parts)) return FORM.parts;
+  if ((wantsText || saysNull || saysEmpty) && has(FORM.nullContent)) return FORM.nullContent;
+  // What was null went out as "".
+  const isEmptied = avoided.includes(FORM.nullContent) && isSaid(FORM.nullContent);
+  const isEmpty = has(FORM.emptyContent) || (isEmptied && !avoided.includes(FORM.emptyContent));
+  return saysEmpty && isEmpty ? FORM.emptyContent : null;
+}
+
+function refusesRole(words: string): boolean {
+  if (!SAYS_ROLE.test(words) || !REFUSES_ROLE.test(words)) return false;
+  return /developer/i.test(words) || !(NAMES_CONTENT.test(words) || SAYS_ORDER.test(words));
+}

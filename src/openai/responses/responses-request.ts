@@ -1,0 +1,158 @@
+import { isJsonObject, type JsonObject, numberFrom, textFrom } from '../../lib/json/json-object.ts';
+import { parseExactly } from '../chat/calls/exact-arguments.ts';
+import type { ReadRequest } from '../request/chat-request.ts';
+import { messagesOf, type Recall } from './responses-input.ts';
+import { impossibleAsChat } from './responses-refusal.ts';
+import { chatToolsOf } from './responses-tools.ts';
+
+/** A Responses request as a chat, and what its answer has to tell of it. */
+export interface ResponsesAsChat {
+  readonly chat: ReadRequest;
+  /** The members of a Response object that repeat the request. */
+  readonly echo: JsonObject;
+  /** Parameters of the client that mean something and cannot be done in a chat (`x-tokenferry-dropped`). */
+  readonly ignored: readonly string[];
+}
+
+/** What needs answers that are stored, or work that goes on without the client. */
+const IMPOSSIBLE: Readonly<Record<string, string>> = {
+  previous_response_id: 'answers are not stored. Send the earlier messages as "input"',
+  conversation: 'conversations are not stored. Send the earlier messages as "input"',
+  background: 'it answers while the client waits',
+  prompt: 'prompts are not stored. Send "instructions" and "input"',
+};
+
+/** Has a meaning there and none in a chat, so that clients are told that it was left out. */
+const IGNORED = ['truncation', 'max_tool_calls', 'context_management', 'top_logprobs'];
+/** Values by which these ask for nothing. */
+const NOTHING: readonly unknown[] = [undefined, null, false, '', 0, 'disabled'];
+
+/** What the API of Responses knows: translated, or of no use to a chat. All else is the upstream's own and goes along. */
+const KNOWN: ReadonlySet<string> = new Set([
+  ...Object.keys(IMPOSSIBLE),
+  ...IGNORED,
+  'input',
+  'instructions',
+  'model',
+  'stream',
+  'stream_options',
+  'tools',
+  'tool_choice',
+  'text',
+  'reasoning',
+  'max_output_tokens',
+  'include',
+  'store',
+  'metadata',
+  'service_tier',
+  'safety_identifier',
+  'prompt_cache_key',
+  'prompt_cache_retention',
+  'prompt_cache_options',
+  // A chat's: several answers cannot be told as one Response.
+  'n',
+  'messages',
+]);
+
+/**
+ * A Responses request → the chat that asks the same, for upstreams that only chat (S124). `read` is its
+ * body as `readRequest` gives it. Throws FerryError `invalid_request` with code `unsupported_parameter` and the place
+ * of what a chat cannot do.
+ */
+export function responsesAsChat(read: ReadRequest, recall: Recall = () => null): ResponsesAsChat {
+  const json = parseExactly(read.text) as JsonObject;
+  for (const [name, why] of Object.entries(IMPOSSIBLE)) {
+    if (NOTHING.includes(json[name])) continue;
+    throw impossibleAsChat(name, `"${name}" is not possible with this model: ${why}.`);
+  }
+  const { stream } = read;
+  const chat: JsonObject = {
+    model: read.model,
+    messages: messagesOf(json.instructions, json.input, recall),
+    ...(stream && { stream, stream_options: { include_usage: true } }),
+    ...chatToolsOf(json.tools, json.tool_choice),
+    ...limitsOf(json),
+    ...formatOf(json.text),
+    ...ownMembers(json),
+  };
+  const text = JSON.stringify(chat);
+  return {
+    chat: {
+      kind: 'chat',
+      body: Buffer.from(text),
+      text,
+      json: chat,
+      model: read.model,
+      stream,
+      includeUsage: stream,
+      usesLegacyFunctions: false,
+      hasTools: chat.tools !== undefined,
+    },
+    echo: echoOf(json),
+    ignored: IGNORED.filter((name) => !NOTHING.includes(json[name])),
+  };
+}
+
+function limitsOf(json: JsonObject): JsonObject {
+  const effort = isJsonObject(json.reasoning) ? json.reasoning.effort : undefined;
+  const most = json.max_output_tokens;
+  return {
+    // The older of the two names: who does not know it says so and gets the other; who does not know the newer one
+    // tends to say nothing and to ignore it.
+    ...(most !== undefined && most !== null && { max_tokens: most }),
+    ...(effort !== undefined && effort !== null && { reasoning_effort: effort }),
+  };
+}
+
+function formatOf(text: unknown): JsonObject {
+  if (!isJsonObject(text)) return {};
+  const { format, verbosity } = text;
+  return {
+    ...(typeof verbosity === 'string' && { verbosity }),
+    ...(isJsonObject(format) && format.type !== 'text' && { response_format: responseFormatOf(format) }),
+  };
+}
+
+function responseFormatOf(format: JsonObject): JsonObject {
+  const { type, ...schema } = format;
+  return type === 'json_schema' ? { type, json_schema: schema } : format;
+}
+
+/** What both APIs know under one name (temperature, top_p, user, parallel_tool_calls), and what only the upstream knows. */
+function ownMembers(json: JsonObject): JsonObject {
+  const entries = Object.entries(json).filter(([name, value]) => !KNOWN.has(name) && value !== null);
+  return Object.fromEntries(entries);
+}
+
+/** What clients with types read; a value of another type than the API has is the upstream's to refuse, and told as none. */
+function echoOf(json: JsonObject): JsonObject {
+  const reasoning = isJsonObject(json.reasoning) ? json.reasoning : {};
+  const text = isJsonObject(json.text) ? json.text : {};
+  return {
+    background: false,
+    instructions: json.instructions ?? null,
+    max_output_tokens: numberIn(json.max_output_tokens),
+    max_tool_calls: numberIn(json.max_tool_calls),
+    metadata: isJsonObject(json.metadata) ? json.metadata : {},
+    parallel_tool_calls: json.parallel_tool_calls !== false,
+    previous_response_id: null,
+    reasoning: { effort: textFrom(reasoning.effort), summary: textFrom(reasoning.summary) },
+    // Whatever was asked: nothing is kept.
+    store: false,
+    temperature: numberIn(json.temperature),
+    text: { ...text, format: isJsonObject(text.format) ? text.format : { type: 'text' } },
+    tool_choice: isToolChoice(json.tool_choice) ? json.tool_choice : 'auto',
+    tools: json.tools ?? [],
+    top_p: numberIn(json.top_p),
+    truncation: json.truncation === 'auto' ? 'auto' : 'disabled',
+    ...(typeof json.user === 'string' && { user: json.user }),
+  };
+}
+
+function isToolChoice(value: unknown): boolean {
+  return value === 'none' || value === 'required' || isJsonObject(value);
+}
+
+function numberIn(value: unknown): number | null {
+  return typeof value === 'string' ? null : numberFrom(value);
+}

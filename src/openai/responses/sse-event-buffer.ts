@@ -1,0 +1,183 @@
+import { parseJson } from '../../lib/json/json-object.ts';
+import { beginsJsonValue, JsonValueScanner } from '../chat/framing/json-values.ts';
+import { readUsage, type Usage } from '../usage/usage.ts';
+
+/** A longer event is handed on in pieces. The longest that are known carry one picture in base64. Bytes. */
+const LONGEST_EVENT_BYTES = 16 * 1024 * 1024;
+/** A usage object with all its details. UTF-16 units. */
+const LONGEST_USAGE = 8 * 1024;
+/** Events of a Responses stream that others must follow: its beginning, and all that tell of a part of it. */
+const MORE_FOLLOWS = /^response\.(?:created|queued|in_progress|\w+\..+)$/;
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * The bytes of an event stream that is handed through, cut where events end: a client never has the half of an event,
+ * which an error behind it would be taken for the other half of. Nothing is changed, and no reader hears of an event
+ * later than it could. A data line that is a whole JSON value ends an event, since some servers leave out the blank line
+ * and some readers go by lines; comments are signs of life and do not wait.
+ */
+export class HandedEvents {
+  /** Whole lines of the event whose end is still to come. */
+  #lines: Buffer[] = [];
+  /** What there is of the line behind them, joined once at its end. */
+  #line: Buffer[] = [];
+  #heldBytes = 0;
+  /** What `#lines` have of the event; `data`: only a blank line can end it. */
+  #open: 'nothing' | 'fields' | 'data' = 'nothing';
+  #isSplit = false;
+  /** What was given out ends with a blank line. */
+  #isClosed = true;
+  #usage: Usage | null = null;
+  /** The last piece that has an event of a Responses stream. */
+  #told: Buffer = NOTHING;
+
+  /** So much of what came as ends with an event; null: nothing yet. */
+  take(bytes: Buffer): Buffer | null {
+    if (this.#isSplit) return bytes;
+    const whole = endsWithBlankLine(bytes) ? this.#release(bytes) : this.#sift(bytes);
+    if (whole !== null) this.#look(whole);
+    return whole;
+  }
+
+  /** The stream ended in order: what nothing closed, for its reader to judge. */
+  end(): Buffer | null {
+    if (this.#heldBytes === 0) return null;
+    const rest = this.#release(NOTHING);
+    this.#look(rest);
+    return rest;
+  }
+
+  /** False: a part of an event was given out because it was too long to keep. */
+  get canTellError(): boolean {
+    return !this.#isSplit;
+  }
+
+  /** What has to stand before an event of ours so that it is one of its own. */
+  get separator(): string {
+    return this.#isClosed ? '' : '\n\n';
+  }
+
+  /** True: a Responses stream whose last event is none that can be the last. */
+  get isUnfinished(): boolean {
+    return !this.#isSplit && MORE_FOLLOWS.test(this.#lastTold(/"type"\s*:\s*"(response\.[\w.]+)"/g) ?? '');
+  }
+
+  /** The place of an event that follows all those of a Responses stream. */
+  get nextSequenceNumber(): number {
+    const last = this.#lastTold(/"sequence_number"\s*:\s*(\d{1,15})\b/g);
+    return last === undefined ? 0 : Number(last) + 1;
+  }
+
+  /** The tokens that the stream told last. */
+  get usage(): Usage | null {
+    return this.#usage;
+  }
+
+  /** All that is held, and `bytes` behind it. */
+  #release(bytes: Buffer): Buffer {
+    const all = this.#heldBytes === 0 ? bytes : Buffer.concat([...this.#lines, ...this.#line, bytes]);
+    this.#lines = [];
+    this.#line = [];
+    this.#heldBytes = 0;
+    this.#open = 'nothing';
+    return all;
+  }
+
+  /** Bytes that end inside of an event: gives out what ends before, and holds the rest. */
+  #sift(bytes: Buffer): Buffer | null {
+    const end = lineEndIn(bytes);
+    const whole = end === 0 ? null : this.#takeLines(bytes.subarray(0, end));
+    this.#line.push(bytes.subarray(end));
+    this.#heldBytes += bytes.length - (whole?.length ?? 0);
+    if (whole !== null || this.#heldBytes <= LONGEST_EVENT_BYTES) return whole;
+    this.#isSplit = true;
+    return this.#release(NOTHING);
+  }
+
+  #takeLines(bytes: Buffer): Buffer | null {
+    const lines = Buffer.concat([...this.#line, bytes]);
+    this.#line = [];
+    const end = this.#endOfEvents(lines.toString('latin1'));
+    if (end === 0) {
+      this.#lines.push(lines);
+      return null;
+    }
+    const whole = Buffer.concat([...this.#lines, lines.subarray(0, end)]);
+    this.#lines = [lines.subarray(end)];
+    return whole;
+  }
+
+  /** Where the last event in whole lines ends, 0 when none does; follows what is open behind it. */
+  #endOfEvents(text: string): number {
+    let end = behindBlankLine(text);
+    if (end > 0) this.#open = 'nothing';
+    const lines = /([^\r\n]*)(?:\r\n|\n|\r)/g;
+    lines.lastIndex = end;
+    for (let match = lines.exec(text); match !== null; match = lines.exec(text)) {
+      this.#open = openAfter(match[1] ?? '', this.#open);
+      if (this.#open === 'nothing') end = lines.lastIndex;
+    }
+    return end;
+  }
+
+  #look(whole: Buffer): void {
+    this.#isClosed = endsWithBlankLine(whole);
+    if (whole.includes('"usage"')) this.#usage = usageIn(whole, this.#usage);
+    if (whole.includes('"response.')) this.#told = whole;
+  }
+
+  #lastTold(pattern: RegExp): string | undefined {
+    return [...this.#told.toString('latin1').matchAll(pattern)].at(-1)?.[1];
+  }
+}
+
+/** What is open of an event behind one more line. */
+function openAfter(line: string, open: 'nothing' | 'fields' | 'data'): 'nothing' | 'fields' | 'data' {
+  if (line === '') return 'nothing';
+  if (line.startsWith(':')) return open;
+  if (!line.startsWith('data:')) return open === 'data' ? 'data' : 'fields';
+  return open !== 'data' && isWholeJson(line) ? 'nothing' : 'data';
+}
+
+function isWholeJson(dataLine: string): boolean {
+  const start = dataLine.startsWith('data: ') ? 6 : 5;
+  if (!beginsJsonValue(dataLine.charCodeAt(start))) return false;
+  return new JsonValueScanner().scan(dataLine, start) === dataLine.trimEnd().length;
+}
+
+const LF = 0x0a;
+const CR = 0x0d;
+
+function endsWithBlankLine(bytes: Buffer): boolean {
+  const [last, before, third] = [bytes.at(-1), bytes.at(-2), bytes.at(-3)];
+  if (last === LF) return before === LF || (before === CR && third === LF);
+  return last === CR && before === CR;
+}
+
+/** Behind the last line end. A \r that comes last may be the half of one. */
+function lineEndIn(bytes: Buffer): number {
+  const end = bytes.lastIndexOf(LF) + 1;
+  return end > 0 || bytes.length < 2 ? end : bytes.lastIndexOf(CR, bytes.length - 2) + 1;
+}
+
+/** 0: there is none. */
+function behindBlankLine(text: string): number {
+  const ends = ['\n\n', '\n\r\n'].map((end) => {
+    const at = text.lastIndexOf(end);
+    return at === -1 ? 0 : at + end.length;
+  });
+  return Math.max(...ends);
+}
+
+/** The last usage object with counts, found by its name: the events around it may be long and are not parsed. */
+function usageIn(events: Buffer, before: Usage | null): Usage | null {
+  let usage = before;
+  const name = '"usage"';
+  for (let at = events.indexOf(name); at !== -1; at = events.indexOf(name, at + name.length)) {
+    const text = events.toString('utf8', at + name.length, at + name.length + LONGEST_USAGE);
+    const start = /^\s*:\s*(?=\{)/.exec(text)?.[0].length ?? 0;
+    const end = start === 0 ? -1 : new JsonValueScanner().scan(text, start);
+    if (end !== -1) usage = readUsage(parseJson(text.slice(start, end)), usage) ?? usage;
+  }
+  return usage;
+}

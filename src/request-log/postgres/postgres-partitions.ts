@@ -1,0 +1,70 @@
+import type { PoolClient } from 'pg';
+import { COLUMNS, type ColumnValue, TABLE } from '../request-row.ts';
+
+const DAY_MS = 86_400_000;
+const CREATED_AT = COLUMNS.indexOf('created_at');
+/** Replicas make the day's partition one after the other; the number has no meaning. */
+const LOCK = 7_046_029;
+const NAME = new RegExp(`^${TABLE}_(\\d{8})$`);
+
+/** The partitions of `tokenferry_requests`, one a day in UTC: made before the first row of a day, dropped whole. */
+export class PostgresPartitions {
+  /** Days, as numbers since 1970, whose partition is there as far as we know. */
+  readonly #days = new Set<number>();
+
+  /** Makes what the rows of `values` need. */
+  async makeFor(client: PoolClient, values: readonly ColumnValue[]): Promise<void> {
+    for (let row = CREATED_AT; row < values.length; row += COLUMNS.length) {
+      const day = Math.floor(Number(values[row]) / DAY_MS);
+      if (this.#days.has(day)) continue;
+      await this.#make(client, day);
+      this.#days.add(day);
+    }
+  }
+
+  /** Somebody else changed them: everything is looked at again. */
+  forget(): void {
+    this.#days.clear();
+  }
+
+  /** Drops the days that ended before `createdAtMs`. */
+  async dropBefore(client: PoolClient, createdAtMs: number): Promise<void> {
+    const { rows } = await client.query<{ name: string }>(
+      `SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = '${TABLE}'::regclass`,
+    );
+    for (const { name } of rows) {
+      const day = dayOf(name);
+      if (day === null || (day + 1) * DAY_MS > createdAtMs) continue;
+      await client.query(`DROP TABLE IF EXISTS ${name}`);
+      this.#days.delete(day);
+    }
+  }
+
+  async #make(client: PoolClient, day: number): Promise<void> {
+    const bounds = `FROM (${day * DAY_MS}) TO (${(day + 1) * DAY_MS})`;
+    await client.query('BEGIN');
+    try {
+      await client.query(`SELECT pg_advisory_xact_lock(${LOCK})`);
+      await client.query(
+        `CREATE TABLE IF NOT EXISTS ${nameOf(day)} PARTITION OF ${TABLE} FOR VALUES ${bounds}`,
+      );
+      await client.query('COMMIT');
+    } catch (error) {
+      await client.query('ROLLBACK').catch(() => undefined);
+      throw error;
+    }
+  }
+}
+
+/** `tokenferry_requests_20261121`. */
+function nameOf(day: number): string {
+  return `${TABLE}_${new Date(day * DAY_MS).toISOString().slice(0, 10).replaceAll('-', '')}`;
+}
+
+/** Null for a partition that is not ours. */
+function dayOf(name: string): number | null {
+  const date = NAME.exec(name)?.[1];
+  if (date === undefined) return null;
+  const at = Date.parse(`${date.slice(0, 4)}-${date.slice(4, 6)}-${date.slice(6)}T00:00:00Z`);
+  return Number.isNaN(at) ? null : at / DAY_MS;
+}

@@ -1,0 +1,83 @@
+import { SqliteError } from 'better-sqlite3';
+import { StoreError, type StoreFault } from '../request-store.ts';
+
+/** What SQLite calls the faults of a place rather than of a row, with what a person can do about each. */
+const FAULTS: Readonly<Record<string, { fault: StoreFault; text: string }>> = {
+  SQLITE_BUSY: { fault: 'unavailable', text: 'is locked by another process' },
+  SQLITE_LOCKED: { fault: 'unavailable', text: 'is locked by another connection' },
+  SQLITE_FULL: { fault: 'unavailable', text: 'cannot grow: the disk is full' },
+  SQLITE_IOERR: { fault: 'unavailable', text: 'cannot be read or written: the disk reports an error' },
+  SQLITE_READONLY: {
+    fault: 'unavailable',
+    text: 'is read-only: give this user write access to it and its directory',
+  },
+  SQLITE_CANTOPEN: {
+    fault: 'unavailable',
+    text: 'cannot be opened: check the directory and its permissions',
+  },
+  SQLITE_PERM: { fault: 'unavailable', text: 'cannot be opened: no permission' },
+  SQLITE_NOMEM: { fault: 'unavailable', text: 'cannot be used: out of memory' },
+  SQLITE_PROTOCOL: { fault: 'unavailable', text: 'is locked by another process' },
+  SQLITE_ERROR: { fault: 'unavailable', text: 'is not as it was when it was opened' },
+  SQLITE_SCHEMA: { fault: 'unavailable', text: 'is not as it was when it was opened' },
+  SQLITE_CORRUPT: { fault: 'unusable', text: 'is corrupt: move it away and a new one is made' },
+  SQLITE_NOTADB: {
+    fault: 'unusable',
+    text: 'is no SQLite database: move it away or name another file in dbaddr',
+  },
+  SQLITE_FORMAT: {
+    fault: 'unusable',
+    text: 'is no SQLite database: move it away or name another file in dbaddr',
+  },
+};
+
+/** The store's fault behind `error`, or null when it is the row that SQLite refuses (too big, wrong type). */
+export function storeFaultOf(error: unknown, path: string): StoreError | null {
+  if (error instanceof StoreError) return error;
+  const code = codeOf(error);
+  if (code === null) return null;
+  const known = FAULTS[primaryCode(code)];
+  if (known === undefined) return null;
+  return new StoreError(known.fault, code, `The database ${path} ${known.text} (${code}).`, error);
+}
+
+/** As `storeFaultOf`, for where no row is at hand: what is not known to pass is taken to pass by itself. */
+export function openFaultOf(error: unknown, path: string): StoreError {
+  const fault = storeFaultOf(error, path);
+  if (fault !== null) return fault;
+  const text = error instanceof Error ? error.message : String(error);
+  return new StoreError(
+    'unavailable',
+    codeOf(error) ?? 'UNKNOWN',
+    `The database ${path} cannot be used: ${text}.`,
+    error,
+  );
+}
+
+/** `SQLITE_BUSY_SNAPSHOT` is a `SQLITE_BUSY`: SQLite's extended codes add words to the primary one. */
+function primaryCode(code: string): string {
+  return code.split('_', 2).join('_');
+}
+
+function codeOf(error: unknown): string | null {
+  if (error instanceof SqliteError) return error.code;
+  // mkdir, open and stat come before SQLite has its say.
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string')
+    return SYSTEM_CODES[error.code] ?? null;
+  return null;
+}
+
+const SYSTEM_CODES: Readonly<Record<string, string>> = {
+  ENOSPC: 'SQLITE_FULL',
+  EDQUOT: 'SQLITE_FULL',
+  EROFS: 'SQLITE_READONLY',
+  EACCES: 'SQLITE_READONLY',
+  EPERM: 'SQLITE_PERM',
+  ENOENT: 'SQLITE_CANTOPEN',
+  ENOTDIR: 'SQLITE_CANTOPEN',
+  EISDIR: 'SQLITE_CANTOPEN',
+  EEXIST: 'SQLITE_CANTOPEN',
+  EMFILE: 'SQLITE_CANTOPEN',
+  ENFILE: 'SQLITE_CANTOPEN',
+  EIO: 'SQLITE_IOERR',
+};

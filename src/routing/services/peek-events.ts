@@ -1,0 +1,87 @@
+import { FerryError } from '../../lib/errors/ferry-error.ts';
+import { isJsonObject, parseJson } from '../../lib/json/json-object.ts';
+import { SseFraming } from '../../openai/chat/framing/sse-framing.ts';
+import { readErrorBody } from '../../openai/errors/error-shapes.ts';
+import {
+  type ErrorContext,
+  findErrorInBody,
+  invalidBodyError,
+  readBodyError,
+} from '../../openai/errors/upstream-error.ts';
+import type { ReplyBody } from '../../upstream/transport/response-body.ts';
+
+interface EventsToCome {
+  readonly body: ReplyBody;
+  readonly context: ErrorContext;
+  /** Throws when an event's data refuses the token, which its own words would make another error. */
+  readonly refuseBadToken: (data: string) => void;
+  /** So much is looked at; what is longer (the first image of a stream) is content. Bytes. */
+  readonly mostBytes: number;
+  /** True: a task of its own that runs on without its reader, so that its first event is what the client waits for. */
+  readonly isBackground?: boolean;
+}
+
+/** Events of a Responses stream that only say that it was accepted. */
+const ACCEPTED = /^(?:response\.(?:created|queued|in_progress)|keepalive|ping)$/;
+
+/**
+ * `head` and what follows up to the first event that a client waits for. Comments, the `[DONE]` mark and what merely
+ * says that the request was accepted are none. Throws the error that an event carries, `disconnected` and
+ * `invalid_response` for a stream that ends before; nothing of it may have been forwarded.
+ */
+export async function untilContent(head: Buffer, toCome: EventsToCome): Promise<Buffer> {
+  const { body, mostBytes } = toCome;
+  const chunks = [head];
+  let size = head.length;
+  let hasEvent = false;
+  let hasContent = false;
+  const framing = new SseFraming({
+    maxEventLength: mostBytes,
+    onEvent: (data, name) => {
+      if (hasContent || data === '[DONE]') return;
+      hasEvent = true;
+      toCome.refuseBadToken(data);
+      hasContent = isContent(data, name, toCome);
+    },
+    onJunk: () => undefined,
+    onOverflow: () => {
+      hasContent = true;
+    },
+  });
+  const decoder = new TextDecoder();
+  framing.push(decoder.decode(head, { stream: true }));
+  while (!hasContent && size < mostBytes) {
+    const chunk = await body.next();
+    if (chunk === null) break;
+    chunks.push(chunk);
+    size += chunk.length;
+    framing.push(decoder.decode(chunk, { stream: true }));
+  }
+  if (!hasContent && body.isSettled) {
+    framing.end();
+    if (!hasContent) throw endedEarly(hasEvent, toCome.context);
+  }
+  return chunks.length === 1 ? head : Buffer.concat(chunks, size);
+}
+
+/** Throws when the event is an error. */
+function isContent(data: string, name: string | undefined, toCome: EventsToCome): boolean {
+  const json = parseJson(data);
+  // Broken JSON proves nothing; what never was JSON may be anything.
+  if (!isJsonObject(json)) return json !== undefined || !/^\s*[{[]/.test(data);
+  // A Response that failed carries its error inside.
+  const found =
+    findErrorInBody(json) ??
+    findErrorInBody(json.response) ??
+    (name === 'error' ? readErrorBody(json) : null);
+  if (found !== null) throw readBodyError(found, toCome.context);
+  return toCome.isBackground === true || typeof json.type !== 'string' || !ACCEPTED.test(json.type);
+}
+
+function endedEarly(hasEvent: boolean, context: ErrorContext): FerryError {
+  if (!hasEvent) return invalidBodyError('', context);
+  return new FerryError('disconnected', {
+    message: 'The upstream closed the connection before its answer was complete.',
+    upstreamStatus: 200,
+  });
+}

@@ -1,0 +1,48 @@
+import type { Clock } from '../../lib/clock.ts';
+
+/** Why an upstream gets no requests for one model. */
+type PauseReason = 'rate_limited' | 'quota_exhausted' | 'model_not_found';
+
+interface Pause {
+  readonly reason: PauseReason;
+  readonly untilMonoMs: number;
+}
+
+/** So that a client that invents model names cannot fill memory. */
+const MOST_PAUSES = 1_000;
+
+/** The models for which one upstream is left alone for a while: it asked to be (429), or does not have them (404). */
+export class ModelPauses {
+  readonly #clock: Clock;
+  readonly #pauses = new Map<string, Pause>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  pause(model: string, reason: PauseReason, durationMs: number): void {
+    if (this.#pauses.size >= MOST_PAUSES) this.#dropEnded();
+    if (this.#pauses.size >= MOST_PAUSES) return;
+    this.#pauses.set(model, { reason, untilMonoMs: this.#clock.monoMs() + durationMs });
+  }
+
+  /** The running pause of `model`, null when there is none. */
+  get(model: string): { readonly reason: PauseReason; readonly remainingMs: number } | null {
+    if (this.#pauses.size === 0) return null;
+    const pause = this.#pauses.get(model);
+    if (pause === undefined) return null;
+    const remainingMs = pause.untilMonoMs - this.#clock.monoMs();
+    if (remainingMs > 0) return { reason: pause.reason, remainingMs };
+    this.#pauses.delete(model);
+    return null;
+  }
+
+  clear(model: string): void {
+    if (this.#pauses.size > 0) this.#pauses.delete(model);
+  }
+
+  #dropEnded(): void {
+    const now = this.#clock.monoMs();
+    for (const [model, pause] of this.#pauses) if (pause.untilMonoMs <= now) this.#pauses.delete(model);
+  }
+}

@@ -1,0 +1,53 @@
+import type { Clock } from '../../lib/clock.ts';
+import type { Secret } from '../../lib/secret.ts';
+import type { Lifetime } from '../expiry/lifetime.ts';
+import type { OutgoingRequest, PreparedPlacement } from '../placement/placement.ts';
+import { placeAll } from '../placement/placement.ts';
+
+export type { OutgoingRequest } from '../placement/placement.ts';
+
+/** The right to use one token for one attempt; `apply` writes it into a request. */
+export class Lease {
+  /** The name of the token source. */
+  readonly holder: string;
+  /** Counts the different tokens of a holder, from 1; the same value renewed keeps its number. */
+  readonly generation: number;
+  /** Tells two tokens apart in logs of one process. */
+  readonly fingerprint: string;
+  /** The bare token, for sources that obtain theirs with this one and for `tokenferry token --show`. */
+  readonly secret: Secret;
+  readonly #clock: Clock;
+  readonly #lifetime: Lifetime;
+  readonly #placements: readonly PreparedPlacement[];
+
+  constructor(facts: {
+    readonly holder: string;
+    readonly generation: number;
+    readonly fingerprint: string;
+    readonly secret: Secret;
+    readonly clock: Clock;
+    readonly lifetime: Lifetime;
+    readonly placements: readonly PreparedPlacement[];
+  }) {
+    this.holder = facts.holder;
+    this.generation = facts.generation;
+    this.fingerprint = facts.fingerprint;
+    this.secret = facts.secret;
+    this.#clock = facts.clock;
+    this.#lifetime = facts.lifetime;
+    this.#placements = facts.placements;
+  }
+
+  /** Milliseconds until the token ends, negative afterwards. */
+  remainingMs(): number {
+    return this.#lifetime.remainingMs(this.#clock.monoMs(), this.#clock.wallMs());
+  }
+
+  /**
+   * Places the token as configured, replacing whatever stood in its places; safe to call again on the same
+   * request with a renewed lease. Throws `PlacementError` when the request has no place for it.
+   */
+  apply(request: OutgoingRequest): void {
+    placeAll(this.#placements, request);
+  }
+}

@@ -1,0 +1,74 @@
+import { resolvePointer } from '../../lib/json/json-pointer.ts';
+
+/** A place in a JSON body and the values that mean "this token is no longer good". */
+interface BodyMatcher {
+  /** JSON pointer (RFC 6901), e.g. `/error_code`. */
+  readonly path: string;
+  /** Compared as text, so that 110 and "110" are the same. */
+  readonly equals: readonly (string | number | boolean | null)[];
+}
+
+/** What an upstream says when it refuses a token: `reject` of the configuration. */
+export interface RejectionRules {
+  readonly statuses: readonly number[];
+  readonly body: readonly BodyMatcher[];
+}
+
+/** A refusal is short; more than this (characters) is an answer and not parsed. */
+const LONGEST_REFUSAL = 16 * 1024;
+
+/**
+ * Whether an upstream's answer refuses the token. `header` reads a response header by its lower-case name;
+ * `bodyText` is the body or the first SSE event, null when it was not read. 407 speaks of a proxy, never of
+ * this token.
+ */
+export function isTokenRejection(
+  status: number,
+  header: (name: string) => string | undefined,
+  bodyText: string | null,
+  rules: RejectionRules,
+): boolean {
+  if (status === 407) return false;
+  if (rules.statuses.includes(status)) return true;
+  if (namesInvalidToken(header('www-authenticate'))) return true;
+  return bodyText !== null && rules.body.length > 0 && matchesBody(bodyText, rules.body);
+}
+
+/** RFC 6750 section 3.1: `WWW-Authenticate: Bearer …, error="invalid_token"`, whatever the status. */
+function namesInvalidToken(header: string | undefined): boolean {
+  return header !== undefined && /\berror\s*=\s*"?invalid_token\b/i.test(header);
+}
+
+function matchesBody(text: string, matchers: readonly BodyMatcher[]): boolean {
+  if (text.length > LONGEST_REFUSAL) return false;
+  const body = parseJson(firstEventData(text));
+  return matchers.some((matcher) => {
+    const found = resolvePointer(body, matcher.path).value;
+    return isScalar(found) && matcher.equals.some((expected) => String(expected) === String(found));
+  });
+}
+
+/** The data of the first SSE event that has any; a text without an SSE field is returned as it is. */
+function firstEventData(text: string): string {
+  if (!/^(?:\uFEFF)?(?:data|event|id|retry|):/.test(text.trimStart())) return text;
+  const data: string[] = [];
+  for (const line of text.split(/\r\n|\n|\r/)) {
+    if (line === '' && data.length > 0) break;
+    if (line.startsWith('data:')) data.push(line.slice(line[5] === ' ' ? 6 : 5));
+  }
+  return data.join('\n');
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isScalar(value: unknown): value is string | number | boolean | null {
+  return (
+    value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
+  );
+}

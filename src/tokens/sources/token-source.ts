@@ -1,0 +1,52 @@
+import type { Clock } from '../../lib/clock.ts';
+
+/** Why a token is being asked for; metrics label acquisitions with it. */
+export type AcquireReason = 'start' | 'demand' | 'renewal' | 'rejected' | 'manual';
+
+/** What a source is told about one acquisition. */
+export interface AcquireContext {
+  /** Aborts when the attempt's time is over or nobody wants its result any more. */
+  readonly signal: AbortSignal;
+  readonly reason: AcquireReason;
+  /** True: the last token was refused; a cached one is of no use. */
+  readonly force: boolean;
+  /** `fingerprintOf` the token held so far, so that a shared store can tell whether it has a newer one. */
+  readonly previousFingerprint?: string;
+  readonly clock: Clock;
+}
+
+/**
+ * What an issuer handed out, with every hint about its life. Hints may disagree: the holder takes the
+ * shortest. None at all means that the issuer does not say.
+ */
+export interface RawToken {
+  readonly value: string;
+  /** Life in milliseconds, counted from the moment the request was sent. */
+  readonly lifetimeMs?: number;
+  /** End of life on the issuer's wall clock, milliseconds since 1970. */
+  readonly expiresAtWallMs?: number;
+  /** The issuer's own wish when to ask again, in milliseconds. */
+  readonly refreshInMs?: number;
+  /** The token is refused as too young before this moment of the issuer's wall clock. */
+  readonly notBeforeWallMs?: number;
+  /** The issuer's wall clock when it answered (the `Date` header: whole seconds, cut off). */
+  readonly serverDateWallMs?: number;
+  /** How long before this acquisition the token was issued; only for tokens out of a shared store. */
+  readonly ageMs?: number;
+  /** Further values of the answer that a placement can name (`{ header, extra }`). */
+  readonly extra?: Readonly<Record<string, string>>;
+  /** Value-free remarks for the log, such as expiry hints that disagree. */
+  readonly notes?: readonly string[];
+}
+
+/** One way to obtain tokens. It makes one attempt per call; retries and timing belong to the holder. */
+export interface TokenSource {
+  readonly kind: string;
+  /** SHA-256 of the whole recipe, secrets included: another secret is another source. */
+  readonly key: string;
+  /** Rejects with `TokenSourceError`; anything else that it throws counts as transient. */
+  acquire(context: AcquireContext): Promise<RawToken>;
+  /** Calls `onChange` when another token may be had at once, as when a file was rewritten. */
+  watch?(onChange: () => void): { close(): void };
+  close?(): Promise<void>;
+}

@@ -1,0 +1,115 @@
+import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { TemplateError, type TemplateValue } from './expression.ts';
+import type { Template, TemplateScope } from './template.ts';
+import type { RenderedJson, TemplateTree } from './tree.ts';
+
+/** Names that every template knows beside its variables. */
+export const BUILT_IN_NAMES = ['now_s', 'now_ms', 'now_iso', 'now_iso_s', 'uuid', 'nonce'] as const;
+
+const SORTED = ['sorted_params', 'sorted_query'] as const;
+
+/** Names that the fields of a request give. */
+export const FIELD_NAMES = [...SORTED, 'body_sha256'] as const;
+
+/** A name's recipe: one template, or one field of a body. */
+export type Definition = Template | TemplateTree;
+
+interface ScopeParts {
+  readonly nowWallMs: number;
+  /** The configured variables. They hide everything else of the same name. */
+  readonly vars: ReadonlyMap<string, Template>;
+  /** Fields of query and body: usable by name in each other, and what `sorted_params` joins. */
+  readonly fields: ReadonlyMap<string, Definition>;
+  /** Values that are there already: the token of a chained source. */
+  readonly given?: Readonly<Record<string, TemplateValue>>;
+}
+
+/**
+ * The values of one request. Each name is computed at most once, so that `nonce` and `now_ms` are the same in
+ * the body and in its signature. Fields may use each other; a circle is an error that names the field.
+ */
+export class RequestScope implements TemplateScope {
+  readonly #parts: ScopeParts;
+  readonly #values = new Map<string, TemplateValue>();
+  readonly #computed = new Map<Definition, RenderedJson>();
+  /** What is being computed right now, outermost first: a second visit is a circle. */
+  readonly #open = new Set<Definition>();
+  #bodySha256: string | undefined;
+
+  constructor(parts: ScopeParts) {
+    this.#parts = parts;
+    const { nowWallMs } = parts;
+    this.#values.set('now_ms', Math.floor(nowWallMs));
+    this.#values.set('now_s', Math.floor(nowWallMs / 1000));
+    this.#values.set('now_iso', new Date(nowWallMs).toISOString());
+    this.#values.set('now_iso_s', `${new Date(nowWallMs).toISOString().slice(0, 19)}Z`);
+    this.#values.set('uuid', randomUUID());
+    this.#values.set('nonce', randomBytes(16).toString('hex'));
+    for (const [name, value] of Object.entries(parts.given ?? {})) this.#values.set(name, value);
+    for (const name of parts.vars.keys()) this.#values.delete(name);
+  }
+
+  /** Told once the body is final; before that `body_sha256` is an error. */
+  set body(text: string) {
+    this.#bodySha256 = createHash('sha256').update(text).digest('hex');
+  }
+
+  valueOf(name: string): TemplateValue {
+    const known = this.#values.get(name);
+    if (known !== undefined) return known;
+    const definition = this.#parts.vars.get(name) ?? this.#parts.fields.get(name);
+    if (definition === undefined) return this.#special(name);
+    return plain(this.compute(name, definition));
+  }
+
+  /** The value of a variable or field with its JSON type; `name` is for the message of a circle only. */
+  compute(name: string, definition: Definition): RenderedJson {
+    const computed = this.#computed.get(definition);
+    if (computed !== undefined) return computed;
+    if (this.#open.has(definition)) throw new TemplateError(`${name} needs its own value to be computed`);
+    this.#open.add(definition);
+    try {
+      const value = definition.render(this);
+      // sorted_params leaves out what is open, so a value made of it is good for this place only.
+      if (!SORTED.some((sorted) => definition.names.has(sorted))) this.#computed.set(definition, value);
+      return value;
+    } finally {
+      this.#open.delete(definition);
+    }
+  }
+
+  #special(name: string): TemplateValue {
+    if (name === 'sorted_params') return this.#sortedParams((text) => text);
+    if (name === 'sorted_query') return this.#sortedParams(percentEncode);
+    if (name === 'body_sha256' && this.#bodySha256 !== undefined) return this.#bodySha256;
+    if (name === 'body_sha256') throw new TemplateError('body_sha256 is known in headers and query only');
+    throw new TemplateError(`${name} is not known`);
+  }
+
+  /**
+   * `name=value` of every query and body field, sorted by name, joined by `&`, neither encoded nor empty ones:
+   * what "sign of the sorted parameters" means with most gateways. `sorted_query` is the same, percent-encoded, as
+   * Alibaba signs it. Fields being computed (the sign) are left out.
+   */
+  #sortedParams(encode: (text: string) => string): string {
+    return [...this.#parts.fields]
+      .filter(([, definition]) => !this.#open.has(definition))
+      .sort(([left], [right]) => (left < right ? -1 : 1))
+      .map(([name, definition]) => [name, String(plain(this.compute(name, definition)))] as const)
+      .filter(([, value]) => value !== '')
+      .map(([name, value]) => `${encode(name)}=${encode(value)}`)
+      .join('&');
+  }
+}
+
+function plain(value: RenderedJson): TemplateValue {
+  return typeof value === 'string' || typeof value === 'number' ? value : JSON.stringify(value);
+}
+
+/** RFC 3986: everything but letters, digits and `-._~`. */
+function percentEncode(text: string): string {
+  return encodeURIComponent(text).replace(
+    /[!'()*]/g,
+    (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+}

@@ -1,0 +1,92 @@
+import type { Transform } from 'node:stream';
+import {
+  constants,
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createInflateRaw,
+  createZstdDecompress,
+} from 'node:zlib';
+import { ReplyBody } from './response-body.ts';
+import { fromBrokenBody } from './transport-error.ts';
+
+/** The decoders of `content-encoding`; each hands out what it has after every write, so that streams stay live. */
+const DECODERS: ReadonlyMap<string, (firstByte: number) => Transform> = new Map([
+  ['gzip', () => createGunzip({ finishFlush: constants.Z_SYNC_FLUSH })],
+  ['x-gzip', () => createGunzip({ finishFlush: constants.Z_SYNC_FLUSH })],
+  ['deflate', decoderOfDeflate],
+  ['br', () => createBrotliDecompress()],
+  ['zstd', () => createZstdDecompress()],
+]);
+
+/** The lower half of the first byte in zlib's format (RFC 1950); raw deflate begins with it only for stored blocks that nobody sends. */
+const ZLIB = 0x08;
+
+/** RFC 9110 means zlib's format; many servers send its inside alone. */
+function decoderOfDeflate(firstByte: number): Transform {
+  const options = { finishFlush: constants.Z_SYNC_FLUSH };
+  return (firstByte & 0x0f) === ZLIB ? createInflate(options) : createInflateRaw(options);
+}
+
+/**
+ * The body behind its `content-encoding`. We ask for none, but corporate proxies compress all the same. An
+ * unknown coding is handed on as it is: the reader then reports what it sees.
+ */
+export function decodeContent(body: ReplyBody, contentEncoding: string | null, upstream: string): ReplyBody {
+  const coding = contentEncoding?.trim().toLowerCase() ?? '';
+  const makeDecoder = DECODERS.get(coding);
+  if (makeDecoder === undefined) return body;
+  // Made when the first byte is there.
+  let decoder: Transform | null = null;
+  const decoded = new ReplyBody({
+    pause: () => decoder?.pause(),
+    resume: () => decoder?.resume(),
+    touched: () => {},
+    abort: (reason) => {
+      body.destroy(reason);
+      decoder?.destroy();
+    },
+  });
+  const begin = (firstByte: number): Transform => {
+    decoder = makeDecoder(firstByte);
+    decoder.on('data', (chunk: Buffer) => decoded.push(chunk));
+    decoder.on('end', () => decoded.finish());
+    decoder.on('error', (error) => decoded.fail(fromBrokenBody(error, upstream)));
+    return decoder;
+  };
+  void feed(body, begin, decoded, upstream);
+  return decoded;
+}
+
+async function feed(
+  body: ReplyBody,
+  begin: (firstByte: number) => Transform,
+  decoded: ReplyBody,
+  upstream: string,
+): Promise<void> {
+  let decoder: Transform | null = null;
+  try {
+    for (let chunk = await body.next(); chunk !== null; chunk = await body.next()) {
+      decoder ??= begin(chunk[0] ?? 0);
+      if (decoder.destroyed) return;
+      if (!decoder.write(chunk)) await drained(decoder);
+    }
+    if (decoder === null) decoded.finish();
+    else decoder.end();
+  } catch (error) {
+    decoded.fail(fromBrokenBody(error, upstream));
+    decoder?.destroy();
+  }
+}
+
+function drained(stream: Transform): Promise<void> {
+  return new Promise((resolve) => {
+    const settle = (): void => {
+      stream.off('drain', settle);
+      stream.off('close', settle);
+      resolve();
+    };
+    stream.once('drain', settle);
+    stream.once('close', settle);
+  });
+}

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { SqliteDatabase } from '../../src/request-log/sqlite/sqlite-database.ts';
+import { type EndedCommand, runCommand } from '../helpers/run-command.ts';
+import { sampleRecord } from '../request-log/sample-record.ts';
+import { batchOf } from '../request-log/store-contract.ts';
+
+const UPSTREAMS = [{ endpoint: 'http://llm.example', sk: 'k' }];
+
+async function database(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'tokenferry-log-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'db.sqlite');
+  const store = new SqliteDatabase({ path, redact: (body) => body });
+  const nowMs = Date.now();
+  const rows = [
+    sampleRecord({ id: 'old', createdAtMs: nowMs - 3_600_000, path: '/v1/old', outcome: 'ok' }),
+    sampleRecord({ id: 'new', createdAtMs: nowMs - 10_000, path: '/v1/new', outcome: 'ok' }),
+  ];
+  store.insert(batchOf(rows));
+  store.close();
+  return path;
+}
+
+function log(config: object, ...args: string[]): Promise<EndedCommand> {
+  return runCommand('log', { upstreams: UPSTREAMS, ...config }, { args });
+}
+
+function isClear({ stderr }: EndedCommand, pattern: RegExp): void {
+  assert.match(stderr, pattern);
+  assert.ok(!stderr.includes('usage:'), stderr);
+}
+
+test('without records by configuration it is said what to set, exit code 2', async () => {
+  const ended = await log({ dbtype: 'none' });
+  assert.equal(ended.code, 2);
+  isClear(
+    ended,
+    /^No requests are recorded: .*dbtype: none\. Set dbtype: sqlite, or postgres, and restart tokenferry\.\n$/,
+  );
+});
+
+test('a file that is not there yet is named in full, with why it may be missing, exit code 1', async () => {
+  const ended = await log({ dbaddr: './none.sqlite' });
+  assert.equal(ended.code, 1);
+  isClear(ended, /^There is no database \/.*\/none\.sqlite: no request was recorded yet, or .*\n$/);
+});
+
+test('--since takes seconds, units and times', async (t) => {
+  const dbaddr = await database(t);
+  const paths = ({ stdout }: EndedCommand) => stdout.match(/\/v1\/\w+/g) ?? [];
+  assert.deepEqual(paths(await log({ dbaddr })), ['/v1/old', '/v1/new']);
+  assert.deepEqual(paths(await log({ dbaddr }, '--since', '90')), ['/v1/new']);
+  assert.deepEqual(paths(await log({ dbaddr }, '--since', '2h')), ['/v1/old', '/v1/new']);
+  const time = new Date(Date.now() - 60_000).toISOString();
+  assert.deepEqual(paths(await log({ dbaddr }, '--since', time)), ['/v1/new']);
+  const none = await log({ dbaddr }, '--since', '1s');
+  assert.equal(none.code, 0);
+  assert.match(none.stderr, /^No request is recorded since 20\d\d-.*Z\.\n$/);
+});
+
+test('a --since that is neither is refused with the forms that are taken, exit code 2', async () => {
+  const { code, stderr } = await log({}, '--since', 'yesterday');
+  assert.equal(code, 2);
+  assert.match(stderr, /^--since is a duration \(90, 5m, 2h, 7d: .*\) or a time \(2026-.*\)\.\nusage: /);
+});

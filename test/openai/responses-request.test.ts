@@ -1,0 +1,338 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FerryError } from '../../src/lib/errors/ferry-error.ts';
+import { readRequest } from '../../src/openai/request/chat-request.ts';
+import type { Recall } from '../../src/openai/responses/responses-input.ts';
+import { responsesAsChat } from '../../src/openai/responses/responses-request.ts';
+import { cpuMsSince } from '../helpers/cpu-time.ts';
+
+function translate(request: object | string, recall?: Recall) {
+  const text = typeof request === 'string' ? request : JSON.stringify({ model: 'm', ...request });
+  return responsesAsChat(readRequest(Buffer.from(text), 'chat'), recall);
+}
+
+/** The chat that an upstream gets, without the model. */
+function chatOf(request: object, recall?: Recall) {
+  const { chat } = translate(request, recall);
+  const { model, ...rest } = JSON.parse(chat.body.toString());
+  assert.equal(model, 'm');
+  return rest;
+}
+
+const messagesOf = (input: unknown, more: object = {}, recall?: Recall) =>
+  chatOf({ input, ...more }, recall).messages;
+
+function refusal(request: object): FerryError {
+  try {
+    translate(request);
+  } catch (error) {
+    assert.ok(error instanceof FerryError);
+    assert.equal(error.status, 400);
+    return error;
+  }
+  throw new assert.AssertionError({ message: `taken: ${JSON.stringify(request)}` });
+}
+
+test('S124 a text is one message of the user', () => {
+  assert.deepEqual(chatOf({ input: 'Hello' }), { messages: [{ role: 'user', content: 'Hello' }] });
+});
+
+test('S124 instructions are the first system message, joined with those of the input at its beginning', () => {
+  const system = (content: string) => ({ role: 'system', content });
+  const user = { role: 'user', content: 'Hi' };
+  assert.deepEqual(messagesOf('Hi', { instructions: 'Be brief.' }), [system('Be brief.'), user]);
+  const input = [{ role: 'developer', content: 'In German.' }, user];
+  assert.deepEqual(messagesOf(input, { instructions: 'Be brief.' }), [
+    system('Be brief.\n\nIn German.'),
+    user,
+  ]);
+  assert.deepEqual(messagesOf(input), [{ role: 'developer', content: 'In German.' }, user]);
+});
+
+test('S124 a list of items becomes a conversation, with thinking left out and calls in the message before them', () => {
+  const input = [
+    {
+      role: 'user',
+      content: [
+        { type: 'input_text', text: 'Weather in ' },
+        { type: 'input_text', text: 'Paris?' },
+      ],
+    },
+    { type: 'reasoning', id: 'rs_1', summary: [{ type: 'summary_text', text: 'Hm.' }] },
+    {
+      type: 'message',
+      id: 'msg_1',
+      role: 'assistant',
+      status: 'completed',
+      content: [{ type: 'output_text', text: 'Let me look.', annotations: [] }],
+    },
+    { type: 'function_call', id: 'fc_1', call_id: 'call_1', name: 'weather', arguments: '{"city":"Paris"}' },
+    { type: 'function_call', id: 'fc_2', call_id: 'call_2', name: 'clock', arguments: '{}' },
+    { type: 'function_call_output', call_id: 'call_1', output: 'sunny' },
+    { type: 'function_call_output', call_id: 'call_2', output: [{ type: 'input_text', text: 'noon' }] },
+    { type: 'function_call', call_id: 'call_3', name: 'clock', arguments: '' },
+  ];
+  const call = (id: string, name: string, args: string) => ({
+    id,
+    type: 'function',
+    function: { name, arguments: args },
+  });
+  assert.deepEqual(messagesOf(input), [
+    { role: 'user', content: 'Weather in \nParis?' },
+    {
+      role: 'assistant',
+      content: 'Let me look.',
+      tool_calls: [call('call_1', 'weather', '{"city":"Paris"}'), call('call_2', 'clock', '{}')],
+    },
+    { role: 'tool', tool_call_id: 'call_1', content: 'sunny' },
+    { role: 'tool', tool_call_id: 'call_2', content: 'noon' },
+    { role: 'assistant', content: null, tool_calls: [call('call_3', 'clock', '')] },
+  ]);
+});
+
+test('S124 images, files and sound stay parts', () => {
+  const content = [
+    { type: 'input_text', text: 'Look:' },
+    { type: 'input_image', image_url: 'data:image/png;base64,AA==', detail: 'low' },
+    { type: 'input_image', image_url: 'https://pictures.example/1.png' },
+    { type: 'input_file', filename: 'a.pdf', file_data: 'data:application/pdf;base64,AA==' },
+    { type: 'input_audio', input_audio: { data: 'AA==', format: 'wav' } },
+  ];
+  assert.deepEqual(messagesOf([{ role: 'user', content }])[0].content, [
+    { type: 'text', text: 'Look:' },
+    { type: 'image_url', image_url: { url: 'data:image/png;base64,AA==', detail: 'low' } },
+    { type: 'image_url', image_url: { url: 'https://pictures.example/1.png' } },
+    { type: 'file', file: { filename: 'a.pdf', file_data: 'data:application/pdf;base64,AA==' } },
+    { type: 'input_audio', input_audio: { data: 'AA==', format: 'wav' } },
+  ]);
+});
+
+test('S124 functions are nested, the choice among them as well', () => {
+  const parameters = { type: 'object', properties: {} };
+  const tools = [
+    { type: 'function', name: 'f', description: 'F', parameters, strict: true },
+    { type: 'function', name: 'g', parameters: null, strict: null },
+  ];
+  const f = { type: 'function', function: { name: 'f', description: 'F', parameters, strict: true } };
+  const g = { type: 'function', function: { name: 'g' } };
+  const chat = chatOf({
+    input: 'x',
+    tools,
+    tool_choice: { type: 'function', name: 'f' },
+    parallel_tool_calls: false,
+  });
+  assert.deepEqual(chat.tools, [f, g]);
+  assert.deepEqual(chat.tool_choice, { type: 'function', function: { name: 'f' } });
+  assert.equal(chat.parallel_tool_calls, false);
+  assert.equal(chatOf({ input: 'x', tools, tool_choice: 'required' }).tool_choice, 'required');
+  const allowed = { type: 'allowed_tools', mode: 'required', tools: [{ type: 'function', name: 'g' }] };
+  const some = chatOf({ input: 'x', tools, tool_choice: allowed });
+  assert.deepEqual([some.tools, some.tool_choice], [[g], 'required']);
+  const none = chatOf({ input: 'x', tools: [], tool_choice: 'auto' });
+  assert.ok(!('tools' in none) && !('tool_choice' in none));
+});
+
+test('S124 format, verbosity, effort and limit have their names in a chat', () => {
+  const schema = { type: 'object', properties: { a: { type: 'string' } } };
+  const format = { type: 'json_schema', name: 'answer', strict: true, schema };
+  const chat = chatOf({
+    input: 'x',
+    text: { format, verbosity: 'low' },
+    reasoning: { effort: 'high', summary: 'auto' },
+    max_output_tokens: 100,
+    temperature: 0.5,
+    top_p: 0.9,
+    user: 'u',
+  });
+  const { messages: _, ...rest } = chat;
+  assert.deepEqual(rest, {
+    max_tokens: 100,
+    reasoning_effort: 'high',
+    verbosity: 'low',
+    response_format: { type: 'json_schema', json_schema: { name: 'answer', strict: true, schema } },
+    temperature: 0.5,
+    top_p: 0.9,
+    user: 'u',
+  });
+  assert.ok(!('response_format' in chatOf({ input: 'x', text: { format: { type: 'text' } } })));
+  const json = chatOf({ input: 'x', text: { format: { type: 'json_object' } } });
+  assert.deepEqual(json.response_format, { type: 'json_object' });
+});
+
+test('S124 what only the upstream knows goes along, what only OpenAI knows does not, nulls are nothing', () => {
+  const chat = chatOf({
+    input: 'x',
+    chat_template_kwargs: { thinking: true },
+    top_k: 5,
+    store: true,
+    metadata: { a: 'b' },
+    include: ['reasoning.encrypted_content'],
+    prompt_cache_key: 'k',
+    service_tier: 'auto',
+    temperature: null,
+    previous_response_id: null,
+    background: false,
+    truncation: 'disabled',
+    n: 3,
+  });
+  assert.deepEqual(chat, {
+    messages: [{ role: 'user', content: 'x' }],
+    chat_template_kwargs: { thinking: true },
+    top_k: 5,
+  });
+});
+
+test('S124 a stream is asked for with its usage', () => {
+  const chat = chatOf({ input: 'x', stream: true, stream_options: { include_obfuscation: false } });
+  assert.equal(chat.stream, true);
+  assert.deepEqual(chat.stream_options, { include_usage: true });
+});
+
+test('S124 numbers that a double would change stay as they were written', () => {
+  const { chat, echo } = translate(
+    '{"model":"m","input":"x","temperature":1.0,"tools":[{"type":"function","name":"f","parameters":{"maximum":12345678901234567890}}]}',
+  );
+  assert.match(chat.text, /"temperature":1\.0/);
+  assert.match(chat.text, /"maximum":12345678901234567890/);
+  assert.match(JSON.stringify(echo), /12345678901234567890/);
+});
+
+test('S124 what needs stored answers or work in the background is a 400 that names it', () => {
+  for (const [param, value] of [
+    ['previous_response_id', 'resp_1'],
+    ['conversation', { id: 'conv_1' }],
+    ['background', true],
+    ['prompt', { id: 'pmpt_1' }],
+  ] as const) {
+    const error = refusal({ input: 'x', [param]: value });
+    assert.deepEqual([error.code, error.param], ['unsupported_parameter', param]);
+    assert.match(error.message, new RegExp(param));
+  }
+});
+
+test('S124 tools, items and parts that a chat does not know are a 400 that names them', () => {
+  for (const [request, param, names] of [
+    [{ input: 'x', tools: [{ type: 'web_search' }] }, 'tools[0]', 'web_search'],
+    [
+      { input: 'x', tools: [{ type: 'function', name: 'f' }, { type: 'file_search' }] },
+      'tools[1]',
+      'file_search',
+    ],
+    [{ input: 'x', tools: [{ type: 'custom', name: 'c' }] }, 'tools[0]', 'custom'],
+    [
+      { input: 'x', tools: [{ type: 'function', name: 'f' }], tool_choice: { type: 'web_search_preview' } },
+      'tool_choice',
+      'tool_choice',
+    ],
+    [{ input: [{ type: 'computer_call', id: 'c' }] }, 'input[0]', 'computer_call'],
+    [{ input: [{ role: 'user', content: [{ type: 'input_video' }] }] }, 'input[0].content[0]', 'input_video'],
+    [
+      { input: [{ role: 'user', content: [{ type: 'input_image', file_id: 'file_1' }] }] },
+      'input[0].content[0]',
+      'image_url',
+    ],
+    [
+      { input: [{ role: 'user', content: [{ type: 'input_file', file_url: 'https://a.example/b' }] }] },
+      'input[0].content[0]',
+      'file_data',
+    ],
+    [{ input: [{ type: 'item_reference', id: 'msg_1' }] }, 'input[0]', '"store" to false'],
+  ] as const) {
+    const error = refusal(request);
+    assert.deepEqual([error.code, error.param], ['unsupported_parameter', param], error.message);
+    assert.ok(error.message.includes(names), error.message);
+  }
+});
+
+test('S124 what is no Responses request is a 400 with its place', () => {
+  for (const [request, param] of [
+    [{}, 'input'],
+    [{ input: [] }, 'input'],
+    [{ input: 7 }, 'input'],
+    [{ input: ['x'] }, 'input[0]'],
+    [{ input: [{ role: 'tool', content: 'x' }] }, 'input[0].role'],
+    [{ input: [{ role: 'user', content: 7 }] }, 'input[0].content'],
+    [{ input: [{ type: 'function_call', name: 'f' }] }, 'input[0]'],
+    [{ input: 'x', instructions: ['y'] }, 'instructions'],
+    [{ input: 'x', tools: 'f' }, 'tools'],
+  ] as const) {
+    assert.equal(refusal(request).param, param);
+  }
+});
+
+test('S124 an item that is named by its id is what was told under it; named thinking is left out', () => {
+  const told = {
+    msg_1: { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'At noon.' }] },
+    fc_1: { type: 'function_call', call_id: 'call_1', name: 'f', arguments: '{}' },
+  };
+  const input = [
+    { role: 'user', content: 'When?' },
+    { type: 'item_reference', id: 'rs_1' },
+    { type: 'item_reference', id: 'msg_1' },
+    { type: 'item_reference', id: 'fc_1' },
+    { type: 'function_call_output', call_id: 'call_1', output: { at: 12 } },
+  ];
+  const messages = messagesOf(input, {}, (id) => told[id as keyof typeof told] ?? null);
+  assert.deepEqual(messages.slice(1), [
+    {
+      role: 'assistant',
+      content: 'At noon.',
+      tool_calls: [{ id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } }],
+    },
+    { role: 'tool', tool_call_id: 'call_1', content: '{"at":12}' },
+  ]);
+});
+
+test('S124 an item that is named twice is refused, so that a small request cannot become a huge one', () => {
+  const told = { type: 'message', id: 'msg_1', role: 'assistant', content: 'long' };
+  const reference = { type: 'item_reference', id: 'msg_1' };
+  assert.throws(
+    () => translate({ input: [reference, reference] }, () => told),
+    (error) => error instanceof FerryError && error.status === 400 && error.param === 'input[1]',
+  );
+});
+
+test('S124 calls in a row cost each the same: 100,000 of them hold up nobody', () => {
+  const call = { type: 'function_call', call_id: 'c', name: 'f', arguments: '{}' };
+  const input = Array.from({ length: 100_000 }, () => call);
+  const began = process.cpuUsage();
+  const [message, ...others] = messagesOf(input);
+  assert.equal(others.length, 0);
+  assert.equal(message.tool_calls.length, input.length);
+  // Copying the list for each call took over a minute.
+  assert.ok(cpuMsSince(began) < 5_000);
+});
+
+test('S124 the Response repeats the request, and says that nothing is stored', () => {
+  const tools = [{ type: 'function', name: 'f', parameters: {}, strict: null }];
+  const { echo, ignored } = translate({
+    input: 'x',
+    instructions: 'Be brief.',
+    tools,
+    metadata: { a: 'b' },
+    store: true,
+    max_output_tokens: 7,
+    temperature: 0.5,
+    truncation: 'auto',
+    text: { verbosity: 'low' },
+    reasoning: { effort: 'low' },
+  });
+  assert.deepEqual(echo, {
+    background: false,
+    instructions: 'Be brief.',
+    max_output_tokens: 7,
+    max_tool_calls: null,
+    metadata: { a: 'b' },
+    parallel_tool_calls: true,
+    previous_response_id: null,
+    reasoning: { effort: 'low', summary: null },
+    store: false,
+    temperature: 0.5,
+    text: { verbosity: 'low', format: { type: 'text' } },
+    tool_choice: 'auto',
+    tools,
+    top_p: null,
+    truncation: 'auto',
+  });
+  assert.deepEqual(ignored, ['truncation']);
+});
