@@ -16,6 +16,7 @@ const TOOLS = [
   ['test:clients', 'scripts/test-client-suites.ts'],
   ['test:fuzz', 'scripts/test-fuzz-suite.ts'],
   ['test', 'scripts/test.ts'],
+  ['walk', 'scripts/walk.ts'],
 ] as const;
 
 for (const [name, file] of TOOLS) {
