@@ -9,8 +9,8 @@ import type { Reading } from './meter.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** No single step of the benchmark takes longer, or something hangs. */
-const LONGEST_STEP_MS = 120_000;
+/** A step of the benchmark that takes longer hangs. */
+const MAX_STEP_MS = 120_000;
 
 /** Which core a child runs on: the gateway alone on one, everything else on the other. */
 export type Core = 'gateway' | 'rest';
@@ -30,13 +30,13 @@ export class Child {
   }
 
   /** `file` and its arguments as a Node process; its output goes to `logFile`, or to nowhere. */
-  static start(core: Core, file: string, args: readonly string[], logFile?: string): Child {
+  static start(core: Core, file: string, args: readonly string[], logFile?: string, folder = root): Child {
     const node = [
       process.execPath,
       '--expose-gc',
       '--import',
       join(root, 'bench/meter.ts'),
-      join(root, file),
+      join(folder, file),
       ...args,
     ];
     const command = canPin ? ['taskset', '-c', CORE_NUMBER[core], ...node] : node;
@@ -48,7 +48,7 @@ export class Child {
     return new Child(child);
   }
 
-  /** The port that a server tells when it listens. */
+  /** The port that a server reports once it listens. */
   async port(): Promise<number> {
     return (await this.#next<{ port: number }>('port')).port;
   }
@@ -82,7 +82,7 @@ export class Child {
   }
 
   async #next<Message extends object>(key: keyof Message & string): Promise<Message> {
-    const signal = AbortSignal.timeout(LONGEST_STEP_MS);
+    const signal = AbortSignal.timeout(MAX_STEP_MS);
     const leaving = new AbortController();
     const ended = once(this.#process, 'exit', { signal: leaving.signal }).then(([code]) => {
       throw new Error(`a process of the benchmark ended with ${code}`);

@@ -2,9 +2,10 @@
  * `npm run bench`: what tokenferry costs beside a bare Node proxy that does nothing, measured in the same run.
  *
  * CPU time of the whole gateway process, worker threads included, on a core of its own; the load generator and the
- * upstream share another. Rounds alternate, so that a change of the machine's mood hits both alike.
+ * upstream share another. Rounds alternate, so that a change of the machine's speed affects all alike.
  */
 import { cpus } from 'node:os';
+import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toolOptions } from '../scripts/tool-options.ts';
 import { Child, canPin } from './child.ts';
@@ -45,11 +46,18 @@ const HELD = { few: 100, many: 600 };
 
 const USAGE = `npm run bench -- [options]
 
-  --quick       a third of the requests, fewer rounds: about two minutes
-  --bare-only   the bare proxy on both sides: what the measurement itself is worth`;
+  --quick            a third of the requests, fewer rounds: about two minutes
+  --bare-only        the bare proxy on both sides: the accuracy of the measurement itself
+  --against FOLDER   a third column: the gateway of another checkout, measured in the same rounds
+  --cpu-only         only the CPU time a request`;
 
 const { values: flags } = toolOptions(USAGE, {
-  options: { quick: { type: 'boolean', default: false }, 'bare-only': { type: 'boolean', default: false } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    'bare-only': { type: 'boolean', default: false },
+    against: { type: 'string' },
+    'cpu-only': { type: 'boolean', default: false },
+  },
 });
 const rounds = flags.quick ? 3 : 7;
 const scale = flags.quick ? 0.3 : 1;
@@ -64,13 +72,18 @@ try {
     () =>
       flags['bare-only'] ? startBareProxy(upstreamOrigin, 'bare again') : startTokenferry(upstreamOrigin),
   ];
+  const { against } = flags;
+  if (against !== undefined)
+    starts.push(() => startTokenferry(upstreamOrigin, { folder: resolve(against), name: 'other checkout' }));
   for (const start of starts) targets.push(await start());
   printHead(targets);
   await reportCpu(targets);
-  await reportFirstToken(targets, upstreamOrigin);
-  await Promise.all(targets.splice(0).map((target) => target.stop()));
-  await reportMemory(starts);
-  if (!flags['bare-only']) await reportRenewals(upstreamOrigin);
+  if (!flags['cpu-only']) {
+    await reportFirstToken(targets, upstreamOrigin);
+    await Promise.all(targets.splice(0).map((target) => target.stop()));
+    await reportMemory(starts);
+    if (!flags['bare-only']) await reportRenewals(upstreamOrigin);
+  }
 } finally {
   await Promise.all([...targets, upstream, load].map((one) => one.stop()));
 }
@@ -109,15 +122,22 @@ async function reportCpu(all: readonly Target[]): Promise<void> {
       ...measured.map((values) => spread(values)),
       (ours / bare).toFixed(2),
       bestRatio(measured),
+      ...(measured[2] === undefined ? [] : [pairedRatio(measured[1] ?? [], measured[2])]),
       isStream ? ((ours - bare) / FRAMES).toFixed(1) : '',
     ]);
   }
   const names = all.map(({ name }) => `${name}, µs`);
   console.log(`\nCPU time of the gateway process a request\n`);
-  console.log(table(['', ...names, 'ratio', 'ratio of the best', 'more a frame, µs'], rows));
+  const compared = all.length > 2 ? ['to the other checkout'] : [];
+  console.log(table(['', ...names, 'ratio', 'ratio of the best', ...compared, 'more a frame, µs'], rows));
 }
 
-/** The quietest round of each: what is left when other work on the machine disturbs a run. */
+/** The median of the ratios round by round: what remains when the speed of the machine changes between rounds. */
+function pairedRatio(ours: readonly number[], others: readonly number[]): string {
+  return median(ours.map((value, round) => value / (others[round] ?? Number.NaN))).toFixed(3);
+}
+
+/** The ratio of the quietest rounds, which other work on the machine disturbed least. */
 function bestRatio(measured: readonly number[][]): string {
   const [bare = Number.NaN, ours = Number.NaN] = measured.map((values) => Math.min(...values));
   return (ours / bare).toFixed(2);
@@ -186,7 +206,7 @@ async function heldReading(target: Target, streams: number): ReturnType<Child['m
 
 /** Whether a renewal is felt by the requests around it. */
 async function reportRenewals(upstreamOrigin: string): Promise<void> {
-  const target = await startTokenferry(upstreamOrigin, '/oauth2/short-token');
+  const target = await startTokenferry(upstreamOrigin, { tokenPath: '/oauth2/short-token' });
   const { perSecond, nearMs } = RENEWALS;
   const seconds = Math.ceil(RENEWALS.seconds * scale);
   try {

@@ -11,12 +11,12 @@ export interface Target {
   readonly name: string;
   readonly origin: string;
   readonly child: Child;
-  /** From its start to its first answer. Milliseconds. */
+  /** From its start to its first response. Milliseconds. */
   readonly startMs: number;
   stop(): Promise<void>;
 }
 
-const LONGEST_START_MS = 20_000;
+const MAX_START_MS = 20_000;
 
 export async function startBareProxy(upstreamOrigin: string, name = 'bare proxy'): Promise<Target> {
   const startedMs = performance.now();
@@ -25,15 +25,31 @@ export async function startBareProxy(upstreamOrigin: string, name = 'bare proxy'
   return { name, origin, child, startMs: performance.now() - startedMs, stop: () => child.stop() };
 }
 
+interface TokenferryOptions {
+  readonly tokenPath?: string;
+  /** Another checkout of the repository; this one unless given. */
+  readonly folder?: string;
+  readonly name?: string;
+}
+
 /** As users run it: `node src/main.ts --config`, client key, tokens, record in SQLite, metrics, a log line a request. */
-export async function startTokenferry(upstreamOrigin: string, tokenPath = '/oauth2/token'): Promise<Target> {
+export async function startTokenferry(
+  upstreamOrigin: string,
+  { tokenPath = '/oauth2/token', folder: checkout, name = 'tokenferry' }: TokenferryOptions = {},
+): Promise<Target> {
   const port = await freePort();
   const folder = await mkdtemp(join(tmpdir(), 'tokenferry-bench-'));
   const file = join(folder, 'config.yaml');
   // JSON is YAML.
   await writeFile(file, JSON.stringify(config(port, upstreamOrigin, tokenPath, folder)));
   const startedMs = performance.now();
-  const child = Child.start('gateway', 'src/main.ts', ['--config', file], join(folder, 'gateway.log'));
+  const child = Child.start(
+    'gateway',
+    'src/main.ts',
+    ['--config', file],
+    join(folder, 'gateway.log'),
+    checkout,
+  );
   const origin = `http://127.0.0.1:${port}`;
   try {
     await untilReady(origin, child);
@@ -43,7 +59,7 @@ export async function startTokenferry(upstreamOrigin: string, tokenPath = '/oaut
   }
   const startMs = performance.now() - startedMs;
   return {
-    name: 'tokenferry',
+    name,
     origin,
     child,
     startMs,
@@ -75,14 +91,14 @@ function config(port: number, upstreamOrigin: string, tokenPath: string, folder:
 }
 
 async function untilReady(origin: string, child: Child): Promise<void> {
-  const deadlineMs = performance.now() + LONGEST_START_MS;
+  const deadlineMs = performance.now() + MAX_START_MS;
   while (performance.now() < deadlineMs && child.isRunning) {
     try {
       const response = await fetch(`${origin}/readyz`);
       await response.body?.cancel();
       if (response.status === 200) return;
     } catch {
-      // Nobody listens yet.
+      // Not listening yet.
     }
     await sleep(10);
   }
