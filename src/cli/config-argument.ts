@@ -4,7 +4,7 @@ import { findConfigFile } from '../config/load/find-config-file.ts';
 import { type LoadedConfig, loadConfig } from '../config/load/load-config.ts';
 import { durationMs } from '../config/types/quantities.ts';
 import { ProxyVariableError } from '../lib/net/environment-proxy.ts';
-import { TokenSourceError } from '../tokens/sources/token-source-error.ts';
+import { TokenSourceError } from '../tokens/sources/token-source.ts';
 
 /** Wrong words on the command line, or a configuration that cannot be used: exit code 2. */
 export class UsageError extends Error {}

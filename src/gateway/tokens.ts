@@ -8,8 +8,8 @@ import {
 } from '../tokens/manager/holder-settings.ts';
 import type { TokenEvent } from '../tokens/manager/token-event.ts';
 import { TokenHolder } from '../tokens/manager/token-holder.ts';
-import { createTokenSource, type SourceDeps } from '../tokens/sources/source-factory.ts';
-import type { TokenSource } from '../tokens/sources/token-source.ts';
+import { createTokenSource } from '../tokens/sources/source-factory.ts';
+import type { SourceDeps, TokenSource } from '../tokens/sources/token-source.ts';
 import { holderFor } from './holder-reuse.ts';
 import { SharedStores } from './shared-stores.ts';
 import { sourceSettings } from './token-settings.ts';

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { Secret, SecretRegistry } from '../../src/lib/secret.ts';
+import { createTokenSource, type SourceSettings } from '../../src/tokens/sources/source-factory.ts';
 import {
-  createTokenSource,
+  type AcquireContext,
+  type RawToken,
   type SourceDeps,
-  type SourceSettings,
-} from '../../src/tokens/sources/source-factory.ts';
-import type { AcquireContext, RawToken, TokenSource } from '../../src/tokens/sources/token-source.ts';
-import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
+  type TokenSource,
+  TokenSourceError,
+} from '../../src/tokens/sources/token-source.ts';
 
 /** One source outside of a holder: made, asked and closed by a test. */
 export interface SourceBench {

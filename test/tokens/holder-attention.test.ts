@@ -4,7 +4,7 @@ import { SecretRegistry } from '../../src/lib/secret.ts';
 import { DEFAULT_HOLDER_SETTINGS } from '../../src/tokens/manager/holder-settings.ts';
 import { TokenHolder } from '../../src/tokens/manager/token-holder.ts';
 import { TokenUnavailable } from '../../src/tokens/manager/token-unavailable.ts';
-import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
+import { TokenSourceError } from '../../src/tokens/sources/token-source.ts';
 import { ScriptedSource } from '../helpers/scripted-source.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { follow, leaseNow, makeRig, traffic } from './holder-rig.ts';

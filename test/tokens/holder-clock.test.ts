@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { issuerNowMs } from '../../src/tokens/expiry/lifetime.ts';
-import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
+import { TokenSourceError } from '../../src/tokens/sources/token-source.ts';
 import { follow, leaseNow, makeRig, traffic } from './holder-rig.ts';
 
 const HOUR_MS = 3_600_000;

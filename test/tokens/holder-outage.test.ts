@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { TokenUnavailable } from '../../src/tokens/manager/token-unavailable.ts';
-import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
+import { TokenSourceError } from '../../src/tokens/sources/token-source.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 import { follow, leaseNow, makeRig, traffic } from './holder-rig.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Lease } from '../../src/tokens/manager/lease.ts';
 import { TokenUnavailable } from '../../src/tokens/manager/token-unavailable.ts';
-import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
+import { TokenSourceError } from '../../src/tokens/sources/token-source.ts';
 import { follow, leaseNow, makeRig, type Rig } from './holder-rig.ts';
 
 const SAME = { raw: { value: 'cached-token', lifetimeMs: 300_000 } };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
+import { TokenSourceError } from '../../src/tokens/sources/token-source.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 import { follow, leaseNow, makeRig, traffic } from './holder-rig.ts';
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { inspect } from 'node:util';
 import { cleanTokenValue } from '../../src/tokens/expiry/token-value.ts';
 import { describeTokenEvent } from '../../src/tokens/manager/describe-token-event.ts';
-import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
+import { TokenSourceError } from '../../src/tokens/sources/token-source.ts';
 import { follow, leaseNow, makeRig, traffic } from './holder-rig.ts';
 
 for (const [title, raw] of [

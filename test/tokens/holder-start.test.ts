@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startJitterFor } from '../../src/tokens/manager/holder-settings.ts';
 import { TokenUnavailable } from '../../src/tokens/manager/token-unavailable.ts';
-import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
+import { TokenSourceError } from '../../src/tokens/sources/token-source.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 import { follow, leaseNow, makeRig } from './holder-rig.ts';
 

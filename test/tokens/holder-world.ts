@@ -4,8 +4,12 @@ import { DEFAULT_HOLDER_SETTINGS } from '../../src/tokens/manager/holder-setting
 import type { Lease } from '../../src/tokens/manager/lease.ts';
 import { TokenHolder } from '../../src/tokens/manager/token-holder.ts';
 import { TokenUnavailable } from '../../src/tokens/manager/token-unavailable.ts';
-import type { AcquireContext, RawToken, TokenSource } from '../../src/tokens/sources/token-source.ts';
-import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
+import {
+  type AcquireContext,
+  type RawToken,
+  type TokenSource,
+  TokenSourceError,
+} from '../../src/tokens/sources/token-source.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 
 /** What the world of one seed is like. Times in milliseconds. */

@@ -5,8 +5,11 @@ import { DEFAULT_HOLDER_SETTINGS } from '../../src/tokens/manager/holder-setting
 import { TokenHolder } from '../../src/tokens/manager/token-holder.ts';
 import { SharedSource } from '../../src/tokens/sharing/shared-source.ts';
 import type { RenewalLease, StoredToken, TokenStore } from '../../src/tokens/sharing/token-store.ts';
-import type { AcquireReason, RawToken } from '../../src/tokens/sources/token-source.ts';
-import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
+import {
+  type AcquireReason,
+  type RawToken,
+  TokenSourceError,
+} from '../../src/tokens/sources/token-source.ts';
 import { ScriptedSource, type Step } from '../helpers/scripted-source.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';

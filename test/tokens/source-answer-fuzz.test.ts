@@ -7,7 +7,7 @@ import { checkSuccess } from '../../src/tokens/sources/http/http-success.ts';
 import { compileTokenLocation } from '../../src/tokens/sources/http/token-location.ts';
 import { readOAuth2Answer } from '../../src/tokens/sources/oauth2/oauth2-response.ts';
 import { SourceVoice } from '../../src/tokens/sources/source-errors.ts';
-import { TokenSourceError } from '../../src/tokens/sources/token-source-error.ts';
+import { TokenSourceError } from '../../src/tokens/sources/token-source.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 
 /** Looks like what issuers hand out, and is nowhere registered as a secret: nothing but care keeps it out. */

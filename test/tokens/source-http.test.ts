@@ -3,7 +3,7 @@ import { createHash, createHmac } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { Secret } from '../../src/lib/secret.ts';
 import type { HttpSettings } from '../../src/tokens/sources/http/http-settings.ts';
-import type { SourceDeps } from '../../src/tokens/sources/source-factory.ts';
+import type { SourceDeps } from '../../src/tokens/sources/token-source.ts';
 import { type IssuedToken, ScriptedIssuer, type ScriptedIssuerOptions } from '../helpers/scripted-issuer.ts';
 import { makeSource } from '../helpers/source-bench.ts';
 

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test';
 import { type JWTPayload, jwtVerify } from 'jose';
 import { Secret } from '../../src/lib/secret.ts';
 import type { OAuth2Settings } from '../../src/tokens/sources/oauth2/oauth2-settings.ts';
-import type { SourceDeps } from '../../src/tokens/sources/source-factory.ts';
+import type { SourceDeps } from '../../src/tokens/sources/token-source.ts';
 import {
   type IssuedToken,
   type IssuerCall,

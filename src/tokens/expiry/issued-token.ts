@@ -1,6 +1,6 @@
 import { fingerprintOf, Secret } from '../../lib/secret.ts';
 import type { Answer } from '../manager/attempt.ts';
-import { TokenSourceError } from '../sources/token-source-error.ts';
+import { TokenSourceError } from '../sources/token-source.ts';
 import { issuerNowMs, Lifetime, type Moment, statedLife } from './lifetime.ts';
 import { cleanTokenValue, isVisibleAscii } from './token-value.ts';
 

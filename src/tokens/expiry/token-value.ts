@@ -1,4 +1,4 @@
-import { TokenSourceError } from '../sources/token-source-error.ts';
+import { TokenSourceError } from '../sources/token-source.ts';
 
 /** Longer than any header that servers accept; a page that came instead of a token is caught by it. */
 const LONGEST_TOKEN = 64 * 1024;

@@ -1,6 +1,6 @@
 import { type Dispatcher, request } from 'undici';
 import type { Clock } from '../../lib/clock.ts';
-import { TokenSourceError } from '../sources/token-source-error.ts';
+import { TokenSourceError } from '../sources/token-source.ts';
 import { BodyTooLong, LONGEST_BODY_BYTES, readBody } from './issuer-body.ts';
 import { makeDispatcher, type ProxySetting } from './issuer-dispatcher.ts';
 import { describeFailure, isReset } from './issuer-failure.ts';

@@ -1,4 +1,4 @@
-import type { SourceErrorSeverity } from '../sources/token-source-error.ts';
+import type { SourceErrorSeverity } from '../sources/token-source.ts';
 import { isPlainName } from './issuer-response.ts';
 
 /** OAuth error codes (RFC 6749 5.2 and relatives) that trying again does not cure. */

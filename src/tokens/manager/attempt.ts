@@ -1,8 +1,12 @@
 import type { Clock } from '../../lib/clock.ts';
 import { inSeconds } from '../../lib/text/format.ts';
 import { type Moment, momentOf } from '../expiry/lifetime.ts';
-import type { AcquireReason, RawToken, TokenSource } from '../sources/token-source.ts';
-import { TokenSourceError } from '../sources/token-source-error.ts';
+import {
+  type AcquireReason,
+  type RawToken,
+  type TokenSource,
+  TokenSourceError,
+} from '../sources/token-source.ts';
 import type { Failure } from './failure-streak.ts';
 
 interface AttemptOptions {

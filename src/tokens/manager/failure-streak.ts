@@ -1,5 +1,5 @@
 import type { Moment } from '../expiry/lifetime.ts';
-import type { SourceErrorSeverity } from '../sources/token-source-error.ts';
+import type { SourceErrorSeverity } from '../sources/token-source.ts';
 import { pauseAfterFailureMs } from './backoff.ts';
 
 /** One failed attempt at the issuer. */

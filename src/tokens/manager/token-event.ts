@@ -1,5 +1,4 @@
-import type { AcquireReason } from '../sources/token-source.ts';
-import type { SourceErrorSeverity } from '../sources/token-source-error.ts';
+import type { AcquireReason, SourceErrorSeverity } from '../sources/token-source.ts';
 
 /** What became of a request whose token was refused. */
 export type RenewalOutcome = 'superseded' | 'joined' | 'renewing' | 'denied';

@@ -2,8 +2,12 @@ import type { Clock, Timer } from '../../lib/clock.ts';
 import { fingerprintOf } from '../../lib/secret.ts';
 import { issuerNowMs, momentOf, statedLife } from '../expiry/lifetime.ts';
 import { cleanTokenValue } from '../expiry/token-value.ts';
-import type { AcquireContext, RawToken, TokenSource } from '../sources/token-source.ts';
-import { TokenSourceError } from '../sources/token-source-error.ts';
+import {
+  type AcquireContext,
+  type RawToken,
+  type TokenSource,
+  TokenSourceError,
+} from '../sources/token-source.ts';
 import { type RenewalLease, type StoredToken, type TokenStore, TokenStoreError } from './token-store.ts';
 
 interface SharingSettings {

@@ -1,6 +1,5 @@
-import type { SourceDeps } from './source-deps.ts';
 import type { SourceVoice } from './source-errors.ts';
-import type { AcquireContext } from './token-source.ts';
+import type { AcquireContext, SourceDeps } from './token-source.ts';
 
 /**
  * The tokens of other sources that a source is given. After a refusal they are asked for by force once: that the next

@@ -7,9 +7,8 @@ import { fingerprintOf } from '../../lib/secret.ts';
 import { FileWatch } from './file-watch.ts';
 import { rawToken } from './raw-token.ts';
 import { recipeKey } from './recipe-key.ts';
-import type { SourceDeps } from './source-deps.ts';
 import { SourceVoice } from './source-errors.ts';
-import type { AcquireContext, RawToken, TokenSource } from './token-source.ts';
+import type { AcquireContext, RawToken, SourceDeps, TokenSource } from './token-source.ts';
 
 /** A token that another program keeps fresh in a file: Kubernetes, a Vault agent, a side-car. */
 export interface FileSettings {

@@ -8,9 +8,8 @@ import { describeKeys, describeValue } from '../issuer/issuer-response.ts';
 import { usualHints } from './http/usual-hints.ts';
 import { rawToken } from './raw-token.ts';
 import { recipeKey } from './recipe-key.ts';
-import type { SourceDeps } from './source-deps.ts';
 import { SourceVoice } from './source-errors.ts';
-import type { AcquireContext, RawToken, TokenSource } from './token-source.ts';
+import type { AcquireContext, RawToken, SourceDeps, TokenSource } from './token-source.ts';
 
 /** Own code: an ES module that exports an async function. */
 export interface FunctionSettings {

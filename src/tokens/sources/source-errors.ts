@@ -3,7 +3,7 @@ import { headerOf, type IssuerReply, issuerNowMs } from '../issuer/issuer-client
 import { issuerWords, severityOf } from '../issuer/issuer-refusal.ts';
 import { describeBody, readAnswer } from '../issuer/issuer-response.ts';
 import { parseRetryAfter } from '../issuer/retry-after.ts';
-import { type SourceErrorSeverity, TokenSourceError } from './token-source-error.ts';
+import { type SourceErrorSeverity, TokenSourceError } from './token-source.ts';
 
 /**
  * How one source words its errors: always its name, then the field of the configuration that is concerned, then

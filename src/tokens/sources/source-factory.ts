@@ -1,17 +1,26 @@
-import { EnvSource } from './env-source.ts';
+import { type EnvSettings, EnvSource } from './env-source.ts';
+import type { ExecSettings } from './exec/exec-settings.ts';
 import { ExecSource } from './exec/exec-source.ts';
-import { FileSource } from './file-source.ts';
-import { FunctionSource } from './function-source.ts';
+import { type FileSettings, FileSource } from './file-source.ts';
+import { type FunctionSettings, FunctionSource } from './function-source.ts';
+import type { HttpSettings } from './http/http-settings.ts';
 import { HttpSource } from './http/http-source.ts';
-import { JwtSource } from './jwt/jwt-source.ts';
+import { type JwtSettings, JwtSource } from './jwt/jwt-source.ts';
+import type { OAuth2Settings } from './oauth2/oauth2-settings.ts';
 import { OAuth2Source } from './oauth2/oauth2-source.ts';
-import type { SourceDeps } from './source-deps.ts';
-import type { SourceSettings } from './source-settings.ts';
-import { StaticSource } from './static-source.ts';
-import type { TokenSource } from './token-source.ts';
+import { type StaticSettings, StaticSource } from './static-source.ts';
+import type { SourceDeps, TokenSource } from './token-source.ts';
 
-export type { SourceDeps } from './source-deps.ts';
-export type { SourceSettings } from './source-settings.ts';
+/** The recipe of one token source; `type` says which. Durations in milliseconds, secrets as `Secret`. */
+export type SourceSettings =
+  | StaticSettings
+  | EnvSettings
+  | FileSettings
+  | ExecSettings
+  | OAuth2Settings
+  | HttpSettings
+  | JwtSettings
+  | FunctionSettings;
 
 /**
  * The source that `settings` describe. `name` begins each of its messages. Opens nothing yet; throws

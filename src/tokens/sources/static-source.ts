@@ -1,9 +1,8 @@
 import type { Secret } from '../../lib/secret.ts';
 import { rawToken } from './raw-token.ts';
 import { recipeKey } from './recipe-key.ts';
-import type { SourceDeps } from './source-deps.ts';
 import { SourceVoice } from './source-errors.ts';
-import type { AcquireContext, RawToken, TokenSource } from './token-source.ts';
+import type { AcquireContext, RawToken, SourceDeps, TokenSource } from './token-source.ts';
 
 /** A token that stands in the configuration. */
 export interface StaticSettings {

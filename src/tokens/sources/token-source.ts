@@ -1,4 +1,5 @@
 import type { Clock } from '../../lib/clock.ts';
+import type { SecretRegistry } from '../../lib/secret.ts';
 
 /** Why a token is being asked for; metrics label acquisitions with it. */
 export type AcquireReason = 'start' | 'demand' | 'renewal' | 'rejected' | 'manual';
@@ -49,4 +50,49 @@ export interface TokenSource {
   /** Calls `onChange` when another token may be had at once, as when a file was rewritten. */
   watch?(onChange: () => void): { close(): void };
   close?(): Promise<void>;
+}
+
+/** What sources are handed beside their settings. */
+export interface SourceDeps {
+  readonly clock: Clock;
+  readonly secrets: SecretRegistry;
+  /**
+   * The present token of another source (`token:`, `subject_token:`, `assertion_token:`), for issuers that give a
+   * token for a token. `force`: a fresh one is wanted. Rejects when there is none.
+   */
+  readonly tokenOf: (
+    name: string,
+    context: { readonly signal: AbortSignal; readonly force: boolean },
+  ) => Promise<string>;
+  /** Where `env` looks; the process's own environment by default. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** What relative paths are relative to: the directory of the configuration file. */
+  readonly baseDir?: string;
+}
+
+/**
+ * Whether trying again soon makes sense: `transient` (network, 5xx, nonsense) or `credentials` (the issuer says
+ * that what we sent is wrong; only slow probing, or accounts get locked).
+ */
+export type SourceErrorSeverity = 'transient' | 'credentials';
+
+/** The one error of token sources. Its message is for logs and pages and never holds a secret. */
+export class TokenSourceError extends Error {
+  readonly severity: SourceErrorSeverity;
+  /** The issuer's `Retry-After`, in milliseconds. */
+  readonly retryAfterMs?: number;
+
+  constructor(
+    message: string,
+    facts: {
+      readonly severity?: SourceErrorSeverity;
+      readonly retryAfterMs?: number | undefined;
+      readonly cause?: unknown;
+    } = {},
+  ) {
+    super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
+    this.name = 'TokenSourceError';
+    this.severity = facts.severity ?? 'transient';
+    if (facts.retryAfterMs !== undefined) this.retryAfterMs = facts.retryAfterMs;
+  }
 }

@@ -8,10 +8,14 @@ import { extraValues } from '../extra-values.ts';
 import { openIssuer } from '../issuer-connection.ts';
 import { rawToken } from '../raw-token.ts';
 import { recipeKey } from '../recipe-key.ts';
-import type { SourceDeps } from '../source-deps.ts';
 import { SourceVoice } from '../source-errors.ts';
-import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
-import { TokenSourceError } from '../token-source-error.ts';
+import {
+  type AcquireContext,
+  type RawToken,
+  type SourceDeps,
+  type TokenSource,
+  TokenSourceError,
+} from '../token-source.ts';
 import { HttpRequestRecipe } from './http-request.ts';
 import type { HttpSettings } from './http-settings.ts';
 import { checkDenied, checkSuccess } from './http-success.ts';

@@ -6,9 +6,8 @@ import { Template } from '../../template/template.ts';
 import { type TemplateJson, TemplateTree } from '../../template/tree.ts';
 import { rawToken } from '../raw-token.ts';
 import { recipeKey } from '../recipe-key.ts';
-import type { SourceDeps } from '../source-deps.ts';
 import { SourceVoice } from '../source-errors.ts';
-import type { AcquireContext, RawToken, TokenSource } from '../token-source.ts';
+import type { AcquireContext, RawToken, SourceDeps, TokenSource } from '../token-source.ts';
 import { keyText, keyTrouble, readSigningKey, signClaims } from './signing.ts';
 
 /** A token that we sign ourselves: Zhipu, Snowflake, service accounts of Google. */
