@@ -1,3 +1,4 @@
+import { endpointOf } from '../endpoints.ts';
 import type { Clock } from '../lib/clock.ts';
 import { FerryError } from '../lib/errors/ferry-error.ts';
 import type { AttemptRecord } from '../lib/request-record.ts';
@@ -162,17 +163,11 @@ export class Attempt {
       pauses.pause(this.model, error.kind, error.retryAfterMs ?? DEFAULT_RATE_PAUSE_MS);
     }
     if (error.kind === 'model_not_found') pauses.pause(this.model, 'model_not_found', MISSING_MODEL_PAUSE_MS);
-    const isForeignPath = error.kind === 'path_not_found' && !SERVED_PATHS.has(this.path);
+    const isForeignPath = error.kind === 'path_not_found' && !endpointOf(this.path).isExpected;
     circuit.fail(isForeignPath ? 'no' : error.row.countsAgainst, this.#isProbe);
   }
 }
 
-/** Paths that every upstream is expected to have; that it lacks another one says nothing of its health. */
-const SERVED_PATHS: ReadonlySet<string> = new Set([
-  '/v1/chat/completions',
-  '/v1/completions',
-  '/v1/embeddings',
-]);
 /** A 429 that does not say how long: short, since the next one may say more. */
 const DEFAULT_RATE_PAUSE_MS = 1_000;
 /** A model that an upstream does not have is seldom there a moment later. */

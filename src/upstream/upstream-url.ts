@@ -1,16 +1,5 @@
+import { endpointOf, type PathKey } from '../endpoints.ts';
 import { FerryError } from '../lib/errors/ferry-error.ts';
-
-/** The endpoints that `paths:` can move, by their path after `/v1`. */
-const PATH_NAMES = {
-  '/chat/completions': 'chat',
-  '/completions': 'completions',
-  '/embeddings': 'embeddings',
-  '/rerank': 'rerank',
-  '/models': 'models',
-  '/responses': 'responses',
-} as const;
-
-type PathName = (typeof PATH_NAMES)[keyof typeof PATH_NAMES];
 
 export interface PathSettings {
   /** The upstream's base URL; its own path is kept. */
@@ -18,7 +7,7 @@ export interface PathSettings {
   /** Added to every request. */
   readonly query: Readonly<Record<string, string>>;
   /** Templates with `{model}`, absolute on the upstream's origin. */
-  readonly paths: Readonly<Partial<Record<PathName, string>>>;
+  readonly paths: Readonly<Partial<Record<PathKey, string>>>;
 }
 
 /** Builds the path and query that an upstream gets. Templates and the query are prepared once. */
@@ -45,13 +34,15 @@ export class UpstreamPaths {
    * own name for it.
    */
   build(path: string, clientQuery: string, model: string): string {
-    const name = (PATH_NAMES as Readonly<Record<string, PathName>>)[path];
-    const template = name === undefined ? undefined : this.#templates[name];
-    if (template === undefined && clientQuery === '') {
+    if (clientQuery === '') {
       const known = this.#prepared.get(path);
       if (known !== undefined) return known;
+    }
+    const key = endpointOf(`/v1${path}`).pathKey;
+    const template = key === null ? undefined : this.#templates[key];
+    if (template === undefined && clientQuery === '') {
       const built = this.#join(this.#prefix + path, '');
-      if (name !== undefined) this.#prepared.set(path, built);
+      if (key !== null) this.#prepared.set(path, built);
       return built;
     }
     const target =

@@ -1,3 +1,4 @@
+import { ENDPOINTS } from '../../endpoints.ts';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 
 /** The path of a target that may be refused, for the record: the query and what stands before the path may hold a key. */
@@ -19,15 +20,28 @@ export interface RequestPath {
 }
 
 /** Outside the API's name space, so that `/v1` is not put before them. */
-const OUTSIDE_API = /^\/(?:livez|readyz|health|metrics|admin|ui)(?:\/|$)/;
+const OUTSIDE_API = new RegExp(`^/(?:${firstSegments(/^\/(?!v1\/)/).join('|')})(?:/|$)`);
 
-/** First segments of the OpenAI API (and of rerank), by which a path without `/v1` is known to mean it. */
-const API_NAME =
-  /^\/(?:assistants|audio|batches|chat|completions|containers|conversations|embeddings|evals|files|fine_tuning|images|models|moderations|realtime|rerank|responses|threads|uploads|vector_stores|videos)(?:\/|$)/;
+/** First segments of the API, by which a path without `/v1` is known to mean it. */
+const API_NAME = new RegExp(`^/(?:${firstSegments(/^\/v1\//).join('|')})(?:/|$)`);
 
 /** Endpoints that people paste whole into a field meant for a base URL, so that clients append a path to a path. */
-const PASTED_ENDPOINT =
-  /^\/(?:chat\/completions|completions|embeddings|rerank|models|responses)(?=\/(?:v1\/)?(?:chat\/completions|completions|embeddings|rerank|models|responses)(?:\/|$))/;
+const PASTED_ENDPOINT = pastedEndpoint();
+
+function firstSegments(root: RegExp): string[] {
+  const names = ENDPOINTS.filter(({ path }) => root.test(path)).map(
+    ({ path }) => path.replace(root, '').split('/')[0] ?? '',
+  );
+  return [...new Set(names)];
+}
+
+function pastedEndpoint(): RegExp {
+  const paths = ENDPOINTS.filter(({ pathKey }) => pathKey !== null).map(({ path }) =>
+    path.slice('/v1/'.length),
+  );
+  const one = `(?:${paths.join('|')})`;
+  return new RegExp(`^/${one}(?=/(?:v1/)?${one}(?:/|$))`);
+}
 
 /**
  * Segments that climb, also when they are percent-encoded; backslashes and control characters that others read as such;

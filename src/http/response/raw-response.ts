@@ -1,3 +1,4 @@
+import { endpointOf } from '../../endpoints.ts';
 import { asFerryError, FerryError } from '../../lib/errors/ferry-error.ts';
 import { isEventStream } from '../../openai/chat/response-shape.ts';
 import { errorEvent } from '../../openai/errors/error-event.ts';
@@ -5,7 +6,6 @@ import { responsesErrorEvent } from '../../openai/responses/responses-events.ts'
 import { HandedEvents } from '../../openai/responses/sse-event-buffer.ts';
 import type { RawAnswer } from '../../routing/services/pass-through-service.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
-import { tellsResponses } from '../routes/path-kinds.ts';
 import { drained } from './back-pressure.ts';
 import { commonHeaders } from './json.ts';
 
@@ -70,9 +70,10 @@ function breakOff(context: RequestContext, events: HandedEvents | null, failure:
     response.destroy();
     return;
   }
-  const event = tellsResponses(context.path)
-    ? responsesErrorEvent(failure, events.nextSequenceNumber)
-    : errorEvent(failure);
+  const event =
+    endpointOf(context.path).errorEvents === 'responses'
+      ? responsesErrorEvent(failure, events.nextSequenceNumber)
+      : errorEvent(failure);
   const text = events.separator + event;
   context.responseBytes += Buffer.byteLength(text);
   response.end(text);

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
+import { endpointOf } from '../../endpoints.ts';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { mediaWishOf } from '../../openai/media/media-request.ts';
 import { type BodyFields, noFields, readFormBody, readJsonBody } from '../../openai/request/body-fields.ts';
@@ -17,7 +18,6 @@ import { Upload, uploadTooLarge } from '../body/upload.ts';
 import { ALLOWED_METHODS } from '../middleware/cors.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { relayRaw } from '../response/raw-response.ts';
-import { isGeneration, isStateful } from './path-kinds.ts';
 import { notOffered, unknownToAll } from './unsupported-endpoint.ts';
 
 export interface PassThroughSettings {
@@ -76,7 +76,7 @@ async function serve(
   const service = new PassThroughService(
     {
       ...sent,
-      isGeneration: isGeneration(context.path),
+      isGeneration: endpointOf(context.path).isGeneration,
       wish: mediaWishOf(sent.method, context.path, sent.fields),
     },
     settings.serving,
@@ -102,7 +102,7 @@ function asksForEvents({ query, request }: RequestContext, fields: BodyFields): 
 function candidatesFor(routed: RoutedRequest, router: Router): readonly RoutedUpstream[] {
   try {
     // What was put at one upstream has to be found there again, whatever the policy is.
-    return isStateful(routed.path)
+    return endpointOf(routed.path).isStateful
       ? router.candidates(routed, 'order').slice(0, 1)
       : router.candidates(routed);
   } catch (error) {

@@ -1,5 +1,5 @@
+import { endpointOf } from '../../endpoints.ts';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
-import { isStateful } from './path-kinds.ts';
 
 /**
  * No upstream admits a path that is asked for without a model: `unsupported_endpoint` (S127) with what to
@@ -34,7 +34,7 @@ export function unknownToAll(path: string, upstreams: readonly string[], cause: 
 /** As it is written in the configuration. What is kept under a name goes with it: files by their ids, and the like. */
 function patternsOf(path: string): string {
   const name = /^\/v1\/[^/]+/.exec(path)?.[0] ?? path;
-  const patterns = isStateful(path) ? [name, `${name}/**`] : [shorten(path)];
+  const patterns = endpointOf(path).isStateful ? [name, `${name}/**`] : [shorten(path)];
   return JSON.stringify(patterns).replaceAll('","', '", "');
 }
 

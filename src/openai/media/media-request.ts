@@ -1,3 +1,4 @@
+import { endpointOf } from '../../endpoints.ts';
 import type { ReplyShape } from '../chat/response-shape.ts';
 import type { ErrorContext } from '../errors/upstream-error.ts';
 import type { BodyFields } from '../request/body-fields.ts';
@@ -40,19 +41,10 @@ export interface CountedMediaReply extends MediaReply {
   readonly usage: Usage | null;
 }
 
-const KINDS: Readonly<Record<string, MediaWish['kind']>> = {
-  '/v1/audio/transcriptions': 'transcript',
-  '/v1/audio/translations': 'transcript',
-  '/v1/audio/speech': 'speech',
-  '/v1/images/generations': 'images',
-  '/v1/images/edits': 'images',
-  '/v1/images/variations': 'images',
-};
-
 /** Null: the request is none for a sound or a picture, and its reply is handed on as it is. */
 export function mediaWishOf(method: string, path: string, fields: BodyFields): MediaWish | null {
-  const kind = method === 'POST' ? KINDS[path] : undefined;
-  if (kind === undefined) return null;
+  const kind = method === 'POST' ? endpointOf(path).content : null;
+  if (kind === null || kind === 'json_or_events') return null;
   const format = fields.get('response_format')?.trim().toLowerCase() || null;
   return { kind, format, isFormatKnown: format !== null || fields.isWhole };
 }

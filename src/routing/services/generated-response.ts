@@ -1,3 +1,4 @@
+import { endpointOf } from '../../endpoints.ts';
 import { isJsonObject } from '../../lib/json/json-object.ts';
 import { notReadable, parseReply } from '../../openai/chat/response-json.ts';
 import { isEventStream, shapeOf } from '../../openai/chat/response-shape.ts';
@@ -18,13 +19,12 @@ export interface GenerationWish {
   readonly isBackground: boolean;
 }
 
-const ANSWERED_IN_JSON = /^\/v1\/(?:responses|moderations)$/;
 /** The first event of a Response repeats its instructions and tools. */
 const BEGINNING_BYTES = 1024 * 1024;
 
 /** Null: nobody knows what the path answers with, and its reply is handed on as it is. */
 export function generationWishOf(method: string, path: string, fields: BodyFields): GenerationWish | null {
-  if (method !== 'POST' || !ANSWERED_IN_JSON.test(path)) return null;
+  if (method !== 'POST' || endpointOf(path).content !== 'json_or_events') return null;
   return {
     isStream: fields.get('stream') === 'true',
     isBackground: fields.get('background') === 'true',

@@ -1,0 +1,140 @@
+/** Keys of `upstreams[].paths`: the endpoints that an upstream may have at a path of its own. */
+export type PathKey = 'chat' | 'completions' | 'embeddings' | 'rerank' | 'models' | 'responses';
+
+/** What serves an endpoint; each has a file in http/routes. */
+type EndpointRoute = PathKey | 'pass_through' | 'live' | 'ready' | 'metrics' | 'admin';
+
+/** What a passed-through endpoint responds with, so that its response can be checked before it is forwarded. */
+type PassedContent = 'json_or_events' | 'transcript' | 'speech' | 'images';
+
+interface Endpoint {
+  /** Normalised: one leading `/v1`. `/**` at its end stands for everything below it, `/*` for one more segment. */
+  readonly path: string;
+  readonly route: EndpointRoute;
+  /** The methods that `route` serves. Others are passed through when `isPassedOtherwise`, else refused; null: all. */
+  readonly methods: readonly string[] | null;
+  readonly isPassedOtherwise: boolean;
+  /** Key of `upstreams[].paths`; null: the upstream has it at the same path. */
+  readonly pathKey: PathKey | null;
+  /** The configured time limit of one attempt. */
+  readonly timeLimit: 'timeoutMs' | 'embeddingsTimeoutMs';
+  /** True: metrics label it by its path; the others are `other`. */
+  readonly hasMetricLabel: boolean;
+  /** True: every upstream is expected to have it, so that its absence (404) counts against the upstream. */
+  readonly isExpected: boolean;
+  /** True: it makes something new of what is sent, so that another upstream may be asked after a failure. */
+  readonly isGeneration: boolean;
+  /** True: it has a memory at one upstream, so that asking another one makes no sense. */
+  readonly isStateful: boolean;
+  /** Null: responses are forwarded as they come. */
+  readonly content: PassedContent | null;
+  /** In which API's form an error is written into its event streams. */
+  readonly errorEvents: 'chat' | 'responses';
+  /** True: no client key is needed, and it responds under overload and while draining. */
+  readonly isOpen: boolean;
+}
+
+const PASSED: Omit<Endpoint, 'path'> = {
+  route: 'pass_through',
+  methods: null,
+  isPassedOtherwise: false,
+  pathKey: null,
+  timeLimit: 'timeoutMs',
+  hasMetricLabel: false,
+  isExpected: false,
+  isGeneration: false,
+  isStateful: false,
+  content: null,
+  errorEvents: 'chat',
+  isOpen: false,
+};
+
+function passed(path: string, facts: Partial<Endpoint> = {}): Endpoint {
+  return { ...PASSED, path, ...facts };
+}
+
+/** What is kept at one upstream: the collection and everything below it. */
+function stateful(path: string, facts: Partial<Endpoint> = {}): readonly Endpoint[] {
+  return [passed(path, { isStateful: true, ...facts }), passed(`${path}/**`, { isStateful: true })];
+}
+
+function served(path: string, pathKey: PathKey, facts: Partial<Endpoint> = {}): Endpoint {
+  return passed(path, { route: pathKey, methods: ['POST'], pathKey, hasMetricLabel: true, ...facts });
+}
+
+function open(path: string, route: EndpointRoute): Endpoint {
+  return passed(path, { route, methods: ['GET', 'HEAD'], isOpen: true });
+}
+
+const GENERATION: Partial<Endpoint> = { isGeneration: true };
+const LABELLED_GENERATION: Partial<Endpoint> = { isGeneration: true, hasMetricLabel: true };
+
+/** Every endpoint that differs from plain pass-through, which serves all other paths below `/v1`. */
+export const ENDPOINTS: readonly Endpoint[] = [
+  served('/v1/chat/completions', 'chat', { isExpected: true }),
+  served('/v1/completions', 'completions', { isExpected: true }),
+  served('/v1/embeddings', 'embeddings', { isExpected: true, timeLimit: 'embeddingsTimeoutMs' }),
+  served('/v1/rerank', 'rerank', { timeLimit: 'embeddingsTimeoutMs' }),
+  served('/v1/responses', 'responses', {
+    ...GENERATION,
+    isPassedOtherwise: true,
+    content: 'json_or_events',
+    errorEvents: 'responses',
+  }),
+  passed('/v1/responses/**', { isStateful: true, errorEvents: 'responses' }),
+  served('/v1/models', 'models', { methods: ['GET', 'HEAD'] }),
+  passed('/v1/models/**', { route: 'models', methods: ['GET', 'HEAD'], isPassedOtherwise: true }),
+
+  passed('/v1/moderations', { ...LABELLED_GENERATION, content: 'json_or_events' }),
+  passed('/v1/images/generations', { ...LABELLED_GENERATION, content: 'images' }),
+  passed('/v1/images/edits', { ...LABELLED_GENERATION, content: 'images' }),
+  passed('/v1/images/variations', { ...GENERATION, content: 'images' }),
+  passed('/v1/images/*', GENERATION),
+  passed('/v1/audio/speech', { ...LABELLED_GENERATION, content: 'speech' }),
+  passed('/v1/audio/transcriptions', { ...LABELLED_GENERATION, content: 'transcript' }),
+  passed('/v1/audio/translations', { ...LABELLED_GENERATION, content: 'transcript' }),
+  passed('/v1/audio/*', GENERATION),
+  passed('/v1/realtime/**'),
+  passed('/v1/messages', { hasMetricLabel: true }),
+  ...stateful('/v1/files', { hasMetricLabel: true }),
+  ...stateful('/v1/batches', { hasMetricLabel: true }),
+  ...stateful('/v1/uploads'),
+  ...stateful('/v1/threads'),
+  ...stateful('/v1/assistants'),
+  ...stateful('/v1/vector_stores'),
+  ...stateful('/v1/fine_tuning'),
+  ...stateful('/v1/containers'),
+  ...stateful('/v1/conversations'),
+  ...stateful('/v1/evals'),
+  ...stateful('/v1/videos'),
+
+  open('/livez', 'live'),
+  open('/readyz', 'ready'),
+  open('/health', 'ready'),
+  open('/metrics', 'metrics'),
+  open('/v1/metrics', 'metrics'),
+  passed('/admin/**', { route: 'admin' }),
+  passed('/ui/**', { route: 'admin' }),
+];
+
+const PASS_THROUGH: Endpoint = passed('/v1/**');
+const EXACT: ReadonlyMap<string, Endpoint> = new Map(ENDPOINTS.map((endpoint) => [endpoint.path, endpoint]));
+const PATTERNS = ENDPOINTS.filter(({ path }) => path.endsWith('*')).map((endpoint) => ({
+  endpoint,
+  prefix: endpoint.path.replace(/\*+$/, ''),
+  isDeep: endpoint.path.endsWith('/**'),
+}));
+
+/** The row of a normalised path; plain pass-through for a path without one. */
+export function endpointOf(path: string): Endpoint {
+  return EXACT.get(path) ?? patternOf(path) ?? PASS_THROUGH;
+}
+
+function patternOf(path: string): Endpoint | undefined {
+  return PATTERNS.find(
+    ({ prefix, isDeep }) =>
+      path.startsWith(prefix) &&
+      path.length > prefix.length &&
+      (isDeep || !path.includes('/', prefix.length)),
+  )?.endpoint;
+}
