@@ -7,7 +7,7 @@ import { FerryError } from '../lib/errors/ferry-error.ts';
 import { SecretRegistry } from '../lib/secret.ts';
 import type { RoutedUpstream } from '../routing/upstream-state/routed-upstream.ts';
 import type { TokenHolder } from '../tokens/manager/token-holder.ts';
-import { UpstreamStatusError } from '../upstream/sdk-client.ts';
+import { UpstreamStatusError } from '../upstream/response.ts';
 import { durationArgument, loadOrThrow, readArguments, withUsage } from './config-argument.ts';
 import { endsTheOther } from './ended-token.ts';
 
@@ -78,14 +78,14 @@ async function checkToken(holder: TokenHolder, patienceMs: number): Promise<bool
 async function checkUpstream({ name, client }: RoutedUpstream, patienceMs: number): Promise<boolean> {
   const what = `upstream ${name}`;
   try {
-    const reply = await patiently(client.askModels(patienceMs), () =>
+    const reply = await patiently(client.fetchModels(patienceMs), () =>
       // Of its token there is a line already.
       client.hasToken() ? `${what}: no answer yet; asked for up to ${patienceMs / 1000} s` : null,
     );
     reply.body.destroy(new Error('seen enough'));
     return report(true, `${what}: answers`);
   } catch (error) {
-    if (error instanceof UpstreamStatusError) return judgeStatus(what, error.reply.status);
+    if (error instanceof UpstreamStatusError) return judgeStatus(what, error.response.status);
     if (!(error instanceof FerryError)) return report(false, `${what}: ${String(error)}`);
     if (error.kind === 'token_unavailable')
       return report(false, `${what}: not asked, because there is no token for it`);

@@ -14,8 +14,8 @@ import { LearnedDrops } from '../routing/upstream-state/learned-drops.ts';
 import { ModelPauses } from '../routing/upstream-state/model-pauses.ts';
 import { RoutedUpstream, type UpstreamLimits } from '../routing/upstream-state/routed-upstream.ts';
 import type { TokenHolder } from '../tokens/manager/token-holder.ts';
+import { UpstreamClient, type UpstreamCredentials } from '../upstream/client.ts';
 import type { ConnectionSettings } from '../upstream/transport/connections.ts';
-import { UpstreamClient, type UpstreamCredentials } from '../upstream/upstream-client.ts';
 import { given } from './given-fields.ts';
 import { settingsKey } from './settings-key.ts';
 

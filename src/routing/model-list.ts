@@ -63,7 +63,7 @@ export class ModelList {
 
   async #ask(upstream: RoutedUpstream): Promise<readonly ListedModel[]> {
     try {
-      const reply = await upstream.client.askModels(DISCOVERY_TIMEOUT_MS);
+      const reply = await upstream.client.fetchModels(DISCOVERY_TIMEOUT_MS);
       const body = await reply.body.readAll(LONGEST_LIST_BYTES);
       const models = readModelsReply(body, this.#createdSeconds);
       this.#discovered.set(upstream.name, models);

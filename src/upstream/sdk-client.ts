@@ -1,12 +1,12 @@
 import OpenAI from 'openai';
 
 import { FerryError } from '../lib/errors/ferry-error.ts';
-import type { UpstreamReply } from './upstream-response.ts';
+import { type UpstreamResponse, UpstreamStatusError } from './response.ts';
 
 /** One call, ready to go: the SDK decides when, we decide how. */
 interface SdkCall {
   readonly method: 'post' | 'get';
-  send(): Promise<UpstreamReply>;
+  send(): Promise<UpstreamResponse>;
 }
 
 /**
@@ -15,15 +15,15 @@ interface SdkCall {
  * (Chat of 1 KB: 7 KB survived of each request, and collecting them cost a fifth of its CPU.)
  */
 class Ticket {
-  send: (() => Promise<UpstreamReply>) | null;
-  reply: UpstreamReply | null = null;
+  send: (() => Promise<UpstreamResponse>) | null;
+  reply: UpstreamResponse | null = null;
 
   constructor(call: SdkCall) {
     this.send = () => call.send();
   }
 
   /** The reply, once. */
-  take(): UpstreamReply {
+  take(): UpstreamResponse {
     const { reply } = this;
     this.send = null;
     this.reply = null;
@@ -47,18 +47,6 @@ type BuiltRequest = Awaited<ReturnType<OpenAI['buildRequest']>>;
 const LOGGED_URL = 'http://upstream/';
 const NO_HEADERS = {} as BuiltRequest['req']['headers'];
 
-/** Thrown for a reply that is not 2xx; `text` is the whole error body. */
-export class UpstreamStatusError extends Error {
-  readonly reply: UpstreamReply;
-  readonly text: string;
-
-  constructor(reply: UpstreamReply, text: string) {
-    super(`status ${reply.status}`);
-    this.reply = reply;
-    this.text = text;
-  }
-}
-
 /**
  * The openai SDK over our own transport. Two documented hooks are overridden: `buildRequest`, since our headers and
  * URL are prepared once per upstream and the body is the client's own bytes, and `fetchWithTimeout`, since tokens
@@ -80,7 +68,7 @@ export class SdkClient extends OpenAI {
   }
 
   /** Resolves at the headers of a 2xx reply. Rejects with `UpstreamStatusError` or a `FerryError`. */
-  async call(call: SdkCall): Promise<UpstreamReply> {
+  async call(call: SdkCall): Promise<UpstreamResponse> {
     const ticket = new Ticket(call);
     try {
       await this[call.method]('', { body: ticket }).asResponse();

@@ -1,11 +1,11 @@
 import { FerryError } from '../lib/errors/ferry-error.ts';
 import type { Lease, OutgoingRequest } from '../tokens/manager/lease.ts';
 import { PlacementError } from '../tokens/placement/placement.ts';
-import { type HeaderSettings, RequestHeaders } from './request-headers.ts';
+import { type HeaderSettings, RequestHeaders } from './headers.ts';
 import type { WireRequest } from './transport/exchange.ts';
 import type { UpstreamCall } from './upstream-call.ts';
 import type { UpstreamCredentials } from './upstream-credentials.ts';
-import { type PathSettings, UpstreamPaths } from './upstream-url.ts';
+import { type PathSettings, UpstreamPaths } from './url.ts';
 
 export interface WireSettings {
   /** The upstream's configured name, for errors. */

@@ -10,7 +10,7 @@ import {
   RoutedUpstream,
   type RoutedUpstreamSettings,
 } from '../../src/routing/upstream-state/routed-upstream.ts';
-import { UpstreamClient, type UpstreamCredentials } from '../../src/upstream/upstream-client.ts';
+import { UpstreamClient, type UpstreamCredentials } from '../../src/upstream/client.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 
 /** An upstream as routing sees it, on a clock of the test's own. Nothing listens at its endpoint. */

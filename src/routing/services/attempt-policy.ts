@@ -2,7 +2,7 @@ import { FerryError as Failure, type FerryError } from '../../lib/errors/ferry-e
 import { cleanMessage, excerptOf } from '../../lib/text/sanitize.ts';
 import { readErrorBody } from '../../openai/errors/error-shapes.ts';
 import { type ErrorContext, readUpstreamError } from '../../openai/errors/upstream-error.ts';
-import { UpstreamStatusError } from '../../upstream/sdk-client.ts';
+import { UpstreamStatusError } from '../../upstream/response.ts';
 import type { Attempt } from '../attempt.ts';
 
 type ErrorNames = Pick<ErrorContext, 'model' | 'upstreamModel' | 'path'>;
@@ -26,7 +26,7 @@ export interface ServingSettings {
 /** Converts the upstream's answer of any status but 2xx; every other error is handed on as it is. */
 export function fromUpstream(error: unknown, attempt: Attempt, settings: ServingSettings): unknown {
   if (!(error instanceof UpstreamStatusError)) return error;
-  const { reply, text } = error;
+  const { response: reply, text } = error;
   attempt.status = reply.status;
   attempt.isTokenRenewed = reply.isReplayed;
   const failure = readUpstreamError({
@@ -37,7 +37,7 @@ export function fromUpstream(error: unknown, attempt: Attempt, settings: Serving
     isRetryable: settings.isRetryable,
     scrub: settings.scrub,
   });
-  if (reply.isTokenRefused) return refusedToken(failure);
+  if (reply.isTokenRejected) return refusedToken(failure);
   const isRefusal = reply.status === 401 || reply.status === 403;
   if (!isRefusal || attempt.upstream.client.credentials.kind !== 'as_is') return failure;
   return refusedClientKey(failure, text, settings.scrub);

@@ -5,8 +5,8 @@ import { ChatStream } from '../../openai/chat/chat-stream.ts';
 import type { AnswerForm } from '../../openai/chat/response-format.ts';
 import type { AnswerStream } from '../../openai/chat/response-stream.ts';
 import type { AdaptedRequest, ReadRequest } from '../../openai/request/chat-request.ts';
-import type { UpstreamCall } from '../../upstream/upstream-client.ts';
-import type { UpstreamReply } from '../../upstream/upstream-response.ts';
+import type { UpstreamCall } from '../../upstream/client.ts';
+import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { Attempt } from '../attempt.ts';
 import type { Service } from '../failover.ts';
 import { fromUpstream, type ServingSettings } from './attempt-policy.ts';
@@ -79,7 +79,7 @@ export class ChatService implements Service<ChatAnswer> {
     });
   }
 
-  async #readWhole(attempt: Attempt, reply: UpstreamReply, adapted: AdaptedRequest): Promise<WholeAnswer> {
+  async #readWhole(attempt: Attempt, reply: UpstreamResponse, adapted: AdaptedRequest): Promise<WholeAnswer> {
     const body = await readWhole(attempt, reply, this.#settings.maxResponseBytes);
     const answer = this.#form.readWhole(body, this.#options(attempt, reply));
     attempt.commit();
@@ -87,7 +87,7 @@ export class ChatService implements Service<ChatAnswer> {
     return { kind: 'whole', ...answer, dropped: adapted.dropped };
   }
 
-  async #openStream(attempt: Attempt, reply: UpstreamReply, adapted: AdaptedRequest): Promise<OpenStream> {
+  async #openStream(attempt: Attempt, reply: UpstreamResponse, adapted: AdaptedRequest): Promise<OpenStream> {
     const stream = this.#form.openStream({
       ...this.#options(attempt, reply),
       includeUsage: this.#request.includeUsage,
@@ -99,7 +99,7 @@ export class ChatService implements Service<ChatAnswer> {
   }
 
   /** Reads until the stream proves itself by content, or by a legitimate end; throws what it proves otherwise. */
-  async #untilContent(attempt: Attempt, reply: UpstreamReply, stream: AnswerStream): Promise<string> {
+  async #untilContent(attempt: Attempt, reply: UpstreamResponse, stream: AnswerStream): Promise<string> {
     const { client } = attempt.upstream;
     attempt.limitFirstContent();
     let seen = '';
@@ -108,7 +108,7 @@ export class ChatService implements Service<ChatAnswer> {
       const bytes = await reply.body.next();
       if (client.hasBodyMatchers && bytes !== null && seen.length < LONGEST_REFUSAL) {
         seen += bytes.toString('utf8');
-        if (client.refusesTokenIn(reply, seen)) throw refusedInBody(attempt);
+        if (client.rejectsTokenIn(reply, seen)) throw refusedInBody(attempt);
       }
       head += bytes === null ? stream.end() : stream.push(bytes);
       if (stream.failure !== null && !stream.hasContent) throw stream.failure;
@@ -117,7 +117,7 @@ export class ChatService implements Service<ChatAnswer> {
     return head;
   }
 
-  #options(attempt: Attempt, reply: UpstreamReply): ChatReplyOptions {
+  #options(attempt: Attempt, reply: UpstreamResponse): ChatReplyOptions {
     const { json, kind, model, usesLegacyFunctions } = this.#request;
     const settings = this.#settings;
     return {

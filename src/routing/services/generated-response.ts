@@ -5,7 +5,7 @@ import { isEventStream, shapeOf } from '../../openai/chat/response-shape.ts';
 import { findErrorInBody, readBodyError } from '../../openai/errors/upstream-error.ts';
 import type { BodyFields } from '../../openai/request/body-fields.ts';
 import { readUsage } from '../../openai/usage/usage.ts';
-import type { UpstreamReply } from '../../upstream/upstream-response.ts';
+import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { Attempt } from '../attempt.ts';
 import type { ServingSettings } from './attempt-policy.ts';
 import { eventStreamType, type MediaAnswer } from './media-response.ts';
@@ -38,7 +38,7 @@ export function generationWishOf(method: string, path: string, fields: BodyField
  */
 export async function readGenerated(
   attempt: Attempt,
-  reply: UpstreamReply,
+  reply: UpstreamResponse,
   wish: GenerationWish,
   settings: ServingSettings,
 ): Promise<MediaAnswer> {

@@ -4,7 +4,7 @@ import type { MediaWish } from '../../openai/media/media-request.ts';
 import { readMediaReply } from '../../openai/media/media-response.ts';
 import { isSound, soundTypeFor } from '../../openai/media/speech.ts';
 import type { Usage } from '../../openai/usage/usage.ts';
-import type { UpstreamReply } from '../../upstream/upstream-response.ts';
+import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { Attempt } from '../attempt.ts';
 import type { ServingSettings } from './attempt-policy.ts';
 import { contextOf, firstBytes, refuseBadToken } from './peek-body.ts';
@@ -30,7 +30,7 @@ const FIRST_EVENT_BYTES = 64 * 1024;
  */
 export async function readMedia(
   attempt: Attempt,
-  reply: UpstreamReply,
+  reply: UpstreamResponse,
   wish: MediaWish,
   settings: ServingSettings,
 ): Promise<MediaAnswer> {
@@ -58,7 +58,7 @@ export function eventStreamType(contentType: string | null): string {
   return contentType !== null && isEventStream(contentType) ? contentType : 'text/event-stream';
 }
 
-function opened(attempt: Attempt, reply: UpstreamReply, bytes: Buffer, contentType: string): MediaAnswer {
+function opened(attempt: Attempt, reply: UpstreamResponse, bytes: Buffer, contentType: string): MediaAnswer {
   attempt.limitIdleTime(reply.body);
   attempt.commit();
   return { bytes, isWhole: false, contentType, usage: null };
@@ -74,7 +74,7 @@ interface WholeParts {
 
 async function whole(
   attempt: Attempt,
-  reply: UpstreamReply,
+  reply: UpstreamResponse,
   { head, shape, contentType, context, wish }: WholeParts,
   settings: ServingSettings,
 ): Promise<MediaAnswer> {

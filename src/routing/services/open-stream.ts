@@ -2,8 +2,8 @@ import { asFerryError, FerryError } from '../../lib/errors/ferry-error.ts';
 import { inSeconds } from '../../lib/text/format.ts';
 import type { AnswerStream } from '../../openai/chat/response-stream.ts';
 import type { Usage } from '../../openai/usage/usage.ts';
-import type { Appetite } from '../../upstream/transport/response-body.ts';
-import type { UpstreamReply } from '../../upstream/upstream-response.ts';
+import type { UpstreamResponse } from '../../upstream/response.ts';
+import type { ReadDirective } from '../../upstream/transport/body.ts';
 import type { Attempt } from '../attempt.ts';
 
 /** How long an upstream may hold its connection after `[DONE]`: long enough to end properly and keep it pooled. */
@@ -19,7 +19,7 @@ export class OpenStream {
   readonly kind = 'stream';
   readonly dropped: readonly string[];
   readonly #attempt: Attempt;
-  readonly #reply: UpstreamReply;
+  readonly #reply: UpstreamResponse;
   readonly #stream: AnswerStream;
   /** What was read before the stream was handed out; '' once it was given on. */
   #head: string;
@@ -31,7 +31,7 @@ export class OpenStream {
 
   constructor(parts: {
     attempt: Attempt;
-    reply: UpstreamReply;
+    reply: UpstreamResponse;
     stream: AnswerStream;
     head: string;
     dropped: readonly string[];
@@ -52,7 +52,7 @@ export class OpenStream {
    * since a stream of a hundred frames would pay for a hundred.
    */
   async relayTo(write: (text: string) => Promise<void> | null): Promise<void> {
-    const tell = (text: string): Appetite => {
+    const tell = (text: string): ReadDirective => {
       const drained = text === '' ? null : write(text);
       return this.#isOver ? 'enough' : (drained ?? 'more');
     };
@@ -156,7 +156,7 @@ export class OpenStream {
   }
 }
 
-async function discard(reply: UpstreamReply): Promise<void> {
+async function discard(reply: UpstreamResponse): Promise<void> {
   try {
     while ((await reply.body.next()) !== null);
   } catch {

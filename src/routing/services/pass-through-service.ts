@@ -5,9 +5,8 @@ import type { BodyError } from '../../openai/errors/error-shapes.ts';
 import { invalidBodyError } from '../../openai/errors/upstream-error.ts';
 import type { MediaWish } from '../../openai/media/media-request.ts';
 import { type BodyFields, readJsonBody } from '../../openai/request/body-fields.ts';
-import { UpstreamStatusError } from '../../upstream/sdk-client.ts';
-import type { UpstreamCall } from '../../upstream/upstream-client.ts';
-import type { UpstreamReply } from '../../upstream/upstream-response.ts';
+import type { UpstreamCall } from '../../upstream/client.ts';
+import { type UpstreamResponse, UpstreamStatusError } from '../../upstream/response.ts';
 import type { Attempt } from '../attempt.ts';
 import type { Service } from '../failover.ts';
 import { errorObjectOf, fromUpstream, namesOf, type ServingSettings } from './attempt-policy.ts';
@@ -17,7 +16,7 @@ import { callAndRead } from './upstream-call.ts';
 
 /** An upstream's reply that is handed on as it is; whoever takes it reads or destroys the body, then calls `finish`. */
 export interface RawAnswer {
-  readonly reply: UpstreamReply;
+  readonly reply: UpstreamResponse;
   readonly attempt: Attempt;
   /** What the client gets in place of the reply's beginning, or of all of it; absent: the reply is untouched. */
   readonly media?: MediaAnswer;
@@ -83,7 +82,7 @@ export class PassThroughService implements Service<RawAnswer> {
       attempt.isTokenRenewed = reply.isReplayed;
       await refusePage(attempt, reply, this.#settings);
       attempt.limitIdleTime(reply.body);
-      await reply.body.begun();
+      await reply.body.ready();
       attempt.commit();
       return { reply, attempt };
     } catch (error) {
@@ -128,7 +127,7 @@ export class PassThroughService implements Service<RawAnswer> {
     });
   }
 
-  async #send(attempt: Attempt): Promise<UpstreamReply> {
+  async #send(attempt: Attempt): Promise<UpstreamResponse> {
     const reply = await attempt.upstream.client.send(this.#call(attempt));
     if (reply.ok) return reply;
     throw new UpstreamStatusError(reply, await reply.text());
@@ -203,7 +202,11 @@ function isAboutPath({ message, code }: BodyError, path: string): boolean {
 }
 
 /** Web servers answer paths that they do not know with their start page; only a file's content may be a page. */
-async function refusePage(attempt: Attempt, reply: UpstreamReply, { scrub }: ServingSettings): Promise<void> {
+async function refusePage(
+  attempt: Attempt,
+  reply: UpstreamResponse,
+  { scrub }: ServingSettings,
+): Promise<void> {
   const { path } = attempt.request;
   if (!/^\s*text\/html\b/i.test(reply.headers.get('content-type') ?? '') || path.endsWith('/content')) return;
   throw invalidBodyError(await reply.text(), { ...namesOf(attempt), scrub });

@@ -1,13 +1,13 @@
 import { isClearlyBinary, SHAPE_BYTES } from '../../openai/chat/response-shape.ts';
 import type { ErrorContext } from '../../openai/errors/upstream-error.ts';
-import type { ReplyBody } from '../../upstream/transport/response-body.ts';
-import type { UpstreamReply } from '../../upstream/upstream-response.ts';
+import type { UpstreamResponse } from '../../upstream/response.ts';
+import type { ResponseBody } from '../../upstream/transport/body.ts';
 import type { Attempt } from '../attempt.ts';
 import { namesOf, type ServingSettings } from './attempt-policy.ts';
 import { refusedInBody } from './upstream-call.ts';
 
 /** Enough of a body to tell its shape; a sound does so with its first bytes, however few. */
-export async function firstBytes(body: ReplyBody): Promise<Buffer> {
+export async function firstBytes(body: ResponseBody): Promise<Buffer> {
   let head: Buffer = Buffer.alloc(0);
   while (head.length < SHAPE_BYTES && !isClearlyBinary(head)) {
     const chunk = await body.next();
@@ -18,13 +18,17 @@ export async function firstBytes(body: ReplyBody): Promise<Buffer> {
 }
 
 /** Throws `auth_rejected` when `reject.body` finds in a body or an event that the token is no longer good. */
-export function refuseBadToken(attempt: Attempt, reply: UpstreamReply, said: Buffer | string): void {
+export function refuseBadToken(attempt: Attempt, reply: UpstreamResponse, said: Buffer | string): void {
   const { client } = attempt.upstream;
-  if (client.hasBodyMatchers && client.refusesTokenIn(reply, said.toString())) throw refusedInBody(attempt);
+  if (client.hasBodyMatchers && client.rejectsTokenIn(reply, said.toString())) throw refusedInBody(attempt);
 }
 
 /** What an error in a 200 of this attempt is read against. */
-export function contextOf(attempt: Attempt, reply: UpstreamReply, settings: ServingSettings): ErrorContext {
+export function contextOf(
+  attempt: Attempt,
+  reply: UpstreamResponse,
+  settings: ServingSettings,
+): ErrorContext {
   return {
     ...namesOf(attempt),
     scrub: settings.scrub,

@@ -8,10 +8,10 @@ import {
   invalidBodyError,
   readBodyError,
 } from '../../openai/errors/upstream-error.ts';
-import type { ReplyBody } from '../../upstream/transport/response-body.ts';
+import type { ResponseBody } from '../../upstream/transport/body.ts';
 
 interface EventsToCome {
-  readonly body: ReplyBody;
+  readonly body: ResponseBody;
   readonly context: ErrorContext;
   /** Throws when an event's data refuses the token, which its own words would make another error. */
   readonly refuseBadToken: (data: string) => void;

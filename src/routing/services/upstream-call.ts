@@ -5,8 +5,8 @@ import { findRefusedParameter } from '../../openai/request/refused-parameter.ts'
 import { findRefusedForm, refusesStreaming } from '../../openai/request/request-rewrites.ts';
 import { FORM } from '../../openai/request/rewrite-names.ts';
 import type { AttemptTimer } from '../../upstream/attempt-timer.ts';
-import type { UpstreamCall } from '../../upstream/upstream-client.ts';
-import type { UpstreamReply } from '../../upstream/upstream-response.ts';
+import type { UpstreamCall } from '../../upstream/client.ts';
+import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { Attempt } from '../attempt.ts';
 
 /** What differs between the calls of endpoints. */
@@ -83,7 +83,7 @@ export function callOf(attempt: Attempt, parts: CallParts): UpstreamCall {
 export async function callAndRead<Result>(
   attempt: Attempt,
   call: UpstreamCall,
-  read: (reply: UpstreamReply) => Promise<Result>,
+  read: (reply: UpstreamResponse) => Promise<Result>,
 ): Promise<Result> {
   const { client } = attempt.upstream;
   let reply = await client.call(call);
@@ -92,7 +92,7 @@ export async function callAndRead<Result>(
     attempt.isTokenRenewed ||= reply.isReplayed;
     try {
       const result = await read(reply);
-      client.acceptedAfterReading(reply);
+      client.reportAccepted(reply);
       attempt.request.log.headersForClient = reply.headers.forClient();
       return result;
     } catch (error) {
@@ -106,10 +106,14 @@ export async function callAndRead<Result>(
 }
 
 /** Reads a whole body, and throws `auth_rejected` when `reject.body` finds in it that the token is no longer good. */
-export async function readWhole(attempt: Attempt, reply: UpstreamReply, limitBytes: number): Promise<Buffer> {
+export async function readWhole(
+  attempt: Attempt,
+  reply: UpstreamResponse,
+  limitBytes: number,
+): Promise<Buffer> {
   const body = await reply.body.readAll(limitBytes);
   const { client } = attempt.upstream;
-  if (client.hasBodyMatchers && client.refusesTokenIn(reply, body.toString('utf8')))
+  if (client.hasBodyMatchers && client.rejectsTokenIn(reply, body.toString('utf8')))
     throw refusedInBody(attempt);
   return body;
 }

@@ -1,5 +1,5 @@
 import type { Profile } from '../../openai/request/profile.ts';
-import type { UpstreamClient } from '../../upstream/upstream-client.ts';
+import type { UpstreamClient } from '../../upstream/client.ts';
 import type { ClientIdentity } from '../client-identity.ts';
 import { Admission, type AdmissionSettings } from '../upstream-access.ts';
 import { BatchLimits } from './batch-limits.ts';

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici';
 import type { Secret } from '../../lib/secret.ts';
-import { InterimAnswers } from './interim-responses.ts';
+import { InterimResponses } from './interim-responses.ts';
 import { proxyOf } from './upstream-proxy.ts';
 
 /** How to reach one upstream's origin. Files are read when the connections are opened. */
@@ -122,7 +122,7 @@ export class Connections {
   #watch(socket: Socket): void {
     const bytesAtStart = socket.bytesRead;
     let bytesAtWrite = bytesAtStart;
-    const interim = new InterimAnswers();
+    const interim = new InterimResponses();
     const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
     socket.write = (...args: unknown[]): boolean => {
       bytesAtWrite = socket.bytesRead;

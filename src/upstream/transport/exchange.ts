@@ -2,10 +2,10 @@ import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import type { AttemptTimer } from '../attempt-timer.ts';
-import { ReplyHeaders, UpstreamReply } from '../upstream-response.ts';
+import { ResponseHeaders, UpstreamResponse } from '../response.ts';
+import { type BodySource, ResponseBody } from './body.ts';
 import type { Connections } from './connections.ts';
-import { decodeContent } from './content-decoding.ts';
-import { type BodySource, ReplyBody } from './response-body.ts';
+import { decodeContent } from './decoding.ts';
 import { fromBrokenBody, fromTransport } from './transport-error.ts';
 
 /** One HTTP request as it goes on the wire. */
@@ -37,7 +37,7 @@ export function exchange(
   connections: Connections,
   request: WireRequest,
   control: ExchangeControl,
-): Promise<UpstreamReply> {
+): Promise<UpstreamResponse> {
   return new Promise((resolve, reject) => {
     const handler = new ExchangeHandler(connections, control, resolve, reject);
     if (!handler.begin()) return;
@@ -56,17 +56,17 @@ export class StaleSocketError extends Error {}
 class ExchangeHandler implements Dispatcher.DispatchHandler, BodySource {
   readonly #connections: Connections;
   readonly #control: ExchangeControl;
-  readonly #resolve: (reply: UpstreamReply) => void;
+  readonly #resolve: (reply: UpstreamResponse) => void;
   readonly #reject: (error: Error) => void;
   #controller: Dispatcher.DispatchController | null = null;
   /** Set at the response's headers; from then on failures belong to the body. */
-  #body: ReplyBody | null = null;
+  #body: ResponseBody | null = null;
   #isSettled = false;
 
   constructor(
     connections: Connections,
     control: ExchangeControl,
-    resolve: (reply: UpstreamReply) => void,
+    resolve: (reply: UpstreamResponse) => void,
     reject: (error: Error) => void,
   ) {
     this.#connections = connections;
@@ -110,11 +110,11 @@ class ExchangeHandler implements Dispatcher.DispatchHandler, BodySource {
   ): void {
     // 1xx are announcements, not the answer.
     if (status < 200 || this.#isSettled) return;
-    const body = new ReplyBody(this);
+    const body = new ResponseBody(this);
     this.#body = body;
-    const replyHeaders = new ReplyHeaders(headers);
+    const replyHeaders = new ResponseHeaders(headers);
     const decoded = decodeContent(body, replyHeaders.get('content-encoding'), this.#control.upstream);
-    this.#resolve(new UpstreamReply(status, replyHeaders, decoded));
+    this.#resolve(new UpstreamResponse(status, replyHeaders, decoded));
   }
 
   pause(): void {

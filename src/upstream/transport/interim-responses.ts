@@ -9,7 +9,7 @@ const LONGEST = 64 * 1024;
  * whether they were asked for or not, and some servers send `100 Continue` before every answer to a POST; undici takes
  * that one for a broken answer and closes the connection. 101 is left to it: nobody asked for another protocol.
  */
-export class InterimAnswers {
+export class InterimResponses {
   #isDue = false;
   /** The beginning of what may be an announcement. */
   #held: Buffer | null = null;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { type Appetite, type BodySource, ReplyBody } from '../../src/upstream/transport/response-body.ts';
+import { type BodySource, type ReadDirective, ResponseBody } from '../../src/upstream/transport/body.ts';
 
 class Source implements BodySource {
   readonly calls: string[] = [];
@@ -17,9 +17,9 @@ class Source implements BodySource {
   touched(): void {}
 }
 
-function newBody(): { body: ReplyBody; source: Source } {
+function newBody(): { body: ResponseBody; source: Source } {
   const source = new Source();
-  return { body: new ReplyBody(source), source };
+  return { body: new ResponseBody(source), source };
 }
 
 test('next gives pieces in their order, then null; pieces that nobody waited for come as one', async () => {
@@ -133,7 +133,7 @@ test('while the promise of a piece is open further ones are kept, and the upstre
   const { body, source } = newBody();
   const sizes: number[] = [];
   let release = (): void => {};
-  const reading = body.readEach((chunk): Appetite => {
+  const reading = body.readEach((chunk): ReadDirective => {
     sizes.push(chunk.length);
     return sizes.length > 1 ? 'more' : new Promise((resolve) => (release = resolve));
   });

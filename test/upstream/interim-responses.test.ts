@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { InterimAnswers } from '../../src/upstream/transport/interim-responses.ts';
+import { InterimResponses } from '../../src/upstream/transport/interim-responses.ts';
 
 const ANSWER = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}';
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
@@ -9,7 +9,7 @@ const UPGRADE = 'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n';
 
 /** What a reader gets that asks again whenever it was told that there is nothing. */
 function readAll(pieces: readonly string[]): string {
-  const interim = new InterimAnswers();
+  const interim = new InterimResponses();
   interim.expectAnswer();
   const waiting = pieces.map((piece) => Buffer.from(piece));
   let seen = '';

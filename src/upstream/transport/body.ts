@@ -4,10 +4,10 @@ import { FerryError } from '../../lib/errors/ferry-error.ts';
 const HIGH_WATER_BYTES = 128 * 1024;
 
 /** What a reader of each piece wants next: another one, no more, or another one when a promise is kept. */
-export type Appetite = 'more' | 'enough' | Promise<void>;
+export type ReadDirective = 'more' | 'enough' | Promise<void>;
 
 interface EachReader {
-  readonly take: (chunk: Buffer) => Appetite;
+  readonly take: (chunk: Buffer) => ReadDirective;
   /** False: the reader had enough before the end. */
   readonly resolve: (hasEnded: boolean) => void;
   readonly reject: (error: Error) => void;
@@ -30,7 +30,7 @@ export interface BodySource {
  *
  * One reader at a time. Whoever does not read to the end calls `destroy`, which closes the socket.
  */
-export class ReplyBody {
+export class ResponseBody {
   readonly #source: BodySource;
   #chunks: Buffer[] = [];
   #unreadBytes = 0;
@@ -70,7 +70,7 @@ export class ReplyBody {
   }
 
   /** Resolves when there is something to read or the body is over, and leaves it there. Throws as `next` does. */
-  async begun(): Promise<void> {
+  async ready(): Promise<void> {
     const chunk = await this.next();
     if (chunk === null) return;
     this.#chunks.unshift(chunk);
@@ -95,7 +95,7 @@ export class ReplyBody {
    * Hands each piece to `take` at the moment at which it arrives: a promise for each would cost a stream more than its
    * bytes do. True: the body ended; false: `take` had enough. Rejects like `next`.
    */
-  readEach(take: (chunk: Buffer) => Appetite): Promise<boolean> {
+  readEach(take: (chunk: Buffer) => ReadDirective): Promise<boolean> {
     return new Promise((resolve, reject) => {
       this.#each = { take, resolve, reject, isBusy: false };
       this.#serveEach(this.#each);
@@ -134,7 +134,7 @@ export class ReplyBody {
   }
 
   /** A mistake in the reader is the reader's: it must not reach the transport, whose call this is. */
-  #ask(reader: EachReader, chunk: Buffer): Appetite {
+  #ask(reader: EachReader, chunk: Buffer): ReadDirective {
     try {
       return reader.take(chunk);
     } catch (error) {

@@ -1,10 +1,10 @@
 import type { Lease } from '../tokens/manager/lease.ts';
-import type { ReplyBody } from './transport/response-body.ts';
+import type { ResponseBody } from './transport/body.ts';
 
 type HeaderValue = string | string[] | undefined;
 
 /** Response headers by lower-case name. */
-export class ReplyHeaders {
+export class ResponseHeaders {
   readonly #values: Readonly<Record<string, HeaderValue>>;
 
   constructor(values: Readonly<Record<string, HeaderValue>>) {
@@ -51,20 +51,20 @@ const ERROR_BODY_LIMIT_BYTES = 256 * 1024;
 const ERROR_BODY_WAIT_MS = 500;
 
 /** An upstream's reply from its headers on; the body is read by whoever takes it. */
-export class UpstreamReply {
+export class UpstreamResponse {
   readonly status: number;
-  readonly headers: ReplyHeaders;
-  readonly body: ReplyBody;
+  readonly headers: ResponseHeaders;
+  readonly body: ResponseBody;
   /** The token that the request went out with; null when the upstream needs none. */
   lease: Lease | null = null;
   /** True: the upstream refused a token before and this is the answer to the replay. */
   isReplayed = false;
   /** True: it refuses the token as `reject` says, with whatever status. */
-  isTokenRefused = false;
+  isTokenRejected = false;
   /** Set when the error text is read for the first time: a body can be read only once. */
   #text: Promise<string> | null = null;
 
-  constructor(status: number, headers: ReplyHeaders, body: ReplyBody) {
+  constructor(status: number, headers: ResponseHeaders, body: ResponseBody) {
     this.status = status;
     this.headers = headers;
     this.body = body;
@@ -102,5 +102,17 @@ export class UpstreamReply {
       clearTimeout(limit);
     }
     return Buffer.concat(chunks, size).toString('utf8').slice(0, ERROR_BODY_LIMIT_BYTES);
+  }
+}
+
+/** Thrown for a response that is not 2xx; `text` is its body, cut to what an error needs. */
+export class UpstreamStatusError extends Error {
+  readonly response: UpstreamResponse;
+  readonly text: string;
+
+  constructor(response: UpstreamResponse, text: string) {
+    super(`status ${response.status}`);
+    this.response = response;
+    this.text = text;
   }
 }

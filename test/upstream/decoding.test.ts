@@ -14,14 +14,14 @@ import {
   zstdCompressSync,
 } from 'node:zlib';
 import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { decodeContent } from '../../src/upstream/transport/content-decoding.ts';
-import { ReplyBody } from '../../src/upstream/transport/response-body.ts';
+import { ResponseBody } from '../../src/upstream/transport/body.ts';
+import { decodeContent } from '../../src/upstream/transport/decoding.ts';
 
 const TEXT = 'data: {"choices":[]}\n\n'.repeat(2_000);
 
-function newBody(): { body: ReplyBody; aborted: Error[] } {
+function newBody(): { body: ResponseBody; aborted: Error[] } {
   const aborted: Error[] = [];
-  const body = new ReplyBody({
+  const body = new ResponseBody({
     pause: () => undefined,
     resume: () => undefined,
     touched: () => undefined,

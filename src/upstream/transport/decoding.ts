@@ -7,7 +7,7 @@ import {
   createInflateRaw,
   createZstdDecompress,
 } from 'node:zlib';
-import { ReplyBody } from './response-body.ts';
+import { ResponseBody } from './body.ts';
 import { fromBrokenBody } from './transport-error.ts';
 
 /** The decoders of `content-encoding`; each hands out what it has after every write, so that streams stay live. */
@@ -32,13 +32,17 @@ function decoderOfDeflate(firstByte: number): Transform {
  * The body behind its `content-encoding`. We ask for none, but corporate proxies compress all the same. An
  * unknown coding is handed on as it is: the reader then reports what it sees.
  */
-export function decodeContent(body: ReplyBody, contentEncoding: string | null, upstream: string): ReplyBody {
+export function decodeContent(
+  body: ResponseBody,
+  contentEncoding: string | null,
+  upstream: string,
+): ResponseBody {
   const coding = contentEncoding?.trim().toLowerCase() ?? '';
   const makeDecoder = DECODERS.get(coding);
   if (makeDecoder === undefined) return body;
   // Made when the first byte is there.
   let decoder: Transform | null = null;
-  const decoded = new ReplyBody({
+  const decoded = new ResponseBody({
     pause: () => decoder?.pause(),
     resume: () => decoder?.resume(),
     touched: () => {},
@@ -59,9 +63,9 @@ export function decodeContent(body: ReplyBody, contentEncoding: string | null, u
 }
 
 async function feed(
-  body: ReplyBody,
+  body: ResponseBody,
   begin: (firstByte: number) => Transform,
-  decoded: ReplyBody,
+  decoded: ResponseBody,
   upstream: string,
 ): Promise<void> {
   let decoder: Transform | null = null;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
 import { test } from 'node:test';
-import { type HeaderSettings, RequestHeaders } from '../../src/upstream/request-headers.ts';
+import { type HeaderSettings, RequestHeaders } from '../../src/upstream/headers.ts';
 
 /** What the upstream gets, by name. */
 function sent(settings: Partial<HeaderSettings>, client: IncomingHttpHeaders): Record<string, string> {

@@ -4,12 +4,12 @@ import type { Lease } from '../tokens/manager/lease.ts';
 import { TokenUnavailable } from '../tokens/manager/token-unavailable.ts';
 import { isTokenRejection } from '../tokens/placement/rejection.ts';
 import { AttemptTimer } from './attempt-timer.ts';
-import { SdkClient, UpstreamStatusError } from './sdk-client.ts';
+import { type UpstreamResponse, UpstreamStatusError } from './response.ts';
+import { SdkClient } from './sdk-client.ts';
 import { type ConnectionSettings, Connections } from './transport/connections.ts';
 import { exchange, StaleSocketError } from './transport/exchange.ts';
 import type { UpstreamCall } from './upstream-call.ts';
 import type { TokenCredentials, UpstreamCredentials } from './upstream-credentials.ts';
-import type { UpstreamReply } from './upstream-response.ts';
 import { WireRequests, type WireSettings } from './wire-requests.ts';
 
 export type { UpstreamCall } from './upstream-call.ts';
@@ -44,7 +44,7 @@ export class UpstreamClient {
    * One JSON or SSE call. Resolves at the headers of a 2xx reply. Rejects with `UpstreamStatusError` for any other
    * status and with `FerryError` for everything else.
    */
-  call(call: UpstreamCall): Promise<UpstreamReply> {
+  call(call: UpstreamCall): Promise<UpstreamResponse> {
     const method = call.method === 'GET' ? 'get' : 'post';
     return this.#sdk.call({ method, send: () => this.send(call) });
   }
@@ -53,7 +53,7 @@ export class UpstreamClient {
    * `GET /models` for ourselves rather than for a client: resolves at the headers of a 2xx reply, rejects as `call`
    * does and when nothing came within `patienceMs`. Costs the upstream no tokens, so it also tells whether it is there.
    */
-  async askModels(patienceMs: number): Promise<UpstreamReply> {
+  async fetchModels(patienceMs: number): Promise<UpstreamResponse> {
     const controller = new AbortController();
     const timer = new AttemptTimer((error) => controller.abort(error));
     const reply = await this.call({
@@ -80,7 +80,7 @@ export class UpstreamClient {
   }
 
   /** Any request at all, with any status as its answer: pass-through. Rejects with `FerryError`. */
-  async send(call: UpstreamCall): Promise<UpstreamReply> {
+  async send(call: UpstreamCall): Promise<UpstreamResponse> {
     const { credentials } = this;
     if (credentials.kind !== 'token') return this.#sendOn(call, null);
     const lease = credentials.holder.peek() ?? (await this.#waitForToken(credentials, call));
@@ -89,7 +89,7 @@ export class UpstreamClient {
       if (!this.hasBodyMatchers) this.#accepted(reply);
       return reply;
     }
-    reply.isTokenRefused = true;
+    reply.isTokenRejected = true;
     return (
       (await this.#replay(call, lease, reply.status, () => reply.body.destroy(new Error('token renewed')))) ??
       reply
@@ -101,7 +101,7 @@ export class UpstreamClient {
    * when it must not be replayed (it was already, or no other token is to be had). Nothing of `rejected` may have
    * been forwarded.
    */
-  async replay(call: UpstreamCall, rejected: UpstreamReply): Promise<UpstreamReply | null> {
+  async replay(call: UpstreamCall, rejected: UpstreamResponse): Promise<UpstreamResponse | null> {
     if (rejected.lease === null) return null;
     if (rejected.isReplayed) {
       if (this.credentials.kind === 'token') this.credentials.holder.reportRejected(rejected.lease);
@@ -115,12 +115,12 @@ export class UpstreamClient {
   }
 
   /** With `reject.body` only the body tells whether a token was good; whoever has read it says so. */
-  acceptedAfterReading(reply: UpstreamReply): void {
+  reportAccepted(reply: UpstreamResponse): void {
     if (this.hasBodyMatchers) this.#accepted(reply);
   }
 
   /** Whether the beginning of a 2xx reply's body says that the token is no longer good (`reject.body`). */
-  refusesTokenIn(reply: UpstreamReply, bodyText: string): boolean {
+  rejectsTokenIn(reply: UpstreamResponse, bodyText: string): boolean {
     const { credentials } = this;
     return (
       credentials.kind === 'token' &&
@@ -143,7 +143,7 @@ export class UpstreamClient {
     lease: Lease,
     status: number,
     discard: () => void,
-  ): Promise<UpstreamReply | null> {
+  ): Promise<UpstreamResponse | null> {
     const { credentials } = this;
     if (credentials.kind !== 'token' || (call.body !== null && !Buffer.isBuffer(call.body))) return null;
     call.timer.clear();
@@ -158,18 +158,18 @@ export class UpstreamClient {
     const reply = await this.#sendOn(call, renewed);
     reply.isReplayed = true;
     if (this.#refusesToken(reply, null) || (!reply.ok && (await this.#refusesTokenInError(reply)))) {
-      reply.isTokenRefused = true;
+      reply.isTokenRejected = true;
       credentials.holder.reportRejected(renewed);
     } else if (!this.hasBodyMatchers) this.#accepted(reply);
     return reply;
   }
 
   /** `reject.body` holds for every status, so the text of an error is read before it is anybody's answer. */
-  async #refusesTokenInError(reply: UpstreamReply): Promise<boolean> {
+  async #refusesTokenInError(reply: UpstreamResponse): Promise<boolean> {
     return this.hasBodyMatchers && this.#refusesToken(reply, await reply.text());
   }
 
-  #refusesToken(reply: UpstreamReply, bodyText: string | null): boolean {
+  #refusesToken(reply: UpstreamResponse, bodyText: string | null): boolean {
     const { credentials } = this;
     if (credentials.kind !== 'token') return false;
     return isTokenRejection(
@@ -181,7 +181,7 @@ export class UpstreamClient {
   }
 
   /** Only a success proves a token: proxies answer 502 without having looked at it. */
-  #accepted(reply: UpstreamReply): void {
+  #accepted(reply: UpstreamResponse): void {
     const { credentials } = this;
     if (credentials.kind === 'token' && reply.ok && reply.lease !== null)
       credentials.holder.reportAccepted(reply.lease);
@@ -202,7 +202,7 @@ export class UpstreamClient {
     }
   }
 
-  async #sendOn(call: UpstreamCall, lease: Lease | null): Promise<UpstreamReply> {
+  async #sendOn(call: UpstreamCall, lease: Lease | null): Promise<UpstreamResponse> {
     const request = this.#requests.make(call, lease);
     const control = { upstream: this.name, signal: call.signal, timer: call.timer };
     call.timer.start(call.headersTimeoutMs, () => this.#noHeaders(call));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { type PathSettings, UpstreamPaths } from '../../src/upstream/upstream-url.ts';
+import { type PathSettings, UpstreamPaths } from '../../src/upstream/url.ts';
 
 const paths = (endpoint: string, settings: Partial<PathSettings> = {}): UpstreamPaths =>
   new UpstreamPaths({ endpoint: new URL(endpoint), query: {}, paths: {}, ...settings });
