@@ -1,4 +1,4 @@
-import { endOfString, nextMatch } from '../lib/json/json-text.ts';
+import { endOfString, nextMatch } from '../lib/json/json-scanner.ts';
 
 /**
  * The beginning of a data URI (RFC 2397) up to its comma, as it stands in JSON: with `\/` where PHP wrote it, behind `\n`

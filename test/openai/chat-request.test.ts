@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { readMembers } from '../../src/lib/json/json-text.ts';
+import { readMembers } from '../../src/lib/json/json-scanner.ts';
 import { adaptRequest, type ReadRequest, readRequest } from '../../src/openai/request/chat-request.ts';
 import { DEFAULT_PROFILE } from '../../src/openai/request/profile.ts';
 import { cpuMsSince } from '../helpers/cpu-time.ts';
@@ -524,7 +524,7 @@ test('random bytes and mutated requests only ever raise a FerryError (seeded)', 
 });
 
 test('the fault of every mutated JSON text lies where JSON.parse stops accepting (seeded)', async () => {
-  const { findJsonFault } = await import('../../src/openai/request/json-fault.ts');
+  const { findJsonFault } = await import('../../src/lib/json/json-scanner.ts');
   const random = randomFrom(5);
   const seed = '{"a":[1,-2.5e3,"x\\u00e9\\n",true,{"b":null}],"c":""}';
   for (let round = 0; round < 5000; round++) {

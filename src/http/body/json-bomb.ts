@@ -1,4 +1,4 @@
-import { refuseCostly, surveyJson } from '../../openai/request/json-limits.ts';
+import { surveyBody } from '../../openai/request/json-body.ts';
 
 /** What is shorter costs a few milliseconds, whatever it says. Bytes. */
 const HARMLESS_BYTES = 256 * 1024;
@@ -10,5 +10,5 @@ const HARMLESS_BYTES = 256 * 1024;
 export function refuseJsonBomb(body: Buffer): void {
   if (body.length <= HARMLESS_BYTES) return;
   // Bytes as characters: brackets and quotes are the same in every charset that JSON may have.
-  refuseCostly(surveyJson(body.toString('latin1')));
+  surveyBody(body.toString('latin1'));
 }

@@ -1,5 +1,5 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
-import { editElements } from '../../lib/json/json-members.ts';
+import { editElements } from '../../lib/json/json-edits.ts';
 import { FILLED, SAYS_EMPTY } from './empty-text.ts';
 
 /** So many positions are named in an error. */

@@ -1,5 +1,5 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
-import { type Element, type Member, readElements, readMembers } from '../../lib/json/json-text.ts';
+import { type Element, type Member, readElements, readMembers } from '../../lib/json/json-scanner.ts';
 import { dimensionsOf } from './dimensions.ts';
 import { areTokenIds } from './token-ids.ts';
 

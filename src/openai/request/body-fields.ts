@@ -1,9 +1,8 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
-import { MemberEdits } from '../../lib/json/json-members.ts';
-import { readMembers } from '../../lib/json/json-text.ts';
+import { MemberEdits } from '../../lib/json/json-edits.ts';
+import { readMembers } from '../../lib/json/json-scanner.ts';
 import { type FormField, readForm } from '../multipart/multipart-form.ts';
-import { parseJson, textOfJson } from './json-body.ts';
-import { refuseSecondModel } from './model-key.ts';
+import { parseBody, refuseSecondModel, textOfJson } from './json-body.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -29,7 +28,7 @@ export function noFields(bytes: Buffer): BodyFields {
  * for no JSON where it `isDeclared` to be: Python reads `NaN` and UTF-16, and with them a model that we would not see.
  */
 export function readJsonBody(body: Buffer, isDeclared = false): BodyFields {
-  const json = isDeclared ? objectOf(parseJson(withoutMark(textOfJson(body)))) : objectIn(body);
+  const json = isDeclared ? objectOf(parseBody(withoutMark(textOfJson(body)))) : objectIn(body);
   if (json !== null) refuseSecondModel(Object.keys(json));
   // Bytes as characters: positions are those of the bytes, and what is not touched comes back as it was.
   const text = body.toString('latin1');

@@ -1,7 +1,6 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
-import { parseJson, textOfJson } from './json-body.ts';
-import { type JsonSurvey, refuseCostly, surveyJson } from './json-limits.ts';
-import { refuseSecondModel } from './model-key.ts';
+import type { Member } from '../../lib/json/json-scanner.ts';
+import { parseBody, refuseSecondModel, surveyBody, textOfJson } from './json-body.ts';
 import type { AdaptableRequest, RequestKind } from './request-adaptation.ts';
 
 export {
@@ -21,10 +20,9 @@ export interface ReadRequest extends AdaptableRequest {
 export function readRequest(body: Buffer, kind: RequestKind): ReadRequest {
   const bytes = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? body.subarray(3) : body;
   const text = textOfJson(bytes);
-  const survey = surveyJson(text);
-  refuseCostly(survey);
+  const members = surveyBody(text);
   const json = parseObject(text);
-  refuseDuplicates(survey);
+  refuseDuplicates(members);
   refuseSecondModel(Object.keys(json));
   const model = modelOf(json);
   const stream = json.stream === true;
@@ -33,6 +31,7 @@ export function readRequest(body: Buffer, kind: RequestKind): ReadRequest {
     kind,
     body: bytes,
     text,
+    members,
     json,
     model,
     stream,
@@ -43,7 +42,7 @@ export function readRequest(body: Buffer, kind: RequestKind): ReadRequest {
 }
 
 function parseObject(text: string): Record<string, unknown> {
-  const json = parseJson(text);
+  const json = parseBody(text);
   if (typeof json !== 'object' || json === null || Array.isArray(json)) {
     const found = json === null ? 'null' : Array.isArray(json) ? 'an array' : `a ${typeof json}`;
     throw new FerryError('invalid_request', {
@@ -83,8 +82,11 @@ const MEANINGFUL = [
   'documents',
 ];
 
-function refuseDuplicates({ duplicates }: JsonSurvey): void {
-  const key = duplicates.find((name) => MEANINGFUL.includes(name));
+function refuseDuplicates(members: readonly Member[]): void {
+  const second = members.findIndex(
+    ({ key }, position) => MEANINGFUL.includes(key) && members.findIndex((one) => one.key === key) < position,
+  );
+  const key = members[second]?.key;
   if (key === undefined) return;
   throw new FerryError('invalid_request', { message: `The request body has "${key}" twice.`, param: key });
 }

@@ -1,9 +1,43 @@
 import { isUtf8 } from 'node:buffer';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
-import { findJsonFault } from './json-fault.ts';
+import { findJsonFault, type JsonLimits, type Member, surveyJson } from '../../lib/json/json-scanner.ts';
 
-/** How far the place of a fault is looked for, in UTF-16 units: 50 ms of a hostile body. */
-const FAULT_SEARCHED = 1024 * 1024;
+/** What a request body may cost to parse: more of each than any real request has. */
+const LIMITS: JsonLimits = {
+  /** Python upstreams die at about 1000. */
+  levels: 256,
+  /** Each costs about 60 bytes when parsed. */
+  containers: 1_000_000,
+  /** A million different ones cost up to 1 µs each, and ever more beyond. */
+  strings: 1_000_000,
+  /** They are compared with each other and looked through several times. */
+  members: 10_000,
+  /** OpenAI takes 300,000 token ids in one request. */
+  values: 4_000_000,
+};
+
+const LIMIT_NAMES = {
+  levels: 'levels of nesting',
+  containers: 'arrays and objects',
+  strings: 'texts and keys',
+  members: 'keys at its top level',
+  values: 'values',
+} as const satisfies Record<keyof JsonLimits, string>;
+
+/** How far the place of a fault is searched for, in UTF-16 units: 50 ms of a hostile body. */
+const MAX_FAULT_POSITION = 1024 * 1024;
+
+/**
+ * The top-level members of a request body that JSON.parse has not seen yet. Throws `invalid_request` for one that would
+ * hold up every other request while it is parsed.
+ */
+export function surveyBody(text: string): readonly Member[] {
+  const { exceeded, members } = surveyJson(text, LIMITS);
+  if (exceeded === null) return members;
+  throw new FerryError('invalid_request', {
+    message: `The request body has more than ${LIMITS[exceeded]} ${LIMIT_NAMES[exceeded]}.`,
+  });
+}
 
 /** The text of a JSON body (RFC 8259, 8.1: always UTF-8). Throws `invalid_json` for another charset. */
 export function textOfJson(bytes: Buffer): string {
@@ -11,8 +45,8 @@ export function textOfJson(bytes: Buffer): string {
   throw new FerryError('invalid_json', { message: 'The request body is not valid UTF-8 text.' });
 }
 
-/** JSON.parse that throws `invalid_json` with the place of the fault, and without a word of the text. */
-export function parseJson(text: string): unknown {
+/** JSON.parse that throws `invalid_json` with line and column of the fault, and without a word of the text. */
+export function parseBody(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
@@ -21,13 +55,24 @@ export function parseJson(text: string): unknown {
 }
 
 function describeFault(text: string): string {
-  if (text.trim() === '') return 'The request body is empty; a JSON object is needed.';
-  const fault = findJsonFault(text.slice(0, FAULT_SEARCHED));
-  if (fault.isCutOff && text.length > FAULT_SEARCHED) {
-    return `The request body is not valid JSON: the fault lies behind position ${FAULT_SEARCHED}.`;
+  if (text.trim() === '') return 'The request body is empty: send a JSON object.';
+  const fault = findJsonFault(text.slice(0, MAX_FAULT_POSITION));
+  if (fault.isCutOff && text.length > MAX_FAULT_POSITION) {
+    return `The request body is not valid JSON: the fault lies behind position ${MAX_FAULT_POSITION}.`;
   }
   const place = `line ${fault.line}, column ${fault.column}`;
   return fault.isCutOff
     ? `The request body is not valid JSON: it ends too early, at ${place}.`
     : `The request body is not valid JSON: unexpected character at ${place} (position ${fault.position}).`;
+}
+
+/** Go reads `Model` and `MODEL` as `model`, so that one of them would be a second model. Throws `invalid_request`. */
+export function refuseSecondModel(keys: Iterable<string>): void {
+  for (const key of keys) {
+    if (key.length !== 5 || key === 'model' || key.toLowerCase() !== 'model') continue;
+    throw new FerryError('invalid_request', {
+      message: `The request body has "${key}": write "model" in small letters, and once.`,
+      param: 'model',
+    });
+  }
 }

@@ -1,4 +1,4 @@
-import { editElements, MemberEdits } from '../../lib/json/json-members.ts';
+import { editElements, MemberEdits } from '../../lib/json/json-edits.ts';
 import { type ContentHolder, contentWithout, hasForm, refuseOtherParts } from './message-content.ts';
 import type { Profile } from './profile.ts';
 import { FORM, type RequestForm } from './rewrite-names.ts';

@@ -1,4 +1,5 @@
-import { MemberEdits } from '../../lib/json/json-members.ts';
+import { MemberEdits } from '../../lib/json/json-edits.ts';
+import type { Member } from '../../lib/json/json-scanner.ts';
 import { planPromptAsChat } from '../completions/prompt-as-chat.ts';
 import { planEmbeddings } from '../embeddings/embeddings-input.ts';
 import type { TokenText } from '../embeddings/token-ids.ts';
@@ -15,6 +16,8 @@ export interface AdaptableRequest {
   /** The client's bytes without a byte order mark. */
   readonly body: Buffer;
   readonly text: string;
+  /** The top-level members of `text`. */
+  readonly members: readonly Member[];
   readonly json: Readonly<Record<string, unknown>>;
   readonly model: string;
   readonly stream: boolean;
@@ -206,7 +209,7 @@ function planStream(plan: Plan, request: AdaptableRequest, adaptation: Adaptatio
 function execute(plan: Plan, request: AdaptableRequest): Buffer {
   if (plan.set.size + plan.remove.size + plan.rename.size === 0 && plan.messageEdits === null)
     return request.body;
-  const edits = new MemberEdits(request.text);
+  const edits = new MemberEdits(request.text, request.members);
   for (const name of plan.remove) edits.remove(name);
   for (const [from, to] of plan.rename) edits.rename(from, to);
   for (const [name, json] of plan.set) {

@@ -1,4 +1,5 @@
 import { isJsonObject, type JsonObject, numberFrom, textFrom } from '../../lib/json/json-object.ts';
+import { readMembers } from '../../lib/json/json-scanner.ts';
 import { parseExactly } from '../chat/calls/exact-arguments.ts';
 import type { ReadRequest } from '../request/chat-request.ts';
 import { messagesOf, type Recall } from './responses-input.ts';
@@ -81,6 +82,7 @@ export function responsesAsChat(read: ReadRequest, recall: Recall = () => null):
       kind: 'chat',
       body: Buffer.from(text),
       text,
+      members: readMembers(text),
       json: chat,
       model: read.model,
       stream,

@@ -1,5 +1,5 @@
 import { parseJson } from '../../lib/json/json-object.ts';
-import { beginsJsonValue, JsonValueScanner } from '../chat/framing/json-values.ts';
+import { beginsJsonValue, JsonValueScanner } from '../../lib/json/json-scanner.ts';
 import { readUsage, type Usage } from '../usage/usage.ts';
 
 /** A longer event is handed on in pieces. The longest that are known carry one picture in base64. Bytes. */

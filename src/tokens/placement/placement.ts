@@ -1,4 +1,4 @@
-import { setJsonMember } from './json-member.ts';
+import { setJsonMember } from '../../lib/json/json-edits.ts';
 
 /** The parts of a request that a token can be written into. */
 export interface OutgoingRequest {

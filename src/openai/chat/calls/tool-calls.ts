@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../../lib/json/json-object.ts';
-import { JsonValueScanner } from '../framing/json-values.ts';
+import { JsonValueScanner } from '../../../lib/json/json-scanner.ts';
 import type { ToolFragment } from '../shapes/tool-fragments.ts';
 import { MAX_DELTA_LENGTH, piecesOf } from '../texts/text-pieces.ts';
 import { NO_ARGUMENTS, restarts, withoutEmptyBefore, withoutQuotes } from './call-arguments.ts';

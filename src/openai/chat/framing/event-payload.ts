@@ -1,6 +1,6 @@
 import { parseJson } from '../../../lib/json/json-object.ts';
+import { splitJsonValues } from '../../../lib/json/json-scanner.ts';
 import { repairedJson } from './json-repair.ts';
-import { splitJsonValues } from './json-values.ts';
 
 /** One JSON value of an event, with the JSON that it was read from. */
 interface ParsedValue {

@@ -1,4 +1,4 @@
-import { beginsJsonValue, JsonValueScanner } from './json-values.ts';
+import { beginsJsonValue, JsonValueScanner } from '../../../lib/json/json-scanner.ts';
 
 interface JsonFramingOptions {
   /** Longest value, in UTF-16 units. */

@@ -1,5 +1,5 @@
 import { isJsonObject, type JsonObject } from '../../../lib/json/json-object.ts';
-import { readElements, readMembers } from '../../../lib/json/json-text.ts';
+import { readElements, readMembers } from '../../../lib/json/json-scanner.ts';
 
 /**
  * Most servers leave `logprobs` and `refusal` out of a whole reply when there are none; clients that check types

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MemberEdits } from '../../src/lib/json/json-members.ts';
-import { readElements, readMembers } from '../../src/lib/json/json-text.ts';
-import { cpuMsSince } from '../helpers/cpu-time.ts';
-import { randomFrom } from '../helpers/seeded-random.ts';
+import { MemberEdits } from '../../../src/lib/json/json-edits.ts';
+import {
+  JsonValueScanner,
+  readElements,
+  readMembers,
+  surveyJson,
+} from '../../../src/lib/json/json-scanner.ts';
+import { cpuMsSince } from '../../helpers/cpu-time.ts';
+import { randomFrom } from '../../helpers/seeded-random.ts';
 
 const text = '{ "model" : "a",\n "n": 12345678901234567890, "t":1.0,"x":{"y":[1,"}"]}\t}';
 
@@ -65,7 +70,7 @@ test('removing the first, the last, the last two and all members leaves valid JS
 test('without changes the text is the same string', () => {
   const edits = new MemberEdits(text);
   edits.remove('absent');
-  assert.equal(edits.hasChanges, false);
+
   assert.equal(edits.toString(), text);
 });
 
@@ -153,3 +158,49 @@ function randomValue(random: () => number, depth: number): string {
   if (choice < 0.8) return `[${items.join(' , ')}]`;
   return `{${items.map((item, i) => `"k${i}":${item}`).join(',')}}`;
 }
+
+const LIMITS = { levels: 9, containers: 99, strings: 99, members: 99, values: 99 };
+
+test('a survey finds the members where a reading of them alone finds them (seeded)', () => {
+  const random = randomFrom(11);
+  const pieces = ['1', '-2.5e3', '"x\\"}"', 'true', 'null', '[1,[2]]', '{"a":{"b":[]}}', '""', '[]', '{ }'];
+  const space = (): string => ['', '', ' ', '\n\t'][Math.floor(random() * 4)] ?? '';
+  for (let round = 0; round < 2000; round++) {
+    const members = Array.from({ length: Math.floor(random() * 5) }, (_, index) => {
+      const value = pieces[Math.floor(random() * pieces.length)];
+      return `${space()}"k\\u0041${index}"${space()}:${space()}${value}${space()}`;
+    });
+    const object = `${space()}{${members.join(',')}}${space()}`;
+    assert.deepEqual(surveyJson(object, LIMITS), { exceeded: null, members: readMembers(object) }, object);
+  }
+});
+
+test('a survey counts the values of a text that is long enough to have too many', () => {
+  const survey = surveyJson(`{"a":[${'1,'.repeat(150)}1],"b":[]}`, LIMITS);
+  assert.equal(survey.exceeded, 'values');
+});
+
+test('a survey of what is no JSON takes linear time', () => {
+  const start = process.cpuUsage();
+  for (const piece of ['"a":"b":', '"a":x', '{"a":', '" "']) {
+    surveyJson(`{${piece.repeat(9_000)}${'x'.repeat(10_000_000)}`, { ...LIMITS, members: 1e4, strings: 1e6 });
+  }
+  assert.ok(cpuMsSince(start) < 2_000);
+});
+
+test('the end of a value is found at every division of its text into pieces', () => {
+  const value = '{"a\\\\":"x\\"}","b":[{},"\\\\"],"c":"\\u00e9\\\\\\""}';
+  for (let first = 0; first <= value.length; first++) {
+    for (let second = first; second <= value.length; second++) {
+      const scanner = new JsonValueScanner();
+      const pieces = [value.slice(0, first), value.slice(first, second), `${value.slice(second)} {"next":1}`];
+      const ends = pieces.map((piece) => {
+        const goesOn = scanner.isInside || piece.startsWith('{');
+        return goesOn ? scanner.scan(piece, 0) : -1;
+      });
+      const whole = first === value.length ? 0 : second === value.length ? 1 : 2;
+      if (first === value.length) assert.equal(ends[0], value.length);
+      else assert.equal(ends[whole], value.length - (whole === 1 ? first : second));
+    }
+  }
+});
