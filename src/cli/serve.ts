@@ -24,8 +24,8 @@ export async function serve(args: readonly string[]): Promise<number> {
       return 1;
     }
     // One reply that no test foresaw must not end the streams of everybody else.
-    process.on('unhandledRejection', (error) => service.reportDefect(error));
-    process.on('uncaughtException', (error) => service.reportDefect(error));
+    process.on('unhandledRejection', (error) => service.reportUncaughtError(error));
+    process.on('uncaughtException', (error) => service.reportUncaughtError(error));
     process.on('SIGHUP', () => void service.reload());
     await untilToldToEnd();
     await service.close();

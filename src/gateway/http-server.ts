@@ -1,4 +1,5 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
+import { type Address, parseAddress } from '../config/types/address.ts';
 import { onlyWantedBodies } from '../http/middleware/expect-continue.ts';
 import { refuseConnect, refuseMalformed } from '../http/middleware/malformed-request.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -6,17 +7,17 @@ import type { Clock } from '../lib/clock.ts';
 interface HttpServerSettings {
   /** How long an idle connection of a client stays open. */
   readonly keepAliveMs: number;
-  /** All headers of one request. */
+  /** Maximum size of all headers of one request. */
   readonly maxHeaderBytes: number;
-  /** The longest time that a request's headers may take. */
+  /** Maximum time for the headers of a request. */
   readonly headersTimeoutMs: number;
   readonly clock: Clock;
 }
 
-/** Node looks for late headers only so often. */
+/** How often Node looks for requests whose headers are late. */
 const LATE_HEADERS_CHECK_MS = 5_000;
 
-/** Node's server around the app, with bounds of ours and answers in our form to what never reaches the app. Does not listen yet. */
+/** Node's HTTP server around the app, with our limits, and OpenAI-shaped errors for what is refused before the app. Does not listen yet. */
 export function createHttpServer(app: RequestListener, settings: HttpServerSettings): Server {
   const { headersTimeoutMs } = settings;
   const server = createServer(
@@ -25,20 +26,33 @@ export function createHttpServer(app: RequestListener, settings: HttpServerSetti
       maxHeaderSize: settings.maxHeaderBytes,
       headersTimeout: headersTimeoutMs,
       connectionsCheckingInterval: Math.min(headersTimeoutMs, LATE_HEADERS_CHECK_MS),
-      // A slow upload is no attack by itself; limits.body and the longest silence within one bound it.
+      // A slow upload is legitimate; limits.body and the stall limit of the body reader bound it.
       requestTimeout: 0,
-      // The app refuses it, in JSON.
+      // The app refuses a missing Host header with a JSON error.
       requireHostHeader: false,
       noDelay: true,
     },
     app,
   );
   server.on('checkContinue', onlyWantedBodies(app));
-  // RFC 9110, 10.1.1: an expectation that nobody knows may be ignored; Node would answer a bare 417.
+  // RFC 9110, 10.1.1: an unknown expectation may be ignored; Node would respond with an empty 417.
   server.on('checkExpectation', app);
   server.on('connect', (_request, socket) => refuseConnect(socket, settings.clock.wallMs()));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
     refuseMalformed(error, socket, settings.clock.wallMs()),
   );
   return server;
+}
+
+/** The host and port of `address`. Throws for text that no checked configuration has. */
+export function listenAddress(text: string): Address {
+  const address = parseAddress(text);
+  if (address === null) throw new Error(`the address ${text} is not host:port`);
+  return address;
+}
+
+/** The host part of a URL that reaches a listening address from this machine. */
+export function urlHost(host: string): string {
+  if (host === '' || host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return host.includes(':') ? `[${host}]` : host;
 }

@@ -1,19 +1,39 @@
 import type { Readiness } from '../http/routes/health.ts';
-import { degradedParts } from './degraded-parts.ts';
-import type { Deployment } from './deployment.ts';
+import { counted } from '../lib/text/format.ts';
+import type { Runtime } from './runtime.ts';
+import { tokenTrouble } from './token-reporting.ts';
 
-/** What `/readyz` says. `reloadProblem`: why the file as it is now is not in use; null when it is. */
+/** The content of `/readyz`. `reloadProblem`: why the file as it is now is not in use; null when it is. */
 export function readinessOf(
-  deployment: Deployment,
+  runtime: Runtime,
   phase: Readiness['phase'],
   reloadProblem: string | null,
 ): Readiness {
-  const degraded = degradedParts(deployment);
+  const degraded = degradedParts(runtime);
   if (reloadProblem !== null) degraded.push(reloadProblem);
-  const tokens = Array.from(deployment.holders.values(), (holder) => {
+  const tokens = Array.from(runtime.holders.values(), (holder) => {
     const { name, state, remainingMs } = holder.status();
     const remainingSeconds = remainingMs === null ? null : Math.max(0, Math.round(remainingMs / 1000));
     return { name, state, remaining_seconds: remainingSeconds };
   });
   return { isReady: phase === 'serving', phase, degraded, tokens };
+}
+
+/** One sentence for each part of a runtime that does not work now; empty when all do. */
+function degradedParts({
+  holders,
+  upstreams,
+  skipped,
+}: Pick<Runtime, 'holders' | 'upstreams' | 'skipped'>): string[] {
+  const degraded: string[] = [];
+  for (const holder of holders.values()) {
+    const trouble = tokenTrouble(holder);
+    if (trouble !== null) degraded.push(trouble);
+  }
+  for (const { name, circuit } of upstreams) {
+    if (circuit.state !== 'closed')
+      degraded.push(`upstream ${name}: cooling down after ${counted(circuit.failuresInRow, 'failure')}`);
+  }
+  for (const { name, defect } of skipped) degraded.push(`upstream ${name}: skipped, ${defect}`);
+  return degraded;
 }

@@ -10,56 +10,58 @@ import { ClientLimits } from '../http/middleware/client-limits.ts';
 import { RunningRequests, restarting } from '../http/middleware/running-requests.ts';
 import type { Readiness } from '../http/routes/health.ts';
 import { systemClock } from '../lib/clock.ts';
-import type { FerryError } from '../lib/errors/ferry-error.ts';
 import { SecretRegistry } from '../lib/secret.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
 import { Metrics } from '../observability/metrics.ts';
 import { RecordFanout } from '../observability/record-fanout.ts';
-import { createRequestLog, type RequestLog } from '../request-log/request-log.ts';
+import { createRequestLog, type RequestLog, type RequestLogSettings } from '../request-log/request-log.ts';
 import type { CircuitState } from '../routing/upstream-state/circuit.ts';
 import type { HolderStatus } from '../tokens/manager/holder-status.ts';
 import type { TokenEvent } from '../tokens/manager/token-event.ts';
 import { clientQuotaSettings } from './clients.ts';
-import { ConfigReloads } from './config-reloads.ts';
-import { reportConfig, reportReload } from './config-reporting.ts';
-import { reportDefect } from './defect-reporting.ts';
-import { Deployment, type DeploymentParts } from './deployment.ts';
-import { createHttpServer } from './http-server.ts';
-import { listenAddress, urlHost } from './listen-address.ts';
+import { createHttpServer, listenAddress, urlHost } from './http-server.ts';
 import { readinessOf } from './readiness.ts';
-import { reportRequestLogEvent } from './request-log-reporting.ts';
-import { requestLogSettings } from './request-log-settings.ts';
+import { ConfigReloads } from './reload.ts';
+import {
+  reportCircuit,
+  reportConfig,
+  reportInternalError,
+  reportReload,
+  reportRequestLogEvent,
+  reportUncaughtError,
+} from './reporting.ts';
+import { Runtime, type RuntimeParts } from './runtime.ts';
 import { reportTokenEvent, tokenGauges } from './token-reporting.ts';
-import { reportCircuit, upstreamGauges } from './upstream-reporting.ts';
+import { upstreamGauges } from './upstreams.ts';
 
 export interface ServiceOptions {
   readonly onTokenEvent?: (event: TokenEvent) => void;
-  /** An upstream began to cool down, or is back. */
+  /** Called when an upstream starts to cool down or is back. */
   readonly onCircuit?: (upstream: string, state: CircuitState) => void;
-  /** Where the log goes when not to standard output. */
+  /** File descriptor of the log; standard output unless given. */
   readonly logDescriptor?: number;
-  /** The longest silence within a request body, in milliseconds; 30 s unless told. */
+  /** Maximum silence within a request body, in milliseconds; 30 s unless given. */
   readonly bodyStallMs?: number;
-  /** The longest time that a request's headers may take, in milliseconds; 60 s unless told. */
+  /** Maximum time for the headers of a request, in milliseconds; 60 s unless given. */
   readonly headersTimeoutMs?: number;
-  /** Reads the configuration again; throws `ConfigError`. Without it the service never reloads. */
+  /** Loads the configuration again; throws `ConfigError`. Without it the service never reloads. */
   readonly loadAgain?: () => LoadedConfig;
 }
 
-/** A service that listens. */
+/** A listening service. */
 export interface RunningService {
   /** Without a trailing slash and without `/v1`. */
   readonly url: string;
   status(): { readonly tokens: readonly HolderStatus[] };
-  /** Puts the configuration to use as its files are now. False: it stays as it was; the log says why. Never rejects. */
+  /** Loads the configuration again. False: the previous one stays in use; the log says why. Never rejects. */
   reload(): Promise<boolean>;
-  /** Logs a mistake of ours that nothing caught. The requests that it did not concern go on. */
-  reportDefect(error: unknown): void;
-  /** Refuses new requests, lets running ones end within `shutdown_grace`, writes what waits. Never rejects. */
+  /** Logs an error that nothing caught. Other requests go on. */
+  reportUncaughtError(error: unknown): void;
+  /** Refuses new requests, waits up to `shutdown_grace` for running ones, flushes the queues. Never rejects. */
   close(): Promise<void>;
 }
 
-/** Builds everything from a configuration and listens. Rejects when the address cannot be had. */
+/** Builds everything from a configuration and listens. Rejects when the address is not available. */
 export async function startService(
   loaded: LoadedConfig,
   options: ServiceOptions = {},
@@ -76,10 +78,10 @@ class Service implements RunningService {
   readonly #metrics: Metrics;
   readonly #requestLog: RequestLog;
   readonly #fanout: RecordFanout;
-  /** What serves now; replaced on reload. */
-  #deployment: Deployment;
-  /** Those that served before and still have running requests, in their order. */
-  readonly #retired = new Set<Deployment>();
+  /** The current one; replaced on reload. */
+  #runtime: Runtime;
+  /** Previous runtimes that still have running requests, oldest first. */
+  readonly #retired = new Set<Runtime>();
   #retirement: Promise<void> = Promise.resolve();
   readonly #reloads: ConfigReloads | null;
   readonly #requests = new RunningRequests();
@@ -87,7 +89,7 @@ class Service implements RunningService {
   readonly #bodies: BodyReader;
   readonly #server: Server;
   #phase: Readiness['phase'] = 'starting';
-  /** Set by the first `close`; later calls wait for the same end. */
+  /** Set by the first `close`; later calls wait for the same shutdown. */
   #closing: Promise<void> | null = null;
   url = '';
 
@@ -97,39 +99,39 @@ class Service implements RunningService {
     this.#bodies = new BodyReader(this.#bodyBounds(config));
     this.#logger = createLogger({ ...config.log, secrets: this.#secrets, descriptor: options.logDescriptor });
     this.#requestLog = this.#openRequestLog(config);
-    this.#deployment = this.#deploy(loaded, config, null);
+    this.#runtime = this.#buildRuntime(loaded, config, null);
     this.#fanout = this.#connectSinks();
     this.#metrics = this.#createMetrics();
     this.#clientLimits.update(clientQuotaSettings(config));
     this.#server = this.#createServer(config);
     this.#reloads = options.loadAgain === undefined ? null : this.#reloadsWith(options.loadAgain);
     this.#reloads?.follow(loaded.files);
-    reportConfig(this.#deployment, loaded.warnings, this.#logger);
+    reportConfig(this.#runtime, loaded.warnings, this.#logger);
   }
 
   async listen(): Promise<void> {
-    const { host, port } = listenAddress(this.#deployment.config.address);
+    const { host, port } = listenAddress(this.#runtime.config.address);
     this.#server.listen({ port, ...(host === '' ? {} : { host }) });
     await once(this.#server, 'listening');
     const address = this.#server.address() as AddressInfo;
-    this.url = `http://${urlHost(host)}:${address.port}${this.#deployment.config.base_path}`;
-    this.#logger.info(`tokenferry listens on ${this.url}/v1`, {
-      upstreams: this.#deployment.upstreams.length,
+    this.url = `http://${urlHost(host)}:${address.port}${this.#runtime.config.base_path}`;
+    this.#logger.info(`listening on ${this.url}/v1`, {
+      upstreams: this.#runtime.upstreams.length,
     });
-    this.#deployment.beginProbing();
+    this.#runtime.beginProbing();
     void this.#startTokens();
   }
 
   status(): { readonly tokens: readonly HolderStatus[] } {
-    return { tokens: Array.from(this.#deployment.holders.values(), (holder) => holder.status()) };
+    return { tokens: Array.from(this.#runtime.holders.values(), (holder) => holder.status()) };
   }
 
   reload(): Promise<boolean> {
     return this.#reloads?.reload() ?? Promise.resolve(false);
   }
 
-  reportDefect(error: unknown): void {
-    reportDefect(this.#logger, error, this.#deployment.config.tokens);
+  reportUncaughtError(error: unknown): void {
+    reportUncaughtError(this.#logger, error, this.#runtime.config.tokens);
   }
 
   close(): Promise<void> {
@@ -137,46 +139,46 @@ class Service implements RunningService {
     return this.#closing;
   }
 
-  /** Ready when each source's first attempt is settled: the service serves meanwhile, requests wait for their token. */
+  /** Ready when the first attempt of each source has ended; until then requests are served and wait for their token. */
   async #startTokens(): Promise<void> {
-    const { tokens } = this.#deployment.config;
+    const { tokens } = this.#runtime.config;
     const longestWaitMs = Math.max(0, ...Object.values(tokens).map((source) => source.refresh.max_wait));
-    await Promise.race([this.#deployment.start(), wait(longestWaitMs)]);
+    await Promise.race([this.#runtime.start(), wait(longestWaitMs)]);
     if (this.#phase === 'starting') this.#phase = 'serving';
   }
 
   async #close(): Promise<void> {
     this.#phase = 'draining';
     this.#reloads?.close();
-    // It listens on, so that whoever still comes hears a 503 and probes see it drain.
+    // Keeps listening, so that new requests get a 503 and probes see that the service drains.
     this.#requests.refuseNew();
-    const hasEnded = await this.#requests.drained(this.#deployment.config.shutdown_grace);
+    const hasEnded = await this.#requests.drained(this.#runtime.config.shutdown_grace);
     if (!hasEnded) {
       this.#requests.abortAll(restarting());
-      await this.#requests.drained(LAST_WORDS_MS);
+      await this.#requests.drained(FINAL_EVENTS_MS);
     }
     const closed = once(this.#server, 'close');
     this.#server.close();
     this.#server.closeAllConnections();
     await closed;
-    for (const deployment of [this.#deployment, ...this.#retired]) await deployment.close();
+    for (const runtime of [this.#runtime, ...this.#retired]) await runtime.close();
     this.#fanout.flush();
     await this.#requestLog.close();
-    this.#logger.info('tokenferry has ended');
+    this.#logger.info('shutdown complete');
     await this.#logger.close();
   }
 
-  /** Builds what serves a configuration, taking over from `inUse` what did not change; throws when it cannot work. */
-  #deploy({ secrets, files }: LoadedConfig, config: Config, inUse: Deployment | null): Deployment {
+  /** Builds the runtime of a configuration and takes over what did not change from `inUse`; throws when it cannot work. */
+  #buildRuntime({ secrets, files }: LoadedConfig, config: Config, inUse: Runtime | null): Runtime {
     for (const secret of secrets) this.#secrets.add(secret.reveal());
-    const parts: DeploymentParts = {
+    const parts: RuntimeParts = {
       secrets: this.#secrets,
       clock: systemClock,
       baseDir: dirname(files[0] ?? '.'),
       clientLimits: this.#clientLimits,
       bodies: this.#bodies,
-      takesOverFrom: inUse,
-      holdersInUse: () => this.#deployment.holders,
+      previous: inUse,
+      currentHolders: () => this.#runtime.holders,
       onRecord: (record) => this.#fanout.add(record),
       onTokenEvent: (event) => {
         reportTokenEvent(event, this.#logger, this.#metrics);
@@ -188,23 +190,23 @@ class Service implements RunningService {
         this.#options.onCircuit?.(upstream, state);
       },
     };
-    return new Deployment(config, parts);
+    return new Runtime(config, parts);
   }
 
   #reloadsWith(load: () => LoadedConfig): ConfigReloads {
     return new ConfigReloads({
       clock: systemClock,
       load,
-      inUse: () => this.#deployment,
-      build: (loaded, config) => this.#deploy(loaded, config, this.#deployment),
+      current: () => this.#runtime,
+      build: (loaded, config) => this.#buildRuntime(loaded, config, this.#runtime),
       swap: (next) => this.#swap(next),
       report: (result) => reportReload(result, this.#logger, this.#metrics),
     });
   }
 
-  #swap(next: Deployment): void {
-    const previous = this.#deployment;
-    this.#deployment = next;
+  #swap(next: Runtime): void {
+    const previous = this.#runtime;
+    this.#runtime = next;
     this.#bodies.adjust(this.#bodyBounds(next.config));
     this.#logger.setLevel(next.config.log.level);
     this.#clientLimits.update(clientQuotaSettings(next.config));
@@ -212,9 +214,9 @@ class Service implements RunningService {
     previous.endProbing();
     next.beginProbing();
     this.#retired.add(previous);
-    // One after the other: what the second of two retired ones has no successor for may still serve the first.
+    // One after the other: a part that the second of two retired runtimes closes may still be in use by the first.
     this.#retirement = this.#retirement.then(async () => {
-      await previous.giveWay(next);
+      await previous.retire(next);
       this.#retired.delete(previous);
     });
   }
@@ -253,20 +255,19 @@ class Service implements RunningService {
       beforeText: () => this.#fanout.flush(),
       recordCounts: () => this.#requestLog.stats(),
       droppedLogLines: () => this.#logger.droppedLines,
-      tokenGauges: () => tokenGauges(this.#deployment.holders.values()),
-      upstreamGauges: () => upstreamGauges(this.#deployment.upstreams),
+      tokenGauges: () => tokenGauges(this.#runtime.holders.values()),
+      upstreamGauges: () => upstreamGauges(this.#runtime.upstreams),
     });
   }
 
   #createServer({ keep_alive_timeout: keepAliveMs, limits }: Config): Server {
     const app = createApp({
       requests: this.#requests,
-      installation: () => this.#deployment.installation,
-      readiness: () => readinessOf(this.#deployment, this.#phase, this.#reloads?.problem ?? null),
+      runtime: () => this.#runtime.routes,
+      readiness: () => readinessOf(this.#runtime, this.#phase, this.#reloads?.problem ?? null),
       metrics: async () => ({ text: await this.#metrics.text(), contentType: this.#metrics.contentType }),
       onInflight: (step) => this.#metrics.inflight(step),
-      onInternalError: (error) =>
-        this.#logger.error('a request failed by a mistake of ours', internalFacts(error)),
+      onInternalError: (error) => reportInternalError(error, this.#logger),
     });
     return createHttpServer(app, {
       keepAliveMs,
@@ -277,16 +278,26 @@ class Service implements RunningService {
   }
 }
 
-/** A client that has not sent its headers by then is not going to (slowloris). */
+/** Slow headers are an attack (slowloris). */
 const HEADERS_TIMEOUT_MS = 60_000;
-/** A body that makes no progress for so long is not going to be whole. */
+/** A body without progress for so long is given up. */
 const BODY_STALL_MS = 30_000;
-/** Between the error events of a shutdown and the end of the connections. */
-const LAST_WORDS_MS = 1_000;
+/** Between the error events of a shutdown and the close of the connections. */
+const FINAL_EVENTS_MS = 1_000;
 
-function internalFacts(error: FerryError): object {
-  const cause = error.cause instanceof Error ? error.cause.stack : undefined;
-  return { error: error.detail ?? error.message, stack: cause ?? error.stack };
+/** The configuration of the record as settings of `request-log/`. */
+function requestLogSettings({ record, dbtype, dbaddr }: Config): RequestLogSettings {
+  return {
+    type: dbtype,
+    path: dbaddr,
+    queueRows: record.queue,
+    retentionMs: record.retention,
+    maxBodyBytes: record.max_body,
+    content: record.content,
+    keepHeaders: record.keep_headers,
+    include: record.include,
+    redact: record.redact.map((pattern) => pattern.source),
+  };
 }
 
 function wait(delayMs: number): Promise<void> {

@@ -10,10 +10,10 @@ import { SharedSource } from '../tokens/sharing/shared-source.ts';
 import type { TokenStore } from '../tokens/sharing/token-store.ts';
 import type { TokenSource } from '../tokens/sources/token-source.ts';
 
-/** How much longer than an attempt a replica may hold the lease: for the store's own calls around it. */
+/** Added to the attempt timeout for a replica's renewal lease: the store's own calls around the attempt. */
 const STORE_TIME_MS = 5_000;
 
-/** The stores that sources are shared through: made when the first source needs one, closed with the last source. */
+/** The stores that token sources are shared through: opened for the first source that needs one, closed with the last. */
 export class SharedStores {
   readonly #config: Config;
   readonly #clock: Clock;
@@ -24,7 +24,7 @@ export class SharedStores {
     this.#clock = clock;
   }
 
-  /** The source itself, or one that shares its tokens as `share` says. */
+  /** The source itself, or one that shares its tokens as configured by `share`. */
   share(config: TokenSourceConfig, source: TokenSource): TokenSource {
     const store = this.#storeOf(config.share);
     if (store === null) return source;
@@ -35,7 +35,7 @@ export class SharedStores {
     });
   }
 
-  /** Equal for sources that are shared in the same way; tells nothing secret. */
+  /** Equal for sources that are shared in the same way; contains no secret. */
   nameOf({ share }: TokenSourceConfig): string {
     if (share !== 'shared') return share;
     const { shared, shared_key: sharedKey } = this.#config;
@@ -62,7 +62,7 @@ export class SharedStores {
   }
 }
 
-/** One a user and machine, whatever directory a process was started in. The store refuses one that is not ours alone. */
+/** One directory per user and machine, independent of the working directory. The store refuses one that others can write. */
 function sharedDirectory(): string {
   return join(tmpdir(), `tokenferry-tokens-${process.getuid?.() ?? userInfo().username}`);
 }

@@ -1,6 +1,6 @@
 import type { TokenSourceConfig } from '../config/config.ts';
 import type { SourceSettings } from '../tokens/sources/source-factory.ts';
-import { given } from './given-fields.ts';
+import { given } from './settings.ts';
 
 type Of<Type extends TokenSourceConfig['type']> = Extract<TokenSourceConfig, { readonly type: Type }>;
 type Settings<Type extends SourceSettings['type']> = Extract<SourceSettings, { readonly type: Type }>;

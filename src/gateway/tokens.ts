@@ -9,26 +9,26 @@ import {
 import type { TokenEvent } from '../tokens/manager/token-event.ts';
 import { TokenHolder } from '../tokens/manager/token-holder.ts';
 import { createTokenSource } from '../tokens/sources/source-factory.ts';
-import type { SourceDeps, TokenSource } from '../tokens/sources/token-source.ts';
-import { holderFor } from './holder-reuse.ts';
+import type { AcquireContext, RawToken, SourceDeps, TokenSource } from '../tokens/sources/token-source.ts';
+import { settingsKey } from './settings.ts';
 import { SharedStores } from './shared-stores.ts';
 import { sourceSettings } from './token-settings.ts';
 
 interface HolderParts {
   readonly secrets: SecretRegistry;
   readonly clock: Clock;
-  /** What relative paths of sources are relative to. */
+  /** Directory that relative paths of sources start from. */
   readonly baseDir: string;
   readonly onEvent: (event: TokenEvent) => void;
-  /** On reload: the holders that run, which go on where nothing of them changed. */
+  /** On reload: the running holders; those whose settings did not change are kept. */
   readonly running?: ReadonlyMap<string, TokenHolder>;
-  /** On reload: the holders in use, for chained sources that outlive the ones they were built with. */
+  /** On reload: the holders in use, since a chained source can outlive those it was built with. */
   readonly inUse?: () => ReadonlyMap<string, TokenHolder>;
 }
 
 const NONE: ReadonlyMap<string, TokenHolder> = new Map();
 
-/** One holder for each token source of the configuration, by its name; new ones are not started yet. */
+/** One holder for each token source of the configuration, by name; new ones are not started. */
 export function buildHolders(config: Config, parts: HolderParts): ReadonlyMap<string, TokenHolder> {
   const holders = new Map<string, TokenHolder>();
   const names = Object.keys(config.tokens);
@@ -69,18 +69,89 @@ function holderSettings(source: TokenSourceConfig, sources: number): HolderSetti
   };
 }
 
-/** Half of a usual attempt: who waits for the first issuer of a chain has yet to ask the second one. */
-const LONGEST_CHAIN_WAIT_MS = 5_000;
+/** Half of a usual attempt: after the first issuer of a chain the second one is still to be asked. */
+const MAX_CHAIN_WAIT_MS = 5_000;
 
-/** The token of one source as the raw material of another: a chain of issuers. */
+/** The token of one source as an input of another one: a chain of issuers. */
 async function tokenOf(
   holders: ReadonlyMap<string, TokenHolder>,
   name: string,
   context: { readonly signal: AbortSignal; readonly force: boolean },
 ): Promise<string> {
   const holder = holders.get(name);
-  if (holder === undefined) throw new Error(`there is no token source "${name}"`);
-  const wait = { signal: context.signal, maxWaitMs: LONGEST_CHAIN_WAIT_MS };
+  if (holder === undefined) throw new Error(`unknown token source "${name}"`);
+  const wait = { signal: context.signal, maxWaitMs: MAX_CHAIN_WAIT_MS };
   const lease = context.force ? await holder.refresh(wait) : await holder.get(wait);
   return lease.secret.reveal();
+}
+
+/** What a holder is built from. */
+interface HolderPlan {
+  readonly name: string;
+  readonly source: TokenSource;
+  readonly settings: HolderSettings;
+}
+
+/**
+ * The holder for `plan` on a reload: the running holder when nothing of it changed; else a new one, which starts with the
+ * token of a running holder of the same source settings.
+ */
+function holderFor(
+  plan: HolderPlan,
+  running: ReadonlyMap<string, TokenHolder>,
+  create: (source: TokenSource) => TokenHolder,
+): TokenHolder {
+  const same = [...running.values()].filter(({ sourceKey }) => sourceKey === plan.source.key);
+  const unchanged = same.find(
+    ({ name, settings }) => name === plan.name && isSameManagement(settings, plan.settings),
+  );
+  if (unchanged !== undefined) {
+    void plan.source.close?.();
+    return unchanged;
+  }
+  const predecessor = same[0];
+  // A lease holds the token alone; the extra values of the issuer's response are not kept.
+  const needsExtras = plan.settings.placements.some(({ extra }) => extra !== undefined);
+  return create(
+    predecessor === undefined || needsExtras ? plan.source : new InheritedToken(plan.source, predecessor),
+  );
+}
+
+/** The start jitter depends on the number of sources and only matters at the start. */
+function isSameManagement(left: HolderSettings, right: HolderSettings): boolean {
+  return settingsKey({ ...left, startJitterMs: 0 }) === settingsKey({ ...right, startJitterMs: 0 });
+}
+
+/**
+ * A source whose first token is the current token of another holder of the same source: changed refresh settings are no
+ * reason to ask the issuer, and an issuer that revokes the previous token would end it for running requests.
+ */
+class InheritedToken implements TokenSource {
+  readonly kind: string;
+  readonly key: string;
+  readonly #source: TokenSource;
+  #from: TokenHolder | null;
+
+  constructor(source: TokenSource, from: TokenHolder) {
+    this.kind = source.kind;
+    this.key = source.key;
+    this.#source = source;
+    this.#from = from;
+  }
+
+  async acquire(context: AcquireContext): Promise<RawToken> {
+    const lease = context.force ? null : (this.#from?.peek() ?? null);
+    this.#from = null;
+    const lifetimeMs = lease?.remainingMs() ?? Number.POSITIVE_INFINITY;
+    if (lease === null || !Number.isFinite(lifetimeMs)) return this.#source.acquire(context);
+    return { value: lease.secret.reveal(), lifetimeMs };
+  }
+
+  watch(onChange: () => void): { close(): void } {
+    return this.#source.watch?.(onChange) ?? { close: () => undefined };
+  }
+
+  async close(): Promise<void> {
+    await this.#source.close?.();
+  }
 }

@@ -7,6 +7,7 @@ import {
 } from '../config/config.ts';
 import type { Clock } from '../lib/clock.ts';
 import { sha256Hex } from '../lib/secret.ts';
+import type { UpstreamGauge } from '../observability/metrics.ts';
 import type { Profile } from '../openai/request/profile.ts';
 import { Admission, type AdmissionSettings } from '../routing/upstream-access.ts';
 import { Circuit, type CircuitState } from '../routing/upstream-state/circuit.ts';
@@ -16,26 +17,25 @@ import { RoutedUpstream, type UpstreamLimits } from '../routing/upstream-state/r
 import type { TokenHolder } from '../tokens/manager/token-holder.ts';
 import { UpstreamClient, type UpstreamCredentials } from '../upstream/client.ts';
 import type { ConnectionSettings } from '../upstream/transport/connections.ts';
-import { given } from './given-fields.ts';
-import { settingsKey } from './settings-key.ts';
+import { given, settingsKey } from './settings.ts';
 
 interface UpstreamParts {
   readonly holders: ReadonlyMap<string, TokenHolder>;
   readonly clock: Clock;
   readonly onCircuit: (upstream: string, state: CircuitState) => void;
-  /** On reload: the upstreams that run, which go on with their health and connections where nothing changed. */
+  /** On reload: the running upstreams; those whose settings did not change keep their state and connections. */
   readonly running?: readonly RoutedUpstream[];
 }
 
-/** An upstream of the configuration that cannot serve anything, and why. */
+/** A configured upstream that cannot serve anything, and why. */
 export interface SkippedUpstream {
   readonly name: string;
   readonly defect: string;
-  /** Whose requests it would be there for. */
+  /** Which requests it would have served. */
   readonly admission: Admission;
 }
 
-/** Builds every upstream that has what it needs; the others are named, so that they can be logged. */
+/** Builds every upstream that has an endpoint and credentials; the others are returned as skipped, for the log. */
 export function buildUpstreams(
   config: Config,
   parts: UpstreamParts,
@@ -74,7 +74,7 @@ function runningUpstream(
   });
 }
 
-/** Equal when an upstream built anew would be the same one: all that `buildUpstream` reads, contents of files included. */
+/** Equal for upstreams that `buildUpstream` would build alike: everything that it reads, contents of files included. */
 function recipeOf(config: Config, upstream: UpstreamConfig): string {
   const { tls } = upstream;
   const files = tls === null ? [] : [tls.ca, tls.cert, tls.key];
@@ -207,4 +207,13 @@ function tlsSettings(tls: NonNullable<UpstreamConfig['tls']>) {
     servername: tls.servername ?? undefined,
     minVersion: tls.min,
   };
+}
+
+/** The state of each upstream for the metrics. */
+export function upstreamGauges(upstreams: readonly RoutedUpstream[]): UpstreamGauge[] {
+  return upstreams.map(({ name, circuit }) => ({
+    upstream: name,
+    isUp: circuit.state === 'closed',
+    isCooling: circuit.state !== 'closed',
+  }));
 }

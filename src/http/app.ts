@@ -24,7 +24,7 @@ import { type PassThroughSettings, passThrough } from './routes/pass-through.ts'
 import { serveResponses } from './routes/responses.ts';
 
 /** Everything that one configuration gives the routes; replaced as a whole on reload. */
-export interface Installation {
+export interface RuntimeRoutes {
   /** Counts the routes that use it. */
   readonly use: UseCount;
   readonly paths: RequestPaths;
@@ -47,7 +47,7 @@ export interface Installation {
 export interface AppParts {
   readonly requests: RunningRequests;
   /** Read once at the start of each request, so that running requests finish on the old configuration. */
-  installation(): Installation;
+  runtime(): RuntimeRoutes;
   readiness(): Readiness;
   metrics(): Promise<{ readonly text: string; readonly contentType: string }>;
   /** Called with 1 at the start and -1 at the end of each request. */
@@ -57,16 +57,12 @@ export interface AppParts {
 }
 
 interface Locals {
-  installation: Installation;
+  runtime: RuntimeRoutes;
   context: RequestContext;
   path: RequestPath;
 }
 
-type ClientRoute = (
-  context: RequestContext,
-  client: ClientIdentity,
-  installation: Installation,
-) => Promise<void>;
+type ClientRoute = (context: RequestContext, client: ClientIdentity, runtime: RuntimeRoutes) => Promise<void>;
 
 /** The order of middleware and routes: what has a meaning of its own, then all else of the API. */
 export function createApp(parts: AppParts): Express {
@@ -155,39 +151,36 @@ function enter(
   response: Response,
   next: () => void,
 ): void {
-  const installation = parts.installation();
-  const exchange = { request, response, ip: installation.clientIp(request) };
+  const runtime = parts.runtime();
+  const exchange = { request, response, ip: runtime.clientIp(request) };
   let path: RequestPath;
   let refusal: FerryError | null = null;
   try {
     form.check(request);
-    path = installation.paths.read(request.url);
+    path = runtime.paths.read(request.url);
   } catch (error) {
     refusal = asFerryError(error);
     path = { path: barePath(request.url), query: '', isApi: false };
     response.shouldKeepAlive = false;
     form.refused(request);
   }
-  const context = new RequestContext(
-    { ...exchange, path: path.path, query: path.query },
-    installation.recording,
-  );
-  const locals: Locals = { installation, context, path };
+  const context = new RequestContext({ ...exchange, path: path.path, query: path.query }, runtime.recording);
+  const locals: Locals = { runtime, context, path };
   response.locals = locals as unknown as Response['locals'];
   begin(parts, context);
   if (refusal !== null) throw refusal;
   if (OPEN_PATHS.has(path.path)) {
-    if (installation.isLoopbackOnly && path.path !== '/livez') refuseForeignHosts(request.headers);
+    if (runtime.isLoopbackOnly && path.path !== '/livez') refuseForeignHosts(request.headers);
     request.url = path.path;
     next();
     return;
   }
-  refuseWhenFull(parts, installation);
+  refuseWhenFull(parts, runtime);
   if (request.method === 'OPTIONS' && path.path.startsWith('/v1')) {
     answerPreflight(request, response, context.id);
     return;
   }
-  if (installation.isLoopbackOnly) refuseForeignHosts(request.headers);
+  if (runtime.isLoopbackOnly) refuseForeignHosts(request.headers);
   request.url = path.path;
   next();
 }
@@ -204,13 +197,13 @@ function begin(parts: AppParts, context: RequestContext): void {
   });
 }
 
-function refuseWhenFull(parts: AppParts, installation: Installation): void {
+function refuseWhenFull(parts: AppParts, runtime: RuntimeRoutes): void {
   if (parts.requests.isRefusing) {
     throw restarting();
   }
-  if (parts.requests.count > installation.mostRequests) {
+  if (parts.requests.count > runtime.mostRequests) {
     throw new FerryError('overloaded', {
-      message: `More than ${counted(installation.mostRequests, 'request')} at once (limits.concurrency). Try again in a moment.`,
+      message: `More than ${counted(runtime.mostRequests, 'request')} at once (limits.concurrency). Try again in a moment.`,
     });
   }
 }
@@ -221,19 +214,19 @@ function serve(
   cost: 'counted' | 'free' = 'counted',
 ): (request: Request, response: Response) => Promise<void> {
   return async (_request, response) => {
-    const { context, installation, path } = localsOf(response);
+    const { context, runtime, path } = localsOf(response);
     if (!path.isApi) throw unknownPath(context);
-    const client = installation.auth.identify(context.request.headers);
+    const client = runtime.auth.identify(context.request.headers);
     context.client = client;
     refuseForbiddenPath(context, client);
-    const quota = cost === 'free' ? null : installation.clientLimits.of(client);
-    installation.use.begin();
+    const quota = cost === 'free' ? null : runtime.clientLimits.of(client);
+    runtime.use.begin();
     try {
-      if (quota === null) await route(context, client, installation);
-      else await quota.run(context, () => route(context, client, installation));
+      if (quota === null) await route(context, client, runtime);
+      else await quota.run(context, () => route(context, client, runtime));
     } finally {
-      installation.bodies.release(context);
-      installation.use.end();
+      runtime.bodies.release(context);
+      runtime.use.end();
     }
     context.served();
   };
@@ -249,8 +242,8 @@ function only(method: string): (request: Request, response: Response) => void {
 }
 
 async function answerMetrics(parts: AppParts, response: Response): Promise<void> {
-  const { context, installation } = localsOf(response);
-  if (installation.metricsNeedKey) installation.auth.identify(context.request.headers);
+  const { context, runtime } = localsOf(response);
+  if (runtime.metricsNeedKey) runtime.auth.identify(context.request.headers);
   const { text, contentType } = await parts.metrics();
   response.writeHead(200, {
     'content-type': contentType,

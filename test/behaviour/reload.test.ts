@@ -211,8 +211,8 @@ test('what cannot change is named and kept, the rest is used', () =>
     );
     await stage.reloaded('ok');
     assert.equal(await stage.status('key-six'), 200);
-    await stage.says(/address was changed, which takes effect when tokenferry is started again/);
-    await stage.says(/dbaddr was changed/);
+    await stage.says(/address changed: restart tokenferry to apply it/);
+    await stage.says(/dbaddr changed/);
   }));
 
 test('limits of clients are replaced without forgetting what was used', () =>

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { withFixedSettings } from '../../src/gateway/fixed-settings.ts';
+import { withFixedSettings } from '../../src/gateway/reload.ts';
 import { load, MINIMAL } from '../config/config-text.ts';
 
 const running = load(MINIMAL).config;

@@ -1,0 +1,152 @@
+import type { Config } from '../config/config.ts';
+import { ConfigError } from '../config/config-error.ts';
+import { FilesWatch } from '../config/load/file-watcher.ts';
+import type { LoadedConfig } from '../config/load/load-config.ts';
+import type { Clock } from '../lib/clock.ts';
+import { counted } from '../lib/text/format.ts';
+import type { Runtime } from './runtime.ts';
+import { settingsKey } from './settings.ts';
+
+/** The result of one reload. */
+export type ReloadResult =
+  | {
+      readonly kind: 'ok';
+      readonly runtime: Runtime;
+      readonly warnings: readonly string[];
+      /** Changed keys that take effect after a restart only. */
+      readonly kept: readonly string[];
+    }
+  | { readonly kind: 'failed'; readonly message: string };
+
+interface ReloadParts {
+  readonly clock: Clock;
+  /** Throws `ConfigError`. */
+  load(): LoadedConfig;
+  current(): Runtime;
+  /** Builds from a checked configuration; may throw. */
+  build(loaded: LoadedConfig, config: Config): Runtime;
+  /** Makes a runtime the current one and retires the previous one. */
+  swap(next: Runtime): void;
+  report(result: ReloadResult): void;
+}
+
+/** New token sources get this long before the swap, so that the first requests need not wait for a token. */
+const MAX_TOKEN_WAIT_MS = 5_000;
+
+/** Loads the configuration again on request and when one of its files changes: all of it, or nothing. */
+export class ConfigReloads {
+  readonly #parts: ReloadParts;
+  readonly #watch: FilesWatch;
+  /** Settles when the running reload and those queued behind it are done: reloads never overlap. */
+  #queue: Promise<unknown> = Promise.resolve();
+  #problem: string | null = null;
+  #isClosed = false;
+
+  constructor(parts: ReloadParts) {
+    this.#parts = parts;
+    this.#watch = new FilesWatch(parts.clock, () => void this.reload());
+  }
+
+  /** Why the file as it is now is not in use, without its values; null when it is in use. */
+  get problem(): string | null {
+    return this.#problem;
+  }
+
+  /** Watches these files; a change of one of them reloads the configuration. */
+  follow(files: readonly string[]): void {
+    this.#watch.follow(files);
+  }
+
+  /** True: the current content of the files is in use. Never rejects. */
+  reload(): Promise<boolean> {
+    const result = this.#queue.then(() => this.#reload());
+    this.#queue = result;
+    return result;
+  }
+
+  /** Stops watching; a reload that is running changes nothing any more. */
+  close(): void {
+    this.#isClosed = true;
+    this.#watch.close();
+  }
+
+  async #reload(): Promise<boolean> {
+    if (this.#isClosed) return false;
+    const { load, current, build, swap, report, clock } = this.#parts;
+    try {
+      const loaded = load();
+      this.follow(loaded.files);
+      const { config, kept } = withFixedSettings(loaded.config, current().config);
+      const next = build(loaded, config);
+      // A file that was truncated while it was written looks like this; whoever wants no upstreams ends the process.
+      if (next.upstreams.length === 0 && current().upstreams.length > 0)
+        throw new Error('it leaves no usable upstream');
+      await Promise.race([next.start(), after(MAX_TOKEN_WAIT_MS, clock)]);
+      if (this.#isClosed) {
+        await next.close();
+        return false;
+      }
+      swap(next);
+      this.#problem = null;
+      report({ kind: 'ok', runtime: next, warnings: loaded.warnings, kept });
+      return true;
+    } catch (error) {
+      this.#problem = describeProblem(error);
+      report({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
+      return false;
+    }
+  }
+}
+
+/** For `/readyz`, which needs no key: the place of the problem without any value of the file. */
+function describeProblem(error: unknown): string {
+  const first = error instanceof ConfigError ? error.problems[0] : undefined;
+  const place = first?.line === null || first === undefined ? '' : `, the first in line ${first.line}`;
+  const count = error instanceof ConfigError ? error.problems.length : 1;
+  return `configuration: the changed file is not in use (${counted(count, 'problem')}${place}). See the log.`;
+}
+
+function after(delayMs: number, clock: Clock): Promise<void> {
+  return new Promise((resolve) => {
+    clock.schedule(resolve, delayMs);
+  });
+}
+
+/** Keys whose parts are opened once, when the process starts. Remove one when its part can be replaced. */
+const FIXED = [
+  'address',
+  'tls',
+  'workers',
+  'dbtype',
+  'dbaddr',
+  'record',
+  'admin',
+  'notify',
+  'tracing',
+] as const satisfies readonly (keyof Config)[];
+
+/** A configuration that can be used while the process runs, and the keys in which it differs from the file. */
+interface Applicable {
+  readonly config: Config;
+  /** Changed keys that keep their old values until the next start. */
+  readonly kept: readonly string[];
+}
+
+/** `next`, with the values of `running` for keys that cannot change while the process runs. */
+export function withFixedSettings(next: Config, running: Config): Applicable {
+  const kept: string[] = [];
+  const config: Record<string, unknown> = { ...next };
+  for (const key of FIXED) {
+    if (settingsKey(next[key]) === settingsKey(running[key])) continue;
+    kept.push(key);
+    config[key] = running[key];
+  }
+  const log = { ...running.log, level: next.log.level };
+  if (settingsKey(next.log) !== settingsKey(log)) kept.push('log (all but its level)');
+  config.log = log;
+  if (next.limits.header_bytes !== running.limits.header_bytes) {
+    kept.push('limits.header_bytes');
+    config.limits = { ...next.limits, header_bytes: running.limits.header_bytes };
+  }
+  return { config: config as unknown as Config, kept };
+}

@@ -1,0 +1,82 @@
+import { basename } from 'node:path';
+import type { Config } from '../config/config.ts';
+import type { FerryError } from '../lib/errors/ferry-error.ts';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
+import type { RequestLogEvent } from '../request-log/batch-writer.ts';
+import type { CircuitState } from '../routing/upstream-state/circuit.ts';
+import { quietWords } from '../tokens/issuer/issuer-refusal.ts';
+import type { ReloadResult } from './reload.ts';
+import type { Runtime } from './runtime.ts';
+
+/** Logs the warnings of the configuration in use and the upstreams that cannot serve. */
+export function reportConfig({ skipped }: Runtime, warnings: readonly string[], logger: Logger): void {
+  for (const warning of warnings) logger.warn(warning);
+  for (const { name, defect } of skipped)
+    logger.error(`upstream ${name} is skipped: ${defect}`, { upstream: name });
+}
+
+/** Logs and counts the result of a reload. */
+export function reportReload(result: ReloadResult, logger: Logger, metrics: Metrics): void {
+  metrics.configReloaded(result.kind);
+  if (result.kind === 'failed') {
+    logger.error(`configuration reload failed, the previous one stays in use: ${result.message}`);
+    return;
+  }
+  logger.info('configuration reloaded', { upstreams: result.runtime.upstreams.length });
+  for (const key of result.kept) logger.warn(`${key} changed: restart tokenferry to apply it`, { key });
+  reportConfig(result.runtime, result.warnings, logger);
+}
+
+/** Logs that an upstream cools down or is back. */
+export function reportCircuit(upstream: string, state: CircuitState, logger: Logger): void {
+  logger.warn(`upstream ${upstream} is ${state === 'closed' ? 'back' : 'cooling down'}`, { upstream, state });
+}
+
+/** Logs a change of the request log's store. */
+export function reportRequestLogEvent(event: RequestLogEvent, logger: Logger): void {
+  switch (event.kind) {
+    case 'available': {
+      const { waitingRows, droppedRows } = event;
+      logger.info('request log: the database is back', { waitingRows, droppedRows });
+      return;
+    }
+    case 'unavailable':
+      logger.warn(`request log: ${event.message}; requests are served, their records wait in the queue`, {
+        code: event.code,
+      });
+      return;
+    case 'dropping':
+    case 'refused':
+      logger.error(`request log: ${event.message}`);
+      return;
+  }
+}
+
+/**
+ * Logs an error that nothing caught: a defect of tokenferry, or of a token source's own module when its name is in the
+ * stack. The message of such a module is sanitized as where it is thrown: it may hold secrets that only the module knows.
+ */
+export function reportUncaughtError(logger: Logger, error: unknown, tokens: Config['tokens']): void {
+  const message = error instanceof Error ? error.message : String(error);
+  const stack = error instanceof Error ? error.stack : undefined;
+  const module = Object.values(tokens)
+    .flatMap((source) => (source.type === 'function' ? [source.module] : []))
+    .find((path) => stack?.includes(basename(path)));
+  if (module === undefined) {
+    logger.error('uncaught error: a defect of tokenferry. Please report it.', { error: message, stack });
+    return;
+  }
+  logger.error(`uncaught error in ${module}. Await every promise there and catch its errors.`, {
+    error: quietWords(message, (text) => text),
+  });
+}
+
+/** Logs an internal error that a client received as status 500. */
+export function reportInternalError(error: FerryError, logger: Logger): void {
+  const cause = error.cause instanceof Error ? error.cause.stack : undefined;
+  logger.error('internal error: a request failed because of a defect of tokenferry. Please report it.', {
+    error: error.detail ?? error.message,
+    stack: cause ?? error.stack,
+  });
+}

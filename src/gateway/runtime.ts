@@ -1,0 +1,213 @@
+import { randomUUID } from 'node:crypto';
+import type { Config } from '../config/config.ts';
+import type { RuntimeRoutes } from '../http/app.ts';
+import type { BodyReader } from '../http/body/body-reader.ts';
+import { ClientAuth } from '../http/middleware/client-auth.ts';
+import type { ClientLimits } from '../http/middleware/client-limits.ts';
+import type { RecordingSettings } from '../http/middleware/request-context.ts';
+import { RequestPaths } from '../http/middleware/request-path.ts';
+import { UseCount } from '../http/middleware/use-count.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { RequestRecord } from '../lib/request-record.ts';
+import type { SecretRegistry } from '../lib/secret.ts';
+import { anyMatcherInAnyCase, type Matcher } from '../routing/glob.ts';
+import { ModelList } from '../routing/model-list.ts';
+import { Router } from '../routing/router.ts';
+import type { ServingSettings } from '../routing/services/attempt-policy.ts';
+import type { CircuitState } from '../routing/upstream-state/circuit.ts';
+import type { RoutedUpstream } from '../routing/upstream-state/routed-upstream.ts';
+import { UpstreamProbes } from '../routing/upstream-state/upstream-probes.ts';
+import type { TokenEvent } from '../tokens/manager/token-event.ts';
+import type { TokenHolder } from '../tokens/manager/token-holder.ts';
+import { ClientAddresses } from './client-address.ts';
+import { clientAuthSettings, isLoopbackOnly } from './clients.ts';
+import { buildHolders } from './tokens.ts';
+import { buildUpstreams, type SkippedUpstream } from './upstreams.ts';
+
+/** What outlives a runtime: it is handed from one configuration to the next. */
+export interface RuntimeParts {
+  readonly clock: Clock;
+  readonly secrets: SecretRegistry;
+  /** Directory that relative paths of the configuration start from. */
+  readonly baseDir: string;
+  readonly clientLimits: ClientLimits;
+  readonly bodies: BodyReader;
+  readonly onTokenEvent: (event: TokenEvent) => void;
+  readonly onCircuit: (upstream: string, state: CircuitState) => void;
+  /** A repair that an upstream's response needed; at most once per response and kind. */
+  readonly onNote: (upstream: string, note: string) => void;
+  readonly onRecord: (record: RequestRecord) => void;
+  /** The runtime whose unchanged parts are taken over; null for the first one. */
+  readonly previous: Runtime | null;
+  /** The token holders of the runtime that is current at the time of the call. */
+  readonly currentHolders: () => ReadonlyMap<string, TokenHolder>;
+}
+
+/** Everything that is built from one configuration and replaced with it: token holders, upstreams, settings of the routes. */
+export class Runtime {
+  readonly config: Config;
+  readonly holders: ReadonlyMap<string, TokenHolder>;
+  readonly upstreams: readonly RoutedUpstream[];
+  readonly skipped: readonly SkippedUpstream[];
+  readonly routes: RuntimeRoutes;
+  readonly #use = new UseCount();
+  readonly #clock: Clock;
+  #probes: UpstreamProbes | null = null;
+
+  /** Opens and starts nothing; throws when the configuration cannot work. */
+  constructor(config: Config, parts: RuntimeParts) {
+    const { clock, secrets, baseDir, onCircuit, previous } = parts;
+    this.config = config;
+    this.#clock = clock;
+    this.holders = buildHolders(config, {
+      secrets,
+      clock,
+      baseDir,
+      onEvent: parts.onTokenEvent,
+      inUse: parts.currentHolders,
+      ...(previous === null ? {} : { running: previous.holders }),
+    });
+    const { upstreams, skipped } = buildUpstreams(config, {
+      holders: this.holders,
+      clock,
+      onCircuit,
+      ...(previous === null ? {} : { running: previous.upstreams }),
+    });
+    this.upstreams = upstreams;
+    this.skipped = skipped;
+    this.routes = buildRoutes(config, { upstreams, skipped, use: this.#use }, parts);
+  }
+
+  /** Starts what is new. Resolves when the first attempt of every token source has ended, with or without a token. */
+  async start(): Promise<void> {
+    await Promise.all(Array.from(this.holders.values(), (holder) => holder.start()));
+  }
+
+  /** Starts to probe cooling upstreams. */
+  beginProbing(): void {
+    this.#probes ??= new UpstreamProbes(this.upstreams, {
+      everyMs: this.config.probe.every,
+      clock: this.#clock,
+    });
+  }
+
+  endProbing(): void {
+    this.#probes?.close();
+  }
+
+  /** Waits for the requests that began with this runtime, then closes what `next` did not take over. */
+  async retire(next: Runtime): Promise<void> {
+    await this.#use.idle();
+    await this.#close(new Set(next.holders.values()), new Set(next.upstreams));
+  }
+
+  /** Closes everything at once. */
+  async close(): Promise<void> {
+    this.endProbing();
+    await this.#close(new Set(), new Set());
+  }
+
+  async #close(
+    keptHolders: ReadonlySet<TokenHolder>,
+    keptUpstreams: ReadonlySet<RoutedUpstream>,
+  ): Promise<void> {
+    const holders = [...this.holders.values()].filter((holder) => !keptHolders.has(holder));
+    const upstreams = this.upstreams.filter((upstream) => !keptUpstreams.has(upstream));
+    await Promise.all(holders.map((holder) => holder.stop()));
+    await Promise.all(upstreams.map(({ client }) => client.close()));
+  }
+}
+
+interface BuiltUpstreams {
+  readonly upstreams: readonly RoutedUpstream[];
+  readonly skipped: readonly SkippedUpstream[];
+  readonly use: UseCount;
+}
+
+/** What the middleware and the routes need of one configuration. */
+function buildRoutes(config: Config, built: BuiltUpstreams, parts: RuntimeParts): RuntimeRoutes {
+  const router = buildRouter(config, built, parts.clock);
+  const serving = servingSettings(config, parts);
+  const addresses = new ClientAddresses(config.trusted_proxies);
+  const { limits } = config;
+  const { bodies } = parts;
+  return {
+    use: built.use,
+    paths: new RequestPaths(config.base_path),
+    auth: new ClientAuth(clientAuthSettings(config)),
+    clientLimits: parts.clientLimits,
+    bodies,
+    models: new ModelList(built.upstreams, Math.floor(parts.clock.wallMs() / 1000)),
+    chat: {
+      router,
+      serving,
+      bodies,
+      bodyLimitBytes: limits.body,
+      earlyHeadersMs: config.early_headers,
+      keepAliveMs: config.keep_alive_comments,
+      keepAliveChunkMs: config.keep_alive_chunks,
+    },
+    embeddings: { router, serving, bodies, bodyLimitBytes: limits.body },
+    passThrough: {
+      router,
+      serving,
+      bodies,
+      isDenied: deniedPaths(config.pass_through.deny),
+      bodyLimitBytes: limits.body,
+      replayLimitBytes: limits.replay,
+      uploadLimitBytes: limits.upload,
+    },
+    recording: recordingSettings(config, parts),
+    metricsNeedKey: config.metrics.access === 'key',
+    isLoopbackOnly: isLoopbackOnly(config),
+    mostRequests: limits.concurrency,
+    clientIp: ({ socket, headers }) => addresses.of(socket.remoteAddress, headers['x-forwarded-for']),
+  };
+}
+
+function recordingSettings(config: Config, parts: RuntimeParts): RecordingSettings {
+  return {
+    clock: parts.clock,
+    hostname: config.hostname,
+    keptHeaders: config.record.keep_headers.map((name) => name.toLowerCase()),
+    content: config.record.content,
+    mostContent: config.record.max_body,
+    onDisconnect: config.on_disconnect,
+    onRecord: parts.onRecord,
+  };
+}
+
+/**
+ * Many servers route `/V1/Organization` like `/v1/organization`, so a pattern holds in any case. `/x/**` also denies `/x/`,
+ * which is normalised to `/x` here.
+ */
+function deniedPaths(patterns: readonly string[]): Matcher {
+  const written = patterns.map((pattern) => pattern.replace(/ +/, ' '));
+  return anyMatcherInAnyCase(written.flatMap((pattern) => [pattern, pattern.replace(/\/\*\*$/, '')]));
+}
+
+function buildRouter(config: Config, { upstreams, skipped }: BuiltUpstreams, clock: Clock): Router {
+  return new Router(upstreams, {
+    policy: config.lb_policy,
+    random: Math.random,
+    deadlineMs: config.deadline,
+    sameUpstreamRetries: config.retry.same_upstream,
+    backoffMs: config.retry.backoff,
+    clock,
+    skipped: skipped.map(({ admission }) => admission),
+  });
+}
+
+function servingSettings(config: Config, { secrets, clock, onNote }: RuntimeParts): ServingSettings {
+  const retryable = new Set(config.retry.statuses);
+  return {
+    replyModel: config.reply_model,
+    wantsUsage: config.dbtype !== 'none' || config.clients.some((client) => client.tpm > 0),
+    maxResponseBytes: config.limits.response,
+    isRetryable: (status) => retryable.has(status),
+    scrub: (text) => secrets.scrub(text),
+    onNote,
+    newId: () => `chatcmpl-${randomUUID().replaceAll('-', '')}`,
+    nowSeconds: () => Math.floor(clock.wallMs() / 1000),
+  };
+}
