@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { OutgoingRequest, Placement } from '../../src/tokens/placement/placement.ts';
-import { PlacementError, placeAll, preparePlacements } from '../../src/tokens/placement/placement.ts';
+import {
+  type OutgoingRequest,
+  type Placement,
+  PlacementError,
+  placeAll,
+  preparePlacements,
+} from '../../src/tokens/placement/placement.ts';
 import { makeRig } from './holder-rig.ts';
 
 /** What `request` looks like after the token `T-1` (or another) was placed. */

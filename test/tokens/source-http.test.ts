@@ -296,10 +296,10 @@ test('settings that cannot work are refused when the source is made', () => {
   assert.throws(make({ bodyText: 'a', bodyJson: {} }), /exclude each other/);
   assert.throws(
     make({ bodyJson: { a: '{{appid}}' }, vars: { appId: '1' } }),
-    /appid is not known; there are .*appId/,
+    /unknown name appid; known are .*appId/,
   );
-  assert.throws(make({ headers: { a: '{{token}}' } }), /token is not known/);
-  assert.throws(make({ headers: { a: '{{md5(}}' } }), /home_grown: template: "md5\(": it ends too early/);
+  assert.throws(make({ headers: { a: '{{token}}' } }), /unknown name token/);
+  assert.throws(make({ headers: { a: '{{md5(}}' } }), /home_grown: template: "md5\(": ends too early/);
 });
 
 const inAnHour = Math.round(Date.now() / 1000) + 3600;

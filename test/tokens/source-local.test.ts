@@ -264,7 +264,7 @@ test('a key that cannot be read or does not fit, and a wrong template, are fault
   );
   assert.throws(
     () => makeSource(jwtSettings({ claims: { exp: '{{now}}' } })),
-    /corp: claims now is not known/,
+    /corp: claims unknown name now/,
   );
   assert.match(
     (await makeSource(jwtSettings({ alg: 'RS256', key })).failure()).message,

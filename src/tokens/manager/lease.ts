@@ -1,8 +1,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Secret } from '../../lib/secret.ts';
 import type { Lifetime } from '../expiry/lifetime.ts';
-import type { OutgoingRequest, PreparedPlacement } from '../placement/placement.ts';
-import { placeAll } from '../placement/placement.ts';
+import { type OutgoingRequest, type PreparedPlacement, placeAll } from '../placement/placement.ts';
 
 export type { OutgoingRequest } from '../placement/placement.ts';
 

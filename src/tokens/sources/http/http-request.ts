@@ -1,9 +1,7 @@
 import { Secret } from '../../../lib/secret.ts';
 import type { IssuerRequest } from '../../issuer/issuer-client.ts';
-import { TemplateError } from '../../template/expression.ts';
-import { BUILT_IN_NAMES, type Definition, FIELD_NAMES, RequestScope } from '../../template/scope.ts';
-import { Template } from '../../template/template.ts';
-import { type TemplateJson, TemplateTree } from '../../template/tree.ts';
+import { BUILT_IN_NAMES, type Definition, RequestScope } from '../../template/request-scope.ts';
+import { Template, TemplateError, type TemplateJson, TemplateTree } from '../../template/template.ts';
 import type { HttpSettings } from './http-settings.ts';
 
 type Texts = Readonly<Record<string, string | number | Secret>>;
@@ -99,7 +97,6 @@ export class HttpRequestRecipe {
   #checkNames(): void {
     const known = new Set<string>([
       ...BUILT_IN_NAMES,
-      ...FIELD_NAMES,
       ...(this.#settings.token === undefined ? [] : ['token']),
       ...this.#vars.keys(),
       ...this.#fields.keys(),
@@ -116,7 +113,7 @@ export class HttpRequestRecipe {
     ];
     for (const name of all.flatMap((part) => [...part.names])) {
       if (!known.has(name))
-        throw new TemplateError(`${name} is not known; there are ${[...known].join(', ')}`);
+        throw new TemplateError(`unknown name ${name}; known are ${[...known].join(', ')}`);
     }
   }
 }

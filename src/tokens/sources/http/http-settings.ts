@@ -2,7 +2,7 @@ import type { Secret } from '../../../lib/secret.ts';
 import type { ExpiryMeaning, ExpiryUnit } from '../../expiry/expiry.ts';
 import type { ProxySetting } from '../../issuer/issuer-dispatcher.ts';
 import type { TlsSettings } from '../../issuer/issuer-tls.ts';
-import type { TemplateJson } from '../../template/tree.ts';
+import type { TemplateJson } from '../../template/template.ts';
 
 /** When an answer is a success: its status, and values at JSON pointers. A list means "one of these". */
 export interface SuccessSettings {

@@ -2,7 +2,7 @@ import { isPointer, resolvePointer } from '../../../lib/json/json-pointer.ts';
 import type { ExpiryHint } from '../../expiry/expiry.ts';
 import { headerOf, type IssuerClient, type IssuerReply } from '../../issuer/issuer-client.ts';
 import { type AnswerBody, readAnswer } from '../../issuer/issuer-response.ts';
-import { TemplateError } from '../../template/expression.ts';
+import { TemplateError } from '../../template/template.ts';
 import { ChainedTokens } from '../chained-tokens.ts';
 import { extraValues } from '../extra-values.ts';
 import { openIssuer } from '../issuer-connection.ts';

@@ -1,8 +1,6 @@
 import { type KeyObject, randomUUID } from 'node:crypto';
-import { TemplateError } from '../../template/expression.ts';
-import { RequestScope } from '../../template/scope.ts';
-import type { Template } from '../../template/template.ts';
-import { TemplateTree } from '../../template/tree.ts';
+import { RequestScope } from '../../template/request-scope.ts';
+import { type Template, TemplateError, TemplateTree } from '../../template/template.ts';
 import type { AssertionSettings } from '../oauth2/oauth2-settings.ts';
 import type { SourceVoice } from '../source-errors.ts';
 import { keyTrouble, readSigningKey, signClaims } from './signing.ts';

@@ -1,9 +1,7 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import type { Secret } from '../../../lib/secret.ts';
-import { TemplateError } from '../../template/expression.ts';
-import { RequestScope } from '../../template/scope.ts';
-import { Template } from '../../template/template.ts';
-import { type TemplateJson, TemplateTree } from '../../template/tree.ts';
+import { RequestScope } from '../../template/request-scope.ts';
+import { Template, TemplateError, type TemplateJson, TemplateTree } from '../../template/template.ts';
 import { rawToken } from '../raw-token.ts';
 import { recipeKey } from '../recipe-key.ts';
 import { SourceVoice } from '../source-errors.ts';

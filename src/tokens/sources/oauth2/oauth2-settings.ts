@@ -1,7 +1,7 @@
 import type { Secret } from '../../../lib/secret.ts';
 import type { ProxySetting } from '../../issuer/issuer-dispatcher.ts';
 import type { TlsSettings } from '../../issuer/issuer-tls.ts';
-import type { TemplateJson } from '../../template/tree.ts';
+import type { TemplateJson } from '../../template/template.ts';
 
 type OAuth2Grant = 'client_credentials' | 'password' | 'refresh_token' | 'jwt_bearer' | 'token_exchange';
 

@@ -1,17 +1,23 @@
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
-import { TemplateError, type TemplateValue } from './expression.ts';
-import type { Template, TemplateScope } from './template.ts';
-import type { RenderedJson, TemplateTree } from './tree.ts';
+import {
+  type RenderedJson,
+  type Template,
+  TemplateError,
+  type TemplateScope,
+  type TemplateTree,
+  type TemplateValue,
+} from './template.ts';
 
-/** Names that every template knows beside its variables. */
-export const BUILT_IN_NAMES = ['now_s', 'now_ms', 'now_iso', 'now_iso_s', 'uuid', 'nonce'] as const;
+const SORTED = ['sorted_params', 'sorted_query'];
 
-const SORTED = ['sorted_params', 'sorted_query'] as const;
+/** Names that every template of a request knows beside its variables and fields. */
+export const BUILT_IN_NAMES: readonly string[] = [
+  ...['now_s', 'now_ms', 'now_iso', 'now_iso_s', 'uuid', 'nonce'],
+  ...SORTED,
+  'body_sha256',
+];
 
-/** Names that the fields of a request give. */
-export const FIELD_NAMES = [...SORTED, 'body_sha256'] as const;
-
-/** A name's recipe: one template, or one field of a body. */
+/** What a name stands for: one template, or one field of a body. */
 export type Definition = Template | TemplateTree;
 
 interface ScopeParts {
@@ -20,19 +26,19 @@ interface ScopeParts {
   readonly vars: ReadonlyMap<string, Template>;
   /** Fields of query and body: usable by name in each other, and what `sorted_params` joins. */
   readonly fields: ReadonlyMap<string, Definition>;
-  /** Values that are there already: the token of a chained source. */
+  /** Values that need no template: the token of a chained source. */
   readonly given?: Readonly<Record<string, TemplateValue>>;
 }
 
 /**
  * The values of one request. Each name is computed at most once, so that `nonce` and `now_ms` are the same in
- * the body and in its signature. Fields may use each other; a circle is an error that names the field.
+ * the body and in its signature. Fields may use each other; a circular reference is an error that names the field.
  */
 export class RequestScope implements TemplateScope {
   readonly #parts: ScopeParts;
   readonly #values = new Map<string, TemplateValue>();
   readonly #computed = new Map<Definition, RenderedJson>();
-  /** What is being computed right now, outermost first: a second visit is a circle. */
+  /** What is being computed right now, outermost first: a second visit is a circular reference. */
   readonly #open = new Set<Definition>();
   #bodySha256: string | undefined;
 
@@ -49,7 +55,7 @@ export class RequestScope implements TemplateScope {
     for (const name of parts.vars.keys()) this.#values.delete(name);
   }
 
-  /** Told once the body is final; before that `body_sha256` is an error. */
+  /** Set once the body is final; before that `body_sha256` is an error. */
   set body(text: string) {
     this.#bodySha256 = createHash('sha256').update(text).digest('hex');
   }
@@ -62,15 +68,16 @@ export class RequestScope implements TemplateScope {
     return plain(this.compute(name, definition));
   }
 
-  /** The value of a variable or field with its JSON type; `name` is for the message of a circle only. */
+  /** The value of a variable or field with its JSON type; `name` is for the error message only. */
   compute(name: string, definition: Definition): RenderedJson {
     const computed = this.#computed.get(definition);
     if (computed !== undefined) return computed;
-    if (this.#open.has(definition)) throw new TemplateError(`${name} needs its own value to be computed`);
+    if (this.#open.has(definition))
+      throw new TemplateError(`circular reference: ${name} needs its own value`);
     this.#open.add(definition);
     try {
       const value = definition.render(this);
-      // sorted_params leaves out what is open, so a value made of it is good for this place only.
+      // sorted_params leaves out the fields being computed, so a value made of it depends on where it is used.
       if (!SORTED.some((sorted) => definition.names.has(sorted))) this.#computed.set(definition, value);
       return value;
     } finally {
@@ -82,14 +89,14 @@ export class RequestScope implements TemplateScope {
     if (name === 'sorted_params') return this.#sortedParams((text) => text);
     if (name === 'sorted_query') return this.#sortedParams(percentEncode);
     if (name === 'body_sha256' && this.#bodySha256 !== undefined) return this.#bodySha256;
-    if (name === 'body_sha256') throw new TemplateError('body_sha256 is known in headers and query only');
-    throw new TemplateError(`${name} is not known`);
+    if (name === 'body_sha256') throw new TemplateError('body_sha256 is available in headers and query only');
+    throw new TemplateError(`unknown name ${name}`);
   }
 
   /**
-   * `name=value` of every query and body field, sorted by name, joined by `&`, neither encoded nor empty ones:
-   * what "sign of the sorted parameters" means with most gateways. `sorted_query` is the same, percent-encoded, as
-   * Alibaba signs it. Fields being computed (the sign) are left out.
+   * `name=value` of every query and body field that is not empty, sorted by name, joined by `&`, not encoded: what
+   * "sign of the sorted parameters" means with most gateways. `sorted_query` is the same, percent-encoded, as
+   * Alibaba signs it. Fields being computed (the signature) are left out.
    */
   #sortedParams(encode: (text: string) => string): string {
     return [...this.#parts.fields]
