@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { readChatReply } from '../../src/openai/chat/chat-response.ts';
+import { parseChatResponse } from '../../src/openai/chat/chat-response.ts';
 import { codedMessage } from '../../src/openai/errors/coded-message.ts';
 import { chunk, DONE, optionsFor, ROLE, read, STOP, sse, text } from './upstream-bytes.ts';
 
@@ -27,7 +27,7 @@ test('a code that says failure with words beside it is an error of that kind, wh
   for (const [body, kind] of ERRORS) {
     const told = JSON.stringify(body);
     assert.throws(
-      () => readChatReply(Buffer.from(told), optionsFor()),
+      () => parseChatResponse(Buffer.from(told), optionsFor()),
       (error) => error instanceof FerryError && error.kind === kind,
       told,
     );

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ChatStreamOptions } from '../../src/openai/chat/assembly/response-options.ts';
+import type { ChatStreamOptions } from '../../src/openai/chat/response-format.ts';
 import { ResponsesStream, responsesForm } from '../../src/openai/responses/responses-response.ts';
 import { checkResponseObject, checkResponsesStream } from '../helpers/responses-checker.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';

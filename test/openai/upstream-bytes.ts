@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import type { ChatStreamOptions } from '../../src/openai/chat/assembly/response-options.ts';
-import { readChatReply } from '../../src/openai/chat/chat-response.ts';
+import { parseChatResponse } from '../../src/openai/chat/chat-response.ts';
 import { ChatStream } from '../../src/openai/chat/chat-stream.ts';
+import type { ChatStreamOptions } from '../../src/openai/chat/response-format.ts';
 import { errorEvent } from '../../src/openai/errors/error-event.ts';
 import { DEFAULT_PROFILE, type Profile } from '../../src/openai/request/profile.ts';
 import { type CheckRules, checkCanonicalReply, checkCanonicalStream } from '../helpers/canonical-checker.ts';
@@ -59,7 +59,7 @@ export function read(body: string | Uint8Array, overrides: Overrides = {}) {
 /** Reads a whole body and checks the reply. */
 export function reply(body: string | Uint8Array, overrides: Overrides = {}) {
   const options = optionsFor(overrides);
-  const result = readChatReply(Buffer.from(body as Uint8Array), options);
+  const result = parseChatResponse(Buffer.from(body as Uint8Array), options);
   const rules: CheckRules = { form: options.endpoint, legacyFunctions: options.legacyFunctions };
   return { ...result, json: checkCanonicalReply(result.body.toString(), rules) };
 }
@@ -103,7 +103,7 @@ export const USAGE = { prompt_tokens: 5, completion_tokens: 2, total_tokens: 7 }
 /** The failure that a whole body is. */
 export function failureOfReply(body: string | Uint8Array): FerryError {
   try {
-    readChatReply(Buffer.from(body as Uint8Array), optionsFor());
+    parseChatResponse(Buffer.from(body as Uint8Array), optionsFor());
   } catch (error) {
     assert.ok(error instanceof FerryError);
     return error;

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { SilenceTimer } from '../../lib/idle-timer.ts';
-import { quietChunkAfter } from '../../openai/chat/keep-alive-chunk.ts';
+import { keepAliveChunkAfter } from '../../openai/chat/keep-alive-chunk.ts';
 import type { ChunkedWriter } from './chunked-writer.ts';
 
 /** Sends an event with empty `choices` after so much silence within a stream. Told of every text that is written. */
@@ -30,7 +30,7 @@ export class KeepAliveChunks {
     const response = this.#response;
     // A client that does not read needs no sign of life, and would only collect them.
     if (response.destroyed || response.writableEnded || this.#writer.needsDrain) return;
-    const chunk = quietChunkAfter(this.#last);
+    const chunk = keepAliveChunkAfter(this.#last);
     if (chunk !== null) this.#writer.write(chunk);
   }
 }

@@ -1,7 +1,7 @@
 import { endpointOf } from '../../endpoints.ts';
 import { asFerryError, FerryError } from '../../lib/errors/ferry-error.ts';
-import { isEventStream } from '../../openai/chat/response-shape.ts';
 import { errorEvent } from '../../openai/errors/error-event.ts';
+import { isEventStream } from '../../openai/response-shape.ts';
 import { responsesErrorEvent } from '../../openai/responses/responses-events.ts';
 import { HandedEvents } from '../../openai/responses/sse-event-buffer.ts';
 import type { RawAnswer } from '../../routing/services/pass-through-service.ts';

@@ -1,30 +1,21 @@
 import { isJsonObject, parseJson } from '../../lib/json/json-object.ts';
-import { readUsage, type Usage, usageToWire } from '../usage/usage.ts';
-import { isCanonicalReply } from './assembly/canonical-reply.ts';
-import { ReplyCollector } from './assembly/reply-collector.ts';
-import { ReplyIdentity } from './assembly/reply-identity.ts';
-import { ReplyStages } from './assembly/reply-stages.ts';
-import { type ChatReplyOptions, choiceCountOf } from './assembly/response-options.ts';
+import { readUsage, usageToWire } from '../usage/usage.ts';
+import { ResponseIdentity } from './assembly/response-identity.ts';
+import { type ChatResponse, type ChatResponseOptions, choiceCountOf } from './response-format.ts';
+import { ResponseStages } from './response-stages.ts';
 import { withAbsentNulls } from './shapes/absent-nulls.ts';
-
-export interface ChatReply {
-  readonly body: Buffer | string;
-  readonly usage: Usage | null;
-  readonly isUsageEstimated: boolean;
-  readonly upstreamModel: string | null;
-  /** True: `body` is the upstream's own bytes. */
-  readonly isRelayed: boolean;
-}
+import { isCanonicalResponse } from './writing/canonical-response.ts';
+import { ResponseCollector } from './writing/response-collector.ts';
 
 /**
  * The whole body of a `stream: false` call → the canonical JSON (S27 to S35). Throws `FerryError` when
  * it carries an error, is empty, HTML, cut or no answer at all. A canonical body is relayed as its own bytes.
  */
-export function readChatReply(body: Buffer, options: ChatReplyOptions): ChatReply {
+export function parseChatResponse(body: Buffer, options: ChatResponseOptions): ChatResponse {
   return relayed(body, options) ?? rewritten(body, options);
 }
 
-function relayed(body: Buffer, options: ChatReplyOptions): ChatReply | null {
+function relayed(body: Buffer, options: ChatResponseOptions): ChatResponse | null {
   // One line, no byte order mark, nothing before it; Go's servers put a line end after it.
   const line = withoutTrailingSpace(body);
   if (line[0] !== 0x7b || line[line.length - 1] !== 0x7d || line.includes(0x0a)) return null;
@@ -40,7 +31,7 @@ function relayed(body: Buffer, options: ChatReplyOptions): ChatReply | null {
   };
   if (!isJsonObject(reply)) return null;
   const filled = withAbsentNulls(reply, text, options.endpoint);
-  if (!isCanonicalReply(reply, rules)) return null;
+  if (!isCanonicalResponse(reply, rules)) return null;
   return {
     body: filled === text ? line : filled,
     usage: readUsage(reply.usage),
@@ -51,10 +42,10 @@ function relayed(body: Buffer, options: ChatReplyOptions): ChatReply | null {
 }
 
 /** The body passes the stages of a stream, so that whatever streams can contain is understood here as well. */
-function rewritten(body: Buffer, options: ChatReplyOptions): ChatReply {
-  const collector = new ReplyCollector();
-  const identity = new ReplyIdentity(options);
-  const stages = new ReplyStages(options, {
+function rewritten(body: Buffer, options: ChatResponseOptions): ChatResponse {
+  const collector = new ResponseCollector();
+  const identity = new ResponseIdentity(options);
+  const stages = new ResponseStages(options, {
     sink: collector,
     identity,
     estimate: 'exactly',

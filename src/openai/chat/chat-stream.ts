@@ -1,32 +1,32 @@
 import type { FerryError } from '../../lib/errors/ferry-error.ts';
 import { errorEvent } from '../errors/error-event.ts';
 import { type Usage, usageToWire } from '../usage/usage.ts';
-import { ReplyIdentity } from './assembly/reply-identity.ts';
-import { ReplyStages } from './assembly/reply-stages.ts';
-import { type ChatStreamOptions, choiceCountOf } from './assembly/response-options.ts';
-import type { AnswerStream } from './response-stream.ts';
+import { ResponseIdentity } from './assembly/response-identity.ts';
+import type { ResponseStream } from './response-format.ts';
+import { type ChatStreamOptions, choiceCountOf } from './response-format.ts';
+import { ResponseStages } from './response-stages.ts';
 import { CanonicalRelay } from './writing/canonical-relay.ts';
 import { ChatChunkWriter } from './writing/chat-chunk-writer.ts';
 import { FrameBuffer } from './writing/frame-buffer.ts';
 import { TextChunkWriter } from './writing/text-chunk-writer.ts';
 
 /** Any upstream bytes → the canonical stream. Pure: no sockets, no timers. */
-export class ChatStream implements AnswerStream {
+export class ChatStream implements ResponseStream {
   readonly #includeUsage: boolean;
   readonly #frames = new FrameBuffer();
   readonly #writer: ChatChunkWriter | TextChunkWriter;
-  readonly #stages: ReplyStages;
+  readonly #stages: ResponseStages;
 
   constructor(options: ChatStreamOptions) {
     const { endpoint, legacyFunctions: usesLegacyFunctions, includeUsage } = options;
     const frames = this.#frames;
-    const identity = new ReplyIdentity(options);
+    const identity = new ResponseIdentity(options);
     this.#includeUsage = includeUsage;
     this.#writer =
       endpoint === 'chat'
         ? new ChatChunkWriter(frames, identity, usesLegacyFunctions)
         : new TextChunkWriter(frames, identity);
-    this.#stages = new ReplyStages(options, {
+    this.#stages = new ResponseStages(options, {
       sink: this.#writer,
       identity,
       estimate: includeUsage ? 'exactly' : (options.estimateUsage ?? 'no'),

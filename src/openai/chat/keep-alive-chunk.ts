@@ -5,7 +5,7 @@ import { isJsonObject, parseJson } from '../../lib/json/json-object.ts';
  * count only events which they can parse. It carries the same id, created and model. null: none may be sent here,
  * since `events` left the client within its reasoning block, which some clients would close (S43).
  */
-export function quietChunkAfter(events: string): string | null {
+export function keepAliveChunkAfter(events: string): string | null {
   const start = `\n${events}`.lastIndexOf('\ndata: {');
   const chunk = start === -1 ? undefined : parseJson(events.slice(start + 'data: '.length).trimEnd());
   if (!isJsonObject(chunk) || !Array.isArray(chunk.choices)) return null;

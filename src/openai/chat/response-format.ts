@@ -1,12 +1,83 @@
-import type { ChatReplyOptions, ChatStreamOptions } from './assembly/response-options.ts';
-import type { ChatReply } from './chat-response.ts';
-import type { AnswerStream } from './response-stream.ts';
+import type { FerryError } from '../../lib/errors/ferry-error.ts';
+import type { Profile } from '../request/profile.ts';
+import type { Usage } from '../usage/usage.ts';
+
+/** What a reply is read with; the same for streams and whole bodies. */
+export interface ChatResponseOptions {
+  readonly endpoint: 'chat' | 'completions';
+  /** The model as the client named it. */
+  readonly requestedModel: string;
+  readonly replyModel: 'upstream' | 'requested';
+  readonly profile: Profile;
+  /** The request used `functions`, so calls are answered as `function_call`. */
+  readonly legacyFunctions: boolean;
+  /** The upstream's content-type; only its charset is believed. */
+  readonly contentType: string | null;
+  /** How many choices were asked for (`n`); 1 makes every index of a chat 0. Absent: not known. */
+  readonly choiceCount?: number | undefined;
+  /** The prompt's text, asked for only when usage must be estimated. */
+  readonly promptForEstimate?: (() => string) | undefined;
+  /** Replaces living secrets in text that came from outside. */
+  readonly scrub: (text: string) => string;
+  newId(): string;
+  nowSeconds(): number;
+  /** What was odd about the reply, for the log; without content. */
+  readonly onNote?: ((note: string) => void) | undefined;
+}
+
+export interface ChatStreamOptions extends ChatResponseOptions {
+  /** The client asked for a usage chunk. */
+  readonly includeUsage: boolean;
+  /**
+   * Whether usage that the upstream does not give is estimated though the client asked for none: for limits `exactly`
+   * (a tokenizer's count, 1.6 µs a token), for the record `roughly` (by length). Default: no.
+   */
+  readonly estimateUsage?: 'exactly' | 'roughly' | 'no' | undefined;
+  /** The longest event, in UTF-16 units, that is buffered before the reply counts as invalid. */
+  readonly maxEventBytes: number;
+}
+
+/** In completions every prompt of a list has `n` choices, so that `n` alone says nothing. */
+export function choiceCountOf(options: ChatResponseOptions): number | undefined {
+  return options.endpoint === 'chat' ? options.choiceCount : undefined;
+}
+
+/** An upstream's bytes on their way to the events that the client asked for. Pure: no sockets, no timers. */
+export interface ResponseStream {
+  /** Events that are complete so far, '' if none. Never throws for what an upstream sends. */
+  push(bytes: Uint8Array): string;
+  /** The upstream's body ended cleanly. Completes the events or sets `failure`. */
+  end(): string;
+  /** The last words to a client whose stream broke. */
+  broken(error: FerryError): string;
+  /** The usage of a stream that ends before its time. */
+  settleUsage(): Usage | null;
+  /** Non-empty text, reasoning, refusal or a tool call came from the upstream. */
+  readonly hasContent: boolean;
+  /** The last event was emitted: nothing more is read. */
+  readonly isFinished: boolean;
+  /** When the upstream is cut or silent from here on, `end()` completes the events. */
+  readonly canEnd: boolean;
+  readonly failure: FerryError | null;
+  readonly usage: Usage | null;
+  readonly isUsageEstimated: boolean;
+}
+
+/** A whole response as its client gets it. */
+export interface ChatResponse {
+  readonly body: Buffer | string;
+  readonly usage: Usage | null;
+  readonly isUsageEstimated: boolean;
+  readonly upstreamModel: string | null;
+  /** True: `body` is the upstream's own bytes. */
+  readonly isRelayed: boolean;
+}
 
 /** How the answer of a chat upstream is told: as the chat that it is, or as what another API makes of it. */
-export interface AnswerForm {
+export interface ResponseFormat {
   /** Where the upstream is asked, behind our `/v1`; undefined: where the client asked. */
   readonly path: string | undefined;
-  openStream(options: ChatStreamOptions): AnswerStream;
+  openStream(options: ChatStreamOptions): ResponseStream;
   /** Throws FerryError for what is no answer. */
-  readWhole(body: Buffer, options: ChatReplyOptions): ChatReply;
+  readWhole(body: Buffer, options: ChatResponseOptions): ChatResponse;
 }

@@ -1,8 +1,8 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { counted } from '../../lib/text/format.ts';
-import { parseReply } from '../chat/response-json.ts';
 import { findErrorInBody } from '../errors/error-shapes.ts';
 import { type ErrorContext, invalidBodyError, readBodyError } from '../errors/upstream-error.ts';
+import { parseResponseJson } from '../response-json.ts';
 import { estimateTokens } from '../usage/token-count.ts';
 import { readUsage, type Usage } from '../usage/usage.ts';
 import { checkDimensions, type WantedDimensions } from './dimensions.ts';
@@ -159,7 +159,7 @@ function estimate(options: EmbeddingsReplyOptions): Usage {
 
 function parse(body: Buffer, options: EmbeddingsReplyOptions): unknown {
   try {
-    return parseReply(body, contextOf(options));
+    return parseResponseJson(body, contextOf(options));
   } catch (error) {
     throw error instanceof FerryError && error.kind === 'invalid_response' && holdsNonNumbers(body)
       ? new FerryError('invalid_response', {

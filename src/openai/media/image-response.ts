@@ -1,5 +1,5 @@
 import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
-import { notReadable } from '../chat/response-json.ts';
+import { invalidResponseBody } from '../response-json.ts';
 import { isWebAddress, pictureBase64, pictureTypeOf } from './media-bytes.ts';
 import { nothingIn, refuseError } from './media-json.ts';
 import type { MediaReading, MediaReply, MediaSource } from './media-request.ts';
@@ -51,7 +51,7 @@ export function readImages(source: MediaSource, reading: MediaReading): MediaRep
   const { body, shape, json } = source;
   const { wish, context } = reading;
   if (shape === 'binary') return fromBytes(source, reading);
-  if (shape !== 'json') throw notReadable(body, context);
+  if (shape !== 'json') throw invalidResponseBody(body, context);
   if (isJsonObject(json) && hasPictures(json, wish.format)) {
     if (isSeconds(json.created)) return { body, contentType: jsonType(source.contentType) };
     return jsonReply({ ...json, created: reading.nowSeconds() });
@@ -70,7 +70,7 @@ export function readImages(source: MediaSource, reading: MediaReading): MediaRep
 
 /** Some servers answer with the picture itself. */
 function fromBytes({ body }: MediaSource, reading: MediaReading): MediaReply {
-  if (pictureTypeOf(body) === null) throw notReadable(body, reading.context);
+  if (pictureTypeOf(body) === null) throw invalidResponseBody(body, reading.context);
   return toReply([asAsked({ b64_json: body.toString('base64') }, reading.wish.format)], {}, reading);
 }
 

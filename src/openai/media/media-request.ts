@@ -1,7 +1,7 @@
 import { endpointOf } from '../../endpoints.ts';
-import type { ReplyShape } from '../chat/response-shape.ts';
 import type { ErrorContext } from '../errors/upstream-error.ts';
 import type { BodyFields } from '../request/body-fields.ts';
+import type { ResponseShape } from '../response-shape.ts';
 import type { Usage } from '../usage/usage.ts';
 
 /** What a client waits for that asked for a transcript, for speech or for images. */
@@ -16,7 +16,7 @@ export interface MediaWish {
 /** A whole reply from an upstream. */
 export interface MediaSource {
   readonly body: Buffer;
-  readonly shape: ReplyShape;
+  readonly shape: ResponseShape;
   readonly contentType: string | null;
   /** What the body holds when its shape is JSON. */
   readonly json: unknown;

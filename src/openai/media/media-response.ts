@@ -1,5 +1,5 @@
 import { isJsonObject } from '../../lib/json/json-object.ts';
-import { parseReply } from '../chat/response-json.ts';
+import { parseResponseJson } from '../response-json.ts';
 import { readUsage } from '../usage/usage.ts';
 import { readImages } from './image-response.ts';
 import type { CountedMediaReply, MediaReading, MediaReply, MediaSource, MediaWish } from './media-request.ts';
@@ -11,7 +11,7 @@ import { readTranscript } from './transcript.ts';
  * carries, `invalid_response`, `mismatch`.
  */
 export function readMediaReply(source: Omit<MediaSource, 'json'>, reading: MediaReading): CountedMediaReply {
-  const json = source.shape === 'json' ? parseReply(source.body, reading.context) : null;
+  const json = source.shape === 'json' ? parseResponseJson(source.body, reading.context) : null;
   const reply = READERS[reading.wish.kind]({ ...source, json }, reading);
   return { ...reply, usage: isJsonObject(json) ? readUsage(json.usage) : null };
 }

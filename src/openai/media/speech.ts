@@ -1,6 +1,6 @@
 import { isJsonObject } from '../../lib/json/json-object.ts';
-import { notReadable } from '../chat/response-json.ts';
-import type { ReplyShape } from '../chat/response-shape.ts';
+import { invalidResponseBody } from '../response-json.ts';
+import type { ResponseShape } from '../response-shape.ts';
 import { containerTypeOf, type DecodedMedia, decodeSound, isWebAddress, soundTypeOf } from './media-bytes.ts';
 import { nothingIn, otherThanAsked, refuseError } from './media-json.ts';
 import type { MediaReading, MediaReply, MediaSource } from './media-request.ts';
@@ -24,7 +24,7 @@ const LOOSE = /^(?:data|result|output|content|bytes|payload|response)$/i;
 const DEEPEST = 5;
 
 /** Whether the reply is the sound itself, to be handed on as it comes, by its first bytes. */
-export function isSound(shape: ReplyShape, contentType: string | null): boolean {
+export function isSound(shape: ResponseShape, contentType: string | null): boolean {
   return shape === 'binary' || (shape === 'text' && isSoundType(contentType));
 }
 
@@ -48,10 +48,10 @@ export function readSpeech(source: MediaSource, { wish, context }: MediaReading)
   const { body, shape, json } = source;
   if (shape === 'text') {
     const sound = decodeSound(body.toString('latin1'), false);
-    if (sound === null || sound.type === null) throw notReadable(body, context);
+    if (sound === null || sound.type === null) throw invalidResponseBody(body, context);
     return toReply(sound, wish.format);
   }
-  if (shape !== 'json') throw notReadable(body, context);
+  if (shape !== 'json') throw invalidResponseBody(body, context);
   const sound = findSound(json, typeof json === 'string', DEEPEST);
   if (sound !== null) return toReply(sound, wish.format);
   refuseError(json, context);

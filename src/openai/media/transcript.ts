@@ -1,5 +1,5 @@
 import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
-import { notReadable } from '../chat/response-json.ts';
+import { invalidResponseBody } from '../response-json.ts';
 import { captionsOf } from './captions.ts';
 import { nothingIn, otherThanAsked, refuseError } from './media-json.ts';
 import type { MediaReading, MediaReply, MediaSource } from './media-request.ts';
@@ -17,11 +17,11 @@ export function readTranscript(source: MediaSource, reading: MediaReading): Medi
   const { wish, context } = reading;
   const format = wish.format ?? (wish.isFormatKnown ? 'json' : null);
   const { body, shape } = source;
-  if (shape === 'html' || shape === 'binary') throw notReadable(body, context);
+  if (shape === 'html' || shape === 'binary') throw invalidResponseBody(body, context);
   if (shape === 'json') return fromJson(source, format, reading);
   // Silence, told by an upstream that speaks plain text.
   const isText = /^text\/plain\b/i.test(source.contentType ?? '') || TEXT_FORMATS.has(format ?? '');
-  if (shape === 'empty' && !isText) throw notReadable(body, context);
+  if (shape === 'empty' && !isText) throw invalidResponseBody(body, context);
   if (format === null || TEXT_FORMATS.has(format)) return asItIs(source, TEXT_TYPE);
   return jsonReply({
     text: body

@@ -1,8 +1,8 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
-import { notReadable, parseReply } from '../chat/response-json.ts';
 import { findErrorInBody } from '../errors/error-shapes.ts';
 import { type ErrorContext, readBodyError } from '../errors/upstream-error.ts';
+import { invalidResponseBody, parseResponseJson } from '../response-json.ts';
 import { readUsage, type Usage } from '../usage/usage.ts';
 import type { RerankRequest } from './rerank-request.ts';
 
@@ -38,11 +38,11 @@ const INDEX_NAMES = ['index', 'corpus_id', 'document_index', 'position'];
  */
 export function readRerankReply(body: Buffer, options: RerankReplyOptions): RerankReply {
   const context: ErrorContext = { ...options, model: options.requestedModel, path: '/v1/rerank' };
-  const json = parseReply(body, context);
+  const json = parseResponseJson(body, context);
   const error = findErrorInBody(json);
   if (error !== null) throw readBodyError(error, context);
   const list = findList(json, 3);
-  if (list === null) throw notReadable(body, context);
+  if (list === null) throw invalidResponseBody(body, context);
   const holder = isJsonObject(json) ? json : {};
   const upstreamModel = typeof holder.model === 'string' && holder.model !== '' ? holder.model : null;
   const usage = usageOf(holder);

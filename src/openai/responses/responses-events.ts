@@ -1,6 +1,6 @@
 import type { FerryError } from '../../lib/errors/ferry-error.ts';
 import type { JsonObject } from '../../lib/json/json-object.ts';
-import type { ReplySink, TextKind } from '../chat/assembly/reply-sink.ts';
+import type { ResponseSink, TextKind } from '../chat/assembly/response-sink.ts';
 import type { CallStep } from '../chat/calls/tool-calls.ts';
 import type { FinishReason } from '../chat/shapes/finish-reason.ts';
 import type { Usage } from '../usage/usage.ts';
@@ -35,7 +35,7 @@ const INCOMPLETE: Partial<Record<FinishReason, 'max_output_tokens' | 'content_fi
  * Tells a reply as the events of the Responses API (S125): the whole chain, with a sequence number that has
  * no gaps, the same id in all events of an item, and the complete output in the last one.
  */
-export class ResponseWriter implements ReplySink {
+export class ResponseWriter implements ResponseSink {
   readonly #options: ResponseWriterOptions;
   readonly #emit: Emit;
   #head: ResponseHead | null = null;

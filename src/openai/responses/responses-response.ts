@@ -1,12 +1,15 @@
 import { randomBytes } from 'node:crypto';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import type { JsonObject } from '../../lib/json/json-object.ts';
-import { ReplyIdentity } from '../chat/assembly/reply-identity.ts';
-import { ReplyStages } from '../chat/assembly/reply-stages.ts';
-import type { ChatReplyOptions, ChatStreamOptions } from '../chat/assembly/response-options.ts';
-import type { ChatReply } from '../chat/chat-response.ts';
-import type { AnswerForm } from '../chat/response-format.ts';
-import type { AnswerStream } from '../chat/response-stream.ts';
+import { ResponseIdentity } from '../chat/assembly/response-identity.ts';
+import type {
+  ChatResponse,
+  ChatResponseOptions,
+  ChatStreamOptions,
+  ResponseFormat,
+  ResponseStream,
+} from '../chat/response-format.ts';
+import { ResponseStages } from '../chat/response-stages.ts';
 import type { Usage } from '../usage/usage.ts';
 import { ResponseWriter, responsesErrorEvent } from './responses-events.ts';
 
@@ -20,7 +23,7 @@ interface ResponsesOptions {
 }
 
 /** Answers of chat upstreams told as those of the Responses API. */
-export function responsesForm(own: ResponsesOptions): AnswerForm {
+export function responsesForm(own: ResponsesOptions): ResponseFormat {
   return {
     path: '/chat/completions',
     openStream: (options) => new ResponsesStream(options, own),
@@ -29,8 +32,8 @@ export function responsesForm(own: ResponsesOptions): AnswerForm {
 }
 
 /** Any upstream bytes of a chat → the events of the Responses API, or only the Response at their end. */
-export class ResponsesStream implements AnswerStream {
-  readonly #stages: ReplyStages;
+export class ResponsesStream implements ResponseStream {
+  readonly #stages: ResponseStages;
   readonly #writer: ResponseWriter;
   readonly #mostLength: number;
   /** Of all that the model said so far. */
@@ -39,7 +42,7 @@ export class ResponsesStream implements AnswerStream {
   #text = '';
 
   constructor(options: ChatStreamOptions, own: ResponsesOptions, wants: 'events' | 'response' = 'events') {
-    const identity = new ReplyIdentity(options);
+    const identity = new ResponseIdentity(options);
     this.#mostLength = own.mostLength;
     this.#writer = new ResponseWriter({
       head: () => ({ ...identity.fixed, id: newResponsesId('resp'), echo: own.echo }),
@@ -47,7 +50,7 @@ export class ResponsesStream implements AnswerStream {
       newId: newResponsesId,
       onItem: own.onItem,
     });
-    this.#stages = new ReplyStages(options, {
+    this.#stages = new ResponseStages(options, {
       sink: this.#writer,
       identity,
       // A Response always tells its usage.
@@ -132,7 +135,7 @@ export class ResponsesStream implements AnswerStream {
 }
 
 /** The whole body of a chat upstream → one Response object. Throws FerryError when it is no answer. */
-function readResponsesReply(body: Buffer, options: ChatReplyOptions, own: ResponsesOptions): ChatReply {
+function readResponsesReply(body: Buffer, options: ChatResponseOptions, own: ResponsesOptions): ChatResponse {
   const limits = { includeUsage: true, maxEventBytes: Number.POSITIVE_INFINITY };
   const stream = new ResponsesStream({ ...options, ...limits }, own, 'response');
   stream.push(body);

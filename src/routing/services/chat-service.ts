@@ -1,9 +1,12 @@
 import type { FerryError } from '../../lib/errors/ferry-error.ts';
-import type { ChatReplyOptions } from '../../openai/chat/assembly/response-options.ts';
-import { type ChatReply, readChatReply } from '../../openai/chat/chat-response.ts';
+import { parseChatResponse } from '../../openai/chat/chat-response.ts';
 import { ChatStream } from '../../openai/chat/chat-stream.ts';
-import type { AnswerForm } from '../../openai/chat/response-format.ts';
-import type { AnswerStream } from '../../openai/chat/response-stream.ts';
+import type {
+  ChatResponse,
+  ChatResponseOptions,
+  ResponseFormat,
+  ResponseStream,
+} from '../../openai/chat/response-format.ts';
 import type { AdaptedRequest, ReadRequest } from '../../openai/request/chat-request.ts';
 import type { UpstreamCall } from '../../upstream/client.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
@@ -14,7 +17,7 @@ import { OpenStream } from './open-stream.ts';
 import { adaptTo, callAndRead, callOf, learnableRefusal, readWhole, refusedInBody } from './upstream-call.ts';
 
 /** A whole answer, checked and canonical. */
-export interface WholeAnswer extends ChatReply {
+export interface WholeAnswer extends ChatResponse {
   readonly kind: 'whole';
   readonly dropped: readonly string[];
 }
@@ -27,19 +30,19 @@ const LONGEST_EVENT = 32 * 1024 * 1024;
 const LONGEST_REFUSAL = 64 * 1024;
 
 /** A chat for whoever asked for one. */
-const AS_CHAT: AnswerForm = {
+const AS_CHAT: ResponseFormat = {
   path: undefined,
   openStream: (options) => new ChatStream(options),
-  readWhole: readChatReply,
+  readWhole: parseChatResponse,
 };
 
 /** Serves `chat/completions`, `completions` and what is asked as a chat, whole or as a stream, from one attempt. */
 export class ChatService implements Service<ChatAnswer> {
   readonly #request: ReadRequest;
   readonly #settings: ServingSettings;
-  readonly #form: AnswerForm;
+  readonly #form: ResponseFormat;
 
-  constructor(request: ReadRequest, settings: ServingSettings, form: AnswerForm = AS_CHAT) {
+  constructor(request: ReadRequest, settings: ServingSettings, form: ResponseFormat = AS_CHAT) {
     this.#request = request;
     this.#settings = settings;
     this.#form = form;
@@ -99,7 +102,7 @@ export class ChatService implements Service<ChatAnswer> {
   }
 
   /** Reads until the stream proves itself by content, or by a legitimate end; throws what it proves otherwise. */
-  async #untilContent(attempt: Attempt, reply: UpstreamResponse, stream: AnswerStream): Promise<string> {
+  async #untilContent(attempt: Attempt, reply: UpstreamResponse, stream: ResponseStream): Promise<string> {
     const { client } = attempt.upstream;
     attempt.limitFirstContent();
     let seen = '';
@@ -117,7 +120,7 @@ export class ChatService implements Service<ChatAnswer> {
     return head;
   }
 
-  #options(attempt: Attempt, reply: UpstreamResponse): ChatReplyOptions {
+  #options(attempt: Attempt, reply: UpstreamResponse): ChatResponseOptions {
     const { json, kind, model, usesLegacyFunctions } = this.#request;
     const settings = this.#settings;
     return {

@@ -1,9 +1,9 @@
 import { endpointOf } from '../../endpoints.ts';
 import { isJsonObject } from '../../lib/json/json-object.ts';
-import { notReadable, parseReply } from '../../openai/chat/response-json.ts';
-import { isEventStream, shapeOf } from '../../openai/chat/response-shape.ts';
 import { findErrorInBody, readBodyError } from '../../openai/errors/upstream-error.ts';
 import type { BodyFields } from '../../openai/request/body-fields.ts';
+import { invalidResponseBody, parseResponseJson } from '../../openai/response-json.ts';
+import { isEventStream, shapeOf } from '../../openai/response-shape.ts';
 import { readUsage } from '../../openai/usage/usage.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { Attempt } from '../attempt.ts';
@@ -62,11 +62,11 @@ export async function readGenerated(
   }
   const whole = await body.readAll(settings.maxResponseBytes, head);
   refuseBadToken(attempt, reply, whole);
-  if (shape !== 'json') throw notReadable(whole, context);
-  const json = parseReply(whole, context);
+  if (shape !== 'json') throw invalidResponseBody(whole, context);
+  const json = parseResponseJson(whole, context);
   const found = findErrorInBody(json);
   if (found !== null) throw readBodyError(found, context);
-  if (!isJsonObject(json) || Object.keys(json).length === 0) throw notReadable(whole, context);
+  if (!isJsonObject(json) || Object.keys(json).length === 0) throw invalidResponseBody(whole, context);
   attempt.commit();
   attempt.finish(null);
   const type = contentType ?? 'application/json';

@@ -1,8 +1,8 @@
-import { isEventStream, type ReplyShape, shapeOf } from '../../openai/chat/response-shape.ts';
 import type { ErrorContext } from '../../openai/errors/upstream-error.ts';
 import type { MediaWish } from '../../openai/media/media-request.ts';
 import { readMediaReply } from '../../openai/media/media-response.ts';
 import { isSound, soundTypeFor } from '../../openai/media/speech.ts';
+import { isEventStream, type ResponseShape, shapeOf } from '../../openai/response-shape.ts';
 import type { Usage } from '../../openai/usage/usage.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { Attempt } from '../attempt.ts';
@@ -66,7 +66,7 @@ function opened(attempt: Attempt, reply: UpstreamResponse, bytes: Buffer, conten
 
 interface WholeParts {
   readonly head: Buffer;
-  readonly shape: ReplyShape;
+  readonly shape: ResponseShape;
   readonly contentType: string | null;
   readonly context: ErrorContext;
   readonly wish: MediaWish;

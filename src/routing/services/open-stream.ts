@@ -1,6 +1,6 @@
 import { asFerryError, FerryError } from '../../lib/errors/ferry-error.ts';
 import { inSeconds } from '../../lib/text/format.ts';
-import type { AnswerStream } from '../../openai/chat/response-stream.ts';
+import type { ResponseStream } from '../../openai/chat/response-format.ts';
 import type { Usage } from '../../openai/usage/usage.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { ReadDirective } from '../../upstream/transport/body.ts';
@@ -20,7 +20,7 @@ export class OpenStream {
   readonly dropped: readonly string[];
   readonly #attempt: Attempt;
   readonly #reply: UpstreamResponse;
-  readonly #stream: AnswerStream;
+  readonly #stream: ResponseStream;
   /** What was read before the stream was handed out; '' once it was given on. */
   #head: string;
   #isOver = false;
@@ -32,7 +32,7 @@ export class OpenStream {
   constructor(parts: {
     attempt: Attempt;
     reply: UpstreamResponse;
-    stream: AnswerStream;
+    stream: ResponseStream;
     head: string;
     dropped: readonly string[];
   }) {

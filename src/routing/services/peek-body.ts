@@ -1,5 +1,5 @@
-import { isClearlyBinary, SHAPE_BYTES } from '../../openai/chat/response-shape.ts';
 import type { ErrorContext } from '../../openai/errors/upstream-error.ts';
+import { isClearlyBinary, SHAPE_BYTES } from '../../openai/response-shape.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { ResponseBody } from '../../upstream/transport/body.ts';
 import type { Attempt } from '../attempt.ts';

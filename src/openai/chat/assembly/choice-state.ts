@@ -6,7 +6,7 @@ import type { ToolFragment } from '../shapes/tool-fragments.ts';
 import { CumulativeText } from '../texts/cumulative-text.ts';
 import { piecesOf, WholeCharacters } from '../texts/text-pieces.ts';
 import { ThinkTags } from '../texts/think-tags.ts';
-import type { ChoiceExtras, ReplySink, TextKind } from './reply-sink.ts';
+import type { ChoiceExtras, ResponseSink, TextKind } from './response-sink.ts';
 
 interface ChoiceOptions {
   readonly index: number;
@@ -144,7 +144,7 @@ export class ChoiceState {
   }
 
   /** Tells what a delta adds: reasoning, content, tool calls, refusal, one kind after the other. */
-  accept(facts: ChoiceFacts, sink: ReplySink): void {
+  accept(facts: ChoiceFacts, sink: ResponseSink): void {
     this.#extras = this.#withWaiting(hasExtras(facts) ? facts : null);
     if (facts.isFiltered) this.#isFiltered = true;
     if (saysAnything(facts)) this.goOn();
@@ -158,7 +158,7 @@ export class ChoiceState {
   }
 
   /** No more deltas: tells what was held, then the finish, as the upstream's own chunk where that says the same. */
-  close(sink: ReplySink, sendFrame: (frame: string) => void): void {
+  close(sink: ResponseSink, sendFrame: (frame: string) => void): void {
     const held = this.#thinkTags?.end();
     this.#tell('reasoning', this.#stages.reasoning.characters.push(held?.reasoning ?? ''), sink);
     this.#tell('reasoning', this.#stages.reasoning.characters.end(), sink);
@@ -174,14 +174,14 @@ export class ChoiceState {
     else sink.finish(this.index, reason, this.#withWaiting(this.#finishExtras));
   }
 
-  #passReasoning(reasoning: string, sink: ReplySink): void {
+  #passReasoning(reasoning: string, sink: ResponseSink): void {
     if (reasoning === '') return;
     const held = this.#thinkTags?.disregard().content ?? '';
     this.#tell('content', held === '' ? '' : this.#stages.content.characters.push(held), sink);
     this.#pass('reasoning', reasoning, sink);
   }
 
-  #passContent(content: string, sink: ReplySink): void {
+  #passContent(content: string, sink: ResponseSink): void {
     if (content === '') return;
     if (this.#thinkTags === null) {
       this.#pass('content', content, sink);
@@ -193,20 +193,20 @@ export class ChoiceState {
     this.#tell('content', this.#stages.content.characters.push(texts.content), sink);
   }
 
-  #pass(kind: TextKind, text: string, sink: ReplySink): void {
+  #pass(kind: TextKind, text: string, sink: ResponseSink): void {
     if (text === '') return;
     const { cumulative, characters } = this.#stages[kind];
     this.#tell(kind, characters.push(cumulative?.advance(text) ?? text), sink);
   }
 
-  #tell(kind: TextKind, text: string, sink: ReplySink): void {
+  #tell(kind: TextKind, text: string, sink: ResponseSink): void {
     if (text === '') return;
     for (const step of this.#calls.settle()) sink.callStep(this.index, step, null);
     for (const piece of piecesOf(text)) sink.text(this.index, kind, piece, this.#takeExtras());
   }
 
   /** What came with a delta that said nothing. A finish has an empty delta (S51): images and citations go before it. */
-  #tellExtras(isLast: boolean, sink: ReplySink): void {
+  #tellExtras(isLast: boolean, sink: ResponseSink): void {
     const extras = this.#takeExtras();
     if (isLast) this.#finishExtras = extras && { ...extras, deltaExtensions: null };
     else if (!extras?.deltaExtensions && hasLogprobs(extras?.logprobs))

@@ -3,9 +3,9 @@ import { isCanonicalUsage } from '../../usage/usage.ts';
 import type { UsageMeter } from '../../usage/usage-meter.ts';
 import { usageBeside } from '../../usage/vendor-usage.ts';
 import type { ChoiceState } from '../assembly/choice-state.ts';
-import type { ReplyAssembler } from '../assembly/reply-assembler.ts';
-import type { ReplyIdentity } from '../assembly/reply-identity.ts';
-import type { TextKind } from '../assembly/reply-sink.ts';
+import type { ResponseAssembler } from '../assembly/response-assembler.ts';
+import type { ResponseIdentity } from '../assembly/response-identity.ts';
+import type { TextKind } from '../assembly/response-sink.ts';
 import { hasOwnText, saysBesideDelta } from '../shapes/choice-body.ts';
 import { hasFilterHit } from '../shapes/chunk-facts.ts';
 import { readToolFragments } from '../shapes/tool-fragments.ts';
@@ -17,8 +17,8 @@ interface RelayOptions {
   readonly endpoint: 'chat' | 'completions';
   readonly usesLegacyFunctions: boolean;
   readonly frames: FrameBuffer;
-  readonly identity: ReplyIdentity;
-  readonly assembler: ReplyAssembler;
+  readonly identity: ResponseIdentity;
+  readonly assembler: ResponseAssembler;
   readonly meter: UsageMeter;
 }
 

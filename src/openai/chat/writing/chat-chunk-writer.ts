@@ -1,16 +1,16 @@
 import type { JsonObject } from '../../../lib/json/json-object.ts';
-import type { ReplyIdentity } from '../assembly/reply-identity.ts';
-import type { ChoiceExtras, ReplySink, TextKind } from '../assembly/reply-sink.ts';
+import type { ResponseIdentity } from '../assembly/response-identity.ts';
+import type { ChoiceExtras, ResponseSink, TextKind } from '../assembly/response-sink.ts';
 import type { CallStep } from '../calls/tool-calls.ts';
 import type { FinishReason } from '../shapes/finish-reason.ts';
 import { ChunkWriter, choiceJson } from './chunk-writer.ts';
 import type { FrameBuffer } from './frame-buffer.ts';
 
 /** Writes `chat.completion.chunk`s as the strictest clients want them. */
-export class ChatChunkWriter extends ChunkWriter implements ReplySink {
+export class ChatChunkWriter extends ChunkWriter implements ResponseSink {
   readonly #usesLegacyFunctions: boolean;
 
-  constructor(frames: FrameBuffer, identity: ReplyIdentity, usesLegacyFunctions: boolean) {
+  constructor(frames: FrameBuffer, identity: ResponseIdentity, usesLegacyFunctions: boolean) {
     super(frames, identity, 'chat.completion.chunk');
     this.#usesLegacyFunctions = usesLegacyFunctions;
   }

@@ -1,18 +1,18 @@
 import type { JsonObject } from '../../../lib/json/json-object.ts';
-import type { ReplyIdentity } from '../assembly/reply-identity.ts';
-import type { ChoiceExtras } from '../assembly/reply-sink.ts';
+import type { ResponseIdentity } from '../assembly/response-identity.ts';
+import type { ChoiceExtras } from '../assembly/response-sink.ts';
 import type { FrameBuffer } from './frame-buffer.ts';
 
 /** What the chat and the completions form of a chunk have in common: its head, the extensions, the usage chunk. */
 export abstract class ChunkWriter {
   readonly #frames: FrameBuffer;
-  readonly #identity: ReplyIdentity;
+  readonly #identity: ResponseIdentity;
   readonly #object: string;
   /** `{"id":…,"model":…`, the same in every chunk. */
   #head: string | null = null;
   #attached: JsonObject | null = null;
 
-  constructor(frames: FrameBuffer, identity: ReplyIdentity, object: string) {
+  constructor(frames: FrameBuffer, identity: ResponseIdentity, object: string) {
     this.#frames = frames;
     this.#identity = identity;
     this.#object = object;

@@ -1,12 +1,12 @@
-import type { ReplyIdentity } from '../assembly/reply-identity.ts';
-import type { ChoiceExtras, ReplySink, TextKind } from '../assembly/reply-sink.ts';
+import type { ResponseIdentity } from '../assembly/response-identity.ts';
+import type { ChoiceExtras, ResponseSink, TextKind } from '../assembly/response-sink.ts';
 import type { FinishReason } from '../shapes/finish-reason.ts';
 import { ChunkWriter, choiceJson } from './chunk-writer.ts';
 import type { FrameBuffer } from './frame-buffer.ts';
 
 /** Writes chunks of `text_completion`: text only, since the form has no place for reasoning and calls. */
-export class TextChunkWriter extends ChunkWriter implements ReplySink {
-  constructor(frames: FrameBuffer, identity: ReplyIdentity) {
+export class TextChunkWriter extends ChunkWriter implements ResponseSink {
+  constructor(frames: FrameBuffer, identity: ResponseIdentity) {
     super(frames, identity, 'text_completion');
   }
 

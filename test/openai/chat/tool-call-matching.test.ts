@@ -1,7 +1,7 @@
 /** Fragments of tool calls that can be matched in more than one way: told as what they are, or an error, never as half a call. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chunk, DONE, ROLE, read, reply, STOP, sse, stream, text } from './upstream-bytes.ts';
+import { chunk, DONE, ROLE, read, reply, STOP, sse, stream, text } from '../upstream-bytes.ts';
 
 const ULM = '{"city":"Ulm"}';
 const END = chunk({}, 'tool_calls');

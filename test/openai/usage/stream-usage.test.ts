@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { loadTokenCounter } from '../../src/openai/usage/token-count.ts';
+import { loadTokenCounter } from '../../../src/openai/usage/token-count.ts';
 import {
   chunk,
   DONE,
@@ -13,7 +13,7 @@ import {
   text,
   USAGE,
   usageChunk,
-} from './upstream-bytes.ts';
+} from '../upstream-bytes.ts';
 
 const ASKED = { includeUsage: true };
 

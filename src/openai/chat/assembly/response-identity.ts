@@ -20,7 +20,7 @@ const MAX_SECONDS = 100_000_000_000;
  * The id, created and model that every chunk of a reply carries. The upstream's first ones are taken, ours fill what
  * is missing; from the first chunk that is sent on they never change.
  */
-export class ReplyIdentity {
+export class ResponseIdentity {
   readonly #options: IdentityOptions;
   #id: string | null = null;
   #created: number | null = null;

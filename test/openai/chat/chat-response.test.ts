@@ -14,7 +14,7 @@ import {
   text,
   USAGE,
   usageChunk,
-} from './upstream-bytes.ts';
+} from '../upstream-bytes.ts';
 
 const MESSAGE = { role: 'assistant', content: 'Hello', refusal: null };
 

@@ -1,23 +1,23 @@
-import type { Usage } from '../../usage/usage.ts';
-import { UsageMeter } from '../../usage/usage-meter.ts';
-import { distinctNotes } from './distinct-notes.ts';
-import { newCallId, ReplyAssembler } from './reply-assembler.ts';
-import type { ReplyIdentity } from './reply-identity.ts';
-import { type FrameRelay, ReplyReader } from './reply-reader.ts';
-import type { ReplySink } from './reply-sink.ts';
-import type { ChatReplyOptions } from './response-options.ts';
+import type { Usage } from '../usage/usage.ts';
+import { UsageMeter } from '../usage/usage-meter.ts';
+import { distinctNotes } from './assembly/distinct-notes.ts';
+import { newCallId, ResponseAssembler } from './assembly/response-assembler.ts';
+import type { ResponseIdentity } from './assembly/response-identity.ts';
+import type { ResponseSink } from './assembly/response-sink.ts';
+import type { ChatResponseOptions } from './response-format.ts';
+import { type FrameRelay, ResponseReader } from './response-reader.ts';
 
 /** What differs between the forms in which a reply is told. */
-interface ReplyForm {
-  readonly sink: ReplySink;
-  readonly identity: ReplyIdentity;
+interface ResponseForm {
+  readonly sink: ResponseSink;
+  readonly identity: ResponseIdentity;
   /** Whether usage that the upstream does not give is estimated, and how. */
   readonly estimate: 'exactly' | 'roughly' | 'no';
   readonly choiceCount: number | undefined;
   /** The longest event, in UTF-16 units. */
   readonly maxEventLength: number;
   /** Sends what is canonical already as it came; absent: everything is assembled. */
-  readonly relayOf?: (assembler: ReplyAssembler, meter: UsageMeter) => FrameRelay;
+  readonly relayOf?: (assembler: ResponseAssembler, meter: UsageMeter) => FrameRelay;
   /** Told all text of the model. */
   readonly onText?: (text: string) => void;
   /** The reply is whole. */
@@ -25,17 +25,17 @@ interface ReplyForm {
 }
 
 /** The stages that every reply of a chat upstream passes, whatever clients are told of it. */
-export class ReplyStages {
-  readonly identity: ReplyIdentity;
+export class ResponseStages {
+  readonly identity: ResponseIdentity;
   readonly meter: UsageMeter;
-  readonly assembler: ReplyAssembler;
-  readonly reader: ReplyReader;
+  readonly assembler: ResponseAssembler;
+  readonly reader: ResponseReader;
 
-  constructor(options: ChatReplyOptions, form: ReplyForm) {
+  constructor(options: ChatResponseOptions, form: ResponseForm) {
     const { sink, identity, choiceCount, maxEventLength, relayOf, onText, onComplete } = form;
     const onNote = distinctNotes(options.onNote);
     const meter = new UsageMeter(form.estimate, options.promptForEstimate);
-    const assembler = new ReplyAssembler({
+    const assembler = new ResponseAssembler({
       sink,
       identity,
       splitsThinkTags: options.profile.thinkTags === 'split',
@@ -52,7 +52,7 @@ export class ReplyStages {
     this.identity = identity;
     this.meter = meter;
     this.assembler = assembler;
-    this.reader = new ReplyReader({
+    this.reader = new ResponseReader({
       ...options,
       maxEventLength,
       onNote,

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { readChatReply } from '../../src/openai/chat/chat-response.ts';
-import { ChatStream } from '../../src/openai/chat/chat-stream.ts';
-import { errorEvent } from '../../src/openai/errors/error-event.ts';
-import { checkCanonicalReply, checkCanonicalStream } from '../helpers/canonical-checker.ts';
-import { randomFrom } from '../helpers/seeded-random.ts';
-import { chunk, type Overrides, optionsFor, stream } from './upstream-bytes.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
+import { parseChatResponse } from '../../../src/openai/chat/chat-response.ts';
+import { ChatStream } from '../../../src/openai/chat/chat-stream.ts';
+import { errorEvent } from '../../../src/openai/errors/error-event.ts';
+import { checkCanonicalReply, checkCanonicalStream } from '../../helpers/canonical-checker.ts';
+import { randomFrom } from '../../helpers/seeded-random.ts';
+import { chunk, type Overrides, optionsFor, stream } from '../upstream-bytes.ts';
 
 type Random = () => number;
 
@@ -175,7 +175,7 @@ test('S131 S132 1,000 answers in all habits and framings keep their meaning, in 
     const cut = stream(pieces(body, random), { includeUsage });
     assert.equal(comparable(cut.text), comparable(whole.text), label);
     assert.equal(stream(whole.text, { includeUsage }).text, whole.text, `S133 ${label}`);
-    const reply = checkCanonicalReply(readChatReply(body, optionsFor()).body.toString());
+    const reply = checkCanonicalReply(parseChatResponse(body, optionsFor()).body.toString());
     assert.equal(reply.choices[0].message.content ?? '', answer.content.join(''), label);
   }
 });
@@ -259,7 +259,7 @@ test('S132 2,000 damaged streams: never a crash, broken JSON, an empty answer or
 function assertReplyOrFailure(body: Buffer, overrides: Overrides, label: string): void {
   try {
     const { endpoint: form, legacyFunctions } = optionsFor(overrides);
-    const reply = readChatReply(body, optionsFor(overrides)).body.toString();
+    const reply = parseChatResponse(body, optionsFor(overrides)).body.toString();
     checkCanonicalReply(reply, { form, legacyFunctions });
   } catch (error) {
     assert.ok(error instanceof FerryError, `${label}\n${error}`);

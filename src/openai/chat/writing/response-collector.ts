@@ -1,9 +1,9 @@
 import type { JsonObject } from '../../../lib/json/json-object.ts';
+import type { Identity } from '../assembly/response-identity.ts';
+import type { ChoiceExtras, ResponseSink, TextKind } from '../assembly/response-sink.ts';
 import type { CallStep, OpenedCall } from '../calls/tool-calls.ts';
 import type { FinishReason } from '../shapes/finish-reason.ts';
 import { joinLogprobs } from '../shapes/logprobs.ts';
-import type { Identity } from './reply-identity.ts';
-import type { ChoiceExtras, ReplySink, TextKind } from './reply-sink.ts';
 
 interface CollectedCall extends OpenedCall {
   arguments: string;
@@ -21,7 +21,7 @@ interface CollectedChoice {
 }
 
 /** Collects what a reply consists of into one JSON object (S27 to S35). */
-export class ReplyCollector implements ReplySink {
+export class ResponseCollector implements ResponseSink {
   readonly #choices: CollectedChoice[] = [];
   #extensions: JsonObject = {};
 

@@ -4,7 +4,7 @@ import { hasOwnText, saysBesideDelta } from '../shapes/choice-body.ts';
 import { hasFilterHit } from '../shapes/chunk-facts.ts';
 import { OTHER_REASONING_NAMES } from '../shapes/reasoning-text.ts';
 
-interface CanonicalReplyRules {
+interface CanonicalResponseRules {
   readonly endpoint: 'chat' | 'completions';
   /** The model that the reply must name; null: any. */
   readonly model: string | null;
@@ -18,7 +18,7 @@ const OTHER_NAMES = [...OTHER_REASONING_NAMES, 'reasoning_details'];
 const REASONS = new Set(['stop', 'length', 'tool_calls', 'content_filter']);
 
 /** Whether a whole reply fulfils S27 to S33 as it is, so that its own bytes can be sent. */
-export function isCanonicalReply(reply: JsonObject, rules: CanonicalReplyRules): boolean {
+export function isCanonicalResponse(reply: JsonObject, rules: CanonicalResponseRules): boolean {
   if (reply.object !== (rules.endpoint === 'chat' ? 'chat.completion' : 'text_completion')) return false;
   if (reply.error !== undefined || reply.base_resp !== undefined) return false;
   if (typeof reply.id !== 'string' || reply.id === '' || typeof reply.model !== 'string') return false;
@@ -30,7 +30,7 @@ export function isCanonicalReply(reply: JsonObject, rules: CanonicalReplyRules):
   return reply.choices.every((choice, index) => isCanonicalChoice(choice, index, rules));
 }
 
-function isCanonicalChoice(choice: unknown, index: number, rules: CanonicalReplyRules): boolean {
+function isCanonicalChoice(choice: unknown, index: number, rules: CanonicalResponseRules): boolean {
   if (
     !isJsonObject(choice) ||
     choice.index !== index ||
@@ -48,7 +48,7 @@ function isCanonicalChoice(choice: unknown, index: number, rules: CanonicalReply
   return (reason === 'tool_calls') === (choice.message.tool_calls !== undefined);
 }
 
-function isCanonicalMessage(message: JsonObject, rules: CanonicalReplyRules): boolean {
+function isCanonicalMessage(message: JsonObject, rules: CanonicalResponseRules): boolean {
   const { role, content, refusal, tool_calls: calls, reasoning_content: reasoning } = message;
   if (role !== 'assistant' || !(refusal === null || typeof refusal === 'string')) return false;
   if (!(typeof content === 'string' || (content === null && (calls !== undefined || refusal !== null))))

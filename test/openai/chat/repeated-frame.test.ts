@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RepeatedFrame } from '../../src/openai/chat/writing/repeated-frame.ts';
-import { randomFrom } from '../helpers/seeded-random.ts';
-import { chunk, DONE, ROLE, read, STOP, sse, stream, text } from './upstream-bytes.ts';
+import { RepeatedFrame } from '../../../src/openai/chat/writing/repeated-frame.ts';
+import { randomFrom } from '../../helpers/seeded-random.ts';
+import { chunk, DONE, ROLE, read, STOP, sse, stream, text } from '../upstream-bytes.ts';
 
 const frame = (said: string, index = 0): string =>
   JSON.stringify({ id: 'c', choices: [{ index, delta: { content: said }, finish_reason: null }] });

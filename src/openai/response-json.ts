@@ -1,11 +1,11 @@
-import { FerryError } from '../../lib/errors/ferry-error.ts';
-import { type ErrorContext, invalidBodyError } from '../errors/upstream-error.ts';
+import { FerryError } from '../lib/errors/ferry-error.ts';
+import { type ErrorContext, invalidBodyError } from './errors/upstream-error.ts';
 
 /** So much of a body that is not what was asked for is looked at for its excerpt. In UTF-16 units. */
 const EXCERPT_SOURCE = 4000;
 
 /** The JSON of a whole reply; throws `disconnected` for one that is cut, `invalid_response` for what is none. */
-export function parseReply(body: Buffer, context: ErrorContext): unknown {
+export function parseResponseJson(body: Buffer, context: ErrorContext): unknown {
   const text = textOf(body);
   try {
     return JSON.parse(text);
@@ -15,7 +15,7 @@ export function parseReply(body: Buffer, context: ErrorContext): unknown {
 }
 
 /** `invalid_response` with an excerpt of a body that is not what was asked for. */
-export function notReadable(body: Buffer, context: ErrorContext): FerryError {
+export function invalidResponseBody(body: Buffer, context: ErrorContext): FerryError {
   return invalidBodyError(textOf(body).slice(0, EXCERPT_SOURCE), context);
 }
 

@@ -7,8 +7,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { ChatStream } from '../../src/openai/chat/chat-stream.ts';
-import { assertCall, assertHello, assertHelloReply, CALL, failed, HELLO, told } from './hello-shapes.ts';
+import { ChatStream } from '../../../src/openai/chat/chat-stream.ts';
 import {
   chunk,
   completion,
@@ -24,7 +23,8 @@ import {
   text,
   USAGE,
   usageChunk,
-} from './upstream-bytes.ts';
+} from '../upstream-bytes.ts';
+import { assertCall, assertHello, assertHelloReply, CALL, failed, HELLO, told } from './hello-shapes.ts';
 
 test('a tab in place of the space after data: is white space', () => {
   assertHello(PLAIN.replaceAll('data: ', 'data:\t'));

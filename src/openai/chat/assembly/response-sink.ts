@@ -12,7 +12,7 @@ export interface ChoiceExtras {
 }
 
 /** Who is told what a reply consists of, in canonical order: a writer of chunks, or a collector of the whole. */
-export interface ReplySink {
+export interface ResponseSink {
   /** Unknown members of a chunk; they go with the next thing that is told. */
   attach(extensions: JsonObject): void;
   begin(choice: number): void;

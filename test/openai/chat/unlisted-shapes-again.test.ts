@@ -7,7 +7,6 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { assertCall, assertHello, assertHelloReply, CALL, failed, HELLO, told } from './hello-shapes.ts';
 import {
   chunk,
   completion,
@@ -21,7 +20,8 @@ import {
   text,
   USAGE,
   usageChunk,
-} from './upstream-bytes.ts';
+} from '../upstream-bytes.ts';
+import { assertCall, assertHello, assertHelloReply, CALL, failed, HELLO, told } from './hello-shapes.ts';
 
 const HELLO_CHUNKS = [...HELLO];
 const jsons = HELLO_CHUNKS.map((one) => JSON.stringify(one));

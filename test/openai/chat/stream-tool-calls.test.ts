@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { haveJsonArguments } from '../helpers/canonical-checker.ts';
-import { cpuMsSince } from '../helpers/cpu-time.ts';
-import { chunk, DONE, ROLE, read, reply, STOP, sse, stream, text } from './upstream-bytes.ts';
+import { haveJsonArguments } from '../../helpers/canonical-checker.ts';
+import { cpuMsSince } from '../../helpers/cpu-time.ts';
+import { chunk, DONE, ROLE, read, reply, STOP, sse, stream, text } from '../upstream-bytes.ts';
 
 function calls(...list: readonly object[]): object {
   return chunk({ tool_calls: list });

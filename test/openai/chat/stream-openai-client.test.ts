@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import OpenAI from 'openai';
-import { chunk, DONE, ROLE, STOP, sse, stream, text, USAGE } from './upstream-bytes.ts';
+import { chunk, DONE, ROLE, STOP, sse, stream, text, USAGE } from '../upstream-bytes.ts';
 
 /** The official client, answered with what a `ChatStream` makes of these upstream bytes. */
 function clientOf(upstream: string): OpenAI {

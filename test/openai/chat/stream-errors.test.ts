@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { errorEvent } from '../../src/openai/errors/error-event.ts';
-import { chunk, DONE, ROLE, read, STOP, sse, stream, text } from './upstream-bytes.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
+import { errorEvent } from '../../../src/openai/errors/error-event.ts';
+import { chunk, DONE, ROLE, read, STOP, sse, stream, text } from '../upstream-bytes.ts';
 
 /** Every form in which a 200 carries an error, as the body or the first event. */
 const ERRORS: readonly (readonly [string, unknown])[] = [

@@ -38,7 +38,7 @@ interface Assembled {
 }
 
 /** A reply at its end, and what of it could not be used; '' where there is nothing. */
-interface ReplyAtEnd {
+interface ResponseAtEnd {
   readonly assembler: Assembled;
   /** Words after which nothing came. */
   readonly lastWords: string;
@@ -46,7 +46,7 @@ interface ReplyAtEnd {
 }
 
 /** Why a reply that came to its end is no answer all the same; null when it is one. An empty answer can be one. */
-export function faultOfWhole({ assembler, lastWords, unread }: ReplyAtEnd): FerryError | null {
+export function faultOfWhole({ assembler, lastWords, unread }: ResponseAtEnd): FerryError | null {
   if (!assembler.isComplete && lastWords !== '') return brokenOff(lastWords);
   if (assembler.isCut) return cutOff(true);
   if (assembler.hasGap) return noAnswer('The upstream left out one of its choices.');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DONE, PLAIN, ROLE, read, reply, STOP, sse, stream, text, USAGE } from './upstream-bytes.ts';
+import { DONE, PLAIN, ROLE, read, reply, STOP, sse, stream, text, USAGE } from '../upstream-bytes.ts';
 
 const COMPLETIONS = { endpoint: 'completions' } as const;
 

@@ -13,7 +13,7 @@ import {
   text,
   USAGE,
   usageChunk,
-} from './upstream-bytes.ts';
+} from '../upstream-bytes.ts';
 
 function textOf(body: string, overrides = {}): string | undefined {
   return read(body, overrides).choices[0]?.content;

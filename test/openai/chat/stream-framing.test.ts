@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ChatStream } from '../../src/openai/chat/chat-stream.ts';
-import { cpuMsSince } from '../helpers/cpu-time.ts';
+import { ChatStream } from '../../../src/openai/chat/chat-stream.ts';
+import { cpuMsSince } from '../../helpers/cpu-time.ts';
 import {
   chunk,
   DONE,
@@ -14,7 +14,7 @@ import {
   stream,
   text,
   USAGE,
-} from './upstream-bytes.ts';
+} from '../upstream-bytes.ts';
 
 function assertPlain(body: string | Uint8Array, note?: string): void {
   assert.equal(stream(body).text, PLAIN, note);

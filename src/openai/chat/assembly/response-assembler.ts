@@ -5,13 +5,13 @@ import { type ChoiceFacts, type ChunkFacts, saysAnything } from '../shapes/chunk
 import { meaningOf } from '../shapes/finish-reason.ts';
 import { hasSeveralAnswers, indexesOf, TextOrder } from '../shapes/several-answers.ts';
 import { ChoiceState } from './choice-state.ts';
-import { noAnswer } from './reply-faults.ts';
-import type { ReplyIdentity } from './reply-identity.ts';
-import type { ReplySink } from './reply-sink.ts';
+import { noAnswer } from './response-faults.ts';
+import type { ResponseIdentity } from './response-identity.ts';
+import type { ResponseSink } from './response-sink.ts';
 
 interface AssemblerOptions {
-  readonly sink: ReplySink;
-  readonly identity: ReplyIdentity;
+  readonly sink: ResponseSink;
+  readonly identity: ResponseIdentity;
   readonly splitsThinkTags: boolean;
   readonly isCumulative: boolean;
   /** How many choices were asked for; undefined: not known. */
@@ -30,7 +30,7 @@ const MAX_CHOICES = 128;
 const CONTENT_EXTENSIONS = ['audio', 'images'];
 
 /** Chunks, one after the other → what clients are told, choice by choice. */
-export class ReplyAssembler {
+export class ResponseAssembler {
   readonly #options: AssemblerOptions;
   /** By our index. */
   readonly #choices = new Map<number, ChoiceState>();

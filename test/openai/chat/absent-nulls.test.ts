@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ChatReply, readChatReply } from '../../src/openai/chat/chat-response.ts';
-import { DEFAULT_PROFILE } from '../../src/openai/request/profile.ts';
+import { parseChatResponse } from '../../../src/openai/chat/chat-response.ts';
+import type { ChatResponse } from '../../../src/openai/chat/response-format.ts';
+import { DEFAULT_PROFILE } from '../../../src/openai/request/profile.ts';
 
-function read(text: string, endpoint: 'chat' | 'completions' = 'chat'): ChatReply {
-  return readChatReply(Buffer.from(text), {
+function read(text: string, endpoint: 'chat' | 'completions' = 'chat'): ChatResponse {
+  return parseChatResponse(Buffer.from(text), {
     endpoint,
     requestedModel: 'm',
     replyModel: 'upstream',

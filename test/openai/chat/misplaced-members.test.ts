@@ -4,8 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { readChatReply } from '../../src/openai/chat/chat-response.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
+import { parseChatResponse } from '../../../src/openai/chat/chat-response.ts';
 import {
   chunk,
   completion,
@@ -19,7 +19,7 @@ import {
   stream,
   text,
   usageChunk,
-} from './upstream-bytes.ts';
+} from '../upstream-bytes.ts';
 
 const CALL = { id: 'call_1', type: 'function', function: { name: 'weather', arguments: '{"city":"Ulm"}' } };
 
@@ -73,7 +73,7 @@ function* edits(objects: readonly object[], path: readonly string[]): Generator<
 /** What a whole reply's first message is; null when the reply is an error. */
 function messageOf(object: object): { content: unknown; tool_calls?: { function: unknown }[] } | null {
   try {
-    const { body } = readChatReply(Buffer.from(JSON.stringify(object)), optionsFor());
+    const { body } = parseChatResponse(Buffer.from(JSON.stringify(object)), optionsFor());
     return JSON.parse(body.toString()).choices[0].message;
   } catch (error) {
     assert.ok(error instanceof FerryError, String(error));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ChatStream } from '../../src/openai/chat/chat-stream.ts';
+import { ChatStream } from '../../../src/openai/chat/chat-stream.ts';
 import {
   DONE,
   optionsFor,
@@ -14,7 +14,7 @@ import {
   text,
   USAGE,
   usageChunk,
-} from './upstream-bytes.ts';
+} from '../upstream-bytes.ts';
 
 const HELLO = sse(ROLE, text('Hello'), text(' world'));
 

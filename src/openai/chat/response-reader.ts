@@ -1,21 +1,21 @@
-import { FerryError } from '../../../lib/errors/ferry-error.ts';
-import { isJsonObject, type JsonObject, parseJson } from '../../../lib/json/json-object.ts';
-import { excerptOf } from '../../../lib/text/sanitize.ts';
-import { type ErrorContext, invalidBodyError } from '../../errors/upstream-error.ts';
-import type { UsageMeter } from '../../usage/usage-meter.ts';
-import { withExactArguments } from '../calls/exact-arguments.ts';
-import { EventFraming } from '../framing/event-framing.ts';
-import { readPayload } from '../framing/event-payload.ts';
-import type { ChunkFacts } from '../shapes/chunk-facts.ts';
-import { isEndMark, saysEnd } from '../shapes/end-words.ts';
-import { readEvent } from '../shapes/event-reader.ts';
-import { isListOfChunks, withListedChoices } from '../shapes/listed-choices.ts';
-import { withOwnNames } from '../shapes/member-names.ts';
-import { hasUnreadWords } from '../shapes/unread-words.ts';
-import type { ReplyAssembler } from './reply-assembler.ts';
-import { brokenOff, cutOff, faultOfWhole, noAnswer, tooLong } from './reply-faults.ts';
+import { FerryError } from '../../lib/errors/ferry-error.ts';
+import { isJsonObject, type JsonObject, parseJson } from '../../lib/json/json-object.ts';
+import { excerptOf } from '../../lib/text/sanitize.ts';
+import { type ErrorContext, invalidBodyError } from '../errors/upstream-error.ts';
+import type { UsageMeter } from '../usage/usage-meter.ts';
+import type { ResponseAssembler } from './assembly/response-assembler.ts';
+import { brokenOff, cutOff, faultOfWhole, noAnswer, tooLong } from './assembly/response-faults.ts';
+import { withExactArguments } from './calls/exact-arguments.ts';
+import { EventFraming } from './framing/event-framing.ts';
+import { readPayload } from './framing/event-payload.ts';
+import type { ChunkFacts } from './shapes/chunk-facts.ts';
+import { isEndMark, saysEnd } from './shapes/end-words.ts';
+import { readEvent } from './shapes/event-reader.ts';
+import { isListOfChunks, withListedChoices } from './shapes/listed-choices.ts';
+import { withOwnNames } from './shapes/member-names.ts';
+import { hasUnreadWords } from './shapes/unread-words.ts';
 
-interface ReplyReaderOptions {
+interface ResponseReaderOptions {
   readonly endpoint: 'chat' | 'completions';
   readonly requestedModel: string;
   readonly contentType: string | null;
@@ -23,7 +23,7 @@ interface ReplyReaderOptions {
   readonly maxEventLength: number;
   readonly scrub: (text: string) => string;
   readonly onNote: (note: string) => void;
-  readonly assembler: ReplyAssembler;
+  readonly assembler: ResponseAssembler;
   readonly meter: UsageMeter;
   /** Sends what is canonical already as its own text; null: everything is read and assembled. */
   readonly relay: FrameRelay | null;
@@ -50,8 +50,8 @@ const WORD = /\p{L}{4}/u;
  * The way of an upstream's bytes: framing → payload → relayed as its own text, or read leniently and assembled. Knows
  * when a reply is whole, and what kind of failure it is when it is not. Never throws for what an upstream sends.
  */
-export class ReplyReader {
-  readonly #options: ReplyReaderOptions;
+export class ResponseReader {
+  readonly #options: ResponseReaderOptions;
   readonly #framing: EventFraming;
   readonly #context: ErrorContext;
   /** The first event that could not be used, for the error when nothing else comes. */
@@ -71,7 +71,7 @@ export class ReplyReader {
   #isComplete = false;
   #failure: FerryError | null = null;
 
-  constructor(options: ReplyReaderOptions) {
+  constructor(options: ResponseReaderOptions) {
     this.#options = options;
     const { endpoint, requestedModel, scrub, contentType, maxEventLength } = options;
     const path = endpoint === 'chat' ? '/v1/chat/completions' : '/v1/completions';

@@ -1,8 +1,8 @@
 /** What the tests of shapes that no catalogue lists expect of them: "Hello world", one call, or a failure. */
 import assert from 'node:assert/strict';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { checkCanonicalStream, type ReadChoice } from '../helpers/canonical-checker.ts';
-import { type Overrides, ROLE, read, reply, STOP, stream, text } from './upstream-bytes.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
+import { checkCanonicalStream, type ReadChoice } from '../../helpers/canonical-checker.ts';
+import { type Overrides, ROLE, read, reply, STOP, stream, text } from '../upstream-bytes.ts';
 
 export const HELLO = [ROLE, text('Hello'), text(' world'), STOP] as const;
 export const CALL = { name: 'weather', arguments: '{"city":"Ulm"}' };
