@@ -171,7 +171,7 @@ function recordingSettings(config: Config, parts: RuntimeParts): RecordingSettin
     hostname: config.hostname,
     keptHeaders: config.record.keep_headers.map((name) => name.toLowerCase()),
     content: config.record.content,
-    mostContent: config.record.max_body,
+    maxContent: config.record.max_body,
     onDisconnect: config.on_disconnect,
     onRecord: parts.onRecord,
   };

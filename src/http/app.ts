@@ -15,7 +15,7 @@ import { type RecordingSettings, RequestContext } from './middleware/request-con
 import { barePath, type RequestPath, type RequestPaths } from './middleware/request-path.ts';
 import { type RunningRequests, restarting } from './middleware/running-requests.ts';
 import type { UseCount } from './middleware/use-count.ts';
-import { answerError } from './response/json.ts';
+import { sendError } from './response/json.ts';
 import { type ChatRouteSettings, serveChat } from './routes/chat.ts';
 import { type EmbeddingsRouteSettings, serveEmbeddings, serveRerank } from './routes/embeddings.ts';
 import { answerLive, answerReady, type Readiness } from './routes/health.ts';
@@ -191,7 +191,8 @@ const OPEN_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz', '/health',
 function begin(parts: AppParts, context: RequestContext): void {
   parts.requests.add(context);
   parts.onInflight(1);
-  context.response.once('close', () => {
+  context.response.on('close', () => {
+    context.closed();
     parts.requests.delete(context);
     parts.onInflight(-1);
   });
@@ -217,7 +218,7 @@ function serve(
     const { context, runtime, path } = localsOf(response);
     if (!path.isApi) throw unknownPath(context);
     const client = runtime.auth.identify(context.request.headers);
-    context.client = client;
+    context.outcome.client = client;
     refuseForbiddenPath(context, client);
     const quota = cost === 'free' ? null : runtime.clientLimits.of(client);
     runtime.use.begin();
@@ -275,7 +276,7 @@ function errorHandler(parts: AppParts): ErrorRequestHandler {
         })
       : asFerryError(thrown);
     if (error.kind === 'internal') parts.onInternalError(error);
-    answerError(context, error);
+    sendError(context, error);
     context.served();
   };
 }

@@ -30,7 +30,7 @@ async function withReader(
     hostname: 'h',
     keptHeaders: [],
     content: 'none',
-    mostContent: 0,
+    maxContent: 0,
     onDisconnect: 'abort',
     onRecord: () => undefined,
   } as const;

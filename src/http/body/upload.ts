@@ -33,7 +33,7 @@ export class Upload implements StreamedBody {
   constructor(context: RequestContext, parts: UploadParts) {
     this.#context = context;
     this.#parts = parts;
-    context.requestBytes = parts.head.length;
+    context.outcome.requestBytes = parts.head.length;
     // A body that breaks off can never be sent whole, whatever `on_disconnect` says of the answer.
     context.request.once('close', () => {
       if (!context.request.complete) context.abort(brokenOff());
@@ -96,9 +96,9 @@ export class Upload implements StreamedBody {
 
   #count(bytes: number): void {
     const { mostBytes } = this.#parts;
-    this.#context.requestBytes += bytes;
+    this.#context.outcome.requestBytes += bytes;
     // The attempt ends with the client's own mistake, which speaks against no upstream.
-    if (this.#context.requestBytes > mostBytes) this.#context.abort(uploadTooLarge(mostBytes));
+    if (this.#context.outcome.requestBytes > mostBytes) this.#context.abort(uploadTooLarge(mostBytes));
   }
 
   /** Looked at before it is handed on, so that a second model never reaches the upstream whole. */

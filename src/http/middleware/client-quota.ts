@@ -59,7 +59,7 @@ export class ClientQuota {
       await serve();
     } finally {
       this.#running -= 1;
-      const used = context.tokens?.totalTokens ?? 0;
+      const used = context.outcome.tokens?.totalTokens ?? 0;
       if (used > 0 && this.#settings.tokensPerMinute > 0) await this.#tokens.penalty(KEY, used);
     }
   }
@@ -68,13 +68,16 @@ export class ClientQuota {
     const { requestsPerMinute, tokensPerMinute } = this.#settings;
     if (tokensPerMinute > 0) {
       const tokens = await this.#tokensUsed();
-      context.limitHeaders.push(...limitHeaders('tokens', tokensPerMinute, tokens));
+      context.limitHeaders = [...context.limitHeaders, ...limitHeaders('tokens', tokensPerMinute, tokens)];
       if (tokens.used >= tokensPerMinute)
         throw this.#refusal(`${counted(tokensPerMinute, 'token')} a minute (tpm)`, tokens.resetMs);
     }
     if (requestsPerMinute > 0) {
       const requests = await this.#countRequest();
-      context.limitHeaders.push(...limitHeaders('requests', requestsPerMinute, requests));
+      context.limitHeaders = [
+        ...context.limitHeaders,
+        ...limitHeaders('requests', requestsPerMinute, requests),
+      ];
       if (requests.used > requestsPerMinute)
         throw this.#refusal(`${counted(requestsPerMinute, 'request')} a minute (rpm)`, requests.resetMs);
     }

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { ALLOWED_METHODS, CORS_HEADERS } from './cors.ts';
-import { newRequestId } from './request-id.ts';
+import { newRequestId } from './request-context.ts';
 
 /** What Node could not parse as HTTP never reaches the app; it still gets an OpenAI-shaped answer with the headers of all others. */
 export function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex, nowMs: number): void {

@@ -1,7 +1,7 @@
 import type { WholeAnswer } from '../../routing/services/chat-service.ts';
 import type { OpenStream } from '../../routing/services/open-stream.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
-import { answerJson } from './json.ts';
+import { sendJson } from './json.ts';
 import { droppedHeaders, type SseSettings, SseWriter } from './sse-writer.ts';
 
 export interface StreamSettings extends SseSettings {
@@ -40,11 +40,11 @@ function isStream(answer: { readonly kind: string }): answer is OpenStream {
 }
 
 async function relay(context: RequestContext, stream: OpenStream, writer: SseWriter): Promise<void> {
-  context.firstTokenMs = context.elapsedMs;
+  context.outcome.firstTokenMs = context.elapsedMs;
   await stream.relayTo((text) => writer.write(text));
-  context.tokens = stream.usage;
-  context.isUsageEstimated = stream.isUsageEstimated;
-  if (stream.failure !== null) context.failStream(stream.failure);
+  context.outcome.tokens = stream.usage;
+  context.outcome.isUsageEstimated = stream.isUsageEstimated;
+  if (stream.failure !== null) context.outcome.failStream(stream.failure);
   writer.end();
 }
 
@@ -54,8 +54,8 @@ export function answerWhole(
   answer: WholeAnswer,
   dropped: readonly string[] = [],
 ): void {
-  context.tokens = answer.usage;
-  context.isUsageEstimated = answer.isUsageEstimated;
-  context.firstTokenMs = context.elapsedMs;
-  answerJson(context, 200, answer.body, droppedHeaders([...dropped, ...answer.dropped]));
+  context.outcome.tokens = answer.usage;
+  context.outcome.isUsageEstimated = answer.isUsageEstimated;
+  context.outcome.firstTokenMs = context.elapsedMs;
+  sendJson(context, 200, answer.body, droppedHeaders([...dropped, ...answer.dropped]));
 }

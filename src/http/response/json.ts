@@ -1,4 +1,7 @@
+import { endpointOf } from '../../endpoints.ts';
 import type { ErrorKind, FerryError } from '../../lib/errors/ferry-error.ts';
+import { errorEvent } from '../../openai/errors/error-event.ts';
+import { responsesErrorEvent } from '../../openai/responses/responses-events.ts';
 import { dropUnreadBody } from '../body/unread-body.ts';
 import { CORS_HEADERS } from '../middleware/cors.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
@@ -7,7 +10,7 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** The headers that every answer of the API carries, as a new flat array. */
 export function commonHeaders(context: RequestContext): string[] {
-  const { upstream, count, headersForClient: told } = context.log;
+  const { upstream, count, headersForClient: told } = context.outcome.log;
   // Zero says that no upstream was asked, which then has no name to tell.
   const headers = [...CORS_HEADERS, 'x-request-id', context.id, 'x-tokenferry-attempts', String(count)];
   if (upstream !== null) headers.push('x-tokenferry-upstream', encodeHeader(upstream));
@@ -21,7 +24,7 @@ export function commonHeaders(context: RequestContext): string[] {
 }
 
 /** Answers with a whole JSON body; `extra` are flat headers. */
-export function answerJson(
+export function sendJson(
   context: RequestContext,
   status: number,
   body: Buffer | string,
@@ -32,8 +35,7 @@ export function answerJson(
   const length = Buffer.byteLength(body);
   const headers = commonHeaders(context);
   headers.push('content-type', JSON_TYPE, 'content-length', String(length), ...extra);
-  context.responseBytes = length;
-  context.keepResponse(body);
+  context.wrote(body, length);
   response.writeHead(status, headers);
   response.end(context.request.method === 'HEAD' ? undefined : body);
 }
@@ -42,22 +44,27 @@ export function answerJson(
  * The one place that tells a client of a failure: as a status and an OpenAI-shaped body, or as the last event of a
  * stream whose headers are out already.
  */
-export function answerError(context: RequestContext, error: FerryError): void {
+export function sendError(context: RequestContext, error: FerryError): void {
   const { response } = context;
-  context.fail(error);
+  context.outcome.fail(error);
   if (response.destroyed || response.writableEnded || error.kind === 'client_gone') {
     response.destroy();
     return;
   }
   if (response.headersSent) {
-    response.end(context.isStream ? context.errorEvent(error) : undefined);
+    response.end(context.outcome.isStream ? lastEvent(context, error) : undefined);
     return;
   }
   const isClosing = CLOSING.has(error.kind);
   dropUnreadBody(response, isClosing || !response.shouldKeepAlive);
   const extra = errorHeaders(error);
   if (isClosing) extra.push('connection', 'close');
-  answerJson(context, error.status, JSON.stringify(error.toBody()), extra);
+  sendJson(context, error.status, JSON.stringify(error.toBody()), extra);
+}
+
+/** The end of a stream whose headers went out before its upstream failed. */
+function lastEvent({ path }: RequestContext, error: FerryError): string {
+  return endpointOf(path).errorEvents === 'responses' ? responsesErrorEvent(error, 0) : errorEvent(error);
 }
 
 /** After an ordinary refusal the rest of the body is dropped and the connection used again; not after these. */

@@ -18,8 +18,8 @@ export async function relayRaw(context: RequestContext, answer: RawAnswer): Prom
   const { attempt, media } = answer;
   const { response } = context;
   const events = isStreamOfEvents(answer) ? new HandedEvents() : null;
-  context.isStream &&= events !== null;
-  if (media !== undefined) context.tokens = media.usage;
+  context.outcome.isStream &&= events !== null;
+  if (media !== undefined) context.outcome.tokens = media.usage;
   try {
     response.writeHead(answer.reply.status, replyHeaders(context, answer, events !== null));
     await relayBody(context, answer, events);
@@ -29,11 +29,11 @@ export async function relayRaw(context: RequestContext, answer: RawAnswer): Prom
     const failure = asFerryError(error);
     attempt.finish(failure);
     if (!response.headersSent) throw failure;
-    context.failStream(failure);
+    context.outcome.failStream(failure);
     breakOff(context, events, failure);
   } finally {
     // What a broken stream told before was paid for all the same.
-    if (events !== null) context.tokens = events.usage;
+    if (events !== null) context.outcome.tokens = events.usage;
   }
 }
 
@@ -75,7 +75,7 @@ function breakOff(context: RequestContext, events: HandedEvents | null, failure:
       ? responsesErrorEvent(failure, events.nextSequenceNumber)
       : errorEvent(failure);
   const text = events.separator + event;
-  context.responseBytes += Buffer.byteLength(text);
+  context.outcome.responseBytes += Buffer.byteLength(text);
   response.end(text);
 }
 
@@ -101,14 +101,14 @@ function replyHeaders(context: RequestContext, { reply, media }: RawAnswer, isSt
 }
 
 /** True: it is among the common headers, since the reply was read before it is handed on. */
-function isTold({ log }: RequestContext, name: string): boolean {
+function isTold({ outcome: { log } }: RequestContext, name: string): boolean {
   return log.headersForClient.some((told, at) => at % 2 === 0 && told === name);
 }
 
 async function write(context: RequestContext, bytes: Buffer): Promise<void> {
   const { response } = context;
-  context.firstTokenMs ??= context.elapsedMs;
-  context.responseBytes += bytes.length;
+  context.outcome.firstTokenMs ??= context.elapsedMs;
+  context.outcome.responseBytes += bytes.length;
   if (response.destroyed || response.write(bytes)) return;
   await drained(response);
 }

@@ -66,8 +66,7 @@ export class SseWriter {
     const { response } = this.#context;
     if (response.destroyed) return null;
     const byteLength = Buffer.byteLength(text);
-    this.#context.responseBytes += byteLength;
-    this.#context.keepResponse(text);
+    this.#context.wrote(text, byteLength);
     this.#keepAlive?.touch();
     this.#chunks?.wrote(text);
     return this.#writer.write(text, byteLength) ? null : drained(response);

@@ -23,11 +23,11 @@ export async function serveChat(
   settings: ChatRouteSettings,
 ): Promise<void> {
   const request = await readModelRequest(context, kind, settings);
-  context.isStream = request.stream;
+  context.outcome.isStream = request.stream;
   const service = new ChatService(request, settings.serving);
   const answering = settings.router.run(context.routed(request.model, client), service);
   const answer = request.stream ? await streamAnswer(context, answering, settings) : await answering;
-  context.isKnownModel = settings.router.isKnownModel(request.model);
+  context.outcome.isKnownModel = settings.router.isKnownModel(request.model);
   if (answer !== null && answer.kind === 'whole') answerWhole(context, answer);
 }
 
@@ -38,11 +38,10 @@ export async function readModelRequest(
   settings: { readonly router: Router; readonly bodies: BodyReader; readonly bodyLimitBytes: number },
 ): Promise<ReadRequest> {
   const body = await settings.bodies.read(context, settings.bodyLimitBytes);
-  context.requestBytes = body.length;
-  if (context.keepsContent) context.requestBody = body;
+  context.receivedBody(body);
   const request = readRequest(body, kind);
-  context.model = request.model;
+  context.outcome.model = request.model;
   refuseLongName(request.model);
-  context.isKnownModel = settings.router.isKnownModel(request.model);
+  context.outcome.isKnownModel = settings.router.isKnownModel(request.model);
   return request;
 }

@@ -7,7 +7,7 @@ import { EmbeddingsService } from '../../routing/services/embeddings-service.ts'
 import { RerankService } from '../../routing/services/rerank-service.ts';
 import type { BodyReader } from '../body/body-reader.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
-import { answerJson } from '../response/json.ts';
+import { sendJson } from '../response/json.ts';
 import { droppedHeaders } from '../response/sse-writer.ts';
 import { readModelRequest } from './chat.ts';
 
@@ -27,7 +27,7 @@ export async function serveEmbeddings(
   const request = await readModelRequest(context, 'embeddings', settings);
   const service = new EmbeddingsService(request, settings.serving);
   const answer = await settings.router.run(context.routed(request.model, client), service);
-  context.isUsageEstimated = answer.isUsageEstimated;
+  context.outcome.isUsageEstimated = answer.isUsageEstimated;
   finish(context, settings.router, answer);
 }
 
@@ -42,7 +42,7 @@ export async function serveRerank(
   const routed = context.routed(request.model, client);
   const candidates = settings.router.candidates(routed);
   if (wanted.documents === 0) {
-    answerJson(context, 200, emptyRerankReply(settings.serving.newId(), request.model));
+    sendJson(context, 200, emptyRerankReply(settings.serving.newId(), request.model));
     return;
   }
   const service = new RerankService(request, wanted, settings.serving);
@@ -54,8 +54,8 @@ function finish(
   router: Router,
   answer: { readonly body: Buffer; readonly usage: Usage | null; readonly dropped: readonly string[] },
 ): void {
-  context.isKnownModel = context.model !== null && router.isKnownModel(context.model);
-  context.tokens = answer.usage;
-  context.firstTokenMs = context.elapsedMs;
-  answerJson(context, 200, answer.body, droppedHeaders(answer.dropped));
+  context.outcome.isKnownModel = context.outcome.model !== null && router.isKnownModel(context.outcome.model);
+  context.outcome.tokens = answer.usage;
+  context.outcome.firstTokenMs = context.elapsedMs;
+  sendJson(context, 200, answer.body, droppedHeaders(answer.dropped));
 }

@@ -2,7 +2,7 @@ import { noSuchModel } from '../../routing/candidates.ts';
 import type { ClientIdentity } from '../../routing/client-identity.ts';
 import type { ModelList } from '../../routing/model-list.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
-import { answerJson } from '../response/json.ts';
+import { sendJson } from '../response/json.ts';
 
 /** Serves `GET /v1/models`. A body, as RAGFlow's Go side sends one, is ignored. */
 export async function listModels(
@@ -12,7 +12,7 @@ export async function listModels(
 ): Promise<void> {
   context.request.resume();
   const data = await models.listFor(client);
-  answerJson(context, 200, JSON.stringify({ object: 'list', data }));
+  sendJson(context, 200, JSON.stringify({ object: 'list', data }));
 }
 
 /** Serves `GET /v1/models/{id}`, for ids with slashes, colons and percent-encoded characters too. */
@@ -27,7 +27,7 @@ export async function showModel(
   const data = await models.listFor(client);
   const model = data.find((candidate) => candidate.id === id || candidate.id === raw);
   if (model === undefined) throw noSuchModel(id);
-  answerJson(context, 200, JSON.stringify(model));
+  sendJson(context, 200, JSON.stringify(model));
 }
 
 function decode(text: string): string {

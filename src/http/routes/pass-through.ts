@@ -68,8 +68,8 @@ async function serve(
 ): Promise<void> {
   const named = sent.fields.get('model') || null;
   const model = named ?? context.path;
-  context.model = model;
-  context.isStream = asksForEvents(context, sent.fields);
+  context.outcome.model = model;
+  context.outcome.isStream = asksForEvents(context, sent.fields);
   if (named !== null) refuseLongName(named);
   const routed = context.routed(model, client);
   const candidates = candidatesFor(routed, settings.router);
@@ -86,7 +86,7 @@ async function serve(
       ? unknownToAll(context.path, askedIn(context), error)
       : error;
   });
-  context.isKnownModel = settings.router.isKnownModel(model);
+  context.outcome.isKnownModel = settings.router.isKnownModel(model);
   await relayRaw(context, answer);
 }
 
@@ -114,7 +114,7 @@ function candidatesFor(routed: RoutedRequest, router: Router): readonly RoutedUp
 }
 
 /** Upstreams that were asked and did not know the path, oldest attempt first. */
-export function askedIn({ log }: RequestContext): readonly string[] {
+export function askedIn({ outcome: { log } }: RequestContext): readonly string[] {
   return log.attempts.filter(({ outcome }) => outcome === 'path_not_found').map(({ upstream }) => upstream);
 }
 
@@ -175,7 +175,7 @@ async function bodyToSend(context: RequestContext, settings: PassThroughSettings
   const fields = readFormBody(head, type, isWhole);
   if (!isWhole)
     return { body: new Upload(context, { bodies, mostBytes, head, fields }), fields, isJson: false };
-  context.requestBytes = head.length;
+  context.outcome.requestBytes = head.length;
   return { body: head, fields, isJson: false };
 }
 
@@ -200,7 +200,7 @@ async function readWhole(
   limitBytes: number,
 ): Promise<Buffer> {
   const body = await settings.bodies.read(context, limitBytes);
-  context.requestBytes = body.length;
+  context.outcome.requestBytes = body.length;
   return body;
 }
 

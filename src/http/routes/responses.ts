@@ -1,6 +1,5 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import type { ReadRequest } from '../../openai/request/chat-request.ts';
-import { responsesErrorEvent } from '../../openai/responses/responses-events.ts';
 import type { Recall } from '../../openai/responses/responses-input.ts';
 import { type ResponsesAsChat, responsesAsChat } from '../../openai/responses/responses-request.ts';
 import type { ClientIdentity } from '../../routing/client-identity.ts';
@@ -30,8 +29,7 @@ export async function serveResponses(
   if (!router.upstreams.some(isAskedByChat)) return passThrough(context, client, handed);
   refuseDenied(context, handed);
   const request = await readModelRequest(context, 'chat', settings);
-  context.isStream = request.stream;
-  context.errorEvent = (error) => responsesErrorEvent(error, 0);
+  context.outcome.isStream = request.stream;
   const routed = context.routed(request.model, client);
   const owner = client.name ?? '';
   const recall = (id: string) => told.recall(owner, id);
@@ -47,7 +45,7 @@ export async function serveResponses(
   const events = { ...settings, keepAliveChunkMs: 0, ...(!isPatient && { earlyHeadersMs: 0 }) };
   const ignored = asChat?.ignored ?? [];
   const answer = request.stream ? await streamAnswer(context, answering, events, ignored) : await answering;
-  context.isKnownModel = router.isKnownModel(request.model);
+  context.outcome.isKnownModel = router.isKnownModel(request.model);
   if (answer?.kind === 'raw') await relayRaw(context, answer);
   else if (answer?.kind === 'whole') answerWhole(context, answer, ignored);
 }

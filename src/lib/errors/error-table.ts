@@ -7,10 +7,10 @@ export type Outcome =
   | 'client_gone'
   | 'rate_limited';
 
-/** What may be tried after a failed attempt: the same upstream once more, the next candidate. */
-type AgainOnSame = 'never' | 'if_only_candidate' | 'with_renewed_token' | 'without_refused_parameter';
+/** Whether the same upstream gets another attempt. The replay with a renewed token happens within an attempt. */
+type AgainOnSame = 'never' | 'if_only_candidate' | 'without_refused_parameter';
 
-/** Whether a failure speaks against the upstream's health: not at all, one more in a row, or at once. */
+/** Whether a failure counts against the upstream's health: not at all, as one more in a row, or at once. */
 export type CountsAgainst = 'no' | 'yes' | 'cools_at_once';
 
 export interface ErrorRow {
@@ -21,11 +21,12 @@ export interface ErrorRow {
   /** Value of `x-should-retry`; null: the header is absent and the client decides by status. */
   readonly shouldRetry: boolean | null;
   readonly again: AgainOnSame;
-  /** True: the next candidate gets its chance. False: this answer is final. */
+  /** True: the next candidate is tried. False: this failure is final. */
   readonly nextCandidate: boolean;
   readonly countsAgainst: CountsAgainst;
+  /** How much the client can do about it: of the failures of several candidates the client gets the one with the highest. */
+  readonly severity: 0 | 1 | 2 | 3 | 4 | 5 | 6;
   readonly outcome: Outcome;
-  readonly level: 'debug' | 'info' | 'warn' | 'error';
 }
 
 type ErrorType =
@@ -38,12 +39,12 @@ type ErrorType =
   | 'upstream_error'
   | 'server_error';
 
-/** Final, the client's own doing and not to be sent again as it is; `but` says where a row is not like that. */
+/** Final, caused by the client's request and not to be retried unchanged; `but` holds what differs in a row. */
 function refused(
   status: number,
   type: ErrorType,
   code: string | null,
-  but: Partial<Pick<ErrorRow, 'shouldRetry' | 'again' | 'outcome' | 'level'>> = {},
+  but: Partial<Pick<ErrorRow, 'shouldRetry' | 'again' | 'outcome'>> = {},
 ): ErrorRow {
   return {
     status,
@@ -53,19 +54,19 @@ function refused(
     again: 'never',
     nextCandidate: false,
     countsAgainst: 'no',
+    severity: 6,
     outcome: 'client_error',
-    level: 'info',
     ...but,
   };
 }
 
-/** One upstream failed and the next candidate gets its chance; whose fault it is, each row says. */
+/** One upstream failed and the next candidate is tried. */
 function failed(
   status: number,
   type: ErrorType,
   code: string,
   facts: Pick<ErrorRow, 'countsAgainst' | 'shouldRetry'> &
-    Partial<Pick<ErrorRow, 'again' | 'outcome' | 'level'>>,
+    Partial<Pick<ErrorRow, 'again' | 'severity' | 'outcome'>>,
 ): ErrorRow {
   return {
     status,
@@ -73,15 +74,15 @@ function failed(
     code,
     again: 'never',
     nextCandidate: true,
+    severity: 3,
     outcome: 'upstream_error',
-    level: 'warn',
     ...facts,
   };
 }
 
-/** Every way in which a request or an attempt can fail, with all that follows from it; docs/failover.md tells it in words. */
+/** Every way in which a request or an attempt can fail, with its consequences; docs/failover.md describes them. */
 export const ERROR_TABLE = {
-  // Ours: refused before any upstream was asked.
+  // Refused before any attempt.
   invalid_json: refused(400, 'invalid_request_error', 'invalid_json'),
   invalid_request: refused(400, 'invalid_request_error', 'invalid_request'),
   missing_model: refused(400, 'invalid_request_error', 'missing_model'),
@@ -100,7 +101,6 @@ export const ERROR_TABLE = {
   overloaded: refused(503, 'server_error', 'overloaded', {
     shouldRetry: null,
     outcome: 'rate_limited',
-    level: 'warn',
   }),
   shutting_down: refused(503, 'server_error', 'shutting_down', {
     shouldRetry: null,
@@ -109,12 +109,10 @@ export const ERROR_TABLE = {
   client_gone: refused(499, 'invalid_request_error', 'client_gone', {
     shouldRetry: null,
     outcome: 'client_gone',
-    level: 'debug',
   }),
   internal: refused(500, 'server_error', 'internal_error', {
     shouldRetry: null,
     outcome: 'upstream_error',
-    level: 'error',
   }),
 
   // Choosing an upstream.
@@ -122,12 +120,12 @@ export const ERROR_TABLE = {
     countsAgainst: 'no',
     shouldRetry: false,
     outcome: 'client_error',
-    level: 'info',
+    severity: 2,
   }),
   upstream_misconfigured: failed(500, 'server_error', 'upstream_misconfigured', {
     countsAgainst: 'no',
     shouldRetry: false,
-    level: 'error',
+    severity: 0,
   }),
 
   // One attempt at one candidate.
@@ -143,11 +141,12 @@ export const ERROR_TABLE = {
     countsAgainst: 'cools_at_once',
     shouldRetry: null,
   }),
-  /** All its places are taken (`max_concurrency`) and so is its queue; nothing was sent. */
+  /** `max_concurrency` is reached and the queue is full; nothing was sent. */
   queue_full: failed(503, 'server_error', 'overloaded', {
     countsAgainst: 'no',
     shouldRetry: null,
     outcome: 'rate_limited',
+    severity: 4,
   }),
   /** A status of `retry.statuses`; the client gets 502, 503 or 504 for it. */
   retryable_status: failed(502, 'upstream_error', 'upstream_error', {
@@ -159,30 +158,32 @@ export const ERROR_TABLE = {
     countsAgainst: 'no',
     shouldRetry: null,
     outcome: 'rate_limited',
-    level: 'info',
+    severity: 5,
   }),
   quota_exhausted: failed(429, 'insufficient_quota', 'insufficient_quota', {
     countsAgainst: 'no',
     shouldRetry: false,
     outcome: 'rate_limited',
+    severity: 4,
   }),
   auth_rejected: failed(502, 'upstream_error', 'upstream_auth_error', {
     countsAgainst: 'yes',
     shouldRetry: false,
-    again: 'with_renewed_token',
-    level: 'error',
+    severity: 1,
   }),
-  /** 401 and 403 under `sk: asis`: the client's own credentials, so its own answer. */
+  /** 401 and 403 under `sk: asis`: the credentials are the client's own. */
   auth_passed_through: refused(401, 'authentication_error', null),
   forbidden: failed(502, 'upstream_error', 'upstream_auth_error', {
     countsAgainst: 'no',
     shouldRetry: false,
+    severity: 1,
   }),
   path_not_found: failed(502, 'upstream_error', 'upstream_not_found', {
     countsAgainst: 'yes',
     shouldRetry: false,
+    severity: 2,
   }),
-  /** Any other 4xx: the client's own mistake, answered with the upstream's status and message. */
+  /** Any other 4xx: an error in the client's request; it gets the upstream's status and message. */
   client_fault: refused(400, 'invalid_request_error', null, { again: 'without_refused_parameter' }),
   context_overflow: refused(400, 'invalid_request_error', 'context_length_exceeded'),
   content_filtered: refused(400, 'invalid_request_error', 'content_filter'),
@@ -197,7 +198,7 @@ export const ERROR_TABLE = {
     countsAgainst: 'yes',
     shouldRetry: null,
   }),
-  /** The model itself gave up (`finish_reason: network_error` and the like). */
+  /** The model aborted the generation (`finish_reason: network_error` and the like). */
   generation_failed: failed(502, 'upstream_error', 'upstream_generation_failed', {
     countsAgainst: 'yes',
     shouldRetry: null,

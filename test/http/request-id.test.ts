@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { newRequestId } from '../src/http/middleware/request-id.ts';
+import { newRequestId } from '../../src/http/middleware/request-context.ts';
 
 test('request ids are unique within a millisecond', () => {
   const ids = new Set(Array.from({ length: 100_000 }, () => newRequestId(1_763_720_000_000)));
