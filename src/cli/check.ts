@@ -1,12 +1,12 @@
 import { dirname } from 'node:path';
 import type { LoadedConfig } from '../config/load/load-config.ts';
-import { buildHolders } from '../gateway/tokens.ts';
+import { buildTokenManagers } from '../gateway/tokens.ts';
 import { buildUpstreams } from '../gateway/upstreams.ts';
 import { systemClock } from '../lib/clock.ts';
 import { FerryError } from '../lib/errors/ferry-error.ts';
 import { SecretRegistry } from '../lib/secret.ts';
 import type { RoutedUpstream } from '../routing/upstream-state/routed-upstream.ts';
-import type { TokenHolder } from '../tokens/manager/token-holder.ts';
+import type { TokenManager } from '../tokens/manager/token-manager.ts';
 import { UpstreamStatusError } from '../upstream/response.ts';
 import { durationArgument, loadOrThrow, readArguments, withUsage } from './config-argument.ts';
 import { endsTheOther } from './ended-token.ts';
@@ -43,35 +43,42 @@ async function checkParts(
 ): Promise<number> {
   const secrets = new SecretRegistry();
   for (const secret of known) secrets.add(secret.reveal());
-  const holders = buildHolders(config, {
+  const tokenManagers = buildTokenManagers(config, {
     secrets,
     clock: systemClock,
     baseDir: dirname(files[0] ?? '.'),
     onEvent: () => {},
   });
-  const { upstreams, skipped } = buildUpstreams(config, { holders, clock: systemClock, onCircuit: () => {} });
+  const { upstreams, skipped } = buildUpstreams(config, {
+    tokenManagers,
+    clock: systemClock,
+    onCircuit: () => {},
+  });
   const results = [
     ...skipped.map(({ name, defect }) => report(false, `upstream ${name}: ${defect}`)),
     ...(await Promise.all([
-      ...Array.from(holders.values(), (holder) => checkToken(holder, patienceMs)),
+      ...Array.from(tokenManagers.values(), (manager) => checkToken(manager, patienceMs)),
       ...upstreams.map((upstream) => checkUpstream(upstream, patienceMs)),
     ])),
   ];
-  await Promise.all(Array.from(holders.values(), (holder) => holder.stop()));
+  await Promise.all(Array.from(tokenManagers.values(), (manager) => manager.stop()));
   await Promise.all(upstreams.map(({ client }) => client.close()));
   return results.every((isGood) => isGood) ? 0 : 1;
 }
 
-async function checkToken(holder: TokenHolder, patienceMs: number): Promise<boolean> {
-  const what = `token ${holder.name}`;
+async function checkToken(manager: TokenManager, patienceMs: number): Promise<boolean> {
+  const what = `token ${manager.name}`;
   try {
-    const lease = await patiently(holder.get({ maxWaitMs: patienceMs }), () => {
-      const error = holder.status().lastError;
+    const lease = await patiently(manager.get({ maxWaitMs: patienceMs }), () => {
+      const error = manager.status().lastError;
       return `${what}: ${error === null ? 'no answer yet; asked' : `${error}; asked again`} for up to ${patienceMs / 1000} s`;
     });
     return report(true, `${what}: obtained, ${Math.round(lease.remainingMs() / 1000)} s left`);
   } catch {
-    return report(false, `${what}: ${holder.status().lastError ?? `no token within ${patienceMs / 1000} s`}`);
+    return report(
+      false,
+      `${what}: ${manager.status().lastError ?? `no token within ${patienceMs / 1000} s`}`,
+    );
   }
 }
 

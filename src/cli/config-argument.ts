@@ -23,7 +23,7 @@ export class CommandFailure extends Error {
 /** Somebody asked how a command is used. */
 class HelpWanted extends Error {}
 
-/** Timers of token holders keep no process alive; a command that waits for one has to do it. */
+/** Timers of token managers keep no process alive; a command that waits for one has to do it. */
 const ALIVE_EVERY_MS = 60_000;
 
 /** openai-api-route's spelling of long options, with one dash; and its flags that mean nothing here. */

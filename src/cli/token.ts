@@ -1,10 +1,10 @@
 import { dirname } from 'node:path';
-import { buildHolders } from '../gateway/tokens.ts';
+import { buildTokenManagers } from '../gateway/tokens.ts';
 import { systemClock } from '../lib/clock.ts';
 import { SecretRegistry } from '../lib/secret.ts';
 import { describeTokenEvent } from '../tokens/manager/describe-token-event.ts';
-import type { HolderStatus } from '../tokens/manager/holder-status.ts';
 import type { Lease } from '../tokens/manager/lease.ts';
+import type { TokenStatus } from '../tokens/manager/token-status.ts';
 import { loadOrThrow, readArguments, UsageError, withUsage } from './config-argument.ts';
 import { endsTheOther } from './ended-token.ts';
 
@@ -33,7 +33,7 @@ export async function token(args: readonly string[]): Promise<number> {
     for (const secret of loaded.secrets) secrets.add(secret.reveal());
     const cost = endsTheOther(name, loaded.config.tokens[name]);
     if (cost !== null) console.error(cost);
-    const holders = buildHolders(loaded.config, {
+    const tokenManagers = buildTokenManagers(loaded.config, {
       secrets,
       clock: systemClock,
       baseDir: dirname(loaded.files[0] ?? '.'),
@@ -42,23 +42,23 @@ export async function token(args: readonly string[]): Promise<number> {
         if (event.kind !== 'waited') console.error(describeTokenEvent(event));
       },
     });
-    const holder = holders.get(name);
-    if (holder === undefined) return 1;
+    const manager = tokenManagers.get(name);
+    if (manager === undefined) return 1;
     try {
-      const lease = values.refresh === true ? await holder.refresh() : await holder.get();
-      tell(lease, holder.status());
+      const lease = values.refresh === true ? await manager.refresh() : await manager.get();
+      tell(lease, manager.status());
       if (values.show === true) console.log(`value        ${lease.secret.reveal()}`);
       return 0;
     } catch (error) {
       console.error((error as Error).message);
       return 1;
     } finally {
-      await Promise.all(Array.from(holders.values(), (one) => one.stop()));
+      await Promise.all(Array.from(tokenManagers.values(), (one) => one.stop()));
     }
   });
 }
 
-function tell(lease: Lease, { name, kind, lifeMs, remainingMs, generation }: HolderStatus): void {
+function tell(lease: Lease, { name, kind, lifeMs, remainingMs, generation }: TokenStatus): void {
   console.log(`source       ${name} (${kind})`);
   console.log(`life         ${seconds(lifeMs)}`);
   console.log(`time left    ${seconds(remainingMs)}`);

@@ -1,4 +1,4 @@
-import type { HolderStatus } from '../tokens/manager/holder-status.ts';
+import type { TokenStatus } from '../tokens/manager/token-status.ts';
 
 const BAR_WIDTH = 24;
 
@@ -9,7 +9,7 @@ function minutesAndSeconds(durationMs: number): string {
 }
 
 /** One line about the token in use: its number, how much of its life is left, when the next one is fetched. */
-export function countdownLine(token: HolderStatus): string {
+export function countdownLine(token: TokenStatus): string {
   if (token.remainingMs === null) return `no token yet (${token.state})${reason(token)}`;
   const next =
     token.nextAttemptInMs === null ? '' : ` · renewal in ${minutesAndSeconds(token.nextAttemptInMs)}`;
@@ -17,7 +17,7 @@ export function countdownLine(token: HolderStatus): string {
   return `token ${token.generation} ${bar} ends in ${minutesAndSeconds(token.remainingMs)} · ${token.state}${next}${reason(token)}`;
 }
 
-function reason(token: HolderStatus): string {
+function reason(token: TokenStatus): string {
   return token.consecutiveFailures > 0 && token.lastError !== null ? ` · ${token.lastError}` : '';
 }
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { loadConfig } from '../config/load/load-config.ts';
 import { startService } from '../gateway/server.ts';
 import { systemClock } from '../lib/clock.ts';
-import type { HolderStatus } from '../tokens/manager/holder-status.ts';
+import type { TokenStatus } from '../tokens/manager/token-status.ts';
 import { DemoIssuer } from './issuer.ts';
 import { CHAT_MODELS, DemoModel, EMBEDDING_MODEL } from './model.ts';
 
@@ -31,7 +31,7 @@ export interface Demo {
   readonly key: string;
   readonly models: readonly string[];
   /** The token that the gateway holds. */
-  token(): HolderStatus | undefined;
+  token(): TokenStatus | undefined;
   /** Ends everything and removes the records. */
   close(): Promise<void>;
 }

@@ -11,8 +11,8 @@ export function readinessOf(
 ): Readiness {
   const degraded = degradedParts(runtime);
   if (reloadProblem !== null) degraded.push(reloadProblem);
-  const tokens = Array.from(runtime.holders.values(), (holder) => {
-    const { name, state, remainingMs } = holder.status();
+  const tokens = Array.from(runtime.tokenManagers.values(), (manager) => {
+    const { name, state, remainingMs } = manager.status();
     const remainingSeconds = remainingMs === null ? null : Math.max(0, Math.round(remainingMs / 1000));
     return { name, state, remaining_seconds: remainingSeconds };
   });
@@ -21,13 +21,13 @@ export function readinessOf(
 
 /** One sentence for each part of a runtime that does not work now; empty when all do. */
 function degradedParts({
-  holders,
+  tokenManagers,
   upstreams,
   skipped,
-}: Pick<Runtime, 'holders' | 'upstreams' | 'skipped'>): string[] {
+}: Pick<Runtime, 'tokenManagers' | 'upstreams' | 'skipped'>): string[] {
   const degraded: string[] = [];
-  for (const holder of holders.values()) {
-    const trouble = tokenTrouble(holder);
+  for (const manager of tokenManagers.values()) {
+    const trouble = tokenTrouble(manager);
     if (trouble !== null) degraded.push(trouble);
   }
   for (const { name, circuit } of upstreams) {

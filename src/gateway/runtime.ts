@@ -18,10 +18,10 @@ import type { CircuitState } from '../routing/upstream-state/circuit.ts';
 import type { RoutedUpstream } from '../routing/upstream-state/routed-upstream.ts';
 import { UpstreamProbes } from '../routing/upstream-state/upstream-probes.ts';
 import type { TokenEvent } from '../tokens/manager/token-event.ts';
-import type { TokenHolder } from '../tokens/manager/token-holder.ts';
+import type { TokenManager } from '../tokens/manager/token-manager.ts';
 import { ClientAddresses } from './client-address.ts';
 import { clientAuthSettings, isLoopbackOnly } from './clients.ts';
-import { buildHolders } from './tokens.ts';
+import { buildTokenManagers } from './tokens.ts';
 import { buildUpstreams, type SkippedUpstream } from './upstreams.ts';
 
 /** What outlives a runtime: it is handed from one configuration to the next. */
@@ -39,14 +39,14 @@ export interface RuntimeParts {
   readonly onRecord: (record: RequestRecord) => void;
   /** The runtime whose unchanged parts are taken over; null for the first one. */
   readonly previous: Runtime | null;
-  /** The token holders of the runtime that is current at the time of the call. */
-  readonly currentHolders: () => ReadonlyMap<string, TokenHolder>;
+  /** The token managers of the runtime that is current at the time of the call. */
+  readonly currentTokenManagers: () => ReadonlyMap<string, TokenManager>;
 }
 
-/** Everything that is built from one configuration and replaced with it: token holders, upstreams, settings of the routes. */
+/** Everything that is built from one configuration and replaced with it: token managers, upstreams, settings of the routes. */
 export class Runtime {
   readonly config: Config;
-  readonly holders: ReadonlyMap<string, TokenHolder>;
+  readonly tokenManagers: ReadonlyMap<string, TokenManager>;
   readonly upstreams: readonly RoutedUpstream[];
   readonly skipped: readonly SkippedUpstream[];
   readonly routes: RuntimeRoutes;
@@ -59,16 +59,16 @@ export class Runtime {
     const { clock, secrets, baseDir, onCircuit, previous } = parts;
     this.config = config;
     this.#clock = clock;
-    this.holders = buildHolders(config, {
+    this.tokenManagers = buildTokenManagers(config, {
       secrets,
       clock,
       baseDir,
       onEvent: parts.onTokenEvent,
-      inUse: parts.currentHolders,
-      ...(previous === null ? {} : { running: previous.holders }),
+      inUse: parts.currentTokenManagers,
+      ...(previous === null ? {} : { running: previous.tokenManagers }),
     });
     const { upstreams, skipped } = buildUpstreams(config, {
-      holders: this.holders,
+      tokenManagers: this.tokenManagers,
       clock,
       onCircuit,
       ...(previous === null ? {} : { running: previous.upstreams }),
@@ -80,7 +80,7 @@ export class Runtime {
 
   /** Starts what is new. Resolves when the first attempt of every token source has ended, with or without a token. */
   async start(): Promise<void> {
-    await Promise.all(Array.from(this.holders.values(), (holder) => holder.start()));
+    await Promise.all(Array.from(this.tokenManagers.values(), (manager) => manager.start()));
   }
 
   /** Starts to probe cooling upstreams. */
@@ -98,7 +98,7 @@ export class Runtime {
   /** Waits for the requests that began with this runtime, then closes what `next` did not take over. */
   async retire(next: Runtime): Promise<void> {
     await this.#use.idle();
-    await this.#close(new Set(next.holders.values()), new Set(next.upstreams));
+    await this.#close(new Set(next.tokenManagers.values()), new Set(next.upstreams));
   }
 
   /** Closes everything at once. */
@@ -108,12 +108,14 @@ export class Runtime {
   }
 
   async #close(
-    keptHolders: ReadonlySet<TokenHolder>,
+    keptTokenManagers: ReadonlySet<TokenManager>,
     keptUpstreams: ReadonlySet<RoutedUpstream>,
   ): Promise<void> {
-    const holders = [...this.holders.values()].filter((holder) => !keptHolders.has(holder));
+    const tokenManagers = [...this.tokenManagers.values()].filter(
+      (manager) => !keptTokenManagers.has(manager),
+    );
     const upstreams = this.upstreams.filter((upstream) => !keptUpstreams.has(upstream));
-    await Promise.all(holders.map((holder) => holder.stop()));
+    await Promise.all(tokenManagers.map((manager) => manager.stop()));
     await Promise.all(upstreams.map(({ client }) => client.close()));
   }
 }

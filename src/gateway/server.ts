@@ -16,8 +16,8 @@ import { Metrics } from '../observability/metrics.ts';
 import { RecordFanout } from '../observability/record-fanout.ts';
 import { createRequestLog, type RequestLog, type RequestLogSettings } from '../request-log/request-log.ts';
 import type { CircuitState } from '../routing/upstream-state/circuit.ts';
-import type { HolderStatus } from '../tokens/manager/holder-status.ts';
 import type { TokenEvent } from '../tokens/manager/token-event.ts';
+import type { TokenStatus } from '../tokens/manager/token-status.ts';
 import { clientQuotaSettings } from './clients.ts';
 import { createHttpServer, listenAddress, urlHost } from './http-server.ts';
 import { readinessOf } from './readiness.ts';
@@ -52,7 +52,7 @@ export interface ServiceOptions {
 export interface RunningService {
   /** Without a trailing slash and without `/v1`. */
   readonly url: string;
-  status(): { readonly tokens: readonly HolderStatus[] };
+  status(): { readonly tokens: readonly TokenStatus[] };
   /** Loads the configuration again. False: the previous one stays in use; the log says why. Never rejects. */
   reload(): Promise<boolean>;
   /** Logs an error that nothing caught. Other requests go on. */
@@ -122,8 +122,8 @@ class Service implements RunningService {
     void this.#startTokens();
   }
 
-  status(): { readonly tokens: readonly HolderStatus[] } {
-    return { tokens: Array.from(this.#runtime.holders.values(), (holder) => holder.status()) };
+  status(): { readonly tokens: readonly TokenStatus[] } {
+    return { tokens: Array.from(this.#runtime.tokenManagers.values(), (manager) => manager.status()) };
   }
 
   reload(): Promise<boolean> {
@@ -178,7 +178,7 @@ class Service implements RunningService {
       clientLimits: this.#clientLimits,
       bodies: this.#bodies,
       previous: inUse,
-      currentHolders: () => this.#runtime.holders,
+      currentTokenManagers: () => this.#runtime.tokenManagers,
       onRecord: (record) => this.#fanout.add(record),
       onTokenEvent: (event) => {
         reportTokenEvent(event, this.#logger, this.#metrics);
@@ -255,7 +255,7 @@ class Service implements RunningService {
       beforeText: () => this.#fanout.flush(),
       recordCounts: () => this.#requestLog.stats(),
       droppedLogLines: () => this.#logger.droppedLines,
-      tokenGauges: () => tokenGauges(this.#runtime.holders.values()),
+      tokenGauges: () => tokenGauges(this.#runtime.tokenManagers.values()),
       upstreamGauges: () => upstreamGauges(this.#runtime.upstreams),
     });
   }

@@ -7,9 +7,9 @@ import {
   REFUSED_QUESTIONS,
   sharingWords,
 } from '../tokens/manager/describe-token-event.ts';
-import { isShared } from '../tokens/manager/holder-settings.ts';
 import type { TokenEvent, TokenEventKind } from '../tokens/manager/token-event.ts';
-import type { TokenHolder } from '../tokens/manager/token-holder.ts';
+import type { TokenManager } from '../tokens/manager/token-manager.ts';
+import { isShared } from '../tokens/manager/token-manager-settings.ts';
 
 /** How loudly each event is logged; null: it is only counted, since it happens once a request. */
 const LEVELS = {
@@ -37,15 +37,15 @@ function levelOf(event: TokenEvent): (typeof LEVELS)[TokenEventKind] {
   return LEVELS[event.kind];
 }
 
-/** Says in the log and counts in the metrics what a token holder reports. */
+/** Says in the log and counts in the metrics what a token manager reports. */
 export function reportTokenEvent(event: TokenEvent, logger: Logger, metrics: Metrics): void {
   count(event, metrics);
   const level = levelOf(event);
-  if (level !== null) logger[level](describeTokenEvent(event), { token: event.holder, event: event.kind });
+  if (level !== null) logger[level](describeTokenEvent(event), { token: event.source, event: event.kind });
 }
 
 function count(event: TokenEvent, metrics: Metrics): void {
-  const source = event.holder;
+  const source = event.source;
   switch (event.kind) {
     case 'acquired':
       metrics.tokenAcquired({
@@ -83,10 +83,10 @@ function count(event: TokenEvent, metrics: Metrics): void {
   }
 }
 
-/** The states of all holders for the metrics. */
-export function tokenGauges(holders: Iterable<TokenHolder>): TokenGauge[] {
-  return Array.from(holders, (holder) => {
-    const { name, remainingMs, state, waiters, consecutiveFailures, counters } = holder.status();
+/** The states of all token managers for the metrics. */
+export function tokenGauges(tokenManagers: Iterable<TokenManager>): TokenGauge[] {
+  return Array.from(tokenManagers, (manager) => {
+    const { name, remainingMs, state, waiters, consecutiveFailures, counters } = manager.status();
     return {
       source: name,
       remainingSeconds: remainingMs === null ? null : remainingMs / 1000,
@@ -103,8 +103,8 @@ export function tokenGauges(holders: Iterable<TokenHolder>): TokenGauge[] {
 }
 
 /** What is wrong with a source in words for `/readyz`; null when it has a usable token and upstreams take it. */
-export function tokenTrouble(holder: TokenHolder): string | null {
-  const { name, state, isUsable, remainingMs, consecutiveFailures, lastError } = holder.status();
+export function tokenTrouble(manager: TokenManager): string | null {
+  const { name, state, isUsable, remainingMs, consecutiveFailures, lastError } = manager.status();
   const because = lastError === null ? '' : `: ${lastError}`;
   if (!isUsable) {
     if (state === 'dormant') return null;
@@ -115,7 +115,7 @@ export function tokenTrouble(holder: TokenHolder): string | null {
       : `token ${name}: missing, ${counted(consecutiveFailures, 'failure')}${because}`;
   }
   if (consecutiveFailures === 0) {
-    const refusal = refusalTrouble(holder);
+    const refusal = refusalTrouble(manager);
     return refusal === null ? null : `token ${name}: ${refusal}`;
   }
   const leftSeconds = Math.max(0, Math.floor((remainingMs ?? 0) / 1000));
@@ -123,8 +123,8 @@ export function tokenTrouble(holder: TokenHolder): string | null {
 }
 
 /** What upstreams have against a token that its issuer thinks good; null: nothing. */
-function refusalTrouble(holder: TokenHolder): string | null {
-  const { isBreakerOpen, suspiciousRejections } = holder.status();
-  if (suspiciousRejections > 0) return sharingWords(suspiciousRejections, isShared(holder.settings));
+function refusalTrouble(manager: TokenManager): string | null {
+  const { isBreakerOpen, suspiciousRejections } = manager.status();
+  if (suspiciousRejections > 0) return sharingWords(suspiciousRejections, isShared(manager.settings));
   return isBreakerOpen ? `upstreams refuse new tokens too. ${REFUSED_QUESTIONS}` : null;
 }

@@ -1,62 +1,65 @@
 import type { Config, TokenSourceConfig } from '../config/config.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { SecretRegistry } from '../lib/secret.ts';
-import {
-  DEFAULT_HOLDER_SETTINGS,
-  type HolderSettings,
-  startJitterFor,
-} from '../tokens/manager/holder-settings.ts';
 import type { TokenEvent } from '../tokens/manager/token-event.ts';
-import { TokenHolder } from '../tokens/manager/token-holder.ts';
+import { TokenManager } from '../tokens/manager/token-manager.ts';
+import {
+  DEFAULT_TOKEN_MANAGER_SETTINGS,
+  startJitterFor,
+  type TokenManagerSettings,
+} from '../tokens/manager/token-manager-settings.ts';
 import { createTokenSource } from '../tokens/sources/source-factory.ts';
 import type { AcquireContext, RawToken, SourceDeps, TokenSource } from '../tokens/sources/token-source.ts';
 import { settingsKey } from './settings.ts';
 import { SharedStores } from './shared-stores.ts';
 import { sourceSettings } from './token-settings.ts';
 
-interface HolderParts {
+interface TokenManagerParts {
   readonly secrets: SecretRegistry;
   readonly clock: Clock;
   /** Directory that relative paths of sources start from. */
   readonly baseDir: string;
   readonly onEvent: (event: TokenEvent) => void;
-  /** On reload: the running holders; those whose settings did not change are kept. */
-  readonly running?: ReadonlyMap<string, TokenHolder>;
-  /** On reload: the holders in use, since a chained source can outlive those it was built with. */
-  readonly inUse?: () => ReadonlyMap<string, TokenHolder>;
+  /** On reload: the running token managers; those whose settings did not change are kept. */
+  readonly running?: ReadonlyMap<string, TokenManager>;
+  /** On reload: the token managers in use, since a chained source can outlive those it was built with. */
+  readonly inUse?: () => ReadonlyMap<string, TokenManager>;
 }
 
-const NONE: ReadonlyMap<string, TokenHolder> = new Map();
+const NONE: ReadonlyMap<string, TokenManager> = new Map();
 
-/** One holder for each token source of the configuration, by name; new ones are not started. */
-export function buildHolders(config: Config, parts: HolderParts): ReadonlyMap<string, TokenHolder> {
-  const holders = new Map<string, TokenHolder>();
+/** One manager for each token source of the configuration, by name; new ones are not started. */
+export function buildTokenManagers(
+  config: Config,
+  parts: TokenManagerParts,
+): ReadonlyMap<string, TokenManager> {
+  const tokenManagers = new Map<string, TokenManager>();
   const names = Object.keys(config.tokens);
   const stores = new SharedStores(config, parts.clock);
   const deps: SourceDeps = {
     clock: parts.clock,
     secrets: parts.secrets,
     baseDir: parts.baseDir,
-    tokenOf: (name, context) => tokenOf(parts.inUse?.() ?? holders, name, context),
+    tokenOf: (name, context) => tokenOf(parts.inUse?.() ?? tokenManagers, name, context),
   };
   for (const [name, source] of Object.entries(config.tokens)) {
     const plan = {
       name,
       source: stores.share(source, createTokenSource(name, sourceSettings(source), deps)),
-      settings: { ...holderSettings(source, names.length), sharing: stores.nameOf(source) },
+      settings: { ...managerSettings(source, names.length), sharing: stores.nameOf(source) },
     };
     const { clock, secrets, onEvent } = parts;
-    const create = (from: TokenSource): TokenHolder =>
-      new TokenHolder({ ...plan, source: from, clock, random: Math.random, secrets, onEvent });
-    holders.set(name, holderFor(plan, parts.running ?? NONE, create));
+    const create = (from: TokenSource): TokenManager =>
+      new TokenManager({ ...plan, source: from, clock, random: Math.random, secrets, onEvent });
+    tokenManagers.set(name, tokenManagerFor(plan, parts.running ?? NONE, create));
   }
-  return holders;
+  return tokenManagers;
 }
 
-function holderSettings(source: TokenSourceConfig, sources: number): HolderSettings {
+function managerSettings(source: TokenSourceConfig, sources: number): TokenManagerSettings {
   const { refresh } = source;
   return {
-    ...DEFAULT_HOLDER_SETTINGS,
+    ...DEFAULT_TOKEN_MANAGER_SETTINGS,
     placements: source.place,
     rotation: source.rotation,
     refreshAt: refresh.at,
@@ -74,33 +77,33 @@ const MAX_CHAIN_WAIT_MS = 5_000;
 
 /** The token of one source as an input of another one: a chain of issuers. */
 async function tokenOf(
-  holders: ReadonlyMap<string, TokenHolder>,
+  tokenManagers: ReadonlyMap<string, TokenManager>,
   name: string,
   context: { readonly signal: AbortSignal; readonly force: boolean },
 ): Promise<string> {
-  const holder = holders.get(name);
-  if (holder === undefined) throw new Error(`unknown token source "${name}"`);
+  const manager = tokenManagers.get(name);
+  if (manager === undefined) throw new Error(`unknown token source "${name}"`);
   const wait = { signal: context.signal, maxWaitMs: MAX_CHAIN_WAIT_MS };
-  const lease = context.force ? await holder.refresh(wait) : await holder.get(wait);
+  const lease = context.force ? await manager.refresh(wait) : await manager.get(wait);
   return lease.secret.reveal();
 }
 
-/** What a holder is built from. */
-interface HolderPlan {
+/** What a manager is built from. */
+interface TokenManagerPlan {
   readonly name: string;
   readonly source: TokenSource;
-  readonly settings: HolderSettings;
+  readonly settings: TokenManagerSettings;
 }
 
 /**
- * The holder for `plan` on a reload: the running holder when nothing of it changed; else a new one, which starts with the
- * token of a running holder of the same source settings.
+ * The manager for `plan` on a reload: the running manager when nothing of it changed; else a new one, which starts with the
+ * token of a running manager of the same source settings.
  */
-function holderFor(
-  plan: HolderPlan,
-  running: ReadonlyMap<string, TokenHolder>,
-  create: (source: TokenSource) => TokenHolder,
-): TokenHolder {
+function tokenManagerFor(
+  plan: TokenManagerPlan,
+  running: ReadonlyMap<string, TokenManager>,
+  create: (source: TokenSource) => TokenManager,
+): TokenManager {
   const same = [...running.values()].filter(({ sourceKey }) => sourceKey === plan.source.key);
   const unchanged = same.find(
     ({ name, settings }) => name === plan.name && isSameManagement(settings, plan.settings),
@@ -118,21 +121,21 @@ function holderFor(
 }
 
 /** The start jitter depends on the number of sources and only matters at the start. */
-function isSameManagement(left: HolderSettings, right: HolderSettings): boolean {
+function isSameManagement(left: TokenManagerSettings, right: TokenManagerSettings): boolean {
   return settingsKey({ ...left, startJitterMs: 0 }) === settingsKey({ ...right, startJitterMs: 0 });
 }
 
 /**
- * A source whose first token is the current token of another holder of the same source: changed refresh settings are no
+ * A source whose first token is the current token of another manager of the same source: changed refresh settings are no
  * reason to ask the issuer, and an issuer that revokes the previous token would end it for running requests.
  */
 class InheritedToken implements TokenSource {
   readonly kind: string;
   readonly key: string;
   readonly #source: TokenSource;
-  #from: TokenHolder | null;
+  #from: TokenManager | null;
 
-  constructor(source: TokenSource, from: TokenHolder) {
+  constructor(source: TokenSource, from: TokenManager) {
     this.kind = source.kind;
     this.key = source.key;
     this.#source = source;

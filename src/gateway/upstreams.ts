@@ -14,13 +14,13 @@ import { Circuit, type CircuitState } from '../routing/upstream-state/circuit.ts
 import { LearnedDrops } from '../routing/upstream-state/learned-drops.ts';
 import { ModelPauses } from '../routing/upstream-state/model-pauses.ts';
 import { RoutedUpstream, type UpstreamLimits } from '../routing/upstream-state/routed-upstream.ts';
-import type { TokenHolder } from '../tokens/manager/token-holder.ts';
+import type { TokenManager } from '../tokens/manager/token-manager.ts';
 import { UpstreamClient, type UpstreamCredentials } from '../upstream/client.ts';
 import type { ConnectionSettings } from '../upstream/transport/connections.ts';
 import { given, settingsKey } from './settings.ts';
 
 interface UpstreamParts {
-  readonly holders: ReadonlyMap<string, TokenHolder>;
+  readonly tokenManagers: ReadonlyMap<string, TokenManager>;
   readonly clock: Clock;
   readonly onCircuit: (upstream: string, state: CircuitState) => void;
   /** On reload: the running upstreams; those whose settings did not change keep their state and connections. */
@@ -62,15 +62,15 @@ export function buildUpstreams(
 function runningUpstream(
   config: Config,
   upstream: UpstreamConfig,
-  { running = [], holders }: UpstreamParts,
+  { running = [], tokenManagers }: UpstreamParts,
 ): RoutedUpstream | undefined {
   if (running.length === 0) return undefined;
   const recipe = recipeOf(config, upstream);
   return running.find(({ client, recipe: runningRecipe }) => {
     const { credentials } = client;
-    const isSameHolder =
-      credentials.kind !== 'token' || credentials.holder === holders.get(upstream.token ?? '');
-    return runningRecipe === recipe && isSameHolder;
+    const isSameManager =
+      credentials.kind !== 'token' || credentials.manager === tokenManagers.get(upstream.token ?? '');
+    return runningRecipe === recipe && isSameManager;
   });
 }
 
@@ -108,7 +108,7 @@ function buildUpstream(
       forwardHeaders: upstream.forward_headers,
       isKeepingHeaders: upstream.keep_header,
     },
-    credentials: credentialsOf(config, upstream, parts.holders),
+    credentials: credentialsOf(config, upstream, parts.tokenManagers),
   });
   const circuit = new Circuit(
     {
@@ -148,16 +148,16 @@ function admissionOf(upstream: UpstreamConfig): AdmissionSettings {
 function credentialsOf(
   config: Config,
   upstream: UpstreamConfig,
-  holders: ReadonlyMap<string, TokenHolder>,
+  tokenManagers: ReadonlyMap<string, TokenManager>,
 ): UpstreamCredentials {
   if (upstream.sk !== null) {
     if (upstream.sk === 'asis') return { kind: 'as_is' };
     return { kind: 'key', key: upstream.sk, scheme: upstream.type === 'replicate' ? 'Token' : 'Bearer' };
   }
-  const holder = upstream.token === null ? undefined : holders.get(upstream.token);
+  const manager = upstream.token === null ? undefined : tokenManagers.get(upstream.token);
   const source = upstream.token === null ? undefined : config.tokens[upstream.token];
-  if (holder === undefined || source === undefined) return { kind: 'none' };
-  return { kind: 'token', holder, reject: source.reject, maxWaitMs: source.refresh.max_wait };
+  if (manager === undefined || source === undefined) return { kind: 'none' };
+  return { kind: 'token', manager, reject: source.reject, maxWaitMs: source.refresh.max_wait };
 }
 
 /** An upstream's own limit of 0 inherits the global one. */

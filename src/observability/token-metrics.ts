@@ -5,11 +5,11 @@ export interface TokenGauge {
   readonly source: string;
   /** Null: there is no token. */
   readonly remainingSeconds: number | null;
-  /** A `HolderState`. */
+  /** A `TokenStateName`. */
   readonly state: string;
   readonly waiters?: number | undefined;
   readonly consecutiveFailures?: number | undefined;
-  /** Leases handed out since the start, by what the holder was doing; counted there because it is once a request. */
+  /** Leases handed out since the start, by what the manager was doing; counted there because it is once a request. */
   readonly served?:
     | { readonly fresh: number; readonly renewing: number; readonly degraded: number }
     | undefined;
@@ -117,7 +117,7 @@ export class TokenMetrics {
   }
 }
 
-/** Each reads the holders anew, so that a source that a reload took away leaves no last value behind. */
+/** Each reads the token managers anew, so that a source that a reload took away leaves no last value behind. */
 function addGauges(registry: Registry, prefix: string, read: () => readonly TokenGauge[]): void {
   const gauge = <Label extends string>(
     name: string,

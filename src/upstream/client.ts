@@ -37,7 +37,7 @@ export class UpstreamClient {
 
   /** False: a request would have to wait for the issuer. Asking starts a renewal that is due. */
   hasToken(): boolean {
-    return this.credentials.kind !== 'token' || this.credentials.holder.isReady();
+    return this.credentials.kind !== 'token' || this.credentials.manager.isReady();
   }
 
   /**
@@ -83,7 +83,7 @@ export class UpstreamClient {
   async send(call: UpstreamCall): Promise<UpstreamResponse> {
     const { credentials } = this;
     if (credentials.kind !== 'token') return this.#sendOn(call, null);
-    const lease = credentials.holder.peek() ?? (await this.#waitForToken(credentials, call));
+    const lease = credentials.manager.peek() ?? (await this.#waitForToken(credentials, call));
     const reply = await this.#sendOn(call, lease);
     if (!this.#refusesToken(reply, null) && (reply.ok || !(await this.#refusesTokenInError(reply)))) {
       if (!this.hasBodyMatchers) this.#accepted(reply);
@@ -104,7 +104,7 @@ export class UpstreamClient {
   async replay(call: UpstreamCall, rejected: UpstreamResponse): Promise<UpstreamResponse | null> {
     if (rejected.lease === null) return null;
     if (rejected.isReplayed) {
-      if (this.credentials.kind === 'token') this.credentials.holder.reportRejected(rejected.lease);
+      if (this.credentials.kind === 'token') this.credentials.manager.reportRejected(rejected.lease);
       return null;
     }
     const reply = await this.#replay(call, rejected.lease, rejected.status, () =>
@@ -147,7 +147,7 @@ export class UpstreamClient {
     const { credentials } = this;
     if (credentials.kind !== 'token' || (call.body !== null && !Buffer.isBuffer(call.body))) return null;
     call.timer.clear();
-    const renewed = await credentials.holder
+    const renewed = await credentials.manager
       .renewAfter(lease, { signal: call.signal, maxWaitMs: call.tokenWaitMs, status })
       .catch((error: unknown) => {
         if (error instanceof TokenUnavailable) return null;
@@ -159,7 +159,7 @@ export class UpstreamClient {
     reply.isReplayed = true;
     if (this.#refusesToken(reply, null) || (!reply.ok && (await this.#refusesTokenInError(reply)))) {
       reply.isTokenRejected = true;
-      credentials.holder.reportRejected(renewed);
+      credentials.manager.reportRejected(renewed);
     } else if (!this.hasBodyMatchers) this.#accepted(reply);
     return reply;
   }
@@ -184,13 +184,13 @@ export class UpstreamClient {
   #accepted(reply: UpstreamResponse): void {
     const { credentials } = this;
     if (credentials.kind === 'token' && reply.ok && reply.lease !== null)
-      credentials.holder.reportAccepted(reply.lease);
+      credentials.manager.reportAccepted(reply.lease);
   }
 
-  async #waitForToken({ holder, maxWaitMs }: TokenCredentials, call: UpstreamCall): Promise<Lease> {
+  async #waitForToken({ manager, maxWaitMs }: TokenCredentials, call: UpstreamCall): Promise<Lease> {
     const leftMs = Math.max(0, maxWaitMs - call.tokenWaitedMs);
     try {
-      return await holder.get({ signal: call.signal, maxWaitMs: Math.min(call.tokenWaitMs, leftMs) });
+      return await manager.get({ signal: call.signal, maxWaitMs: Math.min(call.tokenWaitMs, leftMs) });
     } catch (error) {
       if (!(error instanceof TokenUnavailable)) throw error;
       throw new FerryError('token_unavailable', {

@@ -1,5 +1,5 @@
 import type { Secret } from '../lib/secret.ts';
-import type { TokenHolder } from '../tokens/manager/token-holder.ts';
+import type { TokenManager } from '../tokens/manager/token-manager.ts';
 import type { RejectionRules } from '../tokens/placement/rejection.ts';
 
 /** Where an upstream's credentials come from. */
@@ -11,7 +11,7 @@ export type UpstreamCredentials =
   | { readonly kind: 'as_is' }
   | {
       readonly kind: 'token';
-      readonly holder: TokenHolder;
+      readonly manager: TokenManager;
       readonly reject: RejectionRules;
       /** The longest that a request waits for this token. */
       readonly maxWaitMs: number;

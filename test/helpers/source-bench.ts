@@ -10,7 +10,7 @@ import {
   TokenSourceError,
 } from '../../src/tokens/sources/token-source.ts';
 
-/** One source outside of a holder: made, asked and closed by a test. */
+/** One source outside of a token manager: made, asked and closed by a test. */
 export interface SourceBench {
   readonly source: TokenSource;
   readonly secrets: SecretRegistry;

@@ -211,7 +211,7 @@ test('token sources show their life left and their state, and events are counted
 test('a callback that throws costs its own gauge and not the page', async () => {
   const metrics = quiet({
     tokenGauges: () => {
-      throw new Error('a holder is being replaced');
+      throw new Error('a manager is being replaced');
     },
   });
   metrics.observeRequests([sampleRecord()]);

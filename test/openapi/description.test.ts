@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { type AppParts, createApp } from '../../src/http/app.ts';
 import { ERROR_TABLE } from '../../src/lib/errors/ferry-error.ts';
-import type { HolderState } from '../../src/tokens/manager/holder-status.ts';
+import type { TokenStateName } from '../../src/tokens/manager/token-status.ts';
 import { ApiDescription, DESCRIPTION_FILE } from './api-description.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -135,7 +135,7 @@ test('every operation that asks an upstream describes every status of the table'
   }
 });
 
-test('the states of tokens are those that holders have', () => {
+test('the states of tokens are those that tokenManagers have', () => {
   const states = {
     empty: true,
     acquiring: true,
@@ -147,7 +147,7 @@ test('the states of tokens are those that holders have', () => {
     misconfigured: true,
     dormant: true,
     stopped: true,
-  } satisfies Record<HolderState, true>;
+  } satisfies Record<TokenStateName, true>;
   const { properties } = description.document.components.schemas.Readiness as unknown as {
     properties: { tokens: { items: { properties: { state: { enum: string[] } } } } };
   };

@@ -6,7 +6,7 @@ import type { ClientIdentity } from '../../src/routing/client-identity.ts';
 import { anyMatcher } from '../../src/routing/glob.ts';
 import type { RoutedUpstream } from '../../src/routing/upstream-state/routed-upstream.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
-import { makeRig } from '../tokens/holder-rig.ts';
+import { makeRig } from '../tokens/manager/manager-rig.ts';
 import { ANYBODY, newRequest, newUpstream } from './rig.ts';
 
 const named = (upstreams: readonly RoutedUpstream[]): string[] => upstreams.map(({ name }) => name);
@@ -158,7 +158,7 @@ async function inEveryState(clock: VirtualClock): Promise<RoutedUpstream[]> {
   const tokens = makeRig();
   const tokenless = {
     kind: 'token',
-    holder: tokens.holder,
+    manager: tokens.manager,
     reject: { statuses: [401], body: [] },
     maxWaitMs: 1_000,
   } as never;

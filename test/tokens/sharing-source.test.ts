@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SecretRegistry } from '../../src/lib/secret.ts';
-import { DEFAULT_HOLDER_SETTINGS } from '../../src/tokens/manager/holder-settings.ts';
-import { TokenHolder } from '../../src/tokens/manager/token-holder.ts';
+import { TokenManager } from '../../src/tokens/manager/token-manager.ts';
+import { DEFAULT_TOKEN_MANAGER_SETTINGS } from '../../src/tokens/manager/token-manager-settings.ts';
 import { SharedSource } from '../../src/tokens/sharing/shared-source.ts';
 import type { RenewalLease, StoredToken, TokenStore } from '../../src/tokens/sharing/token-store.ts';
 import {
@@ -13,7 +13,7 @@ import {
 import { ScriptedSource, type Step } from '../helpers/scripted-source.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
-import { follow } from './holder-rig.ts';
+import { follow } from './manager/manager-rig.ts';
 import { testTokenStore } from './token-store-contract.ts';
 
 /** A store in memory on a given clock, which can be away. */
@@ -88,7 +88,7 @@ interface Fleet {
   readonly clock: VirtualClock;
   readonly store: MemoryStore;
   readonly source: ScriptedSource;
-  readonly holders: TokenHolder[];
+  readonly tokenManagers: TokenManager[];
 }
 
 /** Replicas that share one issuer's tokens through one store. */
@@ -97,26 +97,26 @@ function makeFleet(size: number, rotation: 'overlap' | 'exclusive' = 'overlap', 
   const store = new MemoryStore(clock);
   const source = new ScriptedSource(clock, script);
   const random = randomFrom(size);
-  const holders = Array.from({ length: size }, (_, index) => {
-    return new TokenHolder({
+  const tokenManagers = Array.from({ length: size }, (_, index) => {
+    return new TokenManager({
       name: `replica-${index}`,
       source: new SharedSource(source, store, { rotation, leaseMs: 15_000, clock }),
-      settings: { ...DEFAULT_HOLDER_SETTINGS, rotation },
+      settings: { ...DEFAULT_TOKEN_MANAGER_SETTINGS, rotation },
       clock,
       random,
       secrets: new SecretRegistry(),
     });
   });
-  return { clock, store, source, holders };
+  return { clock, store, source, tokenManagers };
 }
 
 async function startAll(fleet: Fleet): Promise<void> {
-  for (const holder of fleet.holders) void holder.start();
+  for (const manager of fleet.tokenManagers) void manager.start();
   await fleet.clock.advance(1_000);
 }
 
 const fingerprints = (fleet: Fleet): Set<string | undefined> =>
-  new Set(fleet.holders.map((holder) => holder.peek()?.fingerprint));
+  new Set(fleet.tokenManagers.map((manager) => manager.peek()?.fingerprint));
 
 test('#1 ten replicas that start together make one issuer call and use one token', async () => {
   const fleet = makeFleet(10);
@@ -131,7 +131,7 @@ test('#17 with sharing, replicas on an exclusive issuer make one call a period, 
   await startAll(fleet);
   for (let step = 0; step < 1_200; step++) {
     await fleet.clock.advance(1_000);
-    for (const holder of fleet.holders) assert.notEqual(holder.peek(), null);
+    for (const manager of fleet.tokenManagers) assert.notEqual(manager.peek(), null);
   }
   assert.ok(fleet.source.calls.length <= 6, `${fleet.source.calls.length} calls`);
   assert.equal(fleet.source.mostConcurrent, 1);
@@ -141,10 +141,10 @@ test('#17 with sharing, replicas on an exclusive issuer make one call a period, 
 test('a refused token is renewed once for all replicas', async () => {
   const fleet = makeFleet(4);
   await startAll(fleet);
-  const replays = fleet.holders.map((holder) => {
-    const lease = holder.peek();
+  const replays = fleet.tokenManagers.map((manager) => {
+    const lease = manager.peek();
     assert.ok(lease);
-    return follow(holder.renewAfter(lease, { status: 401 }));
+    return follow(manager.renewAfter(lease, { status: 401 }));
   });
   await fleet.clock.advance(2_000);
   assert.ok(replays.every((replay) => replay.value != null));
@@ -155,7 +155,7 @@ test('a refused token is renewed once for all replicas', async () => {
 test('refusals that another replica has answered already do not use up the forced renewals', async () => {
   const fleet = makeFleet(2);
   await startAll(fleet);
-  const [one, two] = fleet.holders;
+  const [one, two] = fleet.tokenManagers;
   assert.ok(one && two);
   for (let rotation = 0; rotation < 8; rotation++) {
     // Without a hint: the second replica hears of each rotation by a 401.
@@ -176,9 +176,9 @@ test('refusals that another replica has answered already do not use up the force
 
 test('a replica that starts later takes the stored token with the life that is left of it', async () => {
   const fleet = makeFleet(2);
-  void fleet.holders[0]?.start();
+  void fleet.tokenManagers[0]?.start();
   await fleet.clock.advance(100_200);
-  const late = follow(fleet.holders[1]?.get() ?? Promise.reject());
+  const late = follow(fleet.tokenManagers[1]?.get() ?? Promise.reject());
   await fleet.clock.advance(0);
   assert.equal(fleet.source.calls.length, 1);
   assert.equal(late.value?.remainingMs(), 199_800);
@@ -203,7 +203,7 @@ test('a stored token that has ended, or is from the future, is not taken', async
 test('a replica that dies while it renews is replaced when its lease ends', async () => {
   const fleet = makeFleet(2, 'overlap');
   assert.notEqual(await fleet.store.lease('recipe-1', 15_000), null);
-  const get = follow(fleet.holders[0]?.get() ?? Promise.reject());
+  const get = follow(fleet.tokenManagers[0]?.get() ?? Promise.reject());
   await fleet.clock.advance(14_000);
   assert.equal(fleet.source.calls.length, 0);
   await fleet.clock.advance(8_000);
@@ -212,7 +212,7 @@ test('a replica that dies while it renews is replaced when its lease ends', asyn
 
 test('an issuer that fails releases the lease, so that the next attempt is made after the pause and not after the lease', async () => {
   const fleet = makeFleet(1, 'overlap', [{ error: new TokenSourceError('503') }]);
-  const get = follow(fleet.holders[0]?.get() ?? Promise.reject());
+  const get = follow(fleet.tokenManagers[0]?.get() ?? Promise.reject());
   await fleet.clock.advance(1_500);
   assert.notEqual(get.value, undefined);
   assert.equal(fleet.source.calls.length, 2);
@@ -227,7 +227,7 @@ test('a store that is away: replicas obtain their own tokens, and meet again whe
   fleet.store.isAway = false;
   for (let step = 0; step < 400; step++) {
     await fleet.clock.advance(1_000);
-    for (const holder of fleet.holders) holder.peek();
+    for (const manager of fleet.tokenManagers) manager.peek();
   }
   assert.equal(fingerprints(fleet).size, 1);
 });
@@ -238,24 +238,27 @@ test('a store that is away and an exclusive issuer: the last token serves to its
   fleet.store.isAway = true;
   for (let step = 0; step < 296; step++) {
     await fleet.clock.advance(1_000);
-    for (const holder of fleet.holders) assert.notEqual(holder.peek(), null);
+    for (const manager of fleet.tokenManagers) assert.notEqual(manager.peek(), null);
   }
   assert.equal(fleet.source.calls.length, 1);
-  assert.equal(fleet.holders[0]?.status().lastError, 'the store of shared tokens is away (ECONNREFUSED)');
+  assert.equal(
+    fleet.tokenManagers[0]?.status().lastError,
+    'the store of shared tokens is away (ECONNREFUSED)',
+  );
 });
 
 test('a store that is away is said once, with its code and without its address', async () => {
   const fleet = makeFleet(1);
   fleet.store.isAway = true;
   const notes: string[] = [];
-  const holder = new TokenHolder({
+  const manager = new TokenManager({
     name: 'corp',
     source: new SharedSource(fleet.source, fleet.store, {
       rotation: 'overlap',
       leaseMs: 15_000,
       clock: fleet.clock,
     }),
-    settings: DEFAULT_HOLDER_SETTINGS,
+    settings: DEFAULT_TOKEN_MANAGER_SETTINGS,
     clock: fleet.clock,
     random: () => 0.5,
     secrets: new SecretRegistry(),
@@ -263,12 +266,12 @@ test('a store that is away is said once, with its code and without its address',
       if (event.kind === 'note') notes.push(event.note);
     },
   });
-  void holder.start();
+  void manager.start();
   for (let second = 0; second < 400; second++) {
     await fleet.clock.advance(1_000);
-    holder.peek();
+    manager.peek();
   }
-  await holder.stop();
+  await manager.stop();
   assert.ok(fleet.source.calls.length > 1);
   assert.deepEqual(notes, [
     'the store of shared tokens is away (ECONNREFUSED): this replica has a token of its own',
@@ -329,7 +332,7 @@ test('a token stored between the look and the lease is taken, and the lease give
 test('a manual refresh asks the issuer even though a shared token is good', async () => {
   const fleet = makeFleet(2);
   await startAll(fleet);
-  const refreshed = follow(fleet.holders[0]?.refresh() ?? Promise.reject());
+  const refreshed = follow(fleet.tokenManagers[0]?.refresh() ?? Promise.reject());
   await fleet.clock.advance(1_000);
   assert.notEqual(refreshed.value, undefined);
   assert.equal(fleet.source.calls.length, 2);
@@ -367,8 +370,8 @@ test('what is stored is the cleaned value, with the not-before time on our own c
 test('an aborted attempt ends the wait for another replica', async () => {
   const fleet = makeFleet(1);
   assert.notEqual(await fleet.store.lease('recipe-1', 600_000), null);
-  void fleet.holders[0]?.start();
+  void fleet.tokenManagers[0]?.start();
   await fleet.clock.advance(1_000);
-  await fleet.holders[0]?.stop();
+  await fleet.tokenManagers[0]?.stop();
   assert.equal(fleet.clock.pending, 0);
 });

@@ -117,7 +117,7 @@ test('#29 a file that still holds the refused token is looked at again 50 and 20
   const pending = acquire({ force: true, previousFingerprint });
   setTimeout(() => void writeFile(path, 'renewed'), 100);
   assert.equal((await pending).value, 'renewed');
-  // Nothing better: the holder decides what to do with it.
+  // Nothing better: the manager decides what to do with it.
   await writeFile(path, 'refused');
   assert.equal((await acquire({ force: true, previousFingerprint })).value, 'refused');
 });

@@ -3,7 +3,7 @@ import type { TokenEvent } from './token-event.ts';
 
 /** One line for people: what happened, how bad it is, what comes next. Without secrets. */
 export function describeTokenEvent(event: TokenEvent): string {
-  return `${event.holder}: ${words(event)}`;
+  return `${event.source}: ${words(event)}`;
 }
 
 function words(event: TokenEvent): string {

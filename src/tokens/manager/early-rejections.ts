@@ -1,5 +1,5 @@
-import { type HolderSettings, isShared } from './holder-settings.ts';
 import { earliestRenewalShare } from './renewal-age.ts';
+import { isShared, type TokenManagerSettings } from './token-manager-settings.ts';
 
 /** A refusal with more of the life left than this share was not due. */
 const EARLY_SHARE = 0.2;
@@ -12,7 +12,7 @@ const SAFETY = 0.9;
 const SHORTEST_LEARNED_MS = 5_000;
 
 /** The share of a life that is left when a refusal is early. A shared token may have been renewed by another replica. */
-export function earlyShareOf(settings: HolderSettings): number {
+export function earlyShareOf(settings: TokenManagerSettings): number {
   const mayBeReplaced = isShared(settings) && settings.rotation === 'exclusive';
   return mayBeReplaced ? Math.max(EARLY_SHARE, 1 - earliestRenewalShare(settings)) : EARLY_SHARE;
 }

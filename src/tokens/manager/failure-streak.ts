@@ -10,7 +10,7 @@ export interface Failure {
   readonly retryAfterMs: number | null;
 }
 
-/** What the holder knows that a pause depends on; see `FailureFacts`. */
+/** What the manager knows that a pause depends on; see `FailureFacts`. */
 export interface PauseContext {
   readonly hasWaiters: boolean;
   readonly isIdle: boolean;

@@ -2,12 +2,12 @@ import type { Clock } from '../../lib/clock.ts';
 import { type Moment, momentOf } from '../expiry/lifetime.ts';
 import type { Attention } from './attention.ts';
 import type { HeldToken } from './held-token.ts';
-import type { HolderSettings } from './holder-settings.ts';
-import type { HolderCounters } from './holder-status.ts';
 import type { Lease } from './lease.ts';
 import type { RenewalLoop } from './renewal-loop.ts';
 import type { TokenCustody } from './token-custody.ts';
 import type { EmitTokenEvent } from './token-event.ts';
+import type { TokenManagerSettings } from './token-manager-settings.ts';
+import type { TokenCounters } from './token-status.ts';
 import { TokenUnavailable, type UnavailableReason } from './token-unavailable.ts';
 import { type WaiterKind, WaitingRoom } from './waiting-room.ts';
 
@@ -18,9 +18,9 @@ export interface WaitOptions {
 }
 
 interface DeskParts {
-  /** The holder's. */
+  /** The manager's. */
   readonly name: string;
-  readonly settings: HolderSettings;
+  readonly settings: TokenManagerSettings;
   readonly clock: Clock;
   readonly emit: EmitTokenEvent;
   readonly attention: Attention;
@@ -35,7 +35,7 @@ interface DeskParts {
  */
 export class LeaseDesk {
   readonly #name: string;
-  readonly #settings: HolderSettings;
+  readonly #settings: TokenManagerSettings;
   readonly #clock: Clock;
   readonly #emit: EmitTokenEvent;
   readonly #attention: Attention;
@@ -75,7 +75,7 @@ export class LeaseDesk {
     return this.#isStarving;
   }
 
-  get served(): Pick<HolderCounters, 'servedFresh' | 'servedRenewing' | 'servedDegraded'> {
+  get served(): Pick<TokenCounters, 'servedFresh' | 'servedRenewing' | 'servedDegraded'> {
     return this.#served;
   }
 
@@ -219,7 +219,7 @@ export class LeaseDesk {
   #unavailable(reason: UnavailableReason): TokenUnavailable {
     const { streak, nextAttemptMonoMs } = this.#loop;
     return new TokenUnavailable({
-      holder: this.#name,
+      source: this.#name,
       reason: reason === 'issuer_failing' && streak.isMisconfigured ? 'credentials_refused' : reason,
       retryAfterMs: Number.isFinite(nextAttemptMonoMs) ? nextAttemptMonoMs - this.#clock.monoMs() : 0,
       detail: streak.message,

@@ -8,8 +8,8 @@ export type { OutgoingRequest } from '../placement/placement.ts';
 /** The right to use one token for one attempt; `apply` writes it into a request. */
 export class Lease {
   /** The name of the token source. */
-  readonly holder: string;
-  /** Counts the different tokens of a holder, from 1; the same value renewed keeps its number. */
+  readonly source: string;
+  /** Counts the different tokens of a manager, from 1; the same value renewed keeps its number. */
   readonly generation: number;
   /** Tells two tokens apart in logs of one process. */
   readonly fingerprint: string;
@@ -20,7 +20,7 @@ export class Lease {
   readonly #placements: readonly PreparedPlacement[];
 
   constructor(facts: {
-    readonly holder: string;
+    readonly source: string;
     readonly generation: number;
     readonly fingerprint: string;
     readonly secret: Secret;
@@ -28,7 +28,7 @@ export class Lease {
     readonly lifetime: Lifetime;
     readonly placements: readonly PreparedPlacement[];
   }) {
-    this.holder = facts.holder;
+    this.source = facts.source;
     this.generation = facts.generation;
     this.fingerprint = facts.fingerprint;
     this.secret = facts.secret;

@@ -5,7 +5,7 @@ const KEPT_MS = 10 * 60_000;
 /** Bounds what tokens of a few seconds can pile up; every one costs a search in each scrubbed text. */
 const MOST_RETIRED = 256;
 
-/** Keeps the registry of secrets in step with one holder's tokens: the current one and those of ten minutes. */
+/** Keeps the registry of secrets in step with one manager's tokens: the current one and those of ten minutes. */
 export class LiveValues {
   readonly #secrets: SecretRegistry;
   /** Value to monotonic time of its retirement, oldest first. */

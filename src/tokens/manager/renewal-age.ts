@@ -1,4 +1,4 @@
-import type { HolderSettings } from './holder-settings.ts';
+import type { TokenManagerSettings } from './token-manager-settings.ts';
 
 /** Early enough that an issuer may be away for a third of the token's life. */
 const OVERLAP_RANGE: readonly [number, number] = [0.4, 0.5];
@@ -9,7 +9,7 @@ const EXCLUSIVE_RANGE: readonly [number, number] = [0.75, 0.8];
 export function earliestRenewalShare({
   refreshAt,
   rotation,
-}: Pick<HolderSettings, 'refreshAt' | 'rotation'>): number {
+}: Pick<TokenManagerSettings, 'refreshAt' | 'rotation'>): number {
   return (refreshAt ?? (rotation === 'exclusive' ? EXCLUSIVE_RANGE : OVERLAP_RANGE))[0];
 }
 
@@ -23,7 +23,7 @@ const DAY_MS = 24 * 60 * MINUTE_MS;
  */
 export function renewalAgeMs(
   lifeMs: number,
-  settings: Pick<HolderSettings, 'refreshAt' | 'rotation'>,
+  settings: Pick<TokenManagerSettings, 'refreshAt' | 'rotation'>,
   issuerWishMs: number | undefined,
   random: () => number,
 ): number {

@@ -6,7 +6,7 @@ import { ClockWatch } from './clock-watch.ts';
 import { type Failure, FailureStreak, type PauseContext } from './failure-streak.ts';
 import type { Wish } from './renewal-wish.ts';
 
-/** The decisions of the holder that the loop acts on. */
+/** The decisions of the manager that the loop acts on. */
 interface RenewalHost {
   /** What is wanted now; null: nothing, until the next `look()`. `hasNews`: the source said that it changed. */
   wish(now: Moment, hasNews: boolean): Wish | null;
@@ -32,7 +32,7 @@ const LONGEST_TIMER_MS = 30_000;
 const DUE_MS = 0.5;
 
 /**
- * Makes the attempts at one source: at most one at a time, when the holder wishes one and no pause forbids it. Owns
+ * Makes the attempts at one source: at most one at a time, when the manager wishes one and no pause forbids it. Owns
  * the one timer, the streak of failures and the attempt in flight, and decides nothing about tokens.
  */
 export class RenewalLoop {
@@ -71,7 +71,7 @@ export class RenewalLoop {
     return this.#nextAttemptMonoMs;
   }
 
-  /** Asks the holder what it wants and does it, now or with the timer. Call after every change of state; cheap while busy. */
+  /** Asks the manager what it wants and does it, now or with the timer. Call after every change of state; cheap while busy. */
   look(): void {
     if (this.#isStopped || this.#attempt !== null) return;
     const now = momentOf(this.#clock);

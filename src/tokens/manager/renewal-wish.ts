@@ -31,7 +31,7 @@ interface WishFacts {
   readonly lastDurationMs: number;
 }
 
-/** What a holder wants from its source next, and when: there is always something, as every token ends. */
+/** What a manager wants from its source next, and when: there is always something, as every token ends. */
 export function wishFor(facts: WishFacts): Wish {
   const { now, token } = facts;
   const isUsable = token?.isUsable(now) ?? false;

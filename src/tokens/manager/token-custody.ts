@@ -8,12 +8,12 @@ import { EarlyRejections, earlyShareOf } from './early-rejections.ts';
 import type { Failure } from './failure-streak.ts';
 import { BREAKER_PAUSE_MS, ForcedRenewals } from './forced-renewals.ts';
 import { cutoffsOf, HeldToken } from './held-token.ts';
-import { type HolderSettings, isShared } from './holder-settings.ts';
 import { Lease } from './lease.ts';
 import { LiveValues } from './live-values.ts';
 import { NewTokenLag } from './new-token-lag.ts';
 import { renewalAgeMs, sameTokenPollMs } from './renewal-age.ts';
 import { type EmitTokenEvent, type RenewalOutcome, unnamed } from './token-event.ts';
+import { isShared, type TokenManagerSettings } from './token-manager-settings.ts';
 import { Tombstones } from './tombstones.ts';
 import { alreadyOver, refusedBefore } from './unusable-answer.ts';
 
@@ -28,7 +28,7 @@ type Intake = 'installed' | 'reinstated' | 'ask_again' | Failure;
 
 interface CustodyOptions {
   readonly name: string;
-  readonly settings: HolderSettings;
+  readonly settings: TokenManagerSettings;
   readonly clock: Clock;
   readonly random: () => number;
   readonly secrets: SecretRegistry;
@@ -233,7 +233,7 @@ export class TokenCustody {
     const { lifetime, fingerprint, secret, isExpiryKnown } = issued;
     const placements = preparePlacements(settings.placements, secret.reveal(), issued.extra);
     const lease = new Lease({
-      holder: name,
+      source: name,
       generation: this.#generation,
       fingerprint,
       secret,

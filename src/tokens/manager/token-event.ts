@@ -63,32 +63,32 @@ interface TokenEventFacts {
 
 export type TokenEventKind = keyof TokenEventFacts;
 
-/** Something worth a log line or a count, with plain facts and without secrets. `holder` is the source's name. */
+/** Something worth a log line or a count, with plain facts and without secrets. `source` is the source's name. */
 export type TokenEvent = {
-  [Kind in TokenEventKind]: { readonly kind: Kind; readonly holder: string } & TokenEventFacts[Kind];
+  [Kind in TokenEventKind]: { readonly kind: Kind; readonly source: string } & TokenEventFacts[Kind];
 }[TokenEventKind];
 
-/** How the parts of a holder report events. */
+/** How the parts of a manager report events. */
 export type EmitTokenEvent = <Kind extends TokenEventKind>(kind: Kind, facts: TokenEventFacts[Kind]) => void;
 
 /**
- * Hands events of one holder to a listener. They are for people and counters: a listener that throws must not keep a
+ * Hands events of one manager to a listener. They are for people and counters: a listener that throws must not keep a
  * token from a request, so what it throws is dropped.
  */
 export function emitterOf(
-  holder: string,
+  source: string,
   onEvent: ((event: TokenEvent) => void) | undefined,
 ): EmitTokenEvent {
   return (kind, facts) => {
     try {
-      onEvent?.({ kind, holder, ...facts } as TokenEvent);
+      onEvent?.({ kind, source, ...facts } as TokenEvent);
     } catch {
       // There is nobody above who could do anything about it.
     }
   };
 }
 
-/** What a source says of itself, without the name that it begins with: events and statuses name the holder already. */
-export function unnamed(holder: string, text: string): string {
-  return text.startsWith(`${holder}: `) ? text.slice(holder.length + 2) : text;
+/** What a source says of itself, without the name that it begins with: events and statuses name the manager already. */
+export function unnamed(source: string, text: string): string {
+  return text.startsWith(`${source}: `) ? text.slice(source.length + 2) : text;
 }

@@ -34,7 +34,7 @@ interface RightToRenew {
 
 /**
  * A source whose tokens are shared: one replica asks the issuer, the others take its token from the store. To the
- * holder it is a source like any other; its renewal points are jittered, so whoever comes first renews for all.
+ * manager it is a source like any other; its renewal points are jittered, so whoever comes first renews for all.
  * Lock, read again, check again, as oauth2-proxy does it.
  */
 export class SharedSource implements TokenSource {
@@ -143,7 +143,7 @@ export class SharedSource implements TokenSource {
     }
   }
 
-  /** What is stored, if it is alive and not the token that the holder has (or that was refused to it). */
+  /** What is stored, if it is alive and not the token that the manager has (or that was refused to it). */
   #newerToken(stored: StoredToken | null, context: AcquireContext): RawToken | null {
     if (stored === null || context.reason === 'manual') return null;
     if (fingerprintOf(stored.value) === context.previousFingerprint) return null;
@@ -196,7 +196,7 @@ export class SharedSource implements TokenSource {
     }
   }
 
-  /** While the holder asks already nothing is news: it would make it ask once more, and then the issuer. */
+  /** While the manager asks already nothing is news: it would make it ask once more, and then the issuer. */
   async #lookForNews(onChange: () => void): Promise<void> {
     try {
       const stored = await this.#store.get(this.key);

@@ -17,7 +17,7 @@ export interface AcquireContext {
 }
 
 /**
- * What an issuer handed out, with every hint about its life. Hints may disagree: the holder takes the
+ * What an issuer handed out, with every hint about its life. Hints may disagree: the manager takes the
  * shortest. None at all means that the issuer does not say.
  */
 export interface RawToken {
@@ -40,7 +40,7 @@ export interface RawToken {
   readonly notes?: readonly string[];
 }
 
-/** One way to obtain tokens. It makes one attempt per call; retries and timing belong to the holder. */
+/** One way to obtain tokens. It makes one attempt per call; retries and timing belong to the manager. */
 export interface TokenSource {
   readonly kind: string;
   /** SHA-256 of the whole recipe, secrets included: another secret is another source. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { issuerNowMs } from '../../src/tokens/expiry/lifetime.ts';
-import { TokenSourceError } from '../../src/tokens/sources/token-source.ts';
-import { follow, leaseNow, makeRig, traffic } from './holder-rig.ts';
+import { issuerNowMs } from '../../../src/tokens/expiry/lifetime.ts';
+import { TokenSourceError } from '../../../src/tokens/sources/token-source.ts';
+import { follow, leaseNow, makeRig, traffic } from './manager-rig.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -12,16 +12,16 @@ test('#18 the wall clock steps an hour back: the monotonic one ends the token, a
   rig.clock.stepWall(-HOUR_MS);
   assert.equal(await traffic(rig, 297_000, 500), 0);
   await rig.clock.advance(1_500);
-  assert.equal(rig.holder.peek(), null);
+  assert.equal(rig.manager.peek(), null);
   assert.ok(rig.source.calls.length < 60, `${rig.source.calls.length} calls`);
-  await rig.holder.stop();
+  await rig.manager.stop();
 });
 
 test('#18 the wall clock steps an hour ahead: one renewal, as the machine may have slept, and no storm', async () => {
   const rig = makeRig();
   await rig.start();
   rig.clock.stepWall(HOUR_MS);
-  const gets = Array.from({ length: 20 }, () => follow(rig.holder.get()));
+  const gets = Array.from({ length: 20 }, () => follow(rig.manager.get()));
   await rig.clock.advance(200);
   assert.ok(gets.every((get) => get.value?.generation === 2));
   assert.equal(rig.source.calls.length, 2);
@@ -41,15 +41,15 @@ test('#18 a jump of the wall clock is reported once; NTP slewing a second is non
   rig.clock.stepWall(1_000);
   await rig.clock.advance(60_000);
   assert.equal(rig.count('clock_jump'), 1);
-  assert.equal(rig.holder.status().counters.clockJumps, 1);
+  assert.equal(rig.manager.status().counters.clockJumps, 1);
 });
 
 test('#19 a suspend of two hours: the first request after it gets a new token, never the ended one', async () => {
   const rig = makeRig();
   await rig.start();
   rig.clock.suspend(2 * HOUR_MS);
-  assert.equal(rig.holder.peek(), null);
-  const get = follow(rig.holder.get());
+  assert.equal(rig.manager.peek(), null);
+  const get = follow(rig.manager.get());
   await rig.clock.advance(200);
   assert.equal(get.value?.generation, 2);
   assert.ok((get.value?.remainingMs() ?? 0) > 290_000);
@@ -69,9 +69,9 @@ test('#19 a suspend is noticed after the wall clock was set back an hour', async
   await rig.start();
   rig.clock.stepWall(-HOUR_MS);
   await rig.clock.advance(30_100);
-  assert.notEqual(rig.holder.peek(), null);
+  assert.notEqual(rig.manager.peek(), null);
   rig.clock.suspend(HOUR_MS / 2);
-  assert.equal(rig.holder.peek(), null);
+  assert.equal(rig.manager.peek(), null);
 });
 
 test('#19 a sleep is not forgotten when the wall clock is set back afterwards', async () => {
@@ -82,7 +82,7 @@ test('#19 a sleep is not forgotten when the wall clock is set back afterwards', 
   await rig.clock.advance(30_100);
   rig.clock.stepWall(-HOUR_MS);
   assert.ok(lease.remainingMs() < 70_000, `${lease.remainingMs()}`);
-  await rig.holder.stop();
+  await rig.manager.stop();
 });
 
 for (const offsetMs of [-600_000, 600_000]) {
@@ -91,7 +91,7 @@ for (const offsetMs of [-600_000, 600_000]) {
     const serverMs = rig.clock.wallMs() + offsetMs;
     rig.source.usual = { raw: { expiresAtWallMs: serverMs + 300_000, serverDateWallMs: serverMs } };
     await rig.start();
-    const lifeMs = rig.holder.status().lifeMs ?? 0;
+    const lifeMs = rig.manager.status().lifeMs ?? 0;
     assert.ok(lifeMs <= 300_000 && lifeMs >= 298_900, `${lifeMs}`);
     const acquired = rig.events.find((event) => event.kind === 'acquired');
     assert.ok(acquired?.kind === 'acquired' && Math.abs((acquired.issuerSkewMs ?? 0) - offsetMs) <= 1_000);
@@ -115,7 +115,7 @@ test('#21 a token that is too young waits while the old one serves', async () =>
   rig.source.usual = { raw: { lifetimeMs: 300_000, notBeforeWallMs: rig.clock.wallMs() + 20_000 } };
   await rig.clock.advance(2_000);
   assert.equal(leaseNow(rig).generation, 1);
-  assert.equal(rig.holder.status().state, 'renewing');
+  assert.equal(rig.manager.status().state, 'renewing');
   await rig.clock.advance(18_500);
   assert.equal(leaseNow(rig).generation, 1);
   await rig.clock.advance(1_000);
@@ -141,7 +141,7 @@ test('#21 a young token that is held back for long costs no second call', async 
 test('#21 without an old token a young one is held back for 3 s at most', async () => {
   const rig = makeRig();
   rig.source.usual = { raw: { lifetimeMs: 300_000, notBeforeWallMs: rig.clock.wallMs() + 60_000 } };
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(3_100);
   assert.equal(get.isSettled, false);
   await rig.clock.advance(100);
@@ -153,10 +153,10 @@ test('#21 a token refused while a young one is held back: that one is used after
   await rig.start();
   const lease = leaseNow(rig);
   rig.source.usual = { raw: { lifetimeMs: 300_000, notBeforeWallMs: rig.clock.wallMs() + 60_000 } };
-  const refreshed = follow(rig.holder.refresh());
+  const refreshed = follow(rig.manager.refresh());
   await rig.clock.advance(5_000);
   assert.equal(refreshed.isSettled, false);
-  const replay = follow(rig.holder.renewAfter(lease));
+  const replay = follow(rig.manager.renewAfter(lease));
   await rig.clock.advance(0);
   assert.equal(replay.value?.generation, 2);
   assert.equal(rig.source.calls.length, 2);
@@ -173,14 +173,14 @@ test('#21 a young token replaces an old one that ends before it is old enough', 
 test('#21 a token whose nbf is now or past is used at once', async () => {
   const rig = makeRig();
   rig.source.usual = { raw: { lifetimeMs: 300_000, notBeforeWallMs: rig.clock.wallMs() } };
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(200);
   assert.equal(get.value?.generation, 1);
 });
 
 test('a token from a shared store counts its life from when it was issued', async () => {
   const rig = makeRig({ usual: { delayMs: 0, raw: { lifetimeMs: 300_000, ageMs: 100_000 } } });
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(0);
   assert.equal(get.value?.remainingMs(), 200_000);
   await rig.clock.advance(34_900);

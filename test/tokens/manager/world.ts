@@ -1,16 +1,12 @@
-import { SecretRegistry } from '../../src/lib/secret.ts';
-import { describeTokenEvent } from '../../src/tokens/manager/describe-token-event.ts';
-import { DEFAULT_HOLDER_SETTINGS } from '../../src/tokens/manager/holder-settings.ts';
-import type { Lease } from '../../src/tokens/manager/lease.ts';
-import { TokenHolder } from '../../src/tokens/manager/token-holder.ts';
-import { TokenUnavailable } from '../../src/tokens/manager/token-unavailable.ts';
-import {
-  type AcquireContext,
-  type RawToken,
-  type TokenSource,
-  TokenSourceError,
-} from '../../src/tokens/sources/token-source.ts';
-import { VirtualClock } from '../helpers/virtual-clock.ts';
+import { SecretRegistry } from '../../../src/lib/secret.ts';
+import { describeTokenEvent } from '../../../src/tokens/manager/describe-token-event.ts';
+import type { Lease } from '../../../src/tokens/manager/lease.ts';
+import { TokenManager } from '../../../src/tokens/manager/token-manager.ts';
+import { DEFAULT_TOKEN_MANAGER_SETTINGS } from '../../../src/tokens/manager/token-manager-settings.ts';
+import { TokenUnavailable } from '../../../src/tokens/manager/token-unavailable.ts';
+import type { AcquireContext, RawToken, TokenSource } from '../../../src/tokens/sources/token-source.ts';
+import { TokenSourceError } from '../../../src/tokens/sources/token-source.ts';
+import { VirtualClock } from '../../helpers/virtual-clock.ts';
 
 /** What the world of one seed is like. Times in milliseconds. */
 export interface Weather {
@@ -37,14 +33,14 @@ export interface Findings {
 }
 
 /**
- * One issuer, one upstream that knows which tokens are good, one holder and a stream of requests, all on a virtual
- * clock. The world knows the true time, which neither clock of the holder shows when the machine sleeps or NTP steps.
+ * One issuer, one upstream that knows which tokens are good, one manager and a stream of requests, all on a virtual
+ * clock. The world knows the true time, which neither clock of the manager shows when the machine sleeps or NTP steps.
  */
 export class World {
   readonly #clock = new VirtualClock();
   readonly #random: () => number;
   readonly #weather: Weather;
-  readonly #holder: TokenHolder;
+  readonly #manager: TokenManager;
   readonly #violations: string[] = [];
   /** Token value to the true time of its end. */
   readonly #ends = new Map<string, number>();
@@ -66,10 +62,13 @@ export class World {
     this.#random = random;
     this.#weather = weather;
     const source: TokenSource = { kind: 'world', key: 'recipe', acquire: (context) => this.#issue(context) };
-    this.#holder = new TokenHolder({
+    this.#manager = new TokenManager({
       name: 'world',
       source,
-      settings: { ...DEFAULT_HOLDER_SETTINGS, rotation: weather.isExclusive ? 'exclusive' : 'overlap' },
+      settings: {
+        ...DEFAULT_TOKEN_MANAGER_SETTINGS,
+        rotation: weather.isExclusive ? 'exclusive' : 'overlap',
+      },
       clock: this.#clock,
       random,
       secrets: new SecretRegistry(),
@@ -81,7 +80,7 @@ export class World {
   }
 
   async run(): Promise<Findings> {
-    void this.#holder.start();
+    void this.#manager.start();
     await this.#clock.advance(500);
     const pending: Promise<void>[] = [];
     let nextOutage = this.#now() + this.#between(20_000, 200_000);
@@ -96,7 +95,7 @@ export class World {
     }
     await this.#clock.advance(60_000);
     await Promise.all(pending);
-    await this.#holder.stop();
+    await this.#manager.stop();
     await this.#clock.advance(20_000);
     if (this.#clock.pending > 0) this.#violations.push(`I6: ${this.#clock.pending} timers after stop()`);
     if (this.#forcedTokens > this.#refused.size) {
@@ -155,14 +154,14 @@ export class World {
   async #request(): Promise<void> {
     const startedAt = this.#now();
     try {
-      const lease = this.#check(this.#holder.peek() ?? (await this.#holder.get()));
+      const lease = this.#check(this.#manager.peek() ?? (await this.#manager.get()));
       if (await this.#send(lease)) return;
       this.#replays += 1;
       this.#refused.add(lease.fingerprint);
-      const renewed = await this.#holder.renewAfter(lease, { status: 401 });
+      const renewed = await this.#manager.renewAfter(lease, { status: 401 });
       if (renewed === null) this.#violations.push(`I4: no replay at ${startedAt}`);
       else if (!(await this.#send(this.#check(renewed)))) {
-        this.#holder.reportRejected(renewed);
+        this.#manager.reportRejected(renewed);
         this.#refused.add(renewed.fingerprint);
         // A second revocation or rotation hit the replay as well: nobody can help that.
         this.#failed += 1;
@@ -183,7 +182,7 @@ export class World {
     const isGood = (this.#ends.get(value) ?? 0) > this.#now();
     if (isGood) {
       this.#served += 1;
-      this.#holder.reportAccepted(lease);
+      this.#manager.reportAccepted(lease);
     }
     return isGood;
   }
@@ -218,7 +217,7 @@ export class World {
     }
     const hasTrouble = this.#troubles.some((at) => at > startedAt - this.#weather.lifeMs && at < endedAt);
     const leftMs = Math.max(...[...this.#ends.values()].map((endsAt) => endsAt - startedAt), 0);
-    // The leeway, and the time that the token travelled, which the holder has to count as lived.
+    // The leeway, and the time that the token travelled, which the manager has to count as lived.
     if (!hasTrouble && leftMs > 0.05 * this.#weather.lifeMs + SLOWEST_ANSWER_MS) {
       this.#violations.push(`I4: failed although a token was good for ${leftMs} ms when it asked`);
     }
@@ -247,7 +246,7 @@ export class World {
       this.#sleptMs += ms;
     } else this.#clock.stall(this.#between(100, 5_000));
     this.#troubles.push(this.#now());
-    // Two within one look of the holder (30 s, and 10 s of a hung attempt) can hide each other from any two clocks.
+    // Two within one look of the manager (30 s, and 10 s of a hung attempt) can hide each other from any two clocks.
     return this.#now() + this.#between(45_000, 200_000);
   }
 }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
-import { cleanTokenValue } from '../../src/tokens/expiry/token-value.ts';
-import { describeTokenEvent } from '../../src/tokens/manager/describe-token-event.ts';
-import { TokenSourceError } from '../../src/tokens/sources/token-source.ts';
-import { follow, leaseNow, makeRig, traffic } from './holder-rig.ts';
+import { cleanTokenValue } from '../../../src/tokens/expiry/token-value.ts';
+import { describeTokenEvent } from '../../../src/tokens/manager/describe-token-event.ts';
+import { TokenSourceError } from '../../../src/tokens/sources/token-source.ts';
+import { follow, leaseNow, makeRig, traffic } from './manager-rig.ts';
 
 for (const [title, raw] of [
   ['blanks and newlines around it', '  s3cret-token\r\n'],
@@ -42,8 +42,8 @@ for (const [title, raw] of [
 test('#31 a value beside the token that cannot be sent is refused without being quoted', async () => {
   const rig = makeRig({ usual: { raw: { lifetimeMs: 300_000, extra: { group: 'EVIL\r\nX: 1' } } } });
   await rig.start();
-  assert.match(rig.holder.status().lastError ?? '', /"group" beside the token cannot be sent/);
-  await rig.holder.stop();
+  assert.match(rig.manager.status().lastError ?? '', /"group" beside the token cannot be sent/);
+  await rig.manager.stop();
 });
 
 test('I5 no token appears in status, events, leases or errors, however they are printed', async () => {
@@ -52,15 +52,15 @@ test('I5 no token appears in status, events, leases or errors, however they are 
   const lease = leaseNow(rig);
   rig.source.usual = { error: new TokenSourceError('refused: "token-1-secret" for client') };
   await traffic(rig, 330_000, 1_000);
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(30_000);
-  await rig.holder.stop();
+  await rig.manager.stop();
   const printed = [
-    inspect(rig.holder, { depth: 10, showHidden: true }),
+    inspect(rig.manager, { depth: 10, showHidden: true }),
     inspect(lease, { depth: 10, showHidden: true }),
     String(lease),
     JSON.stringify(lease),
-    JSON.stringify(rig.holder.status()),
+    JSON.stringify(rig.manager.status()),
     inspect(rig.events, { depth: 10 }),
     rig.events.map(describeTokenEvent).join('\n'),
     inspect(get.error, { depth: 10 }),
@@ -84,7 +84,7 @@ test('a living token is scrubbed from foreign text, a replaced one for ten minut
   const rig = makeRig();
   await rig.start();
   assert.equal(rig.secrets.scrub('x token-1-secret y'), 'x [redacted] y');
-  const refreshed = follow(rig.holder.refresh());
+  const refreshed = follow(rig.manager.refresh());
   await rig.clock.advance(200);
   assert.equal(refreshed.value?.generation, 2);
   await traffic(rig, 590_000, 1_000);
@@ -98,7 +98,7 @@ test('a ticket beside the token is scrubbed as the token is, a word beside it is
   const rig = makeRig({ script: [{ raw: { lifetimeMs: 300_000, extra } }] });
   await rig.start();
   assert.equal(rig.secrets.scrub('default ticket-beside-token-1'), 'default [redacted]');
-  const refreshed = follow(rig.holder.refresh());
+  const refreshed = follow(rig.manager.refresh());
   await rig.clock.advance(200);
   assert.equal(refreshed.value?.generation, 2);
   await traffic(rig, 900_000, 1_000);
@@ -120,11 +120,11 @@ test('what is retired is bounded, however short tokens live', async () => {
   assert.ok(rig.secrets.size <= 257, `${rig.secrets.size}`);
 });
 
-test('the words of an event name the holder, what happened and what comes next', () => {
+test('the words of an event name the manager, what happened and what comes next', () => {
   const lines = [
     describeTokenEvent({
       kind: 'renewal_failed',
-      holder: 'corp',
+      source: 'corp',
       reason: 'renewal',
       durationMs: 12,
       severity: 'transient',
@@ -135,15 +135,15 @@ test('the words of an event name the holder, what happened and what comes next',
     }),
     describeTokenEvent({
       kind: 'recovered',
-      holder: 'corp',
+      source: 'corp',
       failures: 1,
       failedForMs: 720_000,
       wasStarving: true,
     }),
-    describeTokenEvent({ kind: 'clock_jump', holder: 'corp', jumpMs: -7_200_000 }),
+    describeTokenEvent({ kind: 'clock_jump', source: 'corp', jumpMs: -7_200_000 }),
     describeTokenEvent({
       kind: 'acquired',
-      holder: 'corp',
+      source: 'corp',
       reason: 'start',
       durationMs: 80.4,
       lifeMs: 300_000,

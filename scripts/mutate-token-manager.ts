@@ -1,5 +1,5 @@
 /**
- * `npm run mutate:holder`: disables each decision of the token holder in turn and runs the holder's tests; every
+ * `npm run mutate:holder`: disables each decision of the token manager in turn and runs the manager's tests; every
  * mutant must make one of them fail. Works on a copy; writes its result into docs/tokens.md.
  *
  *   npm run mutate:holder -- breaker     only mutants whose line contains the word; writes nothing
@@ -9,22 +9,22 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { HOLDER_MUTANTS, type Mutant, mutated } from './holder-mutants.ts';
+import { type Mutant, mutated, TOKEN_MANAGER_MUTANTS } from './token-manager-mutants.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 
-/** The tests that speak about the holder, in one process. */
+/** The tests that speak about the manager, in one process. */
 const TESTS = [
-  'holder-outage',
-  'holder-renewal',
-  'holder-rejection',
-  'holder-start',
-  'holder-clock',
-  'holder-attention',
-  'holder-secrets',
-  'holder-parts',
-  'sharing-source',
-  'holder-property',
+  'outage',
+  'renewal',
+  'rejection',
+  'start',
+  'clock',
+  'attention',
+  'secrets',
+  'counters',
+  '../sharing-source',
+  'property',
 ];
 /** A mutant that hangs is killed as well. */
 const LONGEST_RUN_MS = 60_000;
@@ -45,7 +45,7 @@ interface Verdict {
 
 /** Runs the tests in `copy` until the first failure. */
 function firstFailure(copy: string): Promise<string | null> {
-  const files = TESTS.map((name) => `test/tokens/${name}.test.ts`);
+  const files = TESTS.map((name) => `test/tokens/manager/${name}.test.ts`);
   const flags = ['--test', '--test-isolation=none', '--test-reporter=tap', ...files];
   const child = spawn(process.execPath, flags, {
     cwd: copy,
@@ -118,7 +118,7 @@ function writeResult(verdicts: readonly Verdict[]): void {
     ({ mutant, killedBy }) =>
       `| ${mutant.part} | ${mutant.what} | ${(killedBy ?? '**none**').replaceAll('|', '\\|').replaceAll('<', '&lt;')} |\n`,
   );
-  const text = `${BEGIN}\n\n${killed} of ${verdicts.length} mutants are killed.\n\n| In | The holder does not … | Killed by |\n|---|---|---|\n${rows.join('')}\n`;
+  const text = `${BEGIN}\n\n${killed} of ${verdicts.length} mutants are killed.\n\n| In | The manager does not … | Killed by |\n|---|---|---|\n${rows.join('')}\n`;
   const document = readFileSync(root + DOCUMENT, 'utf8');
   const from = document.indexOf(BEGIN);
   const to = document.indexOf(END, from);
@@ -127,7 +127,7 @@ function writeResult(verdicts: readonly Verdict[]): void {
 }
 
 const words = process.argv.slice(2);
-const chosen = HOLDER_MUTANTS.filter(({ part, what, file }) =>
+const chosen = TOKEN_MANAGER_MUTANTS.filter(({ part, what, file }) =>
   words.every((word) => `${part} ${what} ${file}`.includes(word)),
 );
 const verdicts = await judgeAll(chosen);

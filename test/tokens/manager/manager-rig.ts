@@ -1,29 +1,32 @@
-import { SecretRegistry } from '../../src/lib/secret.ts';
-import { DEFAULT_HOLDER_SETTINGS, type HolderSettings } from '../../src/tokens/manager/holder-settings.ts';
-import type { TokenEvent, TokenEventKind } from '../../src/tokens/manager/token-event.ts';
-import { TokenHolder } from '../../src/tokens/manager/token-holder.ts';
-import { ScriptedSource, type Step } from '../helpers/scripted-source.ts';
-import { VirtualClock } from '../helpers/virtual-clock.ts';
+import { SecretRegistry } from '../../../src/lib/secret.ts';
+import type { TokenEvent, TokenEventKind } from '../../../src/tokens/manager/token-event.ts';
+import { TokenManager } from '../../../src/tokens/manager/token-manager.ts';
+import {
+  DEFAULT_TOKEN_MANAGER_SETTINGS,
+  type TokenManagerSettings,
+} from '../../../src/tokens/manager/token-manager-settings.ts';
+import { ScriptedSource, type Step } from '../../helpers/scripted-source.ts';
+import { VirtualClock } from '../../helpers/virtual-clock.ts';
 
 export interface RigOptions {
   readonly script?: readonly Step[];
   readonly usual?: Step;
-  readonly settings?: Partial<HolderSettings>;
+  readonly settings?: Partial<TokenManagerSettings>;
   /** Default: always 0.5, the middle of every range. */
   readonly random?: () => number;
   readonly onEvent?: (event: TokenEvent) => void;
 }
 
-/** A holder on a virtual clock with a scripted source, and everything that it reported. */
+/** A manager on a virtual clock with a scripted source, and everything that it reported. */
 export interface Rig {
   readonly clock: VirtualClock;
   readonly source: ScriptedSource;
-  readonly holder: TokenHolder;
+  readonly manager: TokenManager;
   readonly secrets: SecretRegistry;
   readonly events: TokenEvent[];
   /** How many events of a kind there were. */
   count(kind: TokenEventKind): number;
-  /** Starts the holder and lets its first attempt end. */
+  /** Starts the manager and lets its first attempt end. */
   start(): Promise<void>;
 }
 
@@ -32,10 +35,10 @@ export function makeRig(options: RigOptions = {}): Rig {
   const source = new ScriptedSource(clock, options.script, options.usual);
   const secrets = new SecretRegistry();
   const events: TokenEvent[] = [];
-  const holder = new TokenHolder({
+  const manager = new TokenManager({
     name: 'corp',
     source,
-    settings: { ...DEFAULT_HOLDER_SETTINGS, ...options.settings },
+    settings: { ...DEFAULT_TOKEN_MANAGER_SETTINGS, ...options.settings },
     clock,
     random: options.random ?? (() => 0.5),
     secrets,
@@ -47,12 +50,12 @@ export function makeRig(options: RigOptions = {}): Rig {
   return {
     clock,
     source,
-    holder,
+    manager,
     secrets,
     events,
     count: (kind) => events.filter((event) => event.kind === kind).length,
     start: async () => {
-      const started = holder.start();
+      const started = manager.start();
       await clock.advance(200);
       await started;
     },
@@ -70,8 +73,8 @@ export function follow<T>(promise: Promise<T>): { value?: T; error?: unknown; is
 }
 
 /** The lease that must be there now. */
-export function leaseNow(rig: Rig): NonNullable<ReturnType<TokenHolder['peek']>> {
-  const lease = rig.holder.peek();
+export function leaseNow(rig: Rig): NonNullable<ReturnType<TokenManager['peek']>> {
+  const lease = rig.manager.peek();
   if (lease === null) throw new Error('there is no usable lease');
   return lease;
 }
@@ -80,7 +83,7 @@ export function leaseNow(rig: Rig): NonNullable<ReturnType<TokenHolder['peek']>>
 export async function traffic(rig: Rig, forMs: number, everyMs: number): Promise<number> {
   let refused = 0;
   for (let passedMs = 0; passedMs < forMs; passedMs += everyMs) {
-    const lease = rig.holder.peek();
+    const lease = rig.manager.peek();
     if (lease === null || lease.remainingMs() <= 0) refused += 1;
     await rig.clock.advance(everyMs);
   }

@@ -6,8 +6,8 @@ import {
   PlacementError,
   placeAll,
   preparePlacements,
-} from '../../src/tokens/placement/placement.ts';
-import { makeRig } from './holder-rig.ts';
+} from '../../../src/tokens/placement/placement.ts';
+import { makeRig } from './manager-rig.ts';
 
 /** What `request` looks like after the token `T-1` (or another) was placed. */
 async function placed(
@@ -19,7 +19,7 @@ async function placed(
     usual: { delayMs: 0, raw: { ...raw, lifetimeMs: 300_000 } },
     settings: { placements },
   });
-  const get = rig.holder.get();
+  const get = rig.manager.get();
   await rig.clock.advance(0);
   const outgoing: OutgoingRequest = { path: '/v1/chat', headers: [], body: null, isJson: false, ...request };
   const lease = await get;
@@ -28,7 +28,7 @@ async function placed(
     // A replay applies a lease to the same request once more: nothing may pile up.
     lease.apply(outgoing);
   } finally {
-    await rig.holder.stop();
+    await rig.manager.stop();
   }
   return outgoing;
 }
@@ -42,7 +42,7 @@ test('by default the token is the Bearer credential', async () => {
     body: null,
     isJson: false,
   };
-  rig.holder.peek()?.apply(request);
+  rig.manager.peek()?.apply(request);
   assert.deepEqual(request.headers, ['accept', '*/*', 'authorization', 'Bearer token-1-secret']);
 });
 

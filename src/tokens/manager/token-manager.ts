@@ -6,19 +6,19 @@ import type { TokenSource } from '../sources/token-source.ts';
 import type { Answer, Attempt } from './attempt.ts';
 import { Attention } from './attention.ts';
 import type { Failure, PauseContext } from './failure-streak.ts';
-import type { HolderSettings } from './holder-settings.ts';
-import { type HolderStatus, statusOf } from './holder-status.ts';
 import type { Lease } from './lease.ts';
 import { LeaseDesk, type WaitOptions } from './lease-desk.ts';
 import { RenewalLoop } from './renewal-loop.ts';
 import { type Wish, wishFor } from './renewal-wish.ts';
 import { TokenCustody } from './token-custody.ts';
 import { type EmitTokenEvent, emitterOf, type TokenEvent, unnamed } from './token-event.ts';
+import type { TokenManagerSettings } from './token-manager-settings.ts';
+import { statusOf, type TokenStatus } from './token-status.ts';
 
 interface HolderOptions {
   readonly name: string;
   readonly source: TokenSource;
-  readonly settings: HolderSettings;
+  readonly settings: TokenManagerSettings;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -35,10 +35,10 @@ const LONGEST_SETTLE_MS = 3_000;
  * renewal fails, makes requests wait (and not fail) when there is none, and answers a refused token with at most one
  * renewal. What a request gets is decided by the token's time left on two clocks and by nothing else.
  */
-export class TokenHolder {
+export class TokenManager {
   readonly name: string;
   readonly #source: TokenSource;
-  readonly #settings: HolderSettings;
+  readonly #settings: TokenManagerSettings;
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #emit: EmitTokenEvent;
@@ -89,12 +89,12 @@ export class TokenHolder {
     });
   }
 
-  /** The recipe that its tokens come from; holders with equal ones would get the same tokens. */
+  /** The recipe that its tokens come from; token managers with equal ones would get the same tokens. */
   get sourceKey(): string {
     return this.#source.key;
   }
 
-  get settings(): HolderSettings {
+  get settings(): TokenManagerSettings {
     return this.#settings;
   }
 
@@ -167,7 +167,7 @@ export class TokenHolder {
     return this.#desk.refresh(options);
   }
 
-  status(): HolderStatus {
+  status(): TokenStatus {
     return statusOf({
       name: this.name,
       kind: this.#source.kind,

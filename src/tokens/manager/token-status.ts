@@ -7,7 +7,7 @@ import type { TokenCustody } from './token-custody.ts';
  * `degraded`: serving while renewal fails · `starved`: nothing to serve and the issuer fails · `rejected`: the upstream refused
  * the token, the next is on its way · `misconfigured`: the issuer refuses our credentials · `dormant`: nobody asks · `stopped`.
  */
-export type HolderState =
+export type TokenStateName =
   | 'empty'
   | 'acquiring'
   | 'fresh'
@@ -19,11 +19,11 @@ export type HolderState =
   | 'dormant'
   | 'stopped';
 
-/** A picture of a holder for the admin API and metrics; without secrets. Durations in milliseconds. */
-export interface HolderStatus {
+/** A picture of a manager for the admin API and metrics; without secrets. Durations in milliseconds. */
+export interface TokenStatus {
   readonly name: string;
   readonly kind: string;
-  readonly state: HolderState;
+  readonly state: TokenStateName;
   /** True: a request would get a token at once. */
   readonly isUsable: boolean;
   readonly remainingMs: number | null;
@@ -40,23 +40,23 @@ export interface HolderStatus {
   readonly isBreakerOpen: boolean;
   /** How many working tokens were refused early, while that looks as if someone else uses the credentials; else 0. */
   readonly suspiciousRejections: number;
-  readonly counters: HolderCounters;
+  readonly counters: TokenCounters;
 }
 
-/** Counts since the holder was made. */
-export interface HolderCounters {
+/** Counts since the manager was made. */
+export interface TokenCounters {
   readonly acquired: number;
   readonly failed: number;
   readonly rejected: number;
   readonly sameToken: number;
   readonly clockJumps: number;
-  /** Leases handed out, by the holder's state at that moment. */
+  /** Leases handed out, by the manager's state at that moment. */
   readonly servedFresh: number;
   readonly servedRenewing: number;
   readonly servedDegraded: number;
 }
 
-/** The parts of a holder that its status is read from. */
+/** The parts of a manager that its status is read from. */
 interface StatusFacts {
   readonly name: string;
   readonly kind: string;
@@ -66,10 +66,10 @@ interface StatusFacts {
   readonly waiters: number;
   readonly custody: TokenCustody;
   readonly loop: RenewalLoop;
-  readonly counters: Omit<HolderCounters, 'sameToken'>;
+  readonly counters: Omit<TokenCounters, 'sameToken'>;
 }
 
-export function statusOf(facts: StatusFacts): HolderStatus {
+export function statusOf(facts: StatusFacts): TokenStatus {
   const { name, kind, now, waiters, custody, loop } = facts;
   const { token } = custody;
   const nextInMs = loop.nextAttemptMonoMs - now.monoMs;
@@ -93,8 +93,8 @@ export function statusOf(facts: StatusFacts): HolderStatus {
   };
 }
 
-/** The one word for a holder; a later line is looked at only when the earlier ones do not hold. */
-function stateOf({ isStopped, isDormant, custody, loop, now }: StatusFacts): HolderState {
+/** The one word for a manager; a later line is looked at only when the earlier ones do not hold. */
+function stateOf({ isStopped, isDormant, custody, loop, now }: StatusFacts): TokenStateName {
   if (isStopped) return 'stopped';
   if (isDormant) return 'dormant';
   if (loop.streak.isMisconfigured) return 'misconfigured';

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { startJitterFor } from '../../src/tokens/manager/holder-settings.ts';
-import { TokenUnavailable } from '../../src/tokens/manager/token-unavailable.ts';
-import { TokenSourceError } from '../../src/tokens/sources/token-source.ts';
-import { randomFrom } from '../helpers/seeded-random.ts';
-import { follow, leaseNow, makeRig } from './holder-rig.ts';
+import { startJitterFor } from '../../../src/tokens/manager/token-manager-settings.ts';
+import { TokenUnavailable } from '../../../src/tokens/manager/token-unavailable.ts';
+import { TokenSourceError } from '../../../src/tokens/sources/token-source.ts';
+import { randomFrom } from '../../helpers/seeded-random.ts';
+import { follow, leaseNow, makeRig } from './manager-rig.ts';
 
 test('#1 cold-start stampede: 500 gets make one issuer call and get 500 leases of one token', async () => {
   const rig = makeRig();
-  const gets = Array.from({ length: 500 }, () => follow(rig.holder.get()));
+  const gets = Array.from({ length: 500 }, () => follow(rig.manager.get()));
   await rig.clock.advance(199);
   assert.equal(gets.filter((get) => get.isSettled).length, 0);
   await rig.clock.advance(1);
@@ -20,7 +20,7 @@ test('#1 cold-start stampede: 500 gets make one issuer call and get 500 leases o
 
 test('start() resolves after the first attempt, good or bad, and never rejects', async () => {
   const good = makeRig();
-  const started = follow(good.holder.start());
+  const started = follow(good.manager.start());
   await good.clock.advance(199);
   assert.equal(started.isSettled, false);
   await good.clock.advance(1);
@@ -28,16 +28,16 @@ test('start() resolves after the first attempt, good or bad, and never rejects',
   assert.equal(good.source.calls[0]?.context.reason, 'start');
 
   const bad = makeRig({ usual: { error: new Error('no') } });
-  const failed = follow(bad.holder.start());
+  const failed = follow(bad.manager.start());
   await bad.clock.advance(200);
   assert.deepEqual([failed.isSettled, failed.error], [true, undefined]);
-  await bad.holder.stop();
+  await bad.manager.stop();
 });
 
-test('start() resolves when the holder is stopped before its first attempt is over', async () => {
+test('start() resolves when the manager is stopped before its first attempt is over', async () => {
   const rig = makeRig({ usual: { hang: true } });
-  const started = follow(rig.holder.start());
-  await rig.holder.stop();
+  const started = follow(rig.manager.start());
+  await rig.manager.stop();
   await rig.clock.advance(0);
   assert.equal(started.isSettled, true);
 });
@@ -46,25 +46,25 @@ test('a usable lease is there without waiting, and peek() and get() give the sam
   const rig = makeRig();
   await rig.start();
   const lease = leaseNow(rig);
-  assert.equal(rig.holder.peek(), lease);
-  assert.equal(await rig.holder.get(), lease);
-  assert.equal(lease.holder, 'corp');
+  assert.equal(rig.manager.peek(), lease);
+  assert.equal(await rig.manager.get(), lease);
+  assert.equal(lease.source, 'corp');
 });
 
 test('peek() without a token starts one attempt in the background', async () => {
   const rig = makeRig();
-  assert.equal(rig.holder.peek(), null);
-  assert.equal(rig.holder.peek(), null);
+  assert.equal(rig.manager.peek(), null);
+  assert.equal(rig.manager.peek(), null);
   await rig.clock.advance(200);
   assert.equal(rig.source.calls.length, 1);
-  assert.notEqual(rig.holder.peek(), null);
+  assert.notEqual(rig.manager.peek(), null);
 });
 
 test('#26 a client that aborts while waiting leaves; the attempt goes on and the others are served', async () => {
   const rig = makeRig();
   const abort = new AbortController();
-  const leaver = follow(rig.holder.get({ signal: abort.signal }));
-  const other = follow(rig.holder.get());
+  const leaver = follow(rig.manager.get({ signal: abort.signal }));
+  const other = follow(rig.manager.get());
   await rig.clock.advance(100);
   abort.abort(new Error('client left'));
   await rig.clock.advance(0);
@@ -72,32 +72,32 @@ test('#26 a client that aborts while waiting leaves; the attempt goes on and the
   assert.equal(rig.source.calls[0]?.isAborted, false);
   await rig.clock.advance(100);
   assert.equal(other.value?.generation, 1);
-  assert.equal(rig.holder.status().waiters, 0);
+  assert.equal(rig.manager.status().waiters, 0);
 });
 
 test('#26 when every waiter has left the attempt still goes on and its token is kept', async () => {
   const rig = makeRig();
   const abort = new AbortController();
-  const leaver = follow(rig.holder.get({ signal: abort.signal }));
+  const leaver = follow(rig.manager.get({ signal: abort.signal }));
   abort.abort();
   await rig.clock.advance(200);
   assert.equal((leaver.error as Error).name, 'AbortError');
-  assert.notEqual(rig.holder.peek(), null);
+  assert.notEqual(rig.manager.peek(), null);
 });
 
 test('a signal that is aborted already asks for nothing', async () => {
   const rig = makeRig();
-  await assert.rejects(rig.holder.get({ signal: AbortSignal.abort(new Error('gone')) }), /gone/);
-  await assert.rejects(rig.holder.refresh({ signal: AbortSignal.abort(new Error('gone')) }), /gone/);
+  await assert.rejects(rig.manager.get({ signal: AbortSignal.abort(new Error('gone')) }), /gone/);
+  await assert.rejects(rig.manager.refresh({ signal: AbortSignal.abort(new Error('gone')) }), /gone/);
   assert.equal(rig.source.calls.length, 0);
 });
 
 test('beyond maxWaiters a request is refused at once with a hint when to come back', async () => {
   const rig = makeRig({ settings: { maxWaiters: 2 } });
-  const waiting = [follow(rig.holder.get()), follow(rig.holder.get())];
-  await assert.rejects(rig.holder.get(), (error) => {
+  const waiting = [follow(rig.manager.get()), follow(rig.manager.get())];
+  await assert.rejects(rig.manager.get(), (error) => {
     assert.ok(error instanceof TokenUnavailable);
-    assert.deepEqual([error.reason, error.holder, error.retryAfterMs], ['too_many_waiters', 'corp', 1_000]);
+    assert.deepEqual([error.reason, error.source, error.retryAfterMs], ['too_many_waiters', 'corp', 1_000]);
     return true;
   });
   await rig.clock.advance(200);
@@ -106,8 +106,8 @@ test('beyond maxWaiters a request is refused at once with a hint when to come ba
 
 test('a wait is bounded by max_wait, and by the request when that is shorter', async () => {
   const rig = makeRig({ usual: { hang: true }, settings: { attemptTimeoutMs: 120_000 } });
-  const patient = follow(rig.holder.get({ maxWaitMs: 90_000 }));
-  const hasty = follow(rig.holder.get({ maxWaitMs: 1_000 }));
+  const patient = follow(rig.manager.get({ maxWaitMs: 90_000 }));
+  const hasty = follow(rig.manager.get({ maxWaitMs: 1_000 }));
   await rig.clock.advance(999);
   assert.equal(hasty.isSettled, false);
   await rig.clock.advance(1);
@@ -116,7 +116,7 @@ test('a wait is bounded by max_wait, and by the request when that is shorter', a
   assert.equal(patient.isSettled, false);
   await rig.clock.advance(1);
   assert.ok(patient.error instanceof TokenUnavailable);
-  await rig.holder.stop();
+  await rig.manager.stop();
 });
 
 test('#39 idle for hours, then a burst: one blocking acquisition serves all', async () => {
@@ -125,36 +125,36 @@ test('#39 idle for hours, then a burst: one blocking acquisition serves all', as
   await rig.clock.advance(3 * 3_600_000);
   const before = rig.source.calls.length;
   assert.ok(before <= 8, `${before} calls while nobody asked`);
-  assert.equal(rig.holder.status().state, 'dormant');
+  assert.equal(rig.manager.status().state, 'dormant');
   assert.equal(rig.count('dormant'), 1);
   assert.equal(rig.clock.pending, 0);
-  const gets = Array.from({ length: 50 }, () => follow(rig.holder.get()));
+  const gets = Array.from({ length: 50 }, () => follow(rig.manager.get()));
   await rig.clock.advance(200);
   assert.equal(gets.filter((get) => get.value !== undefined).length, 50);
   assert.equal(rig.source.calls.length, before + 1);
-  assert.equal(rig.holder.status().state, 'fresh');
+  assert.equal(rig.manager.status().state, 'fresh');
 });
 
-test('#39 a dormant holder whose long token is still good serves it and takes up renewal again', async () => {
+test('#39 a dormant manager whose long token is still good serves it and takes up renewal again', async () => {
   const rig = makeRig({ usual: { raw: { lifetimeMs: 7_200_000 } } });
   await rig.start();
   // Due at 6,150 s; nobody asked for longer than 15 minutes then.
   await rig.clock.advance(6_200_000);
   assert.equal(rig.source.calls.length, 1);
-  assert.equal(rig.holder.status().state, 'dormant');
-  assert.notEqual(rig.holder.peek(), null);
+  assert.equal(rig.manager.status().state, 'dormant');
+  assert.notEqual(rig.manager.peek(), null);
   await rig.clock.advance(200);
   assert.equal(rig.source.calls.length, 2);
-  assert.equal(rig.holder.status().generation, 2);
+  assert.equal(rig.manager.status().generation, 2);
 });
 
 test('#40 a hundred sources that start together spread over the jitter and stay spread', async () => {
   const random = randomFrom(40);
   const rigs = Array.from({ length: 100 }, () => makeRig({ random, settings: { startJitterMs: 2_000 } }));
   for (const rig of rigs) {
-    void rig.holder.start();
+    void rig.manager.start();
     for (let step = 0; step < 60; step++) {
-      rig.holder.peek();
+      rig.manager.peek();
       await rig.clock.advance(step === 0 ? 0 : 30_000);
     }
   }
@@ -167,10 +167,10 @@ test('#40 a hundred sources that start together spread over the jitter and stay 
 
 test('#40 start jitter delays the background start only: a request does not wait for it', async () => {
   const rig = makeRig({ settings: { startJitterMs: 2_000 } });
-  void rig.holder.start();
+  void rig.manager.start();
   await rig.clock.advance(500);
   assert.equal(rig.source.calls.length, 0);
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(200);
   assert.equal(get.value?.generation, 1);
   assert.deepEqual([startJitterFor(1), startJitterFor(2), startJitterFor(500)], [0, 20, 2_000]);
@@ -178,7 +178,7 @@ test('#40 start jitter delays the background start only: a request does not wait
 
 test('#40 without a request the start waits for its jitter and no longer', async () => {
   const rig = makeRig({ settings: { startJitterMs: 2_000 } });
-  void rig.holder.start();
+  void rig.manager.start();
   await rig.clock.advance(999);
   assert.equal(rig.source.calls.length, 0);
   await rig.clock.advance(1);
@@ -188,8 +188,8 @@ test('#40 without a request the start waits for its jitter and no longer', async
 test('refresh() obtains a new token while the old one is good, by force, and joins an attempt in flight', async () => {
   const rig = makeRig();
   await rig.start();
-  const first = follow(rig.holder.refresh());
-  const second = follow(rig.holder.refresh());
+  const first = follow(rig.manager.refresh());
+  const second = follow(rig.manager.refresh());
   await rig.clock.advance(200);
   assert.deepEqual([first.value?.generation, second.value?.generation], [2, 2]);
   assert.equal(rig.source.calls.length, 2);
@@ -202,17 +202,17 @@ test('refresh() obtains a new token while the old one is good, by force, and joi
 test('refresh() fails with its one attempt instead of waiting, even while the old token is good', async () => {
   const rig = makeRig({ script: [{}, { error: new TokenSourceError('issuer answered 503') }] });
   await rig.start();
-  const refreshed = follow(rig.holder.refresh());
+  const refreshed = follow(rig.manager.refresh());
   await rig.clock.advance(200);
   assert.ok(refreshed.error instanceof TokenUnavailable);
   assert.equal(refreshed.error.detail, 'issuer answered 503');
-  assert.notEqual(rig.holder.peek(), null);
+  assert.notEqual(rig.manager.peek(), null);
 });
 
 test('refresh() does not wait for a pause after failures', async () => {
   const rig = makeRig({ script: [{ error: new TokenSourceError('no', { severity: 'credentials' }) }] });
   await rig.start();
-  const refreshed = follow(rig.holder.refresh());
+  const refreshed = follow(rig.manager.refresh());
   await rig.clock.advance(200);
   assert.equal(refreshed.value?.generation, 1);
 });
@@ -222,11 +222,11 @@ test('a source that throws at once is a source that failed', async () => {
   rig.source.acquire = () => {
     throw new Error('bad code');
   };
-  const started = follow(rig.holder.start());
+  const started = follow(rig.manager.start());
   await rig.clock.advance(0);
   assert.equal(started.isSettled, true);
-  assert.equal(rig.holder.status().lastError, 'the source failed: Error');
-  await rig.holder.stop();
+  assert.equal(rig.manager.status().lastError, 'the source failed: Error');
+  await rig.manager.stop();
 });
 
 test('a listener that throws keeps no token from a request', async () => {
@@ -235,7 +235,7 @@ test('a listener that throws keeps no token from a request', async () => {
       throw new Error('listener');
     },
   });
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(200);
   assert.equal(get.value?.generation, 1);
 });
@@ -245,7 +245,7 @@ test('#39 what a token is asked for says why: at the start, for a renewal, becau
   await rig.start();
   await rig.clock.advance(150_000);
   await rig.clock.advance(3_600_000);
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(300);
   assert.notEqual(get.value, undefined);
   const reasons = rig.source.calls.map(({ context }) => context.reason);

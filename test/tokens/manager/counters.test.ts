@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SecretRegistry } from '../../src/lib/secret.ts';
-import { type FailureFacts, pauseAfterFailureMs } from '../../src/tokens/manager/backoff.ts';
-import { ClockWatch } from '../../src/tokens/manager/clock-watch.ts';
-import { EarlyRejections } from '../../src/tokens/manager/early-rejections.ts';
-import { FailureStreak } from '../../src/tokens/manager/failure-streak.ts';
-import { ForcedRenewals } from '../../src/tokens/manager/forced-renewals.ts';
-import { LiveValues } from '../../src/tokens/manager/live-values.ts';
-import { Tombstones } from '../../src/tokens/manager/tombstones.ts';
+import { SecretRegistry } from '../../../src/lib/secret.ts';
+import { type FailureFacts, pauseAfterFailureMs } from '../../../src/tokens/manager/backoff.ts';
+import { ClockWatch } from '../../../src/tokens/manager/clock-watch.ts';
+import { EarlyRejections } from '../../../src/tokens/manager/early-rejections.ts';
+import { FailureStreak } from '../../../src/tokens/manager/failure-streak.ts';
+import { ForcedRenewals } from '../../../src/tokens/manager/forced-renewals.ts';
+import { LiveValues } from '../../../src/tokens/manager/live-values.ts';
+import { Tombstones } from '../../../src/tokens/manager/tombstones.ts';
 
 const FACTS: FailureFacts = {
   failures: 20,

@@ -1,25 +1,25 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Lease } from '../../src/tokens/manager/lease.ts';
-import { TokenUnavailable } from '../../src/tokens/manager/token-unavailable.ts';
-import { TokenSourceError } from '../../src/tokens/sources/token-source.ts';
-import { follow, leaseNow, makeRig, type Rig } from './holder-rig.ts';
+import type { Lease } from '../../../src/tokens/manager/lease.ts';
+import { TokenUnavailable } from '../../../src/tokens/manager/token-unavailable.ts';
+import { TokenSourceError } from '../../../src/tokens/sources/token-source.ts';
+import { follow, leaseNow, makeRig, type Rig } from './manager-rig.ts';
 
 const SAME = { raw: { value: 'cached-token', lifetimeMs: 300_000 } };
 
-/** A holder with a token that an upstream accepted. */
+/** A manager with a token that an upstream accepted. */
 async function rigInUse(options: Parameters<typeof makeRig>[0] = {}): Promise<{ rig: Rig; lease: Lease }> {
   const rig = makeRig(options);
   await rig.start();
   const lease = leaseNow(rig);
-  rig.holder.reportAccepted(lease);
+  rig.manager.reportAccepted(lease);
   return { rig, lease };
 }
 
 test('#10 a token revoked early: 50 refusals make one renewal and 50 replays', async () => {
   const { rig, lease } = await rigInUse();
-  const renewals = Array.from({ length: 50 }, () => follow(rig.holder.renewAfter(lease, { status: 401 })));
-  assert.equal(rig.holder.status().state, 'rejected');
+  const renewals = Array.from({ length: 50 }, () => follow(rig.manager.renewAfter(lease, { status: 401 })));
+  assert.equal(rig.manager.status().state, 'rejected');
   await rig.clock.advance(200);
   assert.ok(renewals.every((renewal) => renewal.value?.generation === 2));
   assert.equal(rig.source.calls.length, 2);
@@ -34,9 +34,9 @@ test('#10 a token revoked early: 50 refusals make one renewal and 50 replays', a
 
 test('#10 a refused token is not handed out while its renewal is on its way', async () => {
   const { rig, lease } = await rigInUse();
-  const renewal = follow(rig.holder.renewAfter(lease));
-  const get = follow(rig.holder.get());
-  assert.equal(rig.holder.peek(), null);
+  const renewal = follow(rig.manager.renewAfter(lease));
+  const get = follow(rig.manager.get());
+  assert.equal(rig.manager.peek(), null);
   await rig.clock.advance(200);
   assert.equal(get.value?.generation, 2);
   assert.equal(renewal.value?.generation, 2);
@@ -44,8 +44,8 @@ test('#10 a refused token is not handed out while its renewal is on its way', as
 
 test('#10 a renewal of a refused token that fails is tried again, by force, and the wait is bounded', async () => {
   const { rig, lease } = await rigInUse({ script: [{}, { error: new TokenSourceError('503') }] });
-  const hasty = follow(rig.holder.renewAfter(lease, { maxWaitMs: 300 }));
-  const patient = follow(rig.holder.renewAfter(lease));
+  const hasty = follow(rig.manager.renewAfter(lease, { maxWaitMs: 300 }));
+  const patient = follow(rig.manager.renewAfter(lease));
   await rig.clock.advance(300);
   assert.ok(hasty.error instanceof TokenUnavailable);
   await rig.clock.advance(1_000);
@@ -56,14 +56,14 @@ test('#10 a renewal of a refused token that fails is tried again, by force, and 
 test('#10 a client that leaves while its refused token is renewed takes nothing with it', async () => {
   const { rig, lease } = await rigInUse();
   const abort = new AbortController();
-  const leaver = follow(rig.holder.renewAfter(lease, { signal: abort.signal }));
-  const other = follow(rig.holder.renewAfter(lease));
+  const leaver = follow(rig.manager.renewAfter(lease, { signal: abort.signal }));
+  const other = follow(rig.manager.renewAfter(lease));
   abort.abort(new Error('gone'));
   await rig.clock.advance(200);
   assert.match(String(leaver.error), /gone/);
   assert.equal(other.value?.generation, 2);
   await assert.rejects(
-    rig.holder.renewAfter(lease, { signal: AbortSignal.abort(new Error('gone')) }),
+    rig.manager.renewAfter(lease, { signal: AbortSignal.abort(new Error('gone')) }),
     /gone/,
   );
 });
@@ -72,17 +72,17 @@ test('#11 a late refusal of an old token renews nothing and gets the newer one',
   const { rig, lease } = await rigInUse();
   await rig.clock.advance(140_000);
   const newer = leaseNow(rig);
-  assert.equal(await rig.holder.renewAfter(lease, { status: 401 }), newer);
+  assert.equal(await rig.manager.renewAfter(lease, { status: 401 }), newer);
   assert.equal(rig.source.calls.length, 2);
-  assert.equal(rig.holder.peek(), newer);
+  assert.equal(rig.manager.peek(), newer);
 });
 
 test('#11 a late refusal of an old token waits when the newer one has ended', async () => {
   const { rig, lease } = await rigInUse({ settings: { idleStopMs: 60_000 } });
-  const renewed = follow(rig.holder.refresh());
+  const renewed = follow(rig.manager.refresh());
   await rig.clock.advance(400_000);
   assert.equal(renewed.value?.generation, 2);
-  const replay = follow(rig.holder.renewAfter(lease));
+  const replay = follow(rig.manager.renewAfter(lease));
   await rig.clock.advance(200);
   assert.equal(replay.value?.generation, 3);
 });
@@ -92,11 +92,11 @@ test('#11 an old refused token that an issuer hands out again is not taken', asy
     script: [SAME, {}, SAME],
   });
   await rig.clock.advance(10_000);
-  const replay = follow(rig.holder.renewAfter(lease));
+  const replay = follow(rig.manager.renewAfter(lease));
   await rig.clock.advance(200);
   assert.equal(replay.value?.generation, 2);
   await rig.clock.advance(135_200);
-  assert.match(rig.holder.status().lastError ?? '', /an upstream has refused/);
+  assert.match(rig.manager.status().lastError ?? '', /an upstream has refused/);
   assert.equal(leaseNow(rig).generation, 2);
   await rig.clock.advance(1_000);
   assert.equal(leaseNow(rig).generation, 3);
@@ -105,8 +105,8 @@ test('#11 an old refused token that an issuer hands out again is not taken', asy
 test('#11 a late refusal is remembered: the issuer cannot bring the old token back', async () => {
   const { rig, lease } = await rigInUse({ script: [SAME, {}, SAME] });
   await rig.clock.advance(140_000);
-  assert.equal((await rig.holder.renewAfter(lease))?.generation, 2);
-  const refreshed = follow(rig.holder.refresh());
+  assert.equal((await rig.manager.renewAfter(lease))?.generation, 2);
+  const refreshed = follow(rig.manager.refresh());
   await rig.clock.advance(200);
   assert.ok(refreshed.error instanceof TokenUnavailable);
   assert.equal(leaseNow(rig).generation, 2);
@@ -116,7 +116,7 @@ test('#12 a refusal while a background renewal is in flight joins it', async () 
   const { rig, lease } = await rigInUse();
   await rig.clock.advance(134_850);
   assert.equal(rig.source.calls.length, 2);
-  const renewal = follow(rig.holder.renewAfter(lease, { status: 401 }));
+  const renewal = follow(rig.manager.renewAfter(lease, { status: 401 }));
   await rig.clock.advance(200);
   assert.equal(renewal.value?.generation, 2);
   assert.equal(rig.source.calls.length, 2);
@@ -125,7 +125,7 @@ test('#12 a refusal while a background renewal is in flight joins it', async () 
 test('#12 a joined renewal that brings the refused token itself is followed by one by force', async () => {
   const { rig, lease } = await rigInUse({ script: [SAME, SAME] });
   await rig.clock.advance(134_850);
-  const renewal = follow(rig.holder.renewAfter(lease));
+  const renewal = follow(rig.manager.renewAfter(lease));
   await rig.clock.advance(400);
   assert.equal(renewal.value?.generation, 2);
   assert.deepEqual(
@@ -136,11 +136,11 @@ test('#12 a joined renewal that brings the refused token itself is followed by o
 
 test('#12 the renewal by force after a joined one keeps its second of distance', async () => {
   const { rig, lease } = await rigInUse({ script: [{}, SAME, SAME] });
-  const first = follow(rig.holder.renewAfter(lease));
+  const first = follow(rig.manager.renewAfter(lease));
   await rig.clock.advance(200);
   assert.equal(first.value?.generation, 2);
   rig.source.onChange?.();
-  const second = follow(rig.holder.renewAfter(leaseNow(rig)));
+  const second = follow(rig.manager.renewAfter(leaseNow(rig)));
   await rig.clock.advance(1_200);
   assert.equal(second.value?.generation, 3);
   const [, forced, , again] = rig.source.calls.map((call) => call.atMonoMs);
@@ -151,14 +151,14 @@ test('#12 a joined renewal that brings the refused token, with no renewal by for
   const { rig } = await rigInUse();
   for (let round = 0; round < 5; round++) {
     if (round === 4) rig.source.usual = SAME;
-    rig.holder.reportAccepted(leaseNow(rig));
-    const replay = follow(rig.holder.renewAfter(leaseNow(rig)));
+    rig.manager.reportAccepted(leaseNow(rig));
+    const replay = follow(rig.manager.renewAfter(leaseNow(rig)));
     await rig.clock.advance(1_300);
     assert.ok(replay.value != null);
   }
   const lease = leaseNow(rig);
   rig.source.onChange?.();
-  const [replay, get] = [follow(rig.holder.renewAfter(lease)), follow(rig.holder.get())];
+  const [replay, get] = [follow(rig.manager.renewAfter(lease)), follow(rig.manager.get())];
   const calls = rig.source.calls.length;
   await rig.clock.advance(200);
   assert.deepEqual([replay.isSettled, replay.value], [true, null]);
@@ -166,7 +166,7 @@ test('#12 a joined renewal that brings the refused token, with no renewal by for
   // It is no longer held against it: the issuer may hand it out again.
   rig.source.onChange?.();
   await rig.clock.advance(200);
-  assert.equal(rig.holder.status().consecutiveFailures, 0);
+  assert.equal(rig.manager.status().consecutiveFailures, 0);
   assert.equal(rig.source.calls.length, calls + 1);
 });
 
@@ -174,22 +174,22 @@ test('#13 that an older token was accepted proves nothing about the newest', asy
   const { rig, lease } = await rigInUse();
   for (let round = 0; round < 3; round++) {
     const current = leaseNow(rig);
-    follow(rig.holder.renewAfter(current));
+    follow(rig.manager.renewAfter(current));
     await rig.clock.advance(1_300);
-    rig.holder.reportAccepted(lease);
+    rig.manager.reportAccepted(lease);
   }
   assert.equal(rig.count('breaker_open'), 1);
 });
 
 /** One request against an upstream that refuses every token: the refusal, and the replay's refusal. */
 async function refusedRequest(rig: Rig): Promise<'replayed' | 'not replayed' | 'unavailable'> {
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(250);
   if (get.value === undefined) return 'unavailable';
-  const replay = follow(rig.holder.renewAfter(get.value, { status: 401 }));
+  const replay = follow(rig.manager.renewAfter(get.value, { status: 401 }));
   await rig.clock.advance(1_300);
   if (replay.value == null) return 'not replayed';
-  rig.holder.reportRejected(replay.value);
+  rig.manager.reportRejected(replay.value);
   return 'replayed';
 }
 
@@ -202,8 +202,8 @@ test('#13 an upstream that refuses every token: two new ones are tried, then 30 
   assert.equal(new Set(outcomes.slice(1)).size, 1);
   assert.ok(rig.source.calls.length <= 3, `${rig.source.calls.length} calls`);
   assert.equal(rig.count('breaker_open'), 1);
-  assert.equal(rig.holder.status().isBreakerOpen, true);
-  assert.notEqual(rig.holder.peek(), null);
+  assert.equal(rig.manager.status().isBreakerOpen, true);
+  assert.notEqual(rig.manager.peek(), null);
   await rig.clock.advance(30_000);
   assert.equal(await refusedRequest(rig), 'replayed');
 });
@@ -212,10 +212,10 @@ test('#13 with the breaker open a success closes it at once', async () => {
   const rig = makeRig();
   await rig.start();
   for (let request = 0; request < 4; request++) await refusedRequest(rig);
-  assert.equal(rig.holder.status().isBreakerOpen, true);
-  rig.holder.reportAccepted(leaseNow(rig));
-  assert.equal(rig.holder.status().isBreakerOpen, false);
-  const replay = follow(rig.holder.renewAfter(leaseNow(rig)));
+  assert.equal(rig.manager.status().isBreakerOpen, true);
+  rig.manager.reportAccepted(leaseNow(rig));
+  assert.equal(rig.manager.status().isBreakerOpen, false);
+  const replay = follow(rig.manager.renewAfter(leaseNow(rig)));
   await rig.clock.advance(200);
   assert.notEqual(replay.value ?? null, null);
 });
@@ -229,17 +229,17 @@ async function askLagging(rig: Rig, issuedAtMs: Map<string, number>, lagMs: numb
   };
   const lease = leaseNow(rig);
   if (isAccepted(lease)) {
-    rig.holder.reportAccepted(lease);
+    rig.manager.reportAccepted(lease);
     return true;
   }
-  const replay = follow(rig.holder.renewAfter(lease, { status: 401 }));
+  const replay = follow(rig.manager.renewAfter(lease, { status: 401 }));
   await rig.clock.advance(300);
   if (replay.value == null) return false;
   if (isAccepted(replay.value)) {
-    rig.holder.reportAccepted(replay.value);
+    rig.manager.reportAccepted(replay.value);
     return true;
   }
-  rig.holder.reportRejected(replay.value);
+  rig.manager.reportRejected(replay.value);
   return false;
 }
 
@@ -261,35 +261,35 @@ test('#21 an upstream that knows new tokens late: the one that worked stands in,
 
 test('#21 a token that stands in and is refused too does so no more', async () => {
   const { rig, lease } = await rigInUse();
-  rig.holder.reportAccepted(lease);
-  const second = follow(rig.holder.refresh());
+  rig.manager.reportAccepted(lease);
+  const second = follow(rig.manager.refresh());
   await rig.clock.advance(200);
-  const third = follow(rig.holder.renewAfter(second.value as Lease, { status: 401 }));
+  const third = follow(rig.manager.renewAfter(second.value as Lease, { status: 401 }));
   await rig.clock.advance(1_200);
-  rig.holder.reportRejected(third.value as Lease);
-  const standIn = await rig.holder.renewAfter(third.value as Lease, { status: 401 });
+  rig.manager.reportRejected(third.value as Lease);
+  const standIn = await rig.manager.renewAfter(third.value as Lease, { status: 401 });
   assert.equal(standIn?.fingerprint, lease.fingerprint);
-  rig.holder.reportRejected(standIn as Lease);
-  assert.equal(await rig.holder.renewAfter(third.value as Lease, { status: 401 }), null);
+  rig.manager.reportRejected(standIn as Lease);
+  assert.equal(await rig.manager.renewAfter(third.value as Lease, { status: 401 }), null);
 });
 
 test('#21 with an issuer that revokes the previous token that one never stands in', async () => {
   const { rig, lease } = await rigInUse({ settings: { rotation: 'exclusive' } });
-  rig.holder.reportAccepted(lease);
-  const second = follow(rig.holder.refresh());
+  rig.manager.reportAccepted(lease);
+  const second = follow(rig.manager.refresh());
   await rig.clock.advance(200);
-  const third = follow(rig.holder.renewAfter(second.value as Lease, { status: 401 }));
+  const third = follow(rig.manager.renewAfter(second.value as Lease, { status: 401 }));
   await rig.clock.advance(1_200);
-  rig.holder.reportRejected(third.value as Lease);
-  assert.equal(await rig.holder.renewAfter(third.value as Lease, { status: 401 }), null);
+  rig.manager.reportRejected(third.value as Lease);
+  assert.equal(await rig.manager.renewAfter(third.value as Lease, { status: 401 }), null);
 });
 
 test('#13 many refusals of one token count once against the breaker', async () => {
   const rig = makeRig();
   await rig.start();
   const lease = leaseNow(rig);
-  const renewals = Array.from({ length: 10 }, () => follow(rig.holder.renewAfter(lease)));
-  rig.holder.reportRejected(lease);
+  const renewals = Array.from({ length: 10 }, () => follow(rig.manager.renewAfter(lease)));
+  rig.manager.reportRejected(lease);
   await rig.clock.advance(200);
   assert.ok(renewals.every((renewal) => renewal.value?.generation === 2));
   assert.equal(rig.count('breaker_open'), 0);
@@ -301,29 +301,29 @@ test('#13 one upstream refuses what another accepts: at most five forced renewal
   let replays = 0;
   for (let second = 0; second < 60; second++) {
     const lease = leaseNow(rig);
-    rig.holder.reportAccepted(lease);
-    const replay = follow(rig.holder.renewAfter(lease, { status: 401 }));
+    rig.manager.reportAccepted(lease);
+    const replay = follow(rig.manager.renewAfter(lease, { status: 401 }));
     await rig.clock.advance(1_000);
     if (replay.value != null) replays += 1;
-    assert.notEqual(rig.holder.peek(), null);
+    assert.notEqual(rig.manager.peek(), null);
   }
   assert.equal(replays, 5);
   assert.equal(rig.source.calls.length, 1 + 5);
   assert.equal(rig.count('breaker_open'), 0);
   await rig.clock.advance(1_000);
-  const again = follow(rig.holder.renewAfter(leaseNow(rig)));
+  const again = follow(rig.manager.renewAfter(leaseNow(rig)));
   await rig.clock.advance(200);
   assert.notEqual(again.value ?? null, null);
 });
 
 test('#13 two forced renewals are a second apart: the next one waits, and does not fail', async () => {
   const { rig, lease } = await rigInUse();
-  const first = follow(rig.holder.renewAfter(lease));
+  const first = follow(rig.manager.renewAfter(lease));
   await rig.clock.advance(200);
   const second = leaseNow(rig);
-  rig.holder.reportAccepted(second);
-  const next = follow(rig.holder.renewAfter(second));
-  const hasty = await rig.holder.renewAfter(second, { maxWaitMs: 0 }).catch(() => 'unavailable');
+  rig.manager.reportAccepted(second);
+  const next = follow(rig.manager.renewAfter(second));
+  const hasty = await rig.manager.renewAfter(second, { maxWaitMs: 0 }).catch(() => 'unavailable');
   assert.equal(hasty, 'unavailable');
   await rig.clock.advance(1_000);
   assert.equal(first.value?.generation, 2);
@@ -334,17 +334,17 @@ test('#13 two forced renewals are a second apart: the next one waits, and does n
 
 test('#13 a refusal that may not wait for the second between renewals is not replayed and takes no token away', async () => {
   const { rig, lease } = await rigInUse();
-  const first = follow(rig.holder.renewAfter(lease));
+  const first = follow(rig.manager.renewAfter(lease));
   await rig.clock.advance(200);
   assert.equal(first.value?.generation, 2);
-  assert.equal(await rig.holder.renewAfter(leaseNow(rig), { maxWaitMs: 100 }), null);
+  assert.equal(await rig.manager.renewAfter(leaseNow(rig), { maxWaitMs: 100 }), null);
   assert.equal(leaseNow(rig).generation, 2);
 });
 
 test('#14 an issuer that returns the refused token: no replay, no loop, and the token stays in use', async () => {
   const { rig, lease } = await rigInUse({ usual: SAME });
-  const replay = follow(rig.holder.renewAfter(lease, { status: 401 }));
-  const get = follow(rig.holder.get());
+  const replay = follow(rig.manager.renewAfter(lease, { status: 401 }));
+  const get = follow(rig.manager.get());
   await rig.clock.advance(200);
   assert.deepEqual([replay.isSettled, replay.value], [true, null]);
   assert.equal(get.value?.fingerprint, lease.fingerprint);
@@ -354,7 +354,7 @@ test('#14 an issuer that returns the refused token: no replay, no loop, and the 
   assert.equal(leaseNow(rig).generation, 1);
   rig.source.onChange?.();
   await rig.clock.advance(200);
-  assert.equal(rig.holder.status().consecutiveFailures, 0);
+  assert.equal(rig.manager.status().consecutiveFailures, 0);
   const same = rig.events.filter((event) => event.kind === 'same_token');
   assert.deepEqual(
     same.map((event) => event.wasRejected),
@@ -366,7 +366,7 @@ test('#14 a static key that upstreams refuse again and again counts once: it is 
   const rig = makeRig({ usual: SAME });
   await rig.start();
   for (let round = 0; round < 4; round++) {
-    const replay = follow(rig.holder.renewAfter(leaseNow(rig)));
+    const replay = follow(rig.manager.renewAfter(leaseNow(rig)));
     await rig.clock.advance(1_300);
     assert.deepEqual([replay.isSettled, replay.value], [true, null]);
   }
@@ -377,7 +377,7 @@ test('#14 a token that was accepted and then returned again is still one that wo
   const { rig, lease } = await rigInUse({ script: [SAME, SAME] });
   rig.source.onChange?.();
   await rig.clock.advance(200);
-  follow(rig.holder.renewAfter(lease, { status: 401 }));
+  follow(rig.manager.renewAfter(lease, { status: 401 }));
   const refused = rig.events.find((event) => event.kind === 'rejected');
   assert.equal(refused?.kind === 'rejected' && refused.isEarly, true);
 });
@@ -388,34 +388,34 @@ test('#14 a source that can ask by force gets the chance to', async () => {
     rig.source.usual = context.force ? { raw: { value: 'forced-token', lifetimeMs: 300_000 } } : SAME;
     return original.call(rig.source, context);
   })(rig.source.acquire);
-  const replay = follow(rig.holder.renewAfter(lease));
+  const replay = follow(rig.manager.renewAfter(lease));
   await rig.clock.advance(200);
   assert.equal(replay.value?.generation, 2);
 });
 
 test('#14 an issuer that insists on an older refused token is given in to, rather than starving for ten minutes', async () => {
   const { rig, lease } = await rigInUse({ script: [SAME, {}], usual: SAME });
-  const first = follow(rig.holder.renewAfter(lease));
+  const first = follow(rig.manager.renewAfter(lease));
   await rig.clock.advance(5_000);
   assert.equal(first.value?.generation, 2);
-  const second = follow(rig.holder.renewAfter(leaseNow(rig)));
+  const second = follow(rig.manager.renewAfter(leaseNow(rig)));
   await rig.clock.advance(300);
-  assert.match(rig.holder.status().lastError ?? '', /an upstream has refused/);
+  assert.match(rig.manager.status().lastError ?? '', /an upstream has refused/);
   await rig.clock.advance(10_000);
   assert.equal(second.isSettled, true);
-  assert.notEqual(rig.holder.peek(), null);
+  assert.notEqual(rig.manager.peek(), null);
   rig.source.onChange?.();
   await rig.clock.advance(200);
-  assert.equal(rig.holder.status().consecutiveFailures, 0);
+  assert.equal(rig.manager.status().consecutiveFailures, 0);
 });
 
 test('a token is refused for ten minutes and no longer: then the issuer may hand it out again', async () => {
   const { rig, lease } = await rigInUse({ script: [SAME] });
-  const replay = follow(rig.holder.renewAfter(lease));
+  const replay = follow(rig.manager.renewAfter(lease));
   await rig.clock.advance(601_000);
   assert.equal(replay.value?.generation, 2);
   rig.source.usual = SAME;
-  const refreshed = follow(rig.holder.refresh());
+  const refreshed = follow(rig.manager.refresh());
   await rig.clock.advance(200);
   assert.equal(refreshed.value?.fingerprint, lease.fingerprint);
 });
@@ -428,15 +428,15 @@ test('#16 an exclusive issuer at 20 requests a second: refusals at the switch jo
   for (let step = 0; step < 20 * 300; step++) {
     const lease = leaseNow(rig);
     // The issuer kills the old token the moment it is asked.
-    const isDead = rig.holder.status().state === 'renewing';
+    const isDead = rig.manager.status().state === 'renewing';
     if (isDead) {
-      const replay = follow(rig.holder.renewAfter(lease, { status: 401 }));
-      const others = [follow(rig.holder.get()), follow(rig.holder.get())];
+      const replay = follow(rig.manager.renewAfter(lease, { status: 401 }));
+      const others = [follow(rig.manager.get()), follow(rig.manager.get())];
       replays += 1;
       await rig.clock.advance(200);
       if (replay.value == null || others.some((other) => other.value === undefined)) failures += 1;
     } else {
-      rig.holder.reportAccepted(lease);
+      rig.manager.reportAccepted(lease);
       await rig.clock.advance(50);
     }
   }
@@ -447,13 +447,13 @@ test('#16 an exclusive issuer at 20 requests a second: refusals at the switch jo
   assert.equal(rig.count('breaker_open'), 0);
 });
 
-test('#17 two holders on one exclusive issuer: it is suspected that someone shares the credentials', async () => {
+test('#17 two tokenManagers on one exclusive issuer: it is suspected that someone shares the credentials', async () => {
   const { rig, lease } = await rigInUse({ settings: { rotation: 'exclusive' } });
   let current = lease;
   for (let round = 0; round < 3; round++) {
-    rig.holder.reportAccepted(current);
+    rig.manager.reportAccepted(current);
     await rig.clock.advance(60_000);
-    const replay = follow(rig.holder.renewAfter(current, { status: 401 }));
+    const replay = follow(rig.manager.renewAfter(current, { status: 401 }));
     await rig.clock.advance(200);
     assert.ok(replay.value != null);
     current = replay.value;
@@ -465,26 +465,26 @@ test('#17 two holders on one exclusive issuer: it is suspected that someone shar
 
 test('#17 while it looks as if someone else uses the credentials the status says so, and for ten minutes after', async () => {
   const { rig, lease } = await rigInUse();
-  assert.equal(rig.holder.status().suspiciousRejections, 0);
+  assert.equal(rig.manager.status().suspiciousRejections, 0);
   let current = lease;
   for (let round = 0; round < 2; round++) {
-    rig.holder.reportAccepted(current);
-    const replay = follow(rig.holder.renewAfter(current, { status: 401 }));
+    rig.manager.reportAccepted(current);
+    const replay = follow(rig.manager.renewAfter(current, { status: 401 }));
     await rig.clock.advance(2_000);
     current = replay.value as Lease;
   }
-  assert.equal(rig.holder.status().suspiciousRejections, 2);
+  assert.equal(rig.manager.status().suspiciousRejections, 2);
   await rig.clock.advance(11 * 60_000);
-  assert.equal(rig.holder.status().suspiciousRejections, 0);
+  assert.equal(rig.manager.status().suspiciousRejections, 0);
 });
 
 test('#17 a shared token that another replica may have renewed by now raises no suspicion', async () => {
   const early = async (sharing: string): Promise<boolean> => {
     const { rig, lease } = await rigInUse({ settings: { rotation: 'exclusive', sharing } });
-    rig.holder.reportAccepted(lease);
+    rig.manager.reportAccepted(lease);
     // At 0.76 of the life, before our own renewal at 0.775.
     await rig.clock.advance(228_000);
-    void rig.holder.renewAfter(lease, { status: 401 });
+    void rig.manager.renewAfter(lease, { status: 401 });
     return rig.events.some((event) => event.kind === 'rejected' && event.isEarly);
   };
   assert.deepEqual([await early('none'), await early('file')], [true, false]);
@@ -495,13 +495,13 @@ test('#13 while renewals are denied one refusal of a token is news, those after 
   let current = lease;
   // Five renewals a minute are permitted.
   for (let round = 0; round < 5; round++) {
-    rig.holder.reportAccepted(current);
-    const replay = follow(rig.holder.renewAfter(current, { status: 401 }));
+    rig.manager.reportAccepted(current);
+    const replay = follow(rig.manager.renewAfter(current, { status: 401 }));
     await rig.clock.advance(1_500);
     current = replay.value as Lease;
   }
-  rig.holder.reportAccepted(current);
-  for (let request = 0; request < 20; request++) await rig.holder.renewAfter(current, { status: 401 });
+  rig.manager.reportAccepted(current);
+  for (let request = 0; request < 20; request++) await rig.manager.renewAfter(current, { status: 401 });
   const denied = rig.events.flatMap((event) =>
     event.kind === 'rejected' && event.outcome === 'denied' ? [event.isRepeated] : [],
   );
@@ -511,9 +511,9 @@ test('#13 while renewals are denied one refusal of a token is news, those after 
 test('#17 a token that is refused near its end, or that nobody ever accepted, raises no suspicion', async () => {
   const { rig, lease } = await rigInUse({ settings: { refreshAt: [0.95, 0.95] } });
   await rig.clock.advance(250_000);
-  const late = follow(rig.holder.renewAfter(lease));
+  const late = follow(rig.manager.renewAfter(lease));
   await rig.clock.advance(200);
-  const unproven = follow(rig.holder.renewAfter(late.value as Lease));
+  const unproven = follow(rig.manager.renewAfter(late.value as Lease));
   await rig.clock.advance(1_200);
   assert.notEqual(unproven.value ?? null, null);
   assert.ok(rig.events.every((event) => event.kind !== 'rejected' || !event.isEarly));
@@ -523,12 +523,12 @@ test('#13 a replay that is refused too counts: two new tokens that nobody accept
   const rig = makeRig();
   await rig.start();
   const first = leaseNow(rig);
-  const replay = follow(rig.holder.renewAfter(first, { status: 401 }));
+  const replay = follow(rig.manager.renewAfter(first, { status: 401 }));
   await rig.clock.advance(300);
   assert.ok(replay.value);
   assert.equal(rig.count('breaker_open'), 0);
-  rig.holder.reportRejected(replay.value);
-  rig.holder.reportRejected(replay.value);
+  rig.manager.reportRejected(replay.value);
+  rig.manager.reportRejected(replay.value);
   assert.equal(rig.count('breaker_open'), 1);
   // The token stays in use: a refused replay renews nothing.
   assert.equal(leaseNow(rig).generation, 2);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TokenSourceError } from '../../src/tokens/sources/token-source.ts';
-import { randomFrom } from '../helpers/seeded-random.ts';
-import { follow, leaseNow, makeRig, traffic } from './holder-rig.ts';
+import { TokenSourceError } from '../../../src/tokens/sources/token-source.ts';
+import { randomFrom } from '../../helpers/seeded-random.ts';
+import { follow, leaseNow, makeRig, traffic } from './manager-rig.ts';
 
 const FAILING = { error: new TokenSourceError('issuer answered 503') };
 
@@ -43,7 +43,7 @@ test('renewal begins at a random point between 40 and 50 % of the life and serve
     assert.equal(rig.source.calls.length, 2);
     assert.equal(rig.source.calls[1]?.context.reason, 'renewal');
     assert.equal(rig.source.calls[1]?.context.force, false);
-    assert.equal(rig.holder.status().state, 'renewing');
+    assert.equal(rig.manager.status().state, 'renewing');
     assert.equal(leaseNow(rig).generation, 1);
     await rig.clock.advance(200);
     assert.equal(leaseNow(rig).generation, 2);
@@ -51,12 +51,12 @@ test('renewal begins at a random point between 40 and 50 % of the life and serve
   }
 });
 
-test('renewal goes on without requests until the holder is idle for 15 minutes', async () => {
+test('renewal goes on without requests until the manager is idle for 15 minutes', async () => {
   const rig = makeRig();
   await rig.start();
   await rig.clock.advance(14 * 60_000);
   assert.equal(rig.source.calls.length, 7);
-  assert.notEqual(rig.holder.peek(), null);
+  assert.notEqual(rig.manager.peek(), null);
 });
 
 test('exclusive rotation renews at 75 to 80 % of the life, and a configured range wins', async () => {
@@ -90,10 +90,10 @@ test('#3 an issuer that is away for 0.3 lives in the renewal window costs no req
   assert.equal(await traffic(rig, 110_000, 500), 0);
   rig.source.usual = FAILING;
   assert.equal(await traffic(rig, 90_000, 500), 0);
-  assert.equal(rig.holder.status().state, 'degraded');
+  assert.equal(rig.manager.status().state, 'degraded');
   rig.source.usual = {};
   assert.equal(await traffic(rig, 100_000, 500), 0);
-  assert.equal(rig.holder.status().state, 'fresh');
+  assert.equal(rig.manager.status().state, 'fresh');
   assert.equal(rig.count('recovered'), 1);
   assert.equal(rig.count('starving'), 0);
 });
@@ -104,9 +104,9 @@ test('#3 the pauses between attempts double from 0.5 s to 5 s, between half and 
     [0.999_999_9, 1],
   ] as const) {
     const rig = makeRig({ usual: { ...FAILING, delayMs: 0 }, random: () => draw });
-    void rig.holder.start();
+    void rig.manager.start();
     for (let second = 0; second < 25; second++) {
-      rig.holder.peek();
+      rig.manager.peek();
       await rig.clock.advance(1_000);
     }
     const at = rig.source.calls.map((call) => call.atMonoMs);
@@ -118,7 +118,7 @@ test('#3 the pauses between attempts double from 0.5 s to 5 s, between half and 
         `pause ${index}: ${pauses[index]} ms, expected ${ms}`,
       );
     }
-    await rig.holder.stop();
+    await rig.manager.stop();
   }
 });
 
@@ -127,12 +127,12 @@ test('#4 an issuer that hangs is given up after 10 s and asked again, and no req
   await rig.start();
   await rig.clock.advance(134_800);
   assert.equal(rig.source.calls.length, 2);
-  assert.notEqual(rig.holder.peek(), null);
+  assert.notEqual(rig.manager.peek(), null);
   await rig.clock.advance(10_000);
   assert.equal(rig.source.calls[1]?.isAborted, true);
   await rig.clock.advance(1_000);
   assert.equal(rig.source.calls.length, 3);
-  assert.match(rig.holder.status().lastError ?? '', /did not answer within 10 s/);
+  assert.match(rig.manager.status().lastError ?? '', /did not answer within 10 s/);
   assert.equal(leaseNow(rig).generation, 2);
 });
 
@@ -144,10 +144,10 @@ test('#4 a program or own code that takes too long is not called an issuer', asy
   ] as const) {
     const rig = makeRig({ script: [{ hang: true }] });
     Object.assign(rig.source, { kind });
-    void rig.holder.start();
+    void rig.manager.start();
     await rig.clock.advance(10_001);
-    assert.equal(rig.holder.status().lastError, words);
-    await rig.holder.stop();
+    assert.equal(rig.manager.status().lastError, words);
+    await rig.manager.stop();
   }
 });
 
@@ -155,7 +155,7 @@ test('#4 a source that ignores its abort signal is left behind, and what it brin
   const rig = makeRig({
     script: [{ delayMs: 25_000, deaf: true, raw: { value: 'too-late-token', lifetimeMs: 300_000 } }],
   });
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(11_000);
   assert.equal(get.value?.generation, 1);
   const fingerprint = get.value?.fingerprint;
@@ -174,11 +174,11 @@ test('#4 an issuer that hangs once does not cost a 6-second token its life', asy
 
 test('an issuer that is slow, but answers, is not cut off: its own pace sets the patience', async () => {
   const rig = makeRig({ usual: { delayMs: 1_800, raw: { lifetimeMs: 6_000 } } });
-  const started = rig.holder.start();
+  const started = rig.manager.start();
   await rig.clock.advance(1_800);
   await started;
   assert.equal(await traffic(rig, 30_000, 50), 0);
-  assert.equal(rig.holder.status().counters.failed, 0);
+  assert.equal(rig.manager.status().counters.failed, 0);
 });
 
 for (const [title, retryAfterMs, expectedMs] of [
@@ -223,16 +223,16 @@ test('#15 the same token with a longer or a shorter life keeps its number and ta
   });
   await rig.start();
   await rig.clock.advance(135_000);
-  assert.deepEqual([rig.holder.status().generation, rig.holder.status().lifeMs], [1, 600_000]);
+  assert.deepEqual([rig.manager.status().generation, rig.manager.status().lifeMs], [1, 600_000]);
   await rig.clock.advance(301_000);
-  const { generation, lifeMs, remainingMs } = rig.holder.status();
+  const { generation, lifeMs, remainingMs } = rig.manager.status();
   // What is left of a life of 600 s: 50 s less the second since the answer.
   assert.deepEqual([generation, lifeMs], [1, 600_000]);
   assert.ok(remainingMs !== null && Math.abs(remainingMs - 49_000) < 1_500, `${remainingMs}`);
   assert.equal(rig.count('same_token'), 2);
   const acquired = rig.events.flatMap((event) => (event.kind === 'acquired' ? [event.isSame] : []));
   assert.deepEqual(acquired, [false, true, true]);
-  assert.equal(rig.holder.status().counters.sameToken, 2);
+  assert.equal(rig.manager.status().counters.sameToken, 2);
 });
 
 test('#15 an issuer that returns the same token until its end is polled at half of what is left, never in a hot loop', async () => {
@@ -250,10 +250,10 @@ test('#15 an issuer that returns the same token until its end is polled at half 
   // Served down to the floor of 2 s, since the issuer has nothing better.
   assert.equal(await traffic(rig, 297_500, 100), 0);
   assert.ok(rig.source.calls.length <= 12, `${rig.source.calls.length} calls`);
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(8_000);
   assert.equal(get.isSettled, true);
-  const last = follow(rig.holder.get());
+  const last = follow(rig.manager.get());
   await rig.clock.advance(0);
   assert.equal(last.value?.generation, 2);
 });
@@ -269,8 +269,8 @@ test('#15 an issuer that counts down to 0 does not make the token live on', asyn
   })(rig.source.acquire);
   await rig.start();
   await traffic(rig, 330_000, 100);
-  assert.equal(rig.holder.peek(), null);
-  assert.ok((rig.holder.status().remainingMs ?? 0) <= 0);
+  assert.equal(rig.manager.peek(), null);
+  assert.ok((rig.manager.status().remainingMs ?? 0) <= 0);
 });
 
 test('#15 the last seconds of a token that is returned again cost a few calls, however exactly they are stated', async () => {
@@ -298,12 +298,12 @@ test('#15 a token that the issuer returns again serves below the leeway, as ther
   })(rig.source.acquire);
   await rig.start();
   assert.equal(await traffic(rig, 297_500, 100), 0);
-  assert.equal(rig.holder.status().counters.failed < 5, true);
-  await rig.holder.stop();
+  assert.equal(rig.manager.status().counters.failed < 5, true);
+  await rig.manager.stop();
 });
 
 test('#15 the last poll of an issuer that returns the same token comes before its end', async () => {
-  const { sameTokenPollMs } = await import('../../src/tokens/manager/renewal-age.ts');
+  const { sameTokenPollMs } = await import('../../../src/tokens/manager/renewal-age.ts');
   assert.equal(sameTokenPollMs(300_000, 200_000), 100_000);
   assert.equal(sameTokenPollMs(300_000, 7_000), 5_000);
   assert.equal(sameTokenPollMs(300_000, 5_000), 4_000);
@@ -313,25 +313,25 @@ test('#15 the last poll of an issuer that returns the same token comes before it
 test('#25 a token that arrives with less than its leeway left is used to its end', async () => {
   const usual = { delayMs: 20_000, raw: { lifetimeMs: 20_700 } };
   const rig = makeRig({ usual, settings: { attemptTimeoutMs: 60_000 } });
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(20_000);
   assert.equal(get.value?.remainingMs(), 700);
-  await rig.holder.stop();
+  await rig.manager.stop();
 });
 
 test('#22 a token without a stated life lives 240 s, and less once upstreams refused two of them earlier', async () => {
   const rig = makeRig({ usual: { raw: {} } });
   await rig.start();
-  assert.equal(rig.holder.status().lifeMs, 240_000);
+  assert.equal(rig.manager.status().lifeMs, 240_000);
   for (const ageMs of [60_000, 100_000]) {
     const lease = leaseNow(rig);
-    rig.holder.reportAccepted(lease);
+    rig.manager.reportAccepted(lease);
     await rig.clock.advance(ageMs - 200);
-    const renewed = follow(rig.holder.renewAfter(lease, { status: 401 }));
+    const renewed = follow(rig.manager.renewAfter(lease, { status: 401 }));
     await rig.clock.advance(200);
     assert.notEqual(renewed.value ?? null, null);
   }
-  assert.equal(Math.round(rig.holder.status().lifeMs ?? 0), 54_000);
+  assert.equal(Math.round(rig.manager.status().lifeMs ?? 0), 54_000);
   assert.equal(rig.count('shared_credential_suspected'), 0);
 });
 
@@ -339,7 +339,7 @@ test('#23 of several hints about the life the shortest wins, and a disagreement 
   const rig = makeRig();
   rig.source.usual = { raw: { lifetimeMs: 300_000, expiresAtWallMs: rig.clock.wallMs() + 100_100 } };
   await rig.start();
-  assert.equal(rig.holder.status().lifeMs, 100_000);
+  assert.equal(rig.manager.status().lifeMs, 100_000);
   rig.source.usual = { raw: { lifetimeMs: 300_000, expiresAtWallMs: rig.clock.wallMs() + 200_000 } };
   await rig.clock.advance(60_000);
   assert.equal(rig.count('acquired'), 2);
@@ -353,12 +353,12 @@ test('#24 a life of 30 days or of a hundred years causes no timer overflow and o
     assert.equal(await traffic(rig, 3_600_000, 60_000), 0);
     assert.equal(rig.source.calls.length, 1);
     assert.ok((rig.clock.nextDueMs ?? 0) <= 30_000);
-    await rig.holder.stop();
+    await rig.manager.stop();
   }
 });
 
 test('long tokens are renewed 15 to 20 minutes before their end, or 5 % of the life, at most a day', async () => {
-  const { renewalAgeMs } = await import('../../src/tokens/manager/renewal-age.ts');
+  const { renewalAgeMs } = await import('../../../src/tokens/manager/renewal-age.ts');
   const settings = { refreshAt: null, rotation: 'overlap' } as const;
   const minutes = (ms: number): number => ms / 60_000;
   const before = (lifeMinutes: number, draw: number): number =>
@@ -374,7 +374,7 @@ test('#25 the life counts from the request: an exchange of 20 s leaves 10 s of a
     usual: { delayMs: 20_000, raw: { lifetimeMs: 30_000 } },
     settings: { attemptTimeoutMs: 60_000 },
   });
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(20_000);
   assert.equal(get.value?.remainingMs(), 10_000);
 });
@@ -384,11 +384,11 @@ test('#25 a token that is over when it arrives is thrown away and counts as a fa
     usual: { delayMs: 20_000, raw: { lifetimeMs: 20_400 } },
     settings: { attemptTimeoutMs: 60_000 },
   });
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(20_000);
   assert.equal(get.isSettled, false);
-  assert.match(rig.holder.status().lastError ?? '', /has ended or is about to/);
-  await rig.holder.stop();
+  assert.match(rig.manager.status().lastError ?? '', /has ended or is about to/);
+  await rig.manager.stop();
 });
 
 test('#34 a lease that a stream began with stays as it is when a newer token is in use', async () => {
@@ -409,7 +409,7 @@ test('#36 an event loop that stalls over the renewal point is covered by the nex
   await rig.start();
   rig.clock.stall(140_000);
   assert.equal(rig.source.calls.length, 1);
-  assert.notEqual(rig.holder.peek(), null);
+  assert.notEqual(rig.manager.peek(), null);
   assert.equal(rig.source.calls.length, 2);
 });
 
@@ -423,11 +423,11 @@ test('leeway is at most 5 % and floor at most 1 % of the life, however large the
   await rig.start();
   // The first attempt in flight: leeway of 0.5 s holds.
   await rig.clock.advance(9_300 - 200);
-  assert.notEqual(rig.holder.peek(), null);
+  assert.notEqual(rig.manager.peek(), null);
   // Attempts have failed: down to the floor of 0.1 s.
   await rig.clock.advance(500);
-  assert.notEqual(rig.holder.peek(), null);
+  assert.notEqual(rig.manager.peek(), null);
   await rig.clock.advance(150);
-  assert.equal(rig.holder.peek(), null);
-  await rig.holder.stop();
+  assert.equal(rig.manager.peek(), null);
+  await rig.manager.stop();
 });

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SecretRegistry } from '../../src/lib/secret.ts';
-import { DEFAULT_HOLDER_SETTINGS } from '../../src/tokens/manager/holder-settings.ts';
-import { TokenHolder } from '../../src/tokens/manager/token-holder.ts';
-import { TokenUnavailable } from '../../src/tokens/manager/token-unavailable.ts';
-import { TokenSourceError } from '../../src/tokens/sources/token-source.ts';
-import { ScriptedSource } from '../helpers/scripted-source.ts';
-import { VirtualClock } from '../helpers/virtual-clock.ts';
-import { follow, leaseNow, makeRig, traffic } from './holder-rig.ts';
+import { SecretRegistry } from '../../../src/lib/secret.ts';
+import { TokenManager } from '../../../src/tokens/manager/token-manager.ts';
+import { DEFAULT_TOKEN_MANAGER_SETTINGS } from '../../../src/tokens/manager/token-manager-settings.ts';
+import { TokenUnavailable } from '../../../src/tokens/manager/token-unavailable.ts';
+import { TokenSourceError } from '../../../src/tokens/sources/token-source.ts';
+import { ScriptedSource } from '../../helpers/scripted-source.ts';
+import { VirtualClock } from '../../helpers/virtual-clock.ts';
+import { follow, leaseNow, makeRig, traffic } from './manager-rig.ts';
 
 const FAILING = { error: new TokenSourceError('issuer answered 503'), delayMs: 0 };
 const HOURLY = { raw: { lifetimeMs: 7_200_000 } };
@@ -16,10 +16,10 @@ test('a request ends dormancy even when its token is not due yet', async () => {
   const rig = makeRig({ usual: HOURLY });
   await rig.start();
   await rig.clock.advance(20 * 60_000);
-  assert.equal(rig.holder.status().state, 'dormant');
-  assert.notEqual(rig.holder.peek(), null);
-  assert.equal(rig.holder.status().state, 'fresh');
-  assert.notEqual(rig.holder.status().nextAttemptInMs, null);
+  assert.equal(rig.manager.status().state, 'dormant');
+  assert.notEqual(rig.manager.peek(), null);
+  assert.equal(rig.manager.status().state, 'fresh');
+  assert.notEqual(rig.manager.status().nextAttemptInMs, null);
 });
 
 test('every request counts as attention: renewal goes on in the background for 15 minutes after the last', async () => {
@@ -42,7 +42,7 @@ test('without requests for a minute pauses grow to 30 s, and a request that find
   const last = rig.source.calls.at(-1)?.atMonoMs ?? 0;
   await rig.clock.advance(Math.max(0, 6_000 - (rig.clock.monoMs() - last)));
   const count = rig.source.calls.length;
-  assert.notEqual(rig.holder.peek(), null);
+  assert.notEqual(rig.manager.peek(), null);
   assert.equal(rig.source.calls.length, count + 1);
 });
 
@@ -57,24 +57,24 @@ test('while the issuer fails, requests that are served from the old token set no
   const clock = new CountingClock();
   const source = new ScriptedSource(clock, [{}], { ...FAILING, delayMs: 5 });
   const options = { name: 'corp', source, clock, random: () => 0.5, secrets: new SecretRegistry() };
-  const holder = new TokenHolder({ ...options, settings: DEFAULT_HOLDER_SETTINGS });
-  void holder.start();
+  const manager = new TokenManager({ ...options, settings: DEFAULT_TOKEN_MANAGER_SETTINGS });
+  void manager.start();
   await clock.advance(150_000);
   const before = timers;
-  for (let request = 0; request < 1_000; request++) assert.notEqual(holder.peek(), null);
+  for (let request = 0; request < 1_000; request++) assert.notEqual(manager.peek(), null);
   assert.ok(timers - before <= 2, `${timers - before} timers`);
-  await holder.stop();
+  await manager.stop();
 });
 
 test('who waits while the attempt in flight fails hears at once when the next one comes too late', async () => {
   const rig = makeRig({
     usual: { error: new TokenSourceError('invalid_client', { severity: 'credentials' }) },
   });
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(200);
   assert.ok(get.error instanceof TokenUnavailable);
   assert.equal(get.error.retryAfterMs, 30_000);
-  await rig.holder.stop();
+  await rig.manager.stop();
 });
 
 test('starving is reported by a failure when nothing is left, requests or not', async () => {
@@ -83,7 +83,7 @@ test('starving is reported by a failure when nothing is left, requests or not', 
   assert.equal(rig.count('starving'), 1);
   await rig.clock.advance(10_000);
   assert.equal(rig.count('starving'), 1);
-  await rig.holder.stop();
+  await rig.manager.stop();
 });
 
 test('starving is reported by the request that finds the token ended between two failures', async () => {
@@ -99,9 +99,9 @@ test('starving is reported by the request that finds the token ended between two
   await rig.clock.advance(100);
   const failures = rig.count('renewal_failed');
   rig.clock.stepWall(1_000);
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   assert.deepEqual([rig.count('renewal_failed'), rig.count('starving')], [failures, 1]);
-  await rig.holder.stop();
+  await rig.manager.stop();
   assert.ok(get.error === undefined || get.isSettled);
 });
 
@@ -126,17 +126,17 @@ test('each time without a token is reported once, and so is its end', async () =
 
 test('isReady() tells what peek() would give, obtains what is missing and counts nothing as served', async () => {
   const rig = makeRig();
-  assert.equal(rig.holder.isReady(), false);
+  assert.equal(rig.manager.isReady(), false);
   await rig.clock.advance(200);
-  assert.equal(rig.holder.isReady(), true);
-  assert.equal(rig.holder.status().counters.servedFresh, 0);
+  assert.equal(rig.manager.isReady(), true);
+  assert.equal(rig.manager.status().counters.servedFresh, 0);
   assert.equal(leaseNow(rig).secret.reveal(), 'token-1-secret');
-  assert.equal(rig.holder.status().counters.servedFresh, 1);
+  assert.equal(rig.manager.status().counters.servedFresh, 1);
 });
 
 test('a request that waits keeps the attempts going, however short the idle stop is', async () => {
   const rig = makeRig({ usual: FAILING, settings: { idleStopMs: 1_000 } });
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(20_000);
   rig.source.usual = {};
   await rig.clock.advance(6_000);
@@ -161,7 +161,7 @@ test('#9 a Retry-After counts whole when the token in use was refused: what that
     ],
   });
   await rig.start();
-  const replay = follow(rig.holder.renewAfter(leaseNow(rig)));
+  const replay = follow(rig.manager.renewAfter(leaseNow(rig)));
   await rig.clock.advance(19_900);
   assert.equal(rig.source.calls.length, 2);
   await rig.clock.advance(400);
@@ -173,10 +173,10 @@ test('counters agree with events', async () => {
   const rig = makeRig({ script: [same, same, {}, FAILING] });
   await rig.start();
   await rig.clock.advance(134_850);
-  const replay = follow(rig.holder.renewAfter(leaseNow(rig), { status: 401 }));
+  const replay = follow(rig.manager.renewAfter(leaseNow(rig), { status: 401 }));
   await traffic(rig, 400_000, 10_000);
   assert.equal(replay.value?.generation, 2);
-  const { counters } = rig.holder.status();
+  const { counters } = rig.manager.status();
   assert.equal(counters.acquired, rig.count('acquired'));
   assert.equal(counters.failed, rig.count('renewal_failed'));
   assert.equal(counters.rejected, rig.count('rejected'));

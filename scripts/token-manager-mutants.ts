@@ -1,15 +1,15 @@
-/** One decision of the token holder, disabled: `from` stands once in `file` below src/tokens/manager and becomes `to`. */
+/** One decision of the token manager, disabled: `from` stands once in `file` below src/tokens/manager and becomes `to`. */
 export interface Mutant {
   /** Where the decision belongs: `get`, `flight`, `answer` (what a flight brought) or `renewAfter`. */
   readonly part: 'get' | 'flight' | 'answer' | 'renewAfter';
-  /** What the holder does no more. */
+  /** What the manager does no more. */
   readonly what: string;
   readonly file: string;
   readonly from: string;
   readonly to: string;
 }
 
-const HOLDER = 'token-holder.ts';
+const MANAGER = 'token-manager.ts';
 const DESK = 'lease-desk.ts';
 const ATTENTION = 'attention.ts';
 const LOOP = 'renewal-loop.ts';
@@ -78,7 +78,7 @@ const GET: readonly Row[] = [
     'const isPausing = true;',
   ],
   [
-    'end the long pause of an idle holder',
+    'end the long pause of an idle manager',
     DESK,
     'if (!isPausing || wasIdle) this.#loop.look();',
     'if (!isPausing) this.#loop.look();',
@@ -312,11 +312,11 @@ const FLIGHT: readonly Row[] = [
   ],
   [
     'stop renewing without requests',
-    HOLDER,
+    MANAGER,
     'if (!isManual && !hasNews && this.#fallsDormant(now)) return null;',
     '',
   ],
-  ['renew for those who wait', HOLDER, '    if (this.#desk.waiters > 0) return false;\n', ''],
+  ['renew for those who wait', MANAGER, '    if (this.#desk.waiters > 0) return false;\n', ''],
   [
     'probe slowly when the credentials are refused',
     STREAK,
@@ -422,19 +422,19 @@ const ANSWER: readonly Row[] = [
   ],
   [
     'let the old token serve until the new one is old enough',
-    HOLDER,
+    MANAGER,
     'const oldServesForMs = token?.isUsable(now) === true ? token.remainingMs(now) - token.cutoffMs : 0;',
     'const oldServesForMs = 0;',
   ],
   [
     'use a young token after 3 s when there is no other',
-    HOLDER,
+    MANAGER,
     'return Math.max(Math.min(oldEnoughMonoMs(answer), latest), known);',
     'return Math.max(oldEnoughMonoMs(answer), known);',
   ],
   [
     'hold back what upstreams do not know yet',
-    HOLDER,
+    MANAGER,
     'return Math.max(Math.min(oldEnoughMonoMs(answer), latest), known);',
     'return Math.min(oldEnoughMonoMs(answer), latest);',
   ],
@@ -452,16 +452,16 @@ const ANSWER: readonly Row[] = [
     "      else if (waiter.kind === 'replay' && intake === 'reinstated') waiter.serve(null);\n",
     '',
   ],
-  ['ask once more for a token that is none', HOLDER, "    if (intake === 'ask_again') return null;\n", ''],
+  ['ask once more for a token that is none', MANAGER, "    if (intake === 'ask_again') return null;\n", ''],
   [
     'say that the issuer is back',
-    HOLDER,
+    MANAGER,
     "      this.#emit('recovered', {\n        failures: streak.failures,\n        failedForMs,\n        wasStarving: this.#desk.isStarving,\n      });\n",
     '',
   ],
   [
     'serve the old token below its leeway while the issuer fails',
-    HOLDER,
+    MANAGER,
     '    this.#custody.token?.serveToTheEnd();\n',
     '',
   ],
@@ -473,46 +473,46 @@ const ANSWER: readonly Row[] = [
     '      () => false,\n',
   ],
   ['say once that requests starve', DESK, '    this.#isStarving = true;\n', ''],
-  ['drop the token when stopped', HOLDER, '    this.#custody.drop();\n', ''],
-  ['refuse those who wait when stopped', HOLDER, '    this.#desk.close();\n', ''],
-  ['stop watching the source', HOLDER, '    this.#watch?.close();\n', ''],
+  ['drop the token when stopped', MANAGER, '    this.#custody.drop();\n', ''],
+  ['refuse those who wait when stopped', MANAGER, '    this.#desk.close();\n', ''],
+  ['stop watching the source', MANAGER, '    this.#watch?.close();\n', ''],
 ];
 
 /** An upstream refused a token. */
 const RENEW_AFTER: readonly Row[] = [
   [
     'look at an aborted signal first',
-    HOLDER,
+    MANAGER,
     '  ): Promise<Lease | null> {\n    options.signal?.throwIfAborted();',
     '  ): Promise<Lease | null> {',
   ],
   [
     'deny',
-    HOLDER,
+    MANAGER,
     "    if (outcome === 'denied') return this.#custody.newTokenLag.standIn(momentOf(this.#clock));\n",
     '',
   ],
   [
     'let the token that worked before stand in',
-    HOLDER,
+    MANAGER,
     'return this.#custody.newTokenLag.standIn(momentOf(this.#clock));',
     'return null;',
   ],
   [
     'replay with the newer token that is there',
-    HOLDER,
+    MANAGER,
     "const current = outcome === 'superseded' ? this.peek() : null;",
     'const current = null;',
   ],
   [
     'never replay with the refused one',
-    HOLDER,
+    MANAGER,
     "const current = outcome === 'superseded' ? this.peek() : null;",
     'const current = rejected;',
   ],
   [
     'wait for the renewal',
-    HOLDER,
+    MANAGER,
     "return current ?? this.#desk.wait('replay', options);",
     'return current;',
   ],
@@ -665,7 +665,7 @@ const part = (name: Mutant['part'], rows: readonly Row[]): Mutant[] =>
   rows.map(([what, file, from, to]) => ({ part: name, what, file, from, to }));
 
 /** Every decision of get, flight and renewAfter, one at a time. */
-export const HOLDER_MUTANTS: readonly Mutant[] = [
+export const TOKEN_MANAGER_MUTANTS: readonly Mutant[] = [
   ...part('get', GET),
   ...part('flight', FLIGHT),
   ...part('answer', ANSWER),

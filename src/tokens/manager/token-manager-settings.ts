@@ -1,7 +1,7 @@
 import { BEARER_PLACEMENT, type Placement } from '../placement/placement.ts';
 
 /** How one token is kept: `tokens.*` of the configuration. All durations in milliseconds. */
-export interface HolderSettings {
+export interface TokenManagerSettings {
   readonly placements: readonly Placement[];
   /** `exclusive`: a new token kills the old one, so tokens are renewed late and rarely. */
   readonly rotation: 'overlap' | 'exclusive';
@@ -28,11 +28,11 @@ export interface HolderSettings {
 }
 
 /** Whether several processes use one token of this source. */
-export function isShared({ sharing = 'none' }: HolderSettings): boolean {
+export function isShared({ sharing = 'none' }: TokenManagerSettings): boolean {
   return sharing !== 'none';
 }
 
-export const DEFAULT_HOLDER_SETTINGS: HolderSettings = {
+export const DEFAULT_TOKEN_MANAGER_SETTINGS: TokenManagerSettings = {
   placements: [BEARER_PLACEMENT],
   rotation: 'overlap',
   refreshAt: null,

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
-import { TokenUnavailable } from '../../src/tokens/manager/token-unavailable.ts';
-import { TokenSourceError } from '../../src/tokens/sources/token-source.ts';
-import { randomFrom } from '../helpers/seeded-random.ts';
-import { follow, leaseNow, makeRig, traffic } from './holder-rig.ts';
+import { TokenUnavailable } from '../../../src/tokens/manager/token-unavailable.ts';
+import { TokenSourceError } from '../../../src/tokens/sources/token-source.ts';
+import { randomFrom } from '../../helpers/seeded-random.ts';
+import { follow, leaseNow, makeRig, traffic } from './manager-rig.ts';
 
 const FAILING = { error: new TokenSourceError('issuer answered 503') };
 const REFUSING = { error: new TokenSourceError('invalid_client', { severity: 'credentials' }) };
@@ -14,8 +14,8 @@ test('#6 in an outage longer than the token the old one serves to its floor, the
   await rig.start();
   assert.equal(await traffic(rig, 297_500, 250), 0);
   await rig.clock.advance(400);
-  assert.equal(rig.holder.peek(), null);
-  const get = follow(rig.holder.get());
+  assert.equal(rig.manager.peek(), null);
+  const get = follow(rig.manager.get());
   // Refused up to one pause before max_wait: when no attempt will be made within it.
   await rig.clock.advance(24_900);
   assert.equal(get.isSettled, false);
@@ -24,7 +24,7 @@ test('#6 in an outage longer than the token the old one serves to its floor, the
   assert.equal(get.error.reason, 'issuer_failing');
   assert.equal(get.error.detail, 'issuer answered 503');
   assert.ok(get.error.retryAfterMs >= 1_000 && get.error.retryAfterMs <= 5_000);
-  assert.equal(rig.holder.status().state, 'starved');
+  assert.equal(rig.manager.status().state, 'starved');
   assert.equal(rig.count('starving'), 1);
   assert.doesNotMatch(get.error.message, /503|timed? ?out/i);
 });
@@ -32,7 +32,7 @@ test('#6 in an outage longer than the token the old one serves to its floor, the
 test('#6 after an outage the first success serves everyone who waits, at most one pause later', async () => {
   const rig = makeRig({ usual: FAILING, random: () => 0.999 });
   await rig.start();
-  const gets = Array.from({ length: 20 }, () => follow(rig.holder.get()));
+  const gets = Array.from({ length: 20 }, () => follow(rig.manager.get()));
   await rig.clock.advance(20_000);
   rig.source.usual = {};
   await rig.clock.advance(5_200);
@@ -49,8 +49,8 @@ test('#6 between leeway and floor a request is served once the attempt it waited
   await rig.start();
   // At 287 s: the attempt hangs since 282 s, 13 s are left, the leeway is 15 s.
   await rig.clock.advance(286_800);
-  assert.equal(rig.holder.peek(), null);
-  const get = follow(rig.holder.get());
+  assert.equal(rig.manager.peek(), null);
+  const get = follow(rig.manager.get());
   await rig.clock.advance(3_100);
   assert.equal(get.value?.generation, 1);
   assert.ok((get.value?.remainingMs() ?? 0) > 2_000);
@@ -64,12 +64,12 @@ test('#6 pauses are 30 s at most after 5 minutes of failure or without requests,
   await rig.clock.advance(120_000);
   const slow = rig.source.calls.length - before;
   assert.ok(slow >= 4 && slow <= 6, `${slow} calls in two minutes`);
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(30_000);
   const fast = rig.source.calls.length - before - slow;
   assert.ok(fast >= 7, `${fast} calls in half a minute`);
   assert.ok(get.error instanceof TokenUnavailable);
-  await rig.holder.stop();
+  await rig.manager.stop();
 });
 
 test('#6 pauses stay within a sixth of a very short life, so that recovery is quick', async () => {
@@ -78,7 +78,7 @@ test('#6 pauses stay within a sixth of a very short life, so that recovery is qu
   await rig.start();
   await traffic(rig, 20_000, 100);
   rig.source.usual = short;
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(1_200);
   assert.equal(get.value?.generation, 2);
 });
@@ -95,7 +95,7 @@ for (const [title, raw] of [
     const rig = makeRig({ script: [{}, { raw }] });
     await rig.start();
     await rig.clock.advance(135_100);
-    assert.equal(rig.holder.status().consecutiveFailures, 1);
+    assert.equal(rig.manager.status().consecutiveFailures, 1);
     assert.equal(leaseNow(rig).generation, 1);
     await rig.clock.advance(1_000);
     assert.equal(leaseNow(rig).generation, 2);
@@ -105,35 +105,35 @@ for (const [title, raw] of [
 test('#7 an answer that is nothing at all counts as failed', async () => {
   const rig = makeRig();
   rig.source.acquire = () => Promise.resolve(undefined as never);
-  const started = follow(rig.holder.start());
+  const started = follow(rig.manager.start());
   await rig.clock.advance(0);
   assert.equal(started.isSettled, true);
-  assert.match(rig.holder.status().lastError ?? '', /returned no token/);
-  await rig.holder.stop();
+  assert.match(rig.manager.status().lastError ?? '', /returned no token/);
+  await rig.manager.stop();
 });
 
 test('#8 an issuer that refuses the credentials is probed every 30 s, however many requests come', async () => {
   const rig = makeRig({ usual: { ...REFUSING, delayMs: 0 } });
   await rig.start();
-  assert.equal(rig.holder.status().state, 'misconfigured');
+  assert.equal(rig.manager.status().state, 'misconfigured');
   for (let second = 0; second < 120; second++) {
-    follow(rig.holder.get());
+    follow(rig.manager.get());
     await rig.clock.advance(1_000);
   }
   assert.equal(rig.source.calls.length, 5);
-  await rig.holder.stop();
+  await rig.manager.stop();
 });
 
 test('#8 who cannot live to see the next probe hears so at once, with the time of it', async () => {
   const rig = makeRig({ usual: { ...REFUSING, delayMs: 0 } });
   await rig.start();
   await rig.clock.advance(9_800);
-  await assert.rejects(rig.holder.get({ maxWaitMs: 5_000 }), (error) => {
+  await assert.rejects(rig.manager.get({ maxWaitMs: 5_000 }), (error) => {
     assert.ok(error instanceof TokenUnavailable);
     assert.deepEqual([error.reason, error.retryAfterMs], ['credentials_refused', 20_000]);
     return true;
   });
-  await rig.holder.stop();
+  await rig.manager.stop();
 });
 
 test('#8 credentials that worked before are doubted three times before probing turns slow; the token serves meanwhile', async () => {
@@ -143,21 +143,21 @@ test('#8 credentials that worked before are doubted three times before probing t
   const times = rig.source.calls.map((call) => call.atMonoMs);
   const pauses = times.slice(2).map((at, index) => Math.round(at - (times[index + 1] ?? 0)));
   assert.deepEqual(pauses, [375, 750]);
-  assert.equal(rig.holder.status().state, 'misconfigured');
-  assert.notEqual(rig.holder.peek(), null);
-  await rig.holder.stop();
+  assert.equal(rig.manager.status().state, 'misconfigured');
+  assert.notEqual(rig.manager.peek(), null);
+  await rig.manager.stop();
 });
 
 test('#8 a changed recipe is tried at once', async () => {
   const rig = makeRig({ usual: { ...REFUSING, delayMs: 0 } });
   await rig.start();
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   rig.source.usual = {};
   rig.source.key = 'recipe-2';
   rig.source.onChange?.();
   await rig.clock.advance(200);
   assert.equal(get.value?.generation, 1);
-  assert.equal(rig.holder.status().state, 'fresh');
+  assert.equal(rig.manager.status().state, 'fresh');
 });
 
 test('#8 what failed with the old recipe does not slow down the new one', async () => {
@@ -166,18 +166,18 @@ test('#8 what failed with the old recipe does not slow down the new one', async 
   await rig.clock.advance(100_000);
   rig.source.onChange?.();
   await rig.clock.advance(0);
-  assert.equal(rig.holder.status().consecutiveFailures, 1);
+  assert.equal(rig.manager.status().consecutiveFailures, 1);
   const [before, changed] = [rig.source.calls.length, rig.clock.monoMs()];
   await rig.clock.advance(400);
   assert.equal(rig.source.calls.length, before + 1);
   assert.ok((rig.source.calls.at(-1)?.atMonoMs ?? 0) - changed >= 370);
-  await rig.holder.stop();
+  await rig.manager.stop();
 });
 
 test('#8 a refusal to serve so many requests (400 with Retry-After) is no refusal of the credentials', async () => {
   const busy = { error: new TokenSourceError('invalid_request', { retryAfterMs: 3_000 }), delayMs: 0 };
   const rig = makeRig({ script: [busy] });
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   await rig.clock.advance(3_200);
   assert.equal(get.value?.generation, 1);
 });
@@ -191,10 +191,10 @@ test('#27 failing attempts in the background never become unhandled rejections',
     await rig.start();
     await rig.clock.advance(700_000);
     const hanging = makeRig({ usual: { hang: true } });
-    void hanging.holder.start();
+    void hanging.manager.start();
     await hanging.clock.advance(5_000);
-    await hanging.holder.stop();
-    await rig.holder.stop();
+    await hanging.manager.stop();
+    await rig.manager.stop();
     await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual(unhandled, []);
   } finally {
@@ -214,14 +214,14 @@ test('#28 a result that was asked for with another recipe is thrown away, and th
   assert.equal(rig.source.calls[1]?.isAborted, true);
   assert.equal(rig.source.calls.length, 3);
   await rig.clock.advance(200);
-  assert.equal(rig.holder.status().generation, 2);
+  assert.equal(rig.manager.status().generation, 2);
   await rig.clock.advance(5_000);
-  assert.equal(rig.holder.status().generation, 2);
+  assert.equal(rig.manager.status().generation, 2);
 });
 
 test('#28 a recipe that changed without a word is noticed when the answer comes', async () => {
   const rig = makeRig({ script: [{ raw: { value: 'old-recipe-token', lifetimeMs: 300_000 } }] });
-  const get = follow(rig.holder.get());
+  const get = follow(rig.manager.get());
   rig.source.key = 'recipe-2';
   await rig.clock.advance(200);
   assert.equal(get.isSettled, false);
@@ -241,11 +241,11 @@ test('#29 a source that says it changed is asked at once; while it is being aske
   assert.equal(rig.source.calls.length, 3);
   await rig.clock.advance(10_000);
   assert.equal(rig.source.calls.length, 3);
-  assert.equal(rig.holder.status().generation, 3);
+  assert.equal(rig.manager.status().generation, 3);
   assert.equal(rig.source.mostConcurrent, 1);
 });
 
-test('#29 a source that says it changed is asked even when the holder is dormant', async () => {
+test('#29 a source that says it changed is asked even when the manager is dormant', async () => {
   const rig = makeRig();
   await rig.start();
   await rig.clock.advance(3_600_000);
@@ -257,10 +257,10 @@ test('#29 a source that says it changed is asked even when the holder is dormant
 
 test('#38 stop() during a renewal aborts it, refuses who waits and leaves no timer', async () => {
   const rig = makeRig({ usual: { hang: true } });
-  const started = follow(rig.holder.start());
-  const get = follow(rig.holder.get());
-  const refreshed = follow(rig.holder.refresh());
-  await rig.holder.stop();
+  const started = follow(rig.manager.start());
+  const get = follow(rig.manager.get());
+  const refreshed = follow(rig.manager.refresh());
+  await rig.manager.stop();
   await rig.clock.advance(0);
   assert.ok(get.error instanceof TokenUnavailable);
   assert.equal(get.error.reason, 'stopped');
@@ -272,38 +272,38 @@ test('#38 stop() during a renewal aborts it, refuses who waits and leaves no tim
   assert.equal(rig.source.onChange, null);
 });
 
-test('#38 a stopped holder hands out nothing, asks nobody, and can be stopped again', async () => {
+test('#38 a stopped manager hands out nothing, asks nobody, and can be stopped again', async () => {
   const rig = makeRig();
   await rig.start();
   const lease = leaseNow(rig);
-  await rig.holder.stop();
-  await rig.holder.stop();
-  assert.equal(rig.holder.peek(), null);
-  await assert.rejects(rig.holder.get(), /stopped/);
-  await assert.rejects(rig.holder.refresh(), /stopped/);
-  await assert.rejects(rig.holder.renewAfter(lease), /stopped/);
-  await rig.holder.start();
-  rig.holder.reportAccepted(lease);
+  await rig.manager.stop();
+  await rig.manager.stop();
+  assert.equal(rig.manager.peek(), null);
+  await assert.rejects(rig.manager.get(), /stopped/);
+  await assert.rejects(rig.manager.refresh(), /stopped/);
+  await assert.rejects(rig.manager.renewAfter(lease), /stopped/);
+  await rig.manager.start();
+  rig.manager.reportAccepted(lease);
   assert.equal(rig.source.calls.length, 1);
-  assert.equal(rig.holder.status().state, 'stopped');
+  assert.equal(rig.manager.status().state, 'stopped');
   assert.equal(rig.clock.pending, 0);
 });
 
 test('#38 stop() leaves no timer of a source that ignores its signal, nor of one that has failed', async () => {
   const deaf = makeRig({ usual: { hang: true, deaf: true } });
-  void deaf.holder.start();
-  await deaf.holder.stop();
+  void deaf.manager.start();
+  await deaf.manager.stop();
   assert.equal(deaf.clock.pending, 0);
   const failing = makeRig({ usual: FAILING });
   await failing.start();
-  await failing.holder.stop();
+  await failing.manager.stop();
   assert.equal(failing.clock.pending, 0);
 });
 
 test('a wait leaves no listener on the request’s signal', async () => {
   const rig = makeRig();
   const { signal } = new AbortController();
-  const get = follow(rig.holder.get({ signal }));
+  const get = follow(rig.manager.get({ signal }));
   assert.equal(getEventListeners(signal, 'abort').length, 1);
   await rig.clock.advance(200);
   assert.notEqual(get.value, undefined);
@@ -314,7 +314,7 @@ test('#38 stop() while a token is good, with a renewal planned, leaves no timer'
   const rig = makeRig();
   await rig.start();
   assert.equal(rig.clock.pending, 1);
-  await rig.holder.stop();
+  await rig.manager.stop();
   assert.equal(rig.clock.pending, 0);
 });
 
@@ -325,8 +325,8 @@ test('a source that cannot be watched or closed cleanly stops nothing', async ()
   };
   rig.source.close = () => Promise.reject(new Error('busy'));
   await rig.start();
-  assert.notEqual(rig.holder.peek(), null);
-  await rig.holder.stop();
+  assert.notEqual(rig.manager.peek(), null);
+  await rig.manager.stop();
   assert.equal(rig.count('note'), 2);
 });
 
@@ -334,12 +334,12 @@ test('#38 stop() after many requests waited through the pauses of an outage leav
   const rig = makeRig({ usual: { error: new TokenSourceError('503') } });
   const waits = [];
   for (let request = 0; request < 20; request++) {
-    waits.push(follow(rig.holder.get()));
+    waits.push(follow(rig.manager.get()));
     await rig.clock.advance(300);
   }
   const stillWaiting = waits.filter((wait) => !wait.isSettled).length;
   assert.ok(rig.clock.pending <= stillWaiting + 2, `${rig.clock.pending} timers, ${stillWaiting} requests`);
-  await rig.holder.stop();
+  await rig.manager.stop();
   await rig.clock.advance(0);
   assert.equal(rig.clock.pending, 0);
   assert.ok(waits.every((wait) => wait.isSettled));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { randomFrom } from '../helpers/seeded-random.ts';
-import { World } from './holder-world.ts';
+import { randomFrom } from '../../helpers/seeded-random.ts';
+import { World } from './world.ts';
 
 /** `TOKEN_SEED=17` plays one seed again; `TOKEN_SEEDS=300` plays more of them. */
 const ONLY_SEED = process.env.TOKEN_SEED;
