@@ -2,8 +2,8 @@ import { type Config, hasAnyKey } from '../config/config.ts';
 import type { ClientAuthSettings } from '../http/middleware/client-auth.ts';
 import type { QuotaSettings } from '../http/middleware/client-quota.ts';
 import { sha256Hex } from '../lib/secret.ts';
-import type { ClientIdentity } from '../routing/client-identity.ts';
 import { anyMatcher, globMatcher, type Matcher } from '../routing/glob.ts';
+import type { ClientIdentity } from '../routing/routed-request.ts';
 
 const ANYTHING = (): boolean => true;
 

@@ -13,7 +13,7 @@ import type { SecretRegistry } from '../lib/secret.ts';
 import { anyMatcherInAnyCase, type Matcher } from '../routing/glob.ts';
 import { ModelList } from '../routing/model-list.ts';
 import { Router } from '../routing/router.ts';
-import type { ServingSettings } from '../routing/services/attempt-policy.ts';
+import type { AttemptPolicy } from '../routing/services/attempt-policy.ts';
 import type { CircuitState } from '../routing/upstream-state/circuit.ts';
 import type { RoutedUpstream } from '../routing/upstream-state/routed-upstream.ts';
 import { UpstreamProbes } from '../routing/upstream-state/upstream-probes.ts';
@@ -129,7 +129,7 @@ interface BuiltUpstreams {
 /** What the middleware and the routes need of one configuration. */
 function buildRoutes(config: Config, built: BuiltUpstreams, parts: RuntimeParts): RuntimeRoutes {
   const router = buildRouter(config, built, parts.clock);
-  const serving = servingSettings(config, parts);
+  const policy = attemptPolicy(config, parts);
   const addresses = new ClientAddresses(config.trusted_proxies);
   const { limits } = config;
   const { bodies } = parts;
@@ -142,17 +142,17 @@ function buildRoutes(config: Config, built: BuiltUpstreams, parts: RuntimeParts)
     models: new ModelList(built.upstreams, Math.floor(parts.clock.wallMs() / 1000)),
     chat: {
       router,
-      serving,
+      policy,
       bodies,
       bodyLimitBytes: limits.body,
       earlyHeadersMs: config.early_headers,
       keepAliveMs: config.keep_alive_comments,
       keepAliveChunkMs: config.keep_alive_chunks,
     },
-    embeddings: { router, serving, bodies, bodyLimitBytes: limits.body },
+    embeddings: { router, policy, bodies, bodyLimitBytes: limits.body },
     passThrough: {
       router,
-      serving,
+      policy,
       bodies,
       isDenied: deniedPaths(config.pass_through.deny),
       bodyLimitBytes: limits.body,
@@ -196,11 +196,11 @@ function buildRouter(config: Config, { upstreams, skipped }: BuiltUpstreams, clo
     sameUpstreamRetries: config.retry.same_upstream,
     backoffMs: config.retry.backoff,
     clock,
-    skipped: skipped.map(({ admission }) => admission),
+    skipped: skipped.map(({ access }) => access),
   });
 }
 
-function servingSettings(config: Config, { secrets, clock, onNote }: RuntimeParts): ServingSettings {
+function attemptPolicy(config: Config, { secrets, clock, onNote }: RuntimeParts): AttemptPolicy {
   const retryable = new Set(config.retry.statuses);
   return {
     replyModel: config.reply_model,

@@ -9,9 +9,9 @@ import type { Clock } from '../lib/clock.ts';
 import { sha256Hex } from '../lib/secret.ts';
 import type { UpstreamGauge } from '../observability/metrics.ts';
 import type { Profile } from '../openai/request/profile.ts';
-import { Admission, type AdmissionSettings } from '../routing/upstream-access.ts';
+import { type AccessSettings, UpstreamAccess } from '../routing/upstream-access.ts';
 import { Circuit, type CircuitState } from '../routing/upstream-state/circuit.ts';
-import { LearnedDrops } from '../routing/upstream-state/learned-drops.ts';
+import { LearnedDrops } from '../routing/upstream-state/learned-refusals.ts';
 import { ModelPauses } from '../routing/upstream-state/model-pauses.ts';
 import { RoutedUpstream, type UpstreamLimits } from '../routing/upstream-state/routed-upstream.ts';
 import type { TokenManager } from '../tokens/manager/token-manager.ts';
@@ -32,7 +32,7 @@ export interface SkippedUpstream {
   readonly name: string;
   readonly defect: string;
   /** Which requests it would have served. */
-  readonly admission: Admission;
+  readonly access: UpstreamAccess;
 }
 
 /** Builds every upstream that has an endpoint and credentials; the others are returned as skipped, for the log. */
@@ -48,7 +48,7 @@ export function buildUpstreams(
       skipped.push({
         name: upstream.name,
         defect: defect ?? 'no endpoint',
-        admission: new Admission(admissionOf(upstream)),
+        access: new UpstreamAccess(accessOf(upstream)),
       });
     else
       upstreams.push(
@@ -121,7 +121,7 @@ function buildUpstream(
   );
   return new RoutedUpstream(
     {
-      ...admissionOf(upstream),
+      ...accessOf(upstream),
       limits: limitsOf(config, upstream),
       profile: profileOf(upstream),
       maxConcurrency: upstream.max_concurrency,
@@ -131,7 +131,7 @@ function buildUpstream(
   );
 }
 
-function admissionOf(upstream: UpstreamConfig): AdmissionSettings {
+function accessOf(upstream: UpstreamConfig): AccessSettings {
   const { authorization, clients } = upstream;
   return {
     name: upstream.name,

@@ -2,9 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
 import { asFerryError, FerryError } from '../lib/errors/ferry-error.ts';
 import { counted } from '../lib/text/format.ts';
-import type { ClientIdentity } from '../routing/client-identity.ts';
 import type { ModelList } from '../routing/model-list.ts';
-import { ToldItems } from '../routing/services/response-item-store.ts';
+import type { ClientIdentity } from '../routing/routed-request.ts';
 import type { BodyReader } from './body/body-reader.ts';
 import { type ClientAuth, refuseForbiddenPath } from './middleware/client-auth.ts';
 import type { ClientLimits } from './middleware/client-limits.ts';
@@ -21,6 +20,7 @@ import { type EmbeddingsRouteSettings, serveEmbeddings, serveRerank } from './ro
 import { answerLive, answerReady, type Readiness } from './routes/health.ts';
 import { listModels, showModel } from './routes/models.ts';
 import { type PassThroughSettings, passThrough } from './routes/pass-through.ts';
+import { ResponseItemStore } from './routes/response-item-store.ts';
 import { serveResponses } from './routes/responses.ts';
 
 /** Everything that one configuration gives the routes; replaced as a whole on reload. */
@@ -90,7 +90,7 @@ export function createApp(parts: AppParts): Express {
 }
 
 function addGenerations(app: Express): void {
-  const told = new ToldItems();
+  const items = new ResponseItemStore();
   app.post(
     '/v1/chat/completions',
     serve((context, client, { chat }) => serveChat(context, client, 'chat', chat)),
@@ -104,7 +104,7 @@ function addGenerations(app: Express): void {
   app.post(
     '/v1/responses',
     serve((context, client, { chat, passThrough: handed }) =>
-      serveResponses(context, client, chat, handed, told),
+      serveResponses(context, client, chat, handed, items),
     ),
   );
 }

@@ -149,7 +149,7 @@ export class Attempt {
       ...(detail === undefined ? {} : { detail }),
     };
     this.request.log.end(entry);
-    this.upstream.places.release();
+    this.upstream.limiter.release();
   }
 
   #outcome(error: FerryError | null): AttemptRecord['outcome'] {

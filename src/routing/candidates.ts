@@ -1,6 +1,6 @@
 import { FerryError } from '../lib/errors/ferry-error.ts';
 import type { RoutedRequest } from './routed-request.ts';
-import type { Admission } from './upstream-access.ts';
+import type { UpstreamAccess } from './upstream-access.ts';
 import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
 
 export type LoadBalancing = 'order' | 'random' | 'least_busy';
@@ -15,7 +15,7 @@ export function findCandidates(
   request: RoutedRequest,
   policy: LoadBalancing,
   random: () => number,
-  skipped: readonly Admission[] = [],
+  skipped: readonly UpstreamAccess[] = [],
 ): RoutedUpstream[] {
   const { client, model, path } = request;
   const admitting = upstreams.filter((upstream) => upstream.admits(model, path));
@@ -69,9 +69,9 @@ export function isTakeable(upstream: RoutedUpstream, request: RoutedRequest): bo
 function rankOf(upstream: RoutedUpstream, request: RoutedRequest): number {
   const pause = upstream.pauses.get(upstream.upstreamModel(request.model));
   if (pause !== null) return pause.reason === 'model_not_found' ? 6 : Number.POSITIVE_INFINITY;
-  if (upstream.places.isQueueFull) return 5;
+  if (upstream.limiter.isQueueFull) return 5;
   if (!upstream.circuit.isOpenForRequests()) return 4;
-  return (upstream.client.hasToken() ? 0 : 2) + (upstream.places.isFree ? 0 : 1);
+  return (upstream.client.hasToken() ? 0 : 2) + (upstream.limiter.hasFreeSlot ? 0 : 1);
 }
 
 /** The answer when all that is left asked for a pause: 429 at once, with the shortest remaining time. A used-up quota stays one. */
@@ -102,7 +102,10 @@ export function noSuchModel(model: string): FerryError {
 }
 
 /** Null: no skipped upstream is meant for this request and its client. */
-function notSetUp(skipped: readonly Admission[], { client, model, path }: RoutedRequest): FerryError | null {
+function notSetUp(
+  skipped: readonly UpstreamAccess[],
+  { client, model, path }: RoutedRequest,
+): FerryError | null {
   if (!client.mayUseModel(model) || !client.mayUsePath(path)) return null;
   const meant = skipped.filter((one) => one.admits(model, path) && one.admitsClient(client));
   if (meant.length === 0) return null;

@@ -2,7 +2,7 @@ import type { Clock } from '../lib/clock.ts';
 import { asFerryError, type FerryError } from '../lib/errors/ferry-error.ts';
 import { Attempt, type AttemptBounds } from './attempt.ts';
 import { allPaused, isTakeable, takeNext } from './candidates.ts';
-import { backoffAfter, type NextStep, nextStep, worthiest } from './retry-policy.ts';
+import { backoffAfter, mostActionable, type NextStep, nextStep } from './retry-policy.ts';
 import type { RoutedRequest } from './routed-request.ts';
 import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
 import { queueFor } from './upstream-state/upstream-queue.ts';
@@ -57,7 +57,7 @@ export async function failOver<Served>(
   const run = beginRun(request, candidates, settings);
   let upstream = takeNext(run.left, request);
   for (let tries = 1; upstream !== null; tries++) {
-    if (!upstream.places.tryTake() && !(await hasQueued(upstream, run))) {
+    if (!upstream.limiter.tryAcquire() && !(await hasQueued(upstream, run))) {
       if (isPastDeadline(run)) break;
       upstream = takeNext(run.left, request);
       tries = 0;
@@ -148,13 +148,13 @@ function stepAfter<Served>(
 }
 
 function conclusion({ errors, left, request }: Run): FerryError {
-  const error = worthiest(errors);
+  const error = mostActionable(errors);
   if (error === undefined) return allPaused(left, request);
   // Others are only pausing: waiting for them is worth more to the client than the failure of one. Candidates can
   // also be left because the time is over or the body is spent; that is no reason to speak of a rate limit.
   const isPausing =
     left.length > 0 && error.row.nextCandidate && !left.some((other) => isTakeable(other, request));
-  if (isPausing) return worthiest([error, allPaused(left, request)]) ?? error;
+  if (isPausing) return mostActionable([error, allPaused(left, request)]) ?? error;
   return error;
 }
 

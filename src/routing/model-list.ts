@@ -1,6 +1,6 @@
 import NodeCache from 'node-cache';
 import { type ListedModel, readModelsReply } from '../openai/models/models-response.ts';
-import type { ClientIdentity } from './client-identity.ts';
+import type { ClientIdentity } from './routed-request.ts';
 import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
 
 /** How long an upstream's own list is believed, and how long its failure to give one. */

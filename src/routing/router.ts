@@ -1,14 +1,14 @@
 import { findCandidates, type LoadBalancing } from './candidates.ts';
 import { type FailOverSettings, failOver, type Service } from './failover.ts';
 import type { RoutedRequest } from './routed-request.ts';
-import type { Admission } from './upstream-access.ts';
+import type { UpstreamAccess } from './upstream-access.ts';
 import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
 
 interface RouterSettings extends FailOverSettings {
   readonly policy: LoadBalancing;
   readonly random: () => number;
   /** Upstreams of the configuration that cannot serve anything. */
-  readonly skipped?: readonly Admission[];
+  readonly skipped?: readonly UpstreamAccess[];
 }
 
 /** How many model names beyond the configured ones may become labels of metrics. */

@@ -1,7 +1,7 @@
-import type { ClientIdentity } from './client-identity.ts';
 import { anyMatcher, anyMatcherInAnyCase, type Matcher } from './glob.ts';
+import type { ClientIdentity } from './routed-request.ts';
 
-export interface AdmissionSettings {
+export interface AccessSettings {
   readonly name: string;
   readonly allow: readonly string[];
   readonly deny: readonly string[];
@@ -15,13 +15,13 @@ export interface AdmissionSettings {
 }
 
 /** Which requests an upstream of the configuration is there for, and whose. */
-export class Admission {
+export class UpstreamAccess {
   readonly name: string;
-  readonly #settings: AdmissionSettings;
+  readonly #settings: AccessSettings;
   readonly #allows: Matcher;
   readonly #denies: Matcher;
 
-  constructor(settings: AdmissionSettings) {
+  constructor(settings: AccessSettings) {
     this.name = settings.name;
     this.#settings = settings;
     this.#allows = settings.allow.length === 0 ? () => true : anyMatcher(settings.allow);

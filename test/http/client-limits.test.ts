@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ClientLimits } from '../../src/http/middleware/client-limits.ts';
-import type { ClientIdentity } from '../../src/routing/client-identity.ts';
+import type { ClientIdentity } from '../../src/routing/routed-request.ts';
 import { errorIn, Gateway, until } from '../helpers/gateway.ts';
 import { StandInModel, type StandInOptions } from '../helpers/stand-in-model.ts';
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../src/lib/errors/ferry-error.ts';
 import { allPaused, findCandidates, isTakeable, takeNext } from '../../src/routing/candidates.ts';
-import type { ClientIdentity } from '../../src/routing/client-identity.ts';
 import { anyMatcher } from '../../src/routing/glob.ts';
+import type { ClientIdentity } from '../../src/routing/routed-request.ts';
 import type { RoutedUpstream } from '../../src/routing/upstream-state/routed-upstream.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { makeRig } from '../tokens/manager/manager-rig.ts';
@@ -132,7 +132,7 @@ test('order keeps the order of the configuration, least_busy asks the idlest fir
     [upstreams[1], 0],
     [upstreams[2], 1],
   ] as const)
-    for (let count = 0; count < taken; count++) upstream?.places.tryTake();
+    for (let count = 0; count < taken; count++) upstream?.limiter.tryAcquire();
   const by = (policy: 'order' | 'least_busy') =>
     named(findCandidates(upstreams, newRequest(), policy, Math.random));
   assert.deepEqual(by('order'), ['a', 'b', 'c']);
@@ -165,16 +165,16 @@ async function inEveryState(clock: VirtualClock): Promise<RoutedUpstream[]> {
   const at = { clock, maxConcurrency: 1 };
   const healthy = newUpstream('healthy', at);
   const busy = newUpstream('busy', at);
-  busy.places.tryTake();
+  busy.limiter.tryAcquire();
   const waiting = newUpstream('without a token', { ...at, credentials: tokenless });
   const waitingBusy = newUpstream('without a token, busy', { ...at, credentials: tokenless });
-  waitingBusy.places.tryTake();
+  waitingBusy.limiter.tryAcquire();
   const cooling = newUpstream('cooling', at);
   cooling.circuit.fail('cools_at_once', false);
   const full = newUpstream('queue full', at);
-  full.places.tryTake();
+  full.limiter.tryAcquire();
   const patient = { client: 'c', signal: new AbortController().signal, waitMs: Number.POSITIVE_INFINITY };
-  while (!full.places.isQueueFull) void full.places.take(patient);
+  while (!full.limiter.isQueueFull) void full.limiter.acquire(patient);
   const missing = newUpstream('without the model', at);
   missing.pauses.pause('m', 'model_not_found', 60_000);
   const limited = newUpstream('rate limited', at);

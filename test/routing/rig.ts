@@ -1,10 +1,9 @@
 import type { Clock } from '../../src/lib/clock.ts';
 import { DEFAULT_PROFILE } from '../../src/openai/request/profile.ts';
-import { AttemptLog } from '../../src/routing/attempt-log.ts';
-import type { ClientIdentity } from '../../src/routing/client-identity.ts';
-import type { RoutedRequest } from '../../src/routing/routed-request.ts';
+import type { ClientIdentity, RoutedRequest } from '../../src/routing/routed-request.ts';
+import { AttemptLog } from '../../src/routing/routed-request.ts';
 import { Circuit } from '../../src/routing/upstream-state/circuit.ts';
-import { LearnedDrops } from '../../src/routing/upstream-state/learned-drops.ts';
+import { LearnedDrops } from '../../src/routing/upstream-state/learned-refusals.ts';
 import { ModelPauses } from '../../src/routing/upstream-state/model-pauses.ts';
 import {
   RoutedUpstream,

@@ -10,12 +10,12 @@ const NEVER = Number.POSITIVE_INFINITY;
 test('who waits is admitted when a place is given back, and nothing is told of it', async () => {
   const clock = new VirtualClock();
   const upstream = newUpstream('busy', { clock, maxConcurrency: 1 });
-  upstream.places.tryTake();
+  upstream.limiter.tryAcquire();
   const request = newRequest();
   const queued = queueFor(upstream, request, [], { deadlineMonoMs: NEVER, clock });
-  upstream.places.release();
+  upstream.limiter.release();
   assert.deepEqual(await queued, { outcome: 'admitted' });
-  assert.equal(upstream.places.taken, 1, 'the place is its own');
+  assert.equal(upstream.limiter.running, 1, 'the place is its own');
   assert.deepEqual([request.log.count, request.log.attempts.length], [0, 0]);
 });
 
@@ -24,14 +24,14 @@ test('an upstream that began to cool down meanwhile is left for another one, and
   const [busy, other] = [newUpstream('busy', { clock, maxConcurrency: 1 }), newUpstream('other', { clock })];
   const admit = async (left: (typeof other)[]) => {
     const queued = queueFor(busy, newRequest(), left, { deadlineMonoMs: NEVER, clock });
-    busy.places.release();
+    busy.limiter.release();
     return queued;
   };
-  busy.places.tryTake();
+  busy.limiter.tryAcquire();
   busy.circuit.fail('cools_at_once', false);
   assert.deepEqual(await admit([other]), { outcome: 'reconsider' });
-  assert.equal(busy.places.taken, 0);
-  busy.places.tryTake();
+  assert.equal(busy.limiter.running, 0);
+  busy.limiter.tryAcquire();
   assert.deepEqual(await admit([]), { outcome: 'admitted' }, 'there is nobody else');
   other.pauses.pause('m', 'rate_limited', 1_000);
   assert.deepEqual(await admit([other]), { outcome: 'admitted' }, 'nor when the other one pauses');
@@ -40,14 +40,14 @@ test('an upstream that began to cool down meanwhile is left for another one, and
 test('a full queue and a deadline refuse with 503, told as an attempt that took no time of the upstream', async () => {
   const clock = new VirtualClock();
   const upstream = newUpstream('busy', { clock, maxConcurrency: 1, aliases: { m: 'deploy' } });
-  upstream.places.tryTake();
+  upstream.limiter.tryAcquire();
   const late = newRequest();
   const refused = await queueFor(upstream, late, [], { deadlineMonoMs: clock.monoMs(), clock });
   assert.ok(refused.outcome === 'refused');
   assert.deepEqual([refused.error.kind, refused.error.status], ['queue_full', 503]);
   assert.match(refused.error.message, /until the deadline/);
   const patient = { client: 'anybody', signal: late.signal, waitMs: NEVER };
-  while (!upstream.places.isQueueFull) void upstream.places.take(patient);
+  while (!upstream.limiter.isQueueFull) void upstream.limiter.acquire(patient);
   const request = newRequest();
   const full = await queueFor(upstream, request, [], { deadlineMonoMs: NEVER, clock });
   assert.ok(full.outcome === 'refused');
@@ -71,14 +71,14 @@ test('a full queue and a deadline refuse with 503, told as an attempt that took 
 test('a client that leaves while it waits rejects with that, and its place in the line is free', async () => {
   const clock = new VirtualClock();
   const upstream = newUpstream('busy', { clock, maxConcurrency: 1 });
-  upstream.places.tryTake();
+  upstream.limiter.tryAcquire();
   const leaving = new AbortController();
   const request = newRequest({ signal: leaving.signal });
   const queued = queueFor(upstream, request, [], { deadlineMonoMs: NEVER, clock });
   const gone = new FerryError('client_gone', { message: 'left' });
   leaving.abort(gone);
   await assert.rejects(queued, gone);
-  assert.equal(upstream.places.waiting, 0);
-  upstream.places.release();
-  assert.equal(upstream.places.taken, 0);
+  assert.equal(upstream.limiter.waiting, 0);
+  upstream.limiter.release();
+  assert.equal(upstream.limiter.running, 0);
 });

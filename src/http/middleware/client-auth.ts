@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
-import type { ClientIdentity } from '../../routing/client-identity.ts';
+import type { ClientIdentity } from '../../routing/routed-request.ts';
 import type { RequestContext } from './request-context.ts';
 
 export interface ClientAuthSettings {

@@ -1,4 +1,4 @@
-import type { ClientIdentity } from '../../routing/client-identity.ts';
+import type { ClientIdentity } from '../../routing/routed-request.ts';
 import { ClientQuota, type QuotaSettings } from './client-quota.ts';
 
 /** The quotas of all limited clients, by the clients' names. Outlives a reload, so that a reload resets no limit. */

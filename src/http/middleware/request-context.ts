@@ -3,9 +3,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import type { Clock } from '../../lib/clock.ts';
 import { FerryError, type Outcome } from '../../lib/errors/ferry-error.ts';
 import type { RequestRecord } from '../../lib/request-record.ts';
-import { AttemptLog } from '../../routing/attempt-log.ts';
-import type { ClientIdentity } from '../../routing/client-identity.ts';
-import type { RoutedRequest } from '../../routing/routed-request.ts';
+import { AttemptLog, type ClientIdentity, type RoutedRequest } from '../../routing/routed-request.ts';
 
 /** What the record takes from the configuration rather than from the request. */
 export interface RecordingSettings {

@@ -1,7 +1,7 @@
 import { type ReadRequest, type RequestKind, readRequest } from '../../openai/request/chat-request.ts';
-import type { ClientIdentity } from '../../routing/client-identity.ts';
+import type { ClientIdentity } from '../../routing/routed-request.ts';
 import type { Router } from '../../routing/router.ts';
-import type { ServingSettings } from '../../routing/services/attempt-policy.ts';
+import type { AttemptPolicy } from '../../routing/services/attempt-policy.ts';
 import { ChatService } from '../../routing/services/chat-service.ts';
 import type { BodyReader } from '../body/body-reader.ts';
 import { refuseLongName } from '../body/model-name.ts';
@@ -10,7 +10,7 @@ import { answerWhole, type StreamSettings, streamAnswer } from '../response/chat
 
 export interface ChatRouteSettings extends StreamSettings {
   readonly router: Router;
-  readonly serving: ServingSettings;
+  readonly policy: AttemptPolicy;
   readonly bodies: BodyReader;
   readonly bodyLimitBytes: number;
 }
@@ -24,7 +24,7 @@ export async function serveChat(
 ): Promise<void> {
   const request = await readModelRequest(context, kind, settings);
   context.outcome.isStream = request.stream;
-  const service = new ChatService(request, settings.serving);
+  const service = new ChatService(request, settings.policy);
   const answering = settings.router.run(context.routed(request.model, client), service);
   const answer = request.stream ? await streamAnswer(context, answering, settings) : await answering;
   context.outcome.isKnownModel = settings.router.isKnownModel(request.model);

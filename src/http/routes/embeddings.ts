@@ -1,8 +1,8 @@
 import { emptyRerankReply, readRerankRequest } from '../../openai/rerank/rerank-request.ts';
 import type { Usage } from '../../openai/usage/usage.ts';
-import type { ClientIdentity } from '../../routing/client-identity.ts';
+import type { ClientIdentity } from '../../routing/routed-request.ts';
 import type { Router } from '../../routing/router.ts';
-import type { ServingSettings } from '../../routing/services/attempt-policy.ts';
+import type { AttemptPolicy } from '../../routing/services/attempt-policy.ts';
 import { EmbeddingsService } from '../../routing/services/embeddings-service.ts';
 import { RerankService } from '../../routing/services/rerank-service.ts';
 import type { BodyReader } from '../body/body-reader.ts';
@@ -13,7 +13,7 @@ import { readModelRequest } from './chat.ts';
 
 export interface EmbeddingsRouteSettings {
   readonly router: Router;
-  readonly serving: ServingSettings;
+  readonly policy: AttemptPolicy;
   readonly bodies: BodyReader;
   readonly bodyLimitBytes: number;
 }
@@ -25,7 +25,7 @@ export async function serveEmbeddings(
   settings: EmbeddingsRouteSettings,
 ): Promise<void> {
   const request = await readModelRequest(context, 'embeddings', settings);
-  const service = new EmbeddingsService(request, settings.serving);
+  const service = new EmbeddingsService(request, settings.policy);
   const answer = await settings.router.run(context.routed(request.model, client), service);
   context.outcome.isUsageEstimated = answer.isUsageEstimated;
   finish(context, settings.router, answer);
@@ -42,10 +42,10 @@ export async function serveRerank(
   const routed = context.routed(request.model, client);
   const candidates = settings.router.candidates(routed);
   if (wanted.documents === 0) {
-    sendJson(context, 200, emptyRerankReply(settings.serving.newId(), request.model));
+    sendJson(context, 200, emptyRerankReply(settings.policy.newId(), request.model));
     return;
   }
-  const service = new RerankService(request, wanted, settings.serving);
+  const service = new RerankService(request, wanted, settings.policy);
   finish(context, settings.router, await settings.router.run(routed, service, candidates));
 }
 

@@ -4,11 +4,10 @@ import { endpointOf } from '../../endpoints.ts';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { mediaWishOf } from '../../openai/media/media-request.ts';
 import { type BodyFields, noFields, readFormBody, readJsonBody } from '../../openai/request/body-fields.ts';
-import type { ClientIdentity } from '../../routing/client-identity.ts';
 import type { Matcher } from '../../routing/glob.ts';
-import type { RoutedRequest } from '../../routing/routed-request.ts';
+import type { ClientIdentity, RoutedRequest } from '../../routing/routed-request.ts';
 import type { Router } from '../../routing/router.ts';
-import type { ServingSettings } from '../../routing/services/attempt-policy.ts';
+import type { AttemptPolicy } from '../../routing/services/attempt-policy.ts';
 import { PassThroughService } from '../../routing/services/pass-through-service.ts';
 import type { RoutedUpstream } from '../../routing/upstream-state/routed-upstream.ts';
 import type { BodyReader } from '../body/body-reader.ts';
@@ -22,7 +21,7 @@ import { notOffered, unknownToAll } from './unsupported-endpoint.ts';
 
 export interface PassThroughSettings {
   readonly router: Router;
-  readonly serving: ServingSettings;
+  readonly policy: AttemptPolicy;
   readonly bodies: BodyReader;
   /** Patterns of `METHOD /path` and `/path` that are refused. */
   readonly isDenied: Matcher;
@@ -79,7 +78,7 @@ async function serve(
       isGeneration: endpointOf(context.path).isGeneration,
       wish: mediaWishOf(sent.method, context.path, sent.fields),
     },
-    settings.serving,
+    settings.policy,
   );
   const answer = await settings.router.run(routed, service, candidates).catch((error: unknown) => {
     throw error instanceof FerryError && error.kind === 'path_not_found'

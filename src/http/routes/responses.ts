@@ -2,9 +2,8 @@ import { FerryError } from '../../lib/errors/ferry-error.ts';
 import type { ReadRequest } from '../../openai/request/chat-request.ts';
 import type { Recall } from '../../openai/responses/responses-input.ts';
 import { type ResponsesAsChat, responsesAsChat } from '../../openai/responses/responses-request.ts';
-import type { ClientIdentity } from '../../routing/client-identity.ts';
+import type { ClientIdentity } from '../../routing/routed-request.ts';
 import type { Router } from '../../routing/router.ts';
-import type { ToldItems } from '../../routing/services/response-item-store.ts';
 import { isAskedByChat, ResponsesService } from '../../routing/services/responses-service.ts';
 import type { RoutedUpstream } from '../../routing/upstream-state/routed-upstream.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
@@ -12,6 +11,7 @@ import { answerWhole, streamAnswer } from '../response/chat-response.ts';
 import { relayRaw } from '../response/raw-response.ts';
 import { type ChatRouteSettings, readModelRequest } from './chat.ts';
 import { askedIn, type PassThroughSettings, passThrough, refuseDenied } from './pass-through.ts';
+import type { ResponseItemStore } from './response-item-store.ts';
 import { unknownToAll } from './unsupported-endpoint.ts';
 
 /**
@@ -23,20 +23,20 @@ export async function serveResponses(
   client: ClientIdentity,
   settings: ChatRouteSettings,
   handed: PassThroughSettings,
-  told: ToldItems,
+  items: ResponseItemStore,
 ): Promise<void> {
-  const { router, serving } = settings;
+  const { router, policy } = settings;
   if (!router.upstreams.some(isAskedByChat)) return passThrough(context, client, handed);
   refuseDenied(context, handed);
   const request = await readModelRequest(context, 'chat', settings);
   context.outcome.isStream = request.stream;
   const routed = context.routed(request.model, client);
   const owner = client.name ?? '';
-  const recall = (id: string) => told.recall(owner, id);
+  const recall = (id: string) => items.find(owner, id);
   const { candidates, asChat } = ablest(router.candidates(routed), request, recall);
   const isKept = request.json.store !== false;
-  const onItem = isKept ? (item: object) => told.remember(owner, item) : undefined;
-  const service = new ResponsesService({ body: request.body, asChat, onItem }, serving);
+  const onItem = isKept ? (item: object) => items.save(owner, item) : undefined;
+  const service = new ResponsesService({ body: request.body, asChat, onItem }, policy);
   const answering = router.run(routed, service, candidates).catch((error: unknown) => {
     throw named(error, context, router);
   });

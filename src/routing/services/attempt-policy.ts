@@ -8,7 +8,7 @@ import type { Attempt } from '../attempt.ts';
 type ErrorNames = Pick<ErrorContext, 'model' | 'upstreamModel' | 'path'>;
 
 /** What every endpoint's service needs beside its request. */
-export interface ServingSettings {
+export interface AttemptPolicy {
   readonly replyModel: 'upstream' | 'requested';
   /** True: limits or the record need to know how many tokens were used. */
   readonly wantsUsage: boolean;
@@ -24,7 +24,7 @@ export interface ServingSettings {
 }
 
 /** Converts the upstream's answer of any status but 2xx; every other error is handed on as it is. */
-export function fromUpstream(error: unknown, attempt: Attempt, settings: ServingSettings): unknown {
+export function fromUpstream(error: unknown, attempt: Attempt, settings: AttemptPolicy): unknown {
   if (!(error instanceof UpstreamStatusError)) return error;
   const { response: reply, text } = error;
   attempt.status = reply.status;

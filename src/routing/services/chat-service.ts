@@ -12,7 +12,7 @@ import type { UpstreamCall } from '../../upstream/client.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { Attempt } from '../attempt.ts';
 import type { Service } from '../failover.ts';
-import { fromUpstream, type ServingSettings } from './attempt-policy.ts';
+import { type AttemptPolicy, fromUpstream } from './attempt-policy.ts';
 import { OpenStream } from './open-stream.ts';
 import { adaptTo, callAndRead, callOf, learnableRefusal, readWhole, refusedInBody } from './upstream-call.ts';
 
@@ -39,10 +39,10 @@ const AS_CHAT: ResponseFormat = {
 /** Serves `chat/completions`, `completions` and what is asked as a chat, whole or as a stream, from one attempt. */
 export class ChatService implements Service<ChatAnswer> {
   readonly #request: ReadRequest;
-  readonly #settings: ServingSettings;
+  readonly #settings: AttemptPolicy;
   readonly #form: ResponseFormat;
 
-  constructor(request: ReadRequest, settings: ServingSettings, form: ResponseFormat = AS_CHAT) {
+  constructor(request: ReadRequest, settings: AttemptPolicy, form: ResponseFormat = AS_CHAT) {
     this.#request = request;
     this.#settings = settings;
     this.#form = form;

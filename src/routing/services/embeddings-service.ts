@@ -31,7 +31,7 @@ import type { AdaptedRequest, ReadRequest } from '../../openai/request/chat-requ
 import { FORM } from '../../openai/request/rewrite-names.ts';
 import type { Attempt } from '../attempt.ts';
 import type { Service } from '../failover.ts';
-import { fromUpstream, type ServingSettings } from './attempt-policy.ts';
+import { type AttemptPolicy, fromUpstream } from './attempt-policy.ts';
 import { adaptTo, callAndRead, callOf, learnableRefusal, readWhole } from './upstream-call.ts';
 
 interface EmbeddingsAnswer extends EmbeddingsReply {
@@ -45,10 +45,10 @@ const PARTS_AT_ONCE = 4;
 export class EmbeddingsService implements Service<EmbeddingsAnswer> {
   readonly #request: ReadRequest;
   readonly #wanted: EmbeddingsRequest;
-  readonly #settings: ServingSettings;
+  readonly #settings: AttemptPolicy;
 
   /** Throws `invalid_request` when there is nothing to embed. */
-  constructor(request: ReadRequest, settings: ServingSettings) {
+  constructor(request: ReadRequest, settings: AttemptPolicy) {
     this.#request = request;
     this.#wanted = readEmbeddingsRequest(request.json);
     this.#settings = settings;
@@ -138,10 +138,10 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
       }
     };
     // Parts beside the first need places of their own; when none is free, fewer run at once.
-    const { places } = attempt.upstream;
+    const { limiter } = attempt.upstream;
     const workers = [worker()];
-    while (workers.length < Math.min(PARTS_AT_ONCE, batches.length) && places.tryTake())
-      workers.push(worker().finally(() => places.release()));
+    while (workers.length < Math.min(PARTS_AT_ONCE, batches.length) && limiter.tryAcquire())
+      workers.push(worker().finally(() => limiter.release()));
     await Promise.all(workers);
     return joinVectorReplies(replies, this.#options(attempt, this.#wanted.inputs, body));
   }

@@ -7,13 +7,13 @@ import { isEventStream, shapeOf } from '../../openai/response-shape.ts';
 import { readUsage } from '../../openai/usage/usage.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { Attempt } from '../attempt.ts';
-import type { ServingSettings } from './attempt-policy.ts';
+import type { AttemptPolicy } from './attempt-policy.ts';
 import { eventStreamType, type MediaAnswer } from './media-response.ts';
 import { contextOf, firstBytes, refuseBadToken } from './peek-body.ts';
 import { untilContent } from './peek-events.ts';
 
 /** What a client waits for that asked for a generation which is handed through as JSON or events. */
-export interface GenerationWish {
+export interface GenerationRequest {
   readonly isStream: boolean;
   /** True: the upstream goes on with it by itself and is asked for it later. */
   readonly isBackground: boolean;
@@ -23,7 +23,11 @@ export interface GenerationWish {
 const BEGINNING_BYTES = 1024 * 1024;
 
 /** Null: nobody knows what the path answers with, and its reply is handed on as it is. */
-export function generationWishOf(method: string, path: string, fields: BodyFields): GenerationWish | null {
+export function generationRequestOf(
+  method: string,
+  path: string,
+  fields: BodyFields,
+): GenerationRequest | null {
   if (method !== 'POST' || endpointOf(path).content !== 'json_or_events') return null;
   return {
     isStream: fields.get('stream') === 'true',
@@ -39,8 +43,8 @@ export function generationWishOf(method: string, path: string, fields: BodyField
 export async function readGenerated(
   attempt: Attempt,
   reply: UpstreamResponse,
-  wish: GenerationWish,
-  settings: ServingSettings,
+  wish: GenerationRequest,
+  settings: AttemptPolicy,
 ): Promise<MediaAnswer> {
   const { body, headers } = reply;
   const contentType = headers.get('content-type');

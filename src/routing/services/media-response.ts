@@ -6,7 +6,7 @@ import { isEventStream, type ResponseShape, shapeOf } from '../../openai/respons
 import type { Usage } from '../../openai/usage/usage.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { Attempt } from '../attempt.ts';
-import type { ServingSettings } from './attempt-policy.ts';
+import type { AttemptPolicy } from './attempt-policy.ts';
 import { contextOf, firstBytes, refuseBadToken } from './peek-body.ts';
 import { untilContent } from './peek-events.ts';
 
@@ -32,7 +32,7 @@ export async function readMedia(
   attempt: Attempt,
   reply: UpstreamResponse,
   wish: MediaWish,
-  settings: ServingSettings,
+  settings: AttemptPolicy,
 ): Promise<MediaAnswer> {
   const contentType = reply.headers.get('content-type');
   const head = await firstBytes(reply.body);
@@ -76,7 +76,7 @@ async function whole(
   attempt: Attempt,
   reply: UpstreamResponse,
   { head, shape, contentType, context, wish }: WholeParts,
-  settings: ServingSettings,
+  settings: AttemptPolicy,
 ): Promise<MediaAnswer> {
   const body = await reply.body.readAll(settings.maxResponseBytes, head);
   refuseBadToken(attempt, reply, body);

@@ -9,8 +9,8 @@ import type { UpstreamCall } from '../../upstream/client.ts';
 import { type UpstreamResponse, UpstreamStatusError } from '../../upstream/response.ts';
 import type { Attempt } from '../attempt.ts';
 import type { Service } from '../failover.ts';
-import { errorObjectOf, fromUpstream, namesOf, type ServingSettings } from './attempt-policy.ts';
-import { type GenerationWish, generationWishOf, readGenerated } from './generated-response.ts';
+import { type AttemptPolicy, errorObjectOf, fromUpstream, namesOf } from './attempt-policy.ts';
+import { type GenerationRequest, generationRequestOf, readGenerated } from './generated-response.ts';
 import { type MediaAnswer, readMedia } from './media-response.ts';
 import { callAndRead } from './upstream-call.ts';
 
@@ -61,12 +61,12 @@ const NOTHING_DONE: ReadonlySet<ErrorKind> = new Set([
 /** Serves any other `/v1/*` request: bodies and replies are streamed; only failures, generations and media are looked at. */
 export class PassThroughService implements Service<RawAnswer> {
   readonly #request: PassThroughRequest;
-  readonly #settings: ServingSettings;
+  readonly #settings: AttemptPolicy;
   #isNothingDone = true;
   /** Undefined until the first attempt has to know. */
-  #generation: GenerationWish | null | undefined;
+  #generation: GenerationRequest | null | undefined;
 
-  constructor(request: PassThroughRequest, settings: ServingSettings) {
+  constructor(request: PassThroughRequest, settings: AttemptPolicy) {
     this.#request = request;
     this.#settings = settings;
   }
@@ -103,14 +103,14 @@ export class PassThroughService implements Service<RawAnswer> {
     return !isSpent && (isGeneration || this.#isNothingDone);
   }
 
-  #generationOf({ request: { path } }: Attempt): GenerationWish | null {
+  #generationOf({ request: { path } }: Attempt): GenerationRequest | null {
     const { method, body, fields } = this.#request;
     if (!Buffer.isBuffer(body)) return null;
-    this.#generation ??= generationWishOf(method, path, fields ?? readJsonBody(body));
+    this.#generation ??= generationRequestOf(method, path, fields ?? readJsonBody(body));
     return this.#generation;
   }
 
-  #serveGenerated(attempt: Attempt, wish: GenerationWish): Promise<RawAnswer> {
+  #serveGenerated(attempt: Attempt, wish: GenerationRequest): Promise<RawAnswer> {
     const isHurried = wish.isStream && !attempt.bounds.isLast;
     const { streamTimeoutMs, timeoutMs } = attempt.upstream.limits;
     const call = this.#call(attempt, isHurried ? streamTimeoutMs : timeoutMs);
@@ -205,7 +205,7 @@ function isAboutPath({ message, code }: BodyError, path: string): boolean {
 async function refusePage(
   attempt: Attempt,
   reply: UpstreamResponse,
-  { scrub }: ServingSettings,
+  { scrub }: AttemptPolicy,
 ): Promise<void> {
   const { path } = attempt.request;
   if (!/^\s*text\/html\b/i.test(reply.headers.get('content-type') ?? '') || path.endsWith('/content')) return;

@@ -3,7 +3,7 @@ import { isClearlyBinary, SHAPE_BYTES } from '../../openai/response-shape.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { ResponseBody } from '../../upstream/transport/body.ts';
 import type { Attempt } from '../attempt.ts';
-import { namesOf, type ServingSettings } from './attempt-policy.ts';
+import { type AttemptPolicy, namesOf } from './attempt-policy.ts';
 import { refusedInBody } from './upstream-call.ts';
 
 /** Enough of a body to tell its shape; a sound does so with its first bytes, however few. */
@@ -24,11 +24,7 @@ export function refuseBadToken(attempt: Attempt, reply: UpstreamResponse, said: 
 }
 
 /** What an error in a 200 of this attempt is read against. */
-export function contextOf(
-  attempt: Attempt,
-  reply: UpstreamResponse,
-  settings: ServingSettings,
-): ErrorContext {
+export function contextOf(attempt: Attempt, reply: UpstreamResponse, settings: AttemptPolicy): ErrorContext {
   return {
     ...namesOf(attempt),
     scrub: settings.scrub,

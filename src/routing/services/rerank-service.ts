@@ -4,7 +4,7 @@ import type { RerankRequest } from '../../openai/rerank/rerank-request.ts';
 import { type RerankReply, readRerankReply } from '../../openai/rerank/rerank-response.ts';
 import type { Attempt } from '../attempt.ts';
 import type { Service } from '../failover.ts';
-import { fromUpstream, type ServingSettings } from './attempt-policy.ts';
+import { type AttemptPolicy, fromUpstream } from './attempt-policy.ts';
 import { adaptTo, callAndRead, callOf, learnableRefusal, readWhole } from './upstream-call.ts';
 
 interface RerankAnswer extends RerankReply {
@@ -15,9 +15,9 @@ interface RerankAnswer extends RerankReply {
 export class RerankService implements Service<RerankAnswer> {
   readonly #request: ReadRequest;
   readonly #wanted: RerankRequest;
-  readonly #settings: ServingSettings;
+  readonly #settings: AttemptPolicy;
 
-  constructor(request: ReadRequest, wanted: RerankRequest, settings: ServingSettings) {
+  constructor(request: ReadRequest, wanted: RerankRequest, settings: AttemptPolicy) {
     this.#request = request;
     this.#wanted = wanted;
     this.#settings = settings;

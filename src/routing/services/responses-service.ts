@@ -4,7 +4,7 @@ import { responsesForm } from '../../openai/responses/responses-response.ts';
 import type { Attempt } from '../attempt.ts';
 import type { Service } from '../failover.ts';
 import type { RoutedUpstream } from '../upstream-state/routed-upstream.ts';
-import type { ServingSettings } from './attempt-policy.ts';
+import type { AttemptPolicy } from './attempt-policy.ts';
 import { type ChatAnswer, ChatService } from './chat-service.ts';
 import { PassThroughService, type RawAnswer } from './pass-through-service.ts';
 
@@ -33,7 +33,7 @@ export class ResponsesService implements Service<ResponsesAnswer> {
   readonly #native: PassThroughService;
   readonly #chat: ChatService | null;
 
-  constructor({ body, asChat, onItem }: ResponsesRequest, settings: ServingSettings) {
+  constructor({ body, asChat, onItem }: ResponsesRequest, settings: AttemptPolicy) {
     const handed = { method: 'POST', body, isJson: true, isGeneration: true };
     this.#native = new PassThroughService(handed, settings);
     this.#chat =

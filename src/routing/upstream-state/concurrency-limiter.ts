@@ -1,8 +1,8 @@
-/** How a wait for a place ended: with one, refused because too many wait already, or with the end of the time for it. */
-export type Admission = 'taken' | 'full' | 'too_late';
+/** How a wait in the queue ended: with a slot, refused because the queue is full, or when the time for it was over. */
+export type QueueOutcome = 'acquired' | 'queue_full' | 'timed_out';
 
-interface PlaceRequest {
-  /** Whose line it waits in. */
+interface SlotRequest {
+  /** Each client has a queue of its own. */
   readonly client: string;
   /** Aborted when the client leaves; its reason is thrown. */
   readonly signal: AbortSignal;
@@ -11,133 +11,131 @@ interface PlaceRequest {
 }
 
 interface Waiter {
-  settle(admission: Admission): void;
+  settle(outcome: QueueOutcome): void;
 }
 
-/** Longer lines would only turn a refusal, which a client can act on, into a timeout. */
-const WAITING_PER_PLACE = 4;
-const LEAST_WAITING = 16;
-/** What a timer can hold. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** Longer queues would only turn a refusal, which a client can act on, into a timeout. */
+const MAX_WAITING_PER_SLOT = 4;
+const MIN_QUEUE_LENGTH = 16;
+/** The longest delay of a Node timer. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * The places of one upstream (`max_concurrency`) and the bounded queue before them. Each client has a line of its own
- * and the lines take turns, so that one that sends a thousand requests delays the others by one each; when the queue
- * is full, the last of the longest line gives way to a client with a shorter one.
+ * The slots of one upstream (`max_concurrency`) and the bounded queue before them. Each client has a queue of its own and
+ * the queues take turns, so that a client that sends a thousand requests delays each of the others by one; when all
+ * queues together are full, the last request of the longest one is refused in favour of a client with a shorter one.
  */
-export class Places {
+export class ConcurrencyLimiter {
   /** 0: no limit. */
-  readonly #most: number;
-  readonly #mostWaiting: number;
-  /** In the order of their turns; no line is empty. */
-  readonly #lines = new Map<string, Waiter[]>();
-  #taken = 0;
+  readonly #maxRunning: number;
+  readonly #maxWaiting: number;
+  /** In the order of their turns; no queue is empty. */
+  readonly #queues = new Map<string, Waiter[]>();
+  #running = 0;
   #waiting = 0;
 
-  constructor(most: number) {
-    this.#most = most;
-    this.#mostWaiting = Math.max(LEAST_WAITING, WAITING_PER_PLACE * most);
+  constructor(maxRunning: number) {
+    this.#maxRunning = maxRunning;
+    this.#maxWaiting = Math.max(MIN_QUEUE_LENGTH, MAX_WAITING_PER_SLOT * maxRunning);
   }
 
-  get taken(): number {
-    return this.#taken;
+  get running(): number {
+    return this.#running;
   }
 
   get waiting(): number {
     return this.#waiting;
   }
 
-  get isFree(): boolean {
-    return this.#most === 0 || this.#taken < this.#most;
+  get hasFreeSlot(): boolean {
+    return this.#maxRunning === 0 || this.#running < this.#maxRunning;
   }
 
-  /** True: whoever comes now is refused, unless its client has a shorter line than another. */
+  /** True: a new request is refused, unless its client has a shorter queue than another. */
   get isQueueFull(): boolean {
-    return !this.isFree && this.#waiting >= this.#mostWaiting;
+    return !this.hasFreeSlot && this.#waiting >= this.#maxWaiting;
   }
 
-  /** Takes a place when one is free. Whoever has one calls `release` once. */
-  tryTake(): boolean {
-    if (!this.isFree) return false;
-    this.#taken += 1;
+  /** Takes a slot when one is free; the caller releases it once. */
+  tryAcquire(): boolean {
+    if (!this.hasFreeSlot) return false;
+    this.#running += 1;
     return true;
   }
 
-  /** Waits for a place; rejects with the signal's reason. */
-  take({ client, signal, waitMs }: PlaceRequest): Promise<Admission> {
-    if (this.tryTake()) return Promise.resolve('taken');
+  /** Waits for a slot; rejects with the signal's reason. */
+  acquire({ client, signal, waitMs }: SlotRequest): Promise<QueueOutcome> {
+    if (this.tryAcquire()) return Promise.resolve('acquired');
     if (signal.aborted) return Promise.reject(signal.reason);
-    if (this.#waiting >= this.#mostWaiting && !this.#makeRoom(client)) return Promise.resolve('full');
+    if (this.#waiting >= this.#maxWaiting && !this.#makeRoomFor(client)) return Promise.resolve('queue_full');
     return new Promise((resolve, reject) => {
-      const leave = (): void => {
+      const stopWaiting = (): void => {
         clearTimeout(timer);
         signal.removeEventListener('abort', onAbort);
       };
       const waiter: Waiter = {
-        settle: (admission) => {
-          leave();
-          resolve(admission);
+        settle: (outcome) => {
+          stopWaiting();
+          resolve(outcome);
         },
       };
       const onAbort = (): void => {
-        leave();
+        stopWaiting();
         this.#remove(client, waiter);
         reject(signal.reason);
       };
+      const onTimeout = (): void => {
+        this.#remove(client, waiter);
+        waiter.settle('timed_out');
+      };
       const timer = Number.isFinite(waitMs)
-        ? setTimeout(
-            () => {
-              this.#remove(client, waiter);
-              waiter.settle('too_late');
-            },
-            Math.min(waitMs, LONGEST_TIMER_MS),
-          )
+        ? setTimeout(onTimeout, Math.min(waitMs, MAX_TIMER_MS))
         : undefined;
       signal.addEventListener('abort', onAbort);
       this.#add(client, waiter);
     });
   }
 
-  /** Gives a place back: to the next in turn, when one waits. */
+  /** Gives a slot back; the waiter whose turn it is gets it. */
   release(): void {
-    const next = this.#lines.entries().next();
+    const next = this.#queues.entries().next();
     if (next.done === true) {
-      this.#taken -= 1;
+      this.#running -= 1;
       return;
     }
-    const [client, line] = next.value;
-    const waiter = line.shift();
+    const [client, queue] = next.value;
+    const waiter = queue.shift();
     this.#waiting -= 1;
-    // To the end of the turns; a client that waits no longer has none.
-    this.#lines.delete(client);
-    if (line.length > 0) this.#lines.set(client, line);
-    waiter?.settle('taken');
+    // The client's next turn comes after those of all others.
+    this.#queues.delete(client);
+    if (queue.length > 0) this.#queues.set(client, queue);
+    waiter?.settle('acquired');
   }
 
   #add(client: string, waiter: Waiter): void {
     this.#waiting += 1;
-    const line = this.#lines.get(client);
-    if (line === undefined) this.#lines.set(client, [waiter]);
-    else line.push(waiter);
+    const queue = this.#queues.get(client);
+    if (queue === undefined) this.#queues.set(client, [waiter]);
+    else queue.push(waiter);
   }
 
   #remove(client: string, waiter: Waiter): void {
-    const line = this.#lines.get(client);
-    const at = line?.indexOf(waiter) ?? -1;
-    if (line === undefined || at === -1) return;
-    line.splice(at, 1);
+    const queue = this.#queues.get(client);
+    const at = queue?.indexOf(waiter) ?? -1;
+    if (queue === undefined || at === -1) return;
+    queue.splice(at, 1);
     this.#waiting -= 1;
-    if (line.length === 0) this.#lines.delete(client);
+    if (queue.length === 0) this.#queues.delete(client);
   }
 
-  /** False: no other client has a line that is longer than this one's would be. */
-  #makeRoom(client: string): boolean {
+  /** False: no other client has a longer queue than this one would have. */
+  #makeRoomFor(client: string): boolean {
     let longest: Waiter[] = [];
-    for (const line of this.#lines.values()) if (line.length > longest.length) longest = line;
-    if (longest.length <= (this.#lines.get(client)?.length ?? 0) + 1) return false;
+    for (const queue of this.#queues.values()) if (queue.length > longest.length) longest = queue;
+    if (longest.length <= (this.#queues.get(client)?.length ?? 0) + 1) return false;
     const last = longest.pop();
     this.#waiting -= 1;
-    last?.settle('full');
+    last?.settle('queue_full');
     return true;
   }
 }

@@ -1,11 +1,11 @@
 import type { Profile } from '../../openai/request/profile.ts';
 import type { UpstreamClient } from '../../upstream/client.ts';
-import type { ClientIdentity } from '../client-identity.ts';
-import { Admission, type AdmissionSettings } from '../upstream-access.ts';
-import { BatchLimits } from './batch-limits.ts';
+import type { ClientIdentity } from '../routed-request.ts';
+import { type AccessSettings, UpstreamAccess } from '../upstream-access.ts';
 import type { Circuit } from './circuit.ts';
-import { Places } from './concurrency-limiter.ts';
-import type { LearnedDrops } from './learned-drops.ts';
+import { ConcurrencyLimiter } from './concurrency-limiter.ts';
+import type { LearnedDrops } from './learned-refusals.ts';
+import { BatchLimits } from './learned-refusals.ts';
 import type { ModelPauses } from './model-pauses.ts';
 
 /** The time limits of one upstream in milliseconds; 0 = none. */
@@ -18,7 +18,7 @@ export interface UpstreamLimits {
   readonly streamTotalTimeoutMs: number;
 }
 
-export interface RoutedUpstreamSettings extends AdmissionSettings {
+export interface RoutedUpstreamSettings extends AccessSettings {
   readonly limits: UpstreamLimits;
   readonly profile: Profile;
   /** Most attempts at once; 0 = no limit. */
@@ -36,7 +36,7 @@ export class RoutedUpstream {
   readonly pauses: ModelPauses;
   readonly learnedDrops: LearnedDrops;
   /** Whoever begins an attempt has taken one. */
-  readonly places: Places;
+  readonly limiter: ConcurrencyLimiter;
   readonly limits: UpstreamLimits;
   readonly profile: Profile;
   /** Most inputs of one embeddings call. */
@@ -44,7 +44,7 @@ export class RoutedUpstream {
   /** Model names that the configuration spells out: aliases and patterns without wildcards. */
   readonly namedModels: readonly string[];
   readonly #allow: readonly string[];
-  readonly #admission: Admission;
+  readonly #admission: UpstreamAccess;
 
   constructor(
     settings: RoutedUpstreamSettings,
@@ -56,19 +56,19 @@ export class RoutedUpstream {
     this.circuit = parts.circuit;
     this.pauses = parts.pauses;
     this.learnedDrops = parts.learnedDrops;
-    this.places = new Places(settings.maxConcurrency);
+    this.limiter = new ConcurrencyLimiter(settings.maxConcurrency);
     this.limits = settings.limits;
     this.profile = settings.profile;
     this.batchLimits = new BatchLimits(settings.profile.embeddingBatch);
     this.#allow = settings.allow;
-    this.#admission = new Admission(settings);
+    this.#admission = new UpstreamAccess(settings);
     const exact = settings.allow.filter((pattern) => !pattern.startsWith('/') && !/[*?]/.test(pattern));
     this.namedModels = [...new Set([...Object.keys(settings.aliases), ...exact])];
   }
 
   /** Calls under way and requests that wait for a place. */
   get load(): number {
-    return this.places.taken + this.places.waiting;
+    return this.limiter.running + this.limiter.waiting;
   }
 
   /** True: `allow` leaves room for models that the configuration does not spell out. */

@@ -22,15 +22,15 @@ export async function queueFor(
   { deadlineMonoMs, clock }: { readonly deadlineMonoMs: number; readonly clock: Clock },
 ): Promise<Queued> {
   const startedMonoMs = clock.monoMs();
-  const admission = await upstream.places.take({
+  const admission = await upstream.limiter.acquire({
     client: request.client.name ?? '',
     signal: request.signal,
     waitMs: Math.max(0, deadlineMonoMs - startedMonoMs),
   });
-  if (admission === 'taken') {
+  if (admission === 'acquired') {
     const isWorse = !upstream.circuit.isOpenForRequests() && left.some((one) => isTakeable(one, request));
     if (!isWorse) return { outcome: 'admitted' };
-    upstream.places.release();
+    upstream.limiter.release();
     return { outcome: 'reconsider' };
   }
   const error = refusal(upstream.name, admission);
@@ -45,10 +45,10 @@ export async function queueFor(
   return { outcome: 'refused', error };
 }
 
-function refusal(name: string, admission: 'full' | 'too_late'): FerryError {
+function refusal(name: string, admission: 'queue_full' | 'timed_out'): FerryError {
   return new FerryError('queue_full', {
     message:
-      admission === 'full'
+      admission === 'queue_full'
         ? `Upstream "${name}" is busy and its queue is full (max_concurrency). Try again in a moment.`
         : `Upstream "${name}" was busy until the deadline of the request (max_concurrency). Try again in a moment.`,
   });

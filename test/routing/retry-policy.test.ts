@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import { ERROR_TABLE, type ErrorKind, FerryError } from '../../src/lib/errors/ferry-error.ts';
 import {
   backoffAfter,
+  mostActionable,
   type NextStep,
   nextStep,
   type Situation,
-  worthiest,
 } from '../../src/routing/retry-policy.ts';
 
 const KINDS = Object.keys(ERROR_TABLE) as ErrorKind[];
@@ -117,8 +117,8 @@ test('the client’s own mistake wins over 429, over a failure, over a missing m
     for (const winner of winners) {
       for (const loser of WORTH.slice(position + 1).flat()) {
         const [won, lost] = [failure(winner), failure(loser)];
-        assert.equal(worthiest([won, lost]), won, `${winner} before ${loser}`);
-        assert.equal(worthiest([lost, won]), won, `${loser} before ${winner}`);
+        assert.equal(mostActionable([won, lost]), won, `${winner} before ${loser}`);
+        assert.equal(mostActionable([lost, won]), won, `${loser} before ${winner}`);
       }
     }
   }
@@ -126,14 +126,17 @@ test('the client’s own mistake wins over 429, over a failure, over a missing m
 
 test('of equals the last one is told', () => {
   const [first, last] = [failure('unreachable'), failure('timeout')];
-  assert.equal(worthiest([first, last]), last);
-  assert.equal(worthiest([last, first]), first);
-  assert.equal(worthiest([first]), first);
-  assert.equal(worthiest([]), undefined);
+  assert.equal(mostActionable([first, last]), last);
+  assert.equal(mostActionable([last, first]), first);
+  assert.equal(mostActionable([first]), first);
+  assert.equal(mostActionable([]), undefined);
 });
 
 test('of several rate limits the shortest wait is told', () => {
   const waits = [30_000, 2_000, 9_000].map((waitMs) => failure('rate_limited', waitMs));
-  assert.equal(worthiest(waits)?.retryAfterMs, 2_000);
-  assert.equal(worthiest([failure('rate_limited'), ...waits, failure('rate_limited')])?.retryAfterMs, 2_000);
+  assert.equal(mostActionable(waits)?.retryAfterMs, 2_000);
+  assert.equal(
+    mostActionable([failure('rate_limited'), ...waits, failure('rate_limited')])?.retryAfterMs,
+    2_000,
+  );
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { AttemptRecord } from '../../src/lib/request-record.ts';
-import { AttemptLog } from '../../src/routing/attempt-log.ts';
+import { AttemptLog } from '../../src/routing/routed-request.ts';
 
 const entry = (upstream: string, elapsedMs: number): AttemptRecord => ({
   upstream,
