@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../src/lib/errors/ferry-error.ts';
 import { readMembers } from '../../src/lib/json/json-scanner.ts';
-import { adaptRequest, type ReadRequest, readRequest } from '../../src/openai/request/chat-request.ts';
+import { type ParsedRequest, parseRequest } from '../../src/openai/request/parsed-request.ts';
 import { DEFAULT_PROFILE } from '../../src/openai/request/profile.ts';
+import { adaptRequest } from '../../src/openai/request/request-adaptation.ts';
 import { cpuMsSince } from '../helpers/cpu-time.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 
-function read(text: string | Buffer, kind: ReadRequest['kind'] = 'chat'): ReadRequest {
-  return readRequest(Buffer.from(text as string), kind);
+function read(text: string | Buffer, kind: ParsedRequest['kind'] = 'chat'): ParsedRequest {
+  return parseRequest(Buffer.from(text as string), kind);
 }
 
 function refusal(text: string | Buffer): FerryError {
@@ -27,7 +28,7 @@ interface Options {
   forceStream?: boolean;
   learnedDrops?: string[];
   profile?: Partial<typeof DEFAULT_PROFILE>;
-  kind?: ReadRequest['kind'];
+  kind?: ParsedRequest['kind'];
 }
 
 function adapt(
@@ -508,7 +509,7 @@ test('random bytes and mutated requests only ever raise a FerryError (seeded)', 
     const changes = 1 + Math.floor(random() * 4);
     for (let i = 0; i < changes; i++) bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);
     try {
-      const request = readRequest(bytes, 'chat');
+      const request = parseRequest(bytes, 'chat');
       const adapted = adaptRequest(request, {
         upstreamModel: 'other',
         profile: { ...DEFAULT_PROFILE, roles: { assistant: 'model' }, dropParams: ['x'] },

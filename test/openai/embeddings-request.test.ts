@@ -8,9 +8,10 @@ import {
   readEmbeddingsRequest,
 } from '../../src/openai/embeddings/embeddings-request.ts';
 import { areTokenIds, loadTokenText, tokenIdsFor } from '../../src/openai/embeddings/token-ids.ts';
-import { adaptRequest, readRequest } from '../../src/openai/request/chat-request.ts';
+import { parseRequest } from '../../src/openai/request/parsed-request.ts';
 import { DEFAULT_PROFILE } from '../../src/openai/request/profile.ts';
-import { FORM } from '../../src/openai/request/rewrite-names.ts';
+import { adaptRequest } from '../../src/openai/request/request-adaptation.ts';
+import { FORM } from '../../src/openai/request/request-rewrites.ts';
 import { cpuMsSince } from '../helpers/cpu-time.ts';
 
 test('S108 inputs are counted: a text, texts, token ids, lists of token ids', () => {
@@ -46,7 +47,7 @@ test('S109 only base64 is base64; float, absent and null are floats', () => {
 
 test('S110 Q151 the upstream is asked for floats, and not asked at all when the client did not', () => {
   const sent = (text: string): string =>
-    adaptRequest(readRequest(Buffer.from(text), 'embeddings'), {
+    adaptRequest(parseRequest(Buffer.from(text), 'embeddings'), {
       upstreamModel: 'm',
       profile: DEFAULT_PROFILE,
       wantUsage: true,
@@ -142,7 +143,7 @@ async function decoded(
   learnedDrops: string[] = [],
 ): Promise<{ sent: string; dropped: readonly string[] }> {
   const adapted = adaptRequest(
-    readRequest(Buffer.from(`{"model":"m","input":${input},"x":1.0}`), 'embeddings'),
+    parseRequest(Buffer.from(`{"model":"m","input":${input},"x":1.0}`), 'embeddings'),
     {
       upstreamModel: 'm',
       profile: DEFAULT_PROFILE,
@@ -206,7 +207,7 @@ test('S108 a million token ids with a wrong one are told in a second', async () 
 
 test('S113 blank inputs go out as a full stop to an upstream that refused them, the others byte for byte', async () => {
   const sent = (text: string): string =>
-    adaptRequest(readRequest(Buffer.from(text), 'embeddings'), {
+    adaptRequest(parseRequest(Buffer.from(text), 'embeddings'), {
       upstreamModel: 'm',
       profile: DEFAULT_PROFILE,
       wantUsage: false,

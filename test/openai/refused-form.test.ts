@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { adaptRequest, type RequestKind, readRequest } from '../../src/openai/request/chat-request.ts';
+import { parseRequest, type RequestKind } from '../../src/openai/request/parsed-request.ts';
 import { DEFAULT_PROFILE, type Profile } from '../../src/openai/request/profile.ts';
-import { findRefusedForm, refusesStreaming } from '../../src/openai/request/request-rewrites.ts';
-import { FORM } from '../../src/openai/request/rewrite-names.ts';
+import { adaptRequest } from '../../src/openai/request/request-adaptation.ts';
+import { FORM, findRefusedForm, refusesStreaming } from '../../src/openai/request/request-rewrites.ts';
 
 interface Refusal {
   readonly status?: number;
@@ -17,7 +17,7 @@ function refusedOf(
   facts: Refusal = {},
   kind: RequestKind = 'chat',
 ): string | null {
-  const read = readRequest(Buffer.from(JSON.stringify({ model: 'm', ...request })), kind);
+  const read = parseRequest(Buffer.from(JSON.stringify({ model: 'm', ...request })), kind);
   return findRefusedForm(new FerryError('client_fault', { message, ...facts }), read);
 }
 
@@ -27,7 +27,7 @@ function adapted(
   profile: Partial<Profile> = {},
 ): { messages: string; dropped: readonly string[] } {
   const { body, dropped } = adaptRequest(
-    readRequest(Buffer.from(`{"model":"m","messages":${messages}}`), 'chat'),
+    parseRequest(Buffer.from(`{"model":"m","messages":${messages}}`), 'chat'),
     {
       upstreamModel: 'm',
       profile: { ...DEFAULT_PROFILE, ...profile },
@@ -86,7 +86,7 @@ test('S67 an upstream that does not stream says so of all requests, not of one',
   const refuses = (message: string, stream = true): boolean =>
     refusesStreaming(
       new FerryError('client_fault', { message }),
-      readRequest(Buffer.from(JSON.stringify({ model: 'm', ...ONE_QUESTION, stream })), 'chat'),
+      parseRequest(Buffer.from(JSON.stringify({ model: 'm', ...ONE_QUESTION, stream })), 'chat'),
     );
   for (const words of [
     'Streaming is not supported',
@@ -119,7 +119,7 @@ const PARTS = { messages: [{ role: 'user', content: [{ type: 'text', text: 'Hi' 
 
 test('S67 a stream goes out as stream: false to an upstream that refused streams, one that only streams gets streams', () => {
   const sent = (text: string, learnedDrops: readonly string[]) =>
-    adaptRequest(readRequest(Buffer.from(text), 'chat'), {
+    adaptRequest(parseRequest(Buffer.from(text), 'chat'), {
       upstreamModel: 'm',
       profile: DEFAULT_PROFILE,
       wantUsage: true,
@@ -236,7 +236,7 @@ test('S103 null, absent and empty contents are found in the words that refuse th
 });
 
 test('S103 a null that was sent as "" and refused again goes out as a full stop', () => {
-  const read = readRequest(Buffer.from(JSON.stringify({ model: 'm', ...CALLED })), 'chat');
+  const read = parseRequest(Buffer.from(JSON.stringify({ model: 'm', ...CALLED })), 'chat');
   const error = new FerryError('client_fault', { message: 'message content must not be empty' });
   assert.equal(findRefusedForm(error, read), FORM.nullContent);
   assert.equal(findRefusedForm(error, read, [FORM.nullContent]), FORM.emptyContent);

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readRequest } from '../../src/openai/request/chat-request.ts';
+import { parseRequest } from '../../src/openai/request/parsed-request.ts';
 import { responsesAsChat } from '../../src/openai/responses/responses-request.ts';
 
 function echoOf(members: object): Record<string, unknown> {
   const body = Buffer.from(JSON.stringify({ model: 'm', input: 'Hello', ...members }));
-  return responsesAsChat(readRequest(body, 'chat')).echo as Record<string, unknown>;
+  return responsesAsChat(parseRequest(body, 'chat')).echo as Record<string, unknown>;
 }
 
 test('S124 a Response repeats what was asked', () => {

@@ -1,4 +1,4 @@
-import { type ReadRequest, type RequestKind, readRequest } from '../../openai/request/chat-request.ts';
+import { type ParsedRequest, parseRequest, type RequestKind } from '../../openai/request/parsed-request.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
 import type { Router } from '../../routing/router.ts';
 import type { AttemptPolicy } from '../../routing/services/attempt-policy.ts';
@@ -36,10 +36,10 @@ export async function readModelRequest(
   context: RequestContext,
   kind: RequestKind,
   settings: { readonly router: Router; readonly bodies: BodyReader; readonly bodyLimitBytes: number },
-): Promise<ReadRequest> {
+): Promise<ParsedRequest> {
   const body = await settings.bodies.read(context, settings.bodyLimitBytes);
   context.receivedBody(body);
-  const request = readRequest(body, kind);
+  const request = parseRequest(body, kind);
   context.outcome.model = request.model;
   refuseLongName(request.model);
   context.outcome.isKnownModel = settings.router.isKnownModel(request.model);

@@ -1,5 +1,5 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
-import type { ReadRequest } from '../../openai/request/chat-request.ts';
+import type { ParsedRequest } from '../../openai/request/parsed-request.ts';
 import type { Recall } from '../../openai/responses/responses-input.ts';
 import { type ResponsesAsChat, responsesAsChat } from '../../openai/responses/responses-request.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
@@ -70,7 +70,7 @@ function named(error: unknown, context: RequestContext, router: Router): unknown
  */
 function ablest(
   candidates: readonly RoutedUpstream[],
-  request: ReadRequest,
+  request: ParsedRequest,
   recall: Recall,
 ): { readonly candidates: readonly RoutedUpstream[]; readonly asChat: ResponsesAsChat | null } {
   const native = candidates.filter((candidate) => !isAskedByChat(candidate));

@@ -1,6 +1,15 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { editElements } from '../../lib/json/json-edits.ts';
-import { FILLED, SAYS_EMPTY } from './empty-text.ts';
+
+/**
+ * In place of a text that is empty, where an upstream takes none. Not a space, which OpenAI and TEI would take: others
+ * (DashScope, Zhipu, Cohere) trim it away and refuse what is left. A full stop is one token of every vocabulary and
+ * says nothing.
+ */
+export const FILLED = '.';
+
+/** How refusals of every upstream say that a text is empty. */
+export const SAYS_EMPTY = /empty|blank|at least (?:1|one)|min_?length|too[_ ]?short|whitespace|为空/i;
 
 /** So many positions are named in an error. */
 const NAMED = 5;

@@ -1,7 +1,15 @@
+import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { editElements, MemberEdits } from '../../lib/json/json-edits.ts';
-import { type ContentHolder, contentWithout, hasForm, refuseOtherParts } from './message-content.ts';
+import { isJsonObject } from '../../lib/json/json-object.ts';
 import type { Profile } from './profile.ts';
-import { FORM, type RequestForm } from './rewrite-names.ts';
+import {
+  type ContentHolder,
+  contentWithout,
+  FORM,
+  hasForm,
+  type RequestForm,
+  textOfPart,
+} from './request-rewrites.ts';
 
 /** What must change inside the messages of a request. */
 interface MessageEdits {
@@ -53,6 +61,24 @@ export function editsOf(
     messages.some((message) => isObject(message) && hasForm(message, form)),
   );
   return { positions, drops, dropped: [...dropped, ...said], roles, forms };
+}
+
+/** Throws FerryError 400 that names the first part which is no text (S102). */
+function refuseOtherParts(messages: readonly unknown[]): void {
+  for (const [position, message] of messages.entries()) {
+    const content: unknown = isJsonObject(message) ? message.content : undefined;
+    if (!Array.isArray(content)) continue;
+    const other = content.findIndex((part) => typeof part !== 'string' && textOfPart(part) === null);
+    if (other === -1) continue;
+    const part: unknown = content[other];
+    const type =
+      isJsonObject(part) && typeof part.type === 'string' ? part.type.slice(0, 40) : 'of no known type';
+    const place = `messages.${position}.content.${other}`;
+    throw new FerryError('invalid_request', {
+      message: `This model takes text only, and ${place} is ${type}.`,
+      param: place,
+    });
+  }
 }
 
 /** The text of the messages with the edits made, everything else byte for byte. */

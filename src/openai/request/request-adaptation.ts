@@ -1,32 +1,14 @@
 import { MemberEdits } from '../../lib/json/json-edits.ts';
-import type { Member } from '../../lib/json/json-scanner.ts';
 import { planPromptAsChat } from '../completions/prompt-as-chat.ts';
-import { planEmbeddings } from '../embeddings/embeddings-input.ts';
-import type { TokenText } from '../embeddings/token-ids.ts';
+import { blankPositions, fillBlanks } from '../embeddings/blank-inputs.ts';
+import { areTokenIds, type TokenText, textsOfTokenIds } from '../embeddings/token-ids.ts';
 import { editMessages, editsOf } from './message-edits.ts';
+import type { ParsedRequest, RequestKind } from './parsed-request.ts';
 import type { Profile } from './profile.ts';
 import { isDroppable, renameOfRefused } from './refused-parameter.ts';
-import { FORM } from './rewrite-names.ts';
+import { FORM } from './request-rewrites.ts';
 
-export type RequestKind = 'chat' | 'completions' | 'embeddings' | 'rerank';
-
-/** What the adaptation needs to know of a request that was read. */
-export interface AdaptableRequest {
-  readonly kind: RequestKind;
-  /** The client's bytes without a byte order mark. */
-  readonly body: Buffer;
-  readonly text: string;
-  /** The top-level members of `text`. */
-  readonly members: readonly Member[];
-  readonly json: Readonly<Record<string, unknown>>;
-  readonly model: string;
-  readonly stream: boolean;
-  /** True: the client asked for `stream_options.include_usage` on a stream. */
-  readonly includeUsage: boolean;
-  readonly hasTools: boolean;
-}
-
-export interface Adaptation {
+interface Adaptation {
   readonly upstreamModel: string;
   /**
    * `dropParams` names top-level parameters, or members of messages as `messages.reasoning_content`
@@ -77,7 +59,7 @@ type Json = Readonly<Record<string, unknown>>;
  * What goes to the upstream: byte for byte the client's, but for the model's alias, the profile, vectors asked for as
  * floats, usage asked for, members that mean nothing in the call, and what the upstream refused before.
  */
-export function adaptRequest(request: AdaptableRequest, adaptation: Adaptation): AdaptedRequest {
+export function adaptRequest(request: ParsedRequest, adaptation: Adaptation): AdaptedRequest {
   const stream = isStream(request, adaptation);
   const plan: Plan = {
     set: new Map(),
@@ -97,22 +79,19 @@ export function adaptRequest(request: AdaptableRequest, adaptation: Adaptation):
     plan.messageEdits = editsOf(request.json.messages, adaptation.profile, adaptation.learnedDrops);
     plan.dropped.push(...(plan.messageEdits?.dropped ?? []));
   }
-  if (request.kind === 'embeddings') {
-    const fillsBlanks = adaptation.learnedDrops.includes(FORM.blankInputs);
-    planEmbeddings(plan, request.json, { tokenText: adaptation.tokenText ?? null, fillsBlanks });
-  }
+  if (request.kind === 'embeddings') planEmbeddings(plan, request.json, adaptation);
   const isPromptAsChat = request.kind === 'completions' && adaptation.profile.completions === 'via_chat';
   if (isPromptAsChat) planPromptAsChat(plan, request.json);
   const endpoint = isPromptAsChat ? 'chat' : request.kind;
   return { body: execute(plan, request), dropped: plan.dropped, stream, endpoint };
 }
 
-function isGeneration(request: AdaptableRequest): boolean {
+function isGeneration(request: ParsedRequest): boolean {
   return request.kind === 'chat' || request.kind === 'completions';
 }
 
 /** Whether the upstream is asked for a stream; one that refused both is asked for streams. */
-function isStream(request: AdaptableRequest, adaptation: Adaptation): boolean {
+function isStream(request: ParsedRequest, adaptation: Adaptation): boolean {
   if (!isGeneration(request)) return request.stream;
   if (mustStream(adaptation)) return true;
   return request.stream && !adaptation.learnedDrops.includes(FORM.streaming);
@@ -173,7 +152,7 @@ const NEVER_EMPTY = ['stop', 'tools', 'functions'];
 /** What speaks of tools, and is refused where there are none (S80). */
 const ABOUT_TOOLS = ['tool_choice', 'parallel_tool_calls'];
 
-function planMeaningless(plan: Plan, request: AdaptableRequest): void {
+function planMeaningless(plan: Plan, request: ParsedRequest): void {
   const { json } = request;
   for (const name of NEVER_NULL) if (json[name] === null) plan.remove.add(name);
   if (!isGeneration(request)) return;
@@ -185,7 +164,7 @@ function planMeaningless(plan: Plan, request: AdaptableRequest): void {
   for (const name of ABOUT_TOOLS) if (Object.hasOwn(json, name)) plan.remove.add(name);
 }
 
-function planStream(plan: Plan, request: AdaptableRequest, adaptation: Adaptation, stream: boolean): void {
+function planStream(plan: Plan, request: ParsedRequest, adaptation: Adaptation, stream: boolean): void {
   const { json } = request;
   if (stream !== request.stream) plan.set.set('stream', String(stream));
   if (request.stream && !stream) plan.dropped.push(FORM.streaming);
@@ -206,7 +185,29 @@ function planStream(plan: Plan, request: AdaptableRequest, adaptation: Adaptatio
   plan.remove.delete('stream_options');
 }
 
-function execute(plan: Plan, request: AdaptableRequest): Buffer {
+/**
+ * What an embeddings request needs for its upstream. Throws FerryError `invalid_request` for token ids that cannot be
+ * put back into text.
+ */
+function planEmbeddings(plan: Plan, json: Json, adaptation: Adaptation): void {
+  // Asked for as floats, made base64 here: upstreams do it wrongly or not at all (S109, S110).
+  if (json.encoding_format === 'base64') plan.set.set('encoding_format', '"float"');
+  const { tokenText, learnedDrops } = adaptation;
+  let { input } = json;
+  let decoded: string | null = null;
+  if (tokenText && areTokenIds(input)) {
+    input = textsOfTokenIds(input, tokenText);
+    decoded = JSON.stringify(input);
+    plan.set.set('input', decoded);
+    plan.dropped.push(FORM.tokenIds);
+  }
+  if (learnedDrops.includes(FORM.blankInputs) && blankPositions(input).length > 0) {
+    plan.set.set('input', decoded === null ? fillBlanks : fillBlanks(decoded));
+    plan.dropped.push(FORM.blankInputs);
+  }
+}
+
+function execute(plan: Plan, request: ParsedRequest): Buffer {
   if (plan.set.size + plan.remove.size + plan.rename.size === 0 && plan.messageEdits === null)
     return request.body;
   const edits = new MemberEdits(request.text, request.members);

@@ -1,11 +1,100 @@
 import type { FerryError } from '../../lib/errors/ferry-error.ts';
-import { refusesBlank } from '../embeddings/blank-inputs.ts';
-import { SAYS_EMPTY } from '../embeddings/empty-text.ts';
-import { type ContentHolder, hasForm } from './message-content.ts';
-import type { AdaptableRequest } from './request-adaptation.ts';
-import { FORM, type RequestForm } from './rewrite-names.ts';
+import { isJsonObject } from '../../lib/json/json-object.ts';
+import { FILLED, refusesBlank, SAYS_EMPTY } from '../embeddings/blank-inputs.ts';
+import type { ParsedRequest } from './parsed-request.ts';
 
-type RefusedRequest = Pick<AdaptableRequest, 'kind' | 'json' | 'stream'>;
+/**
+ * Ways of saying something that a request may have and an upstream may not understand, where it can be said in another
+ * way. They are learned like refused parameters, under these names; no parameter's name has a colon.
+ */
+export const FORM = {
+  /** `stream: false`, to an upstream that only streams: it is asked for a stream, which is put together here. */
+  notStreaming: 'stream:false',
+  /** `stream: true`, to an upstream that does not stream: the stream is made of its whole reply. */
+  streaming: 'stream:true',
+  /** Content as a list of text parts: sent as one text. */
+  parts: 'messages:parts',
+  /** Content that is null or absent: sent as "". */
+  nullContent: 'messages:null',
+  /** Content "" of any role but the user's: sent as null beside tool calls, else as a full stop. */
+  emptyContent: 'messages:empty',
+  /** The role `developer`: sent as `system`. */
+  developer: 'messages:developer',
+  /** Embeddings of blank texts: a full stop is sent. */
+  blankInputs: 'input:blank',
+  /** Embeddings of token ids: the text that they stand for is sent. */
+  tokenIds: 'input:token_ids',
+} as const;
+
+export type RequestForm = (typeof FORM)[keyof typeof FORM];
+
+/** A message of a parsed request, as far as its content matters. */
+export interface ContentHolder {
+  readonly role?: unknown;
+  readonly content?: unknown;
+  readonly tool_calls?: unknown;
+}
+
+/**
+ * Text parts are joined as vLLM joins them: each is a paragraph of its own (a document, a question), and words of two
+ * must not run together.
+ */
+const SEPARATOR = '\n';
+
+/** Whether a message says its content in this form. */
+export function hasForm(message: ContentHolder, form: RequestForm): boolean {
+  const { content, role } = message;
+  switch (form) {
+    case FORM.parts:
+      return textOfParts(content) !== null;
+    case FORM.nullContent:
+      return content === null || content === undefined;
+    case FORM.emptyContent:
+      // An empty question is the client's own and gets the upstream's answer; an empty answer or result is history.
+      return content === '' && role !== 'user';
+    case FORM.developer:
+      return role === 'developer';
+    default:
+      return false;
+  }
+}
+
+/** The content of a message without the forms that are refused; undefined: it stays as it is. */
+export function contentWithout(
+  message: ContentHolder,
+  refused: ReadonlySet<RequestForm>,
+): string | null | undefined {
+  const isRefused = (form: RequestForm): boolean => refused.has(form) && hasForm(message, form);
+  if (isRefused(FORM.parts)) return textOfParts(message.content) ?? undefined;
+  const takesEmpty = message.role === 'user' || !refused.has(FORM.emptyContent);
+  if (isRefused(FORM.nullContent)) return takesEmpty ? '' : FILLED;
+  if (!isRefused(FORM.emptyContent)) return undefined;
+  const canBeNull = hasCalls(message) && !refused.has(FORM.nullContent);
+  return canBeNull ? null : FILLED;
+}
+
+/** The text of a content that is a list of text parts alone; null for every other content. */
+function textOfParts(content: unknown): string | null {
+  if (!Array.isArray(content)) return null;
+  const texts: string[] = [];
+  for (const part of content) {
+    const text = typeof part === 'string' ? part : textOfPart(part);
+    if (text === null) return null;
+    texts.push(text);
+  }
+  return texts.join(SEPARATOR);
+}
+
+/** The text of a part of a message; null for an image and every other part. */
+export function textOfPart(part: unknown): string | null {
+  return isJsonObject(part) && part.type === 'text' && typeof part.text === 'string' ? part.text : null;
+}
+
+function hasCalls({ tool_calls: calls }: ContentHolder): boolean {
+  return Array.isArray(calls) && calls.length > 0;
+}
+
+type RefusedRequest = Pick<ParsedRequest, 'kind' | 'json' | 'stream'>;
 
 /** All of these are words about the request, so that no other status can carry them. */
 const STATUSES: readonly number[] = [400, 422];

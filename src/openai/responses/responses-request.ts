@@ -1,14 +1,14 @@
 import { isJsonObject, type JsonObject, numberFrom, textFrom } from '../../lib/json/json-object.ts';
 import { readMembers } from '../../lib/json/json-scanner.ts';
 import { parseExactly } from '../chat/calls/exact-arguments.ts';
-import type { ReadRequest } from '../request/chat-request.ts';
+import type { ParsedRequest } from '../request/parsed-request.ts';
 import { messagesOf, type Recall } from './responses-input.ts';
 import { impossibleAsChat } from './responses-refusal.ts';
 import { chatToolsOf } from './responses-tools.ts';
 
 /** A Responses request as a chat, and what its answer has to tell of it. */
 export interface ResponsesAsChat {
-  readonly chat: ReadRequest;
+  readonly chat: ParsedRequest;
   /** The members of a Response object that repeat the request. */
   readonly echo: JsonObject;
   /** Parameters of the client that mean something and cannot be done in a chat (`x-tokenferry-dropped`). */
@@ -57,10 +57,10 @@ const KNOWN: ReadonlySet<string> = new Set([
 
 /**
  * A Responses request → the chat that asks the same, for upstreams that only chat (S124). `read` is its
- * body as `readRequest` gives it. Throws FerryError `invalid_request` with code `unsupported_parameter` and the place
+ * body as `parseRequest` gives it. Throws FerryError `invalid_request` with code `unsupported_parameter` and the place
  * of what a chat cannot do.
  */
-export function responsesAsChat(read: ReadRequest, recall: Recall = () => null): ResponsesAsChat {
+export function responsesAsChat(read: ParsedRequest, recall: Recall = () => null): ResponsesAsChat {
   const json = parseExactly(read.text) as JsonObject;
   for (const [name, why] of Object.entries(IMPOSSIBLE)) {
     if (NOTHING.includes(json[name])) continue;

@@ -7,7 +7,8 @@ import type {
   ResponseFormat,
   ResponseStream,
 } from '../../openai/chat/response-format.ts';
-import type { AdaptedRequest, ReadRequest } from '../../openai/request/chat-request.ts';
+import type { ParsedRequest } from '../../openai/request/parsed-request.ts';
+import type { AdaptedRequest } from '../../openai/request/request-adaptation.ts';
 import type { UpstreamCall } from '../../upstream/client.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { Attempt } from '../attempt.ts';
@@ -38,11 +39,11 @@ const AS_CHAT: ResponseFormat = {
 
 /** Serves `chat/completions`, `completions` and what is asked as a chat, whole or as a stream, from one attempt. */
 export class ChatService implements Service<ChatAnswer> {
-  readonly #request: ReadRequest;
+  readonly #request: ParsedRequest;
   readonly #settings: AttemptPolicy;
   readonly #form: ResponseFormat;
 
-  constructor(request: ReadRequest, settings: AttemptPolicy, form: ResponseFormat = AS_CHAT) {
+  constructor(request: ParsedRequest, settings: AttemptPolicy, form: ResponseFormat = AS_CHAT) {
     this.#request = request;
     this.#settings = settings;
     this.#form = form;

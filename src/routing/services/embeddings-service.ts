@@ -27,8 +27,9 @@ import {
   tokenIdsFor,
 } from '../../openai/embeddings/token-ids.ts';
 import { isBrokenVector } from '../../openai/embeddings/vector.ts';
-import type { AdaptedRequest, ReadRequest } from '../../openai/request/chat-request.ts';
-import { FORM } from '../../openai/request/rewrite-names.ts';
+import type { ParsedRequest } from '../../openai/request/parsed-request.ts';
+import type { AdaptedRequest } from '../../openai/request/request-adaptation.ts';
+import { FORM } from '../../openai/request/request-rewrites.ts';
 import type { Attempt } from '../attempt.ts';
 import type { Service } from '../failover.ts';
 import { type AttemptPolicy, fromUpstream } from './attempt-policy.ts';
@@ -43,12 +44,12 @@ const PARTS_AT_ONCE = 4;
 
 /** Serves `embeddings` from one attempt: one call, or several when the upstream takes only so many inputs. */
 export class EmbeddingsService implements Service<EmbeddingsAnswer> {
-  readonly #request: ReadRequest;
+  readonly #request: ParsedRequest;
   readonly #wanted: EmbeddingsRequest;
   readonly #settings: AttemptPolicy;
 
   /** Throws `invalid_request` when there is nothing to embed. */
-  constructor(request: ReadRequest, settings: AttemptPolicy) {
+  constructor(request: ParsedRequest, settings: AttemptPolicy) {
     this.#request = request;
     this.#wanted = readEmbeddingsRequest(request.json);
     this.#settings = settings;

@@ -1,5 +1,5 @@
 import type { FerryError } from '../../lib/errors/ferry-error.ts';
-import type { ReadRequest } from '../../openai/request/chat-request.ts';
+import type { ParsedRequest } from '../../openai/request/parsed-request.ts';
 import type { RerankRequest } from '../../openai/rerank/rerank-request.ts';
 import { type RerankReply, readRerankReply } from '../../openai/rerank/rerank-response.ts';
 import type { Attempt } from '../attempt.ts';
@@ -13,11 +13,11 @@ interface RerankAnswer extends RerankReply {
 
 /** Serves `rerank` (Jina's and Cohere's convention) from one attempt. */
 export class RerankService implements Service<RerankAnswer> {
-  readonly #request: ReadRequest;
+  readonly #request: ParsedRequest;
   readonly #wanted: RerankRequest;
   readonly #settings: AttemptPolicy;
 
-  constructor(request: ReadRequest, wanted: RerankRequest, settings: AttemptPolicy) {
+  constructor(request: ParsedRequest, wanted: RerankRequest, settings: AttemptPolicy) {
     this.#request = request;
     this.#wanted = wanted;
     this.#settings = settings;

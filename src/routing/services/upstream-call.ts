@@ -1,9 +1,9 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import type { TokenText } from '../../openai/embeddings/token-ids.ts';
-import { type AdaptedRequest, adaptRequest, type ReadRequest } from '../../openai/request/chat-request.ts';
+import type { ParsedRequest } from '../../openai/request/parsed-request.ts';
 import { findRefusedParameter } from '../../openai/request/refused-parameter.ts';
-import { findRefusedForm, refusesStreaming } from '../../openai/request/request-rewrites.ts';
-import { FORM } from '../../openai/request/rewrite-names.ts';
+import { type AdaptedRequest, adaptRequest } from '../../openai/request/request-adaptation.ts';
+import { FORM, findRefusedForm, refusesStreaming } from '../../openai/request/request-rewrites.ts';
 import type { AttemptTimer } from '../../upstream/attempt-timer.ts';
 import type { UpstreamCall } from '../../upstream/client.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
@@ -28,7 +28,7 @@ interface Wants {
 }
 
 /** The client's request as the upstream of this attempt is to get it. */
-export function adaptTo(attempt: Attempt, request: ReadRequest, wants: Wants = {}): AdaptedRequest {
+export function adaptTo(attempt: Attempt, request: ParsedRequest, wants: Wants = {}): AdaptedRequest {
   const { upstream, model } = attempt;
   attempt.learnedDrops = upstream.learnedDrops.get(model);
   return adaptRequest(request, {
@@ -46,7 +46,7 @@ export function adaptTo(attempt: Attempt, request: ReadRequest, wants: Wants = {
  * or to say it in another way; else null. What this attempt had left out already is nothing new to learn; what another
  * request has taught meanwhile is.
  */
-export function learnableRefusal(error: FerryError, attempt: Attempt, request: ReadRequest): string | null {
+export function learnableRefusal(error: FerryError, attempt: Attempt, request: ParsedRequest): string | null {
   const { learnedDrops: avoided, upstream } = attempt;
   if (!upstream.profile.learn) return null;
   const form = findRefusedForm(error, request, avoided);

@@ -1,23 +1,30 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import type { Member } from '../../lib/json/json-scanner.ts';
 import { parseBody, refuseSecondModel, surveyBody, textOfJson } from './json-body.ts';
-import type { AdaptableRequest, RequestKind } from './request-adaptation.ts';
 
-export {
-  type Adaptation,
-  type AdaptedRequest,
-  adaptRequest,
-  type RequestKind,
-} from './request-adaptation.ts';
+/** Which of the generated endpoints a request is for. */
+export type RequestKind = 'chat' | 'completions' | 'embeddings' | 'rerank';
 
-/** A client's JSON request, checked; `text` and `body` are the client's own. */
-export interface ReadRequest extends AdaptableRequest {
-  /** True: the request uses `functions` / `function_call`, so the answer must too. */
+/** A client's JSON request, checked. */
+export interface ParsedRequest {
+  readonly kind: RequestKind;
+  /** The client's bytes without a byte order mark. */
+  readonly body: Buffer;
+  readonly text: string;
+  /** The top-level members of `text`. */
+  readonly members: readonly Member[];
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly model: string;
+  readonly stream: boolean;
+  /** True: the client asked for `stream_options.include_usage` on a stream. */
+  readonly includeUsage: boolean;
+  readonly hasTools: boolean;
+  /** True: the request uses `functions` / `function_call`, so the response must too. */
   readonly usesLegacyFunctions: boolean;
 }
 
 /** Reads a request body; throws FerryError `invalid_json`, `invalid_request` or `missing_model`. */
-export function readRequest(body: Buffer, kind: RequestKind): ReadRequest {
+export function parseRequest(body: Buffer, kind: RequestKind): ParsedRequest {
   const bytes = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? body.subarray(3) : body;
   const text = textOfJson(bytes);
   const members = surveyBody(text);
