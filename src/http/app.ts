@@ -7,14 +7,13 @@ import type { ClientIdentity } from '../routing/routed-request.ts';
 import type { BodyReader } from './body/body-reader.ts';
 import { type ClientAuth, refuseForbiddenPath } from './middleware/client-auth.ts';
 import type { ClientLimits } from './middleware/client-limits.ts';
-import { answerPreflight } from './middleware/cors.ts';
-import { refuseForeignHosts } from './middleware/host-check.ts';
+import { refuseForeignHosts, sendPreflight } from './middleware/cross-origin.ts';
 import { RequestForm } from './middleware/http-conformance.ts';
 import { type RecordingSettings, RequestContext } from './middleware/request-context.ts';
 import { barePath, type RequestPath, type RequestPaths } from './middleware/request-path.ts';
 import { type RunningRequests, restarting } from './middleware/running-requests.ts';
 import type { UseCount } from './middleware/use-count.ts';
-import { sendError } from './response/json.ts';
+import { sendError } from './response/errors.ts';
 import { type ChatRouteSettings, serveChat } from './routes/chat.ts';
 import { type EmbeddingsRouteSettings, serveEmbeddings, serveRerank } from './routes/embeddings.ts';
 import { answerLive, answerReady, type Readiness } from './routes/health.ts';
@@ -177,7 +176,7 @@ function enter(
   }
   refuseWhenFull(parts, runtime);
   if (request.method === 'OPTIONS' && path.path.startsWith('/v1')) {
-    answerPreflight(request, response, context.id);
+    sendPreflight(context);
     return;
   }
   if (runtime.isLoopbackOnly) refuseForeignHosts(request.headers);

@@ -4,7 +4,7 @@ import { createServer, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { drained } from '../../src/http/response/back-pressure.ts';
+import { drained } from '../../src/http/node-internals.ts';
 import { LoopbackServer } from '../helpers/loopback-server.ts';
 
 const STALL_MS = 1_000;

@@ -3,8 +3,7 @@ import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { drained } from '../../src/http/response/back-pressure.ts';
-import { ChunkedWriter } from '../../src/http/response/chunked-writer.ts';
+import { ChunkedWriter, drained } from '../../src/http/node-internals.ts';
 import { LoopbackServer } from '../helpers/loopback-server.ts';
 
 const request = (path: string, version = '1.1'): string => `GET ${path} HTTP/${version}\r\nHost: a\r\n\r\n`;

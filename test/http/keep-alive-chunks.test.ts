@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import { ChunkedWriter } from '../../src/http/response/chunked-writer.ts';
-import { KeepAliveChunks } from '../../src/http/response/keep-alive-chunks.ts';
+import type { RequestContext } from '../../src/http/middleware/request-context.ts';
+import { SseWriter } from '../../src/http/response/sse-writer.ts';
 
 const event = (delta: object): string =>
   `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'm', choices: [{ index: 0, delta, finish_reason: null }] })}\n\n`;
@@ -14,11 +14,14 @@ interface Open {
   destroyed: boolean;
   writableEnded: boolean;
   writableNeedDrain: boolean;
-  write(text: string): void;
+  write(text: string): boolean;
+  writeHead(): void;
 }
 
 function newStream(context: TestContext): {
-  chunks: KeepAliveChunks;
+  /** Writes an event of the stream, which `open.written` does not hold. */
+  wrote: (text: string) => void;
+  stop: () => void;
   open: Open;
   pass: (ms: number) => void;
 } {
@@ -31,7 +34,8 @@ function newStream(context: TestContext): {
     destroyed: false,
     writableEnded: false,
     writableNeedDrain: false,
-    write: (text) => void written.push(text),
+    write: (text) => written.push(text) > 0,
+    writeHead: () => undefined,
   };
   const pass = (ms: number): void => {
     for (let passed = 0; passed < ms; passed++) {
@@ -39,14 +43,25 @@ function newStream(context: TestContext): {
       context.mock.timers.tick(1);
     }
   };
+  const log = { upstream: null, count: 0, headersForClient: [] };
   const response = open as unknown as ServerResponse;
-  return { chunks: new KeepAliveChunks(response, new ChunkedWriter(response), 100), open, pass };
+  const request = { id: 'r', response, limitHeaders: [], outcome: { log }, wrote: () => undefined };
+  const writer = new SseWriter(request as unknown as RequestContext, {
+    keepAliveMs: 0,
+    keepAliveChunkMs: 100,
+  });
+  writer.open();
+  const wrote = (text: string): void => {
+    void writer.write(text);
+    written.pop();
+  };
+  return { wrote, stop: () => writer.dispose(), open, pass };
 }
 
 test('S43 an event of the same identity after each silence, and none while the stream speaks', (context) => {
-  const { chunks, open, pass } = newStream(context);
+  const { wrote, stop, open, pass } = newStream(context);
   for (let count = 0; count < 10; count++) {
-    chunks.wrote(event({ content: 'word' }));
+    wrote(event({ content: 'word' }));
     pass(90);
   }
   assert.deepEqual(open.written, []);
@@ -54,13 +69,13 @@ test('S43 an event of the same identity after each silence, and none while the s
   assert.deepEqual(open.written, [QUIET]);
   pass(200);
   assert.deepEqual(open.written, [QUIET, QUIET, QUIET]);
-  chunks.stop();
+  stop();
   pass(1_000);
   assert.equal(open.written.length, 3);
 });
 
 test('S43 none before the first event, within reasoning, or after what is no event', (context) => {
-  const { chunks, open, pass } = newStream(context);
+  const { wrote, stop, open, pass } = newStream(context);
   pass(250);
   for (const text of [
     event({ reasoning_content: 'hm' }),
@@ -69,19 +84,19 @@ test('S43 none before the first event, within reasoning, or after what is no eve
     'data: {"error":{"message":"broken"}}\n\n',
     'event: response.created\ndata: {"type":"response.created"}\n\n',
   ]) {
-    chunks.wrote(text);
+    wrote(text);
     pass(250);
   }
   assert.deepEqual(open.written, []);
-  chunks.wrote(event({ reasoning_content: 'hm' }) + event({ content: 'data: {"choices":[1' }));
+  wrote(event({ reasoning_content: 'hm' }) + event({ content: 'data: {"choices":[1' }));
   pass(110);
   assert.deepEqual(open.written, [QUIET], 'the answer has begun');
-  chunks.stop();
+  stop();
 });
 
 test('S43 a client that has left, was told all or does not read gets none', (context) => {
-  const { chunks, open, pass } = newStream(context);
-  chunks.wrote(event({ content: 'word' }));
+  const { wrote, stop, open, pass } = newStream(context);
+  wrote(event({ content: 'word' }));
   for (const state of ['destroyed', 'writableEnded', 'writableNeedDrain'] as const) {
     open[state] = true;
     pass(250);
@@ -90,5 +105,5 @@ test('S43 a client that has left, was told all or does not read gets none', (con
   }
   pass(110);
   assert.deepEqual(open.written.slice(0, 1), [QUIET]);
-  chunks.stop();
+  stop();
 });

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { after, before, test } from 'node:test';
-import { dropUnreadBody } from '../../src/http/body/unread-body.ts';
+import { dropUnreadBody } from '../../src/http/node-internals.ts';
 import { load, MINIMAL } from '../config/config-text.ts';
 import { errorIn, Gateway, until } from '../helpers/gateway.ts';
 import { LoopbackServer } from '../helpers/loopback-server.ts';

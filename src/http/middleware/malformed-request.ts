@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
-import { ALLOWED_METHODS, CORS_HEADERS } from './cors.ts';
+import { ALLOWED_METHODS, CORS_HEADERS } from './cross-origin.ts';
 import { newRequestId } from './request-context.ts';
 
 /** What Node could not parse as HTTP never reaches the app; it still gets an OpenAI-shaped answer with the headers of all others. */

@@ -1,8 +1,8 @@
 import type { WholeAnswer } from '../../routing/services/chat-service.ts';
 import type { OpenStream } from '../../routing/services/open-stream.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
-import { sendJson } from './json.ts';
-import { droppedHeaders, type SseSettings, SseWriter } from './sse-writer.ts';
+import { droppedHeaders, sendJson } from './json.ts';
+import { type SseSettings, SseWriter } from './sse-writer.ts';
 
 export interface StreamSettings extends SseSettings {
   /** After this, headers go out while attempts go on; 0 = never. */
@@ -20,17 +20,14 @@ export async function streamAnswer<Other extends { readonly kind: string }>(
   dropped: readonly string[] = [],
 ): Promise<Other | null> {
   const writer = new SseWriter(context, settings);
-  const early =
-    settings.earlyHeadersMs > 0 ? setTimeout(() => writer.openEarly(), settings.earlyHeadersMs) : null;
+  writer.openAfter(settings.earlyHeadersMs);
   try {
     const answer = await answering;
-    if (early !== null) clearTimeout(early);
     if (!isStream(answer)) return answer;
     writer.open(droppedHeaders([...dropped, ...answer.dropped]));
     await relay(context, answer, writer);
     return null;
   } finally {
-    if (early !== null) clearTimeout(early);
     writer.dispose();
   }
 }

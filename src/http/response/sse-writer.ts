@@ -1,30 +1,31 @@
 import { SilenceTimer } from '../../lib/idle-timer.ts';
+import { keepAliveChunkAfter } from '../../openai/chat/keep-alive-chunk.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
-import { drained } from './back-pressure.ts';
-import { ChunkedWriter } from './chunked-writer.ts';
-import { commonHeaders, encodeHeader } from './json.ts';
-import { KeepAliveChunks } from './keep-alive-chunks.ts';
+import { ChunkedWriter, drained } from '../node-internals.ts';
+import { commonHeaders } from './json.ts';
 
 export interface SseSettings {
-  /** A comment block after so much silence; 0 = never. */
+  /** A comment after so much silence; 0 = never. */
   readonly keepAliveMs: number;
-  /** An event with empty choices after so much silence, for clients that count only events; 0 = never. */
+  /** An event with empty `choices` after so much silence, for clients that count only events; 0 = never. */
   readonly keepAliveChunkMs: number;
 }
 
 const KEEP_ALIVE = ': keep-alive\n\n';
 
 /**
- * Writes one event stream to a client: headers with the first text, back-pressure, a comment in long silences. Texts
- * are whole events, so a comment never falls into one.
+ * Writes one event stream to a client: headers with the first text or early, back-pressure, keep-alives in silences.
+ * Texts are whole events, so that a keep-alive never falls into one.
  */
 export class SseWriter {
   readonly #context: RequestContext;
   readonly #settings: SseSettings;
   readonly #writer: ChunkedWriter;
-  #keepAlive: SilenceTimer | null = null;
-  /** null unless configured: a stream does not pay for it. */
-  #chunks: KeepAliveChunks | null = null;
+  #early: NodeJS.Timeout | null = null;
+  #comments: SilenceTimer | null = null;
+  #chunks: SilenceTimer | null = null;
+  /** The last text, whose identity a keep-alive chunk repeats; '' before the first one. */
+  #last = '';
   #isOpen = false;
 
   constructor(context: RequestContext, settings: SseSettings) {
@@ -33,8 +34,18 @@ export class SseWriter {
     this.#writer = new ChunkedWriter(context.response);
   }
 
-  /** Sends the headers; idempotent. From here on a failure can only be told as an event. */
+  /** Sends the headers after `delayMs`, unless `open`, `end` or `dispose` is called before. 0 = never. */
+  openAfter(delayMs: number): void {
+    if (delayMs <= 0) return;
+    this.#early = setTimeout(() => {
+      this.open();
+      this.#writer.flushHeaders();
+    }, delayMs);
+  }
+
+  /** Makes the headers final, with `extra` flat ones; idempotent. From here on a failure can only be an event. */
   open(extra: readonly string[] = []): void {
+    this.#stopEarly();
     const { response } = this.#context;
     if (this.#isOpen || response.destroyed) return;
     this.#isOpen = true;
@@ -44,59 +55,56 @@ export class SseWriter {
       'text/event-stream; charset=utf-8',
       'cache-control',
       'no-cache, no-transform',
-      // nginx would otherwise collect the stream before it passes it on.
+      // nginx would otherwise buffer the stream.
       'x-accel-buffering',
       'no',
       ...extra,
     );
     response.writeHead(200, headers);
     const { keepAliveMs, keepAliveChunkMs } = this.#settings;
-    if (keepAliveMs > 0) this.#keepAlive = new SilenceTimer(keepAliveMs, () => this.#comment());
-    if (keepAliveChunkMs > 0) this.#chunks = new KeepAliveChunks(response, this.#writer, keepAliveChunkMs);
+    if (keepAliveMs > 0) this.#comments = new SilenceTimer(keepAliveMs, () => this.#keepAlive(KEEP_ALIVE));
+    if (keepAliveChunkMs > 0) {
+      this.#chunks = new SilenceTimer(keepAliveChunkMs, () =>
+        this.#keepAlive(keepAliveChunkAfter(this.#last)),
+      );
+    }
   }
 
-  /** Sends the headers at once, before there is any text. */
-  openEarly(): void {
-    this.open();
-    this.#writer.flushHeaders();
-  }
-
-  /** Resolves when more may be written: at once, or when the client has read enough. Null: no need to wait. */
+  /** Resolves when the client has read enough for more; null: no need to wait. */
   write(text: string): Promise<void> | null {
     const { response } = this.#context;
     if (response.destroyed) return null;
     const byteLength = Buffer.byteLength(text);
     this.#context.wrote(text, byteLength);
-    this.#keepAlive?.touch();
-    this.#chunks?.wrote(text);
+    this.#comments?.touch();
+    if (this.#chunks !== null) {
+      this.#last = text;
+      this.#chunks.touch();
+    }
     return this.#writer.write(text, byteLength) ? null : drained(response);
   }
 
   end(): void {
-    this.#stopKeepAlive();
+    this.dispose();
     this.#writer.end();
   }
 
-  /** The route is over, however it ended. */
+  /** Stops all timers. To be called when the route is over, however it ended; idempotent. */
   dispose(): void {
-    this.#stopKeepAlive();
-  }
-
-  #stopKeepAlive(): void {
-    this.#keepAlive?.stop();
-    this.#keepAlive = null;
+    this.#stopEarly();
+    this.#comments?.stop();
     this.#chunks?.stop();
   }
 
-  #comment(): void {
-    const { response } = this.#context;
-    if (response.destroyed || response.writableEnded) return;
-    // A client that does not read needs no sign of life, and would only collect them.
-    if (!this.#writer.needsDrain) this.#writer.write(KEEP_ALIVE);
+  #stopEarly(): void {
+    if (this.#early !== null) clearTimeout(this.#early);
+    this.#early = null;
   }
-}
 
-/** Flat headers that tell which parameters of the client were not sent. */
-export function droppedHeaders(dropped: readonly string[]): string[] {
-  return dropped.length === 0 ? [] : ['x-tokenferry-dropped', encodeHeader(dropped.join(', '))];
+  #keepAlive(text: string | null): void {
+    const { response } = this.#context;
+    // Skips keep-alives under back-pressure: they would only fill the buffer.
+    if (text === null || response.destroyed || response.writableEnded || this.#writer.needsDrain) return;
+    this.#writer.write(text);
+  }
 }

@@ -7,8 +7,7 @@ import { EmbeddingsService } from '../../routing/services/embeddings-service.ts'
 import { RerankService } from '../../routing/services/rerank-service.ts';
 import type { BodyReader } from '../body/body-reader.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
-import { sendJson } from '../response/json.ts';
-import { droppedHeaders } from '../response/sse-writer.ts';
+import { droppedHeaders, sendJson } from '../response/json.ts';
 import { readModelRequest } from './chat.ts';
 
 export interface EmbeddingsRouteSettings {

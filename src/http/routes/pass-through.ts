@@ -14,9 +14,9 @@ import type { BodyReader } from '../body/body-reader.ts';
 import { refuseJsonBomb } from '../body/json-bomb.ts';
 import { refuseLongName } from '../body/model-name.ts';
 import { Upload, uploadTooLarge } from '../body/upload.ts';
-import { ALLOWED_METHODS } from '../middleware/cors.ts';
+import { ALLOWED_METHODS } from '../middleware/cross-origin.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
-import { relayRaw } from '../response/raw-response.ts';
+import { relayRaw } from '../response/raw.ts';
 import { notOffered, unknownToAll } from './unsupported-endpoint.ts';
 
 export interface PassThroughSettings {

@@ -8,7 +8,7 @@ import { isAskedByChat, ResponsesService } from '../../routing/services/response
 import type { RoutedUpstream } from '../../routing/upstream-state/routed-upstream.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { answerWhole, streamAnswer } from '../response/chat-response.ts';
-import { relayRaw } from '../response/raw-response.ts';
+import { relayRaw } from '../response/raw.ts';
 import { type ChatRouteSettings, readModelRequest } from './chat.ts';
 import { askedIn, type PassThroughSettings, passThrough, refuseDenied } from './pass-through.ts';
 import type { ResponseItemStore } from './response-item-store.ts';

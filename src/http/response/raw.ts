@@ -6,7 +6,7 @@ import { responsesErrorEvent } from '../../openai/responses/responses-events.ts'
 import { HandedEvents } from '../../openai/responses/sse-event-buffer.ts';
 import type { RawAnswer } from '../../routing/services/pass-through-service.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
-import { drained } from './back-pressure.ts';
+import { drained } from '../node-internals.ts';
 import { commonHeaders } from './json.ts';
 
 /** Reply headers that clients get; never set-cookie or www-authenticate, which speak of the upstream's host. */

@@ -1,0 +1,53 @@
+import { endpointOf } from '../../endpoints.ts';
+import type { ErrorKind, FerryError } from '../../lib/errors/ferry-error.ts';
+import { errorEvent } from '../../openai/errors/error-event.ts';
+import { responsesErrorEvent } from '../../openai/responses/responses-events.ts';
+import type { RequestContext } from '../middleware/request-context.ts';
+import { dropUnreadBody } from '../node-internals.ts';
+import { sendJson } from './json.ts';
+
+/**
+ * The one place that sends a failure to a client: as a status and an OpenAI-shaped body, or as the last event of a
+ * stream whose headers were sent already.
+ */
+export function sendError(context: RequestContext, error: FerryError): void {
+  const { response, outcome } = context;
+  outcome.fail(error);
+  if (response.destroyed || response.writableEnded || error.kind === 'client_gone') {
+    response.destroy();
+    return;
+  }
+  if (response.headersSent) {
+    response.end(outcome.isStream ? lastEvent(context, error) : undefined);
+    return;
+  }
+  const isClosing = CLOSING.has(error.kind);
+  dropUnreadBody(response, isClosing || !response.shouldKeepAlive);
+  const extra = retryHeaders(error);
+  if (isClosing) extra.push('connection', 'close');
+  sendJson(context, error.status, JSON.stringify(error.toBody()), extra);
+}
+
+function lastEvent({ path }: RequestContext, error: FerryError): string {
+  return endpointOf(path).errorEvents === 'responses' ? responsesErrorEvent(error, 0) : errorEvent(error);
+}
+
+/** After other errors the rest of the body is dropped and the connection used again; not after these. */
+const CLOSING: ReadonlySet<ErrorKind> = new Set(['body_too_large', 'request_timeout', 'shutting_down']);
+
+function retryHeaders(error: FerryError): string[] {
+  const headers: string[] = [];
+  if (error.shouldRetry !== null) headers.push('x-should-retry', String(error.shouldRetry));
+  const retryAfterMs =
+    error.retryAfterMs ?? (error.status === 429 || error.status === 503 ? DEFAULT_RETRY_AFTER_MS : undefined);
+  if (retryAfterMs !== undefined) {
+    const boundedMs = Math.min(MAX_RETRY_AFTER_MS, Math.max(1, Math.ceil(retryAfterMs)));
+    headers.push('retry-after', String(Math.ceil(boundedMs / 1000)), 'retry-after-ms', String(boundedMs));
+  }
+  return headers;
+}
+
+/** For a 429 or 503 without a time of its own. */
+const DEFAULT_RETRY_AFTER_MS = 1_000;
+/** openai for Node ignores longer waits (S86). */
+const MAX_RETRY_AFTER_MS = 60_000;
