@@ -2,10 +2,11 @@
 //
 //   node scripts/run.mjs FILE.ts [arguments]
 //
-// Installs the dependencies first when they are missing or another branch's. This file itself must run on old
-// Nodes (12.20 and newer), so: no dependencies, no `??`, no `?.`, no top-level await.
+// Installs the dependencies first when they are missing or another branch's, and runs the few install scripts that
+// .npmrc keeps npm from running. This file itself must run on old Nodes (12.20 and newer), so: no dependencies,
+// no `??`, no `?.`, no top-level await.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,12 +14,15 @@ import { fileURLToPath } from 'node:url';
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 const isWindows = process.platform === 'win32';
 const binFolder = join(root, 'node_modules', '.bin');
+const ownNode = isWindows ? packageFile('node', 'bin', 'node.exe') : packageFile('node', 'bin', 'node');
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
 /** As package.json says it: undici's floor. Below 22.18 Node cannot run TypeScript at all. */
-const OLDEST_NODE = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  .engines.node.replace('>=', '')
-  .split('.')
-  .map(Number);
+const OLDEST_NODE = manifest.engines.node.replace('>=', '').split('.').map(Number);
+
+function packageFile(...path) {
+  return join(root, 'node_modules', ...path);
+}
 
 /** 'missing', 'stale', or 'current': does node_modules hold what package-lock.json names? */
 function installState() {
@@ -60,24 +64,63 @@ function npm(args) {
   });
 }
 
+/**
+ * Packages whose install script is needed (`true` in allowScripts of package.json) and has not run. By what the scripts
+ * make, since `npm install` and `npm ci` replace packages without telling.
+ */
+function packagesWithoutScript() {
+  return Object.keys(manifest.allowScripts).filter(
+    (name) => manifest.allowScripts[name] && existsSync(packageFile(name)) && !isMadeByScript(name),
+  );
+}
+
+/** The script of "node" gets the binary; those of PostgreSQL make the symbolic links that npm packages cannot hold. */
+function isMadeByScript(name) {
+  if (name === 'node') return existsSync(ownNode);
+  if (isWindows) return true;
+  const list = packageFile(name, 'native', 'pg-symlinks.json');
+  if (!existsSync(list)) return true;
+  const links = JSON.parse(readFileSync(list, 'utf8'));
+  return links.every((link) => isThere(packageFile(name, link.target)));
+}
+
+function isThere(path) {
+  try {
+    return Boolean(lstatSync(path));
+  } catch {
+    return false;
+  }
+}
+
+// --include=dev: with NODE_ENV=production npm would leave out Node itself and the test tools.
+const QUIET = ['--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
+
 /** Resolves when node_modules is complete, else ends the process with npm's own words. */
-function install(state) {
+async function install(state) {
   console.error(
     state === 'missing' ? 'installing dependencies, about 20 s …' : 'dependencies changed, updating them …',
   );
-  // --include=dev: with NODE_ENV=production npm would leave out Node itself and the test tools.
-  const quiet = ['--include=dev', '--no-audit', '--no-fund', '--loglevel=error'];
+  // As .npmrc says, also where the environment says otherwise: better-sqlite3 would want Python and a compiler.
+  const quiet = ['--ignore-scripts'].concat(QUIET);
   // `npm ci` empties node_modules first, which would pull the files away under a running gateway.
   const gentle = ['install', '--no-save'];
-  return npm((state === 'missing' ? ['ci'] : gentle).concat(quiet)).then((result) => {
-    if (result.code === 0) return undefined;
-    return npm(gentle.concat(quiet)).then((second) => {
-      if (second.code === 0) return undefined;
-      console.error(result.said + second.said);
-      console.error('npm could not install the dependencies: see above. Try `npm ci` by hand.');
-      return process.exit(second.code);
-    });
-  });
+  const first = await npm((state === 'missing' ? ['ci'] : gentle).concat(quiet));
+  if (first.code === 0) return;
+  const second = await npm(gentle.concat(quiet));
+  if (second.code === 0) return;
+  console.error(first.said + second.said);
+  console.error('npm could not install the dependencies: see above. Try `npm ci` by hand.');
+  process.exit(second.code);
+}
+
+/** Runs the install scripts of the packages; without network what is there already has to do. */
+async function runInstallScripts(names) {
+  console.error(`running the install scripts of ${names.join(', ')} …`);
+  const result = await npm(['rebuild'].concat(names, '--ignore-scripts=false', QUIET));
+  const failed = packagesWithoutScript();
+  if (failed.length === 0) return;
+  console.error(result.said);
+  console.error(`npm could not run the install scripts of ${failed.join(', ')}: see above.`);
 }
 
 /** The version of a Node binary as [major, minor], or null when it cannot run. */
@@ -93,16 +136,15 @@ function isNewEnough(version) {
 
 /** The Node to run on: the repository's own, else the one that runs this file if it will do. */
 function findNode() {
-  const own = isWindows ? join(root, 'node_modules', 'node', 'bin', 'node.exe') : join(binFolder, 'node');
-  const ownVersion = existsSync(own) ? versionOf(own) : null;
-  if (ownVersion && isNewEnough(ownVersion)) return own;
+  const ownVersion = existsSync(ownNode) ? versionOf(ownNode) : null;
+  if (ownVersion && isNewEnough(ownVersion)) return ownNode;
   if (isNewEnough(process.versions.node.split('.').map(Number))) return process.execPath;
   const found = ownVersion ? `is ${ownVersion.join('.')}` : 'is missing or does not run';
   console.error(
     `tokenferry needs Node ${OLDEST_NODE.join('.')} or newer. You are on ${process.versions.node}, and the ` +
       `repository's own (node_modules/.bin/node) ${found}.\n` +
       'Either install a newer Node, or let npm run the install script of the package "node":\n' +
-      '  rm -rf node_modules && npm ci --include=dev --ignore-scripts=false',
+      '  npm rebuild node --ignore-scripts=false',
   );
   return process.exit(1);
 }
@@ -142,6 +184,13 @@ if (!file) {
   console.error('usage: node scripts/run.mjs FILE.ts [arguments]');
   process.exit(2);
 }
-const state = installState();
-const isReady = state === 'current' ? Promise.resolve() : install(state);
-isReady.then(() => run(findNode(), [resolve(root, file)].concat(process.argv.slice(3))));
+
+async function main() {
+  const state = installState();
+  if (state !== 'current') await install(state);
+  const names = packagesWithoutScript();
+  if (names.length > 0) await runInstallScripts(names);
+  run(findNode(), [resolve(root, file)].concat(process.argv.slice(3)));
+}
+
+main();
