@@ -1,27 +1,37 @@
-# syntax=docker/dockerfile:1
-# The base image brings Node; the "node" package of the development dependencies is not in the result.
-ARG BASE=node:24-bookworm-slim
+# docker build -t tokenferry .
+#   --build-arg BASE=mirror.example/node:24-slim   another base image; it brings Node 24 and npm
+#   --secret id=npmrc,src=$HOME/.npmrc             npm's settings, when packages come from a mirror; not kept in the image
+#   --secret id=npmca,src=FILE                     certificates for a line "cafile=/etc/ssl/npm-ca.pem" in those settings
+ARG BASE=node:24-slim
 
 FROM ${BASE} AS build
 WORKDIR /build
-COPY package.json package-lock.json .npmrc* ./
-RUN npm ci --include=dev --no-audit --no-fund
+COPY package.json package-lock.json .npmrc ./
+# No install script runs (.npmrc): no Python and no compiler is needed, and the Node is that of the base image.
+RUN --mount=type=secret,id=npmrc,target=/root/.npmrc --mount=type=secret,id=npmca,target=/etc/ssl/npm-ca.pem \
+    npm ci --no-audit --no-fund
 COPY . .
-RUN npm run build \
- && npm prune --omit=dev --no-audit --no-fund
+# Left out of the result: development packages, the SQLite sources, binaries for other machines, types and source maps.
+RUN node scripts/build.ts \
+ && npm prune --omit=dev --offline --no-audit --no-fund \
+ && node -e "require('better-sqlite3')(':memory:').close()" \
+ && rm -rf node_modules/better-sqlite3/deps node_modules/better-sqlite3/src node_modules/openai/src \
+ && find node_modules/better-sqlite3/prebuilds -type f ! -name "linux*-$(node -p process.arch).node" -delete \
+ && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete
 
 FROM ${BASE}
 ENV NODE_ENV=production \
     TOKENFERRY_LIVEZ=http://127.0.0.1:8888/livez
+COPY --from=build /build/package.json /build/config.sample.yaml /app/
+COPY --from=build /build/node_modules /app/node_modules
+COPY --from=build /build/dist /app/dist
+# The only place that is written: records, when dbaddr is the default ./db.sqlite. The rest works read-only:
+# docker run --read-only -v ferry-data:/data. A folder of the host mounted there must be writable for user 1000.
 WORKDIR /data
-COPY --from=build --chown=root:root /build/package.json /build/config.sample.yaml /app/
-COPY --from=build --chown=root:root /build/node_modules /app/node_modules
-COPY --from=build --chown=root:root /build/dist /app/dist
-# The only place that is written: records, when dbaddr is the default ./db.sqlite. Everything else may be mounted
-# read-only (docker run --read-only -v ferry-data:/data).
-RUN chown node:node /data
+RUN chown 1000:1000 /data
 VOLUME /data
-USER node
+# By number, so that Kubernetes sees that it is not root (runAsNonRoot).
+USER 1000:1000
 EXPOSE 8888
 STOPSIGNAL SIGTERM
 # Another address or base_path: set TOKENFERRY_LIVEZ.
