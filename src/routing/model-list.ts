@@ -1,5 +1,5 @@
 import NodeCache from 'node-cache';
-import { type ListedModel, readModelsReply } from '../openai/models/models-response.ts';
+import { type ListedModel, readModelsResponse } from '../openai/models/models-response.ts';
 import type { ClientIdentity } from './routed-request.ts';
 import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
 
@@ -65,7 +65,7 @@ export class ModelList {
     try {
       const reply = await upstream.client.fetchModels(DISCOVERY_TIMEOUT_MS);
       const body = await reply.body.readAll(LONGEST_LIST_BYTES);
-      const models = readModelsReply(body, this.#createdSeconds);
+      const models = readModelsResponse(body, this.#createdSeconds);
       this.#discovered.set(upstream.name, models);
       return models;
     } catch {

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../src/lib/errors/ferry-error.ts';
 import {
-  type EmbeddingsReplyOptions,
-  joinVectorReplies,
-  readEmbeddingsReply,
+  type EmbeddingsResponseOptions,
+  joinVectorResponses,
+  readEmbeddingsResponse,
+  readSkeleton,
   readVectors,
 } from '../../src/openai/embeddings/embeddings-response.ts';
-import { readSkeleton } from '../../src/openai/embeddings/embeddings-skeleton.ts';
 import { cpuMsSince } from '../helpers/cpu-time.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 
@@ -18,7 +18,7 @@ interface Wire {
   usage: { prompt_tokens: number; total_tokens: number };
 }
 
-const defaults: EmbeddingsReplyOptions = {
+const defaults: EmbeddingsResponseOptions = {
   inputs: 2,
   encoding: 'float',
   requestedModel: 'asked',
@@ -39,11 +39,11 @@ function bytes(body: unknown): Buffer {
   return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
 }
 
-function read(body: unknown, options: Partial<EmbeddingsReplyOptions> = {}): Wire {
-  return JSON.parse(readEmbeddingsReply(bytes(body), { ...defaults, ...options }).body.toString()) as Wire;
+function read(body: unknown, options: Partial<EmbeddingsResponseOptions> = {}): Wire {
+  return JSON.parse(readEmbeddingsResponse(bytes(body), { ...defaults, ...options }).body.toString()) as Wire;
 }
 
-function vectorsOf(body: unknown, options: Partial<EmbeddingsReplyOptions> = {}): unknown[] {
+function vectorsOf(body: unknown, options: Partial<EmbeddingsResponseOptions> = {}): unknown[] {
   const wire = read(body, options);
   assert.equal(wire.object, 'list');
   assert.deepEqual(
@@ -54,9 +54,9 @@ function vectorsOf(body: unknown, options: Partial<EmbeddingsReplyOptions> = {})
   return wire.data.map((item) => item.embedding);
 }
 
-function failure(body: unknown, options: Partial<EmbeddingsReplyOptions> = {}): FerryError {
+function failure(body: unknown, options: Partial<EmbeddingsResponseOptions> = {}): FerryError {
   try {
-    readEmbeddingsReply(bytes(body), { ...defaults, ...options });
+    readEmbeddingsResponse(bytes(body), { ...defaults, ...options });
   } catch (error) {
     assert.ok(error instanceof FerryError, String(error));
     return error;
@@ -74,7 +74,7 @@ test('a canonical float reply is relayed as the same buffer', () => {
     '{"data": [{"embedding": [1.0], "index": 0, "object": "embedding"}, {"embedding": [12345678901234567890], "index": 1, "object": "embedding"}], "object": "list", "usage": {"total_tokens": 2, "prompt_tokens": 2}, "model": "x", "id": "1"}',
   ]) {
     const body = bytes(text);
-    const reply = readEmbeddingsReply(body, defaults);
+    const reply = readEmbeddingsResponse(body, defaults);
     assert.equal(reply.body, body, text);
     assert.equal(reply.isRelayed, true);
     assert.equal(reply.isUsageEstimated, false);
@@ -86,7 +86,7 @@ test('the model of the reply is the upstream’s or the requested one, as config
   assert.equal(read(canonical([a, b]), { replyModel: 'requested' }).model, 'asked');
   assert.deepEqual(vectorsOf(canonical([a, b]), { replyModel: 'requested' }), [a, b]);
   assert.equal(read({ ...canonical([a, b]), model: undefined }).model, 'asked');
-  assert.equal(readEmbeddingsReply(bytes(canonical([a, b])), defaults).upstreamModel, 'bge-m3');
+  assert.equal(readEmbeddingsResponse(bytes(canonical([a, b])), defaults).upstreamModel, 'bge-m3');
 });
 
 test('S109 base64 is little-endian float32, made here from floats', () => {
@@ -199,7 +199,7 @@ test('S116 vectors hold finite numbers only', () => {
 
 test('Q157 S114 usage is estimated when missing and completed when partial', () => {
   const { usage: _usage, ...without } = canonical([a, b]);
-  const reply = readEmbeddingsReply(bytes(without), {
+  const reply = readEmbeddingsResponse(bytes(without), {
     ...defaults,
     promptForEstimate: () => 'some words here',
   });
@@ -244,7 +244,7 @@ test('S112 the replies of several calls are joined in order, usage summed', () =
     ...defaults,
     inputs: 1,
   });
-  const joined = joinVectorReplies([first, second], { ...defaults, inputs: 3 });
+  const joined = joinVectorResponses([first, second], { ...defaults, inputs: 3 });
   const wire = JSON.parse(joined.body.toString()) as Wire;
   assert.deepEqual(
     wire.data.map((item) => [item.index, item.embedding]),
@@ -262,7 +262,7 @@ test('vectors of different upstream models are never joined', () => {
   const first = readVectors(bytes(canonical([a])), { ...defaults, inputs: 1 });
   const other = readVectors(bytes({ ...canonical([b]), model: 'other' }), { ...defaults, inputs: 1 });
   assert.throws(
-    () => joinVectorReplies([first, other], defaults),
+    () => joinVectorResponses([first, other], defaults),
     (error: unknown) => error instanceof FerryError && error.kind === 'mismatch',
   );
 });
@@ -294,11 +294,11 @@ test('S115 vectors of another length than asked are a 400 that says what was ask
 
 test('S115 vectors of the length that was asked are relayed as they are', () => {
   for (const dimensions of [3, null]) {
-    const reply = readEmbeddingsReply(bytes(canonical([a, b])), { ...defaults, dimensions });
+    const reply = readEmbeddingsResponse(bytes(canonical([a, b])), { ...defaults, dimensions });
     assert.equal(reply.isRelayed, true);
   }
   const spaced = bytes(JSON.stringify(canonical([a, b]), null, 2));
-  assert.equal(readEmbeddingsReply(spaced, { ...defaults, dimensions: 3 }).isRelayed, true);
+  assert.equal(readEmbeddingsResponse(spaced, { ...defaults, dimensions: 3 }).isRelayed, true);
 });
 
 test('S115 a part of a split request with vectors of another length fails the same', () => {
@@ -349,7 +349,7 @@ test('no body makes the reader throw anything but a FerryError (seeded)', () => 
       body[Math.floor(random() * body.length)] = Math.floor(random() * 256);
     const encoding = random() < 0.5 ? 'float' : 'base64';
     try {
-      const reply = readEmbeddingsReply(
+      const reply = readEmbeddingsResponse(
         body.subarray(0, random() < 0.2 ? random() * body.length : undefined),
         {
           ...defaults,
@@ -371,7 +371,7 @@ test('16 x 1536 floats are checked and relayed in well under a millisecond', () 
   let best = Number.POSITIVE_INFINITY;
   for (let round = 0; round < 50; round++) {
     const began = process.cpuUsage();
-    assert.equal(readEmbeddingsReply(body, { ...defaults, inputs: 16 }).isRelayed, true);
+    assert.equal(readEmbeddingsResponse(body, { ...defaults, inputs: 16 }).isRelayed, true);
     best = Math.min(best, cpuMsSince(began));
   }
   assert.ok(best < 0.5, `${best} ms`);

@@ -11,7 +11,7 @@ import { areTokenIds, loadTokenText, tokenIdsFor } from '../../src/openai/embedd
 import { parseRequest } from '../../src/openai/request/parsed-request.ts';
 import { DEFAULT_PROFILE } from '../../src/openai/request/profile.ts';
 import { adaptRequest } from '../../src/openai/request/request-adaptation.ts';
-import { FORM } from '../../src/openai/request/request-rewrites.ts';
+import { REWRITE } from '../../src/openai/request/request-rewrites.ts';
 import { cpuMsSince } from '../helpers/cpu-time.ts';
 
 test('S108 inputs are counted: a text, texts, token ids, lists of token ids', () => {
@@ -211,7 +211,7 @@ test('S113 blank inputs go out as a full stop to an upstream that refused them, 
       upstreamModel: 'm',
       profile: DEFAULT_PROFILE,
       wantUsage: false,
-      learnedDrops: [FORM.blankInputs],
+      learnedDrops: [REWRITE.blankInputs],
       forceStream: false,
     }).body.toString();
   assert.equal(sent('{"model":"m","input":""}'), '{"model":"m","input":"."}');
@@ -222,7 +222,7 @@ test('S113 blank inputs go out as a full stop to an upstream that refused them, 
   for (const same of ['{"model":"m","input":["a" ]}', '{"model":"m","input":[ 1, 2]}'])
     assert.equal(sent(same), same);
   assert.equal(
-    (await decoded('[[9906],[]]', [FORM.blankInputs])).sent,
+    (await decoded('[[9906],[]]', [REWRITE.blankInputs])).sent,
     '{"model":"m","input":["Hello","."],"x":1.0}',
   );
 });

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { readModelsReply } from '../../src/openai/models/models-response.ts';
+import { readModelsResponse } from '../../src/openai/models/models-response.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 
-const read = (body: unknown): unknown[] => readModelsReply(Buffer.from(JSON.stringify(body)), 1000);
+const read = (body: unknown): unknown[] => readModelsResponse(Buffer.from(JSON.stringify(body)), 1000);
 const model = (id: string, more: object = {}): object => ({
   id,
   object: 'model',
@@ -77,7 +77,7 @@ test('what is no list is upstream_invalid_response (seeded)', () => {
   ];
   for (const body of bodies) {
     assert.throws(
-      () => readModelsReply(Buffer.from(body), 0),
+      () => readModelsResponse(Buffer.from(body), 0),
       (error: unknown) => error instanceof FerryError && error.kind === 'invalid_response',
     );
   }
@@ -86,7 +86,7 @@ test('what is no list is upstream_invalid_response (seeded)', () => {
     const body = Buffer.from(seed);
     body[Math.floor(random() * body.length)] = Math.floor(random() * 256);
     try {
-      readModelsReply(body, 0);
+      readModelsResponse(body, 0);
     } catch (error) {
       assert.ok(error instanceof FerryError, String(error));
     }

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { boundaryOf } from '../../src/openai/multipart/boundary.ts';
-import { readForm } from '../../src/openai/multipart/multipart-form.ts';
+import { boundaryOf, readForm } from '../../src/openai/multipart/multipart-form.ts';
 import { readFormBody, readJsonBody } from '../../src/openai/request/body-fields.ts';
 import { cpuMsSince } from '../helpers/cpu-time.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';

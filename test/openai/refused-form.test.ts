@@ -4,7 +4,7 @@ import { FerryError } from '../../src/lib/errors/ferry-error.ts';
 import { parseRequest, type RequestKind } from '../../src/openai/request/parsed-request.ts';
 import { DEFAULT_PROFILE, type Profile } from '../../src/openai/request/profile.ts';
 import { adaptRequest } from '../../src/openai/request/request-adaptation.ts';
-import { FORM, findRefusedForm, refusesStreaming } from '../../src/openai/request/request-rewrites.ts';
+import { findRewrite, REWRITE, refusesStreaming } from '../../src/openai/request/request-rewrites.ts';
 
 interface Refusal {
   readonly status?: number;
@@ -18,7 +18,7 @@ function refusedOf(
   kind: RequestKind = 'chat',
 ): string | null {
   const read = parseRequest(Buffer.from(JSON.stringify({ model: 'm', ...request })), kind);
-  return findRefusedForm(new FerryError('client_fault', { message, ...facts }), read);
+  return findRewrite(new FerryError('client_fault', { message, ...facts }), read);
 }
 
 function adapted(
@@ -61,7 +61,7 @@ test('Q47b an upstream that only streams says so in many words', () => {
     '不支持非流式请求',
     'stream 参数必须为 true',
   ]) {
-    assert.equal(refusedOf(ONE_QUESTION, words), FORM.notStreaming, words);
+    assert.equal(refusedOf(ONE_QUESTION, words), REWRITE.notStreaming, words);
     assert.equal(refusedOf({ ...ONE_QUESTION, stream: true }, words), null, `of a stream: ${words}`);
     assert.equal(refusedOf({ input: 'a' }, words, {}, 'embeddings'), null, 'embeddings have no streams');
   }
@@ -127,11 +127,11 @@ test('S67 a stream goes out as stream: false to an upstream that refused streams
       forceStream: false,
     });
   const asked = '{"model":"m","stream": true,"stream_options":{"include_usage":true},"seed":1.0}';
-  const { body, dropped, stream } = sent(asked, [FORM.streaming]);
+  const { body, dropped, stream } = sent(asked, [REWRITE.streaming]);
   assert.equal(body.toString(), '{"model":"m","stream": false,"seed":1.0}');
   assert.deepEqual([dropped, stream], [['stream:true'], false]);
-  assert.equal(sent(asked, [FORM.streaming, FORM.notStreaming]).body.toString(), asked);
-  assert.equal(sent('{"model":"m"}', [FORM.streaming]).body.toString(), '{"model":"m"}');
+  assert.equal(sent(asked, [REWRITE.streaming, REWRITE.notStreaming]).body.toString(), asked);
+  assert.equal(sent('{"model":"m"}', [REWRITE.streaming]).body.toString(), '{"model":"m"}');
 });
 
 test('S102 an upstream that takes no parts says so in the words of its language', () => {
@@ -145,7 +145,7 @@ test('S102 an upstream that takes no parts says so in the words of its language'
     'content must be a string, not a list',
     "Invalid type for 'messages[0].content': expected a string, but got an array instead.",
   ]) {
-    assert.equal(refusedOf(PARTS, words), FORM.parts, words);
+    assert.equal(refusedOf(PARTS, words), REWRITE.parts, words);
     assert.equal(refusedOf(ONE_QUESTION, words), null, `nothing to change: ${words}`);
   }
   const image = { messages: [{ role: 'user', content: [{ type: 'image_url', image_url: { url: 'x' } }] }] };
@@ -157,11 +157,11 @@ test('S102 parts of text alone become one text, other messages stay byte for byt
   const messages =
     '[{"role":"user","content":[{"type":"text","text":"a\\u00e9"}, {"type":"text","text":"b"}]} , ' +
     '{"role":"user","content":[{"type":"text","text":"see"},{"type":"image_url","image_url":{"url":"x"}}]},{"content":"1.0", "role":"user"}]';
-  const { messages: sent, dropped } = adapted(messages, [FORM.parts]);
+  const { messages: sent, dropped } = adapted(messages, [REWRITE.parts]);
   assert.equal(sent, messages.replace(/\[\{"type":"text","text":"a.*?"b"\}\]/, '"aé\\nb"'));
   assert.deepEqual(dropped, ['messages:parts']);
   assert.deepEqual(
-    adapted('[{"role":"user","content":["a","b"]}]', [FORM.parts]).messages,
+    adapted('[{"role":"user","content":["a","b"]}]', [REWRITE.parts]).messages,
     '[{"role":"user","content":"a\\nb"}]',
   );
 });
@@ -215,7 +215,7 @@ test('S103 null, absent and empty contents are found in the words that refuse th
     'messages[1]: invalid type: null, expected a string',
     'content cannot be empty',
   ]) {
-    assert.equal(refusedOf(CALLED, words), FORM.nullContent, words);
+    assert.equal(refusedOf(CALLED, words), REWRITE.nullContent, words);
     assert.equal(refusedOf(ONE_QUESTION, words), null, words);
   }
   for (const words of [
@@ -226,7 +226,7 @@ test('S103 null, absent and empty contents are found in the words that refuse th
     "message at position 1 with role 'assistant' must not be empty",
     'messages.1.content: String should have at least 1 character',
   ]) {
-    assert.equal(refusedOf(EMPTY, words), FORM.emptyContent, words);
+    assert.equal(refusedOf(EMPTY, words), REWRITE.emptyContent, words);
     assert.equal(
       refusedOf({ messages: [{ role: 'user', content: '' }] }, words),
       null,
@@ -238,9 +238,9 @@ test('S103 null, absent and empty contents are found in the words that refuse th
 test('S103 a null that was sent as "" and refused again goes out as a full stop', () => {
   const read = parseRequest(Buffer.from(JSON.stringify({ model: 'm', ...CALLED })), 'chat');
   const error = new FerryError('client_fault', { message: 'message content must not be empty' });
-  assert.equal(findRefusedForm(error, read), FORM.nullContent);
-  assert.equal(findRefusedForm(error, read, [FORM.nullContent]), FORM.emptyContent);
-  assert.equal(findRefusedForm(error, read, [FORM.nullContent, FORM.emptyContent]), null);
+  assert.equal(findRewrite(error, read), REWRITE.nullContent);
+  assert.equal(findRewrite(error, read, [REWRITE.nullContent]), REWRITE.emptyContent);
+  assert.equal(findRewrite(error, read, [REWRITE.nullContent, REWRITE.emptyContent]), null);
 });
 
 test('S103 what is required or missing elsewhere in the messages teaches nothing', () => {
@@ -259,24 +259,24 @@ test('S103 they go out as the upstream takes them, whichever it refused', () => 
     adapted(`[{"role":"assistant",${content}${call}}]`, learned)
       .messages.replace(call, '')
       .replace(',}', '}');
-  assert.equal(of('"content":null,', FORM.nullContent), '[{"role":"assistant","content":""}]');
-  assert.equal(of('', FORM.nullContent), '[{"role":"assistant",,"content":""}]');
-  assert.equal(of('"content":"",', FORM.emptyContent), '[{"role":"assistant","content":null}]');
+  assert.equal(of('"content":null,', REWRITE.nullContent), '[{"role":"assistant","content":""}]');
+  assert.equal(of('', REWRITE.nullContent), '[{"role":"assistant",,"content":""}]');
+  assert.equal(of('"content":"",', REWRITE.emptyContent), '[{"role":"assistant","content":null}]');
   assert.equal(
-    of('"content":"",', FORM.emptyContent, FORM.nullContent),
+    of('"content":"",', REWRITE.emptyContent, REWRITE.nullContent),
     '[{"role":"assistant","content":"."}]',
   );
   assert.equal(
-    of('"content":null,', FORM.emptyContent, FORM.nullContent),
+    of('"content":null,', REWRITE.emptyContent, REWRITE.nullContent),
     '[{"role":"assistant","content":"."}]',
   );
   const empty =
     '[{"role":"assistant","content":""},{"role":"tool","content":""},{"role":"user","content":""}]';
   assert.equal(
-    adapted(empty, [FORM.emptyContent]).messages,
+    adapted(empty, [REWRITE.emptyContent]).messages,
     '[{"role":"assistant","content":"."},{"role":"tool","content":"."},{"role":"user","content":""}]',
   );
-  assert.deepEqual(adapted(empty, [FORM.emptyContent]).dropped, ['messages:empty']);
+  assert.deepEqual(adapted(empty, [REWRITE.emptyContent]).dropped, ['messages:empty']);
   assert.deepEqual(adapted(empty, []), { messages: empty, dropped: [] });
 });
 
@@ -289,7 +289,7 @@ test('S101 Q146 the role developer is found in a refusal, and goes out as system
     "messages.0.role: Input should be 'system', 'user', 'assistant' or 'tool'",
     'Invalid role: developer',
   ]) {
-    assert.equal(refusedOf(request, words), FORM.developer, words);
+    assert.equal(refusedOf(request, words), REWRITE.developer, words);
     assert.equal(refusedOf(ONE_QUESTION, words), null, words);
   }
   for (const words of [
@@ -300,7 +300,7 @@ test('S101 Q146 the role developer is found in a refusal, and goes out as system
   ]) {
     assert.equal(refusedOf(request, words), null, words);
   }
-  const { messages, dropped } = adapted('[{"role":"developer","content":1.0}]', [FORM.developer]);
+  const { messages, dropped } = adapted('[{"role":"developer","content":1.0}]', [REWRITE.developer]);
   assert.equal(messages, '[{"role":"system","content":1.0}]');
   assert.deepEqual(dropped, ['messages:developer']);
 });
@@ -317,14 +317,14 @@ test('S113 a refusal of blank inputs is one that says so, or that names nothing 
     '输入不能为空',
     'Bad Request',
   ]) {
-    assert.equal(refused(words), FORM.blankInputs, words);
-    assert.equal(refused(words, { status: 422 }), FORM.blankInputs);
+    assert.equal(refused(words), REWRITE.blankInputs, words);
+    assert.equal(refused(words, { status: 422 }), REWRITE.blankInputs);
     assert.equal(refused(words, { input: ['a', 'b'] }), null, words);
   }
-  assert.equal(refused('`inputs` cannot be empty', { status: 413 }), FORM.blankInputs);
+  assert.equal(refused('`inputs` cannot be empty', { status: 413 }), REWRITE.blankInputs);
   assert.equal(refused('batch too large', { status: 413 }), null);
   assert.equal(refused('dimensions is not supported'), null);
   assert.equal(refused('Bad Request', { param: 'dimensions' }), null);
   for (const input of ['', ' \n', [''], [[1], []]])
-    assert.equal(refused('Bad Request', { input }), FORM.blankInputs);
+    assert.equal(refused('Bad Request', { input }), REWRITE.blankInputs);
 });

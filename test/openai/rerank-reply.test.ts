@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { emptyRerankReply, readRerankRequest } from '../../src/openai/rerank/rerank-request.ts';
-import { readRerankReply } from '../../src/openai/rerank/rerank-response.ts';
+import {
+  emptyRerankResponse,
+  readRerankRequest,
+  readRerankResponse,
+} from '../../src/openai/rerank/rerank.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 
 interface Wire {
@@ -14,15 +17,14 @@ interface Wire {
 
 const documents = ['zero', 'one', 'two'];
 
-function read(body: unknown, asked: object = {}, normaliseScores = false): Wire {
+function read(body: unknown, asked: object = {}): Wire {
   const request = readRerankRequest({ query: 'q', documents, ...asked });
-  const reply = readRerankReply(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), {
+  const reply = readRerankResponse(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)), {
     request,
     requestedModel: 'asked',
     replyModel: 'upstream',
     scrub: (text) => text,
     newId: () => 'rerank-1',
-    normaliseScores,
   });
   return JSON.parse(reply.body.toString()) as Wire;
 }
@@ -148,7 +150,7 @@ test('S117 return_documents gives {text} whatever the upstream sends, and none w
   );
 });
 
-test('S119 logits are put into [0, 1] when that is wanted, scores stay', () => {
+test('S119 scores stay as the upstream gives them, logits too', () => {
   const logits = {
     results: [
       { index: 0, score: -3 },
@@ -158,12 +160,6 @@ test('S119 logits are put into [0, 1] when that is wanted, scores stay', () => {
   assert.deepEqual(ranking(read(logits)), [
     [1, 5.5],
     [0, -3],
-  ]);
-  for (const { relevance_score } of read(logits, {}, true).results)
-    assert.ok(relevance_score > 0 && relevance_score < 1);
-  assert.deepEqual(ranking(read([0.25, 0.5], {}, true)), [
-    [1, 0.5],
-    [0, 0.25],
   ]);
 });
 
@@ -201,7 +197,7 @@ test('S118 documents may be texts or objects; what is missing is the client’s 
       (error: unknown) => error instanceof FerryError && error.kind === 'invalid_request',
     );
   }
-  assert.deepEqual(JSON.parse(emptyRerankReply('r', 'm').toString()).results, []);
+  assert.deepEqual(JSON.parse(emptyRerankResponse('r', 'm').toString()).results, []);
 });
 
 test('no body makes the reader throw anything but a FerryError (seeded)', () => {

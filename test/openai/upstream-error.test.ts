@@ -432,7 +432,7 @@ test('Q144 Q39 gateway statuses map to 502, 503 and 504, HTML pages included', (
   for (const [status, expected] of cases) {
     const error = answered(status, page(`${status} Something`));
     assert.deepEqual(summary(error), ['retryable_status', expected, 'upstream_error']);
-    assert.equal(error.message, `The upstream answered with status ${status}: ${status} Something`);
+    assert.equal(error.message, `The upstream returned status ${status}: ${status} Something`);
   }
 });
 

@@ -3,7 +3,7 @@ import { asFerryError, FerryError } from '../../lib/errors/ferry-error.ts';
 import { errorEvent } from '../../openai/errors/error-event.ts';
 import { isEventStream } from '../../openai/response-shape.ts';
 import { responsesErrorEvent } from '../../openai/responses/responses-events.ts';
-import { HandedEvents } from '../../openai/responses/sse-event-buffer.ts';
+import { SseEventBuffer } from '../../openai/responses/sse-event-buffer.ts';
 import type { RawAnswer } from '../../routing/services/pass-through-service.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { drained } from '../node-internals.ts';
@@ -17,7 +17,7 @@ const REPLY_HEADERS =
 export async function relayRaw(context: RequestContext, answer: RawAnswer): Promise<void> {
   const { attempt, media } = answer;
   const { response } = context;
-  const events = isStreamOfEvents(answer) ? new HandedEvents() : null;
+  const events = isStreamOfEvents(answer) ? new SseEventBuffer() : null;
   context.outcome.isStream &&= events !== null;
   if (media !== undefined) context.outcome.tokens = media.usage;
   try {
@@ -44,7 +44,7 @@ function isStreamOfEvents({ reply, media }: RawAnswer): boolean {
 async function relayBody(
   context: RequestContext,
   { reply: { body }, media }: RawAnswer,
-  events: HandedEvents | null,
+  events: SseEventBuffer | null,
 ): Promise<void> {
   const hand = async (bytes: Buffer): Promise<void> => {
     const ready = events === null ? bytes : events.take(bytes);
@@ -64,9 +64,9 @@ async function relayBody(
 }
 
 /** The status is out: the rest of a stream of events is an error event, and of all else a cut connection has to say so. */
-function breakOff(context: RequestContext, events: HandedEvents | null, failure: FerryError): void {
+function breakOff(context: RequestContext, events: SseEventBuffer | null, failure: FerryError): void {
   const { response } = context;
-  if (response.destroyed || failure.kind === 'client_gone' || events === null || !events.canTellError) {
+  if (response.destroyed || failure.kind === 'client_gone' || events === null || !events.canAppendError) {
     response.destroy();
     return;
   }

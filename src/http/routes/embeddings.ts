@@ -1,4 +1,4 @@
-import { emptyRerankReply, readRerankRequest } from '../../openai/rerank/rerank-request.ts';
+import { emptyRerankResponse, readRerankRequest } from '../../openai/rerank/rerank.ts';
 import type { Usage } from '../../openai/usage/usage.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
 import type { Router } from '../../routing/router.ts';
@@ -41,7 +41,7 @@ export async function serveRerank(
   const routed = context.routed(request.model, client);
   const candidates = settings.router.candidates(routed);
   if (wanted.documents === 0) {
-    sendJson(context, 200, emptyRerankReply(settings.policy.newId(), request.model));
+    sendJson(context, 200, emptyRerankResponse(settings.policy.newId(), request.model));
     return;
   }
   const service = new RerankService(request, wanted, settings.policy);

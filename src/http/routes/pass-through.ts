@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { IncomingMessage } from 'node:http';
 import { endpointOf } from '../../endpoints.ts';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
-import { mediaWishOf } from '../../openai/media/media-request.ts';
+import { mediaRequestOf } from '../../openai/media/media-request.ts';
 import { type BodyFields, noFields, readFormBody, readJsonBody } from '../../openai/request/body-fields.ts';
 import type { Matcher } from '../../routing/glob.ts';
 import type { ClientIdentity, RoutedRequest } from '../../routing/routed-request.ts';
@@ -76,7 +76,7 @@ async function serve(
     {
       ...sent,
       isGeneration: endpointOf(context.path).isGeneration,
-      wish: mediaWishOf(sent.method, context.path, sent.fields),
+      wish: mediaRequestOf(sent.method, context.path, sent.fields),
     },
     settings.policy,
   );

@@ -37,6 +37,26 @@ export function otherMembers(object: JsonObject, known: ReadonlySet<string>): Re
   return others;
 }
 
+/** The first list within `json`: itself, or under one of `names`, through at most `depth` objects. Null: there is none. */
+export function findList(json: unknown, names: readonly string[], depth: number): readonly unknown[] | null {
+  if (Array.isArray(json)) return json;
+  if (!isJsonObject(json) || depth === 0) return null;
+  for (const name of names) {
+    const list = findList(json[name], names, depth - 1);
+    if (list !== null) return list;
+  }
+  return null;
+}
+
+/** The first of the members that holds a number, also one that was written as text; null: none does. */
+export function firstNumber(object: JsonObject, names: readonly string[]): number | null {
+  for (const name of names) {
+    const number = numberFrom(object[name]);
+    if (number !== null) return number;
+  }
+  return null;
+}
+
 /** A number, also one that was written as text or is kept as its source (`JSON.rawJSON`); null otherwise. */
 export function numberFrom(value: unknown): number | null {
   const source = isJsonObject(value) && typeof value.rawJSON === 'string' ? value.rawJSON : value;

@@ -1,11 +1,10 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { type Element, type Member, readElements, readMembers } from '../../lib/json/json-scanner.ts';
-import { dimensionsOf } from './dimensions.ts';
 import { areTokenIds } from './token-ids.ts';
 
 export type VectorEncoding = 'float' | 'base64';
 
-/** What the reply to an embeddings request must fit. */
+/** What the response to an embeddings request must fit. */
 export interface EmbeddingsRequest {
   /** How many vectors the client waits for. */
   readonly inputs: number;
@@ -28,6 +27,12 @@ export function readEmbeddingsRequest(json: Readonly<Record<string, unknown>>): 
     hasTokenIds: areTokenIds(input),
     dimensions: dimensionsOf(json),
   };
+}
+
+/** `dimensions` of a parsed request when it says a length; what is no such number is the upstream's to refuse. */
+function dimensionsOf(json: Readonly<Record<string, unknown>>): number | null {
+  const { dimensions } = json;
+  return Number.isSafeInteger(dimensions) && (dimensions as number) > 0 ? (dimensions as number) : null;
 }
 
 function countOf(input: unknown, json: Readonly<Record<string, unknown>>): number {

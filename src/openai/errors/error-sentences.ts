@@ -40,11 +40,11 @@ export function sentenceFor(kind: ErrorKind, facts: SentenceFacts): string {
     case 'path_not_found':
       return `The upstream does not know the path for ${facts.path}; its configured endpoint is probably wrong (a missing or a doubled /v1).`;
     case 'redirect':
-      return `The upstream answered with a redirect (${status}), which leads away from its own origin.`;
+      return `The upstream returned a redirect (${status}), which leads away from its own origin.`;
     default:
       return facts.upstreamStatus === 200
         ? `The upstream reported an error${quote}`
-        : `The upstream answered with status ${status}${quote}`;
+        : `The upstream returned status ${status}${quote}`;
   }
 }
 

@@ -55,7 +55,7 @@ const WRAPPERS = [
 
 /**
  * The error that a parsed 200 body or stream event carries; null when it carries none. Never throws.
- * A reply with usable choices is an answer, whatever else it says.
+ * A response with usable choices is an answer, whatever else it says.
  */
 export function findErrorInBody(json: unknown): BodyError | null {
   const body = Array.isArray(json) ? json[0] : json;

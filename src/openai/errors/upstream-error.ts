@@ -104,7 +104,7 @@ export function invalidBodyError(body: string, context: ErrorContext): FerryErro
   const what =
     body.trim() === '' ? 'an empty body' : isHtml(body) ? 'an HTML page' : 'something else than JSON';
   return new FerryError('invalid_response', {
-    message: `The upstream answered with ${what}${excerpt === '' ? '.' : `: ${excerpt}`}`,
+    message: `The upstream returned ${what}${excerpt === '' ? '.' : `: ${excerpt}`}`,
     upstreamStatus: 200,
     detail: excerpt,
   });

@@ -1,11 +1,13 @@
 import { endpointOf } from '../../endpoints.ts';
-import type { ErrorContext } from '../errors/upstream-error.ts';
+import { FerryError } from '../../lib/errors/ferry-error.ts';
+import { findErrorInBody } from '../errors/error-shapes.ts';
+import { type ErrorContext, readBodyError } from '../errors/upstream-error.ts';
 import type { BodyFields } from '../request/body-fields.ts';
 import type { ResponseShape } from '../response-shape.ts';
 import type { Usage } from '../usage/usage.ts';
 
 /** What a client waits for that asked for a transcript, for speech or for images. */
-export interface MediaWish {
+export interface MediaRequest {
   readonly kind: 'transcript' | 'speech' | 'images';
   /** `response_format`, lower case; null: not asked for. */
   readonly format: string | null;
@@ -13,7 +15,7 @@ export interface MediaWish {
   readonly isFormatKnown: boolean;
 }
 
-/** A whole reply from an upstream. */
+/** A whole response from an upstream. */
 export interface MediaSource {
   readonly body: Buffer;
   readonly shape: ResponseShape;
@@ -23,28 +25,52 @@ export interface MediaSource {
 }
 
 export interface MediaReading {
-  readonly wish: MediaWish;
+  readonly wish: MediaRequest;
   readonly context: ErrorContext;
   readonly onNote: (note: string) => void;
   nowSeconds(): number;
 }
 
 /** What the client gets. */
-export interface MediaReply {
+export interface MediaResponse {
   /** The upstream's own bytes when they are canonical. */
   readonly body: Buffer;
   readonly contentType: string;
 }
 
 /** With the tokens that the upstream counted; null: none. */
-export interface CountedMediaReply extends MediaReply {
+export interface CountedMediaResponse extends MediaResponse {
   readonly usage: Usage | null;
 }
 
-/** Null: the request is none for a sound or a picture, and its reply is handed on as it is. */
-export function mediaWishOf(method: string, path: string, fields: BodyFields): MediaWish | null {
+/** Null: the request is none for a sound or a picture, and its response is handed on as it is. */
+export function mediaRequestOf(method: string, path: string, fields: BodyFields): MediaRequest | null {
   const kind = method === 'POST' ? endpointOf(path).content : null;
   if (kind === null || kind === 'json_or_events') return null;
   const format = fields.get('response_format')?.trim().toLowerCase() || null;
   return { kind, format, isFormatKnown: format !== null || fields.isWhole };
+}
+
+/** Throws the error that the JSON of a 200 carries, if it carries one. */
+export function refuseError(json: unknown, context: ErrorContext): void {
+  const found = findErrorInBody(json);
+  // Some number their successes (1000, 3000) and say so in words.
+  if (found !== null && !/^\W*(?:ok|success\w*)\W*$/i.test(found.message))
+    throw readBodyError(found, context);
+}
+
+/** `invalid_response` for JSON that is well-formed and has nothing of what was asked for. */
+export function nothingIn(what: string): FerryError {
+  return new FerryError('invalid_response', {
+    message: `The upstream returned JSON that holds no ${what}.`,
+    upstreamStatus: 200,
+  });
+}
+
+/**
+ * The upstream did its work, in a way that cannot be brought to what was asked for: another upstream may do better,
+ * and this one is not ill.
+ */
+export function otherThanAsked(message: string): FerryError {
+  return new FerryError('mismatch', { message, code: 'upstream_invalid_response', upstreamStatus: 200 });
 }

@@ -2,8 +2,14 @@ import { isJsonObject } from '../../lib/json/json-object.ts';
 import { invalidResponseBody } from '../response-json.ts';
 import type { ResponseShape } from '../response-shape.ts';
 import { containerTypeOf, type DecodedMedia, decodeSound, isWebAddress, soundTypeOf } from './media-bytes.ts';
-import { nothingIn, otherThanAsked, refuseError } from './media-json.ts';
-import type { MediaReading, MediaReply, MediaSource } from './media-request.ts';
+import {
+  type MediaReading,
+  type MediaResponse,
+  type MediaSource,
+  nothingIn,
+  otherThanAsked,
+  refuseError,
+} from './media-request.ts';
 
 /** `response_format` → the type of what it names. */
 const TYPES: ReadonlyMap<string | null, string> = new Map([
@@ -23,7 +29,7 @@ const NO_SOUND = /(?:id|format|type|name|length|size|duration|rate|model|codec|e
 const LOOSE = /^(?:data|result|output|content|bytes|payload|response)$/i;
 const DEEPEST = 5;
 
-/** Whether the reply is the sound itself, to be handed on as it comes, by its first bytes. */
+/** Whether the response is the sound itself, to be handed on as it comes, by its first bytes. */
 export function isSound(shape: ResponseShape, contentType: string | null): boolean {
   return shape === 'binary' || (shape === 'text' && isSoundType(contentType));
 }
@@ -41,29 +47,29 @@ function isSoundType(contentType: string | null): boolean {
 }
 
 /**
- * The sound within a reply that is text (Q162, S122): base64, hexadecimal or a `data:` URI, bare or in
+ * The sound within a response that is text (Q162, S122): base64, hexadecimal or a `data:` URI, bare or in
  * JSON. An address is never fetched: whoever chooses it would choose what this network is asked for.
  */
-export function readSpeech(source: MediaSource, { wish, context }: MediaReading): MediaReply {
+export function readSpeech(source: MediaSource, { wish, context }: MediaReading): MediaResponse {
   const { body, shape, json } = source;
   if (shape === 'text') {
     const sound = decodeSound(body.toString('latin1'), false);
     if (sound === null || sound.type === null) throw invalidResponseBody(body, context);
-    return toReply(sound, wish.format);
+    return toResponse(sound, wish.format);
   }
   if (shape !== 'json') throw invalidResponseBody(body, context);
   const sound = findSound(json, typeof json === 'string', DEEPEST);
-  if (sound !== null) return toReply(sound, wish.format);
+  if (sound !== null) return toResponse(sound, wish.format);
   refuseError(json, context);
   if (hasAddress(json, DEEPEST)) {
     throw otherThanAsked(
-      'The upstream answered with the address of a sound in place of the sound. Addresses in replies are not fetched here: let the upstream return the audio itself (base64 or binary).',
+      'The upstream returned the address of a sound in place of the sound. Addresses in responses are not fetched here: let the upstream return the audio itself (base64 or binary).',
     );
   }
   throw nothingIn('audio');
 }
 
-function toReply({ bytes, type }: DecodedMedia, format: string | null): MediaReply {
+function toResponse({ bytes, type }: DecodedMedia, format: string | null): MediaResponse {
   return { body: bytes, contentType: soundTypeFor(bytes, type, format) };
 }
 

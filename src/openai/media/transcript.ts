@@ -1,9 +1,13 @@
-import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
+import { isJsonObject, type JsonObject, numberFrom } from '../../lib/json/json-object.ts';
 import { invalidResponseBody } from '../response-json.ts';
-import { captionsOf } from './captions.ts';
-import { nothingIn, otherThanAsked, refuseError } from './media-json.ts';
-import type { MediaReading, MediaReply, MediaSource } from './media-request.ts';
-import { findTranscript, holderOfTranscript } from './transcript-text.ts';
+import {
+  type MediaReading,
+  type MediaResponse,
+  type MediaSource,
+  nothingIn,
+  otherThanAsked,
+  refuseError,
+} from './media-request.ts';
 
 const JSON_TYPE = 'application/json';
 const TEXT_TYPE = 'text/plain; charset=utf-8';
@@ -13,7 +17,7 @@ const TEXT_FORMATS: ReadonlySet<string> = new Set(['text', 'srt', 'vtt']);
  * A transcription or translation in the format that was asked for (Q161, S121): `{"text"}`, the verbose JSON
  * of the upstream, or text. What has that form already stays byte for byte.
  */
-export function readTranscript(source: MediaSource, reading: MediaReading): MediaReply {
+export function readTranscript(source: MediaSource, reading: MediaReading): MediaResponse {
   const { wish, context } = reading;
   const format = wish.format ?? (wish.isFormatKnown ? 'json' : null);
   const { body, shape } = source;
@@ -23,7 +27,7 @@ export function readTranscript(source: MediaSource, reading: MediaReading): Medi
   const isText = /^text\/plain\b/i.test(source.contentType ?? '') || TEXT_FORMATS.has(format ?? '');
   if (shape === 'empty' && !isText) throw invalidResponseBody(body, context);
   if (format === null || TEXT_FORMATS.has(format)) return asItIs(source, TEXT_TYPE);
-  return jsonReply({
+  return jsonResponse({
     text: body
       .toString('utf8')
       .replace(/^\ufeff/, '')
@@ -31,16 +35,16 @@ export function readTranscript(source: MediaSource, reading: MediaReading): Medi
   });
 }
 
-function fromJson(source: MediaSource, format: string | null, reading: MediaReading): MediaReply {
+function fromJson(source: MediaSource, format: string | null, reading: MediaReading): MediaResponse {
   const { json } = source;
   const hasText = isJsonObject(json) && typeof json.text === 'string';
   if (!hasText || json.text === '') refuseError(json, reading.context);
   if (format === null) return asItIs(source, JSON_TYPE);
   if (format === 'srt' || format === 'vtt') return captions(json, format);
-  if (format === 'text') return textReply(textIn(json));
+  if (format === 'text') return textResponse(textIn(json));
   if (hasText) return asItIs(source, JSON_TYPE);
-  if (format === 'json') return jsonReply({ text: textIn(json), ...usageOf(json) });
-  return jsonReply(verbose(json));
+  if (format === 'json') return jsonResponse({ text: textIn(json), ...usageOf(json) });
+  return jsonResponse(verbose(json));
 }
 
 function textIn(json: unknown): string {
@@ -54,14 +58,14 @@ function verbose(json: unknown): JsonObject {
   return { ...holderOfTranscript(json), text: textIn(json) };
 }
 
-function captions(json: unknown, format: 'srt' | 'vtt'): MediaReply {
+function captions(json: unknown, format: 'srt' | 'vtt'): MediaResponse {
   const text = textIn(json);
-  if (text.includes('-->')) return textReply(text);
+  if (text.includes('-->')) return textResponse(text);
   const made = captionsOf(json, format);
-  if (made !== null) return textReply(made);
-  if (text === '') return textReply(format === 'vtt' ? 'WEBVTT\n\n' : '');
+  if (made !== null) return textResponse(made);
+  if (text === '') return textResponse(format === 'vtt' ? 'WEBVTT\n\n' : '');
   throw otherThanAsked(
-    `The upstream answered without times, so that no response_format "${format}" can be made of it. Ask for json or text.`,
+    `The upstream returnedout times, so that no response_format "${format}" can be made of it. Ask for json or text.`,
   );
 }
 
@@ -69,16 +73,158 @@ function usageOf(json: unknown): JsonObject {
   return isJsonObject(json) && isJsonObject(json.usage) ? { usage: json.usage } : {};
 }
 
-function asItIs({ body, contentType }: MediaSource, type: string): MediaReply {
+function asItIs({ body, contentType }: MediaSource, type: string): MediaResponse {
   const [kind = ''] = type.split(';');
   const isRight = contentType?.toLowerCase().startsWith(kind) === true;
   return { body, contentType: isRight ? contentType : type };
 }
 
-function jsonReply(json: JsonObject): MediaReply {
+function jsonResponse(json: JsonObject): MediaResponse {
   return { body: Buffer.from(JSON.stringify(json)), contentType: JSON_TYPE };
 }
 
-function textReply(text: string): MediaReply {
+function textResponse(text: string): MediaResponse {
   return { body: Buffer.from(text), contentType: TEXT_TYPE };
+}
+
+/** Members that are a transcript, or a list of its pieces. */
+const NAMES = [
+  'text',
+  'transcript',
+  'transcription',
+  'transcripts',
+  'segments',
+  'sentences',
+  'sentence',
+  'utterances',
+  'chunks',
+];
+/** Members that are one when nothing else is: they may also be a word about the call. */
+const LOOSE_NAMES = [...NAMES, 'result', 'results', 'output', 'data', 'response', 'content', 'payload'];
+/** Lists of which each entry tells the same. */
+const CHOICES: ReadonlySet<string> = new Set(['alternatives', 'choices', 'candidates']);
+/** How deep a transcript is looked for. */
+const DEEPEST = 6;
+
+/**
+ * The transcript in the JSON of an upstream, wherever it stands; '' for silence, null when there is none. Pieces are
+ * joined in their order.
+ */
+function findTranscript(json: unknown): string | null {
+  if (typeof json === 'string') return json;
+  const found = textWithin(json, NAMES, DEEPEST) ?? textWithin(json, LOOSE_NAMES, DEEPEST);
+  if (found !== null) return found.trim();
+  return isJsonObject(json) && json.text === null ? '' : null;
+}
+
+/** The object that the transcript stands in; empty when it stands in none. */
+function holderOfTranscript(json: unknown): JsonObject {
+  let holder = isJsonObject(json) ? json : {};
+  for (let depth = 0; depth < DEEPEST; depth++) {
+    if (NAMES.some((name) => Object.hasOwn(holder, name))) return holder;
+    const inner = Object.values(holder).filter(isJsonObject);
+    const next = inner.find((one) => textWithin(one, NAMES, DEEPEST) !== null);
+    if (next === undefined) return {};
+    holder = next;
+  }
+  return {};
+}
+
+function textWithin(value: unknown, names: readonly string[], depth: number): string | null {
+  if (depth === 0) return null;
+  if (Array.isArray(value)) {
+    const pieces = value
+      .map((entry) => textWithin(entry, names, depth - 1))
+      .filter((piece) => piece !== null);
+    return pieces.length === 0 ? null : joined(pieces);
+  }
+  if (!isJsonObject(value)) return null;
+  for (const name of names) {
+    const text = textOf(value[name], names, depth);
+    if (text !== null) return text;
+  }
+  for (const [name, member] of Object.entries(value)) {
+    const within = CHOICES.has(name) && Array.isArray(member) ? member[0] : member;
+    const text = textWithin(within, names, depth - 1);
+    if (text !== null) return text;
+  }
+  return null;
+}
+
+/** The text of a member that is named as one. */
+function textOf(value: unknown, names: readonly string[], depth: number): string | null {
+  if (typeof value === 'string') return value;
+  if (!Array.isArray(value)) return textWithin(value, names, depth - 1);
+  if (value.length === 0) return '';
+  const pieces = value.map((entry) =>
+    typeof entry === 'string' ? entry : textWithin(entry, names, depth - 1),
+  );
+  const told = pieces.filter((piece) => piece !== null);
+  return told.length === 0 ? null : joined(told);
+}
+
+/** With a space where neither side has one, unless both are of a script that does without. */
+function joined(pieces: readonly string[]): string {
+  let text = '';
+  for (const piece of pieces) {
+    const sides = text.slice(-1) + piece.charAt(0);
+    text += sides.length < 2 || NEEDS_NO_SPACE.test(sides) ? piece : ` ${piece}`;
+  }
+  return text;
+}
+
+const NEEDS_NO_SPACE =
+  /\s|^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\u3000-\u303f\uff00-\uffef]{2}/u;
+
+interface Cue {
+  readonly startSeconds: number;
+  readonly endSeconds: number;
+  readonly text: string;
+}
+
+/** SubRip or WebVTT of segments with times in seconds (`start`, `end`, `text`); null when there are none. */
+function captionsOf(json: unknown, format: 'srt' | 'vtt'): string | null {
+  const cues = findCues(json, 4);
+  if (cues === null) return null;
+  const mark = format === 'srt' ? ',' : '.';
+  const blocks = cues.map(({ startSeconds, endSeconds, text }, position) => {
+    const number = format === 'srt' ? `${position + 1}\n` : '';
+    return `${number}${clock(startSeconds, mark)} --> ${clock(endSeconds, mark)}\n${text.trim()}\n`;
+  });
+  return `${format === 'vtt' ? 'WEBVTT\n\n' : ''}${blocks.join('\n')}`;
+}
+
+function findCues(json: unknown, depth: number): readonly Cue[] | null {
+  if (depth === 0 || typeof json !== 'object' || json === null) return null;
+  if (Array.isArray(json)) {
+    const cues = json.map(readCue);
+    return cues.length > 0 && cues.every((cue) => cue !== null) ? cues : null;
+  }
+  // Words have times as well, but sentences make captions.
+  const { words: _words, ...others } = json as Record<string, unknown>;
+  for (const member of Object.values(others)) {
+    const cues = findCues(member, depth - 1);
+    if (cues !== null) return cues;
+  }
+  return null;
+}
+
+function readCue(entry: unknown): Cue | null {
+  if (!isJsonObject(entry) || typeof entry.text !== 'string') return null;
+  const startSeconds = numberFrom(entry.start);
+  const endSeconds = numberFrom(entry.end);
+  if (startSeconds === null || endSeconds === null || startSeconds < 0) return null;
+  return { startSeconds, endSeconds, text: entry.text };
+}
+
+/** `00:01:02,345` */
+function clock(seconds: number, mark: string): string {
+  const totalMs = Math.round(seconds * 1000);
+  const parts = [
+    Math.floor(totalMs / 3_600_000),
+    Math.floor(totalMs / 60_000) % 60,
+    Math.floor(totalMs / 1000) % 60,
+  ];
+  const whole = parts.map((part) => String(part).padStart(2, '0')).join(':');
+  return `${whole}${mark}${String(totalMs % 1000).padStart(3, '0')}`;
 }

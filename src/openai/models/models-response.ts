@@ -1,5 +1,5 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
-import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
+import { findList, isJsonObject, type JsonObject, numberFrom } from '../../lib/json/json-object.ts';
 
 /** A model as `GET /v1/models` lists it: no null members, numbers that are integers (S8, S9). */
 export interface ListedModel {
@@ -15,27 +15,48 @@ export interface ListedModel {
 }
 
 const CONTEXT_NAMES = [
+  // OpenRouter, llama.cpp.
   'context_length',
+  // vLLM, SGLang.
   'max_model_len',
+  // Groq.
   'context_window',
+  // LM Studio, Mistral.
   'max_context_length',
+  // LiteLLM.
   'max_input_tokens',
+  // Gemini.
   'inputTokenLimit',
 ];
-const CREATED_NAMES = ['created', 'created_at', 'createdAt', 'modified_at'];
+const CREATED_NAMES = [
+  'created',
+  // Anthropic, as a date.
+  'created_at',
+  'createdAt',
+  // Ollama, as a date.
+  'modified_at',
+];
 
-/** Where a list of models may stand: OpenAI, Ollama and Gemini, envelopes. */
-const LIST_NAMES = ['data', 'models', 'result', 'items', 'model_list'];
+/** Where a list of models may stand (Q164). */
+const LIST_NAMES = [
+  'data',
+  // Ollama, Gemini.
+  'models',
+  // Envelopes of company gateways.
+  'result',
+  'items',
+  'model_list',
+];
 
 /**
  * Any upstream's list of models, each id once, in its order. `createdSeconds` stands in where the upstream does
  * not say when. Throws FerryError `invalid_response` for a body that is no list.
  */
-export function readModelsReply(body: Buffer, createdSeconds: number): ListedModel[] {
-  const list = findList(parse(body), 3);
+export function readModelsResponse(body: Buffer, createdSeconds: number): ListedModel[] {
+  const list = findList(parse(body), LIST_NAMES, 3);
   if (list === null) {
     throw new FerryError('invalid_response', {
-      message: 'The upstream answered with something else than a list of models.',
+      message: "The upstream's response is no list of models.",
     });
   }
   const models = new Map<string, ListedModel>();
@@ -50,18 +71,11 @@ function parse(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString('utf8').replace(/^\ufeff/, ''));
   } catch (cause) {
-    throw new FerryError('invalid_response', { message: 'The list of models is not valid JSON.', cause });
+    throw new FerryError('invalid_response', {
+      message: "The upstream's list of models is not valid JSON.",
+      cause,
+    });
   }
-}
-
-function findList(json: unknown, depth: number): readonly unknown[] | null {
-  if (Array.isArray(json)) return json;
-  if (!isJsonObject(json) || depth === 0) return null;
-  for (const name of LIST_NAMES) {
-    const list = findList(json[name], depth - 1);
-    if (list !== null) return list;
-  }
-  return null;
 }
 
 function readModel(entry: unknown, createdSeconds: number): ListedModel | null {
@@ -76,33 +90,29 @@ function readModel(entry: unknown, createdSeconds: number): ListedModel | null {
     object: 'model',
     created: readCreated(json) ?? createdSeconds,
     owned_by: isText(json.owned_by) ? json.owned_by : 'upstream',
-    ...(context !== undefined && { context_length: context }),
-    ...(maxTokens !== undefined && { max_tokens: maxTokens }),
+    ...(context !== null && { context_length: context }),
+    ...(maxTokens !== null && { max_tokens: maxTokens }),
   };
 }
 
-function readCreated(json: JsonObject): number | undefined {
+function readCreated(json: JsonObject): number | null {
   for (const name of CREATED_NAMES) {
     const value = json[name];
-    const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
-    if (typeof number === 'number' && number > 0 && Number.isFinite(number)) {
-      // Beyond the year 5000 in seconds, so these are milliseconds.
-      return Math.floor(number > 1e11 ? number / 1000 : number);
-    }
+    const number = numberFrom(value);
+    // Beyond the year 5000 in seconds, so these are milliseconds.
+    if (number !== null && number > 0) return Math.floor(number > 1e11 ? number / 1000 : number);
     const date = typeof value === 'string' ? Date.parse(value) : Number.NaN;
-    if (!Number.isNaN(date) && date > 0) return Math.floor(date / 1000);
+    if (date > 0) return Math.floor(date / 1000);
   }
-  return undefined;
+  return null;
 }
 
-function firstCount(json: JsonObject, names: readonly string[]): number | undefined {
+function firstCount(json: JsonObject, names: readonly string[]): number | null {
   for (const name of names) {
-    const value = json[name];
-    const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
-    if (typeof number === 'number' && Number.isSafeInteger(Math.floor(number)) && number > 0)
-      return Math.floor(number);
+    const count = Math.floor(numberFrom(json[name]) ?? 0);
+    if (Number.isSafeInteger(count) && count > 0) return count;
   }
-  return undefined;
+  return null;
 }
 
 function isText(value: unknown): value is string {

@@ -5,9 +5,9 @@ import type { Profile } from './profile.ts';
 import {
   type ContentHolder,
   contentWithout,
-  FORM,
   hasForm,
-  type RequestForm,
+  REWRITE,
+  type Rewrite,
   textOfPart,
 } from './request-rewrites.ts';
 
@@ -20,16 +20,16 @@ interface MessageEdits {
   /** The same, as the profile names them, where a message had one, and the forms that are said in another way. */
   readonly dropped: readonly string[];
   readonly roles: Readonly<Record<string, string>>;
-  readonly forms: ReadonlySet<RequestForm>;
+  readonly forms: ReadonlySet<Rewrite>;
 }
 
 const PREFIX = 'messages.';
-const FORMS_OF_CONTENT = [FORM.parts, FORM.nullContent, FORM.emptyContent] as const;
+const FORMS_OF_CONTENT = [REWRITE.parts, REWRITE.nullContent, REWRITE.emptyContent] as const;
 
 /** Of an upstream that nothing is known of. */
-const NO_FORMS: ReadonlySet<RequestForm> = new Set();
+const NO_FORMS: ReadonlySet<Rewrite> = new Set();
 /** What `message_content: text` makes of messages: each content is one text. */
-const TEXT_ONLY: readonly RequestForm[] = [FORM.parts, FORM.nullContent];
+const TEXT_ONLY: readonly Rewrite[] = [REWRITE.parts, REWRITE.nullContent];
 
 /**
  * The edits that the profile asks for (roles, `message_content`, `drop_params: [messages.reasoning_content]`), those
@@ -48,7 +48,9 @@ export function editsOf(
     .map((name) => name.slice(PREFIX.length));
   if (profile.messageContent === 'text') refuseOtherParts(messages);
   const forms = formsOf(profile, learned);
-  const roles = learned.includes(FORM.developer) ? { developer: 'system', ...profile.roles } : profile.roles;
+  const roles = learned.includes(REWRITE.developer)
+    ? { developer: 'system', ...profile.roles }
+    : profile.roles;
   const positions = new Set<number>();
   for (const [position, message] of messages.entries()) {
     if (needsEdit(message, { roles, drops, forms })) positions.add(position);
@@ -88,13 +90,10 @@ export function editMessages(text: string, edits: MessageEdits): string {
   );
 }
 
-function formsOf(
-  profile: Pick<Profile, 'messageContent'>,
-  learned: readonly string[],
-): ReadonlySet<RequestForm> {
+function formsOf(profile: Pick<Profile, 'messageContent'>, learned: readonly string[]): ReadonlySet<Rewrite> {
   if (profile.messageContent === 'keep' && learned.length === 0) return NO_FORMS;
   const forms = new Set(profile.messageContent === 'text' ? TEXT_ONLY : []);
-  for (const form of [...FORMS_OF_CONTENT, FORM.developer]) if (learned.includes(form)) forms.add(form);
+  for (const form of [...FORMS_OF_CONTENT, REWRITE.developer]) if (learned.includes(form)) forms.add(form);
   return forms;
 }
 

@@ -1,6 +1,6 @@
 import type { TokenIdsPolicy } from '../embeddings/token-ids.ts';
 
-/** The adaptations of one upstream (`upstreams[].profile`), as the request and reply sides read them. */
+/** The adaptations of one upstream (`upstreams[].profile`), as the request and response sides read them. */
 export interface Profile {
   /**
    * `split`: text between `<think>` tags becomes `reasoning_content`, also when the template swallowed the opening

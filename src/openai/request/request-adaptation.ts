@@ -6,7 +6,7 @@ import { editMessages, editsOf } from './message-edits.ts';
 import type { ParsedRequest, RequestKind } from './parsed-request.ts';
 import type { Profile } from './profile.ts';
 import { isDroppable, renameOfRefused } from './refused-parameter.ts';
-import { FORM } from './request-rewrites.ts';
+import { REWRITE } from './request-rewrites.ts';
 
 interface Adaptation {
   readonly upstreamModel: string;
@@ -22,7 +22,7 @@ interface Adaptation {
   readonly wantUsage: boolean;
   /**
    * Parameters that this upstream refused lately, of which `max_tokens` and `max_completion_tokens` are renamed, and
-   * forms (`FORM`), which are said in another way.
+   * forms (`REWRITE`), which are said in another way.
    */
   readonly learnedDrops: readonly string[];
   /** True: ask for a stream whatever the client asked. */
@@ -94,11 +94,11 @@ function isGeneration(request: ParsedRequest): boolean {
 function isStream(request: ParsedRequest, adaptation: Adaptation): boolean {
   if (!isGeneration(request)) return request.stream;
   if (mustStream(adaptation)) return true;
-  return request.stream && !adaptation.learnedDrops.includes(FORM.streaming);
+  return request.stream && !adaptation.learnedDrops.includes(REWRITE.streaming);
 }
 
 function mustStream({ forceStream, profile, learnedDrops }: Adaptation): boolean {
-  return forceStream || profile.alwaysStream || learnedDrops.includes(FORM.notStreaming);
+  return forceStream || profile.alwaysStream || learnedDrops.includes(REWRITE.notStreaming);
 }
 
 function planDrops(plan: Plan, json: Json, { profile, learnedDrops }: Adaptation): void {
@@ -167,7 +167,7 @@ function planMeaningless(plan: Plan, request: ParsedRequest): void {
 function planStream(plan: Plan, request: ParsedRequest, adaptation: Adaptation, stream: boolean): void {
   const { json } = request;
   if (stream !== request.stream) plan.set.set('stream', String(stream));
-  if (request.stream && !stream) plan.dropped.push(FORM.streaming);
+  if (request.stream && !stream) plan.dropped.push(REWRITE.streaming);
   const hasOptions = Object.hasOwn(json, 'stream_options');
   const isForced = stream && !request.stream;
   if (hasOptions && !(request.stream && stream)) plan.remove.add('stream_options');
@@ -199,11 +199,11 @@ function planEmbeddings(plan: Plan, json: Json, adaptation: Adaptation): void {
     input = textsOfTokenIds(input, tokenText);
     decoded = JSON.stringify(input);
     plan.set.set('input', decoded);
-    plan.dropped.push(FORM.tokenIds);
+    plan.dropped.push(REWRITE.tokenIds);
   }
-  if (learnedDrops.includes(FORM.blankInputs) && blankPositions(input).length > 0) {
+  if (learnedDrops.includes(REWRITE.blankInputs) && blankPositions(input).length > 0) {
     plan.set.set('input', decoded === null ? fillBlanks : fillBlanks(decoded));
-    plan.dropped.push(FORM.blankInputs);
+    plan.dropped.push(REWRITE.blankInputs);
   }
 }
 

@@ -7,10 +7,10 @@ import type { ParsedRequest } from './parsed-request.ts';
  * Ways of saying something that a request may have and an upstream may not understand, where it can be said in another
  * way. They are learned like refused parameters, under these names; no parameter's name has a colon.
  */
-export const FORM = {
+export const REWRITE = {
   /** `stream: false`, to an upstream that only streams: it is asked for a stream, which is put together here. */
   notStreaming: 'stream:false',
-  /** `stream: true`, to an upstream that does not stream: the stream is made of its whole reply. */
+  /** `stream: true`, to an upstream that does not stream: the stream is made of its whole response. */
   streaming: 'stream:true',
   /** Content as a list of text parts: sent as one text. */
   parts: 'messages:parts',
@@ -26,7 +26,7 @@ export const FORM = {
   tokenIds: 'input:token_ids',
 } as const;
 
-export type RequestForm = (typeof FORM)[keyof typeof FORM];
+export type Rewrite = (typeof REWRITE)[keyof typeof REWRITE];
 
 /** A message of a parsed request, as far as its content matters. */
 export interface ContentHolder {
@@ -42,17 +42,17 @@ export interface ContentHolder {
 const SEPARATOR = '\n';
 
 /** Whether a message says its content in this form. */
-export function hasForm(message: ContentHolder, form: RequestForm): boolean {
+export function hasForm(message: ContentHolder, form: Rewrite): boolean {
   const { content, role } = message;
   switch (form) {
-    case FORM.parts:
+    case REWRITE.parts:
       return textOfParts(content) !== null;
-    case FORM.nullContent:
+    case REWRITE.nullContent:
       return content === null || content === undefined;
-    case FORM.emptyContent:
+    case REWRITE.emptyContent:
       // An empty question is the client's own and gets the upstream's answer; an empty answer or result is history.
       return content === '' && role !== 'user';
-    case FORM.developer:
+    case REWRITE.developer:
       return role === 'developer';
     default:
       return false;
@@ -62,14 +62,14 @@ export function hasForm(message: ContentHolder, form: RequestForm): boolean {
 /** The content of a message without the forms that are refused; undefined: it stays as it is. */
 export function contentWithout(
   message: ContentHolder,
-  refused: ReadonlySet<RequestForm>,
+  refused: ReadonlySet<Rewrite>,
 ): string | null | undefined {
-  const isRefused = (form: RequestForm): boolean => refused.has(form) && hasForm(message, form);
-  if (isRefused(FORM.parts)) return textOfParts(message.content) ?? undefined;
-  const takesEmpty = message.role === 'user' || !refused.has(FORM.emptyContent);
-  if (isRefused(FORM.nullContent)) return takesEmpty ? '' : FILLED;
-  if (!isRefused(FORM.emptyContent)) return undefined;
-  const canBeNull = hasCalls(message) && !refused.has(FORM.nullContent);
+  const isRefused = (form: Rewrite): boolean => refused.has(form) && hasForm(message, form);
+  if (isRefused(REWRITE.parts)) return textOfParts(message.content) ?? undefined;
+  const takesEmpty = message.role === 'user' || !refused.has(REWRITE.emptyContent);
+  if (isRefused(REWRITE.nullContent)) return takesEmpty ? '' : FILLED;
+  if (!isRefused(REWRITE.emptyContent)) return undefined;
+  const canBeNull = hasCalls(message) && !refused.has(REWRITE.nullContent);
   return canBeNull ? null : FILLED;
 }
 
@@ -104,20 +104,20 @@ const STATUSES: readonly number[] = [400, 422];
  * is about something else. A wrong guess costs one call and changes no meaning. `avoided`: forms (and parameters) that
  * the refused request had no more.
  */
-export function findRefusedForm(
+export function findRewrite(
   error: FerryError,
   request: RefusedRequest,
   avoided: readonly string[] = [],
-): RequestForm | null {
+): Rewrite | null {
   if (error.kind !== 'client_fault') return null;
   if (request.kind === 'embeddings') {
-    const isBlank = !avoided.includes(FORM.blankInputs) && refusesBlank(error, request.json);
-    return isBlank ? FORM.blankInputs : null;
+    const isBlank = !avoided.includes(REWRITE.blankInputs) && refusesBlank(error, request.json);
+    return isBlank ? REWRITE.blankInputs : null;
   }
   if (request.kind === 'rerank' || !STATUSES.includes(error.status)) return null;
   const words = [error.param ?? '', error.message].join(' ');
-  const isAsked = request.stream || avoided.includes(FORM.notStreaming);
-  if (!isAsked && ONLY_STREAMS.test(words) && !NO_STREAM.test(words)) return FORM.notStreaming;
+  const isAsked = request.stream || avoided.includes(REWRITE.notStreaming);
+  if (!isAsked && ONLY_STREAMS.test(words) && !NO_STREAM.test(words)) return REWRITE.notStreaming;
   return refusedInMessages(words, request.json.messages, avoided);
 }
 
@@ -177,27 +177,27 @@ export function refusesStreaming(error: FerryError, request: RefusedRequest): bo
 }
 
 /** Each form is looked for only where a message has it. */
-function refusedInMessages(words: string, messages: unknown, avoided: readonly string[]): RequestForm | null {
+function refusedInMessages(words: string, messages: unknown, avoided: readonly string[]): Rewrite | null {
   if (!Array.isArray(messages)) return null;
-  const isSaid = (form: RequestForm): boolean =>
+  const isSaid = (form: Rewrite): boolean =>
     messages.some(
       (message) => typeof message === 'object' && message !== null && hasForm(message as ContentHolder, form),
     );
-  const has = (form: RequestForm): boolean => !avoided.includes(form) && isSaid(form);
-  if (refusesRole(words) && has(FORM.developer)) return FORM.developer;
+  const has = (form: Rewrite): boolean => !avoided.includes(form) && isSaid(form);
+  if (refusesRole(words) && has(REWRITE.developer)) return REWRITE.developer;
   const wantsText = WANTS_TEXT.test(words);
   const saysEmpty = SAYS_EMPTY.test(words) || SAYS_MUST_HAVE.test(words);
   const isAboutContent =
     NAMES_CONTENT.test(words) || (NAMES_MESSAGES.test(words) && (wantsText || saysEmpty));
   if (!isAboutContent || /expected an? (?:array|list)/i.test(words)) return null;
   const saysNull = SAYS_NULL.test(words);
-  if (saysNull && !SAYS_LIST.test(words) && has(FORM.nullContent)) return FORM.nullContent;
-  if ((wantsText || SAYS_LIST.test(words)) && has(FORM.parts)) return FORM.parts;
-  if ((wantsText || saysNull || saysEmpty) && has(FORM.nullContent)) return FORM.nullContent;
+  if (saysNull && !SAYS_LIST.test(words) && has(REWRITE.nullContent)) return REWRITE.nullContent;
+  if ((wantsText || SAYS_LIST.test(words)) && has(REWRITE.parts)) return REWRITE.parts;
+  if ((wantsText || saysNull || saysEmpty) && has(REWRITE.nullContent)) return REWRITE.nullContent;
   // What was null went out as "".
-  const isEmptied = avoided.includes(FORM.nullContent) && isSaid(FORM.nullContent);
-  const isEmpty = has(FORM.emptyContent) || (isEmptied && !avoided.includes(FORM.emptyContent));
-  return saysEmpty && isEmpty ? FORM.emptyContent : null;
+  const isEmptied = avoided.includes(REWRITE.nullContent) && isSaid(REWRITE.nullContent);
+  const isEmpty = has(REWRITE.emptyContent) || (isEmptied && !avoided.includes(REWRITE.emptyContent));
+  return saysEmpty && isEmpty ? REWRITE.emptyContent : null;
 }
 
 function refusesRole(words: string): boolean {

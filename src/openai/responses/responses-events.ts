@@ -1,18 +1,9 @@
 import type { FerryError } from '../../lib/errors/ferry-error.ts';
-import type { JsonObject } from '../../lib/json/json-object.ts';
+import { isJsonObject, type JsonObject, numberFrom, parseJson } from '../../lib/json/json-object.ts';
 import type { ResponseSink, TextKind } from '../chat/assembly/response-sink.ts';
 import type { CallStep } from '../chat/calls/tool-calls.ts';
 import type { FinishReason } from '../chat/shapes/finish-reason.ts';
 import type { Usage } from '../usage/usage.ts';
-import {
-  CallItem,
-  type Emit,
-  type ItemStatus,
-  MessageItem,
-  type OpenItem,
-  ReasoningItem,
-} from './responses-items.ts';
-import { type ResponseHead, type ResponseProgress, responseObject } from './responses-object.ts';
 
 interface ResponseWriterOptions {
   /** Asked for once, at the first event: the upstream has named its model by then. */
@@ -32,7 +23,7 @@ const INCOMPLETE: Partial<Record<FinishReason, 'max_output_tokens' | 'content_fi
 };
 
 /**
- * Tells a reply as the events of the Responses API (S125): the whole chain, with a sequence number that has
+ * Tells a response as the events of the Responses API (S125): the whole chain, with a sequence number that has
  * no gaps, the same id in all events of an item, and the complete output in the last one.
  */
 export class ResponseWriter implements ResponseSink {
@@ -94,7 +85,7 @@ export class ResponseWriter implements ResponseSink {
     this.#finish = reason;
   }
 
-  /** The reply is over: closes what is open and tells the Response. */
+  /** The response is over: closes what is open and tells the Response. */
   complete(usage: Usage | null): void {
     const head = this.#begun();
     const reason = INCOMPLETE[this.#finish] ?? null;
@@ -169,4 +160,224 @@ export function responsesErrorEvent(error: FerryError, sequenceNumber: number): 
 
 function eventText(type: string, sequenceNumber: number, members: JsonObject): string {
   return `event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: sequenceNumber, ...members })}\n\n`;
+}
+
+/** Tells one event; `members` without its type and sequence number. */
+type Emit = (type: string, members: JsonObject) => void;
+
+/** Where an item stands in the output, under the id that all its events carry. */
+interface ItemPlace {
+  readonly id: string;
+  readonly outputIndex: number;
+}
+
+/** `incomplete`: the model was stopped within this item. */
+type ItemStatus = 'completed' | 'incomplete';
+
+/** One item of a Response's output while it is written: opened by its constructor, closed once. */
+interface OpenItem {
+  readonly outputIndex: number;
+  /** Tells that the item is over, and gives it whole. */
+  close(status: ItemStatus): JsonObject;
+}
+
+/** What the events of one item have in common. */
+abstract class Item {
+  readonly outputIndex: number;
+  protected readonly id: string;
+  protected readonly emit: Emit;
+
+  constructor({ id, outputIndex }: ItemPlace, emit: Emit) {
+    this.id = id;
+    this.outputIndex = outputIndex;
+    this.emit = emit;
+  }
+
+  protected tell(type: string, members: JsonObject): void {
+    this.emit(type, { item_id: this.id, output_index: this.outputIndex, ...members });
+  }
+
+  protected added(item: JsonObject): void {
+    this.emit('response.output_item.added', { output_index: this.outputIndex, item });
+  }
+
+  protected done(item: JsonObject): JsonObject {
+    this.emit('response.output_item.done', { output_index: this.outputIndex, item });
+    return item;
+  }
+}
+
+/** The model's thinking, as the summary that clients of Responses show. */
+class ReasoningItem extends Item implements OpenItem {
+  #text = '';
+
+  constructor(place: ItemPlace, emit: Emit) {
+    super(place, emit);
+    this.added({ id: this.id, type: 'reasoning', summary: [] });
+    this.tell('response.reasoning_summary_part.added', { summary_index: 0, part: summaryPart('') });
+  }
+
+  add(text: string): void {
+    this.#text += text;
+    this.tell('response.reasoning_summary_text.delta', { summary_index: 0, delta: text });
+  }
+
+  close(): JsonObject {
+    const part = summaryPart(this.#text);
+    this.tell('response.reasoning_summary_text.done', { summary_index: 0, text: this.#text });
+    this.tell('response.reasoning_summary_part.done', { summary_index: 0, part });
+    return this.done({ id: this.id, type: 'reasoning', summary: [part] });
+  }
+}
+
+type PartKind = 'content' | 'refusal';
+
+/** What the model says: text, and a refusal as a part of its own. */
+class MessageItem extends Item implements OpenItem {
+  readonly #parts: JsonObject[] = [];
+  #kind: PartKind | null = null;
+  #text = '';
+
+  constructor(place: ItemPlace, emit: Emit) {
+    super(place, emit);
+    this.added(this.#item('in_progress', []));
+  }
+
+  add(kind: PartKind, text: string): void {
+    if (this.#kind !== kind) {
+      this.#closePart();
+      this.#kind = kind;
+      this.#tellPart('response.content_part.added', { part: partOf(kind, '') });
+    }
+    this.#text += text;
+    if (kind === 'refusal') this.#tellPart('response.refusal.delta', { delta: text });
+    else this.#tellPart('response.output_text.delta', { delta: text, logprobs: [] });
+  }
+
+  close(status: ItemStatus): JsonObject {
+    this.#closePart();
+    return this.done(this.#item(status, this.#parts));
+  }
+
+  #closePart(): void {
+    const text = this.#text;
+    if (this.#kind === null) return;
+    const part = partOf(this.#kind, text);
+    if (this.#kind === 'refusal') this.#tellPart('response.refusal.done', { refusal: text });
+    else this.#tellPart('response.output_text.done', { text, logprobs: [] });
+    this.#tellPart('response.content_part.done', { part });
+    this.#parts.push(part);
+    this.#kind = null;
+    this.#text = '';
+  }
+
+  #tellPart(type: string, members: JsonObject): void {
+    this.tell(type, { content_index: this.#parts.length, ...members });
+  }
+
+  #item(status: string, content: readonly JsonObject[]): JsonObject {
+    return { id: this.id, type: 'message', status, role: 'assistant', content };
+  }
+}
+
+/** A call of one of the application's functions. */
+class CallItem extends Item implements OpenItem {
+  readonly #call: { readonly call_id: string; readonly name: string };
+  #arguments = '';
+
+  constructor(place: ItemPlace, call: { readonly id: string; readonly name: string }, emit: Emit) {
+    super(place, emit);
+    this.#call = { call_id: call.id, name: call.name };
+    this.added(this.#item('in_progress'));
+  }
+
+  add(text: string): void {
+    if (text === '') return;
+    this.#arguments += text;
+    this.tell('response.function_call_arguments.delta', { delta: text });
+  }
+
+  /** Whether the arguments so far are JSON that nobody cut. */
+  get isWhole(): boolean {
+    return parseJson(this.#arguments) !== undefined;
+  }
+
+  close(status: ItemStatus): JsonObject {
+    this.tell('response.function_call_arguments.done', {
+      name: this.#call.name,
+      arguments: this.#arguments,
+    });
+    return this.done(this.#item(status));
+  }
+
+  #item(status: string): JsonObject {
+    return { id: this.id, type: 'function_call', status, ...this.#call, arguments: this.#arguments };
+  }
+}
+
+function summaryPart(text: string): JsonObject {
+  return { type: 'summary_text', text };
+}
+
+function partOf(kind: PartKind, text: string): JsonObject {
+  if (kind === 'refusal') return { type: 'refusal', refusal: text };
+  return { type: 'output_text', text, annotations: [], logprobs: [] };
+}
+
+/** What every Response object of one answer says. */
+interface ResponseHead {
+  readonly id: string;
+  /** Unix seconds. */
+  readonly created: number;
+  readonly model: string;
+  /** The members that repeat the request. */
+  readonly echo: JsonObject;
+}
+
+/** How far an answer is. */
+interface ResponseProgress {
+  readonly status: 'in_progress' | 'completed' | 'incomplete';
+  readonly output: readonly JsonObject[];
+  readonly usage: Usage | null;
+  /** Why it is incomplete; null when it is not. */
+  readonly reason: 'max_output_tokens' | 'content_filter' | null;
+}
+
+/** The Response object of OpenAI's specification, complete also while the answer is not. */
+function responseObject(head: ResponseHead, progress: ResponseProgress): JsonObject {
+  const { status, output, usage, reason } = progress;
+  return {
+    id: head.id,
+    object: 'response',
+    created_at: head.created,
+    status,
+    error: null,
+    incomplete_details: reason === null ? null : { reason },
+    model: head.model,
+    output,
+    ...head.echo,
+    usage: usage === null ? null : responsesUsage(usage),
+  };
+}
+
+/** Usage under the names that the Responses API has for it. */
+function responsesUsage({ promptTokens, completionTokens, totalTokens, extensions }: Usage): JsonObject {
+  return {
+    input_tokens: promptTokens,
+    input_tokens_details: {
+      cached_tokens: detailOf(extensions, 'prompt', 'input', 'cached_tokens'),
+      cache_write_tokens: detailOf(extensions, 'prompt', 'input', 'cache_write_tokens'),
+    },
+    output_tokens: completionTokens,
+    output_tokens_details: {
+      reasoning_tokens: detailOf(extensions, 'completion', 'output', 'reasoning_tokens'),
+    },
+    total_tokens: totalTokens,
+  };
+}
+
+function detailOf(extensions: JsonObject | undefined, chat: string, responses: string, name: string): number {
+  const details = extensions?.[`${chat}_tokens_details`] ?? extensions?.[`${responses}_tokens_details`];
+  const count = isJsonObject(details) ? numberFrom(details[name]) : null;
+  return count === null || count < 0 ? 0 : Math.round(count);
 }

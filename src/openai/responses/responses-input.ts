@@ -1,5 +1,5 @@
+import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { isJsonObject, type JsonObject, textFrom } from '../../lib/json/json-object.ts';
-import { impossibleAsChat, malformed } from './responses-refusal.ts';
 
 /** Gives an item that was answered before, by the id that the client got for it; null: not known. */
 export type Recall = (itemId: string) => JsonObject | null;
@@ -185,4 +185,14 @@ function fileOf(part: JsonObject, param: string): JsonObject {
 
 function named(value: unknown): string {
   return typeof value === 'string' ? `"${value.slice(0, 64)}"` : 'none';
+}
+
+/** What a Responses request may ask of OpenAI's own service and nobody can do with a chat: 400, with its place. */
+export function impossibleAsChat(param: string, message: string): FerryError {
+  return new FerryError('invalid_request', { message, param, code: 'unsupported_parameter' });
+}
+
+/** What is no Responses request at all: 400, with the place of the mistake. */
+export function malformed(param: string, message: string): FerryError {
+  return new FerryError('invalid_request', { message, param });
 }

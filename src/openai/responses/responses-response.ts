@@ -27,7 +27,7 @@ export function responsesForm(own: ResponsesOptions): ResponseFormat {
   return {
     path: '/chat/completions',
     openStream: (options) => new ResponsesStream(options, own),
-    readWhole: (body, options) => readResponsesReply(body, options, own),
+    readWhole: (body, options) => readResponsesBody(body, options, own),
   };
 }
 
@@ -135,7 +135,7 @@ export class ResponsesStream implements ResponseStream {
 }
 
 /** The whole body of a chat upstream → one Response object. Throws FerryError when it is no answer. */
-function readResponsesReply(body: Buffer, options: ChatResponseOptions, own: ResponsesOptions): ChatResponse {
+function readResponsesBody(body: Buffer, options: ChatResponseOptions, own: ResponsesOptions): ChatResponse {
   const limits = { includeUsage: true, maxEventBytes: Number.POSITIVE_INFINITY };
   const stream = new ResponsesStream({ ...options, ...limits }, own, 'response');
   stream.push(body);

@@ -16,7 +16,7 @@ const NOTHING = Buffer.alloc(0);
  * later than it could. A data line that is a whole JSON value ends an event, since some servers leave out the blank line
  * and some readers go by lines; comments are signs of life and do not wait.
  */
-export class HandedEvents {
+export class SseEventBuffer {
   /** Whole lines of the event whose end is still to come. */
   #lines: Buffer[] = [];
   /** What there is of the line behind them, joined once at its end. */
@@ -48,7 +48,7 @@ export class HandedEvents {
   }
 
   /** False: a part of an event was given out because it was too long to keep. */
-  get canTellError(): boolean {
+  get canAppendError(): boolean {
     return !this.#isSplit;
   }
 

@@ -13,12 +13,12 @@ import {
   readEmbeddingsRequest,
 } from '../../openai/embeddings/embeddings-request.ts';
 import {
-  type EmbeddingsReply,
-  type EmbeddingsReplyOptions,
-  joinVectorReplies,
-  readEmbeddingsReply,
+  type EmbeddingsResponse,
+  type EmbeddingsResponseOptions,
+  joinVectorResponses,
+  readEmbeddingsResponse,
   readVectors,
-  type VectorReply,
+  type VectorResponse,
 } from '../../openai/embeddings/embeddings-response.ts';
 import {
   loadTokenText,
@@ -26,16 +26,16 @@ import {
   type TokenText,
   tokenIdsFor,
 } from '../../openai/embeddings/token-ids.ts';
-import { isBrokenVector } from '../../openai/embeddings/vector.ts';
+import { isBrokenVector } from '../../openai/embeddings/vectors.ts';
 import type { ParsedRequest } from '../../openai/request/parsed-request.ts';
 import type { AdaptedRequest } from '../../openai/request/request-adaptation.ts';
-import { FORM } from '../../openai/request/request-rewrites.ts';
+import { REWRITE } from '../../openai/request/request-rewrites.ts';
 import type { Attempt } from '../attempt.ts';
 import type { Service } from '../failover.ts';
 import { type AttemptPolicy, fromUpstream } from './attempt-policy.ts';
 import { adaptTo, callAndRead, callOf, learnableRefusal, readWhole } from './upstream-call.ts';
 
-interface EmbeddingsAnswer extends EmbeddingsReply {
+interface EmbeddingsAnswer extends EmbeddingsResponse {
   readonly dropped: readonly string[];
 }
 
@@ -73,7 +73,7 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
   }
 
   /** Sends what the upstream takes at once; when it says that this was too much, learns from it and sends less. */
-  async #withinBatchLimit(attempt: Attempt, adapted: AdaptedRequest): Promise<EmbeddingsReply> {
+  async #withinBatchLimit(attempt: Attempt, adapted: AdaptedRequest): Promise<EmbeddingsResponse> {
     const { upstream, model } = attempt;
     const { body } = adapted;
     for (;;) {
@@ -110,20 +110,20 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
     return isLeftOut || refusesBlank(error, json) ? namingBlanks(error, json) : null;
   }
 
-  #atOnce(attempt: Attempt, body: Buffer): Promise<EmbeddingsReply> {
+  #atOnce(attempt: Attempt, body: Buffer): Promise<EmbeddingsResponse> {
     const call = callOf(attempt, { body, timeoutMs: attempt.upstream.limits.embeddingsTimeoutMs });
     return callAndRead(attempt, call, async (reply) =>
-      readEmbeddingsReply(
+      readEmbeddingsResponse(
         await readWhole(attempt, reply, this.#settings.maxResponseBytes),
         this.#options(attempt, this.#wanted.inputs, body),
       ),
     );
   }
 
-  async #inParts(attempt: Attempt, body: Buffer, limit: number): Promise<EmbeddingsReply> {
+  async #inParts(attempt: Attempt, body: Buffer, limit: number): Promise<EmbeddingsResponse> {
     const inputs = new EmbeddingInputs(body.toString('utf8'));
     const batches = batchesOf(this.#wanted.inputs, limit);
-    const replies: VectorReply[] = [];
+    const replies: VectorResponse[] = [];
     const work = batches.entries();
     let isFailing = false;
     const worker = async (): Promise<void> => {
@@ -144,10 +144,10 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
     while (workers.length < Math.min(PARTS_AT_ONCE, batches.length) && limiter.tryAcquire())
       workers.push(worker().finally(() => limiter.release()));
     await Promise.all(workers);
-    return joinVectorReplies(replies, this.#options(attempt, this.#wanted.inputs, body));
+    return joinVectorResponses(replies, this.#options(attempt, this.#wanted.inputs, body));
   }
 
-  async #part(attempt: Attempt, body: Buffer, inputs: number): Promise<VectorReply> {
+  async #part(attempt: Attempt, body: Buffer, inputs: number): Promise<VectorResponse> {
     const timer = attempt.newTimer();
     try {
       const call = callOf(attempt, { body, timeoutMs: attempt.upstream.limits.embeddingsTimeoutMs, timer });
@@ -163,7 +163,7 @@ export class EmbeddingsService implements Service<EmbeddingsAnswer> {
   }
 
   /** `body` is what the upstream was sent for so many of the inputs. */
-  #options({ upstream, model }: Attempt, inputs: number, body: Buffer): EmbeddingsReplyOptions {
+  #options({ upstream, model }: Attempt, inputs: number, body: Buffer): EmbeddingsResponseOptions {
     const { encoding, dimensions, hasTokenIds } = this.#wanted;
     return {
       inputs,
@@ -189,5 +189,5 @@ async function tokenTextFor({ upstream, model }: Attempt): Promise<TokenText | n
 }
 
 function isFilled(adapted: AdaptedRequest): boolean {
-  return adapted.dropped.includes(FORM.blankInputs);
+  return adapted.dropped.includes(REWRITE.blankInputs);
 }

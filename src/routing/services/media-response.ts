@@ -1,6 +1,6 @@
 import type { ErrorContext } from '../../openai/errors/upstream-error.ts';
-import type { MediaWish } from '../../openai/media/media-request.ts';
-import { readMediaReply } from '../../openai/media/media-response.ts';
+import type { MediaRequest } from '../../openai/media/media-request.ts';
+import { readMediaResponse } from '../../openai/media/media-response.ts';
 import { isSound, soundTypeFor } from '../../openai/media/speech.ts';
 import { isEventStream, type ResponseShape, shapeOf } from '../../openai/response-shape.ts';
 import type { Usage } from '../../openai/usage/usage.ts';
@@ -31,7 +31,7 @@ const FIRST_EVENT_BYTES = 64 * 1024;
 export async function readMedia(
   attempt: Attempt,
   reply: UpstreamResponse,
-  wish: MediaWish,
+  wish: MediaRequest,
   settings: AttemptPolicy,
 ): Promise<MediaAnswer> {
   const contentType = reply.headers.get('content-type');
@@ -69,7 +69,7 @@ interface WholeParts {
   readonly shape: ResponseShape;
   readonly contentType: string | null;
   readonly context: ErrorContext;
-  readonly wish: MediaWish;
+  readonly wish: MediaRequest;
 }
 
 async function whole(
@@ -80,7 +80,7 @@ async function whole(
 ): Promise<MediaAnswer> {
   const body = await reply.body.readAll(settings.maxResponseBytes, head);
   refuseBadToken(attempt, reply, body);
-  const answer = readMediaReply(
+  const answer = readMediaResponse(
     { body, shape, contentType },
     {
       wish,

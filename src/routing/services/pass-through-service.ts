@@ -3,7 +3,7 @@ import { type ErrorKind, FerryError } from '../../lib/errors/ferry-error.ts';
 import { cleanMessage } from '../../lib/text/sanitize.ts';
 import type { BodyError } from '../../openai/errors/error-shapes.ts';
 import { invalidBodyError } from '../../openai/errors/upstream-error.ts';
-import type { MediaWish } from '../../openai/media/media-request.ts';
+import type { MediaRequest } from '../../openai/media/media-request.ts';
 import { type BodyFields, readJsonBody } from '../../openai/request/body-fields.ts';
 import type { UpstreamCall } from '../../upstream/client.ts';
 import { type UpstreamResponse, UpstreamStatusError } from '../../upstream/response.ts';
@@ -45,7 +45,7 @@ interface PassThroughRequest {
   /** True: a generation, which may be asked of another upstream after a failure; false: it may have side effects. */
   readonly isGeneration: boolean;
   /** Absent: no sound and no picture is asked for, and the reply is nobody's business. */
-  readonly wish?: MediaWish | null;
+  readonly wish?: MediaRequest | null;
 }
 
 /** Failures that happened before the upstream can have done anything. */
@@ -120,7 +120,7 @@ export class PassThroughService implements Service<RawAnswer> {
     });
   }
 
-  #serveMedia(attempt: Attempt, wish: MediaWish): Promise<RawAnswer> {
+  #serveMedia(attempt: Attempt, wish: MediaRequest): Promise<RawAnswer> {
     return callAndRead(attempt, this.#call(attempt), async (reply) => {
       const media = await readMedia(attempt, reply, wish, this.#settings);
       return { reply, attempt, media };

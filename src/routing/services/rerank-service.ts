@@ -1,13 +1,12 @@
 import type { FerryError } from '../../lib/errors/ferry-error.ts';
 import type { ParsedRequest } from '../../openai/request/parsed-request.ts';
-import type { RerankRequest } from '../../openai/rerank/rerank-request.ts';
-import { type RerankReply, readRerankReply } from '../../openai/rerank/rerank-response.ts';
+import { type RerankRequest, type RerankResponse, readRerankResponse } from '../../openai/rerank/rerank.ts';
 import type { Attempt } from '../attempt.ts';
 import type { Service } from '../failover.ts';
 import { type AttemptPolicy, fromUpstream } from './attempt-policy.ts';
 import { adaptTo, callAndRead, callOf, learnableRefusal, readWhole } from './upstream-call.ts';
 
-interface RerankAnswer extends RerankReply {
+interface RerankAnswer extends RerankResponse {
   readonly dropped: readonly string[];
 }
 
@@ -38,7 +37,7 @@ export class RerankService implements Service<RerankAnswer> {
     try {
       const call = callOf(attempt, { body: adapted.body, timeoutMs: upstream.limits.embeddingsTimeoutMs });
       const answer = await callAndRead(attempt, call, async (reply) =>
-        readRerankReply(await readWhole(attempt, reply, settings.maxResponseBytes), options),
+        readRerankResponse(await readWhole(attempt, reply, settings.maxResponseBytes), options),
       );
       attempt.commit();
       attempt.finish(null);

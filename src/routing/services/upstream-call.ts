@@ -3,7 +3,7 @@ import type { TokenText } from '../../openai/embeddings/token-ids.ts';
 import type { ParsedRequest } from '../../openai/request/parsed-request.ts';
 import { findRefusedParameter } from '../../openai/request/refused-parameter.ts';
 import { type AdaptedRequest, adaptRequest } from '../../openai/request/request-adaptation.ts';
-import { FORM, findRefusedForm, refusesStreaming } from '../../openai/request/request-rewrites.ts';
+import { findRewrite, REWRITE, refusesStreaming } from '../../openai/request/request-rewrites.ts';
 import type { AttemptTimer } from '../../upstream/attempt-timer.ts';
 import type { UpstreamCall } from '../../upstream/client.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
@@ -49,11 +49,11 @@ export function adaptTo(attempt: Attempt, request: ParsedRequest, wants: Wants =
 export function learnableRefusal(error: FerryError, attempt: Attempt, request: ParsedRequest): string | null {
   const { learnedDrops: avoided, upstream } = attempt;
   if (!upstream.profile.learn) return null;
-  const form = findRefusedForm(error, request, avoided);
+  const form = findRewrite(error, request, avoided);
   const refused = form ?? findRefusedParameter(error, request);
   if (refused !== null && !avoided.includes(refused)) return refused;
-  const isStream = !upstream.profile.alwaysStream && !avoided.includes(FORM.streaming);
-  return isStream && refusesStreaming(error, request) ? FORM.streaming : null;
+  const isStream = !upstream.profile.alwaysStream && !avoided.includes(REWRITE.streaming);
+  return isStream && refusesStreaming(error, request) ? REWRITE.streaming : null;
 }
 
 /** The call of one attempt to its own path. */

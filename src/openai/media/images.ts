@@ -1,8 +1,13 @@
 import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
 import { invalidResponseBody } from '../response-json.ts';
 import { isWebAddress, pictureBase64, pictureTypeOf } from './media-bytes.ts';
-import { nothingIn, refuseError } from './media-json.ts';
-import type { MediaReading, MediaReply, MediaSource } from './media-request.ts';
+import {
+  type MediaReading,
+  type MediaResponse,
+  type MediaSource,
+  nothingIn,
+  refuseError,
+} from './media-request.ts';
 
 const JSON_TYPE = 'application/json';
 
@@ -47,14 +52,14 @@ const BESIDE = ['background', 'output_format', 'quality', 'size', 'usage'];
  * `data:` URI where `url` was asked for. An upstream that gives only an address is handed on with it whatever was
  * asked: it is never fetched, and a picture that was made and paid for is worth more than an error.
  */
-export function readImages(source: MediaSource, reading: MediaReading): MediaReply {
+export function readImages(source: MediaSource, reading: MediaReading): MediaResponse {
   const { body, shape, json } = source;
   const { wish, context } = reading;
   if (shape === 'binary') return fromBytes(source, reading);
   if (shape !== 'json') throw invalidResponseBody(body, context);
   if (isJsonObject(json) && hasPictures(json, wish.format)) {
     if (isSeconds(json.created)) return { body, contentType: jsonType(source.contentType) };
-    return jsonReply({ ...json, created: reading.nowSeconds() });
+    return jsonResponse({ ...json, created: reading.nowSeconds() });
   }
   const found = picturesIn(json, false, DEEPEST);
   if (found.length === 0) {
@@ -65,24 +70,24 @@ export function readImages(source: MediaSource, reading: MediaReading): MediaRep
   if (wish.format === 'b64_json' && data.some(({ b64_json: base64 }) => base64 === undefined)) {
     reading.onNote('gives images as addresses only, although b64_json was asked for');
   }
-  return toReply(data, isJsonObject(json) ? json : {}, reading);
+  return toResponse(data, isJsonObject(json) ? json : {}, reading);
 }
 
 /** Some servers answer with the picture itself. */
-function fromBytes({ body }: MediaSource, reading: MediaReading): MediaReply {
+function fromBytes({ body }: MediaSource, reading: MediaReading): MediaResponse {
   if (pictureTypeOf(body) === null) throw invalidResponseBody(body, reading.context);
-  return toReply([asAsked({ b64_json: body.toString('base64') }, reading.wish.format)], {}, reading);
+  return toResponse([asAsked({ b64_json: body.toString('base64') }, reading.wish.format)], {}, reading);
 }
 
-function toReply(data: readonly Picture[], json: JsonObject, reading: MediaReading): MediaReply {
+function toResponse(data: readonly Picture[], json: JsonObject, reading: MediaReading): MediaResponse {
   const beside = Object.fromEntries(
     BESIDE.filter((name) => Object.hasOwn(json, name)).map((name) => [name, json[name]]),
   );
   const created = isSeconds(json.created) ? json.created : reading.nowSeconds();
-  return jsonReply({ created, data, ...beside });
+  return jsonResponse({ created, data, ...beside });
 }
 
-function jsonReply(json: JsonObject): MediaReply {
+function jsonResponse(json: JsonObject): MediaResponse {
   return { body: Buffer.from(JSON.stringify(json)), contentType: JSON_TYPE };
 }
 

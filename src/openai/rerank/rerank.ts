@@ -1,21 +1,54 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
-import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
+import { findList, firstNumber, isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
 import { findErrorInBody } from '../errors/error-shapes.ts';
 import { type ErrorContext, readBodyError } from '../errors/upstream-error.ts';
 import { invalidResponseBody, parseResponseJson } from '../response-json.ts';
 import { readUsage, type Usage } from '../usage/usage.ts';
-import type { RerankRequest } from './rerank-request.ts';
 
-interface RerankReplyOptions extends Omit<ErrorContext, 'model' | 'path'> {
+/** What the response to a rerank request must fit. */
+export interface RerankRequest {
+  readonly documents: number;
+  /** How many results the client wants; all by default, never more than there are documents. */
+  readonly topN: number;
+  readonly returnDocuments: boolean;
+  /** The documents as the client sent them, for `return_documents`. */
+  readonly documentAt: (index: number) => unknown;
+}
+
+/** Reads the parsed request (Jina's and Cohere's convention); throws FerryError `invalid_request`. */
+export function readRerankRequest(json: Readonly<Record<string, unknown>>): RerankRequest {
+  const { query, documents } = json;
+  if (query === undefined || query === null) throw invalid('query', 'The request has no query: set "query".');
+  if (!Array.isArray(documents))
+    throw invalid('documents', 'The request has no list of documents: set "documents".');
+  const asked = typeof json.top_n === 'number' && json.top_n >= 1 ? Math.floor(json.top_n) : documents.length;
+  return {
+    documents: documents.length,
+    topN: Math.min(asked, documents.length),
+    returnDocuments: json.return_documents === true,
+    documentAt: (index) => documents[index] as unknown,
+  };
+}
+
+function invalid(param: string, message: string): FerryError {
+  return new FerryError('invalid_request', { message, param });
+}
+
+/** The response to an empty list of documents; no upstream needs to be asked (S118). */
+export function emptyRerankResponse(id: string, model: string): Buffer {
+  return Buffer.from(
+    JSON.stringify({ id, model, results: [], usage: { prompt_tokens: 0, total_tokens: 0 } }),
+  );
+}
+
+interface RerankResponseOptions extends Omit<ErrorContext, 'model' | 'path'> {
   readonly request: RerankRequest;
   readonly requestedModel: string;
   readonly replyModel: 'upstream' | 'requested';
-  /** True: scores that are logits are put through the logistic function (S119). Default false. */
-  readonly normaliseScores?: boolean;
   newId(): string;
 }
 
-export interface RerankReply {
+export interface RerankResponse {
   readonly body: Buffer;
   /** Null: the upstream counted nothing. */
   readonly usage: Usage | null;
@@ -28,20 +61,47 @@ interface Result {
   readonly document?: unknown;
 }
 
-const LIST_NAMES = ['results', 'data', 'output', 'rankings', 'result', 'scores'];
-const SCORE_NAMES = ['relevance_score', 'score', 'relevanceScore', 'logit', 'similarity'];
-const INDEX_NAMES = ['index', 'corpus_id', 'document_index', 'position'];
+/** Members in which results stand (Q159). */
+const LIST_NAMES = [
+  // Cohere, Jina, vLLM, Xinference; DashScope within `output`.
+  'results',
+  // Voyage.
+  'data',
+  'output',
+  // NVIDIA NIM.
+  'rankings',
+  // Gateways of companies, as they wrap other responses.
+  'result',
+  // Servers that give one bare number a document.
+  'scores',
+];
+const SCORE_NAMES = [
+  'relevance_score',
+  // TEI, Xinference.
+  'score',
+  'relevanceScore',
+  // NVIDIA NIM.
+  'logit',
+  'similarity',
+];
+const INDEX_NAMES = [
+  'index',
+  // sentence-transformers' CrossEncoder.rank.
+  'corpus_id',
+  'document_index',
+  'position',
+];
 
 /**
- * The canonical rerank reply from any shape of upstream (Q159): `results` with `index` and `relevance_score`, the
+ * The canonical rerank response from any shape of upstream (Q159): `results` with `index` and `relevance_score`, the
  * best first, at most `top_n`. Throws FerryError: the error inside the body, `invalid_response`, `mismatch`.
  */
-export function readRerankReply(body: Buffer, options: RerankReplyOptions): RerankReply {
+export function readRerankResponse(body: Buffer, options: RerankResponseOptions): RerankResponse {
   const context: ErrorContext = { ...options, model: options.requestedModel, path: '/v1/rerank' };
   const json = parseResponseJson(body, context);
   const error = findErrorInBody(json);
   if (error !== null) throw readBodyError(error, context);
-  const list = findList(json, 3);
+  const list = findList(json, LIST_NAMES, 3);
   if (list === null) throw invalidResponseBody(body, context);
   const holder = isJsonObject(json) ? json : {};
   const upstreamModel = typeof holder.model === 'string' && holder.model !== '' ? holder.model : null;
@@ -57,17 +117,7 @@ export function readRerankReply(body: Buffer, options: RerankReplyOptions): Rera
   return { body: Buffer.from(JSON.stringify(answer)), usage, upstreamModel };
 }
 
-function findList(json: unknown, depth: number): readonly unknown[] | null {
-  if (Array.isArray(json)) return json;
-  if (!isJsonObject(json) || depth === 0) return null;
-  for (const name of LIST_NAMES) {
-    const list = findList(json[name], depth - 1);
-    if (list !== null) return list;
-  }
-  return null;
-}
-
-function resultsOf(list: readonly unknown[], options: RerankReplyOptions): Result[] {
+function resultsOf(list: readonly unknown[], options: RerankResponseOptions): Result[] {
   const { request } = options;
   const quoted = new Set<number>();
   const results = list.map((entry, position) => readResult(entry, position, request, quoted));
@@ -83,18 +133,17 @@ function resultsOf(list: readonly unknown[], options: RerankReplyOptions): Resul
       upstreamStatus: 200,
     });
   }
-  const scaled = options.normaliseScores ? withoutLogits(results) : results;
-  return scaled.sort((left, right) => right.relevance_score - left.relevance_score).slice(0, request.topN);
+  return results.sort((left, right) => right.relevance_score - left.relevance_score).slice(0, request.topN);
 }
 
 /** A bare number is the score of the document at its place. `quoted`: documents that results without an index had. */
 function readResult(entry: unknown, position: number, request: RerankRequest, quoted: Set<number>): Result {
   const json: JsonObject = isJsonObject(entry) ? entry : { score: entry };
-  const score = numberOf(json, SCORE_NAMES);
-  const index = numberOf(json, INDEX_NAMES) ?? placeOf(json, request, quoted) ?? position;
+  const score = firstNumber(json, SCORE_NAMES);
+  const index = firstNumber(json, INDEX_NAMES) ?? placeOf(json, request, quoted) ?? position;
   if (score === null) {
     throw new FerryError('invalid_response', {
-      message: 'The upstream answered with a result that has no score.',
+      message: 'The upstream returned a result that has no score.',
       upstreamStatus: 200,
     });
   }
@@ -130,25 +179,6 @@ function textOf(document: unknown): string | null {
 /** Clients expect `{text}`; servers send the text alone as well. */
 function asDocument(document: unknown): unknown {
   return typeof document === 'string' ? { text: document } : (document ?? null);
-}
-
-function numberOf(json: JsonObject, names: readonly string[]): number | null {
-  for (const name of names) {
-    const value = json[name];
-    const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
-    if (typeof number === 'number' && Number.isFinite(number)) return number;
-  }
-  return null;
-}
-
-/** Scores outside of [0, 1] are logits; then all of them are, so that the order stays. */
-function withoutLogits(results: Result[]): Result[] {
-  const areLogits = results.some((result) => result.relevance_score < 0 || result.relevance_score > 1);
-  if (!areLogits) return results;
-  return results.map((result) => ({
-    ...result,
-    relevance_score: 1 / (1 + Math.exp(-result.relevance_score)),
-  }));
 }
 
 function usageOf(holder: JsonObject): Usage | null {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createParser } from 'eventsource-parser';
-import { HandedEvents } from '../../src/openai/responses/sse-event-buffer.ts';
+import { SseEventBuffer } from '../../src/openai/responses/sse-event-buffer.ts';
 
 const event = (type: string, more: object = {}): string =>
   `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
@@ -34,7 +34,7 @@ function read(text: string): unknown[] {
 }
 
 /** Hands over so much of the text in pieces of a size; what was given out. */
-function hand(events: HandedEvents, bytes: Buffer, size: number): string {
+function hand(events: SseEventBuffer, bytes: Buffer, size: number): string {
   const out: Buffer[] = [];
   for (let at = 0; at < bytes.length; at += size) {
     const whole = events.take(bytes.subarray(at, at + size));
@@ -46,7 +46,7 @@ function hand(events: HandedEvents, bytes: Buffer, size: number): string {
 for (const [form, text] of Object.entries(FORMS)) {
   test(`a stream that is handed through stays byte for byte, in whatever pieces it comes: ${form}`, () => {
     for (const size of [1, 2, 3, 7, 64, 10_000]) {
-      const events = new HandedEvents();
+      const events = new SseEventBuffer();
       const out = hand(events, Buffer.from(text), size);
       assert.equal(out + (events.end() ?? ''), text, `pieces of ${size}`);
       assert.equal(events.end(), null);
@@ -60,7 +60,7 @@ for (const [form, text] of Object.entries(FORMS)) {
     const all = read(text);
     for (let cut = 0; cut <= bytes.length; cut++) {
       for (const size of [1, 5, 10_000]) {
-        const events = new HandedEvents();
+        const events = new SseEventBuffer();
         const out = hand(events, bytes.subarray(0, cut), size);
         assert.ok(text.startsWith(out));
         const told = read(`${out}${events.separator}data: {"error":{}}\n\n`);
@@ -72,7 +72,7 @@ for (const [form, text] of Object.entries(FORMS)) {
 }
 
 test('nobody waits for what could be read: comments, and data lines that are whole JSON', () => {
-  const events = new HandedEvents();
+  const events = new SseEventBuffer();
   const steps: readonly (readonly [piece: string, given: string | null])[] = [
     [': alive\n', ': alive\n'],
     ['data: {"a":', null],
@@ -91,12 +91,12 @@ test('nobody waits for what could be read: comments, and data lines that are who
 });
 
 test('an event that is too long to keep is handed on in pieces, and no error can be told behind it', () => {
-  const events = new HandedEvents();
+  const events = new SseEventBuffer();
   const piece = Buffer.alloc(1024 * 1024, 'A');
   let given = events.take(Buffer.from('data: {"b64_json":"'))?.length ?? 0;
   for (let count = 0; count < 20; count++) given += events.take(piece)?.length ?? 0;
   assert.equal(given, 20 * piece.length + 'data: {"b64_json":"'.length);
-  assert.equal(events.canTellError, false);
+  assert.equal(events.canAppendError, false);
   assert.equal(events.take(Buffer.from('"}\n\n'))?.length, 4);
   assert.equal(events.end(), null);
 });
@@ -104,7 +104,7 @@ test('an event that is too long to keep is handed on in pieces, and no error can
 test('the tokens of a stream are those that its last event tells, wherever its parts were cut', () => {
   const told = { promptTokens: 3, completionTokens: 4, totalTokens: 7 };
   for (const size of [1, 50, 10_000]) {
-    const events = new HandedEvents();
+    const events = new SseEventBuffer();
     hand(events, Buffer.from(RESPONSE), size);
     assert.deepEqual(events.usage, told);
   }
@@ -116,7 +116,7 @@ test('the tokens of a stream are those that its last event tells, wherever its p
     `data: ${JSON.stringify({ usage, tools: [{ parameters: { properties: { usage: { type: 'string' } } } }] })}`,
     `data: {"type" : "response.completed", "response" : {"usage" : ${JSON.stringify(usage, null, 1).replaceAll('\n', ' ')}}}\n\n`,
   ]) {
-    const events = new HandedEvents();
+    const events = new SseEventBuffer();
     events.take(Buffer.from(event('response.created', { response: { usage: null } })));
     assert.equal(events.usage, null);
     events.take(Buffer.from(last));
@@ -138,7 +138,7 @@ test('a Responses stream is unfinished behind an event that others must follow, 
     ['response.failed', false],
     ['response.cancelled', false],
   ] as const) {
-    const events = new HandedEvents();
+    const events = new SseEventBuffer();
     events.take(Buffer.from(event('response.created', { sequence_number: 0 })));
     events.take(
       Buffer.from(
@@ -149,7 +149,7 @@ test('a Responses stream is unfinished behind an event that others must follow, 
     assert.equal(events.isUnfinished, isUnfinished, last);
     assert.equal(events.nextSequenceNumber, 8, last);
   }
-  const pictures = new HandedEvents();
+  const pictures = new SseEventBuffer();
   pictures.take(Buffer.from(event('image_generation.partial_image')));
   assert.equal(pictures.isUnfinished, false);
   assert.equal(pictures.nextSequenceNumber, 0);
