@@ -228,7 +228,12 @@ async function testBuiltImage(engine: ContainerEngine, npm: NpmSettings): Promis
     return ['exec', id, 'node', '--input-type=module', '-e', REQUEST, url, method, 'test-image', ...body];
   };
   await step('read-only, without network: /livez', async () => {
-    await untilLog(engine, id, /tokenferry listens on/, START_LIMIT_MS);
+    const endsMs = performance.now() + START_LIMIT_MS;
+    while ((await engine.run(ask('/livez', 'GET'))).code !== 0) {
+      if (performance.now() > endsMs || !(await engine.isRunning(id)))
+        throw new Error(`It does not listen:\n${(await engine.run(['logs', id])).text}`);
+      await sleep(POLL_MS);
+    }
     return expectText(engine, ask('/livez', 'GET'), /^200 /);
   });
   await step('the health check of the image passes', async () => {
@@ -238,7 +243,7 @@ async function testBuiltImage(engine: ContainerEngine, npm: NpmSettings): Promis
   });
   await step('a request is recorded in the mounted folder', async () => {
     const body = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'Hello' }] });
-    await expectText(engine, ask('/v1/chat/completions', 'POST', body), /^502 .*upstream_unreachable/);
+    await expectText(engine, ask('/v1/chat/completions', 'POST', body), /^502 /);
     if (!existsSync(join(data, 'db.sqlite'))) throw new Error('There is no db.sqlite.');
   });
   await step('SIGTERM ends it', async () => {
