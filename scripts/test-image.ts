@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type ContainerEngine, findEngine } from './container-engine.ts';
 import { CERTIFICATES_PATH, type NpmSettings, writeNpmSettings } from './npm-settings.ts';
-import { toolOptions } from './tool-options.ts';
+import { numberOption, toolOptions } from './tool-options.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -19,10 +19,8 @@ const USUAL_BASE = 'node:24-slim';
 
 const USAGE = `npm run test:image -- [options]
 
-  --base IMAGE   the base image, with Node 24 and npm ($BASE_IMAGE, else ${USUAL_BASE})`;
-
-/** From the clone to the first words of a streamed answer. */
-const FIRST_ANSWER_LIMIT_MS = 60_000;
+  --base IMAGE     the base image, with Node 24 and npm ($BASE_IMAGE, else ${USUAL_BASE})
+  --within SECONDS from the clone to the first words of a streamed answer (60); more on a machine with other work`;
 
 /** What the image may add to its base; 57 MB when this was written. */
 const SIZE_LIMIT_BYTES = 80e6;
@@ -70,7 +68,10 @@ const reply = await fetch(url, { method, headers, body });
 console.log(reply.status, await reply.text());
 `;
 
-const { values } = toolOptions(USAGE, { options: { base: { type: 'string' } } });
+const { values } = toolOptions(USAGE, {
+  options: { base: { type: 'string' }, within: { type: 'string', default: '60' } },
+});
+const firstAnswerLimitMs = 1000 * numberOption('within', values.within);
 const base = values.base ?? process.env.BASE_IMAGE ?? USUAL_BASE;
 
 const engine = findEngine();
@@ -143,8 +144,8 @@ async function testBareBase(engine: ContainerEngine, npm: NpmSettings): Promise<
   await step(
     'npm start in the bare base: a streamed answer',
     async () => {
-      const { atMs, words } = await streamedAnswer(engine, id, FIRST_ANSWER_LIMIT_MS);
-      if (atMs - startedMs > FIRST_ANSWER_LIMIT_MS)
+      const { atMs, words } = await streamedAnswer(engine, id, firstAnswerLimitMs);
+      if (atMs - startedMs > firstAnswerLimitMs)
         throw new Error(`First words ${(atMs - startedMs) / 1000} s after the clone began.`);
       return `"${words}" ${((atMs - startedMs) / 1000).toFixed(1)} s after the clone began`;
     },
