@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { type Address, parseAddress } from '../config/types/address.ts';
-import { onlyWantedBodies } from '../http/middleware/expect-continue.ts';
-import { refuseConnect, refuseMalformed } from '../http/middleware/malformed-request.ts';
+import { continueOnRead, refuseConnect, refuseMalformed } from '../http/middleware/http-conformance.ts';
+import type { RunningRequests } from '../http/middleware/running-requests.ts';
 import type { Clock } from '../lib/clock.ts';
 
 interface HttpServerSettings {
@@ -11,6 +11,7 @@ interface HttpServerSettings {
   readonly maxHeaderBytes: number;
   /** Maximum time for the headers of a request. */
   readonly headersTimeoutMs: number;
+  readonly running: RunningRequests;
   readonly clock: Clock;
 }
 
@@ -19,7 +20,7 @@ const LATE_HEADERS_CHECK_MS = 5_000;
 
 /** Node's HTTP server around the app, with our limits, and OpenAI-shaped errors for what is refused before the app. Does not listen yet. */
 export function createHttpServer(app: RequestListener, settings: HttpServerSettings): Server {
-  const { headersTimeoutMs } = settings;
+  const { headersTimeoutMs, running, clock } = settings;
   const server = createServer(
     {
       keepAliveTimeout: settings.keepAliveMs,
@@ -34,12 +35,12 @@ export function createHttpServer(app: RequestListener, settings: HttpServerSetti
     },
     app,
   );
-  server.on('checkContinue', onlyWantedBodies(app));
+  server.on('checkContinue', continueOnRead(app));
   // RFC 9110, 10.1.1: an unknown expectation may be ignored; Node would respond with an empty 417.
   server.on('checkExpectation', app);
-  server.on('connect', (_request, socket) => refuseConnect(socket, settings.clock.wallMs()));
+  server.on('connect', (_request, socket) => refuseConnect(socket, running, clock.wallMs()));
   server.on('clientError', (error: NodeJS.ErrnoException, socket) =>
-    refuseMalformed(error, socket, settings.clock.wallMs()),
+    refuseMalformed(error, socket, running, clock.wallMs()),
   );
   return server;
 }

@@ -3,10 +3,10 @@ import type { Config } from '../config/config.ts';
 import type { RuntimeRoutes } from '../http/app.ts';
 import type { BodyReader } from '../http/body/body-reader.ts';
 import { ClientAuth } from '../http/middleware/client-auth.ts';
-import type { ClientLimits } from '../http/middleware/client-limits.ts';
+import type { ClientQuotas } from '../http/middleware/client-quota.ts';
 import type { RecordingSettings } from '../http/middleware/request-context.ts';
 import { RequestPaths } from '../http/middleware/request-path.ts';
-import { UseCount } from '../http/middleware/use-count.ts';
+import { UseCount } from '../http/middleware/running-requests.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { RequestRecord } from '../lib/request-record.ts';
 import type { SecretRegistry } from '../lib/secret.ts';
@@ -30,7 +30,7 @@ export interface RuntimeParts {
   readonly secrets: SecretRegistry;
   /** Directory that relative paths of the configuration start from. */
   readonly baseDir: string;
-  readonly clientLimits: ClientLimits;
+  readonly quotas: ClientQuotas;
   readonly bodies: BodyReader;
   readonly onTokenEvent: (event: TokenEvent) => void;
   readonly onCircuit: (upstream: string, state: CircuitState) => void;
@@ -137,7 +137,7 @@ function buildRoutes(config: Config, built: BuiltUpstreams, parts: RuntimeParts)
     use: built.use,
     paths: new RequestPaths(config.base_path),
     auth: new ClientAuth(clientAuthSettings(config)),
-    clientLimits: parts.clientLimits,
+    quotas: parts.quotas,
     bodies,
     models: new ModelList(built.upstreams, Math.floor(parts.clock.wallMs() / 1000)),
     chat: {
@@ -162,7 +162,7 @@ function buildRoutes(config: Config, built: BuiltUpstreams, parts: RuntimeParts)
     recording: recordingSettings(config, parts),
     metricsNeedKey: config.metrics.access === 'key',
     isLoopbackOnly: isLoopbackOnly(config),
-    mostRequests: limits.concurrency,
+    maxRequests: limits.concurrency,
     clientIp: ({ socket, headers }) => addresses.of(socket.remoteAddress, headers['x-forwarded-for']),
   };
 }

@@ -6,7 +6,7 @@ import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load/load-config.ts';
 import { createApp } from '../http/app.ts';
 import { BodyReader, type BodyReaderSettings } from '../http/body/body-reader.ts';
-import { ClientLimits } from '../http/middleware/client-limits.ts';
+import { ClientQuotas } from '../http/middleware/client-quota.ts';
 import { RunningRequests, restarting } from '../http/middleware/running-requests.ts';
 import type { Readiness } from '../http/routes/health.ts';
 import { systemClock } from '../lib/clock.ts';
@@ -85,7 +85,7 @@ class Service implements RunningService {
   #retirement: Promise<void> = Promise.resolve();
   readonly #reloads: ConfigReloads | null;
   readonly #requests = new RunningRequests();
-  readonly #clientLimits = new ClientLimits();
+  readonly #quotas = new ClientQuotas();
   readonly #bodies: BodyReader;
   readonly #server: Server;
   #phase: Readiness['phase'] = 'starting';
@@ -102,7 +102,7 @@ class Service implements RunningService {
     this.#runtime = this.#buildRuntime(loaded, config, null);
     this.#fanout = this.#connectSinks();
     this.#metrics = this.#createMetrics();
-    this.#clientLimits.update(clientQuotaSettings(config));
+    this.#quotas.update(clientQuotaSettings(config));
     this.#server = this.#createServer(config);
     this.#reloads = options.loadAgain === undefined ? null : this.#reloadsWith(options.loadAgain);
     this.#reloads?.follow(loaded.files);
@@ -175,7 +175,7 @@ class Service implements RunningService {
       secrets: this.#secrets,
       clock: systemClock,
       baseDir: dirname(files[0] ?? '.'),
-      clientLimits: this.#clientLimits,
+      quotas: this.#quotas,
       bodies: this.#bodies,
       previous: inUse,
       currentTokenManagers: () => this.#runtime.tokenManagers,
@@ -209,7 +209,7 @@ class Service implements RunningService {
     this.#runtime = next;
     this.#bodies.adjust(this.#bodyBounds(next.config));
     this.#logger.setLevel(next.config.log.level);
-    this.#clientLimits.update(clientQuotaSettings(next.config));
+    this.#quotas.update(clientQuotaSettings(next.config));
     this.#server.keepAliveTimeout = next.config.keep_alive_timeout;
     previous.endProbing();
     next.beginProbing();
@@ -272,6 +272,7 @@ class Service implements RunningService {
     return createHttpServer(app, {
       keepAliveMs,
       maxHeaderBytes: limits.header_bytes,
+      running: this.#requests,
       headersTimeoutMs: this.#options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS,
       clock: systemClock,
     });

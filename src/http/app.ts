@@ -1,18 +1,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
+import { ENDPOINTS } from '../endpoints.ts';
 import { asFerryError, FerryError } from '../lib/errors/ferry-error.ts';
-import { counted } from '../lib/text/format.ts';
 import type { ModelList } from '../routing/model-list.ts';
 import type { ClientIdentity } from '../routing/routed-request.ts';
 import type { BodyReader } from './body/body-reader.ts';
 import { type ClientAuth, refuseForbiddenPath } from './middleware/client-auth.ts';
-import type { ClientLimits } from './middleware/client-limits.ts';
+import type { ClientQuotas } from './middleware/client-quota.ts';
 import { refuseForeignHosts, sendPreflight } from './middleware/cross-origin.ts';
 import { RequestForm } from './middleware/http-conformance.ts';
 import { type RecordingSettings, RequestContext } from './middleware/request-context.ts';
 import { barePath, type RequestPath, type RequestPaths } from './middleware/request-path.ts';
-import { type RunningRequests, restarting } from './middleware/running-requests.ts';
-import type { UseCount } from './middleware/use-count.ts';
+import { type RunningRequests, restarting, type UseCount } from './middleware/running-requests.ts';
 import { sendError } from './response/errors.ts';
 import { type ChatRouteSettings, serveChat } from './routes/chat.ts';
 import { type EmbeddingsRouteSettings, serveEmbeddings, serveRerank } from './routes/embeddings.ts';
@@ -28,7 +27,7 @@ export interface RuntimeRoutes {
   readonly use: UseCount;
   readonly paths: RequestPaths;
   readonly auth: ClientAuth;
-  readonly clientLimits: ClientLimits;
+  readonly quotas: ClientQuotas;
   readonly bodies: BodyReader;
   readonly models: ModelList;
   readonly chat: ChatRouteSettings;
@@ -36,10 +35,10 @@ export interface RuntimeRoutes {
   readonly passThrough: PassThroughSettings;
   readonly recording: RecordingSettings;
   readonly metricsNeedKey: boolean;
-  /** True: no keys are configured, so only this machine is answered. */
+  /** True: no keys are configured, so only this machine is served. */
   readonly isLoopbackOnly: boolean;
-  /** Requests at once; more get 503. */
-  readonly mostRequests: number;
+  /** Maximum of requests at once; more get 503. */
+  readonly maxRequests: number;
   clientIp(request: IncomingMessage): string;
 }
 
@@ -51,19 +50,22 @@ export interface AppParts {
   metrics(): Promise<{ readonly text: string; readonly contentType: string }>;
   /** Called with 1 at the start and -1 at the end of each request. */
   onInflight(step: 1 | -1): void;
-  /** A mistake of ours that a client got as 500. */
+  /** An internal error that a client got as 500. */
   onInternalError(error: FerryError): void;
 }
 
 interface Locals {
-  runtime: RuntimeRoutes;
-  context: RequestContext;
-  path: RequestPath;
+  readonly runtime: RuntimeRoutes;
+  readonly context: RequestContext;
+  readonly isApi: boolean;
 }
 
-type ClientRoute = (context: RequestContext, client: ClientIdentity, runtime: RuntimeRoutes) => Promise<void>;
+type ServedRoute = Exclude<(typeof ENDPOINTS)[number]['route'], 'admin'>;
 
-/** The order of middleware and routes: what has a meaning of its own, then all else of the API. */
+type ClientRoute = (context: RequestContext, client: ClientIdentity, runtime: RuntimeRoutes) => Promise<void>;
+type Handler = (request: Request, response: Response) => void | Promise<void>;
+
+/** Every request's way: `accept`, then the route of its endpoint, then pass-through for any other path of the API. */
 export function createApp(parts: AppParts): Express {
   const app = express();
   app.disable('x-powered-by');
@@ -71,16 +73,18 @@ export function createApp(parts: AppParts): Express {
   app.set('query parser', false);
   app.set('strict routing', true);
 
-  const form = new RequestForm();
-  app.use((request, response, next) => enter(parts, form, request, response, next));
-  addGenerations(app);
-  addVectors(app);
-  addOpenRoutes(app, parts);
-  addModels(app);
-  app.all(
-    /^\/v1\/./,
-    serve((context, client, { passThrough: settings }) => passThrough(context, client, settings)),
-  );
+  app.use(accept(parts));
+  const routes = routesOf(parts);
+  for (const { path, route, methods, isPassedOtherwise } of ENDPOINTS) {
+    if (methods === null || route === 'admin') continue;
+    const [method = 'GET'] = methods;
+    const added = app.route(path.endsWith('/**') ? new RegExp(`^${path.slice(0, -2)}.`) : path);
+    // Express serves HEAD with GET.
+    if (method === 'GET') added.get(routes[route]);
+    else added.post(routes[route]);
+    if (!isPassedOtherwise) added.all(only(method));
+  }
+  app.all(/^\/v1\/./, routes.pass_through);
   app.use((_request, response) => {
     throw unknownPath(localsOf(response).context);
   });
@@ -88,138 +92,107 @@ export function createApp(parts: AppParts): Express {
   return app;
 }
 
-function addGenerations(app: Express): void {
-  const items = new ResponseItemStore();
-  app.post(
-    '/v1/chat/completions',
-    serve((context, client, { chat }) => serveChat(context, client, 'chat', chat)),
-  );
-  app.post(
-    '/v1/completions',
-    serve((context, client, { chat }) => serveChat(context, client, 'completions', chat)),
-  );
-  app.all(['/v1/chat/completions', '/v1/completions'], only('POST'));
-  // Its other methods are handed through.
-  app.post(
-    '/v1/responses',
-    serve((context, client, { chat, passThrough: handed }) =>
-      serveResponses(context, client, chat, handed, items),
-    ),
-  );
-}
-
-function addVectors(app: Express): void {
-  app.post(
-    '/v1/embeddings',
-    serve((context, client, { embeddings }) => serveEmbeddings(context, client, embeddings)),
-  );
-  app.post(
-    '/v1/rerank',
-    serve((context, client, { embeddings }) => serveRerank(context, client, embeddings)),
-  );
-  app.all(['/v1/embeddings', '/v1/rerank'], only('POST'));
-}
-
-/** The short list of routes that need no client; all else does. */
-function addOpenRoutes(app: Express, parts: AppParts): void {
-  app.get('/livez', (_request, response) => answerLive(localsOf(response).context));
-  app.get(['/readyz', '/health'], (_request, response) =>
-    answerReady(localsOf(response).context, parts.readiness()),
-  );
-  app.get(['/metrics', '/v1/metrics'], (_request, response) => answerMetrics(parts, response));
-  app.all(['/livez', '/readyz', '/health', '/metrics', '/v1/metrics'], only('GET'));
-}
-
-function addModels(app: Express): void {
-  app.get(
-    '/v1/models',
-    serve((context, client, { models }) => listModels(context, client, models), 'free'),
-  );
-  app.get(
-    /^\/v1\/models\/./,
-    serve((context, client, { models }) => showModel(context, client, models), 'free'),
-  );
-  app.all('/v1/models', only('GET'));
-}
-
-/** Gives the request its context and its normalised path, which is what the routes below match. */
-function enter(
-  parts: AppParts,
-  form: RequestForm,
-  request: Request,
-  response: Response,
-  next: () => void,
-): void {
-  const runtime = parts.runtime();
-  const exchange = { request, response, ip: runtime.clientIp(request) };
-  let path: RequestPath;
-  let refusal: FerryError | null = null;
-  try {
-    form.check(request);
-    path = runtime.paths.read(request.url);
-  } catch (error) {
-    refusal = asFerryError(error);
-    path = { path: barePath(request.url), query: '', isApi: false };
-    response.shouldKeepAlive = false;
-    form.refused(request);
-  }
-  const context = new RequestContext({ ...exchange, path: path.path, query: path.query }, runtime.recording);
-  const locals: Locals = { runtime, context, path };
-  response.locals = locals as unknown as Response['locals'];
-  begin(parts, context);
-  if (refusal !== null) throw refusal;
-  if (OPEN_PATHS.has(path.path)) {
-    if (runtime.isLoopbackOnly && path.path !== '/livez') refuseForeignHosts(request.headers);
-    request.url = path.path;
+/** What comes before any route, in this order; each step may refuse the request. */
+function accept(parts: AppParts): (request: Request, response: Response, next: () => void) => void {
+  const form = new RequestForm();
+  return (request, response, next) => {
+    const runtime = parts.runtime();
+    // 1. Valid HTTP, and a path that means one thing only.
+    let target: RequestPath;
+    let refusal: FerryError | null = null;
+    try {
+      form.check(request);
+      target = runtime.paths.parse(request.url);
+    } catch (error) {
+      refusal = asFerryError(error);
+      target = { path: barePath(request.url), query: '', isApi: false };
+      response.shouldKeepAlive = false;
+      form.refused(request);
+    }
+    // 2. The context: from here on the request is recorded.
+    const { path, query, isApi } = target;
+    const context = new RequestContext(
+      { request, response, path, query, ip: runtime.clientIp(request) },
+      runtime.recording,
+    );
+    response.locals = { runtime, context, isApi } satisfies Locals as unknown as Response['locals'];
+    track(context, parts);
+    if (refusal !== null) throw refusal;
+    // 3. Overload, draining and CORS; probes and metrics are served whatever the load.
+    const isOpen = OPEN_PATHS.has(path);
+    if (!isOpen) {
+      refuseWhenFull(parts.requests, runtime.maxRequests);
+      if (context.method === 'OPTIONS' && path.startsWith('/v1')) {
+        sendPreflight(context);
+        return;
+      }
+    }
+    // 4. Without client keys: this machine only.
+    if (runtime.isLoopbackOnly && path !== '/livez') refuseForeignHosts(context.headers);
+    // 5. The route of the normalised path.
+    request.url = path;
     next();
-    return;
-  }
-  refuseWhenFull(parts, runtime);
-  if (request.method === 'OPTIONS' && path.path.startsWith('/v1')) {
-    sendPreflight(context);
-    return;
-  }
-  if (runtime.isLoopbackOnly) refuseForeignHosts(request.headers);
-  request.url = path.path;
-  next();
+  };
 }
 
-/** Probes and metrics answer whatever the load, and while draining. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz', '/health', '/metrics', '/v1/metrics']);
+const OPEN_PATHS: ReadonlySet<string> = new Set(
+  ENDPOINTS.filter(({ isOpen }) => isOpen).map(({ path }) => path),
+);
 
-function begin(parts: AppParts, context: RequestContext): void {
-  parts.requests.add(context);
-  parts.onInflight(1);
+function track(context: RequestContext, { requests, onInflight }: AppParts): void {
+  requests.add(context);
+  onInflight(1);
   context.response.on('close', () => {
     context.closed();
-    parts.requests.delete(context);
-    parts.onInflight(-1);
+    requests.delete(context);
+    onInflight(-1);
   });
 }
 
-function refuseWhenFull(parts: AppParts, runtime: RuntimeRoutes): void {
-  if (parts.requests.isRefusing) {
-    throw restarting();
-  }
-  if (parts.requests.count > runtime.mostRequests) {
+function refuseWhenFull(requests: RunningRequests, maxRequests: number): void {
+  if (requests.isRefusing) throw restarting();
+  if (requests.count > maxRequests) {
     throw new FerryError('overloaded', {
-      message: `More than ${counted(runtime.mostRequests, 'request')} at once (limits.concurrency). Try again in a moment.`,
+      message: `Too many requests at once: more than ${maxRequests} (limits.concurrency). Retry in a moment.`,
     });
   }
 }
 
-/** `free`: no upstream is asked, so it does not count against the client's limits. */
-function serve(
-  route: ClientRoute,
-  cost: 'counted' | 'free' = 'counted',
-): (request: Request, response: Response) => Promise<void> {
+function routesOf(parts: AppParts): Readonly<Record<ServedRoute, Handler>> {
+  const items = new ResponseItemStore();
+  return {
+    chat: forClients((context, client, { chat }) => serveChat(context, client, 'chat', chat)),
+    completions: forClients((context, client, { chat }) => serveChat(context, client, 'completions', chat)),
+    embeddings: forClients((context, client, { embeddings }) => serveEmbeddings(context, client, embeddings)),
+    rerank: forClients((context, client, { embeddings }) => serveRerank(context, client, embeddings)),
+    responses: forClients((context, client, { chat, passThrough: passed }) =>
+      serveResponses(context, client, chat, passed, items),
+    ),
+    models: forClients(
+      (context, client, { models }) =>
+        context.path === '/v1/models'
+          ? listModels(context, client, models)
+          : showModel(context, client, models),
+      'free',
+    ),
+    pass_through: forClients((context, client, { passThrough: passed }) =>
+      passThrough(context, client, passed),
+    ),
+    live: (_request, response) => answerLive(localsOf(response).context),
+    ready: (_request, response) => answerReady(localsOf(response).context, parts.readiness()),
+    metrics: (_request, response) => sendMetrics(parts, response),
+  };
+}
+
+/** A route behind the client's key, its paths and its quota. `free`: no upstream is called, so no limit counts. */
+function forClients(route: ClientRoute, cost: 'counted' | 'free' = 'counted'): Handler {
   return async (_request, response) => {
-    const { context, runtime, path } = localsOf(response);
-    if (!path.isApi) throw unknownPath(context);
-    const client = runtime.auth.identify(context.request.headers);
+    const { context, runtime, isApi } = localsOf(response);
+    if (!isApi) throw unknownPath(context);
+    const client = runtime.auth.identify(context.headers);
     context.outcome.client = client;
     refuseForbiddenPath(context, client);
-    const quota = cost === 'free' ? null : runtime.clientLimits.of(client);
+    const quota = cost === 'free' ? null : runtime.quotas.of(client);
     runtime.use.begin();
     try {
       if (quota === null) await route(context, client, runtime);
@@ -232,18 +205,18 @@ function serve(
   };
 }
 
-function only(method: string): (request: Request, response: Response) => void {
+function only(method: string): Handler {
   return (request, response) => {
     response.setHeader('allow', `${method}, OPTIONS`);
     throw new FerryError('method_not_allowed', {
-      message: `${request.method} is not possible on ${localsOf(response).context.path}; use ${method}.`,
+      message: `Method not allowed: ${request.method} ${localsOf(response).context.path}. Use ${method}.`,
     });
   };
 }
 
-async function answerMetrics(parts: AppParts, response: Response): Promise<void> {
+async function sendMetrics(parts: AppParts, response: Response): Promise<void> {
   const { context, runtime } = localsOf(response);
-  if (runtime.metricsNeedKey) runtime.auth.identify(context.request.headers);
+  if (runtime.metricsNeedKey) runtime.auth.identify(context.headers);
   const { text, contentType } = await parts.metrics();
   response.writeHead(200, {
     'content-type': contentType,
@@ -253,36 +226,31 @@ async function answerMetrics(parts: AppParts, response: Response): Promise<void>
   response.end(text);
 }
 
-/** What a person sees who opens the base URL in a browser. */
-const BASE_URL_ITSELF =
+/** For a person who opens the base URL in a browser. */
+const BASE_URL_HINT =
   'This is tokenferry. The base URL for applications ends with /v1; they append a path, e.g. /v1/chat/completions. GET /v1/models lists the models.';
 
 function unknownPath(context: RequestContext): FerryError {
   return new FerryError('unknown_path', {
     message:
       context.path === '/v1'
-        ? BASE_URL_ITSELF
-        : `There is nothing at ${context.path.slice(0, 200)}. The base URL of the API ends with /v1, e.g. /v1/chat/completions.`,
+        ? BASE_URL_HINT
+        : `Unknown path: ${context.path.slice(0, 200)}. The base URL of the API ends with /v1, e.g. /v1/chat/completions.`,
   });
 }
 
 function errorHandler(parts: AppParts): ErrorRequestHandler {
   return (thrown, _request, response, _next) => {
     const { context } = localsOf(response);
-    const error = isMalformedTarget(thrown)
-      ? new FerryError('invalid_request', {
-          message: 'The path of the request is not valid percent-encoding.',
-        })
-      : asFerryError(thrown);
+    // Express throws a URIError for a path that it cannot decode.
+    const error =
+      thrown instanceof URIError
+        ? new FerryError('invalid_request', { message: 'Invalid percent-encoding in the request path.' })
+        : asFerryError(thrown);
     if (error.kind === 'internal') parts.onInternalError(error);
     sendError(context, error);
     context.served();
   };
-}
-
-/** Express throws a plain 400 for a path that it cannot decode. */
-function isMalformedTarget(thrown: unknown): boolean {
-  return thrown instanceof URIError;
 }
 
 function localsOf(response: ServerResponse): Locals {

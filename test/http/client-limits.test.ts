@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ClientLimits } from '../../src/http/middleware/client-limits.ts';
+import { ClientQuotas } from '../../src/http/middleware/client-quota.ts';
 import type { ClientIdentity } from '../../src/routing/routed-request.ts';
 import { errorIn, Gateway, until } from '../helpers/gateway.ts';
 import { StandInModel, type StandInOptions } from '../helpers/stand-in-model.ts';
@@ -167,7 +167,7 @@ test('new limits keep what was used, and clients without limits have no quota', 
     mayUseModel: () => true,
     mayUsePath: () => true,
   });
-  const limits = new ClientLimits();
+  const limits = new ClientQuotas();
   const settings = { requestsPerMinute: 1, tokensPerMinute: 0, concurrency: 0 };
   assert.equal(limits.of(identity('a')), null);
   limits.update(new Map([['a', settings]]));

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RequestPaths, readRequestPath } from '../../src/http/middleware/request-path.ts';
+import { parseRequestPath, RequestPaths } from '../../src/http/middleware/request-path.ts';
 import { FerryError } from '../../src/lib/errors/ferry-error.ts';
 import { cpuMsSince } from '../helpers/cpu-time.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
@@ -43,9 +43,9 @@ const SPELLINGS: readonly [target: string, path: string, query?: string][] = [
 
 for (const [target, path, query = ''] of SPELLINGS) {
   test(`${target} is ${path}`, () => {
-    const read = readRequestPath(target, BASE);
+    const read = parseRequestPath(target, BASE);
     assert.deepEqual([read.path, read.query], [path, query]);
-    assert.deepEqual(readRequestPath(read.path, BASE).path, path, 'and stays it');
+    assert.deepEqual(parseRequestPath(read.path, BASE).path, path, 'and stays it');
   });
 }
 
@@ -61,7 +61,7 @@ test('what names no part of the API is no request for an upstream', () => {
     ['/v2/chat/completions', false],
     ['/livez', false],
   ] as const)
-    assert.equal(readRequestPath(target, '').isApi, isApi, target);
+    assert.equal(parseRequestPath(target, '').isApi, isApi, target);
 });
 
 for (const target of [
@@ -112,7 +112,7 @@ for (const target of [
 ]) {
   test(`${JSON.stringify(target)} is refused`, () => {
     assert.throws(
-      () => readRequestPath(target, BASE),
+      () => parseRequestPath(target, BASE),
       (error) => error instanceof FerryError && error.kind === 'invalid_request',
     );
   });
@@ -141,14 +141,14 @@ test('whatever is read has one /v1, no empty and no climbing segment, and is rea
     const target = `/${Array.from({ length }, () => parts[Math.floor(random() * parts.length)]).join('')}`;
     let path: string;
     try {
-      path = readRequestPath(target, BASE).path;
+      path = parseRequestPath(target, BASE).path;
     } catch {
       continue;
     }
     read += 1;
     assert.match(path, /^\/v1(?!\/v1(?:\/|$))(?:\/[^/]+)*$/, target);
     assert.doesNotMatch(path, /\/\.{1,2}(?:\/|$)/, target);
-    assert.equal(readRequestPath(path, BASE).path, path, target);
+    assert.equal(parseRequestPath(path, BASE).path, path, target);
   }
   assert.ok(read > 500);
 });
@@ -156,13 +156,13 @@ test('whatever is read has one /v1, no empty and no climbing segment, and is rea
 test('remembered paths are the same paths, and a flood of new ones is not remembered', () => {
   const paths = new RequestPaths(`${BASE}/`);
   for (const [target, path] of SPELLINGS) {
-    assert.equal(paths.read(target).path, path);
-    assert.equal(paths.read(target), paths.read(target), 'the same object');
+    assert.equal(paths.parse(target).path, path);
+    assert.equal(paths.parse(target), paths.parse(target), 'the same object');
   }
-  for (let count = 0; count < 1_000; count++) paths.read(`/v1/files/${count}`);
-  assert.notEqual(paths.read('/v1/files/999'), paths.read('/v1/files/999'));
-  assert.throws(() => paths.read('/v1/..'));
-  assert.throws(() => paths.read('/v1/..'), 'and again');
+  for (let count = 0; count < 1_000; count++) paths.parse(`/v1/files/${count}`);
+  assert.notEqual(paths.parse('/v1/files/999'), paths.parse('/v1/files/999'));
+  assert.throws(() => paths.parse('/v1/..'));
+  assert.throws(() => paths.parse('/v1/..'), 'and again');
 });
 
 test('no target is a trap: the longest that limits.header_bytes lets in is read in milliseconds', () => {
@@ -182,7 +182,7 @@ test('no target is a trap: the longest that limits.header_bytes lets in is read 
     const target = `/${part.repeat(64_000 / part.length)}`;
     const began = process.cpuUsage();
     try {
-      readRequestPath(target, BASE);
+      parseRequestPath(target, BASE);
     } catch (error) {
       assert.ok(error instanceof FerryError, part);
     }

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import { type RunningRequest, RunningRequests } from '../../src/http/middleware/running-requests.ts';
 import { FerryError } from '../../src/lib/errors/ferry-error.ts';
@@ -7,7 +9,8 @@ const END = new FerryError('shutting_down', { message: 'the end' });
 
 function newRequest(): RunningRequest & { readonly aborts: unknown[] } {
   const aborts: unknown[] = [];
-  return { slot: -1, aborts, abort: (reason) => void aborts.push(reason) };
+  const response = { socket: null } as ServerResponse;
+  return { response, slot: -1, aborts, abort: (reason) => void aborts.push(reason) };
 }
 
 test('requests are counted from their begin to their end, in whatever order they end', () => {
@@ -59,4 +62,23 @@ test('who comes while new ones are refused is not waited for', async () => {
   assert.equal(await drained, true);
   running.delete(late);
   assert.equal(running.count, 0);
+});
+
+test('the response on a connection is found while it is on it, also that of a refused request', () => {
+  const running = new RunningRequests();
+  const socket = {} as Socket;
+  const other = {} as Socket;
+  const [first, queued, refused] = [newRequest(), newRequest(), newRequest()];
+  running.add(first);
+  running.add(queued);
+  assert.equal(running.responseOn(socket), null);
+  Object.assign(first.response, { socket });
+  assert.equal(running.responseOn(socket), first.response);
+  assert.equal(running.responseOn(other), null);
+  running.refuseNew();
+  Object.assign(refused.response, { socket: other });
+  running.add(refused);
+  assert.equal(running.responseOn(other), refused.response);
+  Object.assign(refused.response, { socket: null });
+  assert.equal(running.responseOn(other), null, 'it is over');
 });

@@ -80,9 +80,9 @@ function routesOf(app: unknown): string[] {
   return stackOf(app).flatMap(({ route }) => {
     if (route === undefined || isForAll(route)) return [];
     const paths = (Array.isArray(route.path) ? route.path : [route.path]).map(String);
-    return Object.keys(route.methods).flatMap((method) =>
-      paths.map((path) => `${method} ${AS_TEMPLATES[path] ?? path}`),
-    );
+    // `_all`: what refuses the other methods.
+    const methods = Object.keys(route.methods).filter((method) => method !== '_all');
+    return methods.flatMap((method) => paths.map((path) => `${method} ${AS_TEMPLATES[path] ?? path}`));
   });
 }
 

@@ -64,7 +64,7 @@ const HIDDEN_SLASH = /^(?!\/v1\/models\/).*%2f/i;
  * Normalises a request target: doubled and trailing slashes, `/v1` missing or doubled, an absolute URL, the
  * configured `base_path`. Throws `invalid_request` for a path that could mean another one to an upstream.
  */
-export function readRequestPath(target: string, basePath: string): RequestPath {
+export function parseRequestPath(target: string, basePath: string): RequestPath {
   const origin = /^https?:\/\/[^/?#]*/i.exec(target);
   const local = origin === null ? target : target.slice(origin[0].length) || '/';
   const mark = local.search(/[?#]/);
@@ -134,10 +134,10 @@ export class RequestPaths {
     this.#basePath = basePath.replace(/\/+$/, '');
   }
 
-  read(target: string): RequestPath {
+  parse(target: string): RequestPath {
     const known = this.#known.get(target);
     if (known !== undefined) return known;
-    const path = readRequestPath(target, this.#basePath);
+    const path = parseRequestPath(target, this.#basePath);
     if (this.#known.size < 256 && target.length < 256) this.#known.set(target, path);
     return path;
   }

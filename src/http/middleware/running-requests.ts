@@ -1,15 +1,18 @@
+import type { ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 
 /** A running request, as far as ending it goes. */
 export interface RunningRequest {
+  readonly response: ServerResponse;
   abort(reason: FerryError): void;
-  /** Its place among the running ones; written here only. -1: none. */
+  /** Its position among the running ones; written here only. -1: none. */
   slot: number;
 }
 
-/** What requests hear that come, or still run, when the service ends. */
+/** The error of requests that arrive, or still run, when the service ends. */
 export function restarting(): FerryError {
-  return new FerryError('shutting_down', { message: 'tokenferry is being restarted. Try again.' });
+  return new FerryError('shutting_down', { message: 'The server is restarting. Retry the request.' });
 }
 
 /** The requests that are being served right now. */
@@ -20,6 +23,8 @@ export class RunningRequests {
    * young collections keep all of them (measured: 14 KB survived of each request, a fifth of the CPU went into that).
    */
   readonly #running: RunningRequest[] = [];
+  /** The last refused one of each connection. */
+  readonly #refused = new WeakMap<Duplex, RunningRequest>();
   #isRefusing = false;
   /** Called when the last one has ended. */
   #onDrained: (() => void) | null = null;
@@ -32,10 +37,10 @@ export class RunningRequests {
     return this.#isRefusing;
   }
 
-  /** What comes while new ones are refused has its answer at once: nobody waits for it. */
+  /** A request that arrives while new ones are refused gets its response at once, so `drained` does not wait for it. */
   add(request: RunningRequest): void {
-    if (this.#isRefusing) return;
-    request.slot = this.#running.push(request) - 1;
+    if (!this.#isRefusing) request.slot = this.#running.push(request) - 1;
+    else if (request.response.socket !== null) this.#refused.set(request.response.socket, request);
   }
 
   delete(request: RunningRequest): void {
@@ -47,6 +52,13 @@ export class RunningRequests {
     }
     request.slot = -1;
     if (this.#running.length === 0) this.#onDrained?.();
+  }
+
+  /** The response that a connection is for now; null: none. Looks through all of them, for the rare malformed request. */
+  responseOn(socket: Duplex): ServerResponse | null {
+    const found =
+      this.#running.find(({ response }) => response.socket === socket) ?? this.#refused.get(socket);
+    return found?.response.socket === socket ? found.response : null;
   }
 
   refuseNew(): void {
@@ -69,6 +81,29 @@ export class RunningRequests {
         clearTimeout(timer);
         resolve(true);
       };
+    });
+  }
+}
+
+/** How many routes are using one configuration: what belongs to it may be closed when none is. */
+export class UseCount {
+  #users = 0;
+  #onIdle: (() => void) | null = null;
+
+  begin(): void {
+    this.#users += 1;
+  }
+
+  end(): void {
+    this.#users -= 1;
+    if (this.#users === 0) this.#onIdle?.();
+  }
+
+  /** Resolves when no route uses it. Only for one that gets no new users. */
+  idle(): Promise<void> {
+    if (this.#users === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
     });
   }
 }
