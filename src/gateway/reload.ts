@@ -3,9 +3,9 @@ import { ConfigError } from '../config/config-error.ts';
 import { FilesWatch } from '../config/load/file-watcher.ts';
 import type { LoadedConfig } from '../config/load/load-config.ts';
 import type { Clock } from '../lib/clock.ts';
+import { settingsKey } from '../lib/settings-key.ts';
 import { counted } from '../lib/text/format.ts';
 import type { Runtime } from './runtime.ts';
-import { settingsKey } from './settings.ts';
 
 /** The result of one reload. */
 export type ReloadResult =

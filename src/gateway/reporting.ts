@@ -1,11 +1,11 @@
 import { basename } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { FerryError } from '../lib/errors/ferry-error.ts';
+import { logExcerpt } from '../lib/text/log-excerpt.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { RequestLogEvent } from '../request-log/batch-writer.ts';
 import type { CircuitState } from '../routing/upstream-state/circuit.ts';
-import { quietWords } from '../tokens/issuer/issuer-refusal.ts';
 import type { ReloadResult } from './reload.ts';
 import type { Runtime } from './runtime.ts';
 
@@ -68,7 +68,7 @@ export function reportUncaughtError(logger: Logger, error: unknown, tokens: Conf
     return;
   }
   logger.error(`uncaught error in ${module}. Await every promise there and catch its errors.`, {
-    error: quietWords(message, (text) => text),
+    error: logExcerpt(message, (text) => text),
   });
 }
 

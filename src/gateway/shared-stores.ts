@@ -3,11 +3,10 @@ import { join } from 'node:path';
 import type { Config, TokenSourceConfig } from '../config/config.ts';
 import type { Clock } from '../lib/clock.ts';
 import { sha256Hex } from '../lib/secret.ts';
-import { CountedStore } from '../tokens/sharing/counted-store.ts';
 import { FileTokenStore } from '../tokens/sharing/file-token-store.ts';
 import { PostgresTokenStore } from '../tokens/sharing/postgres-token-store.ts';
 import { SharedSource } from '../tokens/sharing/shared-source.ts';
-import type { TokenStore } from '../tokens/sharing/token-store.ts';
+import { CountedStore, type TokenStore } from '../tokens/sharing/token-store.ts';
 import type { TokenSource } from '../tokens/sources/token-source.ts';
 
 /** Added to the attempt timeout for a replica's renewal lease: the store's own calls around the attempt. */

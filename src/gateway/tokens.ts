@@ -1,6 +1,7 @@
 import type { Config, TokenSourceConfig } from '../config/config.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { SecretRegistry } from '../lib/secret.ts';
+import { settingsKey } from '../lib/settings-key.ts';
 import type { TokenEvent } from '../tokens/manager/token-event.ts';
 import { TokenManager } from '../tokens/manager/token-manager.ts';
 import {
@@ -10,7 +11,6 @@ import {
 } from '../tokens/manager/token-manager-settings.ts';
 import { createTokenSource } from '../tokens/sources/source-factory.ts';
 import type { AcquireContext, RawToken, SourceDeps, TokenSource } from '../tokens/sources/token-source.ts';
-import { settingsKey } from './settings.ts';
 import { SharedStores } from './shared-stores.ts';
 import { sourceSettings } from './token-settings.ts';
 

@@ -7,6 +7,7 @@ import {
 } from '../config/config.ts';
 import type { Clock } from '../lib/clock.ts';
 import { sha256Hex } from '../lib/secret.ts';
+import { settingsKey } from '../lib/settings-key.ts';
 import type { UpstreamGauge } from '../observability/metrics.ts';
 import type { Profile } from '../openai/request/profile.ts';
 import { type AccessSettings, UpstreamAccess } from '../routing/upstream-access.ts';
@@ -17,7 +18,7 @@ import { RoutedUpstream, type UpstreamLimits } from '../routing/upstream-state/r
 import type { TokenManager } from '../tokens/manager/token-manager.ts';
 import { UpstreamClient, type UpstreamCredentials } from '../upstream/client.ts';
 import type { ConnectionSettings } from '../upstream/transport/connections.ts';
-import { given, settingsKey } from './settings.ts';
+import { given } from './settings.ts';
 
 interface UpstreamParts {
   readonly tokenManagers: ReadonlyMap<string, TokenManager>;

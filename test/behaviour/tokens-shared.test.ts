@@ -144,7 +144,7 @@ test('a database that goes away costs no request: an exclusive token serves on, 
     await postgres.halt();
     // Renewal is due at 6 s: it fails, and the token serves until it ends at 8 s.
     await until(
-      () => services.some(({ output }) => output.includes('the store of shared tokens is away')),
+      () => services.some(({ output }) => output.includes('the store of shared tokens is unavailable')),
       'the message',
       9_000,
     );

@@ -115,10 +115,10 @@ test('what takes longer is named soon, with what went wrong so far and for how l
   const lastMs = lineOf(away, /^FAIL {2}token silent: no token within 8 s$/);
   const isSoon = (pattern: RegExp) => assert.ok(lineOf(away, pattern) < lastMs - 500);
   isSoon(
-    /^wait {2}token gone: token_url refused the connection \(ECONNREFUSED\); asked again for up to 8 s$/,
+    /^wait {2}token gone: token_url: refused the connection \(ECONNREFUSED\); asked again for up to 8 s$/,
   );
   isSoon(/^wait {2}token silent: no answer yet; asked for up to 8 s$/);
-  lineOf(away, /^FAIL {2}token gone: token_url refused the connection \(ECONNREFUSED\)$/);
+  lineOf(away, /^FAIL {2}token gone: token_url: refused the connection \(ECONNREFUSED\)$/);
 });
 
 test('an upstream whose token is missing is said to be not asked', () => {

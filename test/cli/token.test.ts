@@ -87,7 +87,10 @@ test('a refusal is said in words, without the secret that the issuer quotes, exi
   });
   const { code, stdout, stderr } = await token({ corp: corp() }, 'corp');
   assert.equal(code, 1);
-  assert.match(stderr, /^corp: issuer has failed once \(token_url refused with status 401 \(invalid_client/m);
+  assert.match(
+    stderr,
+    /^corp: issuer has failed once \(token_url: refused with status 401 \(invalid_client/m,
+  );
   assert.ok(!`${stdout}${stderr}`.includes(SECRET), stderr);
 });
 
@@ -101,7 +104,7 @@ test('an issuer that is away is asked until `max_wait`, then the command ends, e
 test('a source that cannot be built is named without a stack, exit code 2', async () => {
   const { code, stderr } = await token({ own: { type: 'function', module: './missing.mjs' } });
   assert.equal(code, 2);
-  assert.equal(stderr, 'own: module ./missing.mjs cannot be read (ENOENT)\n');
+  assert.equal(stderr, 'own: module: cannot read ./missing.mjs (ENOENT)\n');
 });
 
 test('--help tells how the command is used', async () => {

@@ -39,10 +39,10 @@ test('what a source says of itself is told behind its name, which stands there o
   const { degraded } = await gateway.readiness();
   assert.match(
     degraded.join('\n'),
-    /^token corp: missing, \d failures?: token_url refused with status 503: text of 4/m,
+    /^token corp: missing, \d failures?: token_url: refused with status 503: text of 4/m,
   );
   await gateway.end();
-  assert.match(gateway.log, /corp: issuer has failed once \(token_url refused with status 503: text of 4/);
+  assert.match(gateway.log, /corp: issuer has failed once \(token_url: refused with status 503: text of 4/);
 });
 
 test('#17 working tokens that die early make degraded ask who else uses the credentials', async () => {

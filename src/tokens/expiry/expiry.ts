@@ -1,10 +1,8 @@
-import { type JwtTimes, readJwtTimes } from './jwt-times.ts';
-
 /** What an expiry value means: so long from now, a point in time, or found out from its size and shape. */
-export type ExpiryMeaning = 'relative' | 'absolute' | 'auto';
-export type ExpiryUnit = 'auto' | 's' | 'ms' | 'us' | 'ns' | 'iso';
+type ExpiryMeaning = 'relative' | 'absolute' | 'auto';
+type ExpiryUnit = 'auto' | 's' | 'ms' | 'us' | 'ns' | 'iso';
 
-/** One statement of the issuer about the end of a token. */
+/** One statement of the issuer about the end of a token's life. */
 export interface ExpiryHint {
   /** Where it stood, for messages: `expires_in`, `/data/expireTime`. */
   readonly origin: string;
@@ -13,8 +11,17 @@ export interface ExpiryHint {
   readonly unit: ExpiryUnit;
 }
 
+/** Where the end of the token's life stands in an answer: a JSON pointer or a header, not both. */
+export interface ExpiresAtSettings {
+  readonly pointer?: string;
+  readonly header?: string;
+  /** `jwt`: only what the token itself says. By default the size and shape of the value decide. */
+  readonly as?: ExpiryMeaning | 'jwt';
+  readonly unit?: ExpiryUnit;
+}
+
 /** What one hint says. `ignored` carries the reason in words, without the value unless it is a number. */
-type ExpiryReading =
+type ParsedExpiry =
   | { readonly kind: 'relative'; readonly lifetimeMs: number; readonly note?: string }
   | { readonly kind: 'absolute'; readonly expiresAtWallMs: number; readonly note?: string }
   | { readonly kind: 'absent' }
@@ -31,41 +38,81 @@ export interface Expiry {
   readonly notes: readonly string[];
 }
 
-/** Hints of one token that differ by more than this share of the longer one are worth a note. */
+/** The members in which issuers put the end of a token's life, beside the token itself. */
+const USUAL_MEMBERS = [
+  // RFC 6749; milliseconds and points in time under this name are recognised by size.
+  { origin: 'expires_in', as: 'relative' },
+  // Camel case of Java and Node issuers; DingTalk v1.0 `expireIn`.
+  { origin: 'expiresIn', as: 'relative' },
+  { origin: 'expireIn', as: 'relative' },
+  { origin: 'expire_in', as: 'relative' },
+  // Feishu.
+  { origin: 'expire', as: 'relative' },
+  // Azure IMDS and App Service; GigaChat and GitHub Copilot; IBM; Yandex; `az`.
+  { origin: 'expires_on', as: 'absolute' },
+  { origin: 'expires_at', as: 'absolute' },
+  { origin: 'expiration', as: 'absolute' },
+  { origin: 'expiresAt', as: 'absolute' },
+  { origin: 'expiresOn', as: 'absolute' },
+  // Home-grown issuers (`{"data":{"accessToken","expireTime"}}`) and the second form of GigaChat (`tok`, `exp`).
+  { origin: 'expireTime', as: 'absolute' },
+  { origin: 'expireAt', as: 'absolute' },
+  { origin: 'expire_at', as: 'absolute' },
+  { origin: 'expired_at', as: 'absolute' },
+  { origin: 'expire_time', as: 'absolute' },
+  { origin: 'exp', as: 'absolute' },
+] as const;
+
+/** Every usual hint in the object that holds the token; `resolveExpiry` takes the earliest. */
+export function usualHints(members: unknown): ExpiryHint[] {
+  if (typeof members !== 'object' || members === null) return [];
+  return USUAL_MEMBERS.filter(({ origin }) => Object.hasOwn(members, origin)).map((usual) => ({
+    ...usual,
+    value: dateless((members as Record<string, unknown>)[usual.origin]),
+    unit: 'auto',
+  }));
+}
+
+/** `function` sources may return a `Date`. */
+function dateless(value: unknown): unknown {
+  return value instanceof Date ? value.getTime() : value;
+}
+
+/** Hints of one token that differ by more than this share of the longer one are logged. */
 const DISAGREEMENT = 0.1;
 /** Longer lives are cut to this: ten years, far below what breaks dates and timers. */
-const LONGEST_MS = 10 * 365 * 86_400_000;
+const MAX_LIFE_MS = 10 * 365 * 86_400_000;
 /** A JWT's times are seconds (RFC 7519); above this they must be milliseconds, as Zhipu writes them. */
 const JWT_SECONDS_BELOW = 1e11;
 
 /**
  * Joins the hints of an answer with the times inside the token, when it is a JWT: the earliest end wins.
- * `nowWallMs` is the issuer's own time if it told it (`Date` header), else the local time of the answer.
+ * `nowWallMs` is the issuer's own time (its `Date` header) if known, else the local time of the response.
  */
 export function resolveExpiry(hints: readonly ExpiryHint[], token: string, nowWallMs: number): Expiry {
-  const jwt = readJwtTimes(token);
-  const readings = hints.map((hint) => ({ origin: hint.origin, reading: readExpiry(hint, nowWallMs) }));
+  const jwt = parseJwtTimes(token);
+  const parsed = hints.map((hint) => ({ origin: hint.origin, expiry: parseExpiry(hint, nowWallMs) }));
   if (jwt?.exp !== undefined)
-    readings.push({ origin: 'JWT exp', reading: readJwtEnd(jwt.exp, jwt.iat, nowWallMs) });
+    parsed.push({ origin: 'JWT exp', expiry: parseJwtExpiry(jwt.exp, jwt.iat, nowWallMs) });
   const notes: string[] = [];
   const lives: { origin: string; remainingMs: number }[] = [];
   let lifetimeMs = Infinity;
   let expiresAtWallMs = Infinity;
-  for (const { origin, reading } of readings) {
-    if (reading.kind !== 'absent' && reading.note !== undefined) notes.push(reading.note);
-    if (reading.kind === 'relative') {
-      lifetimeMs = Math.min(lifetimeMs, reading.lifetimeMs);
-      lives.push({ origin, remainingMs: reading.lifetimeMs });
-    } else if (reading.kind === 'absolute') {
-      expiresAtWallMs = Math.min(expiresAtWallMs, reading.expiresAtWallMs);
-      lives.push({ origin, remainingMs: reading.expiresAtWallMs - nowWallMs });
+  for (const { origin, expiry } of parsed) {
+    if (expiry.kind !== 'absent' && expiry.note !== undefined) notes.push(expiry.note);
+    if (expiry.kind === 'relative') {
+      lifetimeMs = Math.min(lifetimeMs, expiry.lifetimeMs);
+      lives.push({ origin, remainingMs: expiry.lifetimeMs });
+    } else if (expiry.kind === 'absolute') {
+      expiresAtWallMs = Math.min(expiresAtWallMs, expiry.expiresAtWallMs);
+      lives.push({ origin, remainingMs: expiry.expiresAtWallMs - nowWallMs });
     }
   }
-  const dispute = disagreement(lives);
-  if (dispute !== undefined) notes.push(dispute);
+  const disagreement = describeDisagreement(lives);
+  if (disagreement !== undefined) notes.push(disagreement);
   const notBeforeWallMs = jwt === undefined ? undefined : notBefore(jwt);
   return {
-    ...(lifetimeMs === Infinity ? {} : { lifetimeMs: Math.min(lifetimeMs, LONGEST_MS) }),
+    ...(lifetimeMs === Infinity ? {} : { lifetimeMs: Math.min(lifetimeMs, MAX_LIFE_MS) }),
     ...(expiresAtWallMs === Infinity ? {} : { expiresAtWallMs }),
     ...(notBeforeWallMs === undefined ? {} : { notBeforeWallMs }),
     notes,
@@ -73,10 +120,10 @@ export function resolveExpiry(hints: readonly ExpiryHint[], token: string, nowWa
 }
 
 /**
- * Reads one hint; never throws, whatever the issuer wrote. A unit that was configured is never doubted. `nowWallMs` is
- * the issuer's time: it tells what can be no end of a new token.
+ * Parses one hint; never throws, whatever the issuer sent. A configured unit is taken literally. `nowWallMs` is the
+ * issuer's time, before which no new token expires.
  */
-export function readExpiry(hint: ExpiryHint, nowWallMs = 0): ExpiryReading {
+export function parseExpiry(hint: ExpiryHint, nowWallMs = 0): ParsedExpiry {
   const { value, origin } = hint;
   if (value === undefined || value === null || value === '') return { kind: 'absent' };
   if (typeof value !== 'string' && typeof value !== 'number')
@@ -84,23 +131,23 @@ export function readExpiry(hint: ExpiryHint, nowWallMs = 0): ExpiryReading {
   const hasUnit = hint.unit !== 'auto' && hint.unit !== 'iso';
   const text = String(value).trim();
   if (text === '') return { kind: 'absent' };
-  if (!hasUnit && COMPACT.test(text))
-    return readDate(text.replace(COMPACT, '$1-$2-$3T$4:$5:$6$7'), origin, nowWallMs);
-  if (typeof value === 'number') return readNumber(value, hint, nowWallMs);
-  const digits = DOT_NET.exec(text)?.[1] ?? text;
+  if (!hasUnit && COMPACT_DATE.test(text))
+    return parseDate(text.replace(COMPACT_DATE, '$1-$2-$3T$4:$5:$6$7'), origin, nowWallMs);
+  if (typeof value === 'number') return parseNumber(value, hint, nowWallMs);
+  const digits = DOT_NET_DATE.exec(text)?.[1] ?? text;
   const number = NUMERIC.test(digits) ? Number(digits) : Number.NaN;
-  if (hint.unit !== 'iso' && !Number.isNaN(number)) return readNumber(number, hint, nowWallMs);
+  if (hint.unit !== 'iso' && !Number.isNaN(number)) return parseNumber(number, hint, nowWallMs);
   const seconds = hint.as === 'absolute' ? undefined : durationSeconds(text);
-  if (seconds !== undefined) return readNumber(seconds, { ...hint, as: 'relative', unit: 's' }, nowWallMs);
-  return readDate(text, origin, nowWallMs);
+  if (seconds !== undefined) return parseNumber(seconds, { ...hint, as: 'relative', unit: 's' }, nowWallMs);
+  return parseDate(text, origin, nowWallMs);
 }
 
 const NUMERIC = /^[+-]?\d+(\.\d+)?(e[+-]?\d+)?$/i;
-/** `20261121120000`: as milliseconds it would be a date centuries ahead. */
-const COMPACT = /^(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])T?([01]\d|2[0-3])([0-5]\d)([0-5]\d)(Z?)$/;
-/** `/Date(1795262400000)/`, as older .NET writes JSON. */
-const DOT_NET = /^\/Date\((\d+)(?:[+-]\d{4})?\)\/$/;
-/** `3599s` as Google's JSON writes durations, `5m0s` as Go does, `PT5M` as ISO 8601 does. */
+/** `20261121120000` (home-grown issuers): read as milliseconds it would be a date centuries ahead. */
+const COMPACT_DATE = /^(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])T?([01]\d|2[0-3])([0-5]\d)([0-5]\d)(Z?)$/;
+/** `/Date(1795262400000)/`: dates in JSON of .NET before System.Text.Json. */
+const DOT_NET_DATE = /^\/Date\((\d+)(?:[+-]\d{4})?\)\/$/;
+/** `3599s` (protobuf JSON of Google), `5m0s` (Go), `PT5M` (ISO 8601, Java). */
 const DURATION = /^(?:PT)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?$/i;
 
 function durationSeconds(text: string): number | undefined {
@@ -112,7 +159,7 @@ function durationSeconds(text: string): number | undefined {
 
 const UNIT_MS = { s: 1000, ms: 1, us: 1e-3, ns: 1e-6 } as const;
 
-function readNumber(value: number, hint: ExpiryHint, nowWallMs: number): ExpiryReading {
+function parseNumber(value: number, hint: ExpiryHint, nowWallMs: number): ParsedExpiry {
   const { origin } = hint;
   if (Number.isNaN(value)) return ignored(origin, 'is not a number');
   if (value === 0) return ignored(origin, 'is 0');
@@ -120,27 +167,27 @@ function readNumber(value: number, hint: ExpiryHint, nowWallMs: number): ExpiryR
   if (!Number.isFinite(value)) return ignored(origin, 'is infinite');
   const hasUnit = hint.unit !== 'auto' && hint.unit !== 'iso';
   const ms = value * UNIT_MS[hasUnit ? hint.unit : unitOf(value)];
-  // "Never" is written as a great number of seconds, which looks like a date that was years ago.
-  if (hint.as === 'relative' && !hasUnit && ms >= EARLIEST_POINT_MS && ms < nowWallMs - LONG_OVER_MS)
-    return { kind: 'relative', lifetimeMs: LONGEST_MS };
+  // "Never" is often a large number of seconds (`1576800000`), which looks like a date years ago.
+  if (hint.as === 'relative' && !hasUnit && ms >= MIN_DATE_MS && ms < nowWallMs - LONG_EXPIRED_MS)
+    return { kind: 'relative', lifetimeMs: MAX_LIFE_MS };
   const as = hint.as === 'auto' || !hasUnit ? meaningOf(ms) : hint.as;
   const note =
     hint.as === 'auto' || hint.as === as
       ? {}
-      : { note: `${origin} was expected to be ${hint.as} and looks ${as}: read as ${as}` };
-  if (as === 'relative') return { kind: 'relative', lifetimeMs: Math.min(ms, LONGEST_MS), ...note };
-  if (ms < EARLIEST_POINT_MS) return ignored(origin, 'is a date before 2001');
+      : { note: `${origin} is configured as ${hint.as} and looks ${as}: taken as ${as}` };
+  if (as === 'relative') return { kind: 'relative', lifetimeMs: Math.min(ms, MAX_LIFE_MS), ...note };
+  if (ms < MIN_DATE_MS) return ignored(origin, 'is a date before 2001');
   return { kind: 'absolute', expiresAtWallMs: ms, ...note };
 }
 
 /** Below 1e9 seconds a number is at most 31 years of life; from there on it is a date after 2001. */
-const EARLIEST_POINT_MS = 1e12;
+const MIN_DATE_MS = 1e12;
 
-/** No issuer hands out a token that ended so long ago, however wrong its clock is. */
-const LONG_OVER_MS = 86_400_000;
+/** No issuer sends a token that expired so long ago, however wrong its clock is. */
+const LONG_EXPIRED_MS = 86_400_000;
 
 function meaningOf(ms: number): 'relative' | 'absolute' {
-  return ms < EARLIEST_POINT_MS ? 'relative' : 'absolute';
+  return ms < MIN_DATE_MS ? 'relative' : 'absolute';
 }
 
 function unitOf(value: number): keyof typeof UNIT_MS {
@@ -150,16 +197,16 @@ function unitOf(value: number): keyof typeof UNIT_MS {
   return 'ns';
 }
 
-/** `2026-11-21 12:00:00.123456`: ISO without a zone, as `az` prints it, which `Date` takes as local time. */
-const ISO =
+/** RFC 3339 with its relatives: `az` prints `2026-11-21 12:00:00.123456` (local time), Yandex nanoseconds. */
+const ISO_DATE =
   /^(\d{4}[-/]\d{2}[-/]\d{2})[T ](\d{2}:\d{2}(?::\d{2})?)([.,]\d+)?\s*(?:(Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)(?: [A-Z]{2,5})?)?$/i;
-/** `11/21/2026 12:00:00 PM +00:00`: the older Azure App Service. */
-const AMERICAN = /^\d{1,2}\/\d{1,2}\/\d{4} \d{1,2}:\d{2}:\d{2}( [AP]M)?( [+-]\d{2}:?\d{2})?$/i;
+/** `11/21/2026 12:00:00 PM +00:00`: Azure App Service before API version 2019-08-01 (azure-sdk-for-js#22722). */
+const AMERICAN_DATE = /^\d{1,2}\/\d{1,2}\/\d{4} \d{1,2}:\d{2}:\d{2}( [AP]M)?( [+-]\d{2}:?\d{2})?$/i;
 /** `Sat, 21 Nov 2026 12:00:00 GMT`, as in HTTP headers. */
 const HTTP_DATE = /^[A-Za-z]{3,9},? \d{1,2}[ -][A-Za-z]{3}[ -]\d{2,4} \d{2}:\d{2}:\d{2} (GMT|UTC|[+-]\d{4})$/;
 
-function readDate(text: string, origin: string, nowWallMs: number): ExpiryReading {
-  const iso = ISO.exec(text);
+function parseDate(text: string, origin: string, nowWallMs: number): ParsedExpiry {
+  const iso = ISO_DATE.exec(text);
   let wallMs = Number.NaN;
   let hasZone = true;
   if (iso !== null) {
@@ -168,36 +215,37 @@ function readDate(text: string, origin: string, nowWallMs: number): ExpiryReadin
     const isUtc = /^(z|utc|gmt)$/i.test(zone);
     // Three digits of fraction are all that every engine reads; Yandex sends nine.
     wallMs = Date.parse(
-      `${day.replaceAll('/', '-')}T${time}${fraction.replace(',', '.').slice(0, 4)}${isUtc ? 'Z' : colon(zone)}`,
+      `${day.replaceAll('/', '-')}T${time}${fraction.replace(',', '.').slice(0, 4)}${isUtc ? 'Z' : withColon(zone)}`,
     );
-  } else if (AMERICAN.test(text)) {
+  } else if (AMERICAN_DATE.test(text)) {
     hasZone = /[+-]\d{2}:?\d{2}$/.test(text);
     wallMs = Date.parse(text);
   } else if (HTTP_DATE.test(text)) {
     wallMs = Date.parse(text);
   }
-  if (Number.isNaN(wallMs)) return ignored(origin, `is text of ${text.length} characters that is no date`);
-  // 0001-01-01 is how Go and .NET write "not set".
+  if (Number.isNaN(wallMs)) return ignored(origin, `is text of ${text.length} characters and not a date`);
+  // Go and .NET write 0001-01-01 for "not set".
   if (wallMs <= 0) return ignored(origin, 'is a date before 1970');
   if (hasZone) return { kind: 'absolute', expiresAtWallMs: wallMs };
-  if (wallMs <= nowWallMs) return ignored(origin, "has no time zone and would be over in this machine's");
+  if (wallMs <= nowWallMs)
+    return ignored(origin, "has no time zone and would be expired in this machine's zone");
   return {
     kind: 'absolute',
     expiresAtWallMs: wallMs,
-    note: `${origin} has no time zone: read as local time`,
+    note: `${origin} has no time zone: taken as local time of this machine`,
   };
 }
 
-/** `+0800` and `+08` as `+08:00`, which `Date.parse` wants. */
-function colon(zone: string): string {
+/** `+0800` and `+08` as `+08:00`, which `Date.parse` needs. */
+function withColon(zone: string): string {
   return zone.replace(/^([+-]\d{2})(\d{2})?$/, (_, hours: string, minutes = '00') => `${hours}:${minutes}`);
 }
 
 /**
- * A token lives from `iat` to `exp` at most. Where `iat` is ahead of the issuer's `Date` (another machine's clock, or a
- * wrong one), that is the better measure of the two.
+ * A token lives from `iat` to `exp` at most. Where `iat` is ahead of the issuer's `Date` (clock of another machine, or a
+ * wrong one), that difference is the better measure.
  */
-function readJwtEnd(exp: number, iat: number | undefined, nowWallMs: number): ExpiryReading {
+function parseJwtExpiry(exp: number, iat: number | undefined, nowWallMs: number): ParsedExpiry {
   if (!Number.isFinite(exp) || exp <= 0) return ignored('JWT exp', `is ${exp}`);
   const expiresAtWallMs = jwtMs(exp);
   const lifeMs = iat === undefined || !(iat > 0) ? Infinity : expiresAtWallMs - jwtMs(iat);
@@ -216,7 +264,7 @@ function jwtMs(time: number): number {
   return time > JWT_SECONDS_BELOW ? time : time * 1000;
 }
 
-function disagreement(lives: readonly { origin: string; remainingMs: number }[]): string | undefined {
+function describeDisagreement(lives: readonly { origin: string; remainingMs: number }[]): string | undefined {
   let shortest = lives[0];
   let longest = lives[0];
   for (const life of lives) {
@@ -226,18 +274,54 @@ function disagreement(lives: readonly { origin: string; remainingMs: number }[])
   if (shortest === undefined || longest === undefined) return undefined;
   const gapMs = longest.remainingMs - shortest.remainingMs;
   if (gapMs <= DISAGREEMENT * Math.abs(longest.remainingMs)) return undefined;
-  return `${shortest.origin} and ${longest.origin} disagree (${seconds(shortest.remainingMs)} and ${seconds(longest.remainingMs)} left): the shorter one counts`;
+  return `${shortest.origin} and ${longest.origin} disagree (${seconds(shortest.remainingMs)} and ${seconds(longest.remainingMs)} left): the shorter life is used`;
 }
 
 function seconds(ms: number): string {
   return `${Math.round(ms / 1000)} s`;
 }
 
-function ignored(origin: string, why: string): ExpiryReading {
+function ignored(origin: string, why: string): ParsedExpiry {
   return { kind: 'ignored', note: `${origin} ${why}: ignored` };
 }
 
 function describeType(value: unknown): string {
   if (Array.isArray(value)) return 'an array';
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
+}
+
+/** The registered times of a JWT as sent: seconds by RFC 7519, milliseconds with Zhipu. */
+interface JwtTimes {
+  readonly exp?: number;
+  readonly nbf?: number;
+  readonly iat?: number;
+}
+
+/** Longer payloads are not decoded (characters). */
+const MAX_PAYLOAD = 65_536;
+
+/**
+ * The times inside a signed JWT (three parts), unverified, as they only time the renewal. Undefined for
+ * every other token, encrypted JWTs included.
+ */
+function parseJwtTimes(token: string): JwtTimes | undefined {
+  const [header, payload, signature, ...rest] = token.split('.');
+  if (header === undefined || payload === undefined || signature === undefined || rest.length > 0)
+    return undefined;
+  if (!header.startsWith('ey') || payload.length > MAX_PAYLOAD) return undefined;
+  let claims: unknown;
+  try {
+    claims = JSON.parse(Buffer.from(payload, 'base64url').toString('utf8'));
+  } catch {
+    return undefined;
+  }
+  if (typeof claims !== 'object' || claims === null || Array.isArray(claims)) return undefined;
+  const { exp, nbf, iat } = claims as Record<string, unknown>;
+  return { ...time('exp', exp), ...time('nbf', nbf), ...time('iat', iat) };
+}
+
+/** Some issuers write their times as strings. */
+function time(name: keyof JwtTimes, value: unknown): JwtTimes {
+  const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value;
+  return typeof number === 'number' && !Number.isNaN(number) ? { [name]: number } : {};
 }

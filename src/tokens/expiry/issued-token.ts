@@ -1,8 +1,8 @@
 import { fingerprintOf, Secret } from '../../lib/secret.ts';
 import type { Answer } from '../manager/attempt.ts';
+import { cleanTokenValue, isVisibleAscii } from '../sources/raw-token.ts';
 import { TokenSourceError } from '../sources/token-source.ts';
 import { issuerNowMs, Lifetime, type Moment, statedLife } from './lifetime.ts';
-import { cleanTokenValue, isVisibleAscii } from './token-value.ts';
 
 /** An issuer's answer, checked and understood. */
 export interface IssuedToken {

@@ -20,7 +20,7 @@ export class Lifetime {
   #endMonoMs: number;
   #endWallMs: number;
 
-  /** `issued` is when the request for the token was sent: how long the answer travelled is unknowable. */
+  /** `issued` is when the request for the token was sent: the transit time of the response is unknown. */
   constructor(issued: Moment, lifeMs: number) {
     this.lifeMs = lifeMs;
     this.#endMonoMs = issued.monoMs + lifeMs;
@@ -40,7 +40,7 @@ export class Lifetime {
 
   /**
    * After the clocks moved apart: sets both to what the shorter one says. Otherwise a wall clock that was set back an
-   * hour would not notice a suspend for that hour, nor the monotonic one a sleep that the wall clock forgot.
+   * hour would not notice a suspend for that hour, nor the monotonic one a sleep that the wall clock does not show.
    */
   align(now: Moment): void {
     const remainingMs = this.remainingMs(now.monoMs, now.wallMs);
@@ -49,9 +49,9 @@ export class Lifetime {
   }
 }
 
-/** The life that an answer's hints add up to. */
+/** The life that the hints of one token add up to. */
 interface LifeStatement {
-  /** The shortest of all hints, counted from `sent`; null when the issuer does not say. */
+  /** The shortest of all hints, counted from `sent`; null when the issuer states none. */
   readonly lifeMs: number | null;
   /** True: the hints are more than a tenth apart. */
   readonly isDisputed: boolean;

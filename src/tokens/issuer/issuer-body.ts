@@ -1,36 +1,37 @@
 import { promisify, TextDecoder } from 'node:util';
 import { brotliDecompress, gunzip, inflate, inflateRaw, zstdDecompress } from 'node:zlib';
 
-/** No token answer is longer; a giant body is somebody else's server. */
-export const LONGEST_BODY_BYTES = 256 * 1024;
+/** A token response is a few KiB; a larger body does not come from an issuer. */
+export const MAX_BODY_BYTES = 256 * 1024;
 
-/** The answer is longer than `LONGEST_BODY_BYTES`, packed or unpacked. */
-export class BodyTooLong extends Error {
-  override readonly name = 'BodyTooLong';
+/** The body is longer than `MAX_BODY_BYTES`, compressed or decompressed. */
+export class BodyTooLarge extends Error {
+  override readonly name = 'BodyTooLarge';
 }
 
-type Unpack = (packed: Buffer, limit: { maxOutputLength: number }) => Promise<Buffer>;
+type Decompress = (compressed: Buffer, limit: { maxOutputLength: number }) => Promise<Buffer>;
 
-const gunzipped: Unpack = promisify(gunzip);
-const zlibInflated: Unpack = promisify(inflate);
-const rawInflated: Unpack = promisify(inflateRaw);
+const decompressGzip: Decompress = promisify(gunzip);
+const decompressZlib: Decompress = promisify(inflate);
+const decompressRaw: Decompress = promisify(inflateRaw);
 
-const UNPACKERS: Readonly<Record<string, Unpack>> = {
-  gzip: gunzipped,
-  'x-gzip': gunzipped,
-  // RFC 9110 wants the zlib form (its first byte is 0x78 for every window that is in use), some servers send it bare.
-  deflate: (packed, limit) => ((packed[0] ?? 0) === 0x78 ? zlibInflated : rawInflated)(packed, limit),
+const DECOMPRESSORS: Readonly<Record<string, Decompress>> = {
+  gzip: decompressGzip,
+  'x-gzip': decompressGzip,
+  // RFC 9110 8.4.1.2: the zlib form (first byte 0x78 for every window size in use); some servers send it bare.
+  deflate: (compressed, limit) =>
+    (compressed[0] === 0x78 ? decompressZlib : decompressRaw)(compressed, limit),
   br: promisify(brotliDecompress),
   zstd: promisify(zstdDecompress),
 };
 
-/** What an answer's headers say about its body. */
+/** What a response's headers say about its body. */
 interface BodyHeaders {
   readonly contentEncoding: string | undefined;
   readonly contentType: string | undefined;
 }
 
-/** The whole body as text. Leaving the loop early destroys the connection, so nothing goes on being sent to us. */
+/** The whole body as text. Leaving the loop early destroys the connection, which stops the transfer. */
 export async function readBody(
   body: AsyncIterable<Buffer>,
   { contentEncoding, contentType }: BodyHeaders,
@@ -39,15 +40,15 @@ export async function readBody(
   let bytes = 0;
   for await (const chunk of body) {
     bytes += chunk.length;
-    if (bytes > LONGEST_BODY_BYTES) throw new BodyTooLong();
+    if (bytes > MAX_BODY_BYTES) throw new BodyTooLarge();
     chunks.push(chunk);
   }
-  const packed = Buffer.concat(chunks);
-  const unpacked = packed.length === 0 ? packed : await unpack(packed, contentEncoding);
-  return decoderFor(unpacked, contentType).decode(unpacked);
+  const received = Buffer.concat(chunks);
+  const content = received.length === 0 ? received : await decompress(received, contentEncoding);
+  return decoderFor(content, contentType).decode(content);
 }
 
-/** By the byte order mark, else by the charset that the answer names, else UTF-8. All take a mark away. */
+/** By the byte order mark, else by the charset of the content-type, else UTF-8. All remove a byte order mark. */
 function decoderFor(bytes: Buffer, contentType: string | undefined): TextDecoder {
   if (bytes[0] === 0xff && bytes[1] === 0xfe) return new TextDecoder('utf-16le');
   if (bytes[0] === 0xfe && bytes[1] === 0xff) return new TextDecoder('utf-16be');
@@ -59,15 +60,15 @@ function decoderFor(bytes: Buffer, contentType: string | undefined): TextDecoder
   }
 }
 
-/** We ask for no compression; some servers compress all the same. */
-async function unpack(packed: Buffer, contentEncoding: string | undefined): Promise<Buffer> {
+/** We send `accept-encoding: identity`; some servers compress all the same. */
+async function decompress(body: Buffer, contentEncoding: string | undefined): Promise<Buffer> {
   const encoding = contentEncoding?.trim().toLowerCase() ?? '';
-  const unpacker = Object.hasOwn(UNPACKERS, encoding) ? UNPACKERS[encoding] : undefined;
-  if (unpacker === undefined) return packed;
+  const decompressor = Object.hasOwn(DECOMPRESSORS, encoding) ? DECOMPRESSORS[encoding] : undefined;
+  if (decompressor === undefined) return body;
   try {
-    return await unpacker(packed, { maxOutputLength: LONGEST_BODY_BYTES });
+    return await decompressor(body, { maxOutputLength: MAX_BODY_BYTES });
   } catch (error) {
-    if ((error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') throw new BodyTooLong();
+    if ((error as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') throw new BodyTooLarge();
     throw error;
   }
 }

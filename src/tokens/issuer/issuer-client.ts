@@ -1,10 +1,10 @@
 import { type Dispatcher, request } from 'undici';
 import type { Clock } from '../../lib/clock.ts';
 import { TokenSourceError } from '../sources/token-source.ts';
-import { BodyTooLong, LONGEST_BODY_BYTES, readBody } from './issuer-body.ts';
+import { BodyTooLarge, MAX_BODY_BYTES, readBody } from './issuer-body.ts';
 import { makeDispatcher, type ProxySetting } from './issuer-dispatcher.ts';
 import { describeFailure, isReset } from './issuer-failure.ts';
-import type { TlsMaterial } from './issuer-tls.ts';
+import { readTlsMaterial, type TlsMaterial, type TlsSettings } from './issuer-tls.ts';
 
 /** One request to an issuer, complete. */
 export interface IssuerRequest {
@@ -14,8 +14,8 @@ export interface IssuerRequest {
   readonly body: string | null;
 }
 
-/** An issuer's answer of whatever status, body read. */
-export interface IssuerReply {
+/** An issuer's response of whatever status, with its whole body. */
+export interface IssuerResponse {
   readonly status: number;
   /** Lower-case names; several `set-cookie` stay several. */
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
@@ -26,62 +26,91 @@ export interface IssuerReply {
   readonly serverDateWallMs?: number;
 }
 
-/** The wall clock to read absolute times against: the issuer's own if it told it. */
-export function issuerNowMs(reply: IssuerReply): number {
-  return reply.serverDateWallMs ?? reply.receivedWallMs;
+/** The wall clock to compare absolute times with: the issuer's own if its response states it. */
+export function issuerNowMs(response: IssuerResponse): number {
+  return response.serverDateWallMs ?? response.receivedWallMs;
 }
 
 /** A header's value, the first of several. */
-export function headerOf(reply: IssuerReply, name: string): string | undefined {
-  return first(reply.headers[name.toLowerCase()]);
+export function headerOf(response: IssuerResponse, name: string): string | undefined {
+  return first(response.headers[name.toLowerCase()]);
 }
 
 function first(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }
 
-interface IssuerClientOptions {
-  /** Begins every message: `corp: token_url`. */
-  readonly label: string;
-  readonly tls: TlsMaterial;
-  readonly proxy?: ProxySetting | undefined;
+/** How an issuer is reached: settings that `oauth2` and `http` sources share. */
+export interface ConnectionSettings {
+  readonly tls?: TlsSettings;
+  readonly proxy?: ProxySetting;
 }
 
+interface IssuerClientOptions {
+  /** The source's name and the setting with the URL, which begin every message: `corp: token_url: …`. */
+  readonly source: string;
+  readonly field: string;
+  readonly connection: ConnectionSettings;
+  /** What relative paths in `tls` are relative to. */
+  readonly baseDir: string | undefined;
+}
+
+interface CallContext {
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+}
+
+/** Sends one request; rejects when there is no whole response. */
+export type SendToIssuer = (issuerRequest: IssuerRequest) => Promise<IssuerResponse>;
+
 /**
- * The HTTP of token sources: one call, one answer. Redirects are answers, not followed: a login page is no place
- * for a secret. A connection that is reset before the answer is replaced at once, one time: pooled sockets go
+ * The HTTP of token sources: one call, one response. Redirects are responses and not followed: a login page is no place
+ * for a secret. A connection that is reset before the response is replaced at once, one time, since pooled sockets go
  * stale between renewals.
  */
 export class IssuerClient {
+  /** The certificates in use; they belong to the source's key, so that a renewed certificate makes another source. */
+  readonly tls: TlsMaterial;
   readonly #options: IssuerClientOptions;
   #dispatcher: Dispatcher;
 
+  /** Throws `TokenSourceError`: foreign errors are replaced, as they quote proxy URLs with their passwords. */
   constructor(options: IssuerClientOptions) {
     this.#options = options;
-    this.#dispatcher = makeDispatcher(options.tls, options.proxy);
+    const { source, connection, baseDir } = options;
+    const invalid = (what: string) => new TokenSourceError(`${source}: ${what}`, { severity: 'credentials' });
+    try {
+      this.tls = readTlsMaterial(connection.tls, baseDir);
+    } catch (error) {
+      throw invalid(`tls: cannot read a file (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`);
+    }
+    try {
+      this.#dispatcher = makeDispatcher(this.tls, connection.proxy);
+    } catch {
+      throw invalid('proxy: must be a URL such as http://proxy:3128, or "environment"');
+    }
   }
 
   /**
-   * `make` builds the request and is asked again for the retry: signatures, assertions and nonces must not be
-   * sent twice. Rejects with a transient `TokenSourceError` when there is no whole answer.
+   * `exchange` builds a request and sends it. It is called again for the retry: signatures, assertions and nonces must
+   * not be sent twice. Rejects with a transient `TokenSourceError` when there is no whole response.
    */
   async call(
-    make: () => IssuerRequest | Promise<IssuerRequest>,
-    context: { readonly signal: AbortSignal; readonly clock: Clock },
-  ): Promise<IssuerReply> {
-    const first = await make();
+    exchange: (send: SendToIssuer) => Promise<IssuerResponse>,
+    context: CallContext,
+  ): Promise<IssuerResponse> {
+    const send: SendToIssuer = (issuerRequest) => this.#send(issuerRequest, context);
     try {
-      return await this.#send(first, context);
+      return await exchange(send);
     } catch (error) {
-      const isWorthAnother = error instanceof NoAnswer && isReset(error.cause) && !context.signal.aborted;
-      if (!isWorthAnother) throw this.#describe(error, first.url, context.signal);
+      const isRetried = error instanceof SendError && isReset(error.cause) && !context.signal.aborted;
+      if (!isRetried) throw this.#describe(error, context.signal);
     }
     this.#reconnect();
-    const second = await make();
     try {
-      return await this.#send(second, context);
+      return await exchange(send);
     } catch (error) {
-      throw this.#describe(error, second.url, context.signal);
+      throw this.#describe(error, context.signal);
     }
   }
 
@@ -89,11 +118,7 @@ export class IssuerClient {
     await this.#dispatcher.destroy();
   }
 
-  async #send(
-    issuerRequest: IssuerRequest,
-    context: { readonly signal: AbortSignal; readonly clock: Clock },
-  ): Promise<IssuerReply> {
-    const { method, url, headers, body } = issuerRequest;
+  async #send({ method, url, headers, body }: IssuerRequest, context: CallContext): Promise<IssuerResponse> {
     const sentWallMs = context.clock.wallMs();
     const response = await request(url, {
       dispatcher: this.#dispatcher,
@@ -107,11 +132,13 @@ export class IssuerClient {
       body,
       signal: context.signal,
     }).catch((cause: unknown) => {
-      throw new NoAnswer(cause);
+      throw new SendError(url, cause);
     });
     const text = await readBody(response.body, {
       contentEncoding: first(response.headers['content-encoding']),
       contentType: first(response.headers['content-type']),
+    }).catch((cause: unknown) => {
+      throw cause instanceof BodyTooLarge ? cause : new BodyError(cause);
     });
     const date = Date.parse(String(response.headers.date));
     return {
@@ -127,34 +154,47 @@ export class IssuerClient {
   /** All pooled sockets may be as stale as the one that broke. */
   #reconnect(): void {
     const stale = this.#dispatcher;
-    this.#dispatcher = makeDispatcher(this.#options.tls, this.#options.proxy);
+    this.#dispatcher = makeDispatcher(this.tls, this.#options.connection.proxy);
     stale.close().catch(() => {});
   }
 
-  #describe(error: unknown, url: string, signal: AbortSignal): TokenSourceError {
-    const { label, tls, proxy } = this.#options;
-    if (signal.aborted) {
-      return new TokenSourceError(`${label} gave no whole answer before the attempt was given up`);
-    }
-    if (error instanceof BodyTooLong) {
-      return new TokenSourceError(`${label} answered with more than ${LONGEST_BODY_BYTES / 1024} KiB`);
-    }
-    if (error instanceof NoAnswer) {
-      const how = describeFailure(error.cause, {
-        isTls: /^https:/i.test(url),
-        hasClientCertificate: tls.cert !== undefined,
-        isProxied: proxy !== undefined && proxy !== '' && proxy !== 'environment',
-      });
-      return new TokenSourceError(`${label} ${how}`);
-    }
-    return new TokenSourceError(`${label} broke off in the middle of its answer`);
+  /** Errors of the exchange itself (a chained source without a token, a template) pass through. */
+  #describe(error: unknown, signal: AbortSignal): unknown {
+    const isOwn = error instanceof SendError || error instanceof BodyError || error instanceof BodyTooLarge;
+    if (!isOwn) return error;
+    return new TokenSourceError(
+      `${this.#options.source}: ${this.#options.field}: ${this.#words(error, signal)}`,
+    );
+  }
+
+  #words(error: SendError | BodyError | BodyTooLarge, signal: AbortSignal): string {
+    if (signal.aborted) return 'no complete response before the attempt was aborted';
+    if (error instanceof BodyTooLarge) return `response body larger than ${MAX_BODY_BYTES / 1024} KiB`;
+    if (error instanceof BodyError) return 'connection broken in the middle of the response';
+    const { proxy } = this.#options.connection;
+    return describeFailure(error.cause, {
+      isTls: /^https:/i.test(error.url),
+      hasClientCertificate: this.tls.cert !== undefined,
+      isProxied: proxy !== undefined && proxy !== '' && proxy !== 'environment',
+    });
   }
 }
 
 /** The request failed before any status came back; `cause` says how. */
-class NoAnswer extends Error {
+class SendError extends Error {
+  readonly url: string;
+
+  constructor(url: string, cause: unknown) {
+    super('no response', { cause });
+    this.name = 'SendError';
+    this.url = url;
+  }
+}
+
+/** The body could not be received or decompressed. */
+class BodyError extends Error {
   constructor(cause: unknown) {
-    super('no answer', { cause });
-    this.name = 'NoAnswer';
+    super('incomplete body', { cause });
+    this.name = 'BodyError';
   }
 }

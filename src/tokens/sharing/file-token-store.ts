@@ -3,18 +3,23 @@ import { type FSWatcher, watch } from 'node:fs';
 import { chmod, link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
-import { parseStoredToken, type StoredToken } from './stored-token.ts';
-import { type RenewalLease, type TokenStore, TokenStoreError } from './token-store.ts';
+import {
+  parseStoredToken,
+  type RenewalLease,
+  type StoredToken,
+  type TokenStore,
+  TokenStoreError,
+} from './token-store.ts';
 
 const OWNER_ONLY = 0o600;
 const OWNER_ONLY_DIRECTORY = 0o700;
-/** Bits that let others plant a token of theirs. */
+/** Bits that let other users write a token of theirs. */
 const WRITABLE_BY_OTHERS = 0o022;
 
 /**
- * Shares tokens between processes of one user on one machine: a file a recipe in a directory of its own, written
- * aside and renamed, so that a reader sees the old or the new one and never half of it; a lock file that only
- * one can create for the lease. Rejects when the directory is not ours alone.
+ * Shares tokens between processes of one user on one machine: one file per source in a directory of their own, written
+ * aside and renamed, so that a reader sees the old or the new one and never half of it; a lock file, which only one
+ * process can create, for the lease. Rejects when other users can write to the directory.
  */
 export class FileTokenStore implements TokenStore {
   readonly #directory: string;
@@ -57,7 +62,7 @@ export class FileTokenStore implements TokenStore {
     }
     return {
       release: async () => {
-        // Only our own: after a stall it may be somebody else's by now.
+        // Only our own: after a stall it may belong to another process.
         if ((await readIfThere(file).catch(() => null)) === text) await unlink(file).catch(() => {});
       },
     };
@@ -77,7 +82,7 @@ export class FileTokenStore implements TokenStore {
         watcher.on('error', () => watcher?.close());
       })
       .catch(() => {
-        // A hint less: the next renewal looks by itself.
+        // Without hints the next renewal reads the store.
       });
     return {
       close: () => {
@@ -106,15 +111,15 @@ export class FileTokenStore implements TokenStore {
     const isOurs = process.getuid === undefined || uid === process.getuid();
     if (!isOurs || (mode & WRITABLE_BY_OTHERS) !== 0) {
       throw new TokenStoreError(
-        'the directory of shared tokens must belong to this user and be writable by nobody else',
+        'the directory of shared tokens must belong to this user and be writable by no other user',
       );
     }
     this.#isReady = true;
   }
 
   /**
-   * Takes away the lock of a process that died with it. Moved first and judged then: of two processes that find it
-   * stale only one moves it; and one that moved a lock that was renewed in between puts it back.
+   * Removes the lock of a process that died with it. Moved first and checked then: of two processes that find it stale
+   * only one moves it, and one that moved a lock that was renewed in between puts it back.
    */
   async #breakIfStale(file: string, forMs: number): Promise<void> {
     const text = await readIfThere(file);
@@ -130,7 +135,7 @@ export class FileTokenStore implements TokenStore {
     await unlink(aside).catch(() => {});
   }
 
-  /** Over, or further ahead than a lock can be: a clock was set back since it was made. */
+  /** Expired, or further ahead than a lock can be: a clock was set back since it was made. */
   #isStale(text: string, forMs: number): boolean {
     const leftMs = numberAt(text, 'untilWallMs') - this.#clock.wallMs();
     return !(leftMs > 0 && leftMs <= 10 * forMs);
@@ -151,8 +156,7 @@ async function readIfThere(file: string): Promise<string | null> {
 }
 
 /**
- * False: the file is there already. Written aside and linked, as a lock that is seen before it has its text would look
- * like one that nobody holds.
+ * False: the file is there already. Written aside and linked, as a lock without its text yet would look stale.
  */
 async function writeIfAbsent(file: string, text: string): Promise<boolean> {
   const aside = `${file}.${randomUUID()}`;
@@ -168,7 +172,7 @@ async function writeIfAbsent(file: string, text: string): Promise<boolean> {
   }
 }
 
-/** Creates a file that must not be there, for our eyes only whatever the umask. */
+/** Creates a file that must not exist, with mode 0600 whatever the umask. */
 async function writeNew(file: string, text: string): Promise<void> {
   const handle = await open(file, 'wx', OWNER_ONLY);
   try {

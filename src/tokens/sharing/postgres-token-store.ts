@@ -1,28 +1,32 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
-import type { Clock } from '../../lib/clock.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
 import type { Secret } from '../../lib/secret.ts';
-import { PostgresHints } from './postgres-hints.ts';
-import { parseStoredToken, type StoredToken } from './stored-token.ts';
 import { TokenCipher } from './token-cipher.ts';
-import { type RenewalLease, type TokenStore, TokenStoreError } from './token-store.ts';
+import {
+  parseStoredToken,
+  type RenewalLease,
+  type StoredToken,
+  type TokenStore,
+  TokenStoreError,
+} from './token-store.ts';
 
-/** A store that is slower than this is away: the issuer itself would have answered. */
-const PATIENCE_MS = 3_000;
-/** Calls are rare (a few a minute and source) and short. */
+/** A store that is slower than this counts as unavailable: the issuer itself would have responded. */
+const TIMEOUT_MS = 3_000;
+/** Calls are rare (a few a minute per source) and short. */
 const CONNECTIONS = 2;
 const IDLE_MS = 60_000;
 
 const UNDEFINED_TABLE = '42P01';
-/** Two replicas made the table at one time. */
+/** Two replicas created the table at the same time. */
 const CREATED_MEANWHILE = new Set(['23505', '42P07', '42710']);
-/** Engines that are always serializable (CockroachDB) say so to the one that lost a race. */
+/** Engines that are always serializable (CockroachDB) send it to the loser of a race. */
 const SERIALIZATION_FAILURE = '40001';
 
 /**
  * One row a source. The generation stands beside the token as the fence of every write; `issued_at` is when it was
- * issued by the clock of the database, which is the only one that all replicas share; `expires_at` is for people who
- * look. No advisory locks, no sessions: it must also work behind a transaction pooler.
+ * issued by the clock of the database, the only one that all replicas share; `expires_at` is for people. No advisory
+ * locks, no sessions: it must also work behind a transaction pooler.
  */
 const CREATE = `CREATE TABLE IF NOT EXISTS tokenferry_tokens (
   source text PRIMARY KEY,
@@ -43,7 +47,7 @@ WHERE t.generation < excluded.generation`;
 const GET = `SELECT generation, token, extract(epoch FROM now() - issued_at)::float8 * 1000 AS age_ms
 FROM tokenferry_tokens WHERE source = $1`;
 
-/** By the clock of the database as well. */
+/** Also by the clock of the database. */
 const LEASE = `INSERT INTO tokenferry_tokens AS t (source, lease_owner, lease_until)
 VALUES ($1, $2, now() + $3 * interval '1 millisecond')
 ON CONFLICT (source) DO UPDATE
@@ -54,25 +58,25 @@ const RELEASE = `UPDATE tokenferry_tokens SET lease_owner = NULL, lease_until = 
 WHERE source = $1 AND lease_owner = $2`;
 
 /**
- * Shares tokens between replicas through PostgreSQL or an engine that speaks like it. Every call rejects within
- * `PATIENCE_MS` when the database is away. The table is made at first use, with whatever right the role has.
+ * Shares tokens between replicas through PostgreSQL or an engine with its protocol. Every call rejects within
+ * `TIMEOUT_MS` when the database is unavailable. The table is created at first use, if the role may.
  */
 export class PostgresTokenStore implements TokenStore {
   readonly #connection: pg.ClientConfig;
   readonly #clock: Clock;
   readonly #cipher: TokenCipher;
   readonly #hints: PostgresHints;
-  /** Null until the store is asked for the first time. */
+  /** Null until the first call. */
   #opening: Promise<pg.Pool> | null = null;
 
-  /** `url` and `sharedKey` are the settings `shared` and `shared_key`. Connects when it is first asked. */
+  /** `url` and `sharedKey` are the settings `shared` and `shared_key`. Connects at the first call. */
   constructor(url: Secret, sharedKey: Secret, clock: Clock) {
     this.#cipher = new TokenCipher(sharedKey);
     this.#clock = clock;
     this.#connection = {
       connectionString: url.reveal(),
-      connectionTimeoutMillis: PATIENCE_MS,
-      query_timeout: PATIENCE_MS,
+      connectionTimeoutMillis: TIMEOUT_MS,
+      query_timeout: TIMEOUT_MS,
       keepAlive: true,
       application_name: 'tokenferry',
     };
@@ -84,10 +88,12 @@ export class PostgresTokenStore implements TokenStore {
     const { rows } = await this.#query<Row>(GET, [row]);
     const [found] = rows;
     if (found === undefined || found.token === null) return null;
-    const text = this.#cipher.open(found.token, `${row} ${found.generation}`);
-    // Whoever changed the row may do so again: better that the store counts as away than that each call renews for nothing.
+    const text = this.#cipher.decrypt(found.token, `${row} ${found.generation}`);
+    // An unavailable store is better than a renewal for nothing with each call.
     if (text === null)
-      throw new TokenStoreError('a shared token cannot be opened: its row was changed by somebody else');
+      throw new TokenStoreError(
+        'cannot decrypt a shared token: its row was changed, or shared_key is another one',
+      );
     const token = parseStoredToken(text);
     return token === null || found.age_ms === null ? token : agedBy(token, found.age_ms, this.#clock);
   }
@@ -95,12 +101,12 @@ export class PostgresTokenStore implements TokenStore {
   async put(key: string, token: StoredToken): Promise<boolean> {
     const row = this.#cipher.rowOf(key);
     const { generation, issuedWallMs, lifeMs } = token;
-    const sealed = this.#cipher.seal(JSON.stringify(token), `${row} ${generation}`);
+    const encrypted = this.#cipher.encrypt(JSON.stringify(token), `${row} ${generation}`);
     const ageMs = this.#clock.wallMs() - issuedWallMs;
     const leftMs = lifeMs === null ? null : withinCalendar(lifeMs - ageMs);
-    const { rowCount } = await this.#query(PUT, [row, generation, sealed, withinCalendar(ageMs), leftMs]);
+    const { rowCount } = await this.#query(PUT, [row, generation, encrypted, withinCalendar(ageMs), leftMs]);
     if (rowCount !== 1) return false;
-    this.#hints.tell(await this.#pool(), row);
+    this.#hints.notify(await this.#pool(), row);
     return true;
   }
 
@@ -116,7 +122,7 @@ export class PostgresTokenStore implements TokenStore {
     }
     return {
       release: async () => {
-        // Unreleased it ends by itself.
+        // An unreleased lease expires.
         await this.#query(RELEASE, [row, owner]).catch(() => {});
       },
     };
@@ -153,7 +159,7 @@ export class PostgresTokenStore implements TokenStore {
   }
 }
 
-/** The driver is loaded here and not with this file: a start without sharing does not pay for it. */
+/** The driver is loaded here and not with this file, which saves its time at a start without sharing. */
 async function openPool(connection: pg.ClientConfig): Promise<pg.Pool> {
   const { default: driver } = await import('pg');
   const pool = new driver.Pool({
@@ -162,7 +168,7 @@ async function openPool(connection: pg.ClientConfig): Promise<pg.Pool> {
     idleTimeoutMillis: IDLE_MS,
     allowExitOnIdle: true,
   });
-  // An idle connection that breaks is replaced by the next call; unheard, the event would end the process.
+  // An idle connection that breaks is replaced by the next call; an unhandled event would end the process.
   pool.on('error', () => {});
   return pool;
 }
@@ -170,11 +176,11 @@ async function openPool(connection: pg.ClientConfig): Promise<pg.Pool> {
 interface Row {
   readonly generation: string;
   readonly token: Buffer | null;
-  /** By the clock of the database; null in rows whose time no calendar has. */
+  /** By the clock of the database; null where PostgreSQL's calendar has no such time. */
   readonly age_ms: number | null;
 }
 
-/** `token` as this replica's clock would have it: that of the replica which obtained it may go quite otherwise. */
+/** `token` by this replica's clock, which may differ from that of the replica that obtained it. */
 function agedBy(token: StoredToken, ageMs: number, clock: Clock): StoredToken {
   const issuedWallMs = clock.wallMs() - ageMs;
   const { notBeforeWallMs } = token;
@@ -188,13 +194,99 @@ function agedBy(token: StoredToken, ageMs: number, clock: Clock): StoredToken {
 }
 
 /** Milliseconds of 10,000 years, within what PostgreSQL's calendar can add to now. */
-const LONGEST_MS = 10_000 * 365 * 86_400_000;
+const MAX_CALENDAR_MS = 10_000 * 365 * 86_400_000;
 
-/** Null: so long that no calendar of PostgreSQL has it. */
+/** Null: too long for PostgreSQL's calendar. */
 function withinCalendar(ms: number): number | null {
-  return Math.abs(ms) <= LONGEST_MS ? ms : null;
+  return Math.abs(ms) <= MAX_CALENDAR_MS ? ms : null;
 }
 
 function codeOf(error: unknown): string | null {
   return error instanceof Error && 'code' in error ? String(error.code) : null;
+}
+
+const CHANNEL = 'tokenferry_tokens';
+const MIN_RECONNECT_MS = 1_000;
+const MAX_RECONNECT_MS = 30_000;
+
+/**
+ * Hints about new rows over LISTEN and NOTIFY: replicas follow in milliseconds where these work. Where they do not (a
+ * transaction pooler, CockroachDB, a broken connection) nothing is lost, as replicas poll.
+ */
+class PostgresHints {
+  readonly #connection: pg.ClientConfig;
+  readonly #clock: Clock;
+  readonly #watchers = new Map<string, Set<() => void>>();
+  /** The connection that listens or is being made; null while there is none. */
+  #client: pg.Client | null = null;
+  #isListening = false;
+  /** The driver is being loaded, before there is a connection. */
+  #isLoading = false;
+  #pauseMs = MIN_RECONNECT_MS;
+  #timer: Timer | null = null;
+  #isClosed = false;
+
+  constructor(connection: pg.ClientConfig, clock: Clock) {
+    this.#connection = connection;
+    this.#clock = clock;
+  }
+
+  /** Notifies all replicas that `row` has a new token. Returns at once; a failed notification is dropped. */
+  notify(pool: pg.Pool, row: string): void {
+    pool.query('SELECT pg_notify($1, $2)', [CHANNEL, row]).catch(() => {});
+  }
+
+  watch(row: string, onHint: () => void): { close(): void } {
+    const watchers = this.#watchers.get(row) ?? new Set();
+    this.#watchers.set(row, watchers.add(onHint));
+    if (this.#client === null && this.#timer === null && !this.#isLoading) void this.#listen();
+    return { close: () => void watchers.delete(onHint) };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    const ended = this.#client?.end().catch(() => {});
+    // A connection that is still being made ends by its own timeout.
+    if (this.#isListening) await ended;
+  }
+
+  async #listen(): Promise<void> {
+    this.#isLoading = true;
+    const { default: driver } = await import('pg');
+    this.#isLoading = false;
+    if (this.#isClosed) return;
+    const client = new driver.Client(this.#connection);
+    this.#client = client;
+    // `end` follows every error, also that of a connection that was never made.
+    client.on('error', () => {});
+    client.on('end', () => this.#reconnect(client));
+    client.on('notification', ({ payload }) => this.#hint(payload ?? ''));
+    try {
+      await client.connect();
+      await client.query(`LISTEN ${CHANNEL}`);
+      this.#isListening = true;
+      this.#pauseMs = MIN_RECONNECT_MS;
+      // What was stored while the connection was down.
+      for (const row of this.#watchers.keys()) this.#hint(row);
+    } catch {
+      await client.end().catch(() => {});
+      this.#reconnect(client);
+    }
+  }
+
+  #hint(row: string): void {
+    for (const onHint of this.#watchers.get(row) ?? []) onHint();
+  }
+
+  #reconnect(client: pg.Client): void {
+    if (this.#isClosed || this.#client !== client) return;
+    this.#client = null;
+    this.#isListening = false;
+    this.#timer = this.#clock.schedule(() => {
+      this.#timer = null;
+      void this.#listen();
+    }, this.#pauseMs);
+    this.#pauseMs = Math.min(MAX_RECONNECT_MS, 2 * this.#pauseMs);
+  }
 }

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { fingerprintOf } from '../../lib/secret.ts';
 import { issuerNowMs, momentOf, statedLife } from '../expiry/lifetime.ts';
-import { cleanTokenValue } from '../expiry/token-value.ts';
+import { cleanTokenValue } from '../sources/raw-token.ts';
 import {
   type AcquireContext,
   type RawToken,
@@ -11,20 +11,20 @@ import {
 import { type RenewalLease, type StoredToken, type TokenStore, TokenStoreError } from './token-store.ts';
 
 interface SharingSettings {
-  /** `exclusive`: asking the issuer behind the others' back would kill their token, so a store that is away stops renewal. */
+  /** `exclusive`: a token of our own would revoke that of the others, so an unavailable store stops renewal. */
   readonly rotation: 'overlap' | 'exclusive';
-  /** How long one replica may take to renew before another one does; more than an attempt's time. */
+  /** How long one replica may take to renew before another one does; more than an attempt's timeout. */
   readonly leaseMs: number;
   readonly clock: Clock;
 }
 
-/** How often a replica looks whether the one that renews is done. */
+/** How often a replica checks whether the one that renews is done. */
 const POLL_MS = 200;
 
-/** How often a replica looks for a newer token without a hint, as a share of the life of the last one. */
-const LOOK_SHARE = 0.05;
-const SHORTEST_LOOK_MS = 1_000;
-const LONGEST_LOOK_MS = 30_000;
+/** How often a replica checks for a newer token without a hint, as a share of the life of the last one. */
+const CHECK_SHARE = 0.05;
+const MIN_CHECK_MS = 1_000;
+const MAX_CHECK_MS = 30_000;
 
 /** This replica renews; its token will be the one of this number. */
 interface RightToRenew {
@@ -33,19 +33,19 @@ interface RightToRenew {
 }
 
 /**
- * A source whose tokens are shared: one replica asks the issuer, the others take its token from the store. To the
- * manager it is a source like any other; its renewal points are jittered, so whoever comes first renews for all.
- * Lock, read again, check again, as oauth2-proxy does it.
+ * A source whose tokens are shared: one replica calls the issuer, the others take its token from the store. To the token
+ * manager it is a source like any other; renewal points are jittered, so whoever comes first renews for all. Lock, read
+ * again, check again, as oauth2-proxy does.
  */
 export class SharedSource implements TokenSource {
   readonly #inner: TokenSource;
   readonly #store: TokenStore;
   readonly #settings: SharingSettings;
-  /** The fingerprint of the token seen last, so that a hint about our own writing is no news. */
+  /** The fingerprint of the token seen last, so that a hint about our own write is ignored. */
   #lastSeen: string | null = null;
-  /** Calls of `acquire` under way; each of them looks into the store by itself. */
-  #asking = 0;
-  /** How long the token seen last lives, in milliseconds; null before the first, or when it does not say. */
+  /** Calls of `acquire` under way; each of them reads the store itself. */
+  #acquiring = 0;
+  /** How long the token seen last lives, in milliseconds; null before the first, or when it is unknown. */
   #lastLifeMs: number | null = null;
 
   constructor(inner: TokenSource, store: TokenStore, settings: SharingSettings) {
@@ -63,36 +63,36 @@ export class SharedSource implements TokenSource {
   }
 
   async acquire(context: AcquireContext): Promise<RawToken> {
-    this.#asking += 1;
+    this.#acquiring += 1;
     try {
       return await this.#acquire(context);
     } finally {
-      this.#asking -= 1;
+      this.#acquiring -= 1;
     }
   }
 
   watch(onChange: () => void): { close(): void } {
     const inner = this.#inner.watch?.(onChange);
-    const store = this.#store.watch(this.key, () => void this.#lookForNews(onChange));
-    // Hints are a courtesy of the store; that a new token is found in time is up to looking.
-    let look: Timer;
+    const store = this.#store.watch(this.key, () => void this.#checkForNews(onChange));
+    // Hints may not arrive; the regular check finds a new token in time.
+    let check: Timer;
     const plan = (): void => {
-      look = this.#settings.clock.schedule(() => {
+      check = this.#settings.clock.schedule(() => {
         plan();
-        void this.#lookForNews(onChange);
-      }, this.#lookEveryMs());
+        void this.#checkForNews(onChange);
+      }, this.#checkEveryMs());
     };
     plan();
     return {
       close: () => {
         inner?.close();
         store.close();
-        look.cancel();
+        check.cancel();
       },
     };
   }
 
-  /** The store is closed too: it is this source's own view of it. */
+  /** Closes the store too, which is this source's own view of it. */
   async close(): Promise<void> {
     await Promise.all([this.#inner.close?.(), this.#store.close()]);
   }
@@ -106,11 +106,13 @@ export class SharedSource implements TokenSource {
     } catch (error) {
       context.signal.throwIfAborted();
       if (this.#settings.rotation === 'exclusive') {
-        throw new TokenSourceError(`the store of shared tokens is away${reasonOf(error)}`, { cause: error });
+        throw new TokenSourceError(`the store of shared tokens is unavailable${reasonOf(error)}`, {
+          cause: error,
+        });
       }
-      // Each replica on its own is better than none at all.
+      // A token of our own is better than none.
       const own = await this.#inner.acquire(context);
-      const note = `the store of shared tokens is away${reasonOf(error)}: this replica has a token of its own`;
+      const note = `the store of shared tokens is unavailable${reasonOf(error)}: this replica uses a token of its own`;
       return { ...own, notes: [...(own.notes ?? []), note] };
     }
     try {
@@ -129,7 +131,7 @@ export class SharedSource implements TokenSource {
       if (token !== null) return token;
       const lease = await this.#store.lease(this.key, this.#settings.leaseMs);
       if (lease !== null) {
-        // Whoever had the lease before may have stored a token since we looked.
+        // The previous owner of the lease may have stored a token since we read.
         const stored = await this.#store.get(this.key).catch(async (error: unknown) => {
           await lease.release();
           throw error;
@@ -143,14 +145,14 @@ export class SharedSource implements TokenSource {
     }
   }
 
-  /** What is stored, if it is alive and not the token that the manager has (or that was refused to it). */
+  /** The stored token, if it has not expired and is not the one that the manager has (or that was rejected). */
   #newerToken(stored: StoredToken | null, context: AcquireContext): RawToken | null {
     if (stored === null || context.reason === 'manual') return null;
     if (fingerprintOf(stored.value) === context.previousFingerprint) return null;
     return this.#take(stored);
   }
 
-  /** A stored token as an issuer's answer; null when it is over. */
+  /** A stored token as an issuer's; null when it has expired. */
   #take(stored: StoredToken): RawToken | null {
     const ageMs = this.#ageMs(stored);
     if (ageMs === null) return null;
@@ -159,19 +161,19 @@ export class SharedSource implements TokenSource {
     return rawOf(stored, ageMs);
   }
 
-  /** Null: it is as good as over. A negative age means that a clock was set back: nothing is known about what is left. */
+  /** Null: as good as expired. A negative age means that a clock was set back, so the remaining life is unknown. */
   #ageMs({ issuedWallMs, lifeMs }: StoredToken): number | null {
     const ageMs = this.#settings.clock.wallMs() - issuedWallMs;
     return ageMs < 0 || (lifeMs !== null && ageMs >= 0.95 * lifeMs) ? null : ageMs;
   }
 
-  /** Asks the issuer and stores its token as `generation`, counted when the lease was taken: that is the fence. */
+  /** Calls the issuer and stores its token as `generation`, counted when the lease was taken: the fencing token. */
   async #renew(context: AcquireContext, generation: number): Promise<RawToken> {
     const { clock } = this.#settings;
     const sent = momentOf(clock);
-    const answer = await this.#inner.acquire(context);
-    // Cleaned before it is stored: all replicas must see the same value to tell whether it is another one.
-    const raw = { ...answer, value: cleanTokenValue(answer.value) };
+    const acquired = await this.#inner.acquire(context);
+    // Cleaned before it is stored: replicas compare values.
+    const raw = { ...acquired, value: cleanTokenValue(acquired.value) };
     const received = momentOf(clock);
     this.#lastSeen = fingerprintOf(raw.value);
     this.#lastLifeMs = statedLife(raw, sent, received).lifeMs;
@@ -187,29 +189,29 @@ export class SharedSource implements TokenSource {
     };
     try {
       if (await this.#store.put(this.key, token)) return raw;
-      // We were so slow that our lease ended and another replica renewed: its token is the one that all use.
+      // Our lease expired and another replica renewed: its token is the one that all use.
       const newer = await this.#store.get(this.key);
       return (newer === null ? null : this.#take(newer)) ?? raw;
     } catch {
-      // The token is good all the same; the next replica will find the store away itself.
+      // The token is valid all the same.
       return raw;
     }
   }
 
-  /** While the manager asks already nothing is news: it would make it ask once more, and then the issuer. */
-  async #lookForNews(onChange: () => void): Promise<void> {
+  /** During an acquisition a change is no news: it would cause another one, of the issuer. */
+  async #checkForNews(onChange: () => void): Promise<void> {
     try {
       const stored = await this.#store.get(this.key);
-      if (this.#asking > 0 || stored === null || this.#ageMs(stored) === null) return;
+      if (this.#acquiring > 0 || stored === null || this.#ageMs(stored) === null) return;
       if (fingerprintOf(stored.value) !== this.#lastSeen) onChange();
     } catch {
-      // A store that is away has no news.
+      // An unavailable store has no news.
     }
   }
 
-  #lookEveryMs(): number {
+  #checkEveryMs(): number {
     const lifeMs = this.#lastLifeMs ?? Number.POSITIVE_INFINITY;
-    return Math.min(LONGEST_LOOK_MS, Math.max(SHORTEST_LOOK_MS, LOOK_SHARE * lifeMs));
+    return Math.min(MAX_CHECK_MS, Math.max(MIN_CHECK_MS, CHECK_SHARE * lifeMs));
   }
 
   #pause(signal: AbortSignal): Promise<void> {
@@ -227,7 +229,7 @@ export class SharedSource implements TokenSource {
   }
 }
 
-/** Foreign errors are known by their code only: their text names hosts and users. */
+/** Of foreign errors only the code is quoted: their text names hosts and users. */
 function reasonOf(error: unknown): string {
   if (error instanceof TokenStoreError) return ` (${error.message})`;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';

@@ -1,13 +1,13 @@
-import { readFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { type FSWatcher, watch } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Clock } from '../../lib/clock.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
 import { isPointer, resolvePointer } from '../../lib/json/json-pointer.ts';
 import { fingerprintOf } from '../../lib/secret.ts';
-import { FileWatch } from './file-watch.ts';
+import { settingsKey } from '../../lib/settings-key.ts';
 import { rawToken } from './raw-token.ts';
-import { recipeKey } from './recipe-key.ts';
-import { SourceVoice } from './source-errors.ts';
+import { SourceErrors } from './source-errors.ts';
 import type { AcquireContext, RawToken, SourceDeps, TokenSource } from './token-source.ts';
 
 /** A token that another program keeps fresh in a file: Kubernetes, a Vault agent, a side-car. */
@@ -18,40 +18,41 @@ export interface FileSettings {
   readonly tokenAt?: string;
 }
 
-/** A file that is just being written is looked at again after these pauses. */
+/** A file that is just being written is read again after these pauses. */
 const REREAD_AFTER_MS = [50, 200];
 /** Without an expiry inside, the file is read again after this, as client-go does. */
 const REREAD_OPAQUE_MS = 60_000;
-const LONGEST_FILE = 256 * 1024;
+const MAX_FILE = 256 * 1024;
 
+/** A token in a file, read again whenever the file changes. */
 export class FileSource implements TokenSource {
   readonly kind = 'file';
   readonly key: string;
-  readonly #voice: SourceVoice;
+  readonly #errors: SourceErrors;
   readonly #settings: FileSettings;
   readonly #path: string;
   readonly #clock: Clock;
 
   constructor(name: string, settings: FileSettings, deps: SourceDeps) {
-    this.#voice = new SourceVoice(name, deps.secrets);
+    this.#errors = new SourceErrors(name, deps.secrets);
     this.#settings = settings;
     this.#path = resolve(deps.baseDir ?? '.', settings.path);
     this.#clock = deps.clock;
-    this.key = recipeKey({ ...settings, path: this.#path });
+    this.key = settingsKey({ ...settings, path: this.#path });
     if (settings.tokenAt !== undefined && !isPointer(settings.tokenAt)) {
-      throw this.#voice.error('token_at', 'is no JSON pointer: it begins with "/"', 'credentials');
+      throw this.#errors.misconfigured('token_at', 'must be a JSON pointer, which begins with "/"');
     }
   }
 
   /**
-   * Empty, cut off and missing are what a file looks like while it is being replaced, and so is one that still holds the
-   * token that was refused: looked at three times.
+   * While a file is being replaced it is empty, cut off, missing, or still holds the token that was rejected: it is read
+   * up to three times.
    */
   async acquire({ signal, clock, force, previousFingerprint }: AcquireContext): Promise<RawToken> {
     for (const pauseMs of REREAD_AFTER_MS) {
       const token = await this.#read(clock).catch(() => null);
-      const isRefused = force && token !== null && fingerprintOf(token.value) === previousFingerprint;
-      if (token !== null && !isRefused) return token;
+      const isRejected = force && token !== null && fingerprintOf(token.value) === previousFingerprint;
+      if (token !== null && !isRejected) return token;
       await sleep(pauseMs, undefined, { signal, ref: false });
     }
     return this.#read(clock);
@@ -64,21 +65,21 @@ export class FileSource implements TokenSource {
   async #read(clock: Clock): Promise<RawToken> {
     const text = await this.#text();
     const { field, value } = this.#locate(text);
-    const token = rawToken(this.#voice, { field, value, hints: [], nowWallMs: clock.wallMs() });
+    const token = rawToken(this.#errors, { field, value, hints: [], nowWallMs: clock.wallMs() });
     return token.expiresAtWallMs === undefined ? { ...token, refreshInMs: REREAD_OPAQUE_MS } : token;
   }
 
   async #text(): Promise<string> {
+    const { path } = this.#settings;
     let text: string;
     try {
       text = await readFile(this.#path, 'utf8');
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-      throw this.#voice.error('path', `${this.#settings.path} cannot be read (${code})`);
+      throw this.#errors.transient('path', `cannot read ${path} (${code})`);
     }
-    if (text.length > LONGEST_FILE)
-      throw this.#voice.error('path', `${this.#settings.path} is no token: it is too long`);
-    if (text.trim() === '') throw this.#voice.error('path', `${this.#settings.path} is empty`);
+    if (text.length > MAX_FILE) throw this.#errors.transient('path', `${path} is too large for a token`);
+    if (text.trim() === '') throw this.#errors.transient('path', `${path} is empty`);
     return text;
   }
 
@@ -89,11 +90,79 @@ export class FileSource implements TokenSource {
     try {
       json = JSON.parse(text);
     } catch {
-      throw this.#voice.error(
+      throw this.#errors.transient(
         'path',
-        `${path} holds no JSON (${text.length} characters), and token_at is set`,
+        `${path} is not JSON (${text.length} characters). Remove token_at?`,
       );
     }
     return { field: `token_at ${tokenAt}`, value: resolvePointer(json, tokenAt).value };
+  }
+}
+
+const POLL_MS = 2_000;
+
+/**
+ * Reports that a file was replaced or rewritten. A `stat` every 2 s decides: Kubernetes swaps a symlink above the file,
+ * and a watch on the file itself gets nothing after that (kubernetes#111947). A watch on the directory is only a hint to
+ * look at once. A file that becomes unreadable is no change; its return is.
+ */
+class FileWatch {
+  readonly #path: string;
+  readonly #clock: Clock;
+  readonly #onChange: () => void;
+  #watcher: FSWatcher | undefined;
+  #timer: Timer | undefined;
+  #identity: string | undefined;
+  #isClosed = false;
+  /** A look is under way; hints that come meanwhile cause one more after it. */
+  #isLooking = false;
+  #isHinted = false;
+
+  constructor(path: string, clock: Clock, onChange: () => void) {
+    this.#path = path;
+    this.#clock = clock;
+    this.#onChange = onChange;
+    void this.#look();
+    try {
+      this.#watcher = watch(dirname(path), { persistent: false }, () => void this.#look());
+      this.#watcher.on('error', () => this.#watcher?.close());
+    } catch {
+      // No directory yet, or a file system without notifications: polling finds the file as well.
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    this.#watcher?.close();
+  }
+
+  async #look(): Promise<void> {
+    if (this.#isLooking) {
+      this.#isHinted = true;
+      return;
+    }
+    this.#isLooking = true;
+    this.#timer?.cancel();
+    do {
+      this.#isHinted = false;
+      const identity = await identityOf(this.#path);
+      if (this.#isClosed) return;
+      const isChanged = this.#identity !== undefined && identity !== undefined && identity !== this.#identity;
+      this.#identity = identity ?? this.#identity;
+      if (isChanged) this.#onChange();
+    } while (this.#isHinted);
+    this.#isLooking = false;
+    this.#timer = this.#clock.schedule(() => void this.#look(), POLL_MS);
+  }
+}
+
+/** Changes whenever the content may have: `stat` follows symlinks, so a swapped one shows another inode. */
+async function identityOf(path: string): Promise<string | undefined> {
+  try {
+    const { dev, ino, size, mtimeMs, ctimeMs } = await stat(path);
+    return [dev, ino, size, mtimeMs, ctimeMs].join(' ');
+  } catch {
+    return undefined;
   }
 }

@@ -2,16 +2,14 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { ExpiryHint } from '../expiry/expiry.ts';
-import { quietWords } from '../issuer/issuer-refusal.ts';
+import { settingsKey } from '../../lib/settings-key.ts';
+import { type ExpiryHint, usualHints } from '../expiry/expiry.ts';
 import { describeKeys, describeValue } from '../issuer/issuer-response.ts';
-import { usualHints } from './http/usual-hints.ts';
 import { rawToken } from './raw-token.ts';
-import { recipeKey } from './recipe-key.ts';
-import { SourceVoice } from './source-errors.ts';
+import { SourceErrors } from './source-errors.ts';
 import type { AcquireContext, RawToken, SourceDeps, TokenSource } from './token-source.ts';
 
-/** Own code: an ES module that exports an async function. */
+/** User code: an ES module that exports an async function. */
 export interface FunctionSettings {
   readonly type: 'function';
   /** Path of the module. */
@@ -24,7 +22,7 @@ export interface FunctionSettings {
 interface TokenFunctionContext {
   readonly signal: AbortSignal;
   readonly reason: string;
-  /** True: the last token was refused, a cached one is of no use. */
+  /** True: the last token was rejected, a cached one is of no use. */
   readonly force: boolean;
 }
 
@@ -42,21 +40,21 @@ type TokenFunctionResult =
 
 type TokenFunction = (context: TokenFunctionContext) => Promise<TokenFunctionResult> | TokenFunctionResult;
 
-/** Loads the module at the first acquisition, so that a faulty one is the source's failure and not the start's. */
+/** Loads the module at the first acquisition, so that a faulty one fails its source and not the start. */
 export class FunctionSource implements TokenSource {
   readonly kind = 'function';
   readonly key: string;
   readonly #settings: FunctionSettings;
-  readonly #voice: SourceVoice;
+  readonly #errors: SourceErrors;
   readonly #url: string;
   #loaded: TokenFunction | undefined;
 
   constructor(name: string, settings: FunctionSettings, deps: SourceDeps) {
     this.#settings = settings;
-    this.#voice = new SourceVoice(name, deps.secrets);
+    this.#errors = new SourceErrors(name, deps.secrets);
     const path = resolve(deps.baseDir ?? '.', settings.module);
     const digest = this.#digestOf(path);
-    this.key = recipeKey({ ...settings, path, digest });
+    this.key = settingsKey({ ...settings, path, digest });
     // Node never loads the same URL twice; changed code has another one.
     this.#url = `${pathToFileURL(path).href}?v=${digest.slice(0, 16)}`;
   }
@@ -65,22 +63,22 @@ export class FunctionSource implements TokenSource {
     this.#loaded ??= await this.#load();
     const result = await this.#call(this.#loaded, { signal, reason, force });
     if (typeof result === 'string') {
-      return rawToken(this.#voice, { field: 'module', value: result, hints: [], nowWallMs: clock.wallMs() });
+      return rawToken(this.#errors, { field: 'module', value: result, hints: [], nowWallMs: clock.wallMs() });
     }
     if (typeof result !== 'object' || result === null) {
-      throw this.#voice.error(
+      throw this.#errors.transient(
         'module',
-        `returned ${describeValue(result)}, where { value, lifetime_ms } was expected`,
+        `returned ${describeValue(result)}; expected { value, lifetime_ms }`,
       );
     }
     const { value, lifetime_ms, refresh_in_ms, extra } = result;
     if (value === undefined)
-      throw this.#voice.error('module', `returned an object without value, with ${describeKeys(result)}`);
+      throw this.#errors.transient('module', `returned no value, but an object with ${describeKeys(result)}`);
     const hints: ExpiryHint[] = [
       { origin: 'lifetime_ms', value: lifetime_ms, as: 'relative', unit: 'ms' },
       ...usualHints(result),
     ];
-    return rawToken(this.#voice, {
+    return rawToken(this.#errors, {
       field: 'module',
       value,
       hints,
@@ -96,15 +94,14 @@ export class FunctionSource implements TokenSource {
     try {
       exported = (await import(this.#url)) as Record<string, unknown>;
     } catch (error) {
-      throw this.#voice.error('module', `${path} cannot be loaded: ${this.#wordsOf(error)}`, 'credentials');
+      throw this.#errors.misconfigured('module', `cannot load ${path}: ${this.#quote(error)}`);
     }
     const functions = Object.values(exported).filter((value) => typeof value === 'function');
     const found = name === undefined ? (exported.default ?? functions[0]) : exported[name];
     if (typeof found === 'function') return found as TokenFunction;
-    throw this.#voice.error(
+    throw this.#errors.misconfigured(
       'module',
       `${path} exports no function${name === undefined ? '' : ` ${name}`}`,
-      'credentials',
     );
   }
 
@@ -116,7 +113,8 @@ export class FunctionSource implements TokenSource {
     const { signal } = context;
     let onAbort = () => {};
     const aborted = new Promise<never>((_, reject) => {
-      onAbort = () => reject(this.#voice.error('module', 'returned nothing before the attempt was given up'));
+      onAbort = () =>
+        reject(this.#errors.transient('module', 'returned nothing before the attempt was aborted'));
       signal.addEventListener('abort', onAbort, { once: true });
       if (signal.aborted) onAbort();
     });
@@ -131,13 +129,12 @@ export class FunctionSource implements TokenSource {
     try {
       return await run(context);
     } catch (error) {
-      throw this.#voice.error('module', `threw: ${this.#wordsOf(error)}`);
+      throw this.#errors.transient('module', `threw: ${this.#quote(error)}`);
     }
   }
 
-  #wordsOf(error: unknown): string {
-    const text = error instanceof Error ? error.message : describeValue(error);
-    return quietWords(text, (words) => this.#voice.scrub(words));
+  #quote(error: unknown): string {
+    return this.#errors.quote(error instanceof Error ? error.message : describeValue(error));
   }
 
   #digestOf(path: string): string {
@@ -145,7 +142,7 @@ export class FunctionSource implements TokenSource {
       return createHash('sha256').update(readFileSync(path)).digest('hex');
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
-      throw this.#voice.error('module', `${this.#settings.module} cannot be read (${code})`, 'credentials');
+      throw this.#errors.misconfigured('module', `cannot read ${this.#settings.module} (${code})`);
     }
   }
 }

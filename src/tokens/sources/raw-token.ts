@@ -1,9 +1,9 @@
+import { resolvePointer } from '../../lib/json/json-pointer.ts';
 import { type Expiry, type ExpiryHint, resolveExpiry } from '../expiry/expiry.ts';
-import { cleanTokenValue } from '../expiry/token-value.ts';
-import { type IssuerReply, issuerNowMs } from '../issuer/issuer-client.ts';
-import type { SourceVoice } from './source-errors.ts';
-import { tokenProblem } from './token-problem.ts';
-import type { RawToken } from './token-source.ts';
+import { type IssuerResponse, issuerNowMs } from '../issuer/issuer-client.ts';
+import { describeValue } from '../issuer/issuer-response.ts';
+import type { SourceErrors } from './source-errors.ts';
+import { type RawToken, TokenSourceError } from './token-source.ts';
 
 /** Everything that a source found out about one token. */
 interface Findings {
@@ -11,64 +11,123 @@ interface Findings {
   readonly field: string;
   readonly value: unknown;
   readonly hints: readonly ExpiryHint[];
-  /** The answer it came with; absent for files, commands and the like, which live by the local clock. */
-  readonly reply?: IssuerReply;
+  /** The response that it came with; absent for files, commands and the like, which go by the local clock. */
+  readonly response?: IssuerResponse;
   readonly nowWallMs: number;
   readonly refreshInMs?: number | undefined;
   readonly extra?: Readonly<Record<string, string>>;
 }
 
 /**
- * The last step of every source: cleans the value, joins the expiry hints. A token that is over already is an
- * error with the reason that is most often behind it.
+ * The last step of every source: cleans the value and joins the expiry hints. A token that has expired already is an
+ * error that says by whose clock.
  */
-export function rawToken(voice: SourceVoice, findings: Findings): RawToken {
+export function rawToken(errors: SourceErrors, findings: Findings): RawToken {
   const { field, refreshInMs, extra } = findings;
-  const value = cleanedValue(voice, findings);
-  const reply = withBelievedDate(findings, value);
-  const nowWallMs = reply === undefined ? findings.nowWallMs : issuerNowMs(reply);
+  const parsed = parseTokenValue(findings.value);
+  if ('problem' in parsed) throw errors.transient(field, parsed.problem);
+  const { value } = parsed;
+  const response = withTrustedDate(findings, value);
+  const nowWallMs = response === undefined ? findings.nowWallMs : issuerNowMs(response);
   const { notes: hintNotes, ...expiry } = resolveExpiry(findings.hints, value, nowWallMs);
-  if (isOver(expiry, nowWallMs)) {
+  if (isExpired(expiry, nowWallMs)) {
     const ago = Math.round((nowWallMs - (expiry.expiresAtWallMs ?? nowWallMs)) / 1000);
-    const whose = reply?.serverDateWallMs === undefined ? "this machine's clock" : "the issuer's clock";
-    throw voice.error(field, `gave a token that ended ${ago} s ago by ${whose}`);
+    const isIssuers = response?.serverDateWallMs !== undefined;
+    const what = `token expired ${ago} s ago by ${isIssuers ? "the issuer's" : "this machine's"} clock`;
+    throw errors.transient(field, isIssuers ? what : `${what}. Check the clock.`);
   }
-  const isDateDoubted = reply !== findings.reply;
-  const notes = isDateDoubted ? [...hintNotes, DOUBTED_DATE] : hintNotes;
+  const isDateIgnored = response !== findings.response;
+  const notes = isDateIgnored ? [...hintNotes, IGNORED_DATE] : hintNotes;
   return {
     value,
     ...expiry,
     ...(refreshInMs === undefined || !(refreshInMs > 0) ? {} : { refreshInMs }),
-    ...(reply?.serverDateWallMs === undefined ? {} : { serverDateWallMs: reply.serverDateWallMs }),
+    ...(response?.serverDateWallMs === undefined ? {} : { serverDateWallMs: response.serverDateWallMs }),
     ...(extra === undefined ? {} : { extra }),
-    ...(notes.length === 0 ? {} : { notes: notes.map((note) => `${voice.name}: ${note}`) }),
+    ...(notes.length === 0 ? {} : { notes: notes.map((note) => `${errors.source}: ${note}`) }),
   };
 }
 
-const DOUBTED_DATE =
-  "by the issuer's Date header the token has ended already: this machine's clock is taken instead";
+const IGNORED_DATE =
+  "by the issuer's Date header the new token has expired already: the clock of this machine is used instead";
 
 /**
- * The answer without its `Date` when that makes a new token one that has ended, and our own clock does not: then the
- * header is what is wrong (a proxy's, a cached answer's), for an issuer's own would agree with its token.
+ * The response without its `Date` when a new token has expired by it and not by our own clock: then the header is wrong
+ * (a proxy's, a cached response's), for an issuer's own clock would agree with its token.
  */
-function withBelievedDate({ reply, hints }: Findings, value: string): IssuerReply | undefined {
-  if (reply?.serverDateWallMs === undefined) return reply;
-  const { serverDateWallMs, ...withoutDate } = reply;
-  if (!isOver(resolveExpiry(hints, value, serverDateWallMs), serverDateWallMs)) return reply;
-  return isOver(resolveExpiry(hints, value, reply.receivedWallMs), reply.receivedWallMs)
-    ? reply
-    : withoutDate;
+function withTrustedDate({ response, hints }: Findings, value: string): IssuerResponse | undefined {
+  if (response?.serverDateWallMs === undefined) return response;
+  const { serverDateWallMs, ...withoutDate } = response;
+  if (!isExpired(resolveExpiry(hints, value, serverDateWallMs), serverDateWallMs)) return response;
+  const { receivedWallMs } = response;
+  return isExpired(resolveExpiry(hints, value, receivedWallMs), receivedWallMs) ? response : withoutDate;
 }
 
-function isOver({ expiresAtWallMs }: Pick<Expiry, 'expiresAtWallMs'>, nowWallMs: number): boolean {
+function isExpired({ expiresAtWallMs }: Pick<Expiry, 'expiresAtWallMs'>, nowWallMs: number): boolean {
   return expiresAtWallMs !== undefined && expiresAtWallMs <= nowWallMs;
 }
 
-function cleanedValue(voice: SourceVoice, { field, value }: Findings): string {
-  try {
-    return cleanTokenValue(value);
-  } catch {
-    throw voice.error(field, `gave ${tokenProblem(value)}`);
+/** Longer than any header that servers accept; catches a page that came instead of a token. */
+const MAX_TOKEN = 64 * 1024;
+
+/**
+ * The token in what a source returned: without surrounding white space, quotes and a `Bearer ` prefix. Throws a
+ * value-free error for what cannot be a token: an HTTP library would quote it in its own error.
+ */
+export function cleanTokenValue(raw: unknown): string {
+  const parsed = parseTokenValue(raw);
+  if ('problem' in parsed)
+    throw new TokenSourceError(`the source returned an invalid token: ${parsed.problem}`);
+  return parsed.value;
+}
+
+/** `problem` says what is there instead, never its content. */
+function parseTokenValue(raw: unknown): { readonly value: string } | { readonly problem: string } {
+  if (typeof raw !== 'string') return { problem: `${describeValue(raw)} where a token was expected` };
+  const value = unquote(raw.trim())
+    .trim()
+    .replace(/^bearer(?:\s+|$)/i, '');
+  if (value === '') return { problem: 'empty token' };
+  const length = `text of ${value.length} characters`;
+  if (value.length > MAX_TOKEN) return { problem: `${length} is too long for a token` };
+  // A login page or an error object where the bare body is taken for the token.
+  if (/^[<{[]/.test(value)) return { problem: `${length} is HTML or JSON and not a token` };
+  if (isVisibleAscii(value)) return { value };
+  const inside = /[\r\n]/.test(value)
+    ? 'a line break'
+    : /\s/.test(value)
+      ? 'white space'
+      : 'control or non-ASCII characters';
+  return { problem: `${length} is not a token: it has ${inside} inside` };
+}
+
+/** The only characters that are safe in a header, a query and a cookie alike. */
+export function isVisibleAscii(value: string): boolean {
+  return /^[\x21-\x7e]+$/.test(value);
+}
+
+function unquote(text: string): string {
+  const first = text[0];
+  const isQuoted = text.length >= 2 && (first === '"' || first === "'") && text.at(-1) === first;
+  return isQuoted ? text.slice(1, -1) : text;
+}
+
+/**
+ * The values of a response that `extra` names, ready to be spread into the findings. A missing one is an error, as a
+ * placement will need it.
+ */
+export function extraValues(
+  errors: SourceErrors,
+  json: unknown,
+  pointers: Readonly<Record<string, string>> = {},
+): { extra?: Record<string, string> } {
+  const extra: Record<string, string> = {};
+  for (const [name, pointer] of Object.entries(pointers)) {
+    const { value } = resolvePointer(json, pointer);
+    if (typeof value !== 'string' && typeof value !== 'number') {
+      throw errors.transient(`extra ${name}`, `no text at ${pointer} of the response`);
+    }
+    extra[name] = String(value);
   }
+  return Object.keys(extra).length === 0 ? {} : { extra };
 }

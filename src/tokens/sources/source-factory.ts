@@ -1,17 +1,15 @@
-import { type EnvSettings, EnvSource } from './env-source.ts';
-import type { ExecSettings } from './exec/exec-settings.ts';
-import { ExecSource } from './exec/exec-source.ts';
+import { type ExecSettings, ExecSource } from './exec-source.ts';
 import { type FileSettings, FileSource } from './file-source.ts';
 import { type FunctionSettings, FunctionSource } from './function-source.ts';
-import type { HttpSettings } from './http/http-settings.ts';
-import { HttpSource } from './http/http-source.ts';
-import { type JwtSettings, JwtSource } from './jwt/jwt-source.ts';
-import type { OAuth2Settings } from './oauth2/oauth2-settings.ts';
-import { OAuth2Source } from './oauth2/oauth2-source.ts';
-import { type StaticSettings, StaticSource } from './static-source.ts';
+import type { HttpSettings } from './http-request.ts';
+import { HttpSource } from './http-source.ts';
+import { type JwtSettings, JwtSource } from './jwt-source.ts';
+import type { OAuth2Settings } from './oauth2-request.ts';
+import { OAuth2Source } from './oauth2-source.ts';
+import { type EnvSettings, EnvSource, type StaticSettings, StaticSource } from './static-source.ts';
 import type { SourceDeps, TokenSource } from './token-source.ts';
 
-/** The recipe of one token source; `type` says which. Durations in milliseconds, secrets as `Secret`. */
+/** The settings of one token source; `type` says which. Durations in milliseconds, secrets as `Secret`. */
 export type SourceSettings =
   | StaticSettings
   | EnvSettings

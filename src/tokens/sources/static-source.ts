@@ -1,10 +1,10 @@
 import type { Secret } from '../../lib/secret.ts';
+import { settingsKey } from '../../lib/settings-key.ts';
 import { rawToken } from './raw-token.ts';
-import { recipeKey } from './recipe-key.ts';
-import { SourceVoice } from './source-errors.ts';
+import { SourceErrors } from './source-errors.ts';
 import type { AcquireContext, RawToken, SourceDeps, TokenSource } from './token-source.ts';
 
-/** A token that stands in the configuration. */
+/** A token in the configuration. */
 export interface StaticSettings {
   readonly type: 'static';
   readonly value: Secret;
@@ -14,17 +14,49 @@ export interface StaticSettings {
 export class StaticSource implements TokenSource {
   readonly kind = 'static';
   readonly key: string;
-  readonly #voice: SourceVoice;
+  readonly #errors: SourceErrors;
   readonly #value: Secret;
 
   constructor(name: string, settings: StaticSettings, deps: SourceDeps) {
-    this.#voice = new SourceVoice(name, deps.secrets);
+    this.#errors = new SourceErrors(name, deps.secrets);
     this.#value = settings.value;
-    this.key = recipeKey(settings);
+    this.key = settingsKey(settings);
   }
 
   async acquire({ clock }: AcquireContext): Promise<RawToken> {
     const value = this.#value.reveal();
-    return rawToken(this.#voice, { field: 'value', value, hints: [], nowWallMs: clock.wallMs() });
+    return rawToken(this.#errors, { field: 'value', value, hints: [], nowWallMs: clock.wallMs() });
+  }
+}
+
+/** A token in an environment variable. */
+export interface EnvSettings {
+  readonly type: 'env';
+  /** The variable's name. */
+  readonly name: string;
+}
+
+/** The variable is read anew each time: a `function` source may have changed it. */
+export class EnvSource implements TokenSource {
+  readonly kind = 'env';
+  readonly key: string;
+  readonly #errors: SourceErrors;
+  readonly #variable: string;
+  readonly #env: Readonly<Record<string, string | undefined>>;
+
+  constructor(name: string, settings: EnvSettings, deps: SourceDeps) {
+    this.#errors = new SourceErrors(name, deps.secrets);
+    this.#variable = settings.name;
+    this.#env = deps.env ?? process.env;
+    // The value belongs to the key: a reload with another value makes another source.
+    this.key = settingsKey({ ...settings, value: this.#env[settings.name] });
+  }
+
+  async acquire({ clock }: AcquireContext): Promise<RawToken> {
+    const variable = this.#variable;
+    const value = this.#env[variable];
+    if (value === undefined)
+      throw this.#errors.misconfigured('name', `environment variable ${variable} is not set`);
+    return rawToken(this.#errors, { field: `name ${variable}`, value, hints: [], nowWallMs: clock.wallMs() });
   }
 }

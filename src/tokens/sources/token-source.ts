@@ -4,12 +4,12 @@ import type { SecretRegistry } from '../../lib/secret.ts';
 /** Why a token is being asked for; metrics label acquisitions with it. */
 export type AcquireReason = 'start' | 'demand' | 'renewal' | 'rejected' | 'manual';
 
-/** What a source is told about one acquisition. */
+/** What a source knows about one acquisition. */
 export interface AcquireContext {
-  /** Aborts when the attempt's time is over or nobody wants its result any more. */
+  /** Aborts when the attempt timed out or its result is no longer wanted. */
   readonly signal: AbortSignal;
   readonly reason: AcquireReason;
-  /** True: the last token was refused; a cached one is of no use. */
+  /** True: the last token was rejected; a cached one is of no use. */
   readonly force: boolean;
   /** `fingerprintOf` the token held so far, so that a shared store can tell whether it has a newer one. */
   readonly previousFingerprint?: string;
@@ -17,8 +17,8 @@ export interface AcquireContext {
 }
 
 /**
- * What an issuer handed out, with every hint about its life. Hints may disagree: the manager takes the
- * shortest. None at all means that the issuer does not say.
+ * What an issuer sent, with every hint about its life. Hints may disagree: the shortest is used. None at all means that
+ * the issuer states no life.
  */
 export interface RawToken {
   readonly value: string;
@@ -26,24 +26,24 @@ export interface RawToken {
   readonly lifetimeMs?: number;
   /** End of life on the issuer's wall clock, milliseconds since 1970. */
   readonly expiresAtWallMs?: number;
-  /** The issuer's own wish when to ask again, in milliseconds. */
+  /** When the issuer wants to be asked again, in milliseconds from now. */
   readonly refreshInMs?: number;
-  /** The token is refused as too young before this moment of the issuer's wall clock. */
+  /** The token is rejected as not yet valid before this moment of the issuer's wall clock. */
   readonly notBeforeWallMs?: number;
-  /** The issuer's wall clock when it answered (the `Date` header: whole seconds, cut off). */
+  /** The issuer's wall clock when it responded (the `Date` header: whole seconds, cut off). */
   readonly serverDateWallMs?: number;
   /** How long before this acquisition the token was issued; only for tokens out of a shared store. */
   readonly ageMs?: number;
-  /** Further values of the answer that a placement can name (`{ header, extra }`). */
+  /** Further values of the response that a placement can name (`{ header, extra }`). */
   readonly extra?: Readonly<Record<string, string>>;
   /** Value-free remarks for the log, such as expiry hints that disagree. */
   readonly notes?: readonly string[];
 }
 
-/** One way to obtain tokens. It makes one attempt per call; retries and timing belong to the manager. */
+/** One way to obtain tokens. It makes one attempt per call; retries and timing belong to the token manager. */
 export interface TokenSource {
   readonly kind: string;
-  /** SHA-256 of the whole recipe, secrets included: another secret is another source. */
+  /** SHA-256 of the settings, secrets included: another secret makes another source. */
   readonly key: string;
   /** Rejects with `TokenSourceError`; anything else that it throws counts as transient. */
   acquire(context: AcquireContext): Promise<RawToken>;
@@ -52,13 +52,13 @@ export interface TokenSource {
   close?(): Promise<void>;
 }
 
-/** What sources are handed beside their settings. */
+/** What sources need beside their settings. */
 export interface SourceDeps {
   readonly clock: Clock;
   readonly secrets: SecretRegistry;
   /**
    * The present token of another source (`token:`, `subject_token:`, `assertion_token:`), for issuers that give a
-   * token for a token. `force`: a fresh one is wanted. Rejects when there is none.
+   * token for a token. `force`: a fresh one is needed. Rejects when there is none.
    */
   readonly tokenOf: (
     name: string,
@@ -71,8 +71,8 @@ export interface SourceDeps {
 }
 
 /**
- * Whether trying again soon makes sense: `transient` (network, 5xx, nonsense) or `credentials` (the issuer says
- * that what we sent is wrong; only slow probing, or accounts get locked).
+ * Whether retrying soon makes sense: `transient` (network, 5xx, unusable content) or `credentials` (the configuration or
+ * the credentials are wrong: retried slowly, since issuers lock accounts).
  */
 export type SourceErrorSeverity = 'transient' | 'credentials';
 

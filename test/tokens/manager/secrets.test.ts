@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
-import { cleanTokenValue } from '../../../src/tokens/expiry/token-value.ts';
 import { describeTokenEvent } from '../../../src/tokens/manager/describe-token-event.ts';
+import { cleanTokenValue } from '../../../src/tokens/sources/raw-token.ts';
 import { TokenSourceError } from '../../../src/tokens/sources/token-source.ts';
 import { follow, leaseNow, makeRig, traffic } from './manager-rig.ts';
 
