@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
+import { errorEvent, FerryError } from '../../src/lib/errors/ferry-error.ts';
 import { parseChatResponse } from '../../src/openai/chat/chat-response.ts';
 import { ChatStream } from '../../src/openai/chat/chat-stream.ts';
 import type { ChatStreamOptions } from '../../src/openai/chat/response-format.ts';
-import { errorEvent } from '../../src/openai/errors/error-event.ts';
 import { DEFAULT_PROFILE, type Profile } from '../../src/openai/request/profile.ts';
 import { type CheckRules, checkCanonicalReply, checkCanonicalStream } from '../helpers/canonical-checker.ts';
 

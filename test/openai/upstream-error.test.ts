@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FerryError } from '../../src/lib/errors/ferry-error.ts';
 import {
-  findErrorInBody,
+  fromErrorResponse,
+  fromVendorError,
   invalidBodyError,
-  readBodyError,
-  readUpstreamError,
 } from '../../src/openai/errors/upstream-error.ts';
+import { findVendorError } from '../../src/openai/errors/vendor-error.ts';
 import { cpuMsSince } from '../helpers/cpu-time.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
 
@@ -21,14 +21,14 @@ const context = {
 /** The error of an answer with this status and body. */
 function answered(status: number, body: unknown, headers: Record<string, string> = {}): FerryError {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
-  return readUpstreamError({ ...context, status, body: text, headers: (name) => headers[name] });
+  return fromErrorResponse({ ...context, status, body: text, headers: (name) => headers[name] });
 }
 
 /** The error inside a 200 body. */
 function within(json: unknown): FerryError {
-  const found = findErrorInBody(json);
+  const found = findVendorError(json);
   assert.notEqual(found, null, JSON.stringify(json));
-  return readBodyError(found as NonNullable<typeof found>, context);
+  return fromVendorError(found as NonNullable<typeof found>, context);
 }
 
 function summary(error: FerryError): [string, number, string | null] {
@@ -158,10 +158,10 @@ test('Q134 MiniMax: base_resp by its code table', () => {
     assert.equal(error.kind, kind, status_msg);
   }
   assert.equal(
-    findErrorInBody({ choices: [{ delta: {} }], base_resp: { status_code: 0, status_msg: '' } }),
+    findVendorError({ choices: [{ delta: {} }], base_resp: { status_code: 0, status_msg: '' } }),
     null,
   );
-  assert.equal(findErrorInBody({ base_resp: { status_code: 0, status_msg: 'success' }, usage: {} }), null);
+  assert.equal(findVendorError({ base_resp: { status_code: 0, status_msg: 'success' }, usage: {} }), null);
 });
 
 test('Q135 Baidu: error_code by its table', () => {
@@ -389,7 +389,7 @@ test('Q143 a quota that comes back in seconds is a rate limit', () => {
 test('a 400 that says the model is unknown is a 404, also by the name that the upstream knows', () => {
   const body = '{"error":{"message":"Invalid model name passed in model=deploy-7. Call `/v1/models`."}}';
   const read = (more: object): string =>
-    readUpstreamError({ ...context, ...more, status: 400, body, headers: () => undefined }).kind;
+    fromErrorResponse({ ...context, ...more, status: 400, body, headers: () => undefined }).kind;
   assert.equal(read({ upstreamModel: 'deploy-7' }), 'model_not_found');
   assert.equal(read({}), 'client_fault');
   assert.equal(
@@ -439,7 +439,7 @@ test('Q144 Q39 gateway statuses map to 502, 503 and 504, HTML pages included', (
 test('retry.statuses decides which statuses are tried again', () => {
   const isRetryable = (status: number): boolean => status === 409;
   const read = (status: number): string =>
-    readUpstreamError({ ...context, isRetryable, status, body: '', headers: () => undefined }).kind;
+    fromErrorResponse({ ...context, isRetryable, status, body: '', headers: () => undefined }).kind;
   assert.equal(read(409), 'retryable_status');
   assert.equal(read(500), 'invalid_response');
   assert.equal(read(408), 'client_fault');
@@ -515,19 +515,6 @@ test('S99 a max_tokens below the minimum has the code on which Dify tries again'
   );
   assert.equal(code('max_tokens must be at least 16', 'own_code'), 'own_code');
   assert.equal(code('max_tokens is too large'), null);
-});
-
-test('under the client’s own credentials a 401 and a 403 are passed on as they came', () => {
-  const passed = (status: number, body: string): FerryError =>
-    readUpstreamError({ ...context, status, body, headers: () => undefined, hasClientCredentials: true });
-  const error = passed(
-    401,
-    '{"error":{"message":"Incorrect API key provided: sk-abcd1234****","code":"invalid_api_key"}}',
-  );
-  assert.deepEqual(summary(error), ['auth_passed_through', 401, 'invalid_api_key']);
-  assert.equal(error.message, 'Incorrect API key provided: [redacted]');
-  assert.deepEqual(summary(passed(403, '')), ['auth_passed_through', 403, 'not_permitted']);
-  assert.equal(passed(429, '').kind, 'rate_limited');
 });
 
 test('Q158 a batch that is too large is no context overflow', () => {
@@ -648,7 +635,7 @@ test('S85 what is an error in a 200 and what is none', () => {
     [{ error: { message: 'x' } }],
     [{ object: 'error', message: 'x' }],
   ];
-  for (const json of errors) assert.notEqual(findErrorInBody(json), null, JSON.stringify(json));
+  for (const json of errors) assert.notEqual(findVendorError(json), null, JSON.stringify(json));
   const answers: unknown[] = [
     null,
     'text',
@@ -673,7 +660,7 @@ test('S85 what is an error in a 200 and what is none', () => {
     { message: { role: 'assistant', content: 'a' }, done: false },
     { results: [{ index: 0, score: 1 }] },
   ];
-  for (const json of answers) assert.equal(findErrorInBody(json), null, JSON.stringify(json));
+  for (const json of answers) assert.equal(findVendorError(json), null, JSON.stringify(json));
 });
 
 test('Q42 an envelope with a code is classified by its words when no table knows it', () => {
@@ -722,8 +709,8 @@ test('no body whatever makes the readers throw (seeded)', () => {
     const status = [200, 302, 400, 401, 403, 404, 422, 429, 500, 503][Math.floor(random() * 10)] as number;
     const error = answered(status, JSON.stringify(json) ?? '');
     assert.ok(error.message.length > 0 && error.status >= 400);
-    const found = findErrorInBody(json);
-    if (found !== null) assert.ok(readBodyError(found, context).message.length > 0);
+    const found = findVendorError(json);
+    if (found !== null) assert.ok(fromVendorError(found, context).message.length > 0);
   }
 });
 

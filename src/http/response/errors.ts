@@ -1,6 +1,5 @@
 import { endpointOf } from '../../endpoints.ts';
-import type { ErrorKind, FerryError } from '../../lib/errors/ferry-error.ts';
-import { errorEvent } from '../../openai/errors/error-event.ts';
+import { type ErrorKind, errorEvent, type FerryError } from '../../lib/errors/ferry-error.ts';
 import { responsesErrorEvent } from '../../openai/responses/responses-events.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { dropUnreadBody } from '../node-internals.ts';

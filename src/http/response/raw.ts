@@ -1,6 +1,5 @@
 import { endpointOf } from '../../endpoints.ts';
-import { asFerryError, FerryError } from '../../lib/errors/ferry-error.ts';
-import { errorEvent } from '../../openai/errors/error-event.ts';
+import { asFerryError, errorEvent, FerryError } from '../../lib/errors/ferry-error.ts';
 import { isEventStream } from '../../openai/response-shape.ts';
 import { responsesErrorEvent } from '../../openai/responses/responses-events.ts';
 import { SseEventBuffer } from '../../openai/responses/sse-event-buffer.ts';

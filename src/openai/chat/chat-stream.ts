@@ -1,5 +1,4 @@
-import type { FerryError } from '../../lib/errors/ferry-error.ts';
-import { errorEvent } from '../errors/error-event.ts';
+import { errorEvent, type FerryError } from '../../lib/errors/ferry-error.ts';
 import { type Usage, usageToWire } from '../usage/usage.ts';
 import { ResponseIdentity } from './assembly/response-identity.ts';
 import type { ResponseStream } from './response-format.ts';

@@ -2,8 +2,7 @@ import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { isJsonObject, parseJson } from '../../lib/json/json-object.ts';
 import { cutNumberArrays } from '../../lib/json/number-arrays.ts';
 import { counted } from '../../lib/text/format.ts';
-import { findErrorInBody } from '../errors/error-shapes.ts';
-import { type ErrorContext, invalidBodyError, readBodyError } from '../errors/upstream-error.ts';
+import { type ErrorContext, invalidBodyError, throwVendorError } from '../errors/upstream-error.ts';
 import { parseResponseJson } from '../response-json.ts';
 import { estimateTokens } from '../usage/token-count.ts';
 import { isCanonicalUsage, readUsage, type Usage } from '../usage/usage.ts';
@@ -99,8 +98,7 @@ function readResponse(body: Buffer, options: EmbeddingsResponseOptions): VectorR
     return { vectors, usage, upstreamModel: model, isUsageEstimated: false, isCanonical: true };
   }
   const json = parse(body, options);
-  const error = findErrorInBody(json);
-  if (error !== null) throw readBodyError(error, contextOf(options));
+  throwVendorError(json, contextOf(options));
   const found = findVectors(json);
   if (found === null) throw invalidBodyError(excerptSource(body), contextOf(options));
   if (found.vectors.length !== options.inputs) throw wrongCount(found.vectors.length, options);

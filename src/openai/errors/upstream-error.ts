@@ -1,18 +1,8 @@
 import { type ErrorKind, FerryError, type FerryErrorFacts } from '../../lib/errors/ferry-error.ts';
 import { cleanMessage, excerptOf, isHtml } from '../../lib/text/sanitize.ts';
-import { sentenceFor } from './error-sentences.ts';
-import { type BodyError, readErrorBody } from './error-shapes.ts';
-import {
-  isBelowMinimum,
-  isFilterText,
-  isModelText,
-  isOverflowText,
-  isQuotaText,
-  meaningOfText,
-} from './error-wording.ts';
+import { meaningOfText, textSays } from './error-meanings.ts';
 import { readRetryAfter } from './retry-after.ts';
-
-export { type BodyError, findErrorInBody } from './error-shapes.ts';
+import { findVendorError, parseVendorError, type VendorError } from './vendor-error.ts';
 
 /** What an error text is read against: the request it answers, and the rules of the installation. */
 export interface ErrorContext {
@@ -37,8 +27,6 @@ interface UpstreamAnswer extends ErrorContext {
   readonly headers: (name: string) => string | undefined;
   /** The body as text, possibly cut; '' when there was none. */
   readonly body: string;
-  /** True: the upstream was asked with the client's own credentials (`sk: asis`), so 401 and 403 are its own. */
-  readonly hasClientCredentials?: boolean;
 }
 
 /** How much of an error's text is searched for what it means, in UTF-16 units. */
@@ -51,7 +39,7 @@ interface Failure {
   readonly status: number;
   /** The status on the wire. */
   readonly upstreamStatus: number;
-  readonly found: BodyError | null;
+  readonly found: VendorError | null;
   /** The upstream's words, uncleaned: the message when one was found, else the body. */
   readonly text: string;
   /** All of the body's text, in which a wait may be hidden (Google's `retryDelay`). */
@@ -59,31 +47,16 @@ interface Failure {
 }
 
 /** Any answer that is not a success (4xx, 5xx, 3xx and stranger ones), as the one error of the product. */
-export function readUpstreamError(answer: UpstreamAnswer): FerryError {
+export function fromErrorResponse(answer: UpstreamAnswer): FerryError {
   const found = parseError(answer.body);
   const text = (found?.message || (found === null ? answer.body : '')).slice(0, SEARCHED);
   const { status } = answer;
   const source = answer.body.slice(0, SEARCHED);
-  const failure: Failure = { context: answer, status, upstreamStatus: status, found, text, source };
-  const isOwn = answer.hasClientCredentials === true && (status === 401 || status === 403);
-  return isOwn ? passedThrough(failure) : toFerryError(failure);
+  return toFerryError({ context: answer, status, upstreamStatus: status, found, text, source });
 }
 
-/** The client's own credentials were refused: it gets the status and the words of the upstream. */
-function passedThrough(failure: Failure): FerryError {
-  const { status, found } = failure;
-  return new FerryError('auth_passed_through', {
-    message: ownWords(failure) || `The upstream refused the request's credentials with status ${status}.`,
-    status,
-    upstreamStatus: status,
-    type: found?.type ?? (status === 401 ? 'authentication_error' : 'permission_error'),
-    code: codeOf(found, failure) ?? (status === 401 ? 'invalid_api_key' : 'not_permitted'),
-    param: found?.param ?? null,
-  });
-}
-
-/** The error of a 200 answer or a stream event (see `findErrorInBody`) as the one error of the product. */
-export function readBodyError(found: BodyError, context: ErrorContext): FerryError {
+/** The error of a 200 answer or a stream event (see `findVendorError`) as the one error of the product. */
+export function fromVendorError(found: VendorError, context: ErrorContext): FerryError {
   const text = found.message.slice(0, SEARCHED);
   const words = [text, found.code, found.type].filter(Boolean).join(' ');
   const meaning = found.status === null ? meaningOfText(words) : { status: found.status };
@@ -98,6 +71,12 @@ export function readBodyError(found: BodyError, context: ErrorContext): FerryErr
   });
 }
 
+/** Throws the error that the JSON of a 200 carries, if it carries one (see `findVendorError`). */
+export function throwVendorError(json: unknown, context: ErrorContext): void {
+  const found = findVendorError(json);
+  if (found !== null) throw fromVendorError(found, context);
+}
+
 /** A 200 answer that is empty, HTML or not JSON: `upstream_invalid_response` with a short excerpt. */
 export function invalidBodyError(body: string, context: ErrorContext): FerryError {
   const excerpt = excerptOf(body, context.scrub);
@@ -110,18 +89,18 @@ export function invalidBodyError(body: string, context: ErrorContext): FerryErro
   });
 }
 
-function parseError(body: string): BodyError | null {
+function parseError(body: string): VendorError | null {
   const start = body.trimStart();
   if (!start.startsWith('{') && !start.startsWith('[')) return parseEvent(start);
   try {
-    return readErrorBody(JSON.parse(start));
+    return parseVendorError(JSON.parse(start));
   } catch {
     return null;
   }
 }
 
 /** DashScope and others answer a stream request with an event even when the status is an error. */
-function parseEvent(start: string): BodyError | null {
+function parseEvent(start: string): VendorError | null {
   const data = /^data: ?(\{.*\})[ \r]*$/m.exec(start.slice(0, SEARCHED))?.[1];
   return data === undefined ? null : parseError(data);
 }
@@ -161,14 +140,14 @@ function kindOf(failure: Failure): ErrorKind {
   if (status === 402) return 'quota_exhausted';
   if (status === 429) return isQuota(failure) ? 'quota_exhausted' : 'rate_limited';
   if (found?.kind) return found.kind;
-  if (status === 403) return isQuotaText(text) ? 'quota_exhausted' : 'forbidden';
+  if (status === 403) return textSays(text, 'quota') ? 'quota_exhausted' : 'forbidden';
   // A proxy before the upstream wants credentials: ours to fix, as with a 403.
   if (status === 407) return 'forbidden';
   if (status === 404) return namesModel(failure) ? 'model_not_found' : 'path_not_found';
   // 304 sends nobody anywhere.
   if (status >= 300 && status < 400 && status !== 304) return 'redirect';
-  if (isOverflowText(text) && status >= 400) return 'context_overflow';
-  if ((status === 400 || status === 422) && isFilterText(text)) return 'content_filtered';
+  if (textSays(text, 'overflow') && status >= 400) return 'context_overflow';
+  if ((status === 400 || status === 422) && textSays(text, 'filter')) return 'content_filtered';
   if ((context.isRetryable ?? isUsuallyRetried)(status)) return 'retryable_status';
   // 499 is a proxy's word for "my client left"; the client of that proxy is us.
   if (status >= 400 && status < 500 && status !== 499) return clientFaultOrModel(failure);
@@ -178,7 +157,7 @@ function kindOf(failure: Failure): ErrorKind {
 /** Google says "You exceeded your current quota" of a minute's quota too; what ends by waiting is a rate limit. */
 function isQuota(failure: Failure): boolean {
   if (failure.found?.kind === 'quota_exhausted') return true;
-  return isQuotaText(failure.text) && waitOf(failure, true) === undefined;
+  return textSays(failure.text, 'quota') && waitOf(failure, true) === undefined;
 }
 
 function isUsuallyRetried(status: number): boolean {
@@ -187,7 +166,7 @@ function isUsuallyRetried(status: number): boolean {
 
 /** A 400 whose words say that the model is unknown, and which names it, is the 404 of other upstreams. */
 function clientFaultOrModel(failure: Failure): ErrorKind {
-  const isAboutModel = failure.status === 400 && repeatsModel(failure) && isModelText(failure.text);
+  const isAboutModel = failure.status === 400 && repeatsModel(failure) && textSays(failure.text, 'model');
   return isAboutModel ? 'model_not_found' : 'client_fault';
 }
 
@@ -198,7 +177,7 @@ function clientFaultOrModel(failure: Failure): ErrorKind {
 function namesModel(failure: Failure): boolean {
   const { found, text } = failure;
   if (isHtml(text) || PATH_UNKNOWN.test(text)) return false;
-  return isModelText(text) || (found !== null && repeatsModel(failure));
+  return textSays(text, 'model') || (found !== null && repeatsModel(failure));
 }
 
 const PATH_UNKNOWN =
@@ -210,7 +189,7 @@ function repeatsModel({ text, context }: Failure): boolean {
 }
 
 /** What differs from the row of the table. */
-function factsOf(kind: ErrorKind, failure: Failure, found: BodyError | null): Partial<FerryErrorFacts> {
+function factsOf(kind: ErrorKind, failure: Failure, found: VendorError | null): Partial<FerryErrorFacts> {
   const { status } = failure;
   if (kind === 'retryable_status') return { status: statusForClient(status) };
   if (kind === 'generation_failed' && status === 424)
@@ -228,7 +207,7 @@ function factsOf(kind: ErrorKind, failure: Failure, found: BodyError | null): Pa
  * A code that only repeats the status says nothing (vLLM's `"code":400`). Dify tries again with a larger limit
  * when it finds `integer_below_min_value` (S99).
  */
-function codeOf(found: BodyError | null, { status, text }: Failure): string | null {
+function codeOf(found: VendorError | null, { status, text }: Failure): string | null {
   const code = found?.code ?? null;
   if (code !== null && code !== String(status)) return code;
   return isBelowMinimum(text) ? 'integer_below_min_value' : null;
@@ -253,4 +232,83 @@ function detailOf({ found, upstreamStatus }: Failure, excerpt: string): string {
   if (found?.requestId) parts.push(`request id ${found.requestId}`);
   if (excerpt !== '') parts.push(excerpt);
   return parts.join(', ');
+}
+
+interface SentenceFacts {
+  readonly model: string | null;
+  readonly path: string;
+  /** The status of the failure: the answer's own, or the one that a 200's error implies. */
+  readonly status: number;
+  /** The status on the wire. */
+  readonly upstreamStatus: number;
+  /** What the upstream said, cleaned, at length; '' when it said nothing. */
+  readonly words: string;
+  /** The same as a short quote without any host. */
+  readonly excerpt: string;
+}
+
+/**
+ * The text for the client. Errors of the client's own making speak the upstream's words; all others ours, with a
+ * quote where it helps. Ours for 400 and 404 avoid the words by which RAGFlow sorts errors (S90).
+ */
+function sentenceFor(kind: ErrorKind, facts: SentenceFacts): string {
+  const { model, status, words } = facts;
+  const quote = facts.excerpt === '' ? '.' : `: ${facts.excerpt}`;
+  switch (kind) {
+    case 'client_fault':
+    case 'content_filtered':
+      return withSchemaWords(words) || `The upstream refused the request with status ${status}.`;
+    case 'context_overflow':
+      return withOverflowWords(words);
+    case 'model_not_found':
+      return `The model${model === null ? '' : ` '${model}'`} does not exist or is not offered here.`;
+    case 'rate_limited':
+      return `The upstream's rate limit is reached${quote}`;
+    case 'quota_exhausted':
+      return `The upstream's quota is used up${quote}`;
+    case 'auth_rejected':
+      return `The upstream refused the credentials that the gateway holds for it (status ${statusOr(401, facts)}). They are not the client's.`;
+    case 'forbidden':
+      return `The upstream does not permit this to the credentials that the gateway holds for it (status ${statusOr(403, facts)}).`;
+    case 'path_not_found':
+      return `The upstream does not know the path for ${facts.path}; its configured endpoint is probably wrong (a missing or a doubled /v1).`;
+    case 'redirect':
+      return `The upstream returned a redirect (${status}), which leads away from its own origin.`;
+    default:
+      return facts.upstreamStatus === 200
+        ? `The upstream reported an error${quote}`
+        : `The upstream returned status ${status}${quote}`;
+  }
+}
+
+/** RAGFlow knows an authentication error by its number too, which an error inside of a 200 lacks. */
+function statusOr(usual: number, { upstreamStatus }: SentenceFacts): number {
+  return upstreamStatus === 200 ? usual : upstreamStatus;
+}
+
+/** LangChain and LobeChat look for these words (S88). */
+function withOverflowWords(message: string): string {
+  if (/maximum context length/i.test(message)) return message;
+  return `The request is longer than the model's maximum context length${message === '' ? '.' : `: ${message}`}`;
+}
+
+/** LangChain falls back to another way of structured output when it reads these words (S91). */
+function withSchemaWords(message: string): string {
+  const words = "'response_format' of type 'json_schema' is not supported with this model";
+  return isSchemaUnsupported(message) && !message.includes(words) ? `${words}: ${message}` : message;
+}
+
+const SCHEMA_UNSUPPORTED =
+  /(?:response_format|json_schema|structured outputs?)[^.]{0,80}(?:not (?:yet )?(?:supported|available|implemented|permitted|allowed)|unsupported|unavailable|(?:does|do)(?: not|n't) support)|(?:unsupported|(?:does|do)(?: not|n't) support)[^.]{0,60}(?:response_format|json_schema|structured outputs?)/i;
+
+/** True: the upstream cannot do `response_format: json_schema`; a broken schema is another matter. */
+function isSchemaUnsupported(text: string): boolean {
+  return SCHEMA_UNSUPPORTED.test(text) && !/invalid schema/i.test(text);
+}
+
+/** True: `max_tokens` is below what the upstream accepts. */
+function isBelowMinimum(text: string): boolean {
+  return /max_(?:completion_|output_|new_)?tokens\b[^.]{0,60}(?:at least|greater than|no less than|>=|below (?:the )?minimum|minimum value)/i.test(
+    text,
+  );
 }

@@ -1,13 +1,8 @@
 import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
+import { throwVendorError } from '../errors/upstream-error.ts';
 import { invalidResponseBody } from '../response-json.ts';
 import { isWebAddress, pictureBase64, pictureTypeOf } from './media-bytes.ts';
-import {
-  type MediaReading,
-  type MediaResponse,
-  type MediaSource,
-  nothingIn,
-  refuseError,
-} from './media-request.ts';
+import { type MediaReading, type MediaResponse, type MediaSource, nothingIn } from './media-request.ts';
 
 const JSON_TYPE = 'application/json';
 
@@ -63,7 +58,7 @@ export function readImages(source: MediaSource, reading: MediaReading): MediaRes
   }
   const found = picturesIn(json, false, DEEPEST);
   if (found.length === 0) {
-    refuseError(json, context);
+    throwVendorError(json, context);
     throw nothingIn('image');
   }
   const data = found.map((picture) => asAsked(picture, wish.format));

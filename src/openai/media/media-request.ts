@@ -1,7 +1,6 @@
 import { endpointOf } from '../../endpoints.ts';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
-import { findErrorInBody } from '../errors/error-shapes.ts';
-import { type ErrorContext, readBodyError } from '../errors/upstream-error.ts';
+import type { ErrorContext } from '../errors/upstream-error.ts';
 import type { BodyFields } from '../request/body-fields.ts';
 import type { ResponseShape } from '../response-shape.ts';
 import type { Usage } from '../usage/usage.ts';
@@ -49,14 +48,6 @@ export function mediaRequestOf(method: string, path: string, fields: BodyFields)
   if (kind === null || kind === 'json_or_events') return null;
   const format = fields.get('response_format')?.trim().toLowerCase() || null;
   return { kind, format, isFormatKnown: format !== null || fields.isWhole };
-}
-
-/** Throws the error that the JSON of a 200 carries, if it carries one. */
-export function refuseError(json: unknown, context: ErrorContext): void {
-  const found = findErrorInBody(json);
-  // Some number their successes (1000, 3000) and say so in words.
-  if (found !== null && !/^\W*(?:ok|success\w*)\W*$/i.test(found.message))
-    throw readBodyError(found, context);
 }
 
 /** `invalid_response` for JSON that is well-formed and has nothing of what was asked for. */

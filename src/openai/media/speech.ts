@@ -1,4 +1,5 @@
 import { isJsonObject } from '../../lib/json/json-object.ts';
+import { throwVendorError } from '../errors/upstream-error.ts';
 import { invalidResponseBody } from '../response-json.ts';
 import type { ResponseShape } from '../response-shape.ts';
 import { containerTypeOf, type DecodedMedia, decodeSound, isWebAddress, soundTypeOf } from './media-bytes.ts';
@@ -8,7 +9,6 @@ import {
   type MediaSource,
   nothingIn,
   otherThanAsked,
-  refuseError,
 } from './media-request.ts';
 
 /** `response_format` → the type of what it names. */
@@ -60,7 +60,7 @@ export function readSpeech(source: MediaSource, { wish, context }: MediaReading)
   if (shape !== 'json') throw invalidResponseBody(body, context);
   const sound = findSound(json, typeof json === 'string', DEEPEST);
   if (sound !== null) return toResponse(sound, wish.format);
-  refuseError(json, context);
+  throwVendorError(json, context);
   if (hasAddress(json, DEEPEST)) {
     throw otherThanAsked(
       'The upstream returned the address of a sound in place of the sound. Addresses in responses are not fetched here: let the upstream return the audio itself (base64 or binary).',

@@ -1,4 +1,5 @@
 import { isJsonObject, type JsonObject, numberFrom } from '../../lib/json/json-object.ts';
+import { throwVendorError } from '../errors/upstream-error.ts';
 import { invalidResponseBody } from '../response-json.ts';
 import {
   type MediaReading,
@@ -6,7 +7,6 @@ import {
   type MediaSource,
   nothingIn,
   otherThanAsked,
-  refuseError,
 } from './media-request.ts';
 
 const JSON_TYPE = 'application/json';
@@ -38,7 +38,7 @@ export function readTranscript(source: MediaSource, reading: MediaReading): Medi
 function fromJson(source: MediaSource, format: string | null, reading: MediaReading): MediaResponse {
   const { json } = source;
   const hasText = isJsonObject(json) && typeof json.text === 'string';
-  if (!hasText || json.text === '') refuseError(json, reading.context);
+  if (!hasText || json.text === '') throwVendorError(json, reading.context);
   if (format === null) return asItIs(source, JSON_TYPE);
   if (format === 'srt' || format === 'vtt') return captions(json, format);
   if (format === 'text') return textResponse(textIn(json));
@@ -65,7 +65,7 @@ function captions(json: unknown, format: 'srt' | 'vtt'): MediaResponse {
   if (made !== null) return textResponse(made);
   if (text === '') return textResponse(format === 'vtt' ? 'WEBVTT\n\n' : '');
   throw otherThanAsked(
-    `The upstream returnedout times, so that no response_format "${format}" can be made of it. Ask for json or text.`,
+    `The upstream returned a transcript without times, of which no response_format "${format}" can be made. Ask for json or text.`,
   );
 }
 

@@ -1,7 +1,6 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { findList, firstNumber, isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
-import { findErrorInBody } from '../errors/error-shapes.ts';
-import { type ErrorContext, readBodyError } from '../errors/upstream-error.ts';
+import { type ErrorContext, throwVendorError } from '../errors/upstream-error.ts';
 import { invalidResponseBody, parseResponseJson } from '../response-json.ts';
 import { readUsage, type Usage } from '../usage/usage.ts';
 
@@ -99,8 +98,7 @@ const INDEX_NAMES = [
 export function readRerankResponse(body: Buffer, options: RerankResponseOptions): RerankResponse {
   const context: ErrorContext = { ...options, model: options.requestedModel, path: '/v1/rerank' };
   const json = parseResponseJson(body, context);
-  const error = findErrorInBody(json);
-  if (error !== null) throw readBodyError(error, context);
+  throwVendorError(json, context);
   const list = findList(json, LIST_NAMES, 3);
   if (list === null) throw invalidResponseBody(body, context);
   const holder = isJsonObject(json) ? json : {};

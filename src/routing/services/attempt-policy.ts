@@ -1,7 +1,7 @@
 import { FerryError as Failure, type FerryError } from '../../lib/errors/ferry-error.ts';
 import { cleanMessage, excerptOf } from '../../lib/text/sanitize.ts';
-import { readErrorBody } from '../../openai/errors/error-shapes.ts';
-import { type ErrorContext, readUpstreamError } from '../../openai/errors/upstream-error.ts';
+import { type ErrorContext, fromErrorResponse } from '../../openai/errors/upstream-error.ts';
+import { parseVendorError } from '../../openai/errors/vendor-error.ts';
 import { UpstreamStatusError } from '../../upstream/response.ts';
 import type { Attempt } from '../attempt.ts';
 
@@ -29,7 +29,7 @@ export function fromUpstream(error: unknown, attempt: Attempt, settings: Attempt
   const { response: reply, text } = error;
   attempt.status = reply.status;
   attempt.isTokenRenewed = reply.isReplayed;
-  const failure = readUpstreamError({
+  const failure = fromErrorResponse({
     status: reply.status,
     headers: (name) => reply.headers.get(name) ?? undefined,
     body: text,
@@ -78,9 +78,9 @@ function refusedClientKey(failure: FerryError, text: string, scrub: (text: strin
 }
 
 /** The error that a reply's text carries as JSON, in whatever shape; null when it carries none. */
-export function errorObjectOf(text: string): ReturnType<typeof readErrorBody> {
+export function errorObjectOf(text: string): ReturnType<typeof parseVendorError> {
   try {
-    return readErrorBody(JSON.parse(text));
+    return parseVendorError(JSON.parse(text));
   } catch {
     return null;
   }

@@ -1,6 +1,6 @@
 import { endpointOf } from '../../endpoints.ts';
 import { isJsonObject } from '../../lib/json/json-object.ts';
-import { findErrorInBody, readBodyError } from '../../openai/errors/upstream-error.ts';
+import { throwVendorError } from '../../openai/errors/upstream-error.ts';
 import type { BodyFields } from '../../openai/request/body-fields.ts';
 import { invalidResponseBody, parseResponseJson } from '../../openai/response-json.ts';
 import { isEventStream, shapeOf } from '../../openai/response-shape.ts';
@@ -68,8 +68,7 @@ export async function readGenerated(
   refuseBadToken(attempt, reply, whole);
   if (shape !== 'json') throw invalidResponseBody(whole, context);
   const json = parseResponseJson(whole, context);
-  const found = findErrorInBody(json);
-  if (found !== null) throw readBodyError(found, context);
+  throwVendorError(json, context);
   if (!isJsonObject(json) || Object.keys(json).length === 0) throw invalidResponseBody(whole, context);
   attempt.commit();
   attempt.finish(null);

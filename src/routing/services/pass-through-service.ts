@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream';
 import { type ErrorKind, FerryError } from '../../lib/errors/ferry-error.ts';
 import { cleanMessage } from '../../lib/text/sanitize.ts';
-import type { BodyError } from '../../openai/errors/error-shapes.ts';
 import { invalidBodyError } from '../../openai/errors/upstream-error.ts';
+import type { VendorError } from '../../openai/errors/vendor-error.ts';
 import type { MediaRequest } from '../../openai/media/media-request.ts';
 import { type BodyFields, readJsonBody } from '../../openai/request/body-fields.ts';
 import type { UpstreamCall } from '../../upstream/client.ts';
@@ -196,7 +196,7 @@ function ownMissing(failure: unknown, thrown: unknown, path: string, scrub: Scru
   return new FerryError('client_fault', { ...facts, code: found.code ?? null, param: found.param ?? null });
 }
 
-function isAboutPath({ message, code }: BodyError, path: string): boolean {
+function isAboutPath({ message, code }: VendorError, path: string): boolean {
   if (SAYS_PATH.test(message) || (code !== null && PATH_CODES.has(code))) return true;
   return SAYS_NOTHING.test(message.trim()) && WITHOUT_ID.test(path);
 }

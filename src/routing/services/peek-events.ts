@@ -1,13 +1,8 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { isJsonObject, parseJson } from '../../lib/json/json-object.ts';
 import { SseFraming } from '../../openai/chat/framing/sse-framing.ts';
-import { readErrorBody } from '../../openai/errors/error-shapes.ts';
-import {
-  type ErrorContext,
-  findErrorInBody,
-  invalidBodyError,
-  readBodyError,
-} from '../../openai/errors/upstream-error.ts';
+import { type ErrorContext, fromVendorError, invalidBodyError } from '../../openai/errors/upstream-error.ts';
+import { findVendorError, parseVendorError } from '../../openai/errors/vendor-error.ts';
 import type { ResponseBody } from '../../upstream/transport/body.ts';
 
 interface EventsToCome {
@@ -71,10 +66,10 @@ function isContent(data: string, name: string | undefined, toCome: EventsToCome)
   if (!isJsonObject(json)) return json !== undefined || !/^\s*[{[]/.test(data);
   // A Response that failed carries its error inside.
   const found =
-    findErrorInBody(json) ??
-    findErrorInBody(json.response) ??
-    (name === 'error' ? readErrorBody(json) : null);
-  if (found !== null) throw readBodyError(found, toCome.context);
+    findVendorError(json) ??
+    findVendorError(json.response) ??
+    (name === 'error' ? parseVendorError(json) : null);
+  if (found !== null) throw fromVendorError(found, toCome.context);
   return toCome.isBackground === true || typeof json.type !== 'string' || !ACCEPTED.test(json.type);
 }
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
-import { errorEvent } from '../../../src/openai/errors/error-event.ts';
+import { errorEvent, FerryError } from '../../../src/lib/errors/ferry-error.ts';
 import { chunk, DONE, ROLE, read, STOP, sse, stream, text } from '../upstream-bytes.ts';
 
 /** Every form in which a 200 carries an error, as the body or the first event. */

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
+import { errorEvent, FerryError } from '../../../src/lib/errors/ferry-error.ts';
 import { parseChatResponse } from '../../../src/openai/chat/chat-response.ts';
 import { ChatStream } from '../../../src/openai/chat/chat-stream.ts';
-import { errorEvent } from '../../../src/openai/errors/error-event.ts';
 import { checkCanonicalReply, checkCanonicalStream } from '../../helpers/canonical-checker.ts';
 import { randomFrom } from '../../helpers/seeded-random.ts';
 import { chunk, type Overrides, optionsFor, stream } from '../upstream-bytes.ts';

@@ -1,12 +1,7 @@
 import { FerryError } from '../../../lib/errors/ferry-error.ts';
 import { isJsonObject, type JsonObject } from '../../../lib/json/json-object.ts';
-import { type BodyError, readErrorBody } from '../../errors/error-shapes.ts';
-import {
-  type ErrorContext,
-  findErrorInBody,
-  invalidBodyError,
-  readBodyError,
-} from '../../errors/upstream-error.ts';
+import { type ErrorContext, fromVendorError, invalidBodyError } from '../../errors/upstream-error.ts';
+import { findVendorError, parseVendorError, type VendorError } from '../../errors/vendor-error.ts';
 import { usageBeside } from '../../usage/vendor-usage.ts';
 import { type ChunkFacts, readChunk, saysAnything } from './chunk-facts.ts';
 import { withoutEnvelope } from './envelope.ts';
@@ -25,12 +20,12 @@ const NOTHING: ReadEvent = { kind: 'nothing' };
  * that of the event around it: `event: error` makes an error of whatever it carries.
  */
 export function readEvent(value: unknown, eventName: string | undefined, context: ErrorContext): ReadEvent {
-  const found = findErrorInBody(value);
-  if (found !== null) return { kind: 'error', error: readBodyError(found, context) };
+  const found = findVendorError(value);
+  if (found !== null) return { kind: 'error', error: fromVendorError(found, context) };
   if (!isJsonObject(value)) return NOTHING;
   const inner = withoutEnvelope(value);
-  const foundInside = inner === value ? null : findErrorInBody(inner);
-  if (foundInside !== null) return { kind: 'error', error: readBodyError(foundInside, context) };
+  const foundInside = inner === value ? null : findVendorError(inner);
+  if (foundInside !== null) return { kind: 'error', error: fromVendorError(foundInside, context) };
   if (eventName === 'error') return { kind: 'error', error: namedError(inner, context) };
   const foreignApi = foreignApiOf(inner);
   if (foreignApi !== null) return { kind: 'error', error: foreignShape(foreignApi) };
@@ -42,23 +37,23 @@ export function readEvent(value: unknown, eventName: string | undefined, context
   const silent = !chunk.choices.some(saysAnything) ? errorOfSilent(shaped, chunk) : null;
   return silent === null
     ? { kind: 'chunk', chunk }
-    : { kind: 'error', error: readBodyError(silent, context) };
+    : { kind: 'error', error: fromVendorError(silent, context) };
 }
 
 /** An error beside choices counts when these say nothing: gateways fill them in to keep the shape. */
-function errorOfSilent(object: JsonObject, chunk: ChunkFacts): BodyError | null {
+function errorOfSilent(object: JsonObject, chunk: ChunkFacts): VendorError | null {
   const error = object.error ?? chunk.errorBeside;
   const isSaid =
     (isJsonObject(error) && Object.keys(error).length > 0) || (typeof error === 'string' && error !== '');
-  if (isSaid) return readErrorBody({ error });
+  if (isSaid) return parseVendorError({ error });
   const { choices, usage, ...rest } = object;
-  return findErrorInBody(rest);
+  return findVendorError(rest);
 }
 
 function namedError(object: JsonObject, context: ErrorContext): FerryError {
-  const found = readErrorBody(object);
+  const found = parseVendorError(object);
   if (found === null) return invalidBodyError(JSON.stringify(object), context);
-  return readBodyError({ ...found, message: found.message || JSON.stringify(object) }, context);
+  return fromVendorError({ ...found, message: found.message || JSON.stringify(object) }, context);
 }
 
 function foreignShape(api: string): FerryError {

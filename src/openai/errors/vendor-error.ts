@@ -1,10 +1,9 @@
 import type { ErrorKind } from '../../lib/errors/ferry-error.ts';
 import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
-import { codedMessage, isFailedStatus, isFailure } from './coded-message.ts';
-import { type Dialect, MEANINGS, type Meaning, meaningOfName, meaningOfNumber } from './error-codes.ts';
+import { type Dialect, MEANINGS, type Meaning, meaningOfNumber, meaningOfWord } from './error-meanings.ts';
 
 /** An error found inside a parsed body, in the upstream's own words. */
-export interface BodyError {
+export interface VendorError {
   /** Not cleaned yet: may hold hosts and secrets. '' when the body has none. */
   readonly message: string;
   readonly type: string | null;
@@ -55,17 +54,21 @@ const WRAPPERS = [
 
 /**
  * The error that a parsed 200 body or stream event carries; null when it carries none. Never throws.
- * A response with usable choices is an answer, whatever else it says.
+ * A response with usable choices is no error, whatever else it says.
  */
-export function findErrorInBody(json: unknown): BodyError | null {
+export function findVendorError(json: unknown): VendorError | null {
   const body = Array.isArray(json) ? json[0] : json;
-  if (!isJsonObject(body)) return null;
-  if (hasPayload(body)) return null;
-  return isError(body) ? readErrorBody(json) : null;
+  if (!isJsonObject(body) || hasPayload(body) || !isError(body)) return null;
+  const found = parseVendorError(json);
+  // Some number their successes (1000, 3000) and say so in words.
+  const isSuccess = SAYS_SUCCESS.test(found?.message ?? '') && body.success !== false;
+  return isSuccess && !isErrorValue(body.error) ? null : found;
 }
 
+const SAYS_SUCCESS = /^\W*(?:ok|success\w*)\W*$/i;
+
 /** The error of a body that is known to be one, from whatever shape it has; null for what is no object. */
-export function readErrorBody(json: unknown): BodyError | null {
+export function parseVendorError(json: unknown): VendorError | null {
   return read(json, DEEPEST);
 }
 
@@ -121,7 +124,7 @@ function isDetail(detail: unknown): boolean {
   );
 }
 
-function read(json: unknown, depth: number): BodyError | null {
+function read(json: unknown, depth: number): VendorError | null {
   if (depth === 0) return null;
   if (typeof json === 'string') return fromText(json, depth);
   if (Array.isArray(json)) return fromList(json, depth);
@@ -140,7 +143,7 @@ function read(json: unknown, depth: number): BodyError | null {
 }
 
 /** A message that is itself a JSON error (gateways put one inside the other) is opened. */
-function fromText(text: string, depth: number): BodyError {
+function fromText(text: string, depth: number): VendorError {
   const start = text.trimStart();
   if (start.startsWith('{') && text.length < 20_000) {
     try {
@@ -154,7 +157,7 @@ function fromText(text: string, depth: number): BodyError {
 }
 
 /** `[{"error":…}]`, and FastAPI's list, of which each entry is told with its place. */
-function fromList(list: readonly unknown[], depth: number): BodyError | null {
+function fromList(list: readonly unknown[], depth: number): VendorError | null {
   const entries = list
     .filter(isJsonObject)
     .filter((entry) => typeof entry.msg === 'string' && Array.isArray(entry.loc));
@@ -174,7 +177,7 @@ function placeOf(loc: unknown): string {
   return (parts[0] === 'body' && parts.length > 1 ? parts.slice(1) : parts).join('.');
 }
 
-function fromFields(json: JsonObject, message: string): BodyError {
+function fromFields(json: JsonObject, message: string): VendorError {
   const code =
     CODES.map((name) => json[name]).find((value) => isFailure(value) && !isTrivial(value)) ??
     codedMessage(json)?.code;
@@ -182,7 +185,7 @@ function fromFields(json: JsonObject, message: string): BodyError {
   const statusName = typeof json.status === 'string' && /^[A-Z_]{4,}$/.test(json.status) ? json.status : null;
   const type = textOrNull(json.type) ?? textOrNull(json.error_type);
   const meaning =
-    meaningOfNumeric(json, code) ?? meaningOfName(name) ?? meaningOfName(statusName) ?? meaningOfName(type);
+    meaningOfNumeric(json, code) ?? meaningOfWord(name) ?? meaningOfWord(statusName) ?? meaningOfWord(type);
   const httpStatus = [json.status, json.statusCode, code].map(asHttpStatus).find((status) => status !== null);
   return {
     message,
@@ -242,7 +245,7 @@ function dialectOf(json: JsonObject, code: unknown): Dialect | null {
 }
 
 /** What the inner error leaves open is taken from around it: Spring's `status`, TGI's `error_type`. */
-function merge(inner: BodyError, outer: BodyError): BodyError {
+function merge(inner: VendorError, outer: VendorError): VendorError {
   return {
     message: longer(inner, outer),
     type: inner.type ?? outer.type,
@@ -255,13 +258,13 @@ function merge(inner: BodyError, outer: BodyError): BodyError {
 }
 
 /** `{"error":"Not Found","message":"No endpoint POST /x"}`: a text beside a bare word says more than the word. */
-function longer(inner: BodyError, outer: BodyError): string {
+function longer(inner: VendorError, outer: VendorError): string {
   const isBareWord = inner.code === null && inner.type === null && inner.message.length < 40;
   if (inner.message === '' || (isBareWord && outer.message !== '')) return outer.message;
   return inner.message;
 }
 
-function blank(message: string): BodyError {
+function blank(message: string): VendorError {
   return { message, type: null, code: null, param: null, status: null, kind: null, requestId: null };
 }
 
@@ -282,4 +285,67 @@ function textOrNull(value: unknown): string | null {
 
 function isNonEmpty(value: unknown): value is string {
   return typeof value === 'string' && value.trim() !== '';
+}
+
+/** The failure that an interface of a company's own tells: `{"resultCode":"0009","resultMsg":"token invalid"}`. */
+interface CodedMessage {
+  readonly code: string | number;
+  readonly message: string;
+}
+
+/** Names of codes for which 0, "ok" and the like mean success. */
+const CODE_NAME = /(?:code|errno|error_no|^ret|^__type)$/i;
+/** Names of words and HTTP statuses, which have more values that mean no failure. */
+const STATUS_NAME = /status$|^state$|^result$/i;
+const WORDS_NAME = /(?:message|msg|reason|desc|description|exception|fault)$/i;
+const NO_ERROR_WORDS = new Set([
+  '',
+  'ok',
+  'success',
+  'succeeded',
+  'successful',
+  'none',
+  'null',
+  'true',
+  'normal',
+]);
+/** Where such an interface may put both. */
+const HEADS = ['status', 'header', 'head', 'meta', 'result', 'resp', 'ret'];
+
+/** A code that stands for a failure and the words beside it, whatever the two are called; null when there are none. */
+export function codedMessage(body: JsonObject): CodedMessage | null {
+  const own = codedMessageIn(body);
+  if (own !== null) return own;
+  for (const name of HEADS) {
+    const head = body[name];
+    const found = isJsonObject(head) ? codedMessageIn(head) : null;
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+function codedMessageIn(body: JsonObject): CodedMessage | null {
+  const entries = Object.entries(body);
+  const code = entries.find(([name, value]) => isFailingMember(name, value))?.[1];
+  if (typeof code !== 'string' && typeof code !== 'number') return null;
+  const words = entries.find(([name, value]) => WORDS_NAME.test(name) && isNonEmpty(value))?.[1];
+  return isNonEmpty(words) ? { code, message: words } : null;
+}
+
+function isFailingMember(name: string, value: unknown): boolean {
+  if (CODE_NAME.test(name)) return isFailure(value);
+  return STATUS_NAME.test(name) && isFailedStatus(value);
+}
+
+/** A status or code that stands for a failure; success is 0, "0000", 200, "ok" and the like. */
+function isFailure(code: unknown): boolean {
+  if (typeof code === 'number') return code !== 0 && !(code >= 200 && code < 300);
+  if (typeof code !== 'string') return false;
+  return !NO_ERROR_WORDS.has(code.toLowerCase()) && !/^(?:0+|2\d\d)$/.test(code);
+}
+
+/** A state or HTTP status that stands for a failure. */
+function isFailedStatus(status: unknown): boolean {
+  if (typeof status === 'number') return status >= 400 && status < 600;
+  return typeof status === 'string' && /^(?:error|fail|failed|failure|[45]\d\d)$/i.test(status);
 }
