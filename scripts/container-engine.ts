@@ -17,6 +17,9 @@ interface CommandOptions {
 /** Long enough for one command on a running container, on a busy machine. */
 const USUAL_LIMIT_MS = 60_000;
 
+/** A container full of packages is many files to delete; a removal that is cut off leaves the container behind. */
+const REMOVAL_LIMIT_MS = 300_000;
+
 /** Seconds that a container has to end by itself before it is killed. */
 const GRACE_SECONDS = 15;
 
@@ -112,7 +115,7 @@ export class ContainerEngine {
   }
 
   #quietly(args: readonly string[]): void {
-    spawnSync(this.name, args, { stdio: 'ignore', timeout: USUAL_LIMIT_MS });
+    spawnSync(this.name, args, { stdio: 'ignore', timeout: REMOVAL_LIMIT_MS });
   }
 }
 
