@@ -1,7 +1,6 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { ConfigError } from '../config/config-error.ts';
-import { findConfigFile } from '../config/load/find-config-file.ts';
-import { type LoadedConfig, loadConfig } from '../config/load/load-config.ts';
+import { findConfigFile, type LoadedConfig, loadConfig } from '../config/load/load-config.ts';
 import { durationMs } from '../config/types/quantities.ts';
 import { ProxyVariableError } from '../lib/net/environment-proxy.ts';
 import { TokenSourceError } from '../tokens/sources/token-source.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { findConfigFile } from '../../src/config/load/find-config-file.ts';
+import { findConfigFile } from '../../src/config/load/load-config.ts';
 import { withFiles } from './config-text.ts';
 
 test('a named file is taken, whether it exists or not', () => {

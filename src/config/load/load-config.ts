@@ -1,14 +1,16 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import type { Secret } from '../../lib/secret.ts';
-import type { Config } from '../config.ts';
-import { ConfigError, isOnOnePath, type PathStep } from '../config-error.ts';
+import { type Config, complete } from '../config.ts';
+import { ConfigError, isOnOnePath, type PathStep, ProblemReport } from '../config-error.ts';
+import { findNotBuilt } from '../rules/not-built-yet.ts';
+import { RULES } from '../rules/rules.ts';
 import { signingKeyFiles, tlsFiles } from '../rules/tls-rules.ts';
-import { isMapping, kindOf } from '../types/scalar.ts';
-import { checkConfig } from './check-config.ts';
+import { checkSchema } from '../schema/schema-check.ts';
+import { type FileMapping, isMapping, kindOf } from '../types/scalar.ts';
 import { secretsOf } from './config-secrets.ts';
 import { describeFileError, Interpolator } from './interpolation.ts';
-import { ProblemReport } from './problem-report.ts';
+import { fromRouteFile, isRouteFile } from './openai-api-route-file.ts';
 import { parseYaml } from './yaml-file.ts';
 
 export interface LoadedConfig {
@@ -67,4 +69,58 @@ function readText(file: string): string {
     const message = `cannot read the configuration: ${describeFileError(error)}`;
     throw new ConfigError(file, [{ path: '', line: null, message }]);
   }
+}
+
+interface CheckOptions {
+  /** Names of files are relative to this one, the directory of the configuration file. */
+  readonly directory: string;
+  readonly report: ProblemReport;
+  /** False where a finding would only repeat what is reported already. */
+  readonly isNews: (path: readonly PathStep[]) => boolean;
+  /** False: there are syntax errors, so that what is missing here may be in the file. */
+  readonly isWhole: boolean;
+}
+
+/** Reports all that is wrong with the content of a file; null when there is too little left to use. */
+function checkConfig(file: FileMapping, options: CheckOptions): Config | null {
+  const { directory, report, isNews, isWhole } = options;
+  const isRoute = isRouteFile(file);
+  const root = isRoute ? fromRouteFile(file) : file;
+  if (isRoute) report.warn([], ROUTE_NOTICE);
+  const { written, findings } = checkSchema(root);
+  for (const { path, message, isUnknownKey } of findings) {
+    if (!isNews(path)) continue;
+    if (isRoute && isUnknownKey) report.warn(path, `${message} (ignored)`);
+    else report.error(path, message);
+  }
+  if (written === null || !isWhole) return null;
+  const config = complete(written, directory);
+  for (const { path, message } of findNotBuilt(config)) report.error(path, message);
+  checkRules(config, root, report);
+  return config;
+}
+
+const ROUTE_NOTICE =
+  'read as a file of openai-api-route, because it has no key that only tokenferry knows: ' +
+  'unknown keys are ignored, and record.content is all, as it was there';
+
+function checkRules(config: Config, root: FileMapping, report: ProblemReport): void {
+  const facts = {
+    config,
+    tokenNames: isMapping(root.tokens) ? Object.keys(root.tokens) : [],
+    isIncomplete: (...path: readonly PathStep[]) => report.hasErrorsIn(path),
+  };
+  for (const { path, message, level } of RULES.flatMap((rule) => rule(facts))) {
+    if (level === 'error') report.error(path, message);
+    else report.warn(path, message);
+  }
+}
+
+/** Where a configuration is looked for when none is named: beside the caller, then where containers mount it. */
+const PLACES = ['config.yaml', '/config.yaml'] as const;
+
+/** The file that was named, whether it exists or not, else the first that exists; null when there is none. */
+export function findConfigFile(explicit: string | undefined, cwd: string): string | null {
+  if (explicit !== undefined) return resolve(cwd, explicit);
+  return PLACES.map((place) => resolve(cwd, place)).find((file) => existsSync(file)) ?? null;
 }

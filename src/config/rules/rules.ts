@@ -5,10 +5,10 @@ import {
   coolDownGrows,
   noauthIsMeant,
   proxiesAreNetworks,
+  recordsHaveAPlace,
   sharingIsComplete,
 } from './access-rules.ts';
 import type { Rule } from './rule.ts';
-import { recordsHaveAPlace } from './store-rules.ts';
 import { tlsIsUsable } from './tls-rules.ts';
 import {
   chainsHaveAnEnd,

@@ -30,7 +30,7 @@ export function schemaNode(schema: z.core.$ZodType): SchemaNode {
 
 /** A pipe that begins with a transformation is a preprocessing: what is written is on its other side. */
 function writtenSide(def: z.core.$ZodPipeDef): z.core.$ZodType {
-  return (def.in as z.core.$ZodTypes)._zod.def.type === 'transform' ? def.out : def.in;
+  return (def.in as z.core.$ZodTypes).def.type === 'transform' ? def.out : def.in;
 }
 
 /** The keys that may stand in the mapping at `path` of `root`; empty when any may or it is no mapping. */
@@ -72,7 +72,7 @@ function pick(node: SchemaNode, value: unknown): SchemaNode {
 /** The `type` that a variant stands for. */
 export function typeOf(variant: SchemaNode): string | null {
   const type = variant.shape?.type as z.core.$ZodTypes | undefined;
-  return type?._zod.def.type === 'literal' ? String(type._zod.def.values[0]) : null;
+  return type?.def.type === 'literal' ? String(type.def.values[0]) : null;
 }
 
 function child(value: unknown, step: PathStep): unknown {

@@ -1,13 +1,151 @@
 import type { z } from 'zod';
 import { list, statuses } from '../types/collection-types.ts';
-import { field, listOf, named, optional, section, sectionOr } from '../types/fields.ts';
-import { duration, flag, integer, size } from '../types/number-types.ts';
-import { basePath, choice, secret, secretsByComma, secretUrl, text, word } from '../types/text-types.ts';
-import { client, limits, passThrough } from './clients-schema.ts';
-import { admin, log, metrics, notification, record, tracing } from './record-schema.ts';
+import { field, listOf, named, optional, required, section, sectionOr } from '../types/fields.ts';
+import { duration, flag, integer, number, size } from '../types/number-types.ts';
+import {
+  basePath,
+  choice,
+  pathGlob,
+  regularExpression,
+  secret,
+  secretsByComma,
+  secretUrl,
+  sha256,
+  text,
+  url,
+  word,
+} from '../types/text-types.ts';
 import { serverTls, UPSTREAM_TIMEOUTS } from './shared-schema.ts';
 import { tokenSource } from './tokens-schema.ts';
 import { upstream } from './upstreams-schema.ts';
+
+const client = section(
+  {
+    name: required(word, 'Its name in records, metrics and `upstreams[].clients`.'),
+    key: optional(secret, 'Its key.'),
+    key_sha256: optional(sha256, 'SHA-256 of its key in hex, instead of the key.'),
+    models: field(list(word), ['*'], 'Models that it may use: names and globs.'),
+    paths: field(
+      list(pathGlob),
+      ['/**'],
+      'Paths that it may use: globs, each with an optional method before it. Default: all that `pass_through` allows.',
+    ),
+    rpm: field(
+      integer({ min: 0 }),
+      0,
+      'Requests a minute, lists of models not counted; 0: no limit. More get 429.',
+    ),
+    tpm: field(
+      integer({ min: 0 }),
+      0,
+      'Tokens a minute, counted from the usage of an answer when it is over, so it is the next request that gets 429; 0: no limit.',
+    ),
+    max_concurrency: field(integer({ min: 0 }), 0, 'Requests at once; 0: no limit. More get 429.'),
+  },
+  'A named client key.',
+);
+
+const limits = sectionOr(
+  {
+    body: field(size({ min: 1 }), '64MiB', 'Longest JSON request body.'),
+    upload: field(size({ min: 1 }), '1GiB', 'Longest passed-through request body.'),
+    replay: field(
+      size({ min: 0 }),
+      '8MiB',
+      'Longest passed-through body that is kept, so that it can be sent again.',
+    ),
+    buffered: field(size({ min: 1 }), '1GiB', 'All bodies in memory together.'),
+    header_bytes: field(size({ min: 4_096 }), '64KiB', 'All headers of one request.'),
+    response: field(size({ min: 1 }), '256MiB', 'Longest upstream reply that is not a stream.'),
+    concurrency: field(integer({ min: 1 }), 2000, 'Requests at once; more get 503.'),
+  },
+  'Bounds that protect this process.',
+);
+
+const passThrough = sectionOr(
+  {
+    deny: field(
+      list(pathGlob),
+      ['/v1/organization/**', '/v1/projects/**', 'DELETE /v1/models/*'],
+      'Paths refused with 403: globs, each with an optional method before it.',
+    ),
+  },
+  'Paths that are neither chat, completions, embeddings, rerank nor models.',
+);
+
+const record = sectionOr(
+  {
+    content: field(choice('none', 'errors', 'all'), 'none', 'When request and response bodies are kept.'),
+    max_body: field(size(), '64KiB', 'Longest body kept; the rest is cut.'),
+    keep_headers: field(list(word), ['user-agent', 'x-request-id'], 'Request headers kept.'),
+    include: sectionOr(
+      {
+        models: field(list(word), ['*'], 'Models: names and globs.'),
+        clients: field(list(word), ['*'], 'Clients: names and globs.'),
+        paths: field(list(word), ['*'], 'Paths: names and globs.'),
+        sample: field(number({ min: 0, max: 1 }), 1, 'Share of the requests, 0 to 1.'),
+      },
+      'Whose bodies are kept; every request has its row in any case.',
+    ),
+    redact: field(
+      list(regularExpression),
+      [],
+      'Regular expressions whose matches are blanked in bodies; e-mail addresses and key-like strings are built in.',
+    ),
+    retention: field(
+      duration({ max: 100 * 365 * 86_400_000 }),
+      '30d',
+      'Rows older than this are deleted; 0: never.',
+    ),
+    queue: field(integer({ min: 1 }), 10_000, 'Rows that wait for the store; more are dropped and counted.'),
+  },
+  'What is recorded of each request.',
+);
+
+const log = sectionOr(
+  {
+    level: field(choice('debug', 'info', 'warn', 'error'), 'info', 'Least level written.'),
+    format: field(choice('json', 'text'), 'json', 'Form of a line.'),
+    file: optional(text, 'File instead of standard output.'),
+  },
+  'The log.',
+);
+
+const metrics = sectionOr(
+  { access: field(choice('open', 'key'), 'open', '`key`: a client key is needed to read them.') },
+  'The Prometheus metrics.',
+);
+
+const ALERTS = ['upstream_down', 'upstream_up', 'token_failing', 'token_ok', 'all_failed'] as const;
+
+const notification = section(
+  {
+    type: field(
+      choice('feishu', 'matrix', 'slack', 'wecom', 'dingtalk', 'teams', 'webhook'),
+      'webhook',
+      'Form of the message.',
+    ),
+    url: optional(secretUrl(), 'Where it is sent.'),
+    events: field(list(choice(...ALERTS)), [...ALERTS], 'Changes of state that are told.'),
+    every: field(duration(), '5m', 'At most one message per kind and upstream in this time.'),
+    secret: optional(secret, 'Signs the message, where the receiver knows that.'),
+    template: optional(text, 'Text of the message.'),
+  },
+  'Who is told when something changes its state.',
+);
+
+const tracing = sectionOr(
+  { otlp: optional(url(), 'OTLP/HTTP endpoint for traces; absent: none.') },
+  'OpenTelemetry traces.',
+);
+
+const admin = sectionOr(
+  {
+    key: optional(secret, 'Key of /admin and /ui; absent: both are off.'),
+    address: optional(text, 'Own address for both; absent: the address of the service.'),
+  },
+  'The admin API and the dashboard.',
+);
 
 const timing = {
   timeout: field(duration({ min: 1 }), 120, UPSTREAM_TIMEOUTS.timeout),

@@ -1,5 +1,4 @@
-import type { FieldKind } from './fields.ts';
-import { Wrong } from './invalid-value.ts';
+import { type FieldKind, Wrong } from './fields.ts';
 import { statusRange } from './quantities.ts';
 import { FileScalar, isMapping, kindOf, scalarText } from './scalar.ts';
 import { text } from './text-types.ts';

@@ -1,5 +1,4 @@
 import { z } from 'zod';
-import { Wrong } from './invalid-value.ts';
 import { FileScalar, kindOf, scalarText } from './scalar.ts';
 
 /**
@@ -100,4 +99,19 @@ export function named<Item extends z.ZodType>(item: Item, description: string) {
 export function notA(what: string) {
   return (issue: { readonly code?: string | undefined; readonly input?: unknown }) =>
     issue.code === 'invalid_type' ? `must be a ${what}, is ${kindOf(issue.input)}` : undefined;
+}
+
+/** What is wrong with a value, in place of the value; never quotes it, because it may be a secret. */
+export class Wrong {
+  readonly message: string;
+  readonly #parts: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[];
+
+  constructor(message: string, parts?: readonly { path: readonly PropertyKey[]; message: string }[]) {
+    this.message = message;
+    this.#parts = parts ?? [{ path: [], message }];
+  }
+
+  all(): readonly { readonly path: readonly PropertyKey[]; readonly message: string }[] {
+    return this.#parts;
+  }
 }

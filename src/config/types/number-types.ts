@@ -1,5 +1,4 @@
-import type { FieldKind } from './fields.ts';
-import { Wrong } from './invalid-value.ts';
+import { type FieldKind, Wrong } from './fields.ts';
 import { durationMs, sizeBytes, writtenDuration } from './quantities.ts';
 import { FileScalar, kindOf, scalarText } from './scalar.ts';
 

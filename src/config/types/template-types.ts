@@ -1,7 +1,6 @@
 import { Secret } from '../../lib/secret.ts';
 import { type JsonValue, list } from './collection-types.ts';
-import type { FieldKind } from './fields.ts';
-import { Wrong } from './invalid-value.ts';
+import { type FieldKind, Wrong } from './fields.ts';
 import { FileScalar, isMapping } from './scalar.ts';
 import { text } from './text-types.ts';
 

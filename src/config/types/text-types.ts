@@ -1,7 +1,6 @@
 import { Secret } from '../../lib/secret.ts';
 import { didYouMean } from '../load/nearest-key.ts';
-import type { FieldKind } from './fields.ts';
-import { Wrong } from './invalid-value.ts';
+import { type FieldKind, Wrong } from './fields.ts';
 import { kindOf, scalarText } from './scalar.ts';
 
 /** Text, as written: `0123` and `true` stay what they look like. */

@@ -1,7 +1,6 @@
 import { didYouMean } from '../load/nearest-key.ts';
 import { json } from './collection-types.ts';
-import type { FieldKind } from './fields.ts';
-import { Wrong } from './invalid-value.ts';
+import { type FieldKind, Wrong } from './fields.ts';
 import { FileScalar, isMapping, kindOf, scalarText } from './scalar.ts';
 
 const PLACES = ['header', 'query', 'cookie', 'body'] as const;
