@@ -19,13 +19,13 @@ Written by \`node scripts/config-reference.ts\` from the schema in \`src/config\
 **Durations** are seconds as a number, or \`500ms\`, \`30s\`, \`5m\`, \`2h\`, \`30d\`.
 **Sizes** are bytes as a number, or \`64KiB\`, \`8MiB\`, \`1GiB\`.
 **Statuses** are numbers and ranges such as \`"520-529"\`.
-**Text** is taken as it is written: \`sk: 0123\` is the text 0123. An empty value is an absent one.
+**Text** is taken as it is written: \`sk: 0123\` is the text 0123. An empty value counts as absent.
 **Secrets** are text that is never printed.
 
 **Values from elsewhere**: \`\${NAME}\`, \`\${NAME:-default}\` and \`\${file:/path}\` (one trailing newline trimmed) are
-replaced once in values, never in keys and never in what was put in; \`$\${\` is a literal \`\${\`. Quote them inside
-\`{ }\` and \`[ ]\`. A variable that is not set is an error, unless it has a default. What is put in below \`tokens\`,
-\`upstreams\`, \`authorization\`, \`clients\`, \`notify\`, \`dbaddr\`, \`shared\` and \`admin\` counts as a secret: it is blanked
+replaced once in values, never in keys and never in a replaced value; \`$\${\` is a literal \`\${\`. Quote them inside
+\`{ }\` and \`[ ]\`. A variable that is not set is an error, unless it has a default. A value that is replaced below \`tokens\`,
+\`upstreams\`, \`authorization\`, \`clients\`, \`notify\`, \`dbaddr\`, \`shared\` and \`admin\` counts as a secret: it is redacted
 wherever it would be printed.
 
 **Names of files** that are read (certificates, \`\${file:...}\`, \`path\`, \`module\`) are relative to the configuration
@@ -36,16 +36,16 @@ file; those that are written (\`dbaddr\`, \`log.file\`) to the working directory
 \`host\` and \`.host\` (it and all below it), \`*.host\` (all below it), addresses, networks such as \`10.0.0.0/8\` (for
 addresses only, no name is looked up), each also as \`host:port\` (IPv6 then in brackets), and \`*\` for everything.
 
-**Files of openai-api-route** work as they are. A file is read as one when it has \`upstreams\` and no key, at the top
-or in an upstream, that only tokenferry knows. Then unknown keys are warnings, 0 and empty texts at the top mean the
-default, and \`record.content\` is \`all\`, as it was there. One key of our own, e.g. \`record: {}\`, ends that.
+**Files of openai-api-route** work as they are. A file is read as one when all its keys, at the top and in upstreams, are
+keys of openai-api-route: then 0 and empty texts at the top mean the default, as there. Unknown keys are errors in any file.
+openai-api-route kept request and response bodies; to keep them here add \`record: { content: all }\`.
 
 **Reload**: on SIGHUP, and when the file or a file that it names changes, the configuration is loaded again: checked whole,
 then used from the next request on. Running requests finish on the old one; token sources that did not change keep their
 tokens, upstreams their health and connections, clients what they used of their limits. A bad file, or one without any
-usable upstream, changes nothing and is told in the log, in \`/readyz\` and in \`tokenferry_config_reload_total\`. Changes of
+usable upstream, changes nothing and is reported in the log, in \`/readyz\` and in \`tokenferry_config_reload_total\`. Changes of
 \`address\`, \`tls\`, \`workers\`, \`dbtype\`, \`dbaddr\`, \`record\`, \`log\` (its level excepted), \`notify\`, \`tracing\`, \`admin\` and
-\`limits.header_bytes\` wait for the next start; the log names them.
+\`limits.header_bytes\` take effect at the next start; the log names them.
 
 Keys marked *not built yet* are known, and only their default works.
 `;

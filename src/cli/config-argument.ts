@@ -5,7 +5,7 @@ import { durationMs } from '../config/types/quantities.ts';
 import { ProxyVariableError } from '../lib/net/environment-proxy.ts';
 import { TokenSourceError } from '../tokens/sources/token-source.ts';
 
-/** Wrong words on the command line, or a configuration that cannot be used: exit code 2. */
+/** InvalidValue words on the command line, or a configuration that cannot be used: exit code 2. */
 export class UsageError extends Error {}
 
 /** Asked rightly, and yet it cannot be done: the message says what to do, and the usage would not help. */

@@ -1,4 +1,4 @@
-/** One thing that is wrong with the configuration, and where. */
+/** One problem of the configuration and its place. */
 interface ConfigProblem {
   /** YAML path, e.g. `upstreams[0].endpoint`; empty for the file as a whole. */
   readonly path: string;
@@ -52,7 +52,7 @@ export function isOnOnePath(left: readonly PathStep[], right: readonly PathStep[
   return startsWith(left, right) || startsWith(right, left);
 }
 
-/** Collects what is wrong with one file, and knows the lines. */
+/** Collects the problems of one file with their lines. */
 export class ProblemReport {
   readonly #file: string;
   readonly #lines: ReadonlyMap<string, number>;

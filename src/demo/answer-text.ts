@@ -1,11 +1,11 @@
 import type { LiveToken } from './issuer.ts';
 
 /** The longest quotation of a question, in characters. */
-const LONGEST_QUOTE = 200;
+const MAX_QUOTE = 200;
 
 /** What the demo's model says: the question back, and what happened to it on the way. */
 export function answerText(question: string, token: LiveToken, lifetimeMs: number): string {
-  const quote = question.length > LONGEST_QUOTE ? `${question.slice(0, LONGEST_QUOTE)}…` : question;
+  const quote = question.length > MAX_QUOTE ? `${question.slice(0, MAX_QUOTE)}…` : question;
   const ageSeconds = Math.round(token.ageMs / 1000);
   const lifeSeconds = Math.round(lifetimeMs / 1000);
   return [

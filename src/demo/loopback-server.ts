@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import type { AddressInfo } from 'node:net';
 
 /** More than any request of a demo; a larger one ends the connection. Bytes. */
-const LONGEST_BODY_BYTES = 8 * 1024 * 1024;
+const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
 /** A plain HTTP server on a free port of 127.0.0.1. */
 interface LoopbackServer {
@@ -27,13 +27,13 @@ export async function listenOnLoopback(listener: RequestListener): Promise<Loopb
   };
 }
 
-/** The body as text. Rejects when the sender leaves or sends more than `LONGEST_BODY_BYTES`. */
+/** The body as text. Rejects when the sender leaves or sends more than `MAX_BODY_BYTES`. */
 export async function readText(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request) {
     size += (chunk as Buffer).length;
-    if (size > LONGEST_BODY_BYTES) throw new Error('the body is too large');
+    if (size > MAX_BODY_BYTES) throw new Error('the body is too large');
     chunks.push(chunk as Buffer);
   }
   return Buffer.concat(chunks).toString('utf8');

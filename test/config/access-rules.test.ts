@@ -19,9 +19,9 @@ test('the default address is open when every request needs a key, and loopback o
   );
 });
 
-test('an address for other machines needs keys, or the word that none are needed', () => {
+test('an address for other machines needs keys, or noauth', () => {
   const problem =
-    /^4 address: this address can be reached from other machines and no key is needed: set authorization/;
+    /^4 address: other machines can reach this address and no key is required: set authorization/;
   for (const address of [':8888', '0.0.0.0:80', '10.0.0.1:80', '[::]:80', 'llm.corp.example:80']) {
     assert.match(problemsOf(`${UPSTREAMS}address: "${address}"\n`).join(), problem, address);
     load(`${UPSTREAMS}address: "${address}"\nauthorization: k\n`);
@@ -48,9 +48,9 @@ test('an address is host and port', () => {
   assert.equal(isLoopback(''), false);
 });
 
-test('keys that nobody needs are a warning', () => {
+test('keys that are not required are a warning', () => {
   assert.deepEqual(warningsOf(`${UPSTREAMS}authorization: k\nnoauth: true\n`), [
-    '5 noauth: keys are configured but not needed by anybody, because noauth is true',
+    '5 noauth: keys are configured but not required, because noauth is true',
   ]);
 });
 

@@ -39,9 +39,9 @@ upstreams:
     endpoint: https://api.openai.com/v1
 `;
 
-test('a file of openai-api-route works as it is, with bodies recorded as they were there', () => {
+test('a file of openai-api-route works as it is; bodies are not kept, and the start says how to keep them', () => {
   const { config, warnings } = load(ROUTE_FILE);
-  assert.equal(config.record.content, 'all');
+  assert.equal(config.record.content, 'none');
   assert.deepEqual(
     config.authorization.map((key) => key.reveal()),
     ['woshimima', 'iampassword'],
@@ -54,16 +54,20 @@ test('a file of openai-api-route works as it is, with bodies recorded as they we
   assert.equal(third.authorization[0]?.reveal(), 'guest');
   assert.equal(fourth?.sk, null);
   assert.equal(fifth?.sk, 'asis');
-  assert.match(warnings[0] ?? '', /read as a file of openai-api-route/);
+  assert.match(warnings[0] ?? '', /read as a file of openai-api-route.*add record: \{ content: all \}/);
   assert.match(warnings[1] ?? '', /upstreams\[3\]: invalid, skipped/);
 });
 
-test('its unknown keys are warnings', () => {
+test('an unknown key is an error with the nearest name: a typing error does not change how the file is read', () => {
   assert.deepEqual(
-    warningsOf(
-      'authorization: k\nmystery: 1\nupstreams:\n  - { sk: k, endpoint: "https://a.example/v1", comment: x }\n',
-    ).slice(1),
-    ['2 mystery: unknown key (ignored)', '4 upstreams[0].comment: unknown key (ignored)'],
+    problemsOf(
+      'authorization: k\nupstreams:\n  - { sk: k, endpoint: "https://a.example/v1", tokn: corp, base_url: x }\ndeadlne: 60\n',
+    ),
+    [
+      '3 upstreams[0].tokn: unknown key; did you mean "token"?',
+      '3 upstreams[0].base_url: unknown key; did you mean "endpoint"?',
+      '4 deadlne: unknown key; did you mean "deadline"?',
+    ],
   );
 });
 
@@ -77,18 +81,18 @@ test('there 0 and the empty text mean the default', () => {
   assert.equal(config.address, ':8888');
 });
 
-test('one key of ours, anywhere, makes it a file of ours', () => {
+test('one key that openai-api-route does not have makes it a file of tokenferry', () => {
   const file = (top: string, inUpstream: string) =>
-    `authorization: k\nmystery: 1\n${top}upstreams:\n  - { sk: k, endpoint: "https://a.example/v1"${inUpstream} }\n`;
+    `authorization: k\n${top}upstreams:\n  - { sk: k, endpoint: "https://a.example/v1"${inUpstream} }\n`;
+  assert.match(warningsOf(file('', ''))[0] ?? '', /openai-api-route/);
   for (const [top, inUpstream] of [
     ['record: {}\n', ''],
     ['deadline: 60\n', ''],
     ['', ', name: a'],
     ['', ', models: {}'],
   ] as const) {
-    assert.deepEqual(problemsOf(file(top, inUpstream)), ['2 mystery: unknown key']);
+    assert.deepEqual(warningsOf(file(top, inUpstream)), []);
   }
-  assert.equal(load('record: {}\nupstreams: []\n').config.record.content, 'none');
 });
 
 test('wrong values are errors there too', () => {

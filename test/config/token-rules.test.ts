@@ -153,7 +153,7 @@ test('http has at most one body, and a GET has none', () => {
   assert.ok(source.type === 'http' && source.method === 'GET');
 });
 
-test('sources can be made from each other, but in no circle', () => {
+test('sources can be made from each other, but not in a cycle', () => {
   load(sources({ a: STATIC, b: `type: http, url: "${URL}", token: a` }));
   assert.deepEqual(
     problemsOf(
@@ -164,8 +164,8 @@ test('sources can be made from each other, but in no circle', () => {
       }),
     ),
     [
-      '7 tokens.a.token: the sources wait for each other in a circle',
-      '8 tokens.b.token: the sources wait for each other in a circle',
+      '7 tokens.a.token: circular reference: the sources wait for each other',
+      '8 tokens.b.token: circular reference: the sources wait for each other',
       '9 tokens.c.token: no source of this name in tokens',
     ],
   );
@@ -183,10 +183,10 @@ test('no source is called none', () => {
   );
 });
 
-test('an issuer on plain http is warned of, unless it is this machine or a metadata service', () => {
+test('an issuer on plain http is a warning, unless it is this machine or a metadata service', () => {
   const warned = (url: string): boolean =>
     warningsOf(sources({ t: `type: http, url: "${url}"` })).some((one) =>
-      /t\.url: credentials go there/.test(one),
+      /t\.url: credentials are sent/.test(one),
     );
   assert.ok(warned('http://auth.corp.example/token'));
   assert.ok(warned('http://10.1.2.3/token'));
@@ -206,7 +206,7 @@ test('an issuer on plain http is warned of, unless it is this machine or a metad
         t: 'type: oauth2, token_url: "http://sso.corp.example/t", client_id: a, client_secret: bcdefg',
       }),
     ).join(),
-    /t\.token_url: credentials go there unencrypted/,
+    /t\.token_url: credentials are sent unencrypted/,
   );
 });
 

@@ -92,9 +92,9 @@ test('headers can be sent', () => {
       upstreams(`{ ${E}, sk: k, headers: { "a b": c, X-Good: fine, X-Bad: "a\\nb", X-Wide: "日" } }`),
     ),
     [
-      '3 upstreams[0].headers["a b"]: is no valid header name',
-      '3 upstreams[0].headers.X-Bad: has a character that no header can carry',
-      '3 upstreams[0].headers.X-Wide: has a character that no header can carry',
+      '3 upstreams[0].headers["a b"]: is not a valid header name',
+      '3 upstreams[0].headers.X-Bad: contains a character that is not allowed in a header',
+      '3 upstreams[0].headers.X-Wide: contains a character that is not allowed in a header',
     ],
   );
 });

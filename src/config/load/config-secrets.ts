@@ -1,7 +1,7 @@
 import { Secret } from '../../lib/secret.ts';
 import type { Config } from '../config.ts';
 
-/** Header names whose value is a credential, also when it stands in the file as it is. */
+/** Header names whose value is a credential, also when it is written in the file itself. */
 const CREDENTIAL_NAME = /auth|cookie|token|secret|password|api-?key|credential/i;
 
 /**

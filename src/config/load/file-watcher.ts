@@ -3,14 +3,14 @@ import { stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Clock, Timer } from '../../lib/clock.ts';
 
-/** How often files are looked at where the system does not tell of changes (network file systems, some containers). */
+/** Poll interval for systems without change notifications (network file systems, some containers). */
 const POLL_MS = 2_000;
-/** Editors and copies write in several steps: after the first sign of a change so much quiet is waited for. */
+/** Editors and copies write in several steps: how long the files must be unchanged before they are read. */
 const QUIET_MS = 250;
 
 /**
- * Tells when one of several files became another one, was removed or came back. The truth is a `stat` of each, since
- * Kubernetes swaps a symlink above mounted files; a watch on their directories only says to look at once.
+ * Reports that one of several files was replaced, removed or created. A `stat` of each decides, because Kubernetes swaps a
+ * symlink above mounted files; watching their directories only triggers it earlier.
  */
 export class FilesWatch {
   readonly #clock: Clock;
@@ -81,7 +81,7 @@ export class FilesWatch {
   }
 }
 
-/** Another text whenever the content of one of the files may be another; links are followed. */
+/** A text that differs whenever the content of one of the files may differ; links are followed. */
 async function identityOf(files: readonly string[]): Promise<string> {
   const identities = await Promise.all(
     files.map(async (file) => {

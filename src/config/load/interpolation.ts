@@ -5,14 +5,14 @@ import { resolve } from 'node:path';
 import type { PathStep } from '../config-error.ts';
 import { FileScalar } from '../types/scalar.ts';
 
-/** Where the parts of `${...}` come from. */
+/** The sources of `${...}`. */
 interface InterpolationSources {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Relative names in `${file:...}` start here: the directory of the configuration file. */
   readonly directory: string;
 }
 
-/** Keys below which everything that is put in counts as a secret, whatever field it is for. */
+/** Keys below which every interpolated value counts as a secret. */
 const SECRET_ROOTS: ReadonlySet<PathStep | undefined> = new Set([
   'tokens',
   'upstreams',
@@ -26,8 +26,8 @@ const SECRET_ROOTS: ReadonlySet<PathStep | undefined> = new Set([
 ]);
 
 /**
- * Puts the environment and files into the scalars of one configuration file, and keeps the account of it: what
- * was missing, which files were read, which values are secrets now.
+ * Interpolates the environment and files into the scalars of one configuration file; collects what was missing, which
+ * files were read and which values are secrets.
  */
 export class Interpolator {
   readonly problems: {
@@ -115,14 +115,14 @@ function fromEnvironment(inner: string, env: InterpolationSources['env']): Found
   return value === undefined ? { problem: `environment variable ${name} is not set` } : { value };
 }
 
-/** Longer files are no secrets but mistakes. */
-const LONGEST_FILE_BYTES = 1024 * 1024;
+/** A longer file is a mistake and not a secret. */
+const MAX_FILE_BYTES = 1024 * 1024;
 
 function fromFile(file: string, onFile: (file: string) => void): Found {
   onFile(file);
   try {
     const bytes = readFileSync(file);
-    if (bytes.length > LONGEST_FILE_BYTES) return { problem: `${file} is longer than 1 MiB` };
+    if (bytes.length > MAX_FILE_BYTES) return { problem: `${file} is longer than 1 MiB` };
     return { value: bytes.toString('utf8').replace(/\r?\n$/, '') };
   } catch (error) {
     return { problem: `cannot read ${file}: ${describeFileError(error)}` };

@@ -75,24 +75,20 @@ interface CheckOptions {
   /** Names of files are relative to this one, the directory of the configuration file. */
   readonly directory: string;
   readonly report: ProblemReport;
-  /** False where a finding would only repeat what is reported already. */
+  /** False where a finding would only repeat a reported problem. */
   readonly isNews: (path: readonly PathStep[]) => boolean;
-  /** False: there are syntax errors, so that what is missing here may be in the file. */
+  /** False: there are syntax errors, so a missing key may be in the file. */
   readonly isWhole: boolean;
 }
 
-/** Reports all that is wrong with the content of a file; null when there is too little left to use. */
+/** Reports every problem of the content of a file; null when too little is left to use. */
 function checkConfig(file: FileMapping, options: CheckOptions): Config | null {
   const { directory, report, isNews, isWhole } = options;
   const isRoute = isRouteFile(file);
   const root = isRoute ? fromRouteFile(file) : file;
   if (isRoute) report.warn([], ROUTE_NOTICE);
   const { written, findings } = checkSchema(root);
-  for (const { path, message, isUnknownKey } of findings) {
-    if (!isNews(path)) continue;
-    if (isRoute && isUnknownKey) report.warn(path, `${message} (ignored)`);
-    else report.error(path, message);
-  }
+  for (const { path, message } of findings) if (isNews(path)) report.error(path, message);
   if (written === null || !isWhole) return null;
   const config = complete(written, directory);
   for (const { path, message } of findNotBuilt(config)) report.error(path, message);
@@ -101,8 +97,8 @@ function checkConfig(file: FileMapping, options: CheckOptions): Config | null {
 }
 
 const ROUTE_NOTICE =
-  'read as a file of openai-api-route, because it has no key that only tokenferry knows: ' +
-  'unknown keys are ignored, and record.content is all, as it was there';
+  'read as a file of openai-api-route, because it has no other keys. openai-api-route recorded request and response ' +
+  'bodies; here they are not kept: to keep them, add record: { content: all }';
 
 function checkRules(config: Config, root: FileMapping, report: ProblemReport): void {
   const facts = {
@@ -116,10 +112,10 @@ function checkRules(config: Config, root: FileMapping, report: ProblemReport): v
   }
 }
 
-/** Where a configuration is looked for when none is named: beside the caller, then where containers mount it. */
+/** Default paths of the configuration: the working directory, then the mount point in containers. */
 const PLACES = ['config.yaml', '/config.yaml'] as const;
 
-/** The file that was named, whether it exists or not, else the first that exists; null when there is none. */
+/** The given file, whether it exists or not, else the first default path that exists; null when there is none. */
 export function findConfigFile(explicit: string | undefined, cwd: string): string | null {
   if (explicit !== undefined) return resolve(cwd, explicit);
   return PLACES.map((place) => resolve(cwd, place)).find((file) => existsSync(file)) ?? null;

@@ -1,4 +1,4 @@
-/** What people write who come from other products, and what it is called here. */
+/** Keys of other products → the key here. */
 const OTHER_NAMES: ReadonlyMap<string, string> = new Map(
   Object.entries({
     api_key: 'sk',
@@ -7,6 +7,21 @@ const OTHER_NAMES: ReadonlyMap<string, string> = new Map(
     base_url: 'endpoint',
     baseurl: 'endpoint',
     api_base: 'endpoint',
+    url: 'endpoint',
+    base: 'endpoint',
+    token_endpoint: 'token_url',
+    insecure: 'tls',
+    verify: 'tls',
+    verify_ssl: 'tls',
+    ssl_verify: 'tls',
+    insecure_skip_verify: 'tls',
+    cacert: 'ca',
+    ca_cert: 'ca',
+    ca_file: 'ca',
+    model: 'allow',
+    model_name: 'allow',
+    api_version: 'query',
+    organization: 'headers',
     host: 'address',
     listen: 'address',
     port: 'address',
@@ -25,7 +40,7 @@ export function didYouMean(word: string, candidates: readonly string[]): string 
   return near === null ? '' : `; did you mean "${near}"?`;
 }
 
-/** The candidate that `word` is most likely a slip of; null when none is near. */
+/** The candidate that `word` most likely means; null when none is near. */
 export function nearest(word: string, candidates: readonly string[]): string | null {
   const folded = word.toLowerCase().replaceAll('-', '_');
   const other = OTHER_NAMES.get(folded);

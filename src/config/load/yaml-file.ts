@@ -33,7 +33,7 @@ interface YamlFile {
 type ScalarHook = (value: string | FileScalar, path: readonly PathStep[], line: number) => FileValue;
 
 /** Far more than any configuration has: aliases can let a small file grow without bounds. */
-const MOST_NODES = 100_000;
+const MAX_NODES = 100_000;
 const DEEPEST = 64;
 
 /** Parses YAML 1.2. Syntax errors and duplicate keys are all collected; what can be read is read regardless. */
@@ -83,7 +83,7 @@ class NodeReader {
     if (!isNode(node)) return undefined;
     const offset = node.range?.[0] ?? 0;
     this.#visited++;
-    if (path.length > DEEPEST || this.#visited > MOST_NODES) {
+    if (path.length > DEEPEST || this.#visited > MAX_NODES) {
       // Once is enough: every further node would say the same.
       if (this.#visited < Number.MAX_SAFE_INTEGER)
         this.report(path, offset, 'too large or too deeply nested');

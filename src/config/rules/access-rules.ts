@@ -14,7 +14,7 @@ export const addressIsSafe: Rule = ({ config, isIncomplete }) => {
   return [
     fault(
       ['address'],
-      'this address can be reached from other machines and no key is needed: set authorization or clients, ' +
+      'other machines can reach this address and no key is required: set authorization or clients, ' +
         'or noauth: true if that is meant, or listen on 127.0.0.1',
     ),
   ];
@@ -25,9 +25,9 @@ export const adminAddressIsValid: Rule = ({ config: { admin } }) =>
     ? []
     : [fault(['admin', 'address'], 'must be host:port or :port, e.g. 127.0.0.1:8889')];
 
-export const noauthIsMeant: Rule = ({ config }) =>
+export const noauthIsIntended: Rule = ({ config }) =>
   config.noauth && hasAnyKey(config)
-    ? [caution(['noauth'], 'keys are configured but not needed by anybody, because noauth is true')]
+    ? [caution(['noauth'], 'keys are configured but not required, because noauth is true')]
     : [];
 
 /** Each named client has one key of its own. */
@@ -56,7 +56,7 @@ export const proxiesAreNetworks: Rule = ({ config }) =>
 
 const NO_NETWORK = `must be an address, a network such as 10.0.0.0/8 or fd00::/8, or one of ${Object.keys(NAMED_NETWORKS).join(', ')}`;
 
-/** Replicas that share tokens must be able to encrypt them. */
+/** Replicas that share tokens need a key to encrypt them. */
 export const sharingIsComplete: Rule = ({ config, isIncomplete }) => {
   const { shared, shared_key: key } = config;
   if (shared !== null && key === null && !isIncomplete('shared_key'))
@@ -66,7 +66,7 @@ export const sharingIsComplete: Rule = ({ config, isIncomplete }) => {
   return [];
 };
 
-export const coolDownGrows: Rule = ({ config: { cool_down: coolDown } }) =>
+export const coolDownRange: Rule = ({ config: { cool_down: coolDown } }) =>
   coolDown.first > coolDown.max
     ? [fault(['cool_down', 'first'], 'must not be longer than cool_down.max')]
     : [];
@@ -75,8 +75,8 @@ const URL_START = /^postgres(?:ql)?:\/\//i;
 /** As in `host=db user=app dbname=llm`. */
 const KEYWORDS = /^\s*[a-z_]\w*\s*=/i;
 
-/** `dbaddr` names a place of the kind that `dbtype` says. */
-export const recordsHaveAPlace: Rule = ({ config: { dbtype, dbaddr }, isIncomplete }) => {
+/** `dbaddr` matches `dbtype`. */
+export const databaseAddressIsValid: Rule = ({ config: { dbtype, dbaddr }, isIncomplete }) => {
   if (isIncomplete('dbtype') || isIncomplete('dbaddr')) return [];
   const isAddress = URL_START.test(dbaddr) || KEYWORDS.test(dbaddr);
   if (dbtype === 'postgres' && !isAddress)

@@ -1,10 +1,10 @@
 import type { Config } from '../config.ts';
 
-/** A capability of the design that this version does not have: its keys are known, and only their defaults work. */
+/** A capability that this version does not have: its keys are known, and only their defaults are accepted. */
 interface NotBuilt {
   /** YAML path; `*` stands for any name, `[]` for each item of a list. */
   readonly path: string;
-  /** Whether this value works all the same. */
+  /** Whether this value is accepted. */
   readonly accepts: (value: unknown) => boolean;
   readonly what: string;
 }
@@ -15,7 +15,7 @@ const only =
   (value: unknown): boolean =>
     value === accepted;
 
-/** Take a row out when its capability is there; nothing else needs to change. */
+/** Remove a row when its capability is built. */
 export const NOT_BUILT_YET: readonly NotBuilt[] = [
   { path: 'workers', accepts: only(1), what: 'more than one process' },
   { path: 'tls', accepts: isNull, what: 'serving HTTPS' },
@@ -32,7 +32,7 @@ interface NotBuiltFinding {
   readonly message: string;
 }
 
-/** Every key whose value asks for something that is not built yet. */
+/** Every key whose value requires something that is not built yet. */
 export function findNotBuilt(config: Config, table: readonly NotBuilt[] = NOT_BUILT_YET): NotBuiltFinding[] {
   return table.flatMap(({ path, accepts, what }) =>
     matches(config, path.replaceAll('[]', '.[]').split('.'))

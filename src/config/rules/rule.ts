@@ -1,19 +1,19 @@
 import type { Config } from '../config.ts';
 import { formatPath, type PathStep } from '../config-error.ts';
 
-/** What a rule has to say about keys that depend on each other. */
+/** A finding about keys that depend on each other. */
 export interface RuleFinding {
   readonly path: readonly PathStep[];
   readonly message: string;
   readonly level: 'error' | 'warning';
 }
 
-/** What rules look at: the configuration, less what was wrong in itself. */
+/** The input of a rule: the configuration without its invalid values. */
 interface RuleFacts {
   readonly config: Config;
-  /** All names below `tokens`, also of sources that have mistakes of their own. */
+  /** All names below `tokens`, also of invalid sources. */
   readonly tokenNames: readonly string[];
-  /** True when something at or below `path` was wrong and is missing here: then its absence means nothing. */
+  /** True when a value at or below `path` was invalid and left out: then its absence means nothing. */
   isIncomplete(...path: readonly PathStep[]): boolean;
 }
 

@@ -2,16 +2,16 @@ import {
   addressIsSafe,
   adminAddressIsValid,
   clientsHaveKeys,
-  coolDownGrows,
-  noauthIsMeant,
+  coolDownRange,
+  databaseAddressIsValid,
+  noauthIsIntended,
   proxiesAreNetworks,
-  recordsHaveAPlace,
   sharingIsComplete,
 } from './access-rules.ts';
 import type { Rule } from './rule.ts';
 import { tlsIsUsable } from './tls-rules.ts';
 import {
-  chainsHaveAnEnd,
+  chainsAreAcyclic,
   issuersAreEncrypted,
   refreshRanges,
   sharedIsUsed,
@@ -30,18 +30,18 @@ import {
   upstreamNames,
 } from './upstream-rules.ts';
 
-/** All that is checked between keys. */
+/** All checks between keys. */
 export const RULES: readonly Rule[] = [
   addressIsSafe,
   adminAddressIsValid,
-  noauthIsMeant,
+  noauthIsIntended,
   clientsHaveKeys,
   proxiesAreNetworks,
   sharingIsComplete,
-  coolDownGrows,
+  coolDownRange,
   tokenNames,
   tokensAreUsed,
-  chainsHaveAnEnd,
+  chainsAreAcyclic,
   refreshRanges,
   sourcesAreComplete,
   issuersAreEncrypted,
@@ -55,5 +55,5 @@ export const RULES: readonly Rule[] = [
   upstreamAuthorization,
   upstreamHeaders,
   tlsIsUsable,
-  recordsHaveAPlace,
+  databaseAddressIsValid,
 ];

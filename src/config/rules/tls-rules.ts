@@ -50,7 +50,7 @@ export function signingKeyFiles(config: Config, directory: string): string[] {
     });
 }
 
-/** A certificate has its key, and every file is there: found now and not at the first connection. */
+/** A certificate has its key and every file is readable: reported at load instead of at the first connection. */
 export const tlsIsUsable: Rule = ({ config, isIncomplete }) =>
   tlsSections(config).flatMap((section): RuleFinding[] => {
     const { path, cert, key } = section;

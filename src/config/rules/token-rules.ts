@@ -28,7 +28,7 @@ function referencesOf(source: TokenSourceConfig): { readonly key: string; readon
   });
 }
 
-/** A source that nobody uses costs calls of the issuer and is mostly a slip in `upstreams[].token`. */
+/** An unused source costs requests to the issuer and is mostly a typing error in `upstreams[].token`. */
 export const tokensAreUsed: Rule = ({ config, tokenNames: names, isIncomplete }) => {
   if (isIncomplete('upstreams') || isIncomplete('tokens')) return [];
   const chained = Object.values(config.tokens).flatMap((source) =>
@@ -40,15 +40,15 @@ export const tokensAreUsed: Rule = ({ config, tokenNames: names, isIncomplete })
     .map((name) => caution(['tokens', name], 'is used by no upstream'));
 };
 
-/** A source can be made from the token of another one, but in no circle. */
-export const chainsHaveAnEnd: Rule = ({ config, tokenNames: names }) =>
+/** Sources may use the tokens of other sources, without cycles. */
+export const chainsAreAcyclic: Rule = ({ config, tokenNames: names }) =>
   Object.entries(config.tokens).flatMap(([name, source]) =>
     referencesOf(source).flatMap(({ key, name: target }): RuleFinding[] => {
       const path: readonly PathStep[] = ['tokens', name, key];
       if (!names.includes(target))
         return [fault(path, `no source of this name in tokens${didYouMean(target, names)}`)];
       return leadsTo(target, name, config.tokens)
-        ? [fault(path, 'the sources wait for each other in a circle')]
+        ? [fault(path, 'circular reference: the sources wait for each other')]
         : [];
     }),
   );
@@ -77,13 +77,13 @@ export const refreshRanges: Rule = ({ config }) =>
     return findings;
   });
 
-/** A database that nothing is shared through is mostly a source that lacks its `share: shared`. */
+/** An unused shared database mostly means that `share: shared` is missing from a source. */
 export const sharedIsUsed: Rule = ({ config, isIncomplete }) =>
   config.shared === null ||
   isIncomplete('tokens') ||
   Object.values(config.tokens).some(({ share }) => share === 'shared')
     ? []
-    : [caution(['shared'], 'is used by no source; those that share their token say share: shared')];
+    : [caution(['shared'], 'is used by no source: set share: shared at the sources whose token is shared')];
 
 /** `share: shared` needs the database that it is shared through. */
 export const tokensCanBeShared: Rule = ({ config, isIncomplete }) =>
@@ -93,10 +93,10 @@ export const tokensCanBeShared: Rule = ({ config, isIncomplete }) =>
         .filter(([, source]) => source.share === 'shared')
         .map(([name]) => fault(['tokens', name, 'share'], 'needs shared: postgres://... and shared_key'));
 
-/** Where plain http is the rule: metadata services of clouds, which answer on the machine's own link. */
+/** Metadata services of clouds use plain http on a link-local address. */
 const METADATA_HOST = /^(?:169\.254\.\d+\.\d+|metadata\.google\.internal)$/;
 
-/** Credentials on their way to an issuer can be read by everybody between. */
+/** Plain http exposes the credentials to the network. */
 export const issuersAreEncrypted: Rule = ({ config }) =>
   Object.entries(config.tokens).flatMap(([name, source]): RuleFinding[] => {
     if (source.type !== 'oauth2' && source.type !== 'http') return [];
@@ -105,7 +105,7 @@ export const issuersAreEncrypted: Rule = ({ config }) =>
     const { protocol, hostname } = new URL(url);
     const host = hostname.replace(/^\[|\]$/g, '');
     if (protocol === 'https:' || isLoopback(host) || METADATA_HOST.test(host)) return [];
-    return [caution(['tokens', name, key], 'credentials go there unencrypted: use https://')];
+    return [caution(['tokens', name, key], 'credentials are sent unencrypted: use https://')];
   });
 
 export const sourcesAreComplete: Rule = ({ config, isIncomplete }) =>
@@ -118,7 +118,7 @@ export const sourcesAreComplete: Rule = ({ config, isIncomplete }) =>
 
 type Oauth2 = Extract<TokenSourceConfig, { type: 'oauth2' }>;
 
-/** What each grant and each way to prove who we are cannot do without; of several keys one is enough. */
+/** The keys that each grant and each authentication method requires; of several keys in a row one is enough. */
 const NEEDS = {
   client_credentials: [],
   password: [['username'], ['password']],
@@ -152,7 +152,9 @@ function httpFindings(source: Http, path: readonly PathStep[]): readonly RuleFin
     findings.push(fault([...path, second], `${first} and ${second} are both given; leave one out`));
   const { denied } = source;
   if (denied !== null && denied.status === null && Object.keys(denied.json).length === 0)
-    findings.push(fault([...path, 'denied'], 'needs status or json, or every answer would be a refusal'));
+    findings.push(
+      fault([...path, 'denied'], 'needs status or json, or every response would count as a refusal'),
+    );
   if (first !== undefined && source.method === 'GET')
     findings.push(fault([...path, first], 'a GET has no body; use query, or another method'));
   return findings;

@@ -8,14 +8,14 @@ import { caution, duplicates, fault, type Rule, type RuleFinding } from './rule.
 export const upstreamNames: Rule = ({ config }) => [
   ...duplicates(config.upstreams, 'upstreams', 'this upstream'),
   ...config.upstreams.flatMap(({ name }, index) =>
-    // It is sent in a header and is a label of metrics.
+    // The name is sent in a header and is a label of metrics.
     /^[\x21-\x7e]{1,64}$/.test(name)
       ? []
       : [fault(['upstreams', index, 'name'], 'must be 1 to 64 printable ASCII characters without blanks')],
   ),
 ];
 
-/** The word for "no credentials" in `upstreams[].token`. */
+/** The value of `upstreams[].token` for "no credentials". */
 export const NO_TOKEN = 'none';
 
 export const upstreamCredentials: Rule = ({ config, tokenNames, isIncomplete }) =>
@@ -48,7 +48,7 @@ export const upstreamClients: Rule = ({ config, isIncomplete }) => {
   );
 };
 
-/** The endpoint is a base URL and nothing else. */
+/** The endpoint is a base URL without credentials and fragment. */
 export const upstreamEndpoints: Rule = ({ config }) =>
   config.upstreams.flatMap((one, index): RuleFinding[] => {
     if (one.endpoint === null) return [];
@@ -69,7 +69,7 @@ export const upstreamHeaders: Rule = ({ config }) =>
     headerFindings(one.headers, ['upstreams', index, 'headers']),
   );
 
-/** `sk` is sent as `Authorization`: with another one beside it, servers would choose which of the two counts. */
+/** `sk` is sent as `Authorization`: with a second one, the server would choose which of the two counts. */
 export const upstreamAuthorization: Rule = ({ config }) =>
   config.upstreams.flatMap((one, index): RuleFinding[] => {
     if (one.sk === null) return [];
@@ -84,22 +84,22 @@ export const upstreamAuthorization: Rule = ({ config }) =>
 
 const SENT_BY_SK = 'is the header that sk is sent in; leave one out';
 
-/** Names and values that HTTP can carry; what else would fail each request. */
+/** Header names and values must be valid in HTTP, or every request would fail. */
 export function headerFindings(
   headers: Readonly<Record<string, string | Secret>>,
   path: readonly PathStep[],
 ): readonly RuleFinding[] {
   return Object.entries(headers).flatMap(([name, header]): RuleFinding[] => {
     const value = header instanceof Secret ? header.reveal() : header;
-    if (!HEADER_NAME.test(name)) return [fault([...path, name], 'is no valid header name')];
+    if (!HEADER_NAME.test(name)) return [fault([...path, name], 'is not a valid header name')];
     // Tab, visible ASCII and what Latin-1 has beyond (RFC 9110 field-vchar, obs-text).
     if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(value))
-      return [fault([...path, name], 'has a character that no header can carry')];
+      return [fault([...path, name], 'contains a character that is not allowed in a header')];
     return [];
   });
 }
 
 export const hasUpstreams: Rule = ({ config, isIncomplete }) =>
   config.upstreams.length === 0 && !isIncomplete('upstreams')
-    ? [caution(['upstreams'], 'there are no upstreams: nothing can be served')]
+    ? [caution(['upstreams'], 'no upstreams configured: no request can be served')]
     : [];

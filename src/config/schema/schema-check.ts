@@ -11,7 +11,6 @@ import { homeOf, keysAt } from './schema-walk.ts';
 interface Finding {
   readonly path: readonly PathStep[];
   readonly message: string;
-  readonly isUnknownKey: boolean;
   /** The known key that an unknown one is probably meant to be. */
   readonly meant?: string | null;
 }
@@ -23,7 +22,7 @@ interface Checked {
 }
 
 /** Each round takes something out, so this many end with a bare default even for a hopeless file. */
-const MOST_ROUNDS = 200;
+const MAX_ROUNDS = 200;
 
 /**
  * Holds the file against the schema. All findings are of the first look; the looks after it are at a file
@@ -35,7 +34,7 @@ export function checkSchema(root: FileMapping): Checked {
   const findings = withoutEchoes(first.error.issues.flatMap((issue) => findingsOf(issue, root)));
   let rest: FileMapping = root;
   let wrong = findings;
-  for (let round = 0; round < MOST_ROUNDS && wrong.length > 0; round++) {
+  for (let round = 0; round < MAX_ROUNDS && wrong.length > 0; round++) {
     rest = without(
       rest,
       wrong.map(({ path }) => path),
@@ -49,12 +48,11 @@ export function checkSchema(root: FileMapping): Checked {
 
 function findingsOf(issue: z.core.$ZodIssue, root: FileMapping): Finding[] {
   const path = issue.path as PathStep[];
-  if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message, isUnknownKey: false }];
+  if (issue.code !== 'unrecognized_keys') return [{ path, message: issue.message }];
   const known = keysAt(configSchema, root, path);
   return issue.keys.map((key) => ({
     path: [...path, key],
     message: `unknown key${didYouMean(key, known) || belongs(path, key)}`,
-    isUnknownKey: true,
     meant: nearest(key, known),
   }));
 }

@@ -1,39 +1,34 @@
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { PathStep } from '../config-error.ts';
 import { isMapping, scalarText } from '../types/scalar.ts';
 
-/** What the schema says of one key, without zod's wrappers. */
+/** The schema of one key, without zod's wrappers. */
 interface SchemaNode {
   readonly shape: Readonly<Record<string, z.core.$ZodType>> | null;
-  /** The mappings that may stand here, told apart by their `type`. */
+  /** The mappings that are allowed here, told apart by their `type`. */
   readonly variants: readonly z.core.$ZodType[];
-  /** What a list holds, or a mapping whose keys the user chooses. */
+  /** The items of a list, or the values of a mapping whose keys the user chooses. */
   readonly item: z.core.$ZodType | null;
 }
 
-/** Takes defaults, options and transformations off, down to what may be written in the file. */
+const LEAF: SchemaNode = { shape: null, variants: [], item: null };
+
+/** Removes defaults, options and transformations: what remains is what may be written in the file. */
 export function schemaNode(schema: z.core.$ZodType): SchemaNode {
-  let inner = schema as z.core.$ZodTypes;
+  let inner = schema;
   for (;;) {
-    const { def } = inner._zod;
-    if (def.type === 'prefault' || def.type === 'optional') inner = def.innerType as z.core.$ZodTypes;
-    else if (def.type === 'pipe') inner = writtenSide(def) as z.core.$ZodTypes;
+    if (inner instanceof z.ZodPrefault || inner instanceof z.ZodOptional) inner = inner.unwrap();
+    // A pipe that starts with a transformation is a preprocessing: the file's side is its output.
+    else if (inner instanceof z.ZodPipe) inner = inner.in instanceof z.ZodTransform ? inner.out : inner.in;
     else break;
   }
-  const { def } = inner._zod;
-  const bare = { shape: null, variants: [], item: null };
-  if (def.type === 'object') return { ...bare, shape: def.shape };
-  if (def.type === 'union') return { ...bare, variants: def.options };
-  if (def.type === 'array') return { ...bare, item: def.element };
-  return def.type === 'record' ? { ...bare, item: def.valueType } : bare;
+  if (inner instanceof z.ZodObject) return { ...LEAF, shape: inner.shape };
+  if (inner instanceof z.ZodUnion) return { ...LEAF, variants: inner.options };
+  if (inner instanceof z.ZodArray) return { ...LEAF, item: inner.element };
+  return inner instanceof z.ZodRecord ? { ...LEAF, item: inner.valueType } : LEAF;
 }
 
-/** A pipe that begins with a transformation is a preprocessing: what is written is on its other side. */
-function writtenSide(def: z.core.$ZodPipeDef): z.core.$ZodType {
-  return (def.in as z.core.$ZodTypes).def.type === 'transform' ? def.out : def.in;
-}
-
-/** The keys that may stand in the mapping at `path` of `root`; empty when any may or it is no mapping. */
+/** The keys that are allowed in the mapping at `path` of `root`; empty when any key is, or when it is no mapping. */
 export function keysAt(schema: z.core.$ZodType, root: unknown, path: readonly PropertyKey[]): string[] {
   let node = pick(schemaNode(schema), root);
   let value = root;
@@ -47,8 +42,8 @@ export function keysAt(schema: z.core.$ZodType, root: unknown, path: readonly Pr
 }
 
 /**
- * Where in the file a key would be right, e.g. `record` for `retention`; empty at the top. Null when it is known
- * nowhere, or in several places.
+ * The path at which a key is valid, e.g. `record` for `retention`; empty at the top. Null when it is valid nowhere, or in
+ * several places.
  */
 export function homeOf(schema: z.core.$ZodType, key: string): string | null {
   const top = Object.entries(schemaNode(schema).shape ?? {});
@@ -61,18 +56,17 @@ export function homeOf(schema: z.core.$ZodType, key: string): string | null {
   return homes.length === 1 ? (homes[0] ?? null) : null;
 }
 
-/** Of several variants, the one whose `type` the value names. */
+/** Of several variants, the one whose `type` the value has. */
 function pick(node: SchemaNode, value: unknown): SchemaNode {
   if (node.variants.length === 0) return node;
   const type = isMapping(value) ? scalarText(value.type) : null;
-  const variants = node.variants.map(schemaNode);
-  return variants.find((variant) => typeOf(variant) === type) ?? { shape: null, variants: [], item: null };
+  return node.variants.map(schemaNode).find((variant) => typeOf(variant) === type) ?? LEAF;
 }
 
-/** The `type` that a variant stands for. */
+/** The value of `type` in a variant. */
 export function typeOf(variant: SchemaNode): string | null {
-  const type = variant.shape?.type as z.core.$ZodTypes | undefined;
-  return type?.def.type === 'literal' ? String(type.def.values[0]) : null;
+  const type = variant.shape?.type;
+  return type instanceof z.ZodLiteral ? String([...type.values][0]) : null;
 }
 
 function child(value: unknown, step: PathStep): unknown {
@@ -80,18 +74,17 @@ function child(value: unknown, step: PathStep): unknown {
   return isMapping(value) && Object.hasOwn(value, String(step)) ? value[String(step)] : undefined;
 }
 
-/** What the reference tells of one key. */
+/** What the reference says of one key. */
 interface KeyFacts {
   readonly description: string;
   /** `duration`, `order | random` …; null for a mapping or list with keys of its own. */
   readonly kind: string | null;
-  /** As it would be written in the file; undefined for a key that is required. */
+  /** As it would be written in the file; undefined for a required key. */
   readonly fallback: unknown;
 }
 
 export function keyFacts(schema: z.core.$ZodType): KeyFacts {
-  const { description = '', kind = null } = (schema as z.ZodType).meta() ?? {};
-  const { def } = (schema as z.core.$ZodTypes)._zod;
-  const fallback = def.type === 'prefault' ? def.defaultValue : undefined;
+  const { description = '', kind = null } = schema instanceof z.ZodType ? (schema.meta() ?? {}) : {};
+  const fallback = schema instanceof z.ZodPrefault ? schema.def.defaultValue : undefined;
   return { description, kind: kind === null ? null : String(kind), fallback };
 }

@@ -33,33 +33,37 @@ const client = section(
     rpm: field(
       integer({ min: 0 }),
       0,
-      'Requests a minute, lists of models not counted; 0: no limit. More get 429.',
+      'Requests per minute, model lists not counted; 0: no limit. More get 429.',
     ),
     tpm: field(
       integer({ min: 0 }),
       0,
-      'Tokens a minute, counted from the usage of an answer when it is over, so it is the next request that gets 429; 0: no limit.',
+      'Tokens per minute, counted from the usage of finished responses, so the request after the limit gets 429; 0: no limit.',
     ),
-    max_concurrency: field(integer({ min: 0 }), 0, 'Requests at once; 0: no limit. More get 429.'),
+    max_concurrency: field(
+      integer({ min: 0 }),
+      0,
+      'Maximum number of concurrent requests; 0: no limit. More get 429.',
+    ),
   },
   'A named client key.',
 );
 
 const limits = sectionOr(
   {
-    body: field(size({ min: 1 }), '64MiB', 'Longest JSON request body.'),
-    upload: field(size({ min: 1 }), '1GiB', 'Longest passed-through request body.'),
+    body: field(size({ min: 1 }), '64MiB', 'Maximum size of a JSON request body.'),
+    upload: field(size({ min: 1 }), '1GiB', 'Maximum size of a passed-through request body.'),
     replay: field(
       size({ min: 0 }),
       '8MiB',
-      'Longest passed-through body that is kept, so that it can be sent again.',
+      'Maximum size of a passed-through body that is kept in memory for a second attempt.',
     ),
-    buffered: field(size({ min: 1 }), '1GiB', 'All bodies in memory together.'),
-    header_bytes: field(size({ min: 4_096 }), '64KiB', 'All headers of one request.'),
-    response: field(size({ min: 1 }), '256MiB', 'Longest upstream reply that is not a stream.'),
-    concurrency: field(integer({ min: 1 }), 2000, 'Requests at once; more get 503.'),
+    buffered: field(size({ min: 1 }), '1GiB', 'Maximum size of all bodies in memory together.'),
+    header_bytes: field(size({ min: 4_096 }), '64KiB', 'Maximum size of all headers of one request.'),
+    response: field(size({ min: 1 }), '256MiB', 'Maximum size of an upstream response that is not a stream.'),
+    concurrency: field(integer({ min: 1 }), 2000, 'Maximum number of concurrent requests; more get 503.'),
   },
-  'Bounds that protect this process.',
+  'Limits that protect this process.',
 );
 
 const passThrough = sectionOr(
@@ -76,7 +80,7 @@ const passThrough = sectionOr(
 const record = sectionOr(
   {
     content: field(choice('none', 'errors', 'all'), 'none', 'When request and response bodies are kept.'),
-    max_body: field(size(), '64KiB', 'Longest body kept; the rest is cut.'),
+    max_body: field(size(), '64KiB', 'Maximum size of a kept body; the rest is cut.'),
     keep_headers: field(list(word), ['user-agent', 'x-request-id'], 'Request headers kept.'),
     include: sectionOr(
       {
@@ -97,15 +101,19 @@ const record = sectionOr(
       '30d',
       'Rows older than this are deleted; 0: never.',
     ),
-    queue: field(integer({ min: 1 }), 10_000, 'Rows that wait for the store; more are dropped and counted.'),
+    queue: field(
+      integer({ min: 1 }),
+      10_000,
+      'Maximum number of rows waiting for the database; more are dropped and counted.',
+    ),
   },
   'What is recorded of each request.',
 );
 
 const log = sectionOr(
   {
-    level: field(choice('debug', 'info', 'warn', 'error'), 'info', 'Least level written.'),
-    format: field(choice('json', 'text'), 'json', 'Form of a line.'),
+    level: field(choice('debug', 'info', 'warn', 'error'), 'info', 'Minimum level that is written.'),
+    format: field(choice('json', 'text'), 'json', 'Format of a line.'),
     file: optional(text, 'File instead of standard output.'),
   },
   'The log.',
@@ -123,15 +131,15 @@ const notification = section(
     type: field(
       choice('feishu', 'matrix', 'slack', 'wecom', 'dingtalk', 'teams', 'webhook'),
       'webhook',
-      'Form of the message.',
+      'Service that receives the message.',
     ),
     url: optional(secretUrl(), 'Where it is sent.'),
-    events: field(list(choice(...ALERTS)), [...ALERTS], 'Changes of state that are told.'),
+    events: field(list(choice(...ALERTS)), [...ALERTS], 'Changes of state that cause a message.'),
     every: field(duration(), '5m', 'At most one message per kind and upstream in this time.'),
-    secret: optional(secret, 'Signs the message, where the receiver knows that.'),
+    secret: optional(secret, 'Secret that signs the message, for services that check a signature.'),
     template: optional(text, 'Text of the message.'),
   },
-  'Who is told when something changes its state.',
+  'An alert on a change of state.',
 );
 
 const tracing = sectionOr(
@@ -162,7 +170,7 @@ const timing = {
   embeddings_timeout: field(duration({ min: 1 }), 25, UPSTREAM_TIMEOUTS.embeddings_timeout),
   connect_timeout: field(duration({ min: 1 }), 5, UPSTREAM_TIMEOUTS.connect_timeout),
   idle_timeout: field(duration({ min: 1 }), 120, UPSTREAM_TIMEOUTS.idle_timeout),
-  stream_total_timeout: field(duration(), 0, 'A whole stream; 0: no limit.'),
+  stream_total_timeout: field(duration(), 0, 'Total duration of a stream; 0: no limit.'),
   deadline: field(
     duration({ min: 1 }),
     300,
@@ -176,19 +184,15 @@ const timing = {
   keep_alive_comments: field(
     duration(),
     15,
-    'Stream: a `: keep-alive` block after so much silence; 0: never.',
+    'Stream: a `: keep-alive` comment after this much silence; 0: never.',
   ),
   keep_alive_chunks: field(
     duration(),
     0,
-    'Stream: an event with empty choices after so much silence between content, for clients that take comments for silence (LangChain gives up after 120 s); never within reasoning; 0: never.',
+    'Stream: an event with empty choices after this much silence between content, for clients that ignore comments (LangChain gives up after 120 s); never within reasoning; 0: never.',
   ),
   keep_alive_timeout: field(duration({ min: 1 }), 75, 'Idle client connections are closed after this.'),
-  shutdown_grace: field(
-    duration(),
-    30,
-    'Running streams may finish in this time when the process is told to end.',
-  ),
+  shutdown_grace: field(duration(), 30, 'How long running requests may finish after SIGTERM.'),
 };
 
 const choosing = {
@@ -203,39 +207,39 @@ const choosing = {
       same_upstream: field(
         integer({ min: 0, max: 10 }),
         1,
-        'How often the only candidate is asked again after such a status.',
+        'Retries of the only candidate after such a status.',
       ),
-      backoff: field(duration(), '200ms', 'Pause before that; doubles.'),
+      backoff: field(duration(), '200ms', 'Pause before the first retry; doubles.'),
     },
-    'Trying again.',
+    'Retries.',
   ),
   cool_down: sectionOr(
     {
       failures: field(integer({ min: 1 }), 3, 'Failures in a row that open the circuit of an upstream.'),
       first: field(duration({ min: 1 }), 5, 'First pause; doubles.'),
-      max: field(duration({ min: 1 }), 60, 'Longest pause.'),
+      max: field(duration({ min: 1 }), 60, 'Maximum pause.'),
     },
     'The pause in which a failing upstream gets no requests.',
   ),
   probe: sectionOr(
-    { every: field(duration(), 0, 'A cooling upstream is asked GET /models so often; 0: never.') },
-    'Asking a cooling upstream whether it is back.',
+    { every: field(duration(), 0, 'Interval of GET /models to a cooling upstream; 0: never.') },
+    'Probes of cooling upstreams.',
   ),
   on_disconnect: field(
     choice('abort', 'finish'),
     'abort',
-    '`finish` reads the rest for the record when the client left.',
+    '`finish`: the response is read to its end for the record after the client has disconnected.',
   ),
   reply_model: field(
     choice('upstream', 'requested'),
     'upstream',
-    'Which model name replies carry; a missing one is always filled with the requested.',
+    'Which model name responses carry; a missing one is always filled with the requested one.',
   ),
 };
 
 const storage = {
   embeddings_cache: sectionOr(
-    { size: field(size(), 0, 'Memory for vectors; 0: off.') },
+    { size: field(size(), 0, 'Maximum memory for vectors; 0: off.') },
     'Embeddings kept per input, keyed by upstream, its model, dimensions and text.',
   ),
   shared: optional(
@@ -246,7 +250,7 @@ const storage = {
   dbtype: field(
     choice('sqlite', 'postgres', 'none'),
     'sqlite',
-    'Store of the records. PostgreSQL: the same table, in one partition a day, shared by replicas.',
+    'Database of the records. PostgreSQL: the same table, in one partition a day, shared by replicas.',
   ),
   dbaddr: field(word, './db.sqlite', 'A path, a libpq keyword string, or a postgres:// URL.'),
 };

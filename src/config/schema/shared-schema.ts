@@ -21,7 +21,7 @@ export const upstreamTls = sectionOrNull(CLIENT_TLS, 'TLS of the connections to 
 
 /** TLS of connections to an issuer. */
 export const issuerTls = sectionOrNull(
-  { ...CLIENT_TLS, passphrase: optional(secret, 'Opens `key`.') },
+  { ...CLIENT_TLS, passphrase: optional(secret, 'Passphrase of `key`.') },
   'TLS of the connections to the issuer.',
 );
 
@@ -49,8 +49,8 @@ export const UPSTREAM_TIMEOUTS = {
   stream_timeout: 'Stream: to the response headers, while another candidate is left.',
   first_content_timeout: 'Stream: from the headers to the first content, while another candidate is left.',
   embeddings_timeout: 'Embeddings and rerank: one attempt.',
-  connect_timeout: 'To an open connection.',
-  idle_timeout: 'Longest silence between two upstream events; comments count as life.',
+  connect_timeout: 'Time to open a connection.',
+  idle_timeout: 'Maximum silence between two upstream events; comments count as events.',
 } as const;
 
 /** Own timeout of an upstream: 0 and absent both inherit, as in openai-api-route. */

@@ -25,55 +25,55 @@ import { choice, secret, text, url, word } from '../types/text-types.ts';
 import { bodyMatchers, placements } from '../types/token-types.ts';
 import { issuerProxy, issuerTls } from './shared-schema.ts';
 
-/** Ten years, as good as for ever. */
-const LONGEST_TTL_MS = 10 * 365 * 86_400_000;
+/** Ten years: longer than any process runs. */
+const MAX_TTL_MS = 10 * 365 * 86_400_000;
 
-/** What every token source understands, whatever it gets its token from. */
+/** The keys that every token source has. */
 const ofEverySource = {
   place: field(
     placements,
     { header: 'Authorization', prefix: 'Bearer ' },
-    'Where the token goes in each request: a `header`, `query`, `cookie` or `body` name (a header with an optional `prefix`), or several in a list. `extra`: another value of the answer instead of the token.',
+    'Where the token goes in each request: a `header`, `query`, `cookie` or `body` name (a header with an optional `prefix`), or several in a list. `extra`: another value of the issuer response instead of the token.',
   ),
   reject: sectionOr(
     {
-      statuses: field(statuses, [401], 'Upstream statuses that mean "this token is no longer good".'),
+      statuses: field(statuses, [401], 'Upstream statuses that mean that the token is rejected.'),
       body: field(
         bodyMatchers,
         [],
-        'Upstream bodies that mean it, whatever the status: JSON pointers and the value, or list of values, found there.',
+        'Upstream bodies that mean that the token is rejected, with any status: JSON pointers and the value, or list of values, found there.',
       ),
     },
-    'How an upstream says that the token is no longer good: it is renewed and the request replayed once.',
+    'How an upstream rejects a token: it is renewed and the request is replayed once.',
   ),
   refresh: sectionOr(
     {
       at: optional(
         list(number({ min: 0.05, max: 0.95 }), { minItems: 1, maxItems: 2 }),
-        'Share of the life, from and to, in which a renewal starts; jittered between the two. Default [0.40, 0.50]; [0.75, 0.80] with `rotation: exclusive`.',
+        'Share of the lifetime, from and to, in which a renewal starts; jittered between the two. Default [0.40, 0.50]; [0.75, 0.80] with `rotation: exclusive`.',
       ),
       leeway: field(
         duration({ max: 3_600_000 }),
         15,
-        'A token with less left is not used; at most 5 % of its life.',
+        'A token with less lifetime left is not used; at most 5 % of its lifetime.',
       ),
       floor: field(
         duration({ max: 3_600_000 }),
         2,
-        'The same while the issuer does not answer: better an old token than none; at most 1 % of its life.',
+        'The same while the issuer does not respond; at most 1 % of the lifetime.',
       ),
       attempt_timeout: optional(
         duration({ min: 1 }),
-        'One call of the issuer. Default 10; for `exec` its `timeout`.',
+        'Timeout of one request to the issuer. Default 10; for `exec` its `timeout`.',
       ),
-      max_wait: field(duration(), 30, 'Longest time that a request waits for a token; then 503.'),
+      max_wait: field(duration(), 30, 'Maximum time that a request waits for a token; then it gets 503.'),
     },
-    'When and how patiently the token is renewed.',
+    'When the token is renewed, and how long requests wait for it.',
   ),
   rotation: field(
     choice('overlap', 'exclusive'),
     'overlap',
-    '`exclusive`: a new token ends the life of the one before, so it is renewed late and never needlessly.',
+    '`exclusive`: the issuer revokes the previous token when it issues a new one, so it is renewed late and never without need.',
   ),
   share: field(
     choice('none', 'file', 'shared'),
@@ -81,9 +81,9 @@ const ofEverySource = {
     'Who renews: each process by itself, one process of this machine, one replica of all (`shared`).',
   ),
   default_ttl: field(
-    duration({ min: 1_000, max: LONGEST_TTL_MS }),
+    duration({ min: 1_000, max: MAX_TTL_MS }),
     240,
-    'Life of a token that does not say when it ends.',
+    'Lifetime of a token without a stated expiry.',
   ),
 };
 
@@ -97,13 +97,13 @@ const expiresAt = sectionOrNull(
     ),
     unit: field(choice('auto', 's', 'ms', 'us', 'ns', 'iso'), 'auto', 'Unit of the time.'),
   },
-  'When the token ends. Default: `expires_in` and the like, and the `exp` of a JWT; the earliest counts.',
+  'When the token expires. Default: `expires_in` and the like, and the `exp` of a JWT; the earliest counts.',
 );
 
 const extra = field(
   mapOf(word),
   {},
-  'More values of the answer that `place` can name in `extra`: names and their JSON pointers.',
+  'More values of the issuer response that `place` can name in `extra`: names and their JSON pointers.',
 );
 
 const staticSource = variant(
@@ -150,11 +150,11 @@ const jwtSource = variant(
     type: z.literal('jwt'),
     alg: required(word, 'Signature algorithm, e.g. HS256, RS256, ES256, EdDSA.'),
     key: required(secret, 'The shared secret; or the private key as PEM, or the name of a PEM file.'),
-    passphrase: optional(secret, 'Opens `key`.'),
+    passphrase: optional(secret, 'Passphrase of `key`.'),
     header: field(templateJsonMap, {}, 'More header fields; texts may hold {{templates}}.'),
     claims: field(templateJsonMap, {}, 'Claims; texts may hold {{templates}}.'),
     vars: field(mapOf(templateVariable), {}, 'Names for templates.'),
-    ttl: field(duration({ min: 1_000, max: LONGEST_TTL_MS }), 300, 'Life of each token.'),
+    ttl: field(duration({ min: 1_000, max: MAX_TTL_MS }), 300, 'Lifetime of each token.'),
     ...ofEverySource,
   },
   'A token that is signed here: Zhipu, Snowflake and the like.',
@@ -173,17 +173,17 @@ const functionSource = variant(
   'A token from own code.',
 );
 
-/** How a JWT that stands for us is signed. */
+/** How a JWT that authenticates this client is signed. */
 function assertion(description: string) {
   return sectionOrNull(
     {
       alg: field(word, 'RS256', 'Signature algorithm.'),
       key: optional(secret, 'The private key as PEM, or the name of a PEM file.'),
-      passphrase: optional(secret, 'Opens `key`.'),
+      passphrase: optional(secret, 'Passphrase of `key`.'),
       audience: optional(text, '`aud`. Default: the token endpoint.'),
       header: field(templateJsonMap, {}, 'More header fields, e.g. kid; texts may hold {{templates}}.'),
       claims: field(templateJsonMap, {}, 'More claims, e.g. iss, sub, scope; texts may hold {{templates}}.'),
-      ttl: field(duration({ min: 1_000 }), 60, 'Its life.'),
+      ttl: field(duration({ min: 1_000 }), 60, 'Its lifetime.'),
     },
     description,
   );
@@ -198,30 +198,30 @@ const oauth2Source = variant(
       'client_credentials',
       'The grant (RFC 6749, 7523, 8693).',
     ),
-    client_id: optional(text, 'Our client id.'),
-    client_secret: optional(secret, 'Our client secret.'),
+    client_id: optional(text, 'Client id.'),
+    client_secret: optional(secret, 'Client secret.'),
     auth: field(
       choice('basic', 'post', 'private_key_jwt', 'client_secret_jwt', 'mtls', 'none'),
       'basic',
-      'How we prove who we are.',
+      'Client authentication method.',
     ),
     auth_encoding: field(
       choice('strict', 'loose'),
       'strict',
-      '`loose`: id and secret go into Basic as they are, for servers that do not decode them (RFC 6749 2.3.1).',
+      '`loose`: id and secret go into Basic without percent-encoding, for servers that do not decode them (RFC 6749 2.3.1).',
     ),
     client_assertion: assertion('How the JWT of private_key_jwt and client_secret_jwt is made.'),
     client_assertion_token: optional(word, 'Or: the source, by name, whose token is that JWT.'),
     username: optional(text, 'For the password grant.'),
     password: optional(secret, 'For the password grant.'),
     refresh_token: optional(secret, 'For the refresh_token grant: the first one; rotated ones replace it.'),
-    refresh_token_file: optional(word, 'Keeps rotated refresh tokens over a restart.'),
+    refresh_token_file: optional(word, 'File that keeps rotated refresh tokens across restarts.'),
     assertion: assertion('For the jwt_bearer grant: how the assertion is signed.'),
     assertion_token: optional(word, 'Or: the source, by name, whose token is the assertion.'),
     subject_token: optional(word, 'For token_exchange: the source, by name, whose token is exchanged.'),
-    subject_token_type: optional(text, 'For token_exchange: what it is. Default: an access token.'),
+    subject_token_type: optional(text, 'For token_exchange: its type. Default: an access token.'),
     actor_token: optional(word, 'For token_exchange: the source, by name, of the acting party.'),
-    actor_token_type: optional(text, 'For token_exchange: what that is.'),
+    actor_token_type: optional(text, 'For token_exchange: the type of the actor token.'),
     scope: optional(text, 'Scopes, separated by blanks.'),
     params: field(
       mapOf(textsOrSecret),
@@ -229,8 +229,8 @@ const oauth2Source = variant(
       'More parameters of the request, e.g. audience or resource; a list repeats the parameter.',
     ),
     headers: field(mapOf(textOrSecret), {}, 'More headers of the request.'),
-    encoding: field(choice('form', 'json'), 'form', 'Form of the request body.'),
-    token_field: optional(word, 'Member of the answer that is the token. Default: access_token.'),
+    encoding: field(choice('form', 'json'), 'form', 'Encoding of the request body.'),
+    token_field: optional(word, 'Member of the response that holds the token. Default: access_token.'),
     extra,
     tls: issuerTls,
     proxy: issuerProxy,
@@ -267,14 +267,18 @@ const httpSource = variant(
         status: optional(statuses, 'Statuses that mean success. Default: 200-299.'),
         json: field(jsonMap, {}, 'JSON pointers and the value that each must have, e.g. { /code: 0 }.'),
       },
-      'When an answer is a success; many issuers answer errors with 200.',
+      'When a response is a success; many issuers respond to errors with status 200.',
     ),
     denied: sectionOrNull(
       {
-        status: optional(statuses, 'Statuses that mean it. Default: any.'),
-        json: field(jsonMap, {}, 'JSON pointers and the value, or list of values, that mean it.'),
+        status: optional(statuses, 'Statuses that mean wrong credentials. Default: any.'),
+        json: field(
+          jsonMap,
+          {},
+          'JSON pointers and the value, or list of values, that mean wrong credentials.',
+        ),
       },
-      'When an answer means that our credentials are wrong: asked again every 30 s only, lest the account gets locked.',
+      'Responses that mean wrong credentials: retried every 30 s only, so that the account does not get locked.',
     ),
     token_at: field(
       word,
@@ -282,14 +286,14 @@ const httpSource = variant(
       'Where the token is: a JSON pointer (/data/accessToken), header:NAME, cookie:NAME, form:NAME, regex:... (its first group), or body.',
     ),
     expires_at: expiresAt,
-    refresh_in_at: optional(text, 'JSON pointer to the seconds after which the issuer wants a renewal.'),
+    refresh_in_at: optional(text, 'JSON pointer to the seconds after which the issuer recommends a renewal.'),
     force: sectionOrNull(
       {
-        in: field(choice('query', 'body'), 'body', 'Where it goes.'),
+        in: field(choice('query', 'body'), 'body', 'Where the parameter goes.'),
         name: required(word, 'Its name.'),
         value: field(scalar, true, 'Its value.'),
       },
-      'Added to the request when the last token was refused, for issuers that would give the same one again.',
+      'Added to the request after the last token was rejected, for issuers that would return the same token again.',
     ),
     extra,
     tls: issuerTls,

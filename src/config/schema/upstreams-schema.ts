@@ -14,9 +14,9 @@ const profile = sectionOr(
     cumulative: field(
       choice('never', 'always'),
       'never',
-      '`always`: each stream event repeats the whole text so far, as some gateways do; only what is new is passed on.',
+      '`always`: each stream event repeats the whole text so far, as some gateways do; only new text is passed on.',
     ),
-    drop_params: field(list(word), [], 'Parameters never sent.'),
+    drop_params: field(list(word), [], 'Parameters that are never sent.'),
     rename_params: field(
       mapOf(word),
       {},
@@ -31,32 +31,28 @@ const profile = sectionOr(
     learn: field(
       flag,
       true,
-      'What the upstream refuses is left out, or said in another way, for an hour; `x-tokenferry-dropped` names it.',
+      'Parameters that the upstream refuses are left out or rewritten for an hour; `x-tokenferry-dropped` names them.',
     ),
-    always_stream: field(
-      flag,
-      false,
-      'The upstream is always asked for a stream; JSON is put together here.',
-    ),
+    always_stream: field(flag, false, 'Always request a stream; JSON responses are assembled here.'),
     embedding_batch: field(
       integer({ min: 0 }),
       0,
-      'Most inputs of one embeddings call. 0: not known. A 400 or 413 that says so teaches a smaller one for an hour.',
+      'Maximum number of inputs of one embeddings call. 0: unknown. A 400 or 413 that states a limit is remembered for an hour.',
     ),
     token_ids: field(
       choice('auto', 'pass', 'refuse', 'cl100k_base', 'o200k_base'),
       'auto',
-      'Embeddings inputs that are token ids, as LangChain for Python sends them. An encoding: put back into text by it. `auto`: passed to text-embedding-3-* and text-embedding-ada-*, for all others put back by cl100k_base. `refuse`: a 400 that says what to set.',
+      'Embeddings inputs that are token ids, as LangChain for Python sends them. An encoding: decoded to text with it. `auto`: passed to text-embedding-3-* and text-embedding-ada-*, for all others decoded with cl100k_base. `refuse`: a 400 that says what to set.',
     ),
     completions: field(
       choice('native', 'via_chat'),
       'native',
-      '`via_chat`: /completions are asked as a chat, for upstreams that know no other.',
+      '`via_chat`: /completions are sent as a chat, for upstreams without /completions.',
     ),
     responses: field(
       choice('native', 'via_chat'),
       'native',
-      '`via_chat`: POST /responses is asked as a chat and answered as a Response, for upstreams without it.',
+      '`via_chat`: POST /responses is sent as a chat and returned as a Response, for upstreams without /responses.',
     ),
   },
   'Adaptations to what the upstream understands and sends.',
@@ -75,13 +71,13 @@ const paths = sectionOr(
     models: path('the model list'),
     responses: path('responses'),
   },
-  'Paths that are not the usual ones.',
+  'Paths that differ from the usual ones.',
 );
 
 export const upstream = section(
   {
     name: optional(text, 'Its name in logs, metrics and headers. Default: upstream-1, upstream-2, ...'),
-    type: field(choice('openai', 'replicate'), 'openai', 'What it speaks.'),
+    type: field(choice('openai', 'replicate'), 'openai', 'Its API.'),
     endpoint: optional(
       url(),
       'Base URL; its own path is kept. Default for replicate: https://api.replicate.com/v1.',
@@ -94,7 +90,11 @@ export const upstream = section(
       'Models (names and globs) and /v1 paths that it serves; empty: all. First allow, then deny.',
     ),
     deny: field(list(word), [], 'Models and paths that it does not serve.'),
-    models: field(mapOf(word), {}, 'Aliases: what clients say, and what the upstream is told.'),
+    models: field(
+      mapOf(word),
+      {},
+      'Aliases: the name that clients use → the name that is sent to the upstream.',
+    ),
     authorization: field(secretsByComma, [], 'Client keys instead of the global ones.'),
     clients: optional(list(word), 'Only these named clients.'),
     noauth: field(flag, false, 'No client key needed here.'),
@@ -108,7 +108,11 @@ export const upstream = section(
       false,
       'All client headers are passed on but hop-by-hop ones, host, credentials, cookies and forwarded ones.',
     ),
-    max_concurrency: field(integer({ min: 0 }), 0, 'Most requests at once; more wait. 0: no limit.'),
+    max_concurrency: field(
+      integer({ min: 0 }),
+      0,
+      'Maximum number of concurrent requests; more wait in a queue. 0: no limit.',
+    ),
     tls: upstreamTls,
     proxy: upstreamProxy,
     profile,

@@ -2,28 +2,28 @@ import { z } from 'zod';
 import { FileScalar, kindOf, scalarText } from './scalar.ts';
 
 /**
- * What one kind of value looks like in the file and how it is read. `read` gets what stands there (a string, a
- * `FileScalar`, a list, a mapping) or a default as it could stand there.
+ * How one type of value is written in the file and how it is parsed. `read` gets the value of the file (a string, a
+ * `FileScalar`, a list, a mapping) or a default in the same form.
  */
-export interface FieldKind<T> {
+export interface FieldType<T> {
   /** For the reference, e.g. `duration` or `order | random`. */
   readonly name: string;
   /** JSON Schema of what may be written, for editors. */
   readonly json: Readonly<Record<string, unknown>>;
-  read(value: unknown): T | Wrong;
+  read(value: unknown): T | InvalidValue;
 }
 
-/** What is said of a field without a default that is absent. */
+/** The message for an absent field without a default. */
 export const IS_REQUIRED = 'is required';
 
 /**
  * Leaves are built here and not of zod's own strings and numbers, because only the field knows whether the
  * plain scalar `0123` is a number or a key.
  */
-function leaf<T>(kind: Pick<FieldKind<T>, 'read'>) {
+function leaf<T>(kind: Pick<FieldType<T>, 'read'>) {
   return z.unknown().transform((value, context): T => {
-    const result = value === undefined ? new Wrong(IS_REQUIRED) : kind.read(value);
-    if (!(result instanceof Wrong)) return result;
+    const result = value === undefined ? new InvalidValue(IS_REQUIRED) : kind.read(value);
+    if (!(result instanceof InvalidValue)) return result;
     // One value can be wrong in several places (a list): each gets its own problem.
     for (const { message, path } of result.all()) {
       context.issues.push({ code: 'custom', message, path: [...path], input: undefined });
@@ -32,13 +32,13 @@ function leaf<T>(kind: Pick<FieldKind<T>, 'read'>) {
   });
 }
 
-/** A field that must be there. */
-export function required<T>(kind: FieldKind<T>, description: string) {
+/** A required field. */
+export function required<T>(kind: FieldType<T>, description: string) {
   return leaf(kind).meta({ ...kind.json, description, kind: kind.name });
 }
 
 /** A field that is null when it is absent, or empty: `"${ADMIN_KEY:-}"` with the variable unset. */
-export function optional<T>(kind: FieldKind<T>, description: string) {
+export function optional<T>(kind: FieldType<T>, description: string) {
   const isUnset = (value: unknown) => value === null || scalarText(value) === '';
   return leaf<T | null>({ read: (value) => (isUnset(value) ? null : kind.read(value)) })
     .prefault(null)
@@ -46,7 +46,7 @@ export function optional<T>(kind: FieldKind<T>, description: string) {
 }
 
 /** A field with a default, written as in the file (`'120s'`, not 120000). */
-export function field<T>(kind: FieldKind<T>, fallback: unknown, description: string) {
+export function field<T>(kind: FieldType<T>, fallback: unknown, description: string) {
   return leaf(kind)
     .prefault(fallback)
     .meta({ ...kind.json, description, kind: kind.name });
@@ -101,8 +101,8 @@ export function notA(what: string) {
     issue.code === 'invalid_type' ? `must be a ${what}, is ${kindOf(issue.input)}` : undefined;
 }
 
-/** What is wrong with a value, in place of the value; never quotes it, because it may be a secret. */
-export class Wrong {
+/** Why a value is invalid; never quotes the value, because it may be a secret. */
+export class InvalidValue {
   readonly message: string;
   readonly #parts: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[];
 

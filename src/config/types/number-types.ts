@@ -1,4 +1,4 @@
-import { type FieldKind, Wrong } from './fields.ts';
+import { type FieldType, InvalidValue } from './fields.ts';
 import { durationMs, sizeBytes, writtenDuration } from './quantities.ts';
 import { FileScalar, kindOf, scalarText } from './scalar.ts';
 
@@ -15,11 +15,12 @@ const YES_NO: Readonly<Record<string, boolean>> = {
 };
 
 /** true or false; YAML 1.1's yes, no, on and off too, because there is nothing else that they could mean here. */
-export const flag: FieldKind<boolean> = {
+export const flag: FieldType<boolean> = {
   name: 'true | false',
   json: { anyOf: [{ type: 'boolean' }, INTERPOLATED] },
   read: (value) =>
-    YES_NO[scalarText(value)?.toLowerCase() ?? ''] ?? new Wrong(`must be true or false, is ${kindOf(value)}`),
+    YES_NO[scalarText(value)?.toLowerCase() ?? ''] ??
+    new InvalidValue(`must be true or false, is ${kindOf(value)}`),
 };
 
 interface Range {
@@ -28,48 +29,52 @@ interface Range {
 }
 
 /** Timers cannot be set further ahead than 2^31 - 1 ms, a bit over 24 days. */
-const LONGEST_TIMER_MS = 24 * 86_400_000;
+const MAX_TIMER_MS = 24 * 86_400_000;
 
 /** Null when `amount` is in range; else the limit that it breaks, as it would be written. */
-function outside(amount: number, range: Range, written: (amount: number) => string = String): Wrong | null {
+function outside(
+  amount: number,
+  range: Range,
+  written: (amount: number) => string = String,
+): InvalidValue | null {
   if (range.min !== undefined && amount < range.min)
-    return new Wrong(`must be at least ${written(range.min)}`);
+    return new InvalidValue(`must be at least ${written(range.min)}`);
   if (range.max !== undefined && amount > range.max)
-    return new Wrong(`must be at most ${written(range.max)}`);
+    return new InvalidValue(`must be at most ${written(range.max)}`);
   return null;
 }
 
 /** Text counts as a number only when it was filled in: `"8"` in quotes is a mistake elsewhere. */
-function readNumber(value: unknown): number | Wrong {
+function readNumber(value: unknown): number | InvalidValue {
   const plain = value instanceof FileScalar ? value.value : value;
   const isFilledIn = value instanceof FileScalar && value.isInterpolated;
   const amount = isFilledIn && /^\s*-?\d+(\.\d+)?\s*$/.test(value.text) ? Number(value.text) : plain;
   if (typeof amount === 'number' && Number.isFinite(amount)) return amount;
   const hint = typeof plain === 'string' && !isFilledIn ? '; write it without quotes' : '';
-  return new Wrong(`must be a number, is ${kindOf(value)}${hint}`);
+  return new InvalidValue(`must be a number, is ${kindOf(value)}${hint}`);
 }
 
-export function number(range: Range = {}): FieldKind<number> {
+export function number(range: Range = {}): FieldType<number> {
   return {
     name: 'number',
     json: { anyOf: [{ type: 'number', ...jsonRange(range) }, INTERPOLATED] },
     read: (value) => {
       const amount = readNumber(value);
-      return amount instanceof Wrong ? amount : (outside(amount, range) ?? amount);
+      return amount instanceof InvalidValue ? amount : (outside(amount, range) ?? amount);
     },
   };
 }
 
-export function integer(range: Range = {}): FieldKind<number> {
+export function integer(range: Range = {}): FieldType<number> {
   return {
     name: 'whole number',
     json: { anyOf: [{ type: 'integer', ...jsonRange(range) }, INTERPOLATED] },
     read: (value) => {
       const amount = readNumber(value);
-      if (amount instanceof Wrong) return amount;
+      if (amount instanceof InvalidValue) return amount;
       return Number.isSafeInteger(amount)
         ? (outside(amount, range) ?? amount)
-        : new Wrong('must be a whole number');
+        : new InvalidValue('must be a whole number');
     },
   };
 }
@@ -85,7 +90,7 @@ function jsonRange(range: Range): Record<string, number> {
  * A time in milliseconds; in the file seconds as a number, or with its unit. The range is in milliseconds, and
  * no wider than a timer unless it says so.
  */
-export function duration(range: Range = {}): FieldKind<number> {
+export function duration(range: Range = {}): FieldType<number> {
   return {
     name: 'duration',
     json: {
@@ -98,14 +103,14 @@ export function duration(range: Range = {}): FieldKind<number> {
     read: (value) => {
       const ms = durationMs(scalarText(value) ?? '');
       if (ms === null)
-        return new Wrong('must be a duration: seconds as a number, or 500ms, 30s, 5m, 2h, 30d');
-      return outside(ms, { max: LONGEST_TIMER_MS, ...range }, writtenDuration) ?? ms;
+        return new InvalidValue('must be a duration: seconds as a number, or 500ms, 30s, 5m, 2h, 30d');
+      return outside(ms, { max: MAX_TIMER_MS, ...range }, writtenDuration) ?? ms;
     },
   };
 }
 
 /** A size in bytes; in the file bytes as a number, or with its unit. */
-export function size(range: Range = {}): FieldKind<number> {
+export function size(range: Range = {}): FieldType<number> {
   return {
     name: 'size',
     json: {
@@ -117,7 +122,7 @@ export function size(range: Range = {}): FieldKind<number> {
     },
     read: (value) => {
       const bytes = sizeBytes(scalarText(value) ?? '');
-      if (bytes === null) return new Wrong('must be a size: bytes as a number, or 64KiB, 8MiB, 1GiB');
+      if (bytes === null) return new InvalidValue('must be a size: bytes as a number, or 64KiB, 8MiB, 1GiB');
       return outside(bytes, range) ?? bytes;
     },
   };

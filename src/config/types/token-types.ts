@@ -1,6 +1,6 @@
 import { didYouMean } from '../load/nearest-key.ts';
 import { json } from './collection-types.ts';
-import { type FieldKind, Wrong } from './fields.ts';
+import { type FieldType, InvalidValue } from './fields.ts';
 import { FileScalar, isMapping, kindOf, scalarText } from './scalar.ts';
 
 const PLACES = ['header', 'query', 'cookie', 'body'] as const;
@@ -17,43 +17,44 @@ type PlacementConfig = (
 };
 
 /** `{ header: Authorization, prefix: "Bearer " }`, or a list of such. */
-export const placements: FieldKind<PlacementConfig[]> = {
+export const placements: FieldType<PlacementConfig[]> = {
   name: 'place, or list of places',
   json: { type: ['object', 'array'] },
   read: (value) => {
     const items: readonly unknown[] = Array.isArray(value) ? value : [value];
     const read = items.map(placement);
-    const wrong = read.find((item) => item instanceof Wrong);
+    const wrong = read.find((item) => item instanceof InvalidValue);
     if (wrong !== undefined) return wrong;
-    return items.length === 0 ? new Wrong('must not be empty') : (read as PlacementConfig[]);
+    return items.length === 0 ? new InvalidValue('must not be empty') : (read as PlacementConfig[]);
   },
 };
 
 /** A token of RFC 9110: any other name would make every request fail later. */
 export const HEADER_NAME = /^[!#$%&'*+\-.^_`|~\w]+$/;
 
-function placement(value: unknown): PlacementConfig | Wrong {
+function placement(value: unknown): PlacementConfig | InvalidValue {
   if (!isMapping(value))
-    return new Wrong(`must be a mapping such as { header: X-Token }, is ${kindOf(value)}`);
+    return new InvalidValue(`must be a mapping such as { header: X-Token }, is ${kindOf(value)}`);
   const allowed = [...PLACES, 'prefix', 'extra'];
   const unknown = Object.keys(value).find((key) => !allowed.includes(key));
   if (unknown !== undefined) {
     const message = `unknown key${didYouMean(unknown, allowed)}`;
-    return new Wrong(message, [{ path: [unknown], message }]);
+    return new InvalidValue(message, [{ path: [unknown], message }]);
   }
   const named = PLACES.filter((place) => value[place] !== undefined);
   const place = named[0];
-  if (place === undefined || named.length > 1) return new Wrong(`must name one of ${PLACES.join(', ')}`);
+  if (place === undefined || named.length > 1)
+    return new InvalidValue(`must name one of ${PLACES.join(', ')}`);
   const name = scalarText(value[place]) ?? '';
   if (place === 'header' ? !HEADER_NAME.test(name) : name === '')
-    return new Wrong(`the ${place} name is not valid`);
-  if (value.prefix !== undefined && place !== 'header') return new Wrong('prefix is for headers only');
+    return new InvalidValue(`the ${place} name is not valid`);
+  if (value.prefix !== undefined && place !== 'header') return new InvalidValue('prefix is for headers only');
   const rest = { prefix: value.prefix, extra: value.extra };
   const texts: Record<string, string> = { [place]: name };
   for (const [key, entry] of Object.entries(rest)) {
     if (entry === undefined) continue;
     const read = scalarText(entry);
-    if (read === null) return new Wrong(`${key} must be text`);
+    if (read === null) return new InvalidValue(`${key} must be text`);
     texts[key] = read;
   }
   return texts as unknown as PlacementConfig;
@@ -66,7 +67,7 @@ interface BodyMatcherConfig {
 }
 
 /** `{ /error_code: [110, 111] }`, or a list of such; one that fits is enough. */
-export const bodyMatchers: FieldKind<BodyMatcherConfig[]> = {
+export const bodyMatchers: FieldType<BodyMatcherConfig[]> = {
   name: 'mapping from JSON pointers to a value or a list of values',
   json: { type: ['object', 'array'] },
   read: (value) => {
@@ -74,12 +75,13 @@ export const bodyMatchers: FieldKind<BodyMatcherConfig[]> = {
     const matchers: BodyMatcherConfig[] = [];
     for (const item of items) {
       if (!isMapping(item))
-        return new Wrong(`must be a mapping such as { /error_code: [110, 111] }, is ${kindOf(item)}`);
+        return new InvalidValue(`must be a mapping such as { /error_code: [110, 111] }, is ${kindOf(item)}`);
       for (const [path, expected] of Object.entries(item)) {
         const equals = (Array.isArray(expected) ? expected : [expected]).map(scalarOf);
-        if (!path.startsWith('/')) return new Wrong('a key must be a JSON pointer such as /error_code');
+        if (!path.startsWith('/'))
+          return new InvalidValue('a key must be a JSON pointer such as /error_code');
         if (equals.includes(undefined))
-          return new Wrong('a value must be text, a number, true, false or null');
+          return new InvalidValue('a value must be text, a number, true, false or null');
         matchers.push({ path, equals: equals as BodyMatcherConfig['equals'] });
       }
     }
