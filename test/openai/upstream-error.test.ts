@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { fromErrorResponse, fromVendorError, invalidBodyError } from '../../src/openai/errors/upstream-error.ts';
+import {
+  fromErrorResponse,
+  fromVendorError,
+  invalidBodyError,
+} from '../../src/openai/errors/upstream-error.ts';
 import { findVendorError } from '../../src/openai/errors/vendor-error.ts';
 import { cpuMsSince } from '../helpers/cpu-time.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';
