@@ -1,9 +1,17 @@
+import { surveyJson } from '../../lib/json/json-scanner.ts';
 import { logExcerpt } from '../../lib/text/log-excerpt.ts';
 import type { SourceErrorSeverity } from '../sources/token-source.ts';
 import { headerOf, type IssuerResponse } from './issuer-client.ts';
 
 /** Deeper JSON is an attack on the parser, not a token. */
 const MAX_JSON_DEPTH = 32;
+const LIMITS = {
+  levels: MAX_JSON_DEPTH,
+  containers: Number.POSITIVE_INFINITY,
+  strings: Number.POSITIVE_INFINITY,
+  members: Number.POSITIVE_INFINITY,
+  values: Number.POSITIVE_INFINITY,
+};
 const MAX_KEYS_SHOWN = 12;
 
 /** What a body turned out to be. `json` and `form` hold values, `text` everything that is neither. */
@@ -22,7 +30,7 @@ export function parseBody(response: IssuerResponse): IssuerBody {
   if (/x-www-form-urlencoded/i.test(contentType)) {
     return { kind: 'form', value: Object.fromEntries(new URLSearchParams(text)) };
   }
-  if (depthOf(text) > MAX_JSON_DEPTH) return { kind: 'too_deep' };
+  if (surveyJson(text, LIMITS).exceeded !== null) return { kind: 'too_deep' };
   try {
     return { kind: 'json', value: JSON.parse(text) };
   } catch {
@@ -86,22 +94,6 @@ export function describeKeys(object: object): string {
 /** Whether a text looks like a name and not like a value: short, with few digits. */
 function isPlainName(text: string): boolean {
   return /^[A-Za-z_$][A-Za-z_.$-]{0,39}$/.test(text) || /^[A-Za-z_$][\w.$-]{0,15}$/.test(text);
-}
-
-function depthOf(text: string): number {
-  let depth = 0;
-  let deepest = 0;
-  let isInString = false;
-  for (let at = 0; at < text.length; at++) {
-    const sign = text[at];
-    if (isInString) {
-      if (sign === '\\') at++;
-      else if (sign === '"') isInString = false;
-    } else if (sign === '"') isInString = true;
-    else if (sign === '{' || sign === '[') deepest = Math.max(deepest, ++depth);
-    else if (sign === '}' || sign === ']') depth--;
-  }
-  return deepest;
 }
 
 /** Error codes that retrying does not cure, and what an operator can do about each. */

@@ -11,7 +11,7 @@ export interface OutgoingRequest {
 }
 
 interface PlacementOptions {
-  /** Places this further value of the issuer's answer (`RawToken.extra`) instead of the token. */
+  /** Places this further value of the issuer's response (`RawToken.extra`) instead of the token. */
   readonly extra?: string;
 }
 
@@ -26,7 +26,7 @@ export type Placement = PlacementOptions &
 
 export const BEARER_PLACEMENT: Placement = { header: 'authorization', prefix: 'Bearer ' };
 
-/** A placement with the strings of one token filled in, so that applying it costs a few pushes. */
+/** A placement with the strings of one token prepared, so that applying it costs a few pushes. */
 export type PreparedPlacement =
   | { readonly into: 'header'; readonly name: string; readonly value: string }
   | { readonly into: 'query'; readonly name: string; readonly text: string }
@@ -41,7 +41,7 @@ export class PlacementError extends Error {
   }
 }
 
-/** Fills a token into its placements. A placement that names a value which the answer lacked is left out. */
+/** Fills a token into its placements. A placement of a value that the response did not have is left out. */
 export function preparePlacements(
   placements: readonly Placement[],
   token: string,
@@ -57,11 +57,8 @@ export function preparePlacements(
 
 function prepare(placement: Placement, value: string): PreparedPlacement {
   if ('header' in placement) {
-    return {
-      into: 'header',
-      name: placement.header.toLowerCase(),
-      value: `${placement.prefix ?? ''}${value}`,
-    };
+    const { header, prefix = '' } = placement;
+    return { into: 'header', name: header.toLowerCase(), value: `${prefix}${value}` };
   }
   if ('query' in placement) {
     const name = encodeURIComponent(placement.query);
@@ -73,18 +70,16 @@ function prepare(placement: Placement, value: string): PreparedPlacement {
   return { into: 'body', name: placement.body, json: JSON.stringify(value) };
 }
 
-/** RFC 6265 `cookie-octet`; a value with anything else is percent-encoded, since quoting is not read everywhere. */
+/** RFC 6265 `cookie-octet`; a value with anything else is percent-encoded, as not every server parses quotes. */
 function cookieValue(value: string): string {
   return /^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*$/.test(value) ? value : encodeURIComponent(value);
 }
 
 /** Writes every placement into `request`; throws when none of them found a place. */
 export function placeAll(placements: readonly PreparedPlacement[], request: OutgoingRequest): void {
-  let placed = 0;
-  for (const placement of placements) {
-    if (place(placement, request)) placed += 1;
-  }
-  if (placed === 0) throw new PlacementError('the token has no place in this request: it is no JSON object');
+  let isPlaced = false;
+  for (const placement of placements) isPlaced = place(placement, request) || isPlaced;
+  if (!isPlaced) throw new PlacementError('no place for the token: the request body is not a JSON object');
 }
 
 function place(placement: PreparedPlacement, request: OutgoingRequest): boolean {

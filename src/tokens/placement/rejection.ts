@@ -1,6 +1,7 @@
+import { parseJson } from '../../lib/json/json-object.ts';
 import { resolvePointer } from '../../lib/json/json-pointer.ts';
 
-/** A place in a JSON body and the values that mean "this token is no longer good". */
+/** A place in a JSON body and the values there that mean a rejected token. */
 interface BodyMatcher {
   /** JSON pointer (RFC 6901), e.g. `/error_code`. */
   readonly path: string;
@@ -8,18 +9,18 @@ interface BodyMatcher {
   readonly equals: readonly (string | number | boolean | null)[];
 }
 
-/** What an upstream says when it refuses a token: `reject` of the configuration. */
+/** How an upstream rejects a token: `reject` of the configuration. */
 export interface RejectionRules {
   readonly statuses: readonly number[];
   readonly body: readonly BodyMatcher[];
 }
 
-/** A refusal is short; more than this (characters) is an answer and not parsed. */
-const LONGEST_REFUSAL = 16 * 1024;
+/** A rejection is short; longer bodies (characters) are not parsed. */
+const MAX_REJECTION = 16 * 1024;
 
 /**
- * Whether an upstream's answer refuses the token. `header` reads a response header by its lower-case name;
- * `bodyText` is the body or the first SSE event, null when it was not read. 407 speaks of a proxy, never of
+ * Whether an upstream's response rejects the token. `header` gives a response header by its lower-case name;
+ * `bodyText` is the body or the first SSE event, null when it was not read. 407 is about a proxy, never about
  * this token.
  */
 export function isTokenRejection(
@@ -40,7 +41,7 @@ function namesInvalidToken(header: string | undefined): boolean {
 }
 
 function matchesBody(text: string, matchers: readonly BodyMatcher[]): boolean {
-  if (text.length > LONGEST_REFUSAL) return false;
+  if (text.length > MAX_REJECTION) return false;
   const body = parseJson(firstEventData(text));
   return matchers.some((matcher) => {
     const found = resolvePointer(body, matcher.path).value;
@@ -57,14 +58,6 @@ function firstEventData(text: string): string {
     if (line.startsWith('data:')) data.push(line.slice(line[5] === ' ' ? 6 : 5));
   }
   return data.join('\n');
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function isScalar(value: unknown): value is string | number | boolean | null {
