@@ -223,7 +223,7 @@ class Service implements RunningService {
 
   #bodyBounds({ limits }: Config): BodyReaderSettings {
     return {
-      mostBufferedBytes: limits.buffered,
+      maxBufferedBytes: limits.buffered,
       stallMs: this.#options.bodyStallMs ?? BODY_STALL_MS,
     };
   }

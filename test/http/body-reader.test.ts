@@ -16,7 +16,7 @@ import { LoopbackServer } from '../helpers/loopback-server.ts';
 import { RawClient } from '../helpers/raw-client.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 
-const BOUNDS: BodyReaderSettings = { mostBufferedBytes: 1_000, stallMs: 40 };
+const BOUNDS: BodyReaderSettings = { maxBufferedBytes: 1_000, stallMs: 40 };
 
 /** A server that reads bodies of up to 800 bytes, and answers with their length or the kind of the failure. */
 async function withReader(
@@ -91,7 +91,7 @@ test('bodies count from their first bytes until they are released', async () => 
 });
 
 test('a chunked body is refused at the byte that does not fit', async () => {
-  await withReader({ ...BOUNDS, mostBufferedBytes: 500, stallMs: 5_000 }, async (port, bodies) => {
+  await withReader({ ...BOUNDS, maxBufferedBytes: 500, stallMs: 5_000 }, async (port, bodies) => {
     const client = await RawClient.connect(port);
     const chunk = `190\r\n${'x'.repeat(400)}\r\n`;
     client.send(`POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n${chunk}`);

@@ -3,40 +3,39 @@ import { asFerryError, FerryError } from '../../lib/errors/ferry-error.ts';
 import type { BodyFields } from '../../openai/request/body-fields.ts';
 import type { OpenedBody, StreamedBody } from '../../routing/services/pass-through-service.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
-import type { BodyReader } from './body-reader.ts';
+import { type BodyReader, requestCutOff } from './body-reader.ts';
 
 interface UploadParts {
   readonly bodies: BodyReader;
-  /** What was read of it before it was known where it goes; empty when nothing was. */
+  /** What was read of it before the upstream was chosen; empty when nothing was. */
   readonly head: Buffer;
-  /** What the head says; only the model in it may change. */
+  /** The fields in the head; only the model may be changed. */
   readonly fields: BodyFields;
   /** `limits.upload`. */
-  readonly mostBytes: number;
+  readonly maxBytes: number;
 }
 
-/** Pieces of the client's socket that wait for the upstream's; what is beyond stays with the client. Bytes. */
+/** Bytes that are buffered between the client's socket and the upstream's. */
 const HIGH_WATER_BYTES = 64 * 1024;
 
 /**
- * A request body that is too long to be kept: handed on as it comes and as fast as it is taken. An attempt gets a
- * stream of its own, since whoever gives up an attempt destroys its body, and with the request itself the connection
- * would go that the client is to be answered on. As long as no more than the head was taken, another attempt can have
- * it as well.
+ * A request body that is too long to be kept: streamed to the upstream as it comes, with back-pressure. Each attempt gets
+ * a stream of its own, since an aborted attempt destroys its body, and destroying the request itself would close the
+ * client's connection. While no more than the head was read, another attempt can send the body too.
  */
 export class Upload implements StreamedBody {
   readonly #context: RequestContext;
   readonly #parts: UploadParts;
-  /** Set when a stream goes on behind the head; from then on the body is spent. */
+  /** Set when a stream reads beyond the head; from then on the body cannot be sent again. */
   #isBegun = false;
 
   constructor(context: RequestContext, parts: UploadParts) {
     this.#context = context;
     this.#parts = parts;
     context.outcome.requestBytes = parts.head.length;
-    // A body that breaks off can never be sent whole, whatever `on_disconnect` says of the answer.
+    // A body that is cut off can never be sent whole, whatever `on_disconnect` says of the response.
     context.request.once('close', () => {
-      if (!context.request.complete) context.abort(brokenOff());
+      if (!context.request.complete) context.abort(requestCutOff());
     });
   }
 
@@ -59,7 +58,7 @@ export class Upload implements StreamedBody {
         }
       },
       destroy: (error, done) => {
-        // The client may write all of it before it reads what it is answered.
+        // The client may send all of it before it reads the response.
         if (this.#isBegun) this.#context.request.resume();
         done(error);
       },
@@ -70,7 +69,7 @@ export class Upload implements StreamedBody {
     };
   }
 
-  /** The answer is out: what still comes is read and dropped. */
+  /** The response was sent: what still comes is read and dropped. */
   drop(): void {
     this.#context.request.resume();
   }
@@ -95,13 +94,13 @@ export class Upload implements StreamedBody {
   }
 
   #count(bytes: number): void {
-    const { mostBytes } = this.#parts;
+    const { maxBytes } = this.#parts;
     this.#context.outcome.requestBytes += bytes;
-    // The attempt ends with the client's own mistake, which speaks against no upstream.
-    if (this.#context.outcome.requestBytes > mostBytes) this.#context.abort(uploadTooLarge(mostBytes));
+    // A client error, which does not count against the upstream.
+    if (this.#context.outcome.requestBytes > maxBytes) this.#context.abort(uploadTooLarge(maxBytes));
   }
 
-  /** Looked at before it is handed on, so that a second model never reaches the upstream whole. */
+  /** Parsed before it is sent on, so that a second model never reaches the upstream whole. */
   #follow(chunk: Buffer): void {
     try {
       this.#parts.fields.follow(chunk);
@@ -111,12 +110,9 @@ export class Upload implements StreamedBody {
   }
 }
 
+/** `body_too_large` for a body that is streamed to the upstream. */
 export function uploadTooLarge(limitBytes: number): FerryError {
   return new FerryError('body_too_large', {
-    message: `The request body is larger than ${limitBytes} bytes, which is what limits.upload allows.`,
+    message: `Request body too large: more than ${limitBytes} bytes (limits.upload).`,
   });
-}
-
-function brokenOff(): FerryError {
-  return new FerryError('client_gone', { message: 'The client closed the connection within its request.' });
 }

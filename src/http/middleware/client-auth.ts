@@ -7,16 +7,16 @@ import type { RequestContext } from './request-context.ts';
 export interface ClientAuthSettings {
   /** By SHA-256 of the key in hex. */
   readonly identities: ReadonlyMap<string, ClientIdentity>;
-  /** Who a request without a valid key is; null: it is refused. */
+  /** The client of a request without a valid key; null: it is refused. */
   readonly anonymous: ClientIdentity | null;
 }
 
-/** What clients send for "no key": treated as if the header were absent (S13). */
+/** What clients send when no key is configured: treated as an absent header (S13). */
 const EMPTY_KEYS: ReadonlySet<string> = new Set(['', 'undefined', 'null', 'none', 'EMPTY', 'empty']);
 
 /**
- * Finds out who calls by `Authorization: Bearer`, `x-api-key` and `api-key`; any valid one wins. Keys are looked up
- * by their digest, so that the time it takes says nothing about how much of a guess was right.
+ * Identifies the client by `Authorization: Bearer`, `x-api-key` or `api-key`; any valid one suffices. Keys are looked up
+ * by their digest, so that the time of a look-up does not depend on how much of a guess is right.
  */
 export class ClientAuth {
   readonly #settings: ClientAuthSettings;
@@ -25,7 +25,7 @@ export class ClientAuth {
     this.#settings = settings;
   }
 
-  /** Throws `invalid_api_key` when a key is needed and none of those sent is valid. */
+  /** Throws `invalid_api_key` when a key is required and none that was sent is valid. */
   identify(headers: IncomingHttpHeaders): ClientIdentity {
     const { identities, anonymous } = this.#settings;
     let isKeySent = false;
@@ -39,17 +39,19 @@ export class ClientAuth {
     if (anonymous !== null) return anonymous;
     throw new FerryError('invalid_api_key', {
       message: isKeySent
-        ? 'This API key is not known here. Use one of those in the configuration of tokenferry (authorization or clients).'
-        : 'No API key was sent. Send one of those in the configuration of tokenferry as "Authorization: Bearer <key>".',
+        ? 'Invalid API key. Use one that is configured in tokenferry (authorization or clients).'
+        : 'Missing API key. Send one that is configured in tokenferry as "Authorization: Bearer <key>".',
     });
   }
 }
 
 /** Throws `not_permitted` for a path that `clients[].paths` does not name, the list of models included. */
-export function refuseForbiddenPath({ path, request }: RequestContext, client: ClientIdentity): void {
-  const asked = `${request.method} ${path}`;
+export function refuseForbiddenPath({ path, method }: RequestContext, client: ClientIdentity): void {
+  const asked = `${method} ${path}`;
   if (client.mayUsePath(asked)) return;
-  throw new FerryError('not_permitted', { message: `This API key may not use ${asked.slice(0, 200)}.` });
+  throw new FerryError('not_permitted', {
+    message: `Permission denied: this API key may not use ${asked.slice(0, 200)}.`,
+  });
 }
 
 /** The scheme of `Authorization` may be in any case, with surplus spaces; several headers may be sent. */

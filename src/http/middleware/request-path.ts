@@ -86,7 +86,7 @@ export function parseRequestPath(target: string, basePath: string): RequestPath 
 
 function notAllowed(): FerryError {
   return new FerryError('invalid_request', {
-    message: 'The path of the request has segments that are not allowed.',
+    message: 'Invalid request path: it has segments or characters that are not allowed.',
   });
 }
 
@@ -100,7 +100,7 @@ function plainly(path: string): string {
     decodeURIComponent(path);
   } catch {
     throw new FerryError('invalid_request', {
-      message: 'The path of the request is not valid percent-encoding.',
+      message: 'Invalid percent-encoding in the request path.',
     });
   }
   return path.replace(/%(?:2[de]|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])/gi, (encoded) =>

@@ -165,15 +165,15 @@ async function bodyToSend(context: RequestContext, settings: PassThroughSettings
     // Many servers read JSON whatever its type says, and clients leave the type out (S18).
     return isObject(body) ? jsonToSend(body) : unread(body);
   }
-  const { bodies, uploadLimitBytes: mostBytes } = settings;
+  const { bodies, uploadLimitBytes: maxBytes } = settings;
   if (!isForm) {
     const fields = noFields(NOTHING);
-    return unread(new Upload(context, { bodies, mostBytes, head: NOTHING, fields }));
+    return unread(new Upload(context, { bodies, maxBytes, head: NOTHING, fields }));
   }
   const { bytes: head, isWhole } = await bodies.readHead(context, FORM_HEAD_BYTES);
   const fields = readFormBody(head, type, isWhole);
   if (!isWhole)
-    return { body: new Upload(context, { bodies, mostBytes, head, fields }), fields, isJson: false };
+    return { body: new Upload(context, { bodies, maxBytes, head, fields }), fields, isJson: false };
   context.outcome.requestBytes = head.length;
   return { body: head, fields, isJson: false };
 }

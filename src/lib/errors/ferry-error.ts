@@ -5,9 +5,9 @@ export { type CountsAgainst, ERROR_TABLE, type ErrorKind, type Outcome } from '.
 export interface FerryErrorFacts {
   /** Text for the client: what is wrong, where, what to do. Never a host name, a key or a stack. */
   readonly message: string;
-  /** The status that the upstream answered with, when it answered. */
+  /** The upstream's HTTP status, when it responded. */
   readonly upstreamStatus?: number | undefined;
-  /** The status for the client where it is not the row's own. */
+  /** The status for the client, where it differs from the row's. */
   readonly status?: number | undefined;
   readonly type?: string | undefined;
   readonly code?: string | null | undefined;
@@ -20,8 +20,8 @@ export interface FerryErrorFacts {
 }
 
 /**
- * The one error of the product: a kind of `ERROR_TABLE` and its facts. Foreign errors are converted to it once,
- * where they enter, with their cause; one place answers the client with it.
+ * The only error class: a kind of `ERROR_TABLE` and its facts. Errors of packages and of Node are converted to it once,
+ * where they enter, with their cause; `sendError` is the one place that sends it to the client.
  */
 export class FerryError extends Error {
   readonly kind: ErrorKind;
@@ -59,11 +59,11 @@ export class FerryError extends Error {
   }
 }
 
-/** Whatever was thrown as the FerryError that it means: what is none of ours is a mistake of ours. */
+/** Whatever was thrown as a FerryError: what is none yet was not converted where it entered, and so is `internal`. */
 export function asFerryError(error: unknown): FerryError {
   if (error instanceof FerryError) return error;
   return new FerryError('internal', {
-    message: 'The request could not be served because of a mistake in tokenferry. The log has the details.',
+    message: 'Internal error: the request failed because of a defect of tokenferry. See its log.',
     detail: error instanceof Error ? `${error.name}: ${error.message}` : String(error),
     cause: error,
   });
