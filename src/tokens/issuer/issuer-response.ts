@@ -1,5 +1,6 @@
 import { surveyJson } from '../../lib/json/json-scanner.ts';
 import { logExcerpt } from '../../lib/text/log-excerpt.ts';
+import { parseVendorError } from '../../openai/errors/vendor-error.ts';
 import type { SourceErrorSeverity } from '../sources/token-source.ts';
 import { headerOf, type IssuerResponse } from './issuer-client.ts';
 
@@ -147,9 +148,8 @@ export function assessError(status: number, json: unknown): ErrorAssessment {
   return byStatus === undefined ? transient : { severity: 'credentials', advice: byStatus };
 }
 
-/** The members in which issuers put a code or an explanation, most specific first. */
+/** The members in which issuers put a code, most specific first. */
 const CODE_MEMBERS = ['error', 'error_code', 'errcode', 'errorCode', 'code', 'status'];
-const TEXT_MEMBERS = ['error_description', 'errmsg', 'error_msg', 'errorMessage', 'message', 'msg', 'detail'];
 
 /** The issuer's own error code, when it is a plain identifier or number. */
 export function issuerErrorCode(json: unknown): string | undefined {
@@ -166,12 +166,10 @@ export function issuerErrorCode(json: unknown): string | undefined {
 /** The issuer's own code and message, fit for a log: ` (invalid_client: "unknown client")`; empty when there are none. */
 export function quoteError(json: unknown, scrub: (text: string) => string): string {
   const code = issuerErrorCode(json);
-  const text = errorObjects(json)
-    .flatMap((object) => TEXT_MEMBERS.map((member) => object[member]))
-    .find((member): member is string => typeof member === 'string' && member !== '');
+  const text = parseVendorError(json)?.message ?? '';
   const parts = [
     ...(code === undefined ? [] : [scrub(code)]),
-    ...(text === undefined ? [] : [`"${logExcerpt(text, scrub)}"`]),
+    ...(text === '' || text === code ? [] : [`"${logExcerpt(text, scrub)}"`]),
   ];
   return parts.length === 0 ? '' : ` (${parts.join(': ')})`;
 }
