@@ -93,6 +93,14 @@ export function allPaused(left: readonly RoutedUpstream[], request: RoutedReques
   });
 }
 
+/** Amazon's resource names are the longest that providers have. UTF-16 units. */
+const MAX_MODEL_NAME = 2048;
+
+/** Throws `model_not_found` for a name of many megabytes: what is learned of models is kept by their names. */
+export function refuseLongModelName(model: string): void {
+  if (model.length > MAX_MODEL_NAME) throw noSuchModel(model);
+}
+
 /** `model_not_found`: nobody here serves `model`, or nobody whom this client may ask. */
 export function noSuchModel(model: string): FerryError {
   return new FerryError('model_not_found', {

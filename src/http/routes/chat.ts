@@ -1,10 +1,10 @@
 import { type ParsedRequest, parseRequest, type RequestKind } from '../../openai/request/parsed-request.ts';
+import { refuseLongModelName } from '../../routing/candidates.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
 import type { Router } from '../../routing/router.ts';
 import type { AttemptPolicy } from '../../routing/services/attempt-policy.ts';
 import { ChatService } from '../../routing/services/chat-service.ts';
 import type { BodyReader } from '../body/body-reader.ts';
-import { refuseLongName } from '../body/model-name.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { answerWhole, type StreamSettings, streamAnswer } from '../response/chat-response.ts';
 
@@ -41,7 +41,7 @@ export async function readModelRequest(
   context.receivedBody(body);
   const request = parseRequest(body, kind);
   context.outcome.model = request.model;
-  refuseLongName(request.model);
+  refuseLongModelName(request.model);
   context.outcome.isKnownModel = settings.router.isKnownModel(request.model);
   return request;
 }

@@ -4,6 +4,8 @@ import { endpointOf } from '../../endpoints.ts';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { mediaRequestOf } from '../../openai/media/media-request.ts';
 import { type BodyFields, noFields, readFormBody, readJsonBody } from '../../openai/request/body-fields.ts';
+import { refuseCostlyJson } from '../../openai/request/json-body.ts';
+import { refuseLongModelName } from '../../routing/candidates.ts';
 import type { Matcher } from '../../routing/glob.ts';
 import type { ClientIdentity, RoutedRequest } from '../../routing/routed-request.ts';
 import type { Router } from '../../routing/router.ts';
@@ -11,8 +13,6 @@ import type { AttemptPolicy } from '../../routing/services/attempt-policy.ts';
 import { PassThroughService } from '../../routing/services/pass-through-service.ts';
 import type { RoutedUpstream } from '../../routing/upstream-state/routed-upstream.ts';
 import type { BodyReader } from '../body/body-reader.ts';
-import { refuseJsonBomb } from '../body/json-bomb.ts';
-import { refuseLongName } from '../body/model-name.ts';
 import { Upload, uploadTooLarge } from '../body/upload.ts';
 import { ALLOWED_METHODS } from '../middleware/cross-origin.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
@@ -69,7 +69,7 @@ async function serve(
   const model = named ?? context.path;
   context.outcome.model = model;
   context.outcome.isStream = asksForEvents(context, sent.fields);
-  if (named !== null) refuseLongName(named);
+  if (named !== null) refuseLongModelName(named);
   const routed = context.routed(model, client);
   const candidates = candidatesFor(routed, settings.router);
   const service = new PassThroughService(
@@ -184,7 +184,7 @@ function unread(body: SentBody['body']): SentBody {
 }
 
 function jsonToSend(body: Buffer, isDeclared = false): SentBody {
-  refuseJsonBomb(body);
+  refuseCostlyJson(body);
   return { body, fields: readJsonBody(body, isDeclared), isJson: true };
 }
 
