@@ -23,7 +23,8 @@ const TESTS = [
   'attention',
   'secrets',
   'counters',
-  '../sharing-source',
+  'transition',
+  '../sharing/shared-source',
   'property',
 ];
 /** A mutant that hangs is killed as well. */
@@ -118,7 +119,7 @@ function writeResult(verdicts: readonly Verdict[]): void {
     ({ mutant, killedBy }) =>
       `| ${mutant.part} | ${mutant.what} | ${(killedBy ?? '**none**').replaceAll('|', '\\|').replaceAll('<', '&lt;')} |\n`,
   );
-  const text = `${BEGIN}\n\n${killed} of ${verdicts.length} mutants are killed.\n\n| In | The manager does not … | Killed by |\n|---|---|---|\n${rows.join('')}\n`;
+  const text = `${BEGIN}\n\n${killed} of ${verdicts.length} mutants are killed.\n\n| In | The token manager does not … | Killed by |\n|---|---|---|\n${rows.join('')}\n`;
   const document = readFileSync(root + DOCUMENT, 'utf8');
   const from = document.indexOf(BEGIN);
   const to = document.indexOf(END, from);

@@ -3,11 +3,12 @@ import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { TokenGauge } from '../observability/token-metrics.ts';
 import {
+  describeSharing,
   describeTokenEvent,
-  REFUSED_QUESTIONS,
-  sharingWords,
-} from '../tokens/manager/describe-token-event.ts';
-import type { TokenEvent, TokenEventKind } from '../tokens/manager/token-event.ts';
+  NEW_TOKENS_REJECTED_HINT,
+  type TokenEvent,
+  type TokenEventKind,
+} from '../tokens/manager/token-event.ts';
 import type { TokenManager } from '../tokens/manager/token-manager.ts';
 import { isShared } from '../tokens/manager/token-manager-settings.ts';
 
@@ -102,29 +103,29 @@ export function tokenGauges(tokenManagers: Iterable<TokenManager>): TokenGauge[]
   });
 }
 
-/** What is wrong with a source in words for `/readyz`; null when it has a usable token and upstreams take it. */
+/** What is wrong with a source in words for `/readyz`; null when it has a usable token and upstreams accept it. */
 export function tokenTrouble(manager: TokenManager): string | null {
   const { name, state, isUsable, remainingMs, consecutiveFailures, lastError } = manager.status();
   const because = lastError === null ? '' : `: ${lastError}`;
   if (!isUsable) {
     if (state === 'dormant') return null;
     if (state === 'rejected' && consecutiveFailures === 0)
-      return `token ${name}: an upstream refused it, another one is on its way`;
+      return `token ${name}: an upstream rejected it, another one is on its way`;
     return consecutiveFailures === 0
       ? `token ${name}: not obtained yet`
       : `token ${name}: missing, ${counted(consecutiveFailures, 'failure')}${because}`;
   }
   if (consecutiveFailures === 0) {
-    const refusal = refusalTrouble(manager);
-    return refusal === null ? null : `token ${name}: ${refusal}`;
+    const rejection = rejectionTrouble(manager);
+    return rejection === null ? null : `token ${name}: ${rejection}`;
   }
   const leftSeconds = Math.max(0, Math.floor((remainingMs ?? 0) / 1000));
-  return `token ${name}: issuer has failed ${times(consecutiveFailures)}, token still good for ${leftSeconds} s${because}`;
+  return `token ${name}: issuer has failed ${times(consecutiveFailures)}, token still valid for ${leftSeconds} s${because}`;
 }
 
-/** What upstreams have against a token that its issuer thinks good; null: nothing. */
-function refusalTrouble(manager: TokenManager): string | null {
+/** Why upstreams reject a token that its issuer calls valid; null: they do not. */
+function rejectionTrouble(manager: TokenManager): string | null {
   const { isBreakerOpen, suspiciousRejections } = manager.status();
-  if (suspiciousRejections > 0) return sharingWords(suspiciousRejections, isShared(manager.settings));
-  return isBreakerOpen ? `upstreams refuse new tokens too. ${REFUSED_QUESTIONS}` : null;
+  if (suspiciousRejections > 0) return describeSharing(suspiciousRejections, isShared(manager.settings));
+  return isBreakerOpen ? `upstreams reject new tokens too. ${NEW_TOKENS_REJECTED_HINT}` : null;
 }

@@ -44,7 +44,10 @@ test('#6 an issuer that is away for longer than a token lives: 503 with retry-af
     [],
   );
   assert.equal(model.refused, 0, 'no token was sent after its end');
-  assert.match(gateway.log, /corp: issuer has failed \d+ times .*token still good for|corp: no usable token/);
+  assert.match(
+    gateway.log,
+    /corp: issuer has failed \d+ times .*token still valid for|corp: no usable token/,
+  );
 });
 
 test('#34 a token that ends in the middle of a stream leaves the stream alone; the next request has the next one', async () => {

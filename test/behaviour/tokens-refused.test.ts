@@ -18,8 +18,8 @@ test('#10 fifty requests with one revoked token: one renewal, fifty replays, no 
     assert.equal(issuer.callCount, 2);
     assert.equal(model.received.length, 1 + 50 + model.refused);
     assert.ok(model.refused <= 50);
-    await until(() => gateway.log.includes('refused the token'), 'a line in the log');
-    assert.equal(gateway.log.split('refused the token').length - 1, 1, 'one line, not one for each request');
+    await until(() => gateway.log.includes('rejected the token'), 'a line in the log');
+    assert.equal(gateway.log.split('rejected the token').length - 1, 1, 'one line, not one for each request');
   });
 });
 

@@ -70,7 +70,7 @@ test('#16 #17 two replicas, one PostgreSQL, an issuer that revokes the previous 
   try {
     const tally = await traffic(services, () => issuer.issuedCount > 20);
     const refusals = services.flatMap(({ output }) =>
-      output.split('\n').filter((line) => line.includes('refused the token')),
+      output.split('\n').filter((line) => line.includes('rejected the token')),
     );
     assert.deepEqual(tally.failures, [], refusals.slice(-20).join('\n'));
     assert.ok(tally.served > 100, `${tally.served} requests`);
@@ -97,7 +97,7 @@ test('#17 two replicas that share nothing end the life of each other’s tokens,
     const asking = traffic(services, () => isOver);
     try {
       await until(
-        // Either two working tokens were refused, or the other replica was faster than the first use of two new ones.
+        // Either two working tokens were rejected, or the other replica was faster than the first use of two new ones.
         () => services.some(({ output }) => output.includes('does another client use the same credentials')),
         'the warning',
         15_000,

@@ -21,7 +21,7 @@ test('#13 an upstream that refuses every token is one warning a token and an ent
   const { degraded } = await gateway.readiness();
   assert.match(
     degraded.join('\n'),
-    /^token corp: upstreams refuse new tokens too\. Do scope and audience fit/m,
+    /^token corp: upstreams reject new tokens too\. Check the scope, the audience/m,
   );
   assert.equal(issuer.callCount, 2);
   await gateway.end();
@@ -65,6 +65,6 @@ test('#17 working tokens that die early make degraded ask who else uses the cred
   }
   assert.match(
     (await gateway.readiness()).degraded.join('\n'),
-    /^token corp: 2 working tokens were refused long before their end: does another client use the same/m,
+    /^token corp: 2 working tokens were rejected long before they expire: does another client use the same/m,
   );
 });

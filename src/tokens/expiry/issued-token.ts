@@ -1,10 +1,10 @@
 import { fingerprintOf, Secret } from '../../lib/secret.ts';
-import type { Answer } from '../manager/attempt.ts';
+import type { SourceResponse } from '../manager/acquisition.ts';
 import { cleanTokenValue, isVisibleAscii } from '../sources/raw-token.ts';
 import { TokenSourceError } from '../sources/token-source.ts';
 import { issuerNowMs, Lifetime, type Moment, statedLife } from './lifetime.ts';
 
-/** An issuer's answer, checked and understood. */
+/** An issuer's response, checked and parsed. */
 export interface IssuedToken {
   readonly secret: Secret;
   readonly fingerprint: string;
@@ -19,8 +19,8 @@ export interface IssuedToken {
 }
 
 /** Throws `TokenSourceError` for what can be no token. */
-export function readIssued(answer: Answer, defaultLifeMs: number): IssuedToken {
-  const { raw, sent, received } = answer;
+export function readIssued(response: SourceResponse, defaultLifeMs: number): IssuedToken {
+  const { raw, sent, received } = response;
   if (typeof raw !== 'object' || raw === null) throw new TokenSourceError('the source returned no token');
   const value = cleanTokenValue(raw.value);
   const extra = raw.extra ?? {};
@@ -36,7 +36,7 @@ export function readIssued(answer: Answer, defaultLifeMs: number): IssuedToken {
     fingerprint: fingerprintOf(value),
     lifetime: new Lifetime(issuedAt(sent, raw.ageMs), lifeMs ?? defaultLifeMs),
     isExpiryKnown: lifeMs !== null,
-    issuerSkewMs: raw.serverDateWallMs === undefined ? null : skewMs(answer),
+    issuerSkewMs: raw.serverDateWallMs === undefined ? null : skewMs(response),
     refreshInMs: raw.refreshInMs,
     extra,
     notes,
@@ -46,14 +46,14 @@ export function readIssued(answer: Answer, defaultLifeMs: number): IssuedToken {
 /** Shorter values beside a token are words (a group, a region) that would be missed in every text. */
 const SHORTEST_SECRET_EXTRA = 16;
 
-/** What of an answer must be in no text: the token, and the values beside it that are long enough to be tickets. */
+/** What of a response must be in no text: the token, and the values beside it that are long enough to be tickets. */
 export function secretsOf({ secret, extra }: IssuedToken): Secret[] {
   const tickets = Object.values(extra).filter((value) => value.length >= SHORTEST_SECRET_EXTRA);
   return [secret, ...tickets.map((value) => new Secret(value))];
 }
 
 /**
- * An answer with the token in use once more: its life began with the first answer, and an answer that states none says
+ * A response with the token in use once more: its life began with the first response, and one that states none says
  * nothing new about an end that is known (issuers that count down say 0 in the last second).
  */
 export function handedOutAgain(
@@ -70,8 +70,8 @@ export function handedOutAgain(
  * When a token that is "too young" may be used, on the monotonic clock: a second after its `nbf`, as checked by
  * clocks that are not quite ours. Minus infinity for all others.
  */
-export function oldEnoughMonoMs(answer: Answer): number {
-  const { raw, sent, received } = answer;
+export function oldEnoughMonoMs(response: SourceResponse): number {
+  const { raw, sent, received } = response;
   if (raw?.notBeforeWallMs === undefined || !Number.isFinite(raw.notBeforeWallMs))
     return Number.NEGATIVE_INFINITY;
   const youngForMs = raw.notBeforeWallMs - issuerNowMs(raw, sent, received);
@@ -83,6 +83,6 @@ function issuedAt(sent: Moment, ageMs: number | undefined): Moment {
   return { monoMs: sent.monoMs - age, wallMs: sent.wallMs - age };
 }
 
-function skewMs({ raw, sent, received }: Answer): number {
+function skewMs({ raw, sent, received }: SourceResponse): number {
   return Math.round(issuerNowMs(raw, sent, received) - (sent.wallMs + received.wallMs) / 2);
 }

@@ -5,29 +5,32 @@ import { type OutgoingRequest, type PreparedPlacement, placeAll } from '../place
 
 export type { OutgoingRequest } from '../placement/placement.ts';
 
+/** What a lease is made from. */
+export interface LeaseFacts {
+  readonly source: string;
+  readonly generation: number;
+  readonly fingerprint: string;
+  readonly secret: Secret;
+  readonly clock: Clock;
+  readonly lifetime: Lifetime;
+  readonly placements: readonly PreparedPlacement[];
+}
+
 /** The right to use one token for one attempt; `apply` writes it into a request. */
 export class Lease {
   /** The name of the token source. */
   readonly source: string;
-  /** Counts the different tokens of a manager, from 1; the same value renewed keeps its number. */
+  /** Counts the different tokens of a source, from 1; the same value returned again keeps its number. */
   readonly generation: number;
   /** Tells two tokens apart in logs of one process. */
   readonly fingerprint: string;
-  /** The bare token, for sources that obtain theirs with this one and for `tokenferry token --show`. */
+  /** The bare token, for sources that acquire theirs with this one and for `tokenferry token --show`. */
   readonly secret: Secret;
   readonly #clock: Clock;
   readonly #lifetime: Lifetime;
   readonly #placements: readonly PreparedPlacement[];
 
-  constructor(facts: {
-    readonly source: string;
-    readonly generation: number;
-    readonly fingerprint: string;
-    readonly secret: Secret;
-    readonly clock: Clock;
-    readonly lifetime: Lifetime;
-    readonly placements: readonly PreparedPlacement[];
-  }) {
+  constructor(facts: LeaseFacts) {
     this.source = facts.source;
     this.generation = facts.generation;
     this.fingerprint = facts.fingerprint;
@@ -37,7 +40,7 @@ export class Lease {
     this.#placements = facts.placements;
   }
 
-  /** Milliseconds until the token ends, negative afterwards. */
+  /** Milliseconds until the token expires, negative afterwards. */
   remainingMs(): number {
     return this.#lifetime.remainingMs(this.#clock.monoMs(), this.#clock.wallMs());
   }

@@ -3,27 +3,27 @@ import { BEARER_PLACEMENT, type Placement } from '../placement/placement.ts';
 /** How one token is kept: `tokens.*` of the configuration. All durations in milliseconds. */
 export interface TokenManagerSettings {
   readonly placements: readonly Placement[];
-  /** `exclusive`: a new token kills the old one, so tokens are renewed late and rarely. */
+  /** `exclusive`: a new token revokes the previous one, so tokens are renewed late and rarely. */
   readonly rotation: 'overlap' | 'exclusive';
-  /** Renewal starts at a random share of the life in this range; null: the range that suits `rotation`. */
+  /** Renewal starts at a random share of the lifetime in this range; null: the default range of `rotation`. */
   readonly refreshAt: readonly [number, number] | null;
-  /** A token with less left is not used while the issuer is well; at most 5 % of its life. */
+  /** A token with less left is not used while the issuer responds; at most 5 % of its lifetime. */
   readonly leewayMs: number;
-  /** A token with less left is never used; at most 1 % of its life. */
+  /** A token with less left is never used; at most 1 % of its lifetime. */
   readonly floorMs: number;
-  /** How long one attempt at the issuer may take. */
+  /** Time limit of one acquisition. */
   readonly attemptTimeoutMs: number;
   /** How long a request waits for a token. */
   readonly maxWaitMs: number;
-  /** Requests that may wait at one time; the next is refused at once. */
+  /** Requests that may wait at one time; the next one fails at once. */
   readonly maxWaiters: number;
-  /** The life of a token whose issuer does not say. */
+  /** The lifetime of a token whose issuer states none. */
   readonly defaultTtlMs: number;
-  /** Without a request for so long, renewal stops until the next one. */
+  /** Without a request for this long, renewal stops until the next one. */
   readonly idleStopMs: number;
-  /** `start()` waits up to this at random, so that many sources do not ask at once. */
+  /** `start()` waits a random time up to this, so that many sources do not call their issuers at once. */
   readonly startJitterMs: number;
-  /** Names the store that the source shares its tokens through, `none` when there is none: told to people, and compared on reload. */
+  /** Names the store through which the source shares its tokens, `none` without one: shown in messages, compared on reload. */
   readonly sharing?: string;
 }
 
@@ -32,6 +32,7 @@ export function isShared({ sharing = 'none' }: TokenManagerSettings): boolean {
   return sharing !== 'none';
 }
 
+/** The defaults of the configuration; `tokens.*` overrides them. */
 export const DEFAULT_TOKEN_MANAGER_SETTINGS: TokenManagerSettings = {
   placements: [BEARER_PLACEMENT],
   rotation: 'overlap',
@@ -46,10 +47,9 @@ export const DEFAULT_TOKEN_MANAGER_SETTINGS: TokenManagerSettings = {
   startJitterMs: 0,
 };
 
-/** The most that starting sources are spread over. */
-const MOST_START_JITTER_MS = 2_000;
+const MAX_START_JITTER_MS = 2_000;
 
-/** A start jitter that suits so many sources: one starts at once, since the process is not ready before it. */
+/** The start jitter for this many sources: none for a single one, since the process is not ready before it has a token. */
 export function startJitterFor(sources: number): number {
-  return Math.min(MOST_START_JITTER_MS, 20 * Math.max(0, sources - 1));
+  return Math.min(MAX_START_JITTER_MS, 20 * Math.max(0, sources - 1));
 }

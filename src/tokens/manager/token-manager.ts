@@ -1,21 +1,18 @@
-import type { Clock } from '../../lib/clock.ts';
+import type { Clock, Timer } from '../../lib/clock.ts';
 import type { SecretRegistry } from '../../lib/secret.ts';
-import { oldEnoughMonoMs } from '../expiry/issued-token.ts';
-import { type Moment, momentOf } from '../expiry/lifetime.ts';
+import { momentOf } from '../expiry/lifetime.ts';
 import type { TokenSource } from '../sources/token-source.ts';
-import type { Answer, Attempt } from './attempt.ts';
-import { Attention } from './attention.ts';
-import type { Failure, PauseContext } from './failure-streak.ts';
-import type { Lease } from './lease.ts';
-import { LeaseDesk, type WaitOptions } from './lease-desk.ts';
-import { RenewalLoop } from './renewal-loop.ts';
-import { type Wish, wishFor } from './renewal-wish.ts';
-import { TokenCustody } from './token-custody.ts';
-import { type EmitTokenEvent, emitterOf, type TokenEvent, unnamed } from './token-event.ts';
+import { type Acquisition, type RunningAcquisition, runAcquisition } from './acquisition.ts';
+import { Lease } from './lease.ts';
+import { SecretRetention } from './secret-retention.ts';
+import type { TokenEvent } from './token-event.ts';
 import type { TokenManagerSettings } from './token-manager-settings.ts';
+import { countServed, initialState, noteRequest, type TokenState, usableToken } from './token-state.ts';
 import { statusOf, type TokenStatus } from './token-status.ts';
+import { type TokenEffect, type TokenInput, type TokenRules, transition } from './transition.ts';
+import { type Waiter, type WaiterKind, Waiters } from './waiters.ts';
 
-interface HolderOptions {
+interface TokenManagerOptions {
   readonly name: string;
   readonly source: TokenSource;
   readonly settings: TokenManagerSettings;
@@ -27,265 +24,256 @@ interface HolderOptions {
   readonly onEvent?: (event: TokenEvent) => void;
 }
 
-/** How long a token that is "too young" is held back when there is no other. */
-const LONGEST_SETTLE_MS = 3_000;
+interface WaitOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Shortens the configured wait, in milliseconds. */
+  readonly maxWaitMs?: number | undefined;
+}
+
+/** Suspends stop timers, and a delay beyond 2^31 ms fires at once: no timer is longer than this. */
+const MAX_TIMER_MS = 30_000;
 
 /**
- * Keeps one token of one source usable: renews it in the background long before its end, serves the old one while
- * renewal fails, makes requests wait (and not fail) when there is none, and answers a refused token with at most one
- * renewal. What a request gets is decided by the token's time left on two clocks and by nothing else.
+ * Keeps one token of one source usable: renews it in the background long before it expires, serves the old one while
+ * renewal fails, lets requests wait (and not fail) when there is none, and answers a rejected token with at most one
+ * renewal. Every decision is made by `transition()`; this is its clock, its timer, the acquisition in flight and the
+ * promises of those who wait.
  */
 export class TokenManager {
   readonly name: string;
+  readonly settings: TokenManagerSettings;
   readonly #source: TokenSource;
-  readonly #settings: TokenManagerSettings;
   readonly #clock: Clock;
-  readonly #random: () => number;
-  readonly #emit: EmitTokenEvent;
-  readonly #attention: Attention;
-  readonly #custody: TokenCustody;
-  readonly #loop: RenewalLoop;
-  readonly #desk: LeaseDesk;
-  #isStopped = false;
-  #onSettled: (() => void) | null = null;
+  readonly #onEvent: ((event: TokenEvent) => void) | undefined;
+  readonly #rules: TokenRules;
+  readonly #state: TokenState;
+  readonly #waiters: Waiters;
+  readonly #secrets: SecretRetention;
+  readonly #effects: TokenEffect[] = [];
+  #isApplying = false;
+  #running: RunningAcquisition | null = null;
+  #timer: Timer | null = null;
+  #completeStart: (() => void) | null = null;
   #watch: { close(): void } | undefined;
-  readonly #counters = {
-    acquired: 0,
-    failed: 0,
-    rejected: 0,
-    clockJumps: 0,
-  };
 
-  constructor(options: HolderOptions) {
-    this.name = options.name;
+  constructor(options: TokenManagerOptions) {
+    const { name, settings, clock, random, secrets } = options;
+    this.name = name;
+    this.settings = settings;
     this.#source = options.source;
-    this.#settings = options.settings;
-    this.#clock = options.clock;
-    this.#random = options.random;
-    this.#emit = emitterOf(options.name, options.onEvent);
-    this.#custody = new TokenCustody({ ...options, emit: this.#emit });
-    this.#attention = new Attention(options.clock.monoMs(), options.settings.idleStopMs);
-    this.#loop = new RenewalLoop(options.source, options.clock, options.random, {
-      wish: (now, hasNews) => this.#wish(now, hasNews),
-      pauseContext: (now) => this.#pauseContext(now),
-      usableFromMonoMs: (answer, now) => this.#usableFromMonoMs(answer, now),
-      accept: (answer, attempt) => this.#accept(answer, attempt),
-      onFailure: () => this.#onFailure(),
-      onFailurePlanned: (failure, attempt) => this.#onFailurePlanned(failure, attempt),
-      scrub: (text) => unnamed(options.name, options.secrets.scrub(text)),
-      onClockJump: (jumpMs, now) => {
-        this.#custody.token?.lifetime.align(now);
-        this.#counters.clockJumps += 1;
-        this.#emit('clock_jump', { jumpMs });
-      },
-      onSettled: () => this.#onSettled?.(),
-    });
-    this.#desk = new LeaseDesk({
-      ...options,
-      emit: this.#emit,
-      attention: this.#attention,
-      custody: this.#custody,
-      loop: this.#loop,
+    this.#clock = clock;
+    this.#onEvent = options.onEvent;
+    this.#rules = {
+      name,
+      settings,
+      random,
+      redact: (text) => withoutName(name, secrets.scrub(text)),
+      createLease: (facts) => new Lease({ ...facts, clock }),
+    };
+    this.#state = initialState(momentOf(clock));
+    this.#secrets = new SecretRetention(secrets);
+    this.#waiters = new Waiters(clock, {
+      expired: (waiter) => this.#dispatch({ type: 'waitExpired', waiter }),
+      aborted: (waiter, reason) => this.#dispatch({ type: 'waitAborted', waiter, reason }),
     });
   }
 
-  /** The recipe that its tokens come from; token managers with equal ones would get the same tokens. */
+  /** The recipe that its tokens come from; managers with equal ones would get the same tokens. */
   get sourceKey(): string {
     return this.#source.key;
   }
 
-  get settings(): TokenManagerSettings {
-    return this.#settings;
-  }
-
-  /** Begins to obtain and renew tokens. Resolves when the first attempt is over, however it ended; never rejects. */
+  /** Begins to acquire and renew tokens. Resolves when the first acquisition is over, however it ended; never rejects. */
   start(): Promise<void> {
-    if (this.#isStopped || this.#onSettled !== null) return Promise.resolve();
-    this.#attention.begin(this.#clock.monoMs(), this.#settings.startJitterMs * this.#random());
-    const settled = new Promise<void>((resolve) => {
-      this.#onSettled = resolve;
+    if (this.#state.isStopped || this.#completeStart !== null) return Promise.resolve();
+    const completed = new Promise<void>((resolve) => {
+      this.#completeStart = resolve;
     });
     this.#watchSource();
-    this.#loop.look();
-    return settled;
+    this.#dispatch({ type: 'started' });
+    return completed;
   }
 
   /**
-   * A usable lease right now, or null; allocates nothing. Starts a renewal in the background when one is due, or when
-   * there is no token.
+   * A usable lease right now, or null. Starts a renewal in the background when one is due, or when there is no token.
+   * The request path: two clock readings and a few comparisons, nothing allocated.
    */
   peek(): Lease | null {
-    return this.#desk.peek();
+    if (!this.isReady()) return null;
+    countServed(this.#state);
+    return this.#state.token?.lease ?? null;
   }
 
-  /** Whether `peek()` would give a lease now. It counts as interest, so a missing token is obtained, but as no use. */
+  /** Whether `peek()` would give a lease now. It counts as demand, so a missing token is acquired, but not as use. */
   isReady(): boolean {
-    return this.#desk.isReady();
+    const monoMs = this.#clock.monoMs();
+    const wallMs = this.#clock.wallMs();
+    if (noteRequest(this.#state, monoMs, wallMs)) this.#dispatch({ type: 'renewalDue' });
+    return usableToken(this.#state, monoMs, wallMs) !== null;
   }
 
   /**
    * A usable lease, waited for if need be. Rejects with `TokenUnavailable` when none came within the wait, or
    * none can come, and with the signal's reason when that aborts.
    */
-  get(options?: WaitOptions): Promise<Lease> {
-    return this.#desk.get(options);
+  async get(options: WaitOptions = {}): Promise<Lease> {
+    options.signal?.throwIfAborted();
+    return this.peek() ?? (await this.#request('get', options));
+  }
+
+  /** Acquires a token now, whatever the one in use has left. Rejects with `TokenUnavailable` when that fails. */
+  async refresh(options: WaitOptions = {}): Promise<Lease> {
+    options.signal?.throwIfAborted();
+    return this.#request('manual', options);
   }
 
   /**
-   * Another lease than the one that an upstream refused: for one replay. Null: do not replay, as a renewal would not
+   * Another lease than the one that an upstream rejected: for one replay. Null: do not replay, as a renewal would not
    * help or is not permitted now. Rejects like `get`. However many requests report one token, it is renewed once.
    */
   async renewAfter(
-    rejected: Lease,
+    lease: Lease,
     options: WaitOptions & { readonly status?: number | undefined } = {},
   ): Promise<Lease | null> {
     options.signal?.throwIfAborted();
-    const outcome = this.#custody.refuse(rejected, {
-      status: options.status ?? null,
-      maxWaitMs: this.#desk.maxWaitMs(options),
-      isBusy: this.#loop.isBusy,
-    });
-    this.#counters.rejected += 1;
-    if (outcome === 'denied') return this.#custody.newTokenLag.standIn(momentOf(this.#clock));
-    const current = outcome === 'superseded' ? this.peek() : null;
-    return current ?? this.#desk.wait('replay', options);
+    const waiter = this.#createWaiter('replay', options);
+    return this.#waiters.wait(waiter, options.signal, () =>
+      this.#dispatch({ type: 'rejectionReported', lease, status: options.status ?? null, waiter }),
+    );
   }
 
-  /** The replay was refused as well. Renews nothing, but tokens that nobody accepts open the breaker sooner. */
+  /** The replay was rejected as well. Renews nothing, but tokens that no upstream accepts open the breaker sooner. */
   reportRejected(lease: Lease): void {
-    this.#counters.rejected += 1;
-    this.#custody.refuseReplay(lease);
+    this.#dispatch({ type: 'replayRejected', lease });
   }
 
-  /** An upstream accepted the token of `lease`. */
+  /** An upstream accepted the token of `lease`. Called for every response, so only the first one is dispatched. */
   reportAccepted(lease: Lease): void {
-    this.#custody.prove(lease);
-  }
-
-  /** Obtains a token now, whatever the one in use has left. Rejects with `TokenUnavailable` when the attempt fails. */
-  refresh(options?: WaitOptions): Promise<Lease> {
-    return this.#desk.refresh(options);
+    if (this.#state.token?.isProven === false) this.#dispatch({ type: 'acceptanceReported', lease });
   }
 
   status(): TokenStatus {
-    return statusOf({
-      name: this.name,
-      kind: this.#source.kind,
-      now: momentOf(this.#clock),
-      isStopped: this.#isStopped,
-      isDormant: this.#attention.isDormant,
-      waiters: this.#desk.waiters,
-      custody: this.#custody,
-      loop: this.#loop,
-      counters: { ...this.#counters, ...this.#desk.served },
-    });
+    const source = { name: this.name, kind: this.#source.kind };
+    return statusOf(this.#state, source, momentOf(this.#clock));
   }
 
-  /** Ends everything: the attempt in flight is aborted, waiters are refused, no timer is left. Idempotent. */
+  /** Ends everything: the acquisition in flight is aborted, waiters are rejected, no timer is left. Idempotent. */
   async stop(): Promise<void> {
-    if (this.#isStopped) return;
-    this.#isStopped = true;
+    if (this.#state.isStopped) return;
     this.#watch?.close();
-    this.#loop.stop();
-    this.#custody.drop();
-    this.#desk.close();
+    this.#dispatch({ type: 'stopped' });
     try {
       await this.#source.close?.();
     } catch {
-      this.#emit('note', { note: 'the source did not close cleanly' });
+      this.#emitNote('the source did not close cleanly');
     }
+  }
+
+  /** Never null: only a replay is denied. */
+  #request(kind: 'get' | 'manual', options: WaitOptions): Promise<Lease> {
+    const waiter = this.#createWaiter(kind, options);
+    const lease = this.#waiters.wait(waiter, options.signal, () =>
+      this.#dispatch({ type: 'tokenRequested', waiter }),
+    );
+    return lease as Promise<Lease>;
+  }
+
+  #createWaiter(kind: WaiterKind, { maxWaitMs = Number.POSITIVE_INFINITY }: WaitOptions): Waiter {
+    const sinceMonoMs = this.#clock.monoMs();
+    return { kind, sinceMonoMs, deadlineMonoMs: sinceMonoMs + Math.min(maxWaitMs, this.settings.maxWaitMs) };
+  }
+
+  /** Effects are queued: a listener or a source that calls back in the middle of them changes the state, not their order. */
+  #dispatch(input: TokenInput): void {
+    this.#effects.push(...transition(this.#state, input, momentOf(this.#clock), this.#rules));
+    if (this.#isApplying) return;
+    this.#isApplying = true;
+    for (const effect of this.#effects) this.#apply(effect);
+    this.#effects.length = 0;
+    this.#isApplying = false;
+  }
+
+  #apply(effect: TokenEffect): void {
+    switch (effect.type) {
+      case 'acquire':
+        this.#acquire(effect.acquisition);
+        return;
+      case 'abandonAcquisition':
+        this.#running?.abandon();
+        this.#running = null;
+        return;
+      case 'setTimer':
+        this.#setTimer(effect.dueMonoMs);
+        return;
+      case 'resolveWaiter':
+        this.#waiters.resolve(effect.waiter, effect.lease);
+        return;
+      case 'rejectWaiter':
+        this.#waiters.reject(effect.waiter, effect.error);
+        return;
+      case 'retainSecrets':
+        for (const secret of effect.secrets) this.#secrets.add(secret.reveal());
+        return;
+      case 'retireSecrets':
+        for (const secret of effect.secrets) this.#secrets.retire(secret.reveal(), this.#clock.monoMs());
+        return;
+      case 'startCompleted':
+        this.#completeStart?.();
+        return;
+      case 'emit':
+        this.#emit(effect.event);
+    }
+  }
+
+  #acquire(acquisition: Acquisition): void {
+    const running = runAcquisition(this.#source, acquisition, this.#clock);
+    this.#running = running;
+    void running.result.then((result) => {
+      if (this.#running === running) this.#running = null;
+      const facts = { acquisition, isOutdated: this.#isOutdated(running) };
+      if ('failure' in result)
+        this.#dispatch({ type: 'acquisitionFailed', failure: result.failure, ...facts });
+      else this.#dispatch({ type: 'acquired', response: result.response, ...facts });
+    });
+  }
+
+  #isOutdated(running: RunningAcquisition | null): boolean {
+    return running !== null && running.recipe !== this.#source.key;
+  }
+
+  #setTimer(dueMonoMs: number): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    if (dueMonoMs === Number.POSITIVE_INFINITY) return;
+    const delayMs = Math.min(MAX_TIMER_MS, dueMonoMs - this.#clock.monoMs());
+    this.#timer = this.#clock.schedule(() => this.#dispatch({ type: 'renewalDue' }), delayMs);
   }
 
   #watchSource(): void {
     try {
-      this.#watch = this.#source.watch?.(() => this.#loop.sourceChanged());
+      this.#watch = this.#source.watch?.(() =>
+        this.#dispatch({ type: 'sourceChanged', isOutdated: this.#isOutdated(this.#running) }),
+      );
     } catch {
-      this.#emit('note', { note: 'the source cannot be watched; its changes are seen at the next renewal' });
+      this.#emitNote('the source cannot be watched; its changes are seen at the next renewal');
     }
   }
 
-  // What the renewal loop asks and tells.
-
-  #wish(now: Moment, hasNews: boolean): Wish | null {
-    const isManual = this.#desk.hasManual;
-    if (!isManual && !hasNews && this.#fallsDormant(now)) return null;
-    return wishFor({
-      now,
-      hasNews,
-      isManual,
-      token: this.#custody.token,
-      startMonoMs: this.#attention.startMonoMs,
-      forcedFromMonoMs: this.#custody.forcedFromMonoMs,
-      attemptTimeoutMs: this.#settings.attemptTimeoutMs,
-      lastDurationMs: this.#loop.lastDurationMs,
-    });
+  #emitNote(note: string): void {
+    this.#emit({ kind: 'note', source: this.name, note });
   }
 
-  #fallsDormant({ monoMs }: Moment): boolean {
-    if (this.#desk.waiters > 0) return false;
-    if (this.#attention.lapse(monoMs)) this.#emit('dormant', { idleMs: this.#attention.idleMs(monoMs) });
-    return this.#attention.isDormant;
-  }
-
-  #pauseContext(now: Moment): PauseContext {
-    const token = this.#custody.token;
-    return {
-      hasWaiters: this.#desk.waiters > 0,
-      isIdle: this.#attention.isIdle(now.monoMs),
-      remainingMs: token === null || token.isRefused ? null : token.remainingMs(now),
-      lifeMs: token?.lifetime.lifeMs ?? null,
-    };
-  }
-
-  /** A young token waits while the old one serves; one that is not valid yet also without an old one, at most 3 s. */
-  #usableFromMonoMs(answer: Answer, now: Moment): number {
-    const token = this.#custody.token;
-    const oldServesForMs = token?.isUsable(now) === true ? token.remainingMs(now) - token.cutoffMs : 0;
-    const oldEndsMonoMs = now.monoMs + oldServesForMs;
-    const latest = Math.max(answer.received.monoMs + LONGEST_SETTLE_MS, oldEndsMonoMs);
-    const known = Math.min(this.#custody.newTokenLag.knownFromMonoMs(answer), oldEndsMonoMs);
-    return Math.max(Math.min(oldEnoughMonoMs(answer), latest), known);
-  }
-
-  #accept(answer: Answer, attempt: Attempt): Failure | null {
-    const { streak } = this.#loop;
-    const intake = this.#custody.take(answer, attempt, streak.failures);
-    if (typeof intake === 'object') return intake;
-    if (intake === 'ask_again') return null;
-    this.#counters.acquired += 1;
-    const now = momentOf(this.#clock);
-    if (streak.failures > 0) {
-      const failedForMs = streak.failingForMs(now.monoMs);
-      this.#emit('recovered', {
-        failures: streak.failures,
-        failedForMs,
-        wasStarving: this.#desk.isStarving,
-      });
+  /** Events are for logs and counters: a listener that throws must not keep a token from a request. */
+  #emit(event: TokenEvent): void {
+    try {
+      this.#onEvent?.(event);
+    } catch {
+      // Nobody above could do anything about it.
     }
-    this.#desk.tokenCame(intake, now);
-    return null;
   }
+}
 
-  #onFailure(): void {
-    this.#counters.failed += 1;
-    this.#custody.token?.serveToTheEnd();
-    this.#desk.attemptFailed();
-  }
-
-  #onFailurePlanned(failure: Failure, attempt: Attempt): void {
-    const now = momentOf(this.#clock);
-    const { nextAttemptMonoMs } = this.#loop;
-    this.#emit('renewal_failed', {
-      reason: attempt.reason,
-      durationMs: now.monoMs - attempt.sent.monoMs,
-      severity: failure.severity,
-      message: failure.message,
-      failures: this.#loop.streak.failures,
-      remainingMs: this.#custody.token?.remainingMs(now) ?? null,
-      nextAttemptInMs: Number.isFinite(nextAttemptMonoMs)
-        ? Math.max(0, nextAttemptMonoMs - now.monoMs)
-        : null,
-    });
-    this.#desk.nextAttemptPlanned(now);
-  }
+/** The text of a source without the name that it begins with: events and statuses carry the name already. */
+function withoutName(name: string, text: string): string {
+  return text.startsWith(`${name}: `) ? text.slice(name.length + 2) : text;
 }

@@ -1,11 +1,10 @@
 import type { Moment } from '../expiry/lifetime.ts';
-import type { RenewalLoop } from './renewal-loop.ts';
-import type { TokenCustody } from './token-custody.ts';
+import { isBusy, type TokenCounters, type TokenState } from './token-state.ts';
 
 /**
- * `empty`: never had a token · `acquiring`: the first is on its way · `fresh` · `renewing`: serving while the next is fetched ·
- * `degraded`: serving while renewal fails · `starved`: nothing to serve and the issuer fails · `rejected`: the upstream refused
- * the token, the next is on its way · `misconfigured`: the issuer refuses our credentials · `dormant`: nobody asks · `stopped`.
+ * `empty`: never had a token · `acquiring`: the first is on its way · `fresh` · `renewing`: serving while the next is acquired ·
+ * `degraded`: serving while renewal fails · `starved`: nothing to serve and the issuer fails · `rejected`: the upstream rejected
+ * the token, the next is on its way · `misconfigured`: the issuer rejects our credentials · `dormant`: no requests · `stopped`.
  */
 export type TokenStateName =
   | 'empty'
@@ -19,7 +18,7 @@ export type TokenStateName =
   | 'dormant'
   | 'stopped';
 
-/** A picture of a manager for the admin API and metrics; without secrets. Durations in milliseconds. */
+/** A snapshot of a token manager for the admin API and metrics; without secrets. Durations in milliseconds. */
 export interface TokenStatus {
   readonly name: string;
   readonly kind: string;
@@ -38,71 +37,49 @@ export interface TokenStatus {
   readonly lastErrorAtMs: number | null;
   readonly waiters: number;
   readonly isBreakerOpen: boolean;
-  /** How many working tokens were refused early, while that looks as if someone else uses the credentials; else 0. */
+  /** How many working tokens were rejected early, while that looks as if another client uses the credentials; else 0. */
   readonly suspiciousRejections: number;
   readonly counters: TokenCounters;
 }
 
-/** Counts since the manager was made. */
-export interface TokenCounters {
-  readonly acquired: number;
-  readonly failed: number;
-  readonly rejected: number;
-  readonly sameToken: number;
-  readonly clockJumps: number;
-  /** Leases handed out, by the manager's state at that moment. */
-  readonly servedFresh: number;
-  readonly servedRenewing: number;
-  readonly servedDegraded: number;
-}
-
-/** The parts of a manager that its status is read from. */
-interface StatusFacts {
-  readonly name: string;
-  readonly kind: string;
-  readonly now: Moment;
-  readonly isStopped: boolean;
-  readonly isDormant: boolean;
-  readonly waiters: number;
-  readonly custody: TokenCustody;
-  readonly loop: RenewalLoop;
-  readonly counters: Omit<TokenCounters, 'sameToken'>;
-}
-
-export function statusOf(facts: StatusFacts): TokenStatus {
-  const { name, kind, now, waiters, custody, loop } = facts;
-  const { token } = custody;
-  const nextInMs = loop.nextAttemptMonoMs - now.monoMs;
+/** `name` and `kind` are the source's. */
+export function statusOf(
+  state: TokenState,
+  { name, kind }: { name: string; kind: string },
+  now: Moment,
+): TokenStatus {
+  const { token, failures } = state;
+  const nextInMs = state.nextAttemptMonoMs - now.monoMs;
   return {
     name,
     kind,
-    state: stateOf(facts),
+    state: stateNameOf(state, now),
     isUsable: token?.isUsable(now) ?? false,
     remainingMs: token?.remainingMs(now) ?? null,
     lifeMs: token?.lifetime.lifeMs ?? null,
-    generation: custody.generation,
+    generation: state.generation,
     fingerprint: token?.lease.fingerprint ?? null,
     nextAttemptInMs: Number.isFinite(nextInMs) ? Math.max(0, nextInMs) : null,
-    consecutiveFailures: loop.streak.failures,
-    lastError: loop.streak.message,
-    lastErrorAtMs: loop.streak.lastAtWallMs,
-    waiters,
-    isBreakerOpen: custody.isBreakerOpen(now.monoMs),
-    suspiciousRejections: custody.suspiciousRejections(now.monoMs),
-    counters: { ...facts.counters, sameToken: custody.sameTokens },
+    consecutiveFailures: failures.failures,
+    lastError: failures.message,
+    lastErrorAtMs: failures.lastAtWallMs,
+    waiters: state.waiters.size,
+    isBreakerOpen: state.forcedRenewals.isBreakerOpen(now.monoMs),
+    suspiciousRejections: state.earlyRejections.suspicious(now.monoMs),
+    counters: { ...state.counters },
   };
 }
 
-/** The one word for a manager; a later line is looked at only when the earlier ones do not hold. */
-function stateOf({ isStopped, isDormant, custody, loop, now }: StatusFacts): TokenStateName {
-  if (isStopped) return 'stopped';
-  if (isDormant) return 'dormant';
-  if (loop.streak.isMisconfigured) return 'misconfigured';
-  if (custody.token?.isUsable(now) === true) {
-    if (loop.streak.failures > 0) return 'degraded';
-    return loop.isBusy ? 'renewing' : 'fresh';
+/** The name of the state; the first line that applies wins. */
+function stateNameOf(state: TokenState, now: Moment): TokenStateName {
+  if (state.isStopped) return 'stopped';
+  if (state.isDormant) return 'dormant';
+  if (state.failures.isMisconfigured) return 'misconfigured';
+  if (state.token?.isUsable(now) === true) {
+    if (state.failures.failures > 0) return 'degraded';
+    return isBusy(state) ? 'renewing' : 'fresh';
   }
-  if (custody.token?.isRefused === true) return 'rejected';
-  if (loop.streak.failures > 0) return 'starved';
-  return loop.isBusy ? 'acquiring' : 'empty';
+  if (state.token?.isRejected === true) return 'rejected';
+  if (state.failures.failures > 0) return 'starved';
+  return isBusy(state) ? 'acquiring' : 'empty';
 }

@@ -1,30 +1,32 @@
-/** What kept a request from getting a token. */
+/** Why a request got no token. */
 export type UnavailableReason = 'issuer_failing' | 'credentials_refused' | 'too_many_waiters' | 'stopped';
 
-const WORDS: Record<UnavailableReason, string> = {
+const MESSAGES: Record<UnavailableReason, string> = {
   issuer_failing: 'the issuer gave no token in time',
-  credentials_refused: 'the issuer refuses the credentials, or the source is not set up as it must be',
+  credentials_refused: 'the issuer rejects the credentials, or the source is not configured correctly',
   too_many_waiters: 'too many requests wait for a token already',
-  stopped: 'it was stopped',
+  stopped: 'its renewal was stopped by a shutdown or a reload',
 };
+
+interface TokenUnavailableFacts {
+  readonly source: string;
+  readonly reason: UnavailableReason;
+  readonly retryAfterMs: number;
+  readonly detail: string | null;
+}
 
 /** No usable token within the wait. The request must not go out without one. */
 export class TokenUnavailable extends Error {
   /** The token source's configured name. */
   readonly source: string;
   readonly reason: UnavailableReason;
-  /** When asking again may help, in milliseconds; at least 1,000. */
+  /** When another try may help, in milliseconds; at least 1,000. */
   readonly retryAfterMs: number;
   /** The source's last error, value-free; for logs, as it may name hosts. */
   readonly detail: string | null;
 
-  constructor(facts: {
-    source: string;
-    reason: UnavailableReason;
-    retryAfterMs: number;
-    detail: string | null;
-  }) {
-    super(`no token from "${facts.source}": ${WORDS[facts.reason]}`);
+  constructor(facts: TokenUnavailableFacts) {
+    super(`no token from "${facts.source}": ${MESSAGES[facts.reason]}`);
     this.name = 'TokenUnavailable';
     this.source = facts.source;
     this.reason = facts.reason;

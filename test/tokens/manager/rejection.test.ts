@@ -96,7 +96,7 @@ test('#11 an old refused token that an issuer hands out again is not taken', asy
   await rig.clock.advance(200);
   assert.equal(replay.value?.generation, 2);
   await rig.clock.advance(135_200);
-  assert.match(rig.manager.status().lastError ?? '', /an upstream has refused/);
+  assert.match(rig.manager.status().lastError ?? '', /an upstream has rejected/);
   assert.equal(leaseNow(rig).generation, 2);
   await rig.clock.advance(1_000);
   assert.equal(leaseNow(rig).generation, 3);
@@ -400,7 +400,7 @@ test('#14 an issuer that insists on an older refused token is given in to, rathe
   assert.equal(first.value?.generation, 2);
   const second = follow(rig.manager.renewAfter(leaseNow(rig)));
   await rig.clock.advance(300);
-  assert.match(rig.manager.status().lastError ?? '', /an upstream has refused/);
+  assert.match(rig.manager.status().lastError ?? '', /an upstream has rejected/);
   await rig.clock.advance(10_000);
   assert.equal(second.isSettled, true);
   assert.notEqual(rig.manager.peek(), null);

@@ -303,7 +303,7 @@ test('#15 a token that the issuer returns again serves below the leeway, as ther
 });
 
 test('#15 the last poll of an issuer that returns the same token comes before its end', async () => {
-  const { sameTokenPollMs } = await import('../../../src/tokens/manager/renewal-age.ts');
+  const { sameTokenPollMs } = await import('../../../src/tokens/manager/renewal-timing.ts');
   assert.equal(sameTokenPollMs(300_000, 200_000), 100_000);
   assert.equal(sameTokenPollMs(300_000, 7_000), 5_000);
   assert.equal(sameTokenPollMs(300_000, 5_000), 4_000);
@@ -358,7 +358,7 @@ test('#24 a life of 30 days or of a hundred years causes no timer overflow and o
 });
 
 test('long tokens are renewed 15 to 20 minutes before their end, or 5 % of the life, at most a day', async () => {
-  const { renewalAgeMs } = await import('../../../src/tokens/manager/renewal-age.ts');
+  const { renewalAgeMs } = await import('../../../src/tokens/manager/renewal-timing.ts');
   const settings = { refreshAt: null, rotation: 'overlap' } as const;
   const minutes = (ms: number): number => ms / 60_000;
   const before = (lifeMinutes: number, draw: number): number =>
@@ -387,7 +387,7 @@ test('#25 a token that is over when it arrives is thrown away and counts as a fa
   const get = follow(rig.manager.get());
   await rig.clock.advance(20_000);
   assert.equal(get.isSettled, false);
-  assert.match(rig.manager.status().lastError ?? '', /has ended or is about to/);
+  assert.match(rig.manager.status().lastError ?? '', /has expired or is about to/);
   await rig.manager.stop();
 });
 

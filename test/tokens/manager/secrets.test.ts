@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
-import { describeTokenEvent } from '../../../src/tokens/manager/describe-token-event.ts';
+import { describeTokenEvent } from '../../../src/tokens/manager/token-event.ts';
 import { cleanTokenValue } from '../../../src/tokens/sources/raw-token.ts';
 import { TokenSourceError } from '../../../src/tokens/sources/token-source.ts';
 import { follow, leaseNow, makeRig, traffic } from './manager-rig.ts';
@@ -153,9 +153,9 @@ test('the words of an event name the manager, what happened and what comes next'
     }),
   ];
   assert.deepEqual(lines, [
-    'corp: issuer has failed 3 times (issuer answered 503), token still good for 140 s, next attempt in 1.5 s',
+    'corp: issuer has failed 3 times (issuer answered 503), token still valid for 140 s, next attempt in 1.5 s',
     'corp: issuer is back, after 1 failure in 12 min, requests had to wait',
-    "corp: the wall clock jumped 2 h back (or the machine slept); the token's life is checked on both clocks",
-    "corp: new token (start) in 80 ms, good for 300 s; the issuer's clock is 60 s ahead of ours",
+    "corp: the wall clock jumped 2 h back (or the machine slept); the token's lifetime is checked on both clocks",
+    "corp: new token (start) in 80 ms, valid for 300 s; the issuer's clock is 60 s ahead of ours",
   ]);
 });

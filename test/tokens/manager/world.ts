@@ -1,6 +1,6 @@
 import { SecretRegistry } from '../../../src/lib/secret.ts';
-import { describeTokenEvent } from '../../../src/tokens/manager/describe-token-event.ts';
 import type { Lease } from '../../../src/tokens/manager/lease.ts';
+import { describeTokenEvent } from '../../../src/tokens/manager/token-event.ts';
 import { TokenManager } from '../../../src/tokens/manager/token-manager.ts';
 import { DEFAULT_TOKEN_MANAGER_SETTINGS } from '../../../src/tokens/manager/token-manager-settings.ts';
 import { TokenUnavailable } from '../../../src/tokens/manager/token-unavailable.ts';
