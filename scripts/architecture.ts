@@ -47,7 +47,7 @@ const LAYERS: readonly string[] = [
  */
 const STEPS: Readonly<Record<string, readonly string[]>> = {
   // Bytes to events, events to what they say, texts and calls in pieces, the response as a whole, how it is written.
-  'src/openai/chat': ['framing', 'shapes', 'texts', 'calls', 'assembly', 'writing', '.'],
+  'src/openai/chat': ['framing', 'shapes', 'assembly', 'writing', '.'],
 };
 
 /** More files than this on one level of a folder cannot be taken in at a glance. */
@@ -212,7 +212,7 @@ function namesUsedBy({ path, text }: SourceFile): string[] {
   return [...named, ...whole];
 }
 
-/** `framing/sse-framing.ts` → `framing`, `reply-reader.ts` → `.`. */
+/** `framing/body-events.ts` → `framing`, `chat-stream.ts` → `.`. */
 function stepOf(inner: string): string {
   const [first = '', ...rest] = inner.split('/');
   return rest.length === 0 ? '.' : first;

@@ -4,6 +4,7 @@ import type { FerryError } from '../lib/errors/ferry-error.ts';
 import { logExcerpt } from '../lib/text/log-excerpt.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import { REPAIRS, type Repair } from '../openai/vendors/repairs.ts';
 import type { RequestLogEvent } from '../request-log/batch-writer.ts';
 import type { CircuitState } from '../routing/upstream-state/circuit.ts';
 import type { ReloadResult } from './reload.ts';
@@ -31,6 +32,29 @@ export function reportReload(result: ReloadResult, logger: Logger, metrics: Metr
 /** Logs that an upstream cools down or is back. */
 export function reportCircuit(upstream: string, state: CircuitState, logger: Logger): void {
   logger.warn(`upstream ${upstream} is ${state === 'closed' ? 'back' : 'cooling down'}`, { upstream, state });
+}
+
+/** Counts the repairs that upstreams' responses need, and logs each kind once per upstream. */
+export class RepairReports {
+  readonly #logger: Logger;
+  readonly #metrics: Metrics;
+  readonly #logged = new Set<string>();
+
+  constructor(logger: Logger, metrics: Metrics) {
+    this.#logger = logger;
+    this.#metrics = metrics;
+  }
+
+  report(upstream: string, repair: Repair): void {
+    this.#metrics.repaired(upstream, repair);
+    const key = `${repair} ${upstream}`;
+    if (this.#logged.has(key)) return;
+    this.#logged.add(key);
+    this.#logger.debug(`upstream ${upstream}: responses are repaired: ${REPAIRS[repair]}`, {
+      upstream,
+      repair,
+    });
+  }
 }
 
 /** Logs a change of the request log's store. */

@@ -10,6 +10,7 @@ import { UseCount } from '../http/middleware/running-requests.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { RequestRecord } from '../lib/request-record.ts';
 import type { SecretRegistry } from '../lib/secret.ts';
+import type { Repair } from '../openai/vendors/repairs.ts';
 import { anyMatcherInAnyCase, type Matcher } from '../routing/glob.ts';
 import { ModelList } from '../routing/model-list.ts';
 import { Router } from '../routing/router.ts';
@@ -35,7 +36,7 @@ export interface RuntimeParts {
   readonly onTokenEvent: (event: TokenEvent) => void;
   readonly onCircuit: (upstream: string, state: CircuitState) => void;
   /** A repair that an upstream's response needed; at most once per response and kind. */
-  readonly onNote: (upstream: string, note: string) => void;
+  readonly onRepair: (upstream: string, repair: Repair) => void;
   readonly onRecord: (record: RequestRecord) => void;
   /** The runtime whose unchanged parts are taken over; null for the first one. */
   readonly previous: Runtime | null;
@@ -200,7 +201,7 @@ function buildRouter(config: Config, { upstreams, skipped }: BuiltUpstreams, clo
   });
 }
 
-function attemptPolicy(config: Config, { secrets, clock, onNote }: RuntimeParts): AttemptPolicy {
+function attemptPolicy(config: Config, { secrets, clock, onRepair }: RuntimeParts): AttemptPolicy {
   const retryable = new Set(config.retry.statuses);
   return {
     replyModel: config.reply_model,
@@ -208,7 +209,7 @@ function attemptPolicy(config: Config, { secrets, clock, onNote }: RuntimeParts)
     maxResponseBytes: config.limits.response,
     isRetryable: (status) => retryable.has(status),
     scrub: (text) => secrets.scrub(text),
-    onNote,
+    onRepair,
     newId: () => `chatcmpl-${randomUUID().replaceAll('-', '')}`,
     nowSeconds: () => Math.floor(clock.wallMs() / 1000),
   };

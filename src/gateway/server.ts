@@ -23,6 +23,7 @@ import { createHttpServer, listenAddress, urlHost } from './http-server.ts';
 import { readinessOf } from './readiness.ts';
 import { ConfigReloads } from './reload.ts';
 import {
+  RepairReports,
   reportCircuit,
   reportConfig,
   reportInternalError,
@@ -76,6 +77,7 @@ class Service implements RunningService {
   readonly #secrets = new SecretRegistry();
   readonly #logger: Logger;
   readonly #metrics: Metrics;
+  readonly #repairs: RepairReports;
   readonly #requestLog: RequestLog;
   readonly #fanout: RecordFanout;
   /** The current one; replaced on reload. */
@@ -102,6 +104,7 @@ class Service implements RunningService {
     this.#runtime = this.#buildRuntime(loaded, config, null);
     this.#fanout = this.#connectSinks();
     this.#metrics = this.#createMetrics();
+    this.#repairs = new RepairReports(this.#logger, this.#metrics);
     this.#quotas.update(clientQuotaSettings(config));
     this.#server = this.#createServer(config);
     this.#reloads = options.loadAgain === undefined ? null : this.#reloadsWith(options.loadAgain);
@@ -184,7 +187,7 @@ class Service implements RunningService {
         reportTokenEvent(event, this.#logger, this.#metrics);
         this.#options.onTokenEvent?.(event);
       },
-      onNote: (upstream, note) => this.#logger.debug(`upstream ${upstream}: ${note}`, { upstream }),
+      onRepair: (upstream, repair) => this.#repairs.report(upstream, repair),
       onCircuit: (upstream, state) => {
         reportCircuit(upstream, state, this.#logger);
         this.#options.onCircuit?.(upstream, state);

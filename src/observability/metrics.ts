@@ -40,6 +40,7 @@ export class Metrics {
   readonly #requests: RequestMetrics;
   readonly #tokens: TokenMetrics;
   readonly #reloads: Counter<'result'>;
+  readonly #repairs: Counter<'upstream' | 'repair'>;
   readonly #beforeText: (() => void) | undefined;
   readonly #secrets: SecretRegistry | undefined;
   #inflight = 0;
@@ -53,6 +54,12 @@ export class Metrics {
       name: `${PREFIX}config_reload_total`,
       help: 'Attempts to load a changed configuration.',
       labelNames: ['result'],
+      registers: [this.#registry],
+    });
+    this.#repairs = new Counter({
+      name: `${PREFIX}repairs_total`,
+      help: 'Responses of an upstream that needed this repair before clients could read them.',
+      labelNames: ['upstream', 'repair'],
       registers: [this.#registry],
     });
     // Alerts on a rate need the series before its first event.
@@ -91,6 +98,11 @@ export class Metrics {
 
   configReloaded(result: 'ok' | 'failed'): void {
     this.#reloads.inc({ result });
+  }
+
+  /** A response of this upstream needed a repair; once for each kind. */
+  repaired(upstream: string, repair: string): void {
+    this.#repairs.inc({ upstream, repair });
   }
 
   tokenAcquired(facts: TokenAcquired): void {

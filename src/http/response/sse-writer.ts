@@ -1,5 +1,5 @@
 import { SilenceTimer } from '../../lib/idle-timer.ts';
-import { keepAliveChunkAfter } from '../../openai/chat/keep-alive-chunk.ts';
+import { keepAliveChunkAfter } from '../../openai/chat/writing/chunk-writer.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { ChunkedWriter, drained } from '../node-internals.ts';
 import { commonHeaders } from './json.ts';

@@ -1,6 +1,7 @@
 import type { FerryError } from '../../lib/errors/ferry-error.ts';
 import type { Profile } from '../request/profile.ts';
 import type { Usage } from '../usage/usage.ts';
+import type { OnRepair } from '../vendors/repairs.ts';
 
 /** What a reply is read with; the same for streams and whole bodies. */
 export interface ChatResponseOptions {
@@ -21,8 +22,8 @@ export interface ChatResponseOptions {
   readonly scrub: (text: string) => string;
   newId(): string;
   nowSeconds(): number;
-  /** What was odd about the reply, for the log; without content. */
-  readonly onNote?: ((note: string) => void) | undefined;
+  /** Takes each repair that the response needed, once. */
+  readonly onRepair?: OnRepair | undefined;
 }
 
 export interface ChatStreamOptions extends ChatResponseOptions {

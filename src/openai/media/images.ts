@@ -63,7 +63,7 @@ export function readImages(source: MediaSource, reading: MediaReading): MediaRes
   }
   const data = found.map((picture) => asAsked(picture, wish.format));
   if (wish.format === 'b64_json' && data.some(({ b64_json: base64 }) => base64 === undefined)) {
-    reading.onNote('gives images as addresses only, although b64_json was asked for');
+    reading.onRepair('image_url_only');
   }
   return toResponse(data, isJsonObject(json) ? json : {}, reading);
 }

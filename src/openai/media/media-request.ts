@@ -4,6 +4,7 @@ import type { ErrorContext } from '../errors/upstream-error.ts';
 import type { BodyFields } from '../request/body-fields.ts';
 import type { ResponseShape } from '../response-shape.ts';
 import type { Usage } from '../usage/usage.ts';
+import type { OnRepair } from '../vendors/repairs.ts';
 
 /** What a client waits for that asked for a transcript, for speech or for images. */
 export interface MediaRequest {
@@ -26,7 +27,7 @@ export interface MediaSource {
 export interface MediaReading {
   readonly wish: MediaRequest;
   readonly context: ErrorContext;
-  readonly onNote: (note: string) => void;
+  readonly onRepair: OnRepair;
   nowSeconds(): number;
 }
 

@@ -1,15 +1,17 @@
-import type { FerryError } from '../../lib/errors/ferry-error.ts';
+import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { isJsonObject, type JsonObject, numberFrom, parseJson } from '../../lib/json/json-object.ts';
-import type { ResponseSink, TextKind } from '../chat/assembly/response-sink.ts';
-import type { CallStep } from '../chat/calls/tool-calls.ts';
-import type { FinishReason } from '../chat/shapes/finish-reason.ts';
+import type { CallStep, StreamWriter, TextKind } from '../chat/assembly/response-sink.ts';
 import type { Usage } from '../usage/usage.ts';
+import type { UsageMeter } from '../usage/usage-meter.ts';
+import type { FinishReason } from '../vendors/finish-reasons.ts';
 
 interface ResponseWriterOptions {
   /** Asked for once, at the first event: the upstream has named its model by then. */
   readonly head: () => ResponseHead;
-  /** Takes the events' text; null: only the Response at the end is wanted. */
-  readonly write: ((text: string) => void) | null;
+  /** False: only the Response at the end is wanted. */
+  readonly wantsEvents: boolean;
+  /** The longest response, in UTF-16 units: the Response at its end repeats it, so it is kept. */
+  readonly maxLength: number;
   /** `msg` → an id for a new item, such as `msg_1f…`. */
   readonly newId: (prefix: string) => string;
   /** Told every item of the output when all are complete. */
@@ -26,7 +28,10 @@ const INCOMPLETE: Partial<Record<FinishReason, 'max_output_tokens' | 'content_fi
  * Tells a response as the events of the Responses API (S125): the whole chain, with a sequence number that has
  * no gaps, the same id in all events of an item, and the complete output in the last one.
  */
-export class ResponseWriter implements ResponseSink {
+export class ResponseWriter implements StreamWriter {
+  failure: FerryError | null = null;
+  /** The Response at its end; null before. */
+  response: JsonObject | null = null;
   readonly #options: ResponseWriterOptions;
   readonly #emit: Emit;
   #head: ResponseHead | null = null;
@@ -40,23 +45,24 @@ export class ResponseWriter implements ResponseSink {
   /** Calls come one after the other, so that one at most is open. */
   #call: CallItem | null = null;
   #finish: FinishReason = 'stop';
-  #response: JsonObject | null = null;
+  #length = 0;
+  #events = '';
 
   constructor(options: ResponseWriterOptions) {
     this.#options = options;
-    const { write } = options;
-    this.#emit =
-      write === null ? () => undefined : (type, members) => write(eventText(type, this.#sequence++, members));
+    this.#emit = (type, members) => {
+      if (options.wantsEvents) this.#events += eventText(type, this.#sequence++, members);
+    };
   }
 
-  /** The Response at its end; null before. */
-  get response(): JsonObject | null {
-    return this.#response;
+  take(): string {
+    const events = this.#events;
+    this.#events = '';
+    return events;
   }
 
-  /** The place of an event that follows all others. */
-  get nextSequenceNumber(): number {
-    return this.#sequence;
+  broken(error: FerryError): string {
+    return responsesErrorEvent(error, this.#sequence);
   }
 
   attach(): void {}
@@ -66,11 +72,13 @@ export class ResponseWriter implements ResponseSink {
   }
 
   text(_choice: number, kind: TextKind, text: string): void {
+    this.#note(text);
     if (kind === 'reasoning') this.#reasoning().add(text);
     else this.#message().add(kind, text);
   }
 
   callStep(_choice: number, step: CallStep): void {
+    this.#note(step.arguments);
     if (step.opens !== null) {
       this.#closeSaid('completed');
       this.#closeCall('completed');
@@ -86,7 +94,7 @@ export class ResponseWriter implements ResponseSink {
   }
 
   /** The response is over: closes what is open and tells the Response. */
-  complete(usage: Usage | null): void {
+  complete({ usage }: UsageMeter): void {
     const head = this.#begun();
     const reason = INCOMPLETE[this.#finish] ?? null;
     const status = reason === null ? 'completed' : 'incomplete';
@@ -94,10 +102,16 @@ export class ResponseWriter implements ResponseSink {
     // Only the last item was cut, or a call whose arguments had not ended when text came.
     this.#closeSaid(isCallLast ? 'completed' : status);
     this.#closeCall(isCallLast || this.#call?.isWhole === false ? status : 'completed');
-    this.#response = responseObject(head, { status, output: this.#output, usage, reason });
-    this.#emit(`response.${status}`, { response: this.#response });
+    this.response = responseObject(head, { status, output: this.#output, usage, reason });
+    this.#emit(`response.${status}`, { response: this.response });
     const { onItem } = this.#options;
     if (onItem !== undefined) this.#output.forEach(onItem);
+  }
+
+  #note(text: string): void {
+    const { maxLength } = this.#options;
+    this.#length += text.length;
+    if (this.#length > maxLength) this.failure ??= tooLong(maxLength);
   }
 
   #begun(): ResponseHead {
@@ -144,6 +158,12 @@ export class ResponseWriter implements ResponseSink {
   #close(item: OpenItem | null, status: ItemStatus): void {
     if (item !== null) this.#output[item.outputIndex] = item.close(status);
   }
+}
+
+function tooLong(maxLength: number): FerryError {
+  return new FerryError('invalid_response', {
+    message: `The upstream's answer is longer than limits.response (${maxLength}). Raise the limit or ask for less.`,
+  });
 }
 
 const BEGINNING: ResponseProgress = { status: 'in_progress', output: [], usage: null, reason: null };

@@ -1,6 +1,6 @@
+import { parseExactly } from '../../lib/json/exact-numbers.ts';
 import { isJsonObject, type JsonObject, numberFrom, textFrom } from '../../lib/json/json-object.ts';
 import { readMembers } from '../../lib/json/json-scanner.ts';
-import { parseExactly } from '../chat/calls/exact-arguments.ts';
 import type { ParsedRequest } from '../request/parsed-request.ts';
 import { impossibleAsChat, malformed, messagesOf, type Recall } from './responses-input.ts';
 

@@ -1,60 +1,78 @@
-import { TextTally, type TokenEstimate } from '../chat/texts/text-tally.ts';
+import type { OnRepair } from '../vendors/repairs.ts';
 import { estimateTokens, estimateTokensRoughly } from './token-count.ts';
-import { readUsage, type Usage } from './usage.ts';
+import { isCanonicalUsage, readUsage, type Usage } from './usage.ts';
 
-/** The usage of one reply: the upstream's last word, or an estimate. Nothing is ever summed. */
+/** So much of the text is kept to be counted; the rest is taken to be like it. In UTF-16 units. */
+const SAMPLE_LENGTH = 8 * 1024;
+/** Pieces are joined when there are so many, because each costs more memory than its text. */
+const MAX_PIECES = 64;
+
+interface UsageMeterOptions {
+  /** Whether usage that the upstream does not give is estimated, and how. */
+  readonly estimate: 'exactly' | 'roughly' | 'no';
+  /** The prompt's text, asked for only when usage is estimated. */
+  readonly prompt: (() => string) | undefined;
+  readonly onRepair: OnRepair;
+}
+
+/**
+ * The usage of one response: the upstream's last report, or an estimate. Nothing is ever summed. Memory and time are
+ * bounded: a stream's text is counted only when the upstream turns out to give no usage, by a sample that was kept.
+ */
 export class UsageMeter {
-  readonly #count: TokenEstimate;
-  readonly #tally: TextTally | null;
-  readonly #prompt: () => string;
-  #reported: Usage | null = null;
+  usage: Usage | null = null;
+  isEstimated = false;
   /** The chunk that the last report came in, when it can be sent as it is. */
-  #frame: string | null = null;
-  /** What stood in a vendor's member; worth more than an estimate and less than a report. */
-  #beside: Usage | null = null;
-  #estimate: Usage | null = null;
+  frame: string | null = null;
+  readonly #options: UsageMeterOptions;
+  #isReported = false;
+  #sample: string[] = [];
+  #sampleLength = 0;
+  #textLength = 0;
 
-  constructor(precision: 'exactly' | 'roughly' | 'no', prompt: (() => string) | undefined) {
-    this.#count = precision === 'exactly' ? estimateTokens : estimateTokensRoughly;
-    this.#tally = precision === 'no' ? null : new TextTally(this.#count);
-    this.#prompt = prompt ?? (() => '');
-  }
-
-  get usage(): Usage | null {
-    return this.#reported ?? this.#beside ?? this.#estimate;
-  }
-
-  get isEstimated(): boolean {
-    return this.#reported === null && this.#beside === null && this.#estimate !== null;
-  }
-
-  get frame(): string | null {
-    return this.#frame;
+  constructor(options: UsageMeterOptions) {
+    this.#options = options;
   }
 
   /** Takes a usage object, and the chunk around it when that can be sent as it is. All zeros say nothing. */
   report(raw: unknown, frame: string | null): void {
-    const usage = raw == null ? null : readUsage(raw, this.#reported);
+    const usage = raw == null ? null : readUsage(raw, this.#isReported ? this.usage : null);
     if (usage === null || usage.totalTokens === 0) return;
-    this.#reported = usage;
-    this.#frame = frame;
+    if (frame === null && !isCanonicalUsage(raw)) this.#options.onRepair('usage_form');
+    this.#isReported = true;
+    this.usage = usage;
+    this.frame = frame;
   }
 
-  /** Takes usage that a vendor's member told; the last one, unless the upstream reports its usage. */
+  /** Takes usage from a vendor's member: worth more than an estimate and less than a report. */
   reportBeside(usage: Usage | null): void {
-    if (usage !== null) this.#beside = usage;
+    if (usage === null || this.#isReported) return;
+    this.#options.onRepair('usage_in_vendor_member');
+    this.usage = usage;
   }
 
   /** Takes text of the model. */
   note(text: string): void {
-    this.#tally?.add(text);
+    if (this.#options.estimate === 'no') return;
+    this.#textLength += text.length;
+    if (this.#sampleLength >= SAMPLE_LENGTH) return;
+    const kept = text.slice(0, SAMPLE_LENGTH - this.#sampleLength);
+    this.#sampleLength += kept.length;
+    this.#sample.push(kept);
+    if (this.#sample.length > MAX_PIECES) this.#sample = [this.#sample.join('')];
   }
 
-  /** The reply is over: estimates what was not reported, when that is wanted. */
+  /** The response is over: estimates what was not reported, when that is wanted. */
   close(): void {
-    if (this.#reported !== null || this.#beside !== null || this.#tally === null) return;
-    const promptTokens = this.#count(this.#prompt());
-    const completionTokens = this.#tally.tokens;
-    this.#estimate = { promptTokens, completionTokens, totalTokens: promptTokens + completionTokens };
+    const { estimate, prompt, onRepair } = this.#options;
+    if (this.usage !== null || estimate === 'no') return;
+    const count = estimate === 'exactly' ? estimateTokens : estimateTokensRoughly;
+    const promptTokens = count(prompt?.() ?? '');
+    const sampled = this.#textLength === 0 ? 0 : count(this.#sample.join('')) / this.#sampleLength;
+    const completionTokens = Math.round(sampled * this.#textLength);
+    this.usage = { promptTokens, completionTokens, totalTokens: promptTokens + completionTokens };
+    this.isEstimated = true;
+    // A rough one is for the record alone; no client sees it.
+    if (estimate === 'exactly') onRepair('usage_estimated');
   }
 }

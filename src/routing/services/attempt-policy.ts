@@ -2,6 +2,7 @@ import { FerryError as Failure, type FerryError } from '../../lib/errors/ferry-e
 import { cleanMessage, excerptOf } from '../../lib/text/sanitize.ts';
 import { type ErrorContext, fromErrorResponse } from '../../openai/errors/upstream-error.ts';
 import { parseVendorError } from '../../openai/errors/vendor-error.ts';
+import type { Repair } from '../../openai/vendors/repairs.ts';
 import { UpstreamStatusError } from '../../upstream/response.ts';
 import type { Attempt } from '../attempt.ts';
 
@@ -17,8 +18,8 @@ export interface AttemptPolicy {
   readonly isRetryable: (status: number) => boolean;
   /** Replaces living secrets in text that came from outside. */
   readonly scrub: (text: string) => string;
-  /** What was odd about an upstream's reply, without content. */
-  readonly onNote: (upstream: string, note: string) => void;
+  /** Takes each repair that a response of an upstream needed. */
+  readonly onRepair: (upstream: string, repair: Repair) => void;
   newId(): string;
   nowSeconds(): number;
 }

@@ -136,7 +136,7 @@ export class ChatService implements Service<ChatAnswer> {
       scrub: settings.scrub,
       newId: settings.newId,
       nowSeconds: settings.nowSeconds,
-      onNote: (note) => settings.onNote(attempt.upstream.name, note),
+      onRepair: (repair) => settings.onRepair(attempt.upstream.name, repair),
     };
   }
 }

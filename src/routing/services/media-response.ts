@@ -86,7 +86,7 @@ async function whole(
       wish,
       context,
       nowSeconds: settings.nowSeconds,
-      onNote: (note) => settings.onNote(attempt.upstream.name, note),
+      onRepair: (repair) => settings.onRepair(attempt.upstream.name, repair),
     },
   );
   attempt.commit();

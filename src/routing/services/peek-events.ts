@@ -1,6 +1,6 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { isJsonObject, parseJson } from '../../lib/json/json-object.ts';
-import { SseFraming } from '../../openai/chat/framing/sse-framing.ts';
+import { type SseItem, SseReader } from '../../lib/sse/sse-reader.ts';
 import { type ErrorContext, fromVendorError, invalidBodyError } from '../../openai/errors/upstream-error.ts';
 import { findVendorError, parseVendorError } from '../../openai/errors/vendor-error.ts';
 import type { ResponseBody } from '../../upstream/transport/body.ts';
@@ -30,30 +30,27 @@ export async function untilContent(head: Buffer, toCome: EventsToCome): Promise<
   let size = head.length;
   let hasEvent = false;
   let hasContent = false;
-  const framing = new SseFraming({
-    maxEventLength: mostBytes,
-    onEvent: (data, name) => {
-      if (hasContent || data === '[DONE]') return;
-      hasEvent = true;
-      toCome.refuseBadToken(data);
-      hasContent = isContent(data, name, toCome);
-    },
-    onJunk: () => undefined,
-    onOverflow: () => {
-      hasContent = true;
-    },
-  });
+  const events = new SseReader({ maxEventLength: mostBytes });
   const decoder = new TextDecoder();
-  framing.push(decoder.decode(head, { stream: true }));
+  const look = (items: readonly SseItem[]): void => {
+    for (const item of items) {
+      if (hasContent || item.kind !== 'event' || item.data === '[DONE]') continue;
+      hasEvent = true;
+      toCome.refuseBadToken(item.data);
+      hasContent = isContent(item.data, item.name, toCome);
+    }
+    if (events.hasOverflowed) hasContent = true;
+  };
+  look(events.push(decoder.decode(head, { stream: true })));
   while (!hasContent && size < mostBytes) {
     const chunk = await body.next();
     if (chunk === null) break;
     chunks.push(chunk);
     size += chunk.length;
-    framing.push(decoder.decode(chunk, { stream: true }));
+    look(events.push(decoder.decode(chunk, { stream: true })));
   }
   if (!hasContent && body.isSettled) {
-    framing.end();
+    look(events.end());
     if (!hasContent) throw endedEarly(hasEvent, toCome.context);
   }
   return chunks.length === 1 ? head : Buffer.concat(chunks, size);

@@ -233,14 +233,17 @@ test('an answer without text, message and delta is an error, and an empty messag
   assert.notEqual(read(sse(finishOnly, DONE)).failure, null);
   assert.equal(read(sse(ROLE, finishOnly, DONE)).failure, null);
   const inList = { ...chunk({}), choices: [[{ index: 0, delta: { content: 'Hello' } }]] };
-  assert.match(read(sse(ROLE, inList, STOP, DONE)).failure?.message ?? '', /place that nobody knows.*Hello/);
+  assert.match(
+    read(sse(ROLE, inList, STOP, DONE)).failure?.message ?? '',
+    /unrecognised response format.*Hello/,
+  );
   assert.equal(read(sse(ROLE, STOP, DONE)).failure, null);
 });
 
 test('the error about unread text shows it, and nothing of it is a secret', () => {
   const odd = { ...chunk({}), choices: [{ index: 0, delta: { zzz: 'Hello world' }, finish_reason: null }] };
   const { failure } = read(sse(ROLE, odd, STOP, DONE), { scrub: (said) => said.replaceAll('world', '***') });
-  assert.match(failure?.message ?? '', /text in a place that nobody knows: .*Hello \*\*\*/);
+  assert.match(failure?.message ?? '', /unrecognised response format: .*Hello \*\*\*/);
 });
 
 test('a placeholder among tool calls is none, and a call that was cut before its name is left out', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RepeatedFrame } from '../../../src/openai/chat/writing/repeated-frame.ts';
+import { RepeatedFrame } from '../../../src/openai/chat/writing/canonical-relay.ts';
 import { randomFrom } from '../../helpers/seeded-random.ts';
 import { chunk, DONE, ROLE, read, STOP, sse, stream, text } from '../upstream-bytes.ts';
 

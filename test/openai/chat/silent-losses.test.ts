@@ -79,7 +79,7 @@ test('what stands beside a message or delta is read though the rest could be sen
   const nameless = [{ id: 'c1', type: 'function', function: { name: '', arguments: '{}' } }];
   const calling = { content: null, tool_calls: nameless };
   assert.throws(() => reply(whole(calling, { finish_reason: 'tool_calls' })), /without the name/);
-  assert.throws(() => reply(whole({ content: '', zzz: 'Hello' }, {})), /a place that nobody knows/);
+  assert.throws(() => reply(whole({ content: '', zzz: 'Hello' }, {})), /unrecognised response format/);
   assert.equal(answer({ content: '' }, {}).message.content, '', 'an empty answer can be one');
 
   const called = { index: 0, delta: { content: 'Hello' }, tool_calls, logprobs: null, finish_reason: null };

@@ -343,12 +343,12 @@ test('Q45 NaN and Infinity become null', () => {
   assert.ok(!/:\s*NaN/.test(out));
 });
 
-test('Q45 an event that is no JSON is skipped and noted', () => {
-  const notes: string[] = [];
+test('Q45 an event that is no JSON is skipped and counted as a repair', () => {
+  const repairs: string[] = [];
   const body = sse(ROLE, text('Hello'), "{'single': 'quotes'}", '{"a":}', text(' world'), STOP, DONE);
-  const { text: out } = stream(body, { onNote: (note) => notes.push(note) });
+  const { text: out } = stream(body, { onRepair: (repair) => repairs.push(repair) });
   assert.equal(out, PLAIN);
-  assert.equal(notes.length, 1, 'one note, not one for each event');
+  assert.deepEqual(repairs, ['invalid_event_skipped'], 'once, not for each event');
 });
 
 test('Q45 nothing but invalid JSON is an invalid response', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { THINK_HOLD_CHARS, ThinkTags } from '../../../src/openai/chat/texts/think-tags.ts';
+import { THINK_HOLD_CHARS, ThinkTags } from '../../../src/openai/chat/assembly/think-tags.ts';
 import { DONE, ROLE, read, STOP, sse, stream, text } from '../upstream-bytes.ts';
 
 const SPLIT = { profile: { thinkTags: 'split' } } as const;

@@ -1,221 +1,235 @@
-import { type CallStep, ToolCalls } from '../calls/tool-calls.ts';
+import { isJsonObject } from '../../../lib/json/json-object.ts';
+import type { FinishReason } from '../../vendors/finish-reasons.ts';
+import type { OnRepair } from '../../vendors/repairs.ts';
 import { type ChoiceFacts, saysAnything } from '../shapes/chunk-facts.ts';
-import { type FinishReason, finishReasonFor } from '../shapes/finish-reason.ts';
-import { hasLogprobs, joinLogprobs } from '../shapes/logprobs.ts';
 import type { ToolFragment } from '../shapes/tool-fragments.ts';
-import { CumulativeText } from '../texts/cumulative-text.ts';
-import { piecesOf, WholeCharacters } from '../texts/text-pieces.ts';
-import { ThinkTags } from '../texts/think-tags.ts';
-import type { ChoiceExtras, ResponseSink, TextKind } from './response-sink.ts';
+import type { CallStep, ChoiceExtras, ResponseSink, TextKind } from './response-sink.ts';
+import { CumulativeText, endsInHalf, piecesOf } from './text-pieces.ts';
+import { ThinkTags } from './think-tags.ts';
+import { ToolCalls } from './tool-calls.ts';
 
 interface ChoiceOptions {
-  readonly index: number;
+  readonly sink: ResponseSink;
   readonly splitsThinkTags: boolean;
   readonly isCumulative: boolean;
   newCallId(): string;
-  readonly onNote: (note: string) => void;
+  readonly onRepair: OnRepair;
 }
 
-/** The stages that text passes before it is told. */
-interface TextStages {
-  readonly cumulative: CumulativeText | null;
-  readonly characters: WholeCharacters;
-}
+const NO_CALLS = { count: 0, areComplete: true };
 
-/** One choice of a reply, from its role to its finish. */
+/** One choice of a response, from its role to its finish. */
 export class ChoiceState {
   readonly index: number;
-  readonly #calls: ToolCalls;
-  readonly #stages: Readonly<Record<TextKind, TextStages>>;
-  readonly #thinkTags: ThinkTags | null;
   /** Set by the first delta. */
   hasBegun = false;
-  /** The last reason that the upstream gave; told at the end, because some give one with every chunk. */
-  #finish: FinishReason | null = null;
+  /** The last reason that the upstream gave; written at the end, because some give one with every chunk (Q64). */
+  finish: FinishReason | null = null;
+  readonly #options: ChoiceOptions;
+  /** Made for the first fragment of a call. */
+  #calls: ToolCalls | null = null;
+  readonly #cumulative: Readonly<Record<TextKind, CumulativeText>> | null;
+  /** Half a character at the end of the last delta of each kind, kept until its other half comes (S62). */
+  readonly #half: Record<TextKind, string> = { reasoning: '', content: '', refusal: '' };
+  readonly #thinkTags: ThinkTags | null;
   /** The upstream's own finish chunk, when it can be sent as it is. */
   #finishFrame: string | null = null;
-  /** Nothing was said since the finish reason. */
+  /** Nothing came since the finish reason. */
   #isOver = false;
   #finishExtras: ChoiceExtras | null = null;
-  /** What deltas have said, so that a whole message after them (MiniMax sends one) does not say it again. */
-  readonly #saidInDeltas = { reasoning: false, content: false, refusal: false, calls: false };
+  /** What deltas have had, so that a whole message after them (MiniMax sends one) does not repeat it. */
+  readonly #cameInDeltas = { reasoning: false, content: false, refusal: false, calls: false };
   #isFiltered = false;
-  /** What came with a delta and was not told yet. */
+  /** What came with a delta and was not written yet. */
   #extras: ChoiceExtras | null = null;
-  /** Logprobs of deltas that said nothing (of the first bytes of a character): told with what is said next. */
+  /** Logprobs of deltas without text (of the first bytes of a character): written with what comes next. */
   #waitingLogprobs: unknown = null;
 
-  constructor(options: ChoiceOptions) {
-    this.index = options.index;
-    const stages = (): TextStages => ({
-      cumulative: options.isCumulative ? new CumulativeText() : null,
-      characters: new WholeCharacters(),
-    });
-    this.#stages = { reasoning: stages(), content: stages(), refusal: stages() };
+  constructor(index: number, options: ChoiceOptions) {
+    this.index = index;
+    this.#options = options;
+    this.#cumulative = options.isCumulative
+      ? { reasoning: new CumulativeText(), content: new CumulativeText(), refusal: new CumulativeText() }
+      : null;
     this.#thinkTags = options.splitsThinkTags ? new ThinkTags() : null;
-    this.#calls = new ToolCalls(options);
-  }
-
-  get finish(): FinishReason | null {
-    return this.#finish;
   }
 
   /**
-   * The upstream gave a reason. `stop` with nothing said since a cut is what gateways put behind every answer. `frame`: the
+   * The upstream gave a reason. `stop` with nothing since a cut is what gateways put behind every response. `frame`: the
    * chunk that it came in, when that can be sent as it is.
    */
   end(reason: FinishReason, frame: string | null): void {
-    const isCut = this.#finish === 'length' || this.#finish === 'content_filter';
+    const isCut = this.finish === 'length' || this.finish === 'content_filter';
     if (isCut && this.#isOver && reason === 'stop') return;
-    this.#finish = reason;
+    this.finish = reason;
     this.#finishFrame = frame;
     this.#isOver = true;
   }
 
-  /** Something was said, so that a reason before it was not the end. */
-  goOn(): void {
-    this.#isOver = false;
-  }
-
-  get callCount(): number {
-    return this.#calls.count;
-  }
-
   /** What came that no tool call can be made of. */
   get callFault(): string | null {
-    return this.#calls.fault;
+    return this.#calls?.fault ?? null;
   }
 
-  /** Arguments of a tool call that nobody ended, and no reason why. */
+  /** The finish reason announces tool calls, and none came. */
+  get lacksCalls(): boolean {
+    return this.finish === 'tool_calls' && (this.#calls?.count ?? 0) === 0;
+  }
+
+  /** The response ended inside the arguments of a tool call, without any reason. */
   get isCutInCall(): boolean {
-    return this.#finish === null && this.#calls.areOpen;
+    return this.finish === null && this.#calls?.areOpen === true;
   }
 
   /** A tool call without a name that no cut excuses. */
   get hasNamelessCall(): boolean {
-    return this.#calls.hasNameless(this.#finish === 'length' || this.#finish === 'content_filter');
+    const isCut = this.finish === 'length' || this.finish === 'content_filter';
+    return this.#calls?.hasNameless(isCut) === true;
   }
 
-  /** Logprobs wait, so that the next chunk cannot be told as it is. */
+  /** Logprobs wait, so that the next chunk cannot be sent as it is. */
   get holdsLogprobs(): boolean {
     return this.#waitingLogprobs !== null;
   }
 
-  /** Whether a text would be told as it is; false when a stage would hold, cut or split it. */
-  passesUnchanged(kind: TextKind, text: string): boolean {
-    const { cumulative, characters } = this.#stages[kind];
-    if (this.#waitingLogprobs !== null) return false;
-    if (cumulative !== null || this.#thinkTags?.isAnswering === false) return false;
-    if (this.#calls.isWaiting) return false;
-    return characters.isWhole(text);
-  }
-
-  /** Whether a fragment of a tool call would be told as it is. */
-  passesCallUnchanged(fragment: ToolFragment): boolean {
-    return this.#waitingLogprobs === null && this.#calls.passesUnchanged(fragment);
+  /** Whether a text would be written as it is, so that its chunk may be sent; false when it would be held, cut or split. */
+  relays(kind: TextKind, text: string): boolean {
+    if (this.#waitingLogprobs !== null || this.#cumulative !== null) return false;
+    if (this.#thinkTags?.isAnswering === false || this.#calls?.isWaiting === true) return false;
+    if (this.#half[kind] !== '' || endsInHalf(text)) return false;
+    this.#isOver = false;
+    return true;
   }
 
   /** A delta of this kind was sent as it is. */
-  noteRelayed(kind: TextKind | 'calls'): void {
-    this.#saidInDeltas[kind] = true;
+  noteDelta(kind: TextKind): void {
+    this.#cameInDeltas[kind] = true;
   }
 
-  /** What of a chunk is new: all of a delta, and of a whole message what no delta has said. */
+  /** Whether a fragment of a tool call would be written as it is, in which case it is taken. */
+  relaysCall(fragment: ToolFragment): boolean {
+    const calls = this.#toolCalls();
+    if (this.#waitingLogprobs !== null || !calls.passesUnchanged(fragment)) return false;
+    calls.accept([fragment], false);
+    this.#isOver = false;
+    this.#cameInDeltas.calls = true;
+    return true;
+  }
+
+  /** What of a chunk is new: all of a delta, and of a whole message what no delta has had. */
   newsIn(facts: ChoiceFacts): ChoiceFacts {
-    const said = this.#saidInDeltas;
+    const came = this.#cameInDeltas;
     if (facts.isWhole) {
       return {
         ...facts,
-        reasoning: said.reasoning ? '' : facts.reasoning,
-        content: said.content ? '' : facts.content,
-        refusal: said.refusal ? '' : facts.refusal,
-        calls: said.calls ? [] : facts.calls,
+        reasoning: came.reasoning ? '' : facts.reasoning,
+        content: came.content ? '' : facts.content,
+        refusal: came.refusal ? '' : facts.refusal,
+        calls: came.calls ? [] : facts.calls,
       };
     }
-    if (facts.reasoning !== '') said.reasoning = true;
-    if (facts.content !== '') said.content = true;
-    if (facts.refusal !== '') said.refusal = true;
-    if (facts.calls.length > 0) said.calls = true;
+    if (facts.reasoning !== '') came.reasoning = true;
+    if (facts.content !== '') came.content = true;
+    if (facts.refusal !== '') came.refusal = true;
+    if (facts.calls.length > 0) came.calls = true;
     return facts;
   }
 
-  passCalls(fragments: readonly ToolFragment[]): CallStep[] {
-    return this.#calls.accept(fragments);
-  }
-
-  /** Tells what a delta adds: reasoning, content, tool calls, refusal, one kind after the other. */
-  accept(facts: ChoiceFacts, sink: ResponseSink): void {
-    this.#extras = this.#withWaiting(hasExtras(facts) ? facts : null);
+  /** Writes what a delta adds, one kind after the other (S49): reasoning, content, tool calls, refusal. */
+  accept(facts: ChoiceFacts): void {
+    const hasExtras = facts.logprobs !== null || facts.extensions !== null || facts.deltaExtensions !== null;
+    this.#extras = this.#withWaiting(hasExtras ? facts : null);
     if (facts.isFiltered) this.#isFiltered = true;
-    if (saysAnything(facts)) this.goOn();
-    this.#passReasoning(facts.reasoning, sink);
-    this.#passContent(facts.content, sink);
-    for (const step of facts.calls.length > 0 ? this.passCalls(facts.calls) : []) {
-      sink.callStep(this.index, step, this.#takeExtras());
+    if (saysAnything(facts)) this.#isOver = false;
+    if (facts.reasoning !== '') {
+      // The upstream has a member for reasoning, so tags mean nothing.
+      this.#add('content', this.#thinkTags?.disregard().content ?? '');
+      this.#add('reasoning', this.#newText('reasoning', facts.reasoning));
     }
-    this.#pass('refusal', facts.refusal, sink);
-    this.#tellExtras(facts.finish !== null, sink);
+    if (facts.content !== '') this.#addContent(this.#newText('content', facts.content));
+    if (facts.calls.length > 0) this.#writeCalls(this.#toolCalls().accept(facts.calls, facts.isWhole));
+    if (facts.refusal !== '') this.#add('refusal', this.#newText('refusal', facts.refusal));
+    this.#writeExtras(facts.finish !== null);
   }
 
-  /** No more deltas: tells what was held, then the finish, as the upstream's own chunk where that says the same. */
-  close(sink: ResponseSink, sendFrame: (frame: string) => void): void {
+  /** No more deltas: writes what was held, then the finish, as the upstream's own chunk where that says the same. */
+  close(sendFrame: (frame: string) => void): void {
+    const { sink, onRepair } = this.#options;
     const held = this.#thinkTags?.end();
-    this.#tell('reasoning', this.#stages.reasoning.characters.push(held?.reasoning ?? ''), sink);
-    this.#tell('reasoning', this.#stages.reasoning.characters.end(), sink);
-    this.#tell('content', this.#stages.content.characters.push(held?.content ?? ''), sink);
-    this.#tell('content', this.#stages.content.characters.end(), sink);
-    const said = this.#isFiltered ? 'content_filter' : this.#finish;
-    const isCut = said === 'length' || said === 'content_filter';
-    for (const step of this.#calls.finish(isCut)) sink.callStep(this.index, step, null);
-    this.#tell('refusal', this.#stages.refusal.characters.end(), sink);
-    const reason = finishReasonFor(said, this.#calls);
-    const isOwn = this.#waitingLogprobs === null && reason === this.#finish;
+    for (const kind of ['reasoning', 'content'] as const) {
+      if (held !== undefined) this.#add(kind, held[kind]);
+      if (this.#half[kind] !== '') this.#write(kind, this.#half[kind]);
+    }
+    const given = this.#isFiltered ? 'content_filter' : this.finish;
+    if (this.#calls !== null) {
+      const isCut = given === 'length' || given === 'content_filter';
+      this.#writeCalls(this.#calls.finish(isCut));
+    }
+    if (this.#half.refusal !== '') this.#write('refusal', this.#half.refusal);
+    const reason = finishReasonFor(given, this.#calls ?? NO_CALLS);
+    if (given === null) onRepair('finish_reason_missing');
+    else if (reason !== given) onRepair('finish_reason_corrected');
+    const isOwn = this.#waitingLogprobs === null && reason === this.finish;
     if (this.#finishFrame !== null && isOwn) sendFrame(this.#finishFrame);
     else sink.finish(this.index, reason, this.#withWaiting(this.#finishExtras));
   }
 
-  #passReasoning(reasoning: string, sink: ResponseSink): void {
-    if (reasoning === '') return;
-    const held = this.#thinkTags?.disregard().content ?? '';
-    this.#tell('content', held === '' ? '' : this.#stages.content.characters.push(held), sink);
-    this.#pass('reasoning', reasoning, sink);
+  #toolCalls(): ToolCalls {
+    this.#calls ??= new ToolCalls(this.#options);
+    return this.#calls;
   }
 
-  #passContent(content: string, sink: ResponseSink): void {
-    if (content === '') return;
+  /** What a text adds to the ones before it. */
+  #newText(kind: TextKind, text: string): string {
+    if (this.#cumulative === null) return text;
+    const added = this.#cumulative[kind].advance(text);
+    if (added !== text) this.#options.onRepair('cumulative_text');
+    return added;
+  }
+
+  #addContent(content: string): void {
     if (this.#thinkTags === null) {
-      this.#pass('content', content, sink);
+      this.#add('content', content);
       return;
     }
-    const added = this.#stages.content.cumulative?.advance(content) ?? content;
-    const texts = this.#thinkTags.push(added);
-    this.#tell('reasoning', this.#stages.reasoning.characters.push(texts.reasoning), sink);
-    this.#tell('content', this.#stages.content.characters.push(texts.content), sink);
+    const texts = this.#thinkTags.push(content);
+    if (texts.reasoning !== '') this.#options.onRepair('think_tags_split');
+    this.#add('reasoning', texts.reasoning);
+    this.#add('content', texts.content);
   }
 
-  #pass(kind: TextKind, text: string, sink: ResponseSink): void {
+  /** Writes a text but for half a character at its end. */
+  #add(kind: TextKind, text: string): void {
     if (text === '') return;
-    const { cumulative, characters } = this.#stages[kind];
-    this.#tell(kind, characters.push(cumulative?.advance(text) ?? text), sink);
+    const joined = this.#half[kind] + text;
+    const isCut = endsInHalf(joined);
+    this.#half[kind] = isCut ? joined.slice(-1) : '';
+    this.#write(kind, isCut ? joined.slice(0, -1) : joined);
   }
 
-  #tell(kind: TextKind, text: string, sink: ResponseSink): void {
+  #write(kind: TextKind, text: string): void {
     if (text === '') return;
-    for (const step of this.#calls.settle()) sink.callStep(this.index, step, null);
+    const { sink } = this.#options;
+    for (const step of this.#calls?.settle() ?? []) sink.callStep(this.index, step, null);
     for (const piece of piecesOf(text)) sink.text(this.index, kind, piece, this.#takeExtras());
   }
 
-  /** What came with a delta that said nothing. A finish has an empty delta (S51): images and citations go before it. */
-  #tellExtras(isLast: boolean, sink: ResponseSink): void {
+  #writeCalls(steps: readonly CallStep[]): void {
+    for (const step of steps) this.#options.sink.callStep(this.index, step, this.#takeExtras());
+  }
+
+  /** What came with a delta without text. A finish has an empty delta (S51): images and citations go before it. */
+  #writeExtras(isLast: boolean): void {
     const extras = this.#takeExtras();
     if (isLast) this.#finishExtras = extras && { ...extras, deltaExtensions: null };
     else if (!extras?.deltaExtensions && hasLogprobs(extras?.logprobs))
       this.#waitingLogprobs = extras?.logprobs;
     if (!extras?.deltaExtensions) return;
-    sink.extension(this.index, isLast ? { ...extras, logprobs: null, extensions: null } : extras);
+    const written = isLast ? { ...extras, logprobs: null, extensions: null } : extras;
+    this.#options.sink.extension(this.index, written);
   }
 
-  /** The extras of what is told now, with the logprobs that wait for it. */
+  /** The extras of what is written now, with the logprobs that wait for it. */
   #withWaiting(extras: ChoiceExtras | null): ChoiceExtras | null {
     const waiting = this.#waitingLogprobs;
     if (waiting === null) return extras;
@@ -231,6 +245,36 @@ export class ChoiceState {
   }
 }
 
-function hasExtras(facts: ChoiceFacts): boolean {
-  return facts.logprobs !== null || facts.extensions !== null || facts.deltaExtensions !== null;
+/**
+ * The reason that clients get. Any call makes it `tool_calls`, since agents loop on that (S77); a cut inside a call's
+ * arguments stays a cut, since half a call must not be run (Q123).
+ */
+function finishReasonFor(
+  reason: FinishReason | null,
+  calls: { readonly count: number; readonly areComplete: boolean },
+): FinishReason {
+  const given = reason ?? 'stop';
+  if (calls.count === 0) return given === 'tool_calls' ? 'stop' : given;
+  const isCut = given === 'length' || given === 'content_filter';
+  return isCut && !calls.areComplete ? given : 'tool_calls';
+}
+
+/** Whether logprobs are those of any token. */
+function hasLogprobs(logprobs: unknown): boolean {
+  return (
+    isJsonObject(logprobs) && Object.values(logprobs).some((list) => Array.isArray(list) && list.length > 0)
+  );
+}
+
+/** The logprobs of several chunks: their lists (chat's `content`, completions' `tokens` and so on) one after the other. */
+export function joinLogprobs(before: unknown, added: unknown): unknown {
+  if (added === null) return before;
+  if (!isJsonObject(before) || !isJsonObject(added)) return added;
+  const joined: Record<string, unknown> = { ...before };
+  for (const [name, value] of Object.entries(added)) {
+    const known = before[name];
+    if (Array.isArray(known) && Array.isArray(value)) joined[name] = [...known, ...value];
+    else if (value !== null || known === undefined) joined[name] = value;
+  }
+  return joined;
 }

@@ -7,7 +7,7 @@ interface IdentityOptions {
   nowSeconds(): number;
 }
 
-export interface Identity {
+interface Identity {
   readonly id: string;
   readonly created: number;
   readonly model: string;
@@ -17,48 +17,53 @@ export interface Identity {
 const MAX_SECONDS = 100_000_000_000;
 
 /**
- * The id, created and model that every chunk of a reply carries. The upstream's first ones are taken, ours fill what
+ * The id, created and model that every chunk of a response carries (S45). The upstream's first ones are taken, ours fill what
  * is missing; from the first chunk that is sent on they never change.
  */
 export class ResponseIdentity {
+  /** As the upstream named it first. */
+  upstreamModel: string | null = null;
   readonly #options: IdentityOptions;
   #id: string | null = null;
   #created: number | null = null;
-  #upstreamModel: string | null = null;
   #fixed: Identity | null = null;
 
   constructor(options: IdentityOptions) {
     this.#options = options;
   }
 
-  get upstreamModel(): string | null {
-    return this.#upstreamModel;
-  }
-
   /** Whether chunks of the upstream go out with another model than they came with. */
   get isRenaming(): boolean {
-    return this.#options.replyModel === 'requested' && this.#upstreamModel !== this.#options.requestedModel;
+    return this.#options.replyModel === 'requested' && this.upstreamModel !== this.#options.requestedModel;
   }
 
   /** Takes what one chunk says, where nothing was said before. */
   note(chunk: { readonly id?: unknown; readonly created?: unknown; readonly model?: unknown }): void {
     this.#id ??= textFrom(chunk.id) ?? (typeof chunk.id === 'number' ? String(chunk.id) : null);
     this.#created ??= secondsFrom(chunk.created);
-    this.#upstreamModel ??= textFrom(chunk.model);
+    this.upstreamModel ??= textFrom(chunk.model);
   }
 
-  /** The identity of the reply, fixed from now on. */
+  /** The identity of the response, fixed from now on. */
   get fixed(): Identity {
-    this.#fixed ??= {
-      id: this.#id ?? this.#options.newId(),
-      created: this.#created ?? this.#options.nowSeconds(),
-      model: this.#modelFor(this.#upstreamModel),
-    };
+    if (this.#fixed === null) {
+      const { replyModel, requestedModel } = this.#options;
+      this.#fixed = {
+        id: this.#id ?? this.#options.newId(),
+        created: this.#created ?? this.#options.nowSeconds(),
+        model: replyModel === 'requested' ? requestedModel : (this.upstreamModel ?? requestedModel),
+      };
+    }
     return this.#fixed;
   }
 
+  /** The upstream left out what every response has; known when it is over. */
+  get isIncomplete(): boolean {
+    return this.#id === null || this.#created === null || this.upstreamModel === null;
+  }
+
   /**
-   * The text of a chunk that carries exactly the reply's identity, with the model renamed where the reply names
+   * The text of a chunk that carries exactly the response's identity, with the model renamed where the response names
    * another one than the upstream. null: the chunk must be written anew.
    */
   textOf(chunk: JsonObject, text: string): string | null {
@@ -72,11 +77,6 @@ export class ResponseIdentity {
     if (model === fixed.model) return text;
     const isRenamed = this.#options.replyModel === 'requested' && typeof model === 'string';
     return isRenamed ? withModel(text, model, fixed.model) : null;
-  }
-
-  #modelFor(upstreamModel: string | null): string {
-    const { replyModel, requestedModel } = this.#options;
-    return replyModel === 'requested' ? requestedModel : (upstreamModel ?? requestedModel);
   }
 }
 

@@ -1,18 +1,19 @@
 import {
   isJsonObject,
   type JsonObject,
+  listFrom,
   numberFrom,
   otherMembers,
+  parseJson,
   textFrom,
 } from '../../../lib/json/json-object.ts';
 import type { Usage } from '../../usage/usage.ts';
-import { usageBeside } from '../../usage/vendor-usage.ts';
-import { bodyBesideSilent, bodyOf, DELTA_MEMBERS } from './choice-body.ts';
-import { readContentParts, textWithin } from './content-parts.ts';
-import { meaningIfKnown } from './finish-reason.ts';
-import { readReasoning } from './reasoning-text.ts';
-import { readToolFragments, type ToolFragment } from './tool-fragments.ts';
-import { hasUnreadWords, hasWordsBesideChoices } from './unread-words.ts';
+import { usageInVendorMember } from '../../usage/usage.ts';
+import { meaningIfKnown } from '../../vendors/finish-reasons.ts';
+import { OTHER_REASONING_NAMES } from '../../vendors/member-names.ts';
+import type { OnRepair } from '../../vendors/repairs.ts';
+import { reasoningOf, textsOfContent, textWithin } from './delta-texts.ts';
+import { type ToolFragment, toolFragmentsOf } from './tool-fragments.ts';
 
 /** What one chunk or whole reply says, read leniently; the next stage decides what of it is new. */
 export interface ChunkFacts {
@@ -25,8 +26,8 @@ export interface ChunkFacts {
   readonly choices: readonly ChoiceFacts[];
   /** An error of the chunk, of a choice or its delta; null when there is none. */
   readonly errorBeside: unknown;
-  /** Something was said in a way that nobody understands, and nothing in one that we do. */
-  readonly hasUnreadWords: boolean;
+  /** There is text in an unknown form, and none in a known one. */
+  readonly hasUnreadText: boolean;
   /** Members of the chunk that OpenAI does not know, or that need no change (`system_fingerprint`). */
   readonly extensions: JsonObject | null;
 }
@@ -46,7 +47,7 @@ export interface ChoiceFacts {
   readonly logprobs: unknown;
   /** A content filter hit this choice. */
   readonly isFiltered: boolean;
-  readonly hasUnreadWords: boolean;
+  readonly hasUnreadText: boolean;
   readonly extensions: JsonObject | null;
   readonly deltaExtensions: JsonObject | null;
 }
@@ -61,24 +62,25 @@ const CHUNK_MEMBERS = new Set(
   'id object created model choices usage error obfuscation code msg message success base_resp'.split(' '),
 );
 const CHOICE_MEMBERS = new Set('index delta message text finish_reason logprobs usage'.split(' '));
+
 /** Reads an object of OpenAI's shape: a chunk, a whole completion, a text completion. */
-export function readChunk(chunk: JsonObject): ChunkFacts {
+export function readChunk(chunk: JsonObject, onRepair: OnRepair): ChunkFacts {
   const listed = Array.isArray(chunk.choices) ? chunk.choices.filter(isJsonObject) : [];
   const choices = listed.some(hasSeveralDeltas) ? listed.flatMap(withOneDelta) : listed;
   // Moonshot puts it into the choice.
   const usage = chunk.usage ?? choices.find((choice) => isJsonObject(choice.usage))?.usage;
   const extensions = otherMembers(chunk, CHUNK_MEMBERS);
-  const facts = choices.map(readChoice);
+  const facts = choices.map((choice) => readChoice(choice, onRepair));
   const isBare = facts.every((choice) => !choice.hasDelta);
   return {
     id: chunk.id,
     created: chunk.created,
     model: chunk.model,
     usage,
-    usageBeside: usage == null && extensions !== null ? usageBeside(extensions) : null,
+    usageBeside: usage == null && extensions !== null ? usageInVendorMember(extensions) : null,
     choices: facts,
     errorBeside: [chunk.error, ...choices.map(errorOf)].find(saysError) ?? null,
-    hasUnreadWords: facts.some((choice) => choice.hasUnreadWords) || (isBare && hasWordsBesideChoices(chunk)),
+    hasUnreadText: facts.some((choice) => choice.hasUnreadText) || (isBare && hasTextBesideChoices(chunk)),
     extensions,
   };
 }
@@ -104,7 +106,7 @@ function errorOf({ error, delta, message }: JsonObject): unknown {
 }
 
 function saysError(error: unknown): boolean {
-  return isJsonObject(error) ? hasUnreadWords(error) : typeof error === 'string' && error !== '';
+  return isJsonObject(error) ? hasUnreadText(error) : typeof error === 'string' && error !== '';
 }
 
 interface Said {
@@ -115,22 +117,23 @@ interface Said {
   readonly isSilent: boolean;
 }
 
-function readBody(body: JsonObject): Said {
-  const parts = readContentParts(body.content ?? body.text ?? body.output_text);
-  const reasoning = parts.reasoning || readReasoning(body);
+function readBody(body: JsonObject, onRepair: OnRepair): Said {
+  const parts = textsOfContent(body.content ?? body.text ?? body.output_text, onRepair);
+  const reasoning = parts.reasoning || reasoningOf(body, onRepair);
   const refusal = textFrom(body.refusal) ?? parts.refusal;
-  const calls = readToolFragments(body);
+  const calls = toolFragmentsOf(body, onRepair);
   const isSilent = reasoning === '' && parts.content === '' && refusal === '' && calls.length === 0;
   return { reasoning, content: parts.content, refusal, calls, isSilent };
 }
 
-function readChoice(choice: JsonObject): ChoiceFacts {
+function readChoice(choice: JsonObject, onRepair: OnRepair): ChoiceFacts {
   const found = bodyOf(choice);
-  const inDelta = readBody(found.body ?? {});
+  const inDelta = readBody(found.body ?? {}, onRepair);
   const beside = inDelta.isSilent ? bodyBesideSilent(choice) : null;
+  if (beside !== null || (found.isMisplaced && !inDelta.isSilent)) onRepair('misplaced_text');
   const { body, isWhole } = beside ?? found;
   const delta = body ?? {};
-  const { isSilent, ...said } = beside === null ? inDelta : readBody(delta);
+  const { isSilent, ...said } = beside === null ? inDelta : readBody(delta, onRepair);
   return {
     index: indexOf(choice.index),
     hasDelta: body !== null,
@@ -139,7 +142,7 @@ function readChoice(choice: JsonObject): ChoiceFacts {
     finish: finishOf(choice.finish_reason) ?? finishOf(delta.finish_reason) ?? finishByOtherName(choice),
     logprobs: isJsonObject(choice.logprobs) ? choice.logprobs : null,
     isFiltered: hasFilterHit(choice.content_filter_results),
-    hasUnreadWords: isSilent && hasUnreadWords(body ?? choice),
+    hasUnreadText: isSilent && hasUnreadText(body ?? choice),
     extensions: otherMembers(choice, CHOICE_MEMBERS),
     deltaExtensions: otherMembers(delta, DELTA_MEMBERS),
   };
@@ -170,4 +173,108 @@ function finishByOtherName(choice: JsonObject): string | null {
 export function hasFilterHit(results: unknown): boolean {
   if (!isJsonObject(results)) return false;
   return Object.values(results).some((result) => isJsonObject(result) && result.filtered === true);
+}
+
+/** Members of a delta or message that are read, and so are no extensions. */
+const DELTA_MEMBERS: ReadonlySet<string> = new Set([
+  ...'role content text output_text refusal tool_calls function_call finish_reason'.split(' '),
+  ...['reasoning_content', 'reasoning_details', ...OTHER_REASONING_NAMES],
+]);
+
+/** Members of a delta that some put into the choice itself. */
+const SAYING = ['content', 'reasoning_content', 'tool_calls'];
+
+interface ChoiceBody {
+  /** null: the choice carries neither a delta nor a message. */
+  readonly body: JsonObject | null;
+  /** A complete message and not a delta. */
+  readonly isWhole: boolean;
+  /** It is not where OpenAI has it. */
+  readonly isMisplaced: boolean;
+}
+
+/** What a choice says, wherever it says it. A delta comes first: some send the whole message so far beside it. */
+function bodyOf(choice: JsonObject): ChoiceBody {
+  const { message, text } = choice;
+  const delta = objectIn(choice.delta);
+  if (delta !== null) {
+    const isMisplaced = delta !== choice.delta || saysBesideDelta(choice);
+    return { body: { ...besideDelta(choice), ...delta }, isWhole: false, isMisplaced };
+  }
+  if (typeof choice.delta === 'string')
+    return { body: { content: choice.delta }, isWhole: false, isMisplaced: true };
+  const whole = objectIn(message);
+  if (whole !== null) {
+    const isMisplaced = whole !== message || saysBesideDelta(choice);
+    return { body: { ...besideDelta(choice), ...whole }, isWhole: true, isMisplaced };
+  }
+  if (typeof text === 'string') return { body: { content: text }, isWhole: true, isMisplaced: false };
+  return { body: besideDelta(choice), isWhole: false, isMisplaced: true };
+}
+
+/** What stands beside a delta or message that says nothing: a text, at the end the whole message beside the delta. */
+function bodyBesideSilent(choice: JsonObject): ChoiceBody | null {
+  const isDelta = objectIn(choice.delta) !== null;
+  if (!isDelta && objectIn(choice.message) === null) return null;
+  if (hasOwnText(choice)) return { body: { content: choice.text }, isWhole: !isDelta, isMisplaced: true };
+  if (!isDelta)
+    return saysBesideDelta(choice) ? { body: besideDelta(choice), isWhole: true, isMisplaced: true } : null;
+  const message = objectIn(choice.message);
+  return message === null || choice.finish_reason == null
+    ? null
+    : { body: message, isWhole: true, isMisplaced: true };
+}
+
+/** Whether a choice has text, beside a delta that may say the same. */
+export function hasOwnText(choice: JsonObject): boolean {
+  return typeof choice.text === 'string' && choice.text !== '';
+}
+
+/** Whether a choice has members that belong into its delta. */
+export function saysBesideDelta(choice: JsonObject): boolean {
+  return SAYING.some((name) => choice[name] != null);
+}
+
+function besideDelta(choice: JsonObject): JsonObject | null {
+  if (!saysBesideDelta(choice)) return null;
+  return Object.fromEntries(SAYING.map((name) => [name, choice[name]]));
+}
+
+/** An object, also as the only one of a list or as JSON in a text. */
+function objectIn(value: unknown): JsonObject | null {
+  if (typeof value === 'string' && !value.startsWith('{')) return null;
+  const [first] = listFrom(typeof value === 'string' ? parseJson(value) : value);
+  if (!isJsonObject(first)) return null;
+  // A text that is JSON may also be what the model said.
+  const isDelta = typeof value !== 'string' || Object.keys(first).every((name) => DELTA_MEMBERS.has(name));
+  return isDelta ? first : null;
+}
+
+/** Members whose texts are no part of the response’s content. */
+const METADATA: ReadonlySet<string> = new Set(
+  (
+    'role type id object index name model provider created status phase finish_reason stop_reason done_reason stop ' +
+    'matched_stop finish_details stop_sequence logprobs content_filter_results content_filter_result ' +
+    'content_filter_offsets content_filter_raw system_fingerprint service_tier signature encrypted_content format ' +
+    'annotations usage request_id trace_id timestamp native_finish_reason'
+  ).split(' '),
+);
+
+/** Members that may hold the content when no choice does: beside the choices, or in choices that are no objects. */
+const BESIDE_CHOICES = 'delta message content text answer output output_text response choices'.split(' ');
+
+/** Whether an object in which nothing was recognised has text all the same. */
+export function hasUnreadText(object: JsonObject): boolean {
+  return Object.keys(object).some((name) => !METADATA.has(name) && hasText(object[name]));
+}
+
+/** The same of a chunk whose choices hold nothing at all. */
+function hasTextBesideChoices(chunk: JsonObject): boolean {
+  return BESIDE_CHOICES.some((name) => hasText(chunk[name]));
+}
+
+function hasText(value: unknown): boolean {
+  if (typeof value === 'string') return /\S/.test(value);
+  if (Array.isArray(value)) return value.some(hasText);
+  return isJsonObject(value) && hasUnreadText(value);
 }

@@ -1,3 +1,4 @@
+import { hasInexactNumber, parseExactly } from '../../../lib/json/exact-numbers.ts';
 import {
   isJsonObject,
   type JsonObject,
@@ -7,7 +8,8 @@ import {
   parseJson,
   textFrom,
 } from '../../../lib/json/json-object.ts';
-import { textWithin } from './content-parts.ts';
+import type { OnRepair } from '../../vendors/repairs.ts';
+import { textWithin } from './delta-texts.ts';
 
 /** One piece of a tool call, as an upstream sent it. */
 export interface ToolFragment {
@@ -27,12 +29,16 @@ const CALL_MEMBERS = new Set(
 );
 
 /** The tool calls of a delta or message; the legacy `function_call` is the call number 0. */
-export function readToolFragments(delta: JsonObject): readonly ToolFragment[] {
+export function toolFragmentsOf(delta: JsonObject, onRepair: OnRepair): readonly ToolFragment[] {
   const calls = delta.tool_calls;
-  if (calls === undefined || calls === null) return readLegacy(delta.function_call);
+  if (calls === undefined || calls === null) return legacyFragments(delta.function_call, onRepair);
+  if (!Array.isArray(calls)) onRepair('tool_call_form');
   const listed = listFrom(typeof calls === 'string' ? parseJson(calls) : calls).flat();
-  const fragments = listed.filter(isJsonObject).map(readFragment).filter(saysSomething);
-  return fragments.length > 0 ? fragments : readLegacy(delta.function_call);
+  const fragments = listed
+    .filter(isJsonObject)
+    .map((call) => fragmentOf(call, onRepair))
+    .filter(saysSomething);
+  return fragments.length > 0 ? fragments : legacyFragments(delta.function_call, onRepair);
 }
 
 /** A fragment without any part of a call is a placeholder. */
@@ -40,16 +46,18 @@ function saysSomething({ id, name, arguments: args, extensions }: ToolFragment):
   return id !== null || name !== null || args !== '' || extensions !== null;
 }
 
-function readLegacy(value: unknown): readonly ToolFragment[] {
+function legacyFragments(value: unknown, onRepair: OnRepair): readonly ToolFragment[] {
   const [call] = listFrom(typeof value === 'string' ? parseJson(value) : value);
   if (!isJsonObject(call)) return [];
-  const args = argumentsText(argumentsOf(call));
+  onRepair('tool_call_legacy');
+  const args = argumentsText(argumentsOf(call), onRepair);
   const name = textFrom(call.name);
   return [{ index: 0, id: null, name, arguments: args, isFreeText: false, extensions: null }];
 }
 
-function readFragment(call: JsonObject): ToolFragment {
+function fragmentOf(call: JsonObject, onRepair: OnRepair): ToolFragment {
   const body = bodyOf(call);
+  if (body !== call.function) onRepair('tool_call_form');
   const index = numberFrom(call.index);
   const id = textFrom(call.id) ?? (typeof call.id === 'number' ? String(call.id) : null);
   return {
@@ -57,7 +65,7 @@ function readFragment(call: JsonObject): ToolFragment {
     // "0" stands for "none" at servers that must write something, and is the same for every call.
     id: id === '0' ? null : id,
     name: textFrom(textWithin(body.name)) ?? textFrom(call.name),
-    arguments: argumentsText(argumentsOf(body) ?? argumentsOf(call)),
+    arguments: argumentsText(argumentsOf(body) ?? argumentsOf(call), onRepair),
     isFreeText: isJsonObject(call.custom),
     extensions: otherMembers(call, CALL_MEMBERS),
   };
@@ -77,9 +85,22 @@ function argumentsOf(body: JsonObject): unknown {
 }
 
 /** Objects are serialised once, here. */
-function argumentsText(value: unknown): string {
+function argumentsText(value: unknown, onRepair: OnRepair): string {
   if (typeof value === 'string') return value;
+  if (value !== undefined && value !== null) onRepair('tool_arguments_form');
   // Arguments are an object: a list of texts is their text in pieces.
   if (Array.isArray(value) && value.every((piece) => typeof piece === 'string')) return value.join('');
   return typeof value === 'object' && value !== null ? JSON.stringify(value) : '';
+}
+
+const ARGUMENTS_OBJECT = /"(?:arguments|args|input|parameters|params)"\s*:\s*[{[]/;
+
+/**
+ * Tool arguments that came as an object are written as text by us, so their numbers must survive: 12345678901234567890
+ * and 1.0 would not. Returns `value`, or the same with such numbers kept as their source text.
+ */
+export function withExactArguments(value: unknown, text: string): unknown {
+  // `tool_calls` and `function_call`: a cheap look before the patterns, since this is asked for every rewritten chunk.
+  if (!text.includes('_call') || !ARGUMENTS_OBJECT.test(text) || !hasInexactNumber(text)) return value;
+  return parseExactly(text);
 }

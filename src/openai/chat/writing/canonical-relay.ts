@@ -1,22 +1,20 @@
-import { isJsonObject, type JsonObject } from '../../../lib/json/json-object.ts';
-import { isCanonicalUsage } from '../../usage/usage.ts';
+import { isJsonObject, type JsonObject, parseJson } from '../../../lib/json/json-object.ts';
+import { isCanonicalUsage, usageInVendorMember } from '../../usage/usage.ts';
 import type { UsageMeter } from '../../usage/usage-meter.ts';
-import { usageBeside } from '../../usage/vendor-usage.ts';
+import type { FinishReason } from '../../vendors/finish-reasons.ts';
 import type { ChoiceState } from '../assembly/choice-state.ts';
 import type { ResponseAssembler } from '../assembly/response-assembler.ts';
 import type { ResponseIdentity } from '../assembly/response-identity.ts';
 import type { TextKind } from '../assembly/response-sink.ts';
-import { hasOwnText, saysBesideDelta } from '../shapes/choice-body.ts';
-import { hasFilterHit } from '../shapes/chunk-facts.ts';
-import { readToolFragments } from '../shapes/tool-fragments.ts';
-import { MAX_DELTA_LENGTH } from '../texts/text-pieces.ts';
-import type { FrameBuffer } from './frame-buffer.ts';
-import { RepeatedFrame } from './repeated-frame.ts';
+import { MAX_DELTA_LENGTH } from '../assembly/text-pieces.ts';
+import { hasFilterHit, hasOwnText, saysBesideDelta } from '../shapes/chunk-facts.ts';
+import { toolFragmentsOf } from '../shapes/tool-fragments.ts';
+import type { ChunkWriter } from './chunk-writer.ts';
 
 interface RelayOptions {
   readonly endpoint: 'chat' | 'completions';
-  readonly usesLegacyFunctions: boolean;
-  readonly frames: FrameBuffer;
+  readonly legacyFunctions: boolean;
+  readonly writer: ChunkWriter;
   readonly identity: ResponseIdentity;
   readonly assembler: ResponseAssembler;
   readonly meter: UsageMeter;
@@ -46,14 +44,14 @@ const ERROR_MEMBERS = ['code', 'status', 'success', 'errors', 'Error', 'err', 'f
 
 /**
  * Sends chunks that are canonical already as their own text: parsing and writing them again would change
- * 12345678901234567890 and 1.0, and costs time. A chunk is canonical when the stages, which it passes all the same,
- * would tell exactly what it says. `false`: nothing was taken, the chunk must be read leniently.
+ * 12345678901234567890 and 1.0, and costs time. A chunk is canonical when the assembler, which takes it all the same,
+ * would write exactly what it says. `false`: nothing was taken, the chunk must be read leniently.
  */
 export class CanonicalRelay {
   readonly #options: RelayOptions;
   readonly #object: string;
   readonly #repeated = new RepeatedFrame();
-  /** Whose text the last relayed frame said; null before the first. */
+  /** Where the last relayed frame had its text; null before the first. */
   #last: TextOfFrame | null = null;
 
   constructor(options: RelayOptions) {
@@ -71,7 +69,8 @@ export class CanonicalRelay {
   /** Takes a chunk of one choice or of the usage; `text` is its JSON. */
   relay(chunk: JsonObject, text: string): boolean {
     const { choices } = chunk;
-    if (!Array.isArray(choices) || !this.#isOuterCanonical(chunk)) return false;
+    if (!Array.isArray(choices) || chunk.object !== this.#object) return false;
+    if (chunk.error !== undefined || chunk.base_resp !== undefined) return false;
     if (text.includes('\n') || text.includes('\r')) return false;
     if (choices.length === 0) return this.#holdUsage(chunk, text);
     const choice: unknown = choices[0];
@@ -89,7 +88,7 @@ export class CanonicalRelay {
       if ((isChat && hasOwnText(choice)) || ERROR_MEMBERS.some((name) => name in chunk)) return false;
       if (!this.#holdFinish(state, said, choice.finish_reason, own)) return false;
       // Groq and others put it there; looked for in this frame alone, text frames do not pay for it.
-      this.#options.meter.reportBeside(usageBeside(chunk));
+      this.#options.meter.reportBeside(usageInVendorMember(chunk));
       return true;
     }
     if (isChat && !state.hasBegun && hasOwnText(choice)) return false;
@@ -104,10 +103,6 @@ export class CanonicalRelay {
     if (own === null) return false;
     this.#options.meter.report(chunk.usage, own);
     return true;
-  }
-
-  #isOuterCanonical(chunk: JsonObject): boolean {
-    return chunk.object === this.#object && chunk.error === undefined && chunk.base_resp === undefined;
   }
 
   /** `delta` has one member that says something; further ones only if OpenAI does not know them. */
@@ -126,7 +121,7 @@ export class CanonicalRelay {
     const member = MEMBER_OF_KIND[kind];
     const said = delta[member];
     if (typeof said !== 'string' || !this.#passes(state, kind, said)) return false;
-    state.noteRelayed(kind);
+    state.noteDelta(kind);
     this.#expectMore(text, { state, kind, member, said });
     return this.#send(text);
   }
@@ -155,25 +150,19 @@ export class CanonicalRelay {
     this.#last = of;
   }
 
-  /** Only whole texts that no stage would touch are taken; the check must come before any stage has seen the text. */
-  #passes(state: ChoiceState, kind: TextKind, said: string): boolean {
-    if (said === '' || said.length > MAX_DELTA_LENGTH) return false;
-    if (!state.passesUnchanged(kind, said)) return false;
-    state.goOn();
-    this.#options.assembler.noteContent(said);
+  /** Only whole texts that need no change are taken; the check must come before any of the text was taken. */
+  #passes(state: ChoiceState, kind: TextKind, text: string): boolean {
+    if (text === '' || text.length > MAX_DELTA_LENGTH || !state.relays(kind, text)) return false;
+    this.#options.assembler.noteContent(text);
     return true;
   }
 
   #relayCall(state: ChoiceState, delta: JsonObject, text: string): boolean {
     const calls = delta.tool_calls;
-    if (this.#options.usesLegacyFunctions || !Array.isArray(calls) || calls.length !== 1) return false;
+    if (this.#options.legacyFunctions || !Array.isArray(calls) || calls.length !== 1) return false;
     if (!isCanonicalCall(calls[0])) return false;
-    const fragments = readToolFragments(delta);
-    const fragment = fragments[0];
-    if (fragment === undefined || !state.passesCallUnchanged(fragment)) return false;
-    state.passCalls(fragments);
-    state.goOn();
-    state.noteRelayed('calls');
+    const fragment = toolFragmentsOf(delta, ignoreRepair)[0];
+    if (fragment === undefined || !state.relaysCall(fragment)) return false;
     this.#options.assembler.noteContent((fragment.name ?? '') + fragment.arguments);
     return this.#send(text);
   }
@@ -184,13 +173,13 @@ export class CanonicalRelay {
     const isEmpty = typeof said === 'string' ? said === '' : Object.keys(said as JsonObject).length === 0;
     if (!isEmpty || !isCanonicalReason(reason)) return false;
     // The legacy form has another word for it.
-    if (reason === 'tool_calls' && this.#options.usesLegacyFunctions) return false;
-    state.end(reason, text);
+    if (reason === 'tool_calls' && this.#options.legacyFunctions) return false;
+    this.#options.assembler.endChoice(state, reason, text);
     return true;
   }
 
   #send(text: string): boolean {
-    this.#options.frames.frame(text);
+    this.#options.writer.frame(text);
     return true;
   }
 }
@@ -198,6 +187,9 @@ export class CanonicalRelay {
 interface PlainChoice extends JsonObject {
   readonly index: number;
 }
+
+/** A canonical call needs none. */
+function ignoreRepair(): void {}
 
 /** A choice with an index and nothing that must be taken out or acted upon. */
 function isPlainChoice(choice: unknown): choice is PlainChoice {
@@ -225,6 +217,64 @@ function isSaid(value: unknown): boolean {
   return typeof value === 'string' && value !== '';
 }
 
-function isCanonicalReason(reason: unknown): reason is 'stop' | 'length' | 'tool_calls' | 'content_filter' {
+function isCanonicalReason(reason: unknown): reason is FinishReason {
   return reason === 'stop' || reason === 'length' || reason === 'tool_calls' || reason === 'content_filter';
+}
+
+/** Frames that differed from the one before in more than their text, in a row, until nothing is expected any more. */
+const MAX_MISSES = 16;
+
+/** What ends a JSON string, may not be in one, or needs decoding. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON forbids exactly these inside of strings.
+const NOT_PLAIN = /["\\\u0000-\u001f]/;
+
+/**
+ * Recognises frames that say the same as the last relayed one but for their text, as nearly all of a stream do:
+ * comparing them costs a tenth of parsing them. What is before and after the text was parsed once, so that a frame
+ * with another JSON string in the same place is as canonical as that one was.
+ */
+export class RepeatedFrame {
+  /** Of the last frame; '' when there is none that another could repeat. */
+  #beforeText = '';
+  #afterText = '';
+  /** Notes since the last frame that was recognised; some upstreams put something random into each frame. */
+  #misses = 0;
+
+  /** Takes a frame that was relayed, with the member that says `said`. */
+  note(frame: string, member: string, said: string): void {
+    this.#beforeText = '';
+    if (this.#misses >= MAX_MISSES) return;
+    this.#misses++;
+    const start = startOfOnlyText(frame, member);
+    if (start === -1) return;
+    const source = JSON.stringify(said);
+    // A text that JSON can write in several ways is found at its next occasion.
+    if (!frame.startsWith(source, start)) return;
+    this.#beforeText = frame.slice(0, start + 1);
+    this.#afterText = frame.slice(start + source.length - 1);
+  }
+
+  /** The text of a frame that is like the last one but for its text; null: it must be parsed. */
+  textIn(frame: string): string | null {
+    const before = this.#beforeText;
+    const after = this.#afterText;
+    const end = frame.length - after.length;
+    if (before === '' || end < before.length) return null;
+    // Slices cost nothing and are compared a word at a time; startsWith goes by characters and costs as much as parsing.
+    if (frame.slice(0, before.length) !== before || frame.slice(end) !== after) return null;
+    const source = frame.slice(before.length, end);
+    const text = NOT_PLAIN.test(source) ? parseJson(`"${source}"`) : source;
+    if (typeof text !== 'string') return null;
+    this.#misses = 0;
+    return text;
+  }
+}
+
+/** Where the value of the only member of this name begins that is a text: at its quote. -1: none, or more than one. */
+function startOfOnlyText(frame: string, member: string): number {
+  const name = `"${member}":`;
+  const at = frame.indexOf(name);
+  if (at === -1 || frame.indexOf(name, at + 1) !== -1) return -1;
+  const start = at + name.length;
+  return frame.charCodeAt(start) === 0x20 ? start + 1 : start;
 }

@@ -1,14 +1,14 @@
 import { isJsonObject, type JsonObject } from '../../../lib/json/json-object.ts';
+import { readElements, readMembers } from '../../../lib/json/json-scanner.ts';
 import { isCanonicalUsage } from '../../usage/usage.ts';
-import { hasOwnText, saysBesideDelta } from '../shapes/choice-body.ts';
-import { hasFilterHit } from '../shapes/chunk-facts.ts';
-import { OTHER_REASONING_NAMES } from '../shapes/reasoning-text.ts';
+import { OTHER_REASONING_NAMES } from '../../vendors/member-names.ts';
+import { hasFilterHit, hasOwnText, saysBesideDelta } from '../shapes/chunk-facts.ts';
 
 interface CanonicalResponseRules {
   readonly endpoint: 'chat' | 'completions';
-  /** The model that the reply must name; null: any. */
+  /** The model that the response must name; null: any. */
   readonly model: string | null;
-  readonly usesLegacyFunctions: boolean;
+  readonly legacyFunctions: boolean;
   readonly splitsThinkTags: boolean;
   /** How many choices were asked for; undefined: not known. */
   readonly choiceCount: number | undefined;
@@ -17,17 +17,18 @@ interface CanonicalResponseRules {
 const OTHER_NAMES = [...OTHER_REASONING_NAMES, 'reasoning_details'];
 const REASONS = new Set(['stop', 'length', 'tool_calls', 'content_filter']);
 
-/** Whether a whole reply fulfils S27 to S33 as it is, so that its own bytes can be sent. */
-export function isCanonicalResponse(reply: JsonObject, rules: CanonicalResponseRules): boolean {
-  if (reply.object !== (rules.endpoint === 'chat' ? 'chat.completion' : 'text_completion')) return false;
-  if (reply.error !== undefined || reply.base_resp !== undefined) return false;
-  if (typeof reply.id !== 'string' || reply.id === '' || typeof reply.model !== 'string') return false;
-  if (reply.model === '' || (rules.model !== null && reply.model !== rules.model)) return false;
-  if (!Number.isSafeInteger(reply.created) || (reply.created as number) <= 0) return false;
-  if (!isCanonicalUsage(reply.usage) || !Array.isArray(reply.choices) || reply.choices.length === 0)
+/** Whether a whole response fulfils S27 to S33 as it is, so that its own bytes can be sent. */
+export function isCanonicalResponse(response: JsonObject, rules: CanonicalResponseRules): boolean {
+  if (response.object !== (rules.endpoint === 'chat' ? 'chat.completion' : 'text_completion')) return false;
+  if (response.error !== undefined || response.base_resp !== undefined) return false;
+  if (typeof response.id !== 'string' || response.id === '' || typeof response.model !== 'string')
     return false;
-  if (rules.choiceCount === 1 && reply.choices.length > 1) return false;
-  return reply.choices.every((choice, index) => isCanonicalChoice(choice, index, rules));
+  if (response.model === '' || (rules.model !== null && response.model !== rules.model)) return false;
+  if (!Number.isSafeInteger(response.created) || (response.created as number) <= 0) return false;
+  if (!isCanonicalUsage(response.usage) || !Array.isArray(response.choices) || response.choices.length === 0)
+    return false;
+  if (rules.choiceCount === 1 && response.choices.length > 1) return false;
+  return response.choices.every((choice, index) => isCanonicalChoice(choice, index, rules));
 }
 
 function isCanonicalChoice(choice: unknown, index: number, rules: CanonicalResponseRules): boolean {
@@ -41,7 +42,7 @@ function isCanonicalChoice(choice: unknown, index: number, rules: CanonicalRespo
   const reason = choice.finish_reason;
   if (typeof reason !== 'string' || !REASONS.has(reason)) return false;
   if (rules.endpoint === 'completions') return typeof choice.text === 'string' && reason !== 'tool_calls';
-  // Other places for what a choice says, of which the reader knows more.
+  // Other places for what a choice says, which are read leniently.
   if (choice.delta !== undefined || hasOwnText(choice) || saysBesideDelta(choice)) return false;
   if (hasFilterHit(choice.content_filter_results)) return false;
   if (!isJsonObject(choice.message) || !isCanonicalMessage(choice.message, rules)) return false;
@@ -54,7 +55,7 @@ function isCanonicalMessage(message: JsonObject, rules: CanonicalResponseRules):
   if (!(typeof content === 'string' || (content === null && (calls !== undefined || refusal !== null))))
     return false;
   if (rules.splitsThinkTags && typeof content === 'string' && content.includes('think>')) return false;
-  // Nothing at all: perhaps an error, or an answer in another place.
+  // Nothing at all: perhaps an error, or content in another place.
   if ((content === '' || content === null) && !refusal && calls === undefined) return false;
   const hasOtherReasoning = OTHER_NAMES.some((name) => message[name] !== undefined);
   if (hasOtherReasoning && reasoning === undefined) return false;
@@ -62,7 +63,7 @@ function isCanonicalMessage(message: JsonObject, rules: CanonicalResponseRules):
   if (reasoning !== undefined && (typeof reasoning !== 'string' || reasoning === '')) return false;
   if (message.function_call !== undefined || message.error !== undefined) return false;
   if (calls === undefined) return true;
-  return !rules.usesLegacyFunctions && areCanonicalCalls(calls);
+  return !rules.legacyFunctions && areCanonicalCalls(calls);
 }
 
 function areCanonicalCalls(calls: unknown): boolean {
@@ -86,4 +87,61 @@ function isCanonicalCall(call: unknown): boolean {
   } catch {
     return false;
   }
+}
+
+/**
+ * Most servers leave `logprobs` and `refusal` out of a whole response when there are none; clients that check types
+ * want the null (S28, S29). Puts them into the parsed `response`, and gives its text with them
+ * spliced in, everything else byte for byte. The text is given back as it is when nothing was absent.
+ */
+export function withAbsentNulls(
+  response: JsonObject,
+  text: string,
+  endpoint: 'chat' | 'completions',
+): string {
+  if (!Array.isArray(response.choices)) return text;
+  const fills: { readonly choice: number; readonly isInMessage: boolean; readonly text: string }[] = [];
+  for (const [index, choice] of response.choices.entries()) {
+    if (!isMutableObject(choice)) continue;
+    if (choice.logprobs === undefined) {
+      choice.logprobs = null;
+      fills.push({ choice: index, isInMessage: false, text: '"logprobs":null,' });
+    }
+    if (endpoint === 'chat' && isMutableObject(choice.message) && choice.message.refusal === undefined) {
+      choice.message.refusal = null;
+      fills.push({ choice: index, isInMessage: true, text: '"refusal":null,' });
+    }
+  }
+  if (fills.length === 0) return text;
+  const offsets = nullOffsetsIn(text);
+  let filled = text;
+  // From the end to the start, so that the offsets before stay right; a message stands inside its choice.
+  for (const fill of fills.toSorted(
+    (left, right) => right.choice - left.choice || Number(right.isInMessage) - Number(left.isInMessage),
+  )) {
+    const offset = offsets[fill.choice];
+    const at = fill.isInMessage ? offset?.inMessage : offset?.inChoice;
+    if (at !== undefined) filled = filled.slice(0, at) + fill.text + filled.slice(at);
+  }
+  return filled;
+}
+
+/** The parsed response is ours alone until it is handed on, so that it may be written to. */
+function isMutableObject(value: unknown): value is Record<string, unknown> {
+  return isJsonObject(value);
+}
+
+interface NullOffsets {
+  /** Behind the opening brace of the choice, and of its message. */
+  readonly inChoice: number;
+  readonly inMessage: number | undefined;
+}
+
+function nullOffsetsIn(text: string): NullOffsets[] {
+  const choices = readMembers(text).findLast((member) => member.key === 'choices');
+  if (choices === undefined) return [];
+  return readElements(text, choices.valueStart).map(({ start }) => {
+    const message = readMembers(text, start).findLast((member) => member.key === 'message');
+    return { inChoice: start + 1, inMessage: message === undefined ? undefined : message.valueStart + 1 };
+  });
 }

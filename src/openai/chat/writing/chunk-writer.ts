@@ -1,29 +1,89 @@
-import type { JsonObject } from '../../../lib/json/json-object.ts';
+import { errorEvent, type FerryError } from '../../../lib/errors/ferry-error.ts';
+import { isJsonObject, type JsonObject, parseJson } from '../../../lib/json/json-object.ts';
+import { usageToWire } from '../../usage/usage.ts';
+import type { UsageMeter } from '../../usage/usage-meter.ts';
+import type { FinishReason } from '../../vendors/finish-reasons.ts';
 import type { ResponseIdentity } from '../assembly/response-identity.ts';
-import type { ChoiceExtras } from '../assembly/response-sink.ts';
-import type { FrameBuffer } from './frame-buffer.ts';
+import type { CallStep, ChoiceExtras, StreamWriter, TextKind } from '../assembly/response-sink.ts';
 
-/** What the chat and the completions form of a chunk have in common: its head, the extensions, the usage chunk. */
-export abstract class ChunkWriter {
-  readonly #frames: FrameBuffer;
+interface ChunkWriterOptions {
+  readonly identity: ResponseIdentity;
+  /** The client asked for a usage chunk. */
+  readonly includeUsage: boolean;
+  readonly legacyFunctions: boolean;
+}
+
+/** Writes `chat.completion.chunk`s as the strictest clients want them (S37 to S58). */
+export class ChunkWriter implements StreamWriter {
+  readonly failure = null;
   readonly #identity: ResponseIdentity;
-  readonly #object: string;
+  readonly #includeUsage: boolean;
+  readonly #legacyFunctions: boolean;
+  protected readonly object: string = 'chat.completion.chunk';
+  #text = '';
   /** `{"id":…,"model":…`, the same in every chunk. */
   #head: string | null = null;
   #attached: JsonObject | null = null;
 
-  constructor(frames: FrameBuffer, identity: ResponseIdentity, object: string) {
-    this.#frames = frames;
+  constructor({ identity, includeUsage, legacyFunctions }: ChunkWriterOptions) {
     this.#identity = identity;
-    this.#object = object;
+    this.#includeUsage = includeUsage;
+    this.#legacyFunctions = legacyFunctions;
+  }
+
+  take(): string {
+    const text = this.#text;
+    this.#text = '';
+    return text;
+  }
+
+  /** Writes one event; `json` is its data. */
+  frame(json: string): void {
+    this.#text += `data: ${json}\n\n`;
   }
 
   attach(extensions: JsonObject): void {
     this.#attached = this.#attached === null ? extensions : { ...this.#attached, ...extensions };
   }
 
-  usage(usage: JsonObject): void {
-    this.write('[]', `,"usage":${JSON.stringify(usage)}`);
+  begin(choice: number): void {
+    this.#delta(choice, { role: 'assistant', content: '' }, null);
+  }
+
+  text(choice: number, kind: TextKind, text: string, extras: ChoiceExtras | null): void {
+    this.#delta(choice, { [kind === 'reasoning' ? 'reasoning_content' : kind]: text }, extras);
+  }
+
+  callStep(choice: number, step: CallStep, extras: ChoiceExtras | null): void {
+    if (!this.#legacyFunctions) {
+      this.#delta(choice, { tool_calls: [callDelta(step)] }, extras);
+      return;
+    }
+    // The legacy form knows one call only.
+    if (step.call > 0) return;
+    const name = step.opens === null ? {} : { name: step.opens.name };
+    this.#delta(choice, { function_call: { ...name, arguments: step.arguments } }, extras);
+  }
+
+  extension(choice: number, extras: ChoiceExtras): void {
+    this.#delta(choice, {}, extras);
+  }
+
+  finish(choice: number, reason: FinishReason, extras: ChoiceExtras | null): void {
+    const ownReason = this.#legacyFunctions && reason === 'tool_calls' ? 'function_call' : reason;
+    this.write(choiceJson(choice, 'delta', {}, extras, ownReason));
+  }
+
+  complete({ usage, frame }: UsageMeter): void {
+    if (this.#includeUsage && usage !== null) {
+      if (frame !== null) this.frame(frame);
+      else this.write('[]', `,"usage":${JSON.stringify(usageToWire(usage))}`);
+    }
+    this.frame('[DONE]');
+  }
+
+  broken(error: FerryError): string {
+    return errorEvent(error);
   }
 
   /** Writes one chunk; `choices` is the JSON of the array, `tail` more members. */
@@ -31,20 +91,40 @@ export abstract class ChunkWriter {
     const attached = this.#attached;
     this.#attached = null;
     const extensions = attached === null ? '' : `,${JSON.stringify(attached).slice(1, -1)}`;
-    this.#frames.frame(`${this.#headText()}${extensions},"choices":${choices}${tail}}`);
-  }
-
-  #headText(): string {
     if (this.#head === null) {
       const { id, created, model } = this.#identity.fixed;
-      this.#head = JSON.stringify({ id, object: this.#object, created, model }).slice(0, -1);
+      this.#head = JSON.stringify({ id, object: this.object, created, model }).slice(0, -1);
     }
-    return this.#head;
+    this.frame(`${this.#head}${extensions},"choices":${choices}${tail}}`);
+  }
+
+  #delta(choice: number, delta: JsonObject, extras: ChoiceExtras | null): void {
+    const whole = extras?.deltaExtensions ? { ...delta, ...extras.deltaExtensions } : delta;
+    this.write(choiceJson(choice, 'delta', whole, extras, null));
   }
 }
 
-/** The JSON of a chunk's `choices` with one choice; `member` is where its form keeps what it says. */
-export function choiceJson(
+/** Writes chunks of `text_completion`: text only, since the form has no place for reasoning and calls. */
+export class TextChunkWriter extends ChunkWriter {
+  protected override readonly object = 'text_completion';
+
+  override begin(): void {}
+
+  override text(choice: number, kind: TextKind, text: string, extras: ChoiceExtras | null): void {
+    if (kind !== 'reasoning') this.write(choiceJson(choice, 'text', text, extras, null));
+  }
+
+  override callStep(): void {}
+
+  override extension(): void {}
+
+  override finish(choice: number, reason: FinishReason, extras: ChoiceExtras | null): void {
+    this.write(choiceJson(choice, 'text', '', extras, reason === 'tool_calls' ? 'stop' : reason));
+  }
+}
+
+/** The JSON of a chunk's `choices` with one choice; `member` is where its form keeps the text. */
+function choiceJson(
   index: number,
   member: 'delta' | 'text',
   value: unknown,
@@ -59,4 +139,34 @@ export function choiceJson(
     ...extras?.extensions,
   };
   return `[${JSON.stringify(choice)}]`;
+}
+
+function callDelta(step: CallStep): JsonObject {
+  if (step.opens === null) return { index: step.call, function: { arguments: step.arguments } };
+  const { id, name, extensions } = step.opens;
+  return {
+    index: step.call,
+    id,
+    type: 'function',
+    function: { name, arguments: step.arguments },
+    ...extensions,
+  };
+}
+
+/**
+ * A chunk with empty `choices` to follow `events`, the canonical events sent last: the keep-alive for clients that
+ * count only events which they can parse. It carries the same id, created and model. null: none may be sent here,
+ * since `events` left the client within its reasoning block, which some clients would close (S43).
+ */
+export function keepAliveChunkAfter(events: string): string | null {
+  const start = `\n${events}`.lastIndexOf('\ndata: {');
+  const chunk = start === -1 ? undefined : parseJson(events.slice(start + 'data: '.length).trimEnd());
+  if (!isJsonObject(chunk) || !Array.isArray(chunk.choices)) return null;
+  const isReasoning = chunk.choices.some(
+    (choice) =>
+      isJsonObject(choice) && isJsonObject(choice.delta) && choice.delta.reasoning_content !== undefined,
+  );
+  if (isReasoning) return null;
+  const { id, object, created, model } = chunk;
+  return `data: ${JSON.stringify({ id, object, created, model, choices: [] })}\n\n`;
 }

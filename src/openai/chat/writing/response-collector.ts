@@ -1,9 +1,22 @@
 import type { JsonObject } from '../../../lib/json/json-object.ts';
-import type { Identity } from '../assembly/response-identity.ts';
-import type { ChoiceExtras, ResponseSink, TextKind } from '../assembly/response-sink.ts';
-import type { CallStep, OpenedCall } from '../calls/tool-calls.ts';
-import type { FinishReason } from '../shapes/finish-reason.ts';
-import { joinLogprobs } from '../shapes/logprobs.ts';
+import { usageToWire } from '../../usage/usage.ts';
+import type { UsageMeter } from '../../usage/usage-meter.ts';
+import type { FinishReason } from '../../vendors/finish-reasons.ts';
+import { joinLogprobs } from '../assembly/choice-state.ts';
+import type { ResponseIdentity } from '../assembly/response-identity.ts';
+import type {
+  CallStep,
+  ChoiceExtras,
+  OpenedCall,
+  StreamWriter,
+  TextKind,
+} from '../assembly/response-sink.ts';
+
+interface CollectorOptions {
+  readonly endpoint: 'chat' | 'completions';
+  readonly identity: ResponseIdentity;
+  readonly legacyFunctions: boolean;
+}
 
 interface CollectedCall extends OpenedCall {
   arguments: string;
@@ -20,10 +33,18 @@ interface CollectedChoice {
   reason: FinishReason;
 }
 
-/** Collects what a reply consists of into one JSON object (S27 to S35). */
-export class ResponseCollector implements ResponseSink {
+/** Collects what a response consists of into one JSON object (S27 to S35). */
+export class ResponseCollector implements StreamWriter {
+  readonly failure = null;
+  /** Set when the response is over. */
+  response: JsonObject | null = null;
+  readonly #options: CollectorOptions;
   readonly #choices: CollectedChoice[] = [];
   #extensions: JsonObject = {};
+
+  constructor(options: CollectorOptions) {
+    this.#options = options;
+  }
 
   attach(extensions: JsonObject): void {
     this.#extensions = { ...this.#extensions, ...extensions };
@@ -60,36 +81,39 @@ export class ResponseCollector implements ResponseSink {
     this.#choice(choice, extras).reason = reason;
   }
 
-  chatReply(identity: Identity, usage: JsonObject | null, usesLegacyFunctions: boolean): JsonObject {
-    const choices = this.#choices.map((choice, index) => ({
-      index,
-      message: messageOf(choice, usesLegacyFunctions),
-      logprobs: choice.logprobs,
-      finish_reason: usesLegacyFunctions && choice.reason === 'tool_calls' ? 'function_call' : choice.reason,
-      ...choice.extensions,
-    }));
-    return this.#reply('chat.completion', identity, choices, usage);
+  take(): string {
+    return '';
   }
 
-  textReply(identity: Identity, usage: JsonObject | null): JsonObject {
-    const choices = this.#choices.map((choice, index) => ({
-      index,
-      text: choice.content + choice.refusal,
-      logprobs: choice.logprobs,
-      finish_reason: choice.reason === 'tool_calls' ? 'stop' : choice.reason,
-      ...choice.extensions,
-    }));
-    return this.#reply('text_completion', identity, choices, usage);
+  complete({ usage }: UsageMeter): void {
+    const { id, created, model } = this.#options.identity.fixed;
+    const isChat = this.#options.endpoint === 'chat';
+    this.response = {
+      id,
+      object: isChat ? 'chat.completion' : 'text_completion',
+      created,
+      model,
+      ...this.#extensions,
+      choices: this.#choices.map((choice, index) =>
+        isChat ? this.#chatChoice(choice, index) : textChoice(choice, index),
+      ),
+      ...(usage !== null && { usage: usageToWire(usage) }),
+    };
   }
 
-  #reply(
-    object: string,
-    identity: Identity,
-    choices: readonly JsonObject[],
-    usage: JsonObject | null,
-  ): JsonObject {
-    const { id, created, model } = identity;
-    return { id, object, created, model, ...this.#extensions, choices, ...(usage && { usage }) };
+  broken(): string {
+    return '';
+  }
+
+  #chatChoice(choice: CollectedChoice, index: number): JsonObject {
+    const { legacyFunctions } = this.#options;
+    return {
+      index,
+      message: messageOf(choice, legacyFunctions),
+      logprobs: choice.logprobs,
+      finish_reason: legacyFunctions && choice.reason === 'tool_calls' ? 'function_call' : choice.reason,
+      ...choice.extensions,
+    };
   }
 
   #choice(index: number, extras: ChoiceExtras | null): CollectedChoice {
@@ -103,7 +127,17 @@ export class ResponseCollector implements ResponseSink {
   }
 }
 
-function messageOf(choice: CollectedChoice, usesLegacyFunctions: boolean): JsonObject {
+function textChoice(choice: CollectedChoice, index: number): JsonObject {
+  return {
+    index,
+    text: choice.content + choice.refusal,
+    logprobs: choice.logprobs,
+    finish_reason: choice.reason === 'tool_calls' ? 'stop' : choice.reason,
+    ...choice.extensions,
+  };
+}
+
+function messageOf(choice: CollectedChoice, legacyFunctions: boolean): JsonObject {
   const { content, refusal, reasoning, calls } = choice;
   const isSilent = content === '' && (calls.length > 0 || refusal !== '');
   return {
@@ -111,14 +145,14 @@ function messageOf(choice: CollectedChoice, usesLegacyFunctions: boolean): JsonO
     content: isSilent ? null : content,
     refusal: refusal === '' ? null : refusal,
     ...(reasoning !== '' && { reasoning_content: reasoning }),
-    ...(calls.length > 0 && callMembers(calls, usesLegacyFunctions)),
+    ...(calls.length > 0 && callMembers(calls, legacyFunctions)),
     ...choice.messageExtensions,
   };
 }
 
 /** The legacy form knows one call only. */
-function callMembers(calls: readonly CollectedCall[], usesLegacyFunctions: boolean): JsonObject {
-  if (usesLegacyFunctions) return { function_call: { name: calls[0]?.name, arguments: calls[0]?.arguments } };
+function callMembers(calls: readonly CollectedCall[], legacyFunctions: boolean): JsonObject {
+  if (legacyFunctions) return { function_call: { name: calls[0]?.name, arguments: calls[0]?.arguments } };
   return {
     tool_calls: calls.map(({ id, name, extensions, arguments: args }) => ({
       id,

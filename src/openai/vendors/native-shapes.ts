@@ -1,15 +1,35 @@
-import { isJsonObject, type JsonObject, textFrom } from '../../../lib/json/json-object.ts';
+import { isJsonObject, type JsonObject, textFrom } from '../../lib/json/json-object.ts';
+import type { Repair } from './repairs.ts';
 
-/**
- * The shapes that gateways send on an OpenAI path although they are another API's: brought into OpenAI's. A shape is
- * recognised by its own members; what is none of them is returned as it is.
- */
-export function toOpenAiShape(object: JsonObject): JsonObject {
-  if (Array.isArray(object.choices)) return object;
-  return fromOllama(object) ?? fromDashScope(object) ?? fromBaidu(object) ?? fromTgi(object) ?? object;
+interface NativeShape {
+  readonly repair: Repair;
+  /** The object in OpenAI's shape; null when it is none of this vendor. */
+  readonly read: (object: JsonObject) => JsonObject | null;
 }
 
-/** The name of an API that is not translated, so that the error can say whose answer this is; null for none. */
+/**
+ * Formats of other APIs that gateways send on an OpenAI path, recognised by their own members. Seen at: Ollama `/api/chat`
+ * and `/api/generate` behind proxies (Q69), DashScope native (Q71), Baidu ERNIE native (Q70), TGI `/generate_stream` (Q72).
+ */
+const NATIVE_SHAPES: readonly NativeShape[] = [
+  { repair: 'native_ollama', read: fromOllama },
+  { repair: 'native_dashscope', read: fromDashScope },
+  { repair: 'native_baidu', read: fromBaidu },
+  { repair: 'native_tgi', read: fromTgi },
+];
+
+/** An object without `choices` in OpenAI's shape, and the repair that this was; null when it is in no known format. */
+export function fromNativeShape(
+  object: JsonObject,
+): { readonly shaped: JsonObject; readonly repair: Repair } | null {
+  for (const { repair, read } of NATIVE_SHAPES) {
+    const shaped = read(object);
+    if (shaped !== null) return { shaped, repair };
+  }
+  return null;
+}
+
+/** The name of an API that is not translated, for the error; null for none. Seen at: Gemini (Q74), Anthropic (Q73). */
 export function foreignApiOf(object: JsonObject): string | null {
   if (Array.isArray(object.choices)) return null;
   if (Array.isArray(object.candidates)) return 'Gemini';

@@ -7,18 +7,12 @@ interface SourceJson {
   rawJSON(source: string): unknown;
 }
 
-const ARGUMENTS_OBJECT = /"(?:arguments|args|input|parameters|params)"\s*:\s*[{[]/;
 /** Digits beyond a double's, a trailing zero of a fraction, an exponent. */
 const INEXACT_NUMBER = /\d{16}|\.\d*0(?!\d)|\d[eE]/;
 
-/**
- * Tool arguments that came as an object are written as text by us, so their numbers must survive: 12345678901234567890
- * and 1.0 would not. Returns `value`, or the same with such numbers kept as their source text.
- */
-export function withExactArguments(value: unknown, text: string): unknown {
-  // `tool_calls` and `function_call`: a cheap look before the patterns, since this is asked for every rewritten chunk.
-  if (!text.includes('_call') || !ARGUMENTS_OBJECT.test(text) || !INEXACT_NUMBER.test(text)) return value;
-  return parseExactly(text);
+/** Whether a JSON text has a number that a double would change. */
+export function hasInexactNumber(text: string): boolean {
+  return INEXACT_NUMBER.test(text);
 }
 
 /** Like JSON.parse, with numbers that a double would change kept as their source text: JSON.stringify writes them as they came. */

@@ -1,37 +1,78 @@
 import type { JsonObject } from '../../../lib/json/json-object.ts';
 import { JsonValueScanner } from '../../../lib/json/json-scanner.ts';
+import type { OnRepair } from '../../vendors/repairs.ts';
 import type { ToolFragment } from '../shapes/tool-fragments.ts';
-import { MAX_DELTA_LENGTH, piecesOf } from '../texts/text-pieces.ts';
-import { NO_ARGUMENTS, restarts, withoutEmptyBefore, withoutQuotes } from './call-arguments.ts';
-import { beginCall, type ToolCall } from './tool-call.ts';
+import type { CallStep } from './response-sink.ts';
+import { CumulativeText, MAX_DELTA_LENGTH, piecesOf } from './text-pieces.ts';
 import {
+  type CallSoFar,
   isAnotherCall,
   isPieceOfName,
   isRestOfArguments,
-  isUntold,
+  isUnwritten,
+  NO_ARGUMENTS,
   namesAgain,
+  restarts,
 } from './tool-call-matching.ts';
 
-export interface OpenedCall {
-  readonly id: string;
-  readonly name: string;
-  /** Members that OpenAI does not know. */
-  readonly extensions: JsonObject | null;
+/** One tool call between its fragments and what is written of it. */
+interface ToolCall extends CallSoFar {
+  readonly number: number;
+  readonly upstreamIndex: number | null;
+  upstreamId: string | null;
+  /** Ours; the upstream's while it is unique. */
+  id: string;
+  name: string | null;
+  extensions: JsonObject | null;
+  /** Arguments that came and were not written yet, because an earlier call is still open. */
+  held: string[];
+  isOpened: boolean;
+  said: string;
+  /** The arguments are a JSON string that holds the JSON: written once, when it is complete. */
+  isQuoted: boolean;
+  isComplete: boolean;
+  isNamedAgain: boolean;
+  /** The arguments are no JSON, so that they are complete when the upstream says so. */
+  readonly isFreeText: boolean;
+  scanner: JsonValueScanner;
+  readonly cumulative: CumulativeText | null;
 }
 
-/** What clients are told next about the calls of one choice. */
-export interface CallStep {
-  /** From 0 without gaps. */
-  readonly call: number;
-  /** Given in the first step of a call only. */
-  readonly opens: OpenedCall | null;
-  readonly arguments: string;
+interface CallBeginning {
+  readonly number: number;
+  readonly id: string;
+  readonly isCumulative: boolean;
+  /** The call before it, whose name, if that came once more, is the new one's. */
+  readonly named: ToolCall | undefined;
+}
+
+/** The call that a fragment begins, without what the fragment says. */
+function beginCall(fragment: ToolFragment, beginning: CallBeginning): ToolCall {
+  const { number, id, isCumulative, named } = beginning;
+  const inherits = fragment.name === null && named?.isNamedAgain === true;
+  return {
+    number,
+    upstreamIndex: fragment.index,
+    upstreamId: fragment.id ?? (inherits ? named.upstreamId : null),
+    id,
+    name: inherits ? named.name : null,
+    extensions: null,
+    held: [],
+    isOpened: false,
+    said: '',
+    isQuoted: false,
+    isComplete: false,
+    isNamedAgain: false,
+    isFreeText: fragment.isFreeText,
+    scanner: new JsonValueScanner(),
+    cumulative: isCumulative ? new CumulativeText() : null,
+  };
 }
 
 interface ToolCallsOptions {
   readonly isCumulative: boolean;
   newCallId(): string;
-  readonly onNote: (note: string) => void;
+  readonly onRepair: OnRepair;
 }
 
 /** More than any model makes; matching fragments to calls takes time for each. */
@@ -39,13 +80,13 @@ const MAX_CALLS = 256;
 
 /**
  * The tool calls of one choice. Fragments are matched to calls by whatever the upstream gave (index, id, name, order);
- * clients get one call after the other, since some merge fragments into the last call that was opened: a call is over
+ * clients get one call after the other, since some merge fragments into the last call that was opened (S73): a call is over
  * when its arguments are complete JSON, and until then the later ones are held.
  */
 export class ToolCalls {
   readonly #options: ToolCallsOptions;
   readonly #calls: ToolCall[] = [];
-  /** The call that is being told. */
+  /** The call that is being written. */
   #current = 0;
   #fault: string | null = null;
 
@@ -78,7 +119,7 @@ export class ToolCalls {
     return this.#fault;
   }
 
-  /** Whether `accept` would tell exactly this fragment: nothing held before it, nothing to decode, number or cut in it. */
+  /** Whether `accept` would give exactly this fragment: nothing held before it, nothing to decode, number or cut in it. */
   passesUnchanged(fragment: ToolFragment): boolean {
     const { index, id, name, arguments: args } = fragment;
     const last = this.#calls.at(-1);
@@ -94,18 +135,19 @@ export class ToolCalls {
     return isNext && last?.isComplete !== false && id !== null && this.#isFree(id) && beginsPlainly;
   }
 
-  /** Takes the fragments of one delta in their order. */
-  accept(fragments: readonly ToolFragment[]): CallStep[] {
+  /** Takes the fragments of one delta in their order. `isWhole`: of a message, whose calls need no index. */
+  accept(fragments: readonly ToolFragment[], isWhole: boolean): CallStep[] {
     const steps: CallStep[] = [];
     const touched = new Set<ToolCall>();
     for (const [position, fragment] of fragments.entries()) {
-      const call = this.#repeatedCall(fragment, position) ?? this.#callOf(fragment, touched);
+      const call = this.#repeatedCall(fragment, position) ?? this.#callOf(fragment, touched, isWhole);
       if (call === null) continue;
       touched.add(call);
       call.name ??= fragment.name;
       call.extensions ??= fragment.extensions;
       this.#addArguments(call, fragment.arguments);
-      this.#tell(steps);
+      this.#write(steps);
+      if (call.number > this.#current && call.held.length > 0) this.#options.onRepair('tool_calls_reordered');
     }
     return steps;
   }
@@ -114,17 +156,17 @@ export class ToolCalls {
   get isWaiting(): boolean {
     const call = this.#calls.at(-1);
     if (call?.said !== NO_ARGUMENTS || call.isFreeText || call.name === null) return false;
-    return isUntold(call) && call.number === this.#current;
+    return isUnwritten(call) && call.number === this.#current;
   }
 
   /** Something else follows: what is waited for will not come. */
   settle(): CallStep[] {
     const steps: CallStep[] = [];
-    if (this.isWaiting) this.#tellCall(this.#calls[this.#current] as ToolCall, steps);
+    if (this.isWaiting) this.#writeCall(this.#calls[this.#current] as ToolCall, steps);
     return steps;
   }
 
-  /** No more fragments: tells what was held. `isCut`: the model was stopped, so its last call is not completed for it. */
+  /** No more fragments: gives what was held. `isCut`: the model was stopped, so its last call is not completed for it. */
   finish(isCut: boolean): CallStep[] {
     const steps: CallStep[] = [];
     while (this.#current < this.#calls.length) {
@@ -134,10 +176,13 @@ export class ToolCalls {
         this.#calls.pop();
         break;
       }
-      if (call.said === '' && !wasCut) this.#addArguments(call, NO_ARGUMENTS);
+      if (call.said === '' && !wasCut) {
+        this.#options.onRepair('tool_arguments_missing');
+        this.#addArguments(call, NO_ARGUMENTS);
+      }
       call.isQuoted = false;
       call.name ??= '';
-      this.#tellCall(call, steps);
+      this.#writeCall(call, steps);
       this.#current++;
     }
     return steps;
@@ -149,8 +194,7 @@ export class ToolCalls {
     if (text === '') return;
     if (call.isComplete && restarts(text) && !this.#beginAgain(call, text)) return;
     if (call.number < this.#current) {
-      if (text.trim() !== '')
-        this.#options.onNote('arguments of a tool call came after its end and were dropped');
+      if (text.trim() !== '') this.#options.onRepair('tool_arguments_dropped');
       return;
     }
     if (call.said === '') call.isQuoted = text.startsWith('"') && !call.isFreeText;
@@ -158,18 +202,21 @@ export class ToolCalls {
     call.held.push(text);
     if (!call.isComplete && !call.isFreeText) call.isComplete = call.scanner.scan(text, 0) !== -1;
     if (call.isQuoted && call.isComplete) {
-      call.held = [withoutQuotes(call.held.join(''))];
+      const text = call.held.join('');
+      const opened = withoutQuotes(text);
+      if (opened !== text) this.#options.onRepair('tool_arguments_quoted');
+      call.held = [opened];
       call.isQuoted = false;
     }
   }
 
-  /** A second JSON value after the arguments were complete. Whether it is taken, in place of `{}` that was not told. */
+  /** A second JSON value after the arguments were complete. Whether it is taken, in place of `{}` that was not written. */
   #beginAgain(call: ToolCall, text: string): boolean {
     if (text.trim() === call.said.trim()) {
-      this.#options.onNote('arguments of a tool call came twice');
+      this.#options.onRepair('tool_arguments_repeated');
       return false;
     }
-    if (call.said !== NO_ARGUMENTS || !isUntold(call)) {
+    if (call.said !== NO_ARGUMENTS || !isUnwritten(call)) {
       this.#fault ??= `The upstream sent further arguments after those of the tool call were complete: ${text}`;
       return false;
     }
@@ -180,20 +227,20 @@ export class ToolCalls {
     return true;
   }
 
-  /** Tells the current call, and the next ones while the one before is over. */
-  #tell(steps: CallStep[]): void {
+  /** Gives the current call, and the next ones while the one before is over. */
+  #write(steps: CallStep[]): void {
     for (;;) {
       const call = this.#calls[this.#current];
       if (call === undefined || call.name === null || call.isQuoted) return;
       const isLast = this.#current + 1 >= this.#calls.length;
       if (isLast && this.isWaiting) return;
-      this.#tellCall(call, steps);
+      this.#writeCall(call, steps);
       if (!call.isComplete || isLast) return;
       this.#current++;
     }
   }
 
-  #tellCall(call: ToolCall, steps: CallStep[]): void {
+  #writeCall(call: ToolCall, steps: CallStep[]): void {
     if (call.isOpened && call.held.length === 0) return;
     const text = call.held.length === 1 ? (call.held[0] as string) : call.held.join('');
     for (const piece of piecesOf(text)) {
@@ -205,7 +252,7 @@ export class ToolCalls {
     call.held = [];
   }
 
-  /** Of an upstream that repeats all so far in every delta: the call that a fragment without id says once more. */
+  /** Of an upstream that repeats all so far in every delta: the call that a fragment without id repeats. */
   #repeatedCall({ index, id, name, arguments: args }: ToolFragment, position: number): ToolCall | undefined {
     if (!this.#options.isCumulative || id !== null) return undefined;
     const call = this.#calls.findLast((one) => index !== null && one.upstreamIndex === index);
@@ -214,15 +261,15 @@ export class ToolCalls {
   }
 
   /** null: there are too many calls already. */
-  #callOf(fragment: ToolFragment, touched: ReadonlySet<ToolCall>): ToolCall | null {
+  #callOf(fragment: ToolFragment, touched: ReadonlySet<ToolCall>, isWhole: boolean): ToolCall | null {
     const known = this.#knownCall(fragment);
     if (known !== undefined && isPieceOfName(fragment, known, touched.has(known))) {
       this.#fault ??= `The upstream sent the name of a tool in pieces: ${known.name}, ${fragment.name}`;
       return null;
     }
     if (known === undefined || isAnotherCall(fragment, known, touched.has(known))) {
-      if (this.#calls.length < MAX_CALLS) return this.#open(fragment, known);
-      this.#options.onNote(`more than ${MAX_CALLS} tool calls; the rest was dropped`);
+      if (this.#calls.length < MAX_CALLS) return this.#open(fragment, known, isWhole);
+      this.#options.onRepair('tool_calls_dropped');
       return null;
     }
     if (known.upstreamId === null && fragment.id !== null) {
@@ -260,11 +307,33 @@ export class ToolCalls {
     return this.#calls.every((call) => call.id !== id);
   }
 
-  #open(fragment: ToolFragment, named: ToolCall | undefined): ToolCall {
-    const { isCumulative, newCallId } = this.#options;
-    const id = fragment.id !== null && this.#isFree(fragment.id) ? fragment.id : newCallId();
+  #open(fragment: ToolFragment, named: ToolCall | undefined, isWhole: boolean): ToolCall {
+    const { isCumulative, newCallId, onRepair } = this.#options;
+    const isOwnId = fragment.id !== null && this.#isFree(fragment.id);
+    if (!isOwnId) onRepair('tool_call_id_missing');
+    if (fragment.index !== this.#calls.length && !(isWhole && fragment.index === null))
+      onRepair('tool_call_index');
+    const id = isOwnId ? (fragment.id as string) : newCallId();
     const call = beginCall(fragment, { number: this.#calls.length, id, isCumulative, named });
     this.#calls.push(call);
     return call;
   }
+}
+
+const EMPTY_BEFORE = /^\{\}\s*(?=\{)/;
+
+/** Arguments in one text without the empty object that translators begin them with. */
+function withoutEmptyBefore(text: string): string {
+  return text.startsWith(NO_ARGUMENTS) ? text.replace(EMPTY_BEFORE, '') : text;
+}
+
+/** A JSON string that holds an object or array is opened once; anything else stays as it came. */
+function withoutQuotes(text: string): string {
+  try {
+    const inner: unknown = JSON.parse(text);
+    if (typeof inner === 'string' && typeof JSON.parse(inner) === 'object') return inner;
+  } catch {
+    // Not JSON within JSON: relayed as it is, never repaired silently.
+  }
+  return text;
 }

@@ -14,7 +14,7 @@ interface ThinkTexts {
 const NOTHING: ThinkTexts = { reasoning: '', content: '' };
 
 /**
- * Splits the text of one answer into reasoning and content. Only an answer that begins with `<think>`, or that has a
+ * Splits the text of one choice into reasoning and content. Only a text that begins with `<think>`, or that has a
  * `</think>` without an opening one (R1 templates put that into the prompt), has reasoning; every other mention of a
  * tag is text.
  */
@@ -86,9 +86,9 @@ export class ThinkTags {
     const text = this.#tail + added;
     const close = text.indexOf(CLOSE);
     if (close !== -1) return this.#answer(text.slice(0, close), text.slice(close + CLOSE.length));
-    const told = text.length - lengthOfTagStart(text);
-    this.#tail = text.slice(told);
-    return { reasoning: text.slice(0, told), content: '' };
+    const written = text.length - lengthOfTagStart(text);
+    this.#tail = text.slice(written);
+    return { reasoning: text.slice(0, written), content: '' };
   }
 
   #answer(reasoning: string, content: string): ThinkTexts {

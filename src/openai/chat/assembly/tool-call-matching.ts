@@ -1,5 +1,12 @@
 import type { ToolFragment } from '../shapes/tool-fragments.ts';
-import { NO_ARGUMENTS, restarts } from './call-arguments.ts';
+
+/** What some upstreams send before the real arguments come, and what a call without any has. */
+export const NO_ARGUMENTS = '{}';
+
+/** Whether a text begins an object or array. */
+export function restarts(text: string): boolean {
+  return /^\s*[{[]/.test(text);
+}
 
 /** What is known of a call that a fragment may continue. */
 export interface CallSoFar {
@@ -30,7 +37,7 @@ export function isAnotherCall(fragment: ToolFragment, known: CallSoFar, isInSame
     return known.isComplete && restarts(args) && !isRepeated && known.said !== NO_ARGUMENTS;
   }
   if (isInSameDelta || name !== known.name) return true;
-  // Gateways in series say a call in the newer and in the legacy form, of which only one has an id.
+  // Gateways in series send a call in the newer and in the legacy form, of which only one has an id.
   if (isRepeated && (id === null) !== (known.upstreamId === null)) return false;
   return known.isComplete && args !== '';
 }
@@ -46,16 +53,16 @@ export function isRestOfArguments(args: string, known: CallSoFar): boolean {
 }
 
 /** White space around one of two texts that say the same; more of it is none that anybody writes. UTF-16 units. */
-const MOST_SPACE = 64;
+const MAX_SPACE = 64;
 
 /** By their lengths first: every piece of long arguments is compared with all that came before it. */
 function isSameText(one: string, other: string): boolean {
-  return Math.abs(one.length - other.length) <= MOST_SPACE && one.trim() === other.trim();
+  return Math.abs(one.length - other.length) <= MAX_SPACE && one.trim() === other.trim();
 }
 
 /**
- * Whether a fragment goes on with the name of a call that was told already, by the same index or id and before any
- * arguments. Names are told whole (S70), and where one ends nobody can tell.
+ * Whether a fragment goes on with the name of a call that is known already, by the same index or id and before any
+ * arguments. Names are written whole (S70), and where one ends cannot be seen.
  */
 export function isPieceOfName(fragment: ToolFragment, known: CallSoFar, isInSameDelta: boolean): boolean {
   const { id, name } = fragment;
@@ -64,7 +71,7 @@ export function isPieceOfName(fragment: ToolFragment, known: CallSoFar, isInSame
   return fragment.index !== null && known.said === '' && !isInSameDelta;
 }
 
-/** Whether all that was said of the arguments is still held: of `{` and `}` in two pieces the first was told. */
-export function isUntold(call: { readonly held: readonly string[]; readonly said: string }): boolean {
+/** Whether all arguments so far are still held: of `{` and `}` in two pieces the first was written. */
+export function isUnwritten(call: { readonly held: readonly string[]; readonly said: string }): boolean {
   return call.held.join('') === call.said;
 }
