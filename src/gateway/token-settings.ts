@@ -133,12 +133,13 @@ function assertionSettings(assertion: Of<'oauth2'>['assertion']) {
 
 function expirySettings(expiry: Of<'http'>['expires_at']) {
   if (expiry === null) return null;
-  const { pointer, as, unit } = expiry;
+  const { pointer, as, unit, zone } = expiry;
   const isHeader = pointer?.startsWith('header:') ?? false;
   return {
     ...(pointer === null ? {} : isHeader ? { header: pointer.slice('header:'.length) } : { pointer }),
     ...(as === 'auto' ? {} : { as }),
     ...(unit === 'auto' ? {} : { unit }),
+    ...(zone === null ? {} : { zone }),
   };
 }
 

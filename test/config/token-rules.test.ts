@@ -103,6 +103,17 @@ test('bodies that reject a token are pointers and values', () => {
   assert.equal(problemsOf(sources({ t: `${STATIC}, reject: { body: [{ error: 1 }] }` })).length, 1);
 });
 
+test('the zone of an expiry is an offset or an IANA name', () => {
+  const of = (zone: string) =>
+    problemsOf(
+      sources({ t: `type: http, url: "https://a.example/t", token_at: body, expires_at: { zone: ${zone} }` }),
+    );
+  for (const zone of ['Asia/Shangai', '+25:00', '8'])
+    assert.deepEqual(of(zone), [
+      '5 tokens.t.expires_at.zone: must be a time zone such as +08:00 or Asia/Shanghai',
+    ]);
+});
+
 test('an unknown type is named with the nearest one, and a missing one with all', () => {
   assert.deepEqual(problemsOf(sources({ a: 'type: oauth', b: 'value: x' })), [
     '6 tokens.a.type: must be one of static, env, file, exec, oauth2, http, jwt, function; did you mean "oauth2"?',

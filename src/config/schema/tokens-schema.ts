@@ -21,7 +21,7 @@ import {
   textOrSecret,
   textsOrSecret,
 } from '../types/template-types.ts';
-import { choice, secret, text, url, word } from '../types/text-types.ts';
+import { choice, secret, text, timeZone, url, word } from '../types/text-types.ts';
 import { bodyMatchers, placements } from '../types/token-types.ts';
 import { issuerProxy, issuerTls } from './shared-schema.ts';
 
@@ -96,6 +96,10 @@ const expiresAt = sectionOrNull(
       'A time from now, a point in time, or the `exp` of the token itself.',
     ),
     unit: field(choice('auto', 's', 'ms', 'us', 'ns', 'iso'), 'auto', 'Unit of the time.'),
+    zone: optional(
+      timeZone,
+      'Time zone of a date that states none: `+08:00` or `Asia/Shanghai`. Default: that of this machine.',
+    ),
   },
   'When the token expires. Default: `expires_in` and the like, and the `exp` of a JWT; the earliest counts.',
 );

@@ -1,4 +1,5 @@
 import { Secret } from '../../lib/secret.ts';
+import { isTimeZone } from '../../lib/time-zone.ts';
 import { didYouMean } from '../load/nearest-key.ts';
 import { type FieldType, InvalidValue } from './fields.ts';
 import { kindOf, scalarText } from './scalar.ts';
@@ -65,6 +66,18 @@ export function choice<const Word extends string>(...words: readonly Word[]): Fi
     },
   };
 }
+
+/** An offset such as `+08:00`, or an IANA name. */
+export const timeZone: FieldType<string> = {
+  name: 'time zone',
+  json: { type: 'string' },
+  read: (value) => {
+    const written = word.read(value);
+    return written instanceof InvalidValue || isTimeZone(written)
+      ? written
+      : new InvalidValue('must be a time zone such as +08:00 or Asia/Shanghai');
+  },
+};
 
 /** An absolute URL, http(s) unless other schemes are named. */
 export function url(...schemes: readonly string[]): FieldType<string> {

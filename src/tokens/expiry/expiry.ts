@@ -1,3 +1,5 @@
+import { inTimeZone } from '../../lib/time-zone.ts';
+
 /** What an expiry value means: so long from now, a point in time, or found out from its size and shape. */
 type ExpiryMeaning = 'relative' | 'absolute' | 'auto';
 type ExpiryUnit = 'auto' | 's' | 'ms' | 'us' | 'ns' | 'iso';
@@ -9,6 +11,8 @@ export interface ExpiryHint {
   readonly value: unknown;
   readonly as: ExpiryMeaning;
   readonly unit: ExpiryUnit;
+  /** The zone of dates that state none: `+08:00` or `Asia/Shanghai`. Without it they are local time of this machine. */
+  readonly zone?: string;
 }
 
 /** Where the end of the token's life stands in an answer: a JSON pointer or a header, not both. */
@@ -18,12 +22,20 @@ export interface ExpiresAtSettings {
   /** `jwt`: only what the token itself says. By default the size and shape of the value decide. */
   readonly as?: ExpiryMeaning | 'jwt';
   readonly unit?: ExpiryUnit;
+  /** The zone of a date that states none: `+08:00` or `Asia/Shanghai`. */
+  readonly zone?: string;
 }
 
 /** What one hint says. `ignored` carries the reason in words, without the value unless it is a number. */
 type ParsedExpiry =
   | { readonly kind: 'relative'; readonly lifetimeMs: number; readonly note?: string }
-  | { readonly kind: 'absolute'; readonly expiresAtWallMs: number; readonly note?: string }
+  | {
+      readonly kind: 'absolute';
+      readonly expiresAtWallMs: number;
+      readonly note?: string;
+      /** The date stated no zone and this machine's was assumed. */
+      readonly isLocalTime?: true;
+    }
   | { readonly kind: 'absent' }
   | { readonly kind: 'ignored'; readonly note: string };
 
@@ -35,6 +47,8 @@ export interface Expiry {
   readonly expiresAtWallMs?: number;
   /** Not accepted before this moment of the issuer's clock: the later of a JWT's `nbf` and `iat`. */
   readonly notBeforeWallMs?: number;
+  /** `expiresAtWallMs` stated no zone and this machine's was assumed. */
+  readonly isLocalTime?: true;
   readonly notes: readonly string[];
 }
 
@@ -63,13 +77,14 @@ const USUAL_MEMBERS = [
   { origin: 'exp', as: 'absolute' },
 ] as const;
 
-/** Every usual hint in the object that holds the token; `resolveExpiry` takes the earliest. */
-export function usualHints(members: unknown): ExpiryHint[] {
+/** Every usual hint in the object that holds the token; `resolveExpiry` takes the earliest. `zone`: of dates that state none. */
+export function usualHints(members: unknown, zone?: string): ExpiryHint[] {
   if (typeof members !== 'object' || members === null) return [];
   return USUAL_MEMBERS.filter(({ origin }) => Object.hasOwn(members, origin)).map((usual) => ({
     ...usual,
     value: dateless((members as Record<string, unknown>)[usual.origin]),
     unit: 'auto',
+    ...(zone === undefined ? {} : { zone }),
   }));
 }
 
@@ -98,12 +113,14 @@ export function resolveExpiry(hints: readonly ExpiryHint[], token: string, nowWa
   const lives: { origin: string; remainingMs: number }[] = [];
   let lifetimeMs = Infinity;
   let expiresAtWallMs = Infinity;
+  let isLocalTime = false;
   for (const { origin, expiry } of parsed) {
     if (expiry.kind !== 'absent' && expiry.note !== undefined) notes.push(expiry.note);
     if (expiry.kind === 'relative') {
       lifetimeMs = Math.min(lifetimeMs, expiry.lifetimeMs);
       lives.push({ origin, remainingMs: expiry.lifetimeMs });
     } else if (expiry.kind === 'absolute') {
+      if (expiry.expiresAtWallMs < expiresAtWallMs) isLocalTime = expiry.isLocalTime === true;
       expiresAtWallMs = Math.min(expiresAtWallMs, expiry.expiresAtWallMs);
       lives.push({ origin, remainingMs: expiry.expiresAtWallMs - nowWallMs });
     }
@@ -115,6 +132,7 @@ export function resolveExpiry(hints: readonly ExpiryHint[], token: string, nowWa
     ...(lifetimeMs === Infinity ? {} : { lifetimeMs: Math.min(lifetimeMs, MAX_LIFE_MS) }),
     ...(expiresAtWallMs === Infinity ? {} : { expiresAtWallMs }),
     ...(notBeforeWallMs === undefined ? {} : { notBeforeWallMs }),
+    ...(isLocalTime ? { isLocalTime } : {}),
     notes,
   };
 }
@@ -132,14 +150,14 @@ export function parseExpiry(hint: ExpiryHint, nowWallMs = 0): ParsedExpiry {
   const text = String(value).trim();
   if (text === '') return { kind: 'absent' };
   if (!hasUnit && COMPACT_DATE.test(text))
-    return parseDate(text.replace(COMPACT_DATE, '$1-$2-$3T$4:$5:$6$7'), origin, nowWallMs);
+    return parseDate(text.replace(COMPACT_DATE, '$1-$2-$3T$4:$5:$6$7'), hint, nowWallMs);
   if (typeof value === 'number') return parseNumber(value, hint, nowWallMs);
   const digits = DOT_NET_DATE.exec(text)?.[1] ?? text;
   const number = NUMERIC.test(digits) ? Number(digits) : Number.NaN;
   if (hint.unit !== 'iso' && !Number.isNaN(number)) return parseNumber(number, hint, nowWallMs);
   const seconds = hint.as === 'absolute' ? undefined : durationSeconds(text);
   if (seconds !== undefined) return parseNumber(seconds, { ...hint, as: 'relative', unit: 's' }, nowWallMs);
-  return parseDate(text, origin, nowWallMs);
+  return parseDate(text, hint, nowWallMs);
 }
 
 const NUMERIC = /^[+-]?\d+(\.\d+)?(e[+-]?\d+)?$/i;
@@ -205,35 +223,42 @@ const AMERICAN_DATE = /^\d{1,2}\/\d{1,2}\/\d{4} \d{1,2}:\d{2}:\d{2}( [AP]M)?( [+
 /** `Sat, 21 Nov 2026 12:00:00 GMT`, as in HTTP headers. */
 const HTTP_DATE = /^[A-Za-z]{3,9},? \d{1,2}[ -][A-Za-z]{3}[ -]\d{2,4} \d{2}:\d{2}:\d{2} (GMT|UTC|[+-]\d{4})$/;
 
-function parseDate(text: string, origin: string, nowWallMs: number): ParsedExpiry {
-  const iso = ISO_DATE.exec(text);
-  let wallMs = Number.NaN;
-  let hasZone = true;
-  if (iso !== null) {
-    const [, day = '', time, fraction = '', zone = ''] = iso;
-    hasZone = zone !== '';
-    const isUtc = /^(z|utc|gmt)$/i.test(zone);
-    // Three digits of fraction are all that every engine reads; Yandex sends nine.
-    wallMs = Date.parse(
-      `${day.replaceAll('/', '-')}T${time}${fraction.replace(',', '.').slice(0, 4)}${isUtc ? 'Z' : withColon(zone)}`,
-    );
-  } else if (AMERICAN_DATE.test(text)) {
-    hasZone = /[+-]\d{2}:?\d{2}$/.test(text);
-    wallMs = Date.parse(text);
-  } else if (HTTP_DATE.test(text)) {
-    wallMs = Date.parse(text);
-  }
+function parseDate(text: string, { origin, zone }: ExpiryHint, nowWallMs: number): ParsedExpiry {
+  const { stated, utc } = normalDate(text);
+  const isAssumed = utc !== undefined && zone === undefined;
+  const wallMs =
+    utc === undefined || zone === undefined ? Date.parse(stated) : inTimeZone(zone, Date.parse(utc));
   if (Number.isNaN(wallMs)) return ignored(origin, `is text of ${text.length} characters and not a date`);
   // Go and .NET write 0001-01-01 for "not set".
   if (wallMs <= 0) return ignored(origin, 'is a date before 1970');
-  if (hasZone) return { kind: 'absolute', expiresAtWallMs: wallMs };
-  if (wallMs <= nowWallMs)
-    return ignored(origin, "has no time zone and would be expired in this machine's zone");
+  if (!isAssumed) return { kind: 'absolute', expiresAtWallMs: wallMs };
+  if (wallMs <= nowWallMs) {
+    return ignored(
+      origin,
+      "has no time zone and would be expired in this machine's zone (set expires_at.zone?)",
+    );
+  }
   return {
     kind: 'absolute',
     expiresAtWallMs: wallMs,
+    isLocalTime: true,
     note: `${origin} has no time zone: taken as local time of this machine`,
   };
+}
+
+/** A date in a form that `Date.parse` takes, empty when it is none; `utc` is it in UTC, when it states no zone. */
+function normalDate(text: string): { readonly stated: string; readonly utc?: string } {
+  const iso = ISO_DATE.exec(text);
+  if (iso !== null) {
+    const [, day = '', time, fraction = '', zone = ''] = iso;
+    // Three digits of fraction are all that every engine reads; Yandex sends nine.
+    const date = `${day.replaceAll('/', '-')}T${time}${fraction.replace(',', '.').slice(0, 4)}`;
+    if (zone === '') return { stated: date, utc: `${date}Z` };
+    return { stated: `${date}${/^(z|utc|gmt)$/i.test(zone) ? 'Z' : withColon(zone)}` };
+  }
+  if (HTTP_DATE.test(text)) return { stated: text };
+  if (!AMERICAN_DATE.test(text)) return { stated: '' };
+  return /[+-]\d{2}:?\d{2}$/.test(text) ? { stated: text } : { stated: text, utc: `${text} UTC` };
 }
 
 /** `+0800` and `+08` as `+08:00`, which `Date.parse` needs. */

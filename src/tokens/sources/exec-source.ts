@@ -258,15 +258,16 @@ function parseOutput(
   const at = (pointer: string): unknown => resolvePointer(json, pointer).value;
   if (at('/success') === false)
     throw errors.transient('command', `printed success: false${errors.quoteError(json)}`);
+  const zone = expiresAt?.zone === undefined ? {} : { zone: expiresAt.zone };
   if (tokenAt !== undefined) {
     const { pointer, as = 'auto', unit = 'auto' } = expiresAt ?? {};
     const isStated = pointer !== undefined && as !== 'jwt';
-    const hints = isStated ? [{ origin: pointer, value: at(pointer), as, unit }] : [];
+    const hints = isStated ? [{ origin: pointer, value: at(pointer), as, unit, ...zone }] : [];
     return { value: firstOf(errors, json, [tokenAt]), hints };
   }
   const form = format === 'auto' || format === 'json' ? formOf(json) : FORMS[format];
   const stated = form.expiryAt
-    .map((place) => ({ ...place, value: at(place.origin) }))
+    .map((place) => ({ ...place, ...zone, value: at(place.origin) }))
     .find(({ value }) => value !== undefined && value !== null);
   return { value: firstOf(errors, json, form.tokenAt), hints: stated === undefined ? [] : [stated] };
 }

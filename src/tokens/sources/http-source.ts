@@ -84,17 +84,14 @@ export class HttpSource implements TokenSource {
 
   #hints(response: IssuerResponse, body: IssuerBody): ExpiryHint[] {
     const { expiresAt, tokenAt } = this.#settings;
-    if (expiresAt?.as === 'jwt') return [];
-    if (expiresAt?.pointer === undefined && expiresAt?.header === undefined) {
-      if (tokenAt.startsWith('cookie:')) return cookieHints(response, tokenAt.slice('cookie:'.length));
-      const parent = isPointer(tokenAt) ? tokenAt.slice(0, tokenAt.lastIndexOf('/')) : '';
-      return usualHints(pointed(body, parent));
-    }
-    const { pointer, header, as = 'auto', unit = 'auto' } = expiresAt;
-    const hints: ExpiryHint[] = [];
-    if (pointer !== undefined) hints.push({ origin: pointer, value: pointed(body, pointer), as, unit });
-    if (header !== undefined) hints.push({ origin: header, value: headerOf(response, header), as, unit });
-    return hints;
+    const { pointer, header, as = 'auto', unit = 'auto', zone } = expiresAt ?? {};
+    if (as === 'jwt') return [];
+    const how = { as, unit, ...(zone === undefined ? {} : { zone }) };
+    if (pointer !== undefined) return [{ origin: pointer, value: pointed(body, pointer), ...how }];
+    if (header !== undefined) return [{ origin: header, value: headerOf(response, header), ...how }];
+    if (tokenAt.startsWith('cookie:')) return cookieHints(response, tokenAt.slice('cookie:'.length));
+    const parent = isPointer(tokenAt) ? tokenAt.slice(0, tokenAt.lastIndexOf('/')) : '';
+    return usualHints(pointed(body, parent), zone);
   }
 
   #withTemplateErrors<T>(work: () => T): T {

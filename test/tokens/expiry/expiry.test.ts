@@ -15,6 +15,11 @@ const relative = (lifetimeMs: number) => ({ kind: 'relative', lifetimeMs });
 const absolute = (expiresAtWallMs: number) => ({ kind: 'absolute', expiresAtWallMs });
 const ignored = (why: string) => ({ kind: 'ignored', note: `expiry ${why}: ignored` });
 const localNoon = new Date(2026, 10, 21, 12, 0, 0).getTime();
+const assumedLocal = {
+  ...absolute(localNoon),
+  isLocalTime: true,
+  note: 'expiry has no time zone: taken as local time of this machine',
+};
 
 const READINGS: readonly [string, ExpiryHint, object][] = [
   ['seconds', hint(300), relative(300_000)],
@@ -47,23 +52,15 @@ const READINGS: readonly [string, ExpiryHint, object][] = [
   ['epoch seconds where ISO was configured', hint(NOW_S, 'absolute', 'iso'), absolute(NOW)],
   ['an HTTP date', hint('Thu, 01 Jan 2026 00:00:00 GMT'), absolute(NOW)],
   ['the American form of App Service', hint('01/01/2026 00:00:00 AM +00:00'), absolute(NOW)],
-  [
-    'local time without zone, as az prints it',
-    hint('2026-11-21 12:00:00.000000'),
-    { ...absolute(localNoon), note: 'expiry has no time zone: taken as local time of this machine' },
-  ],
+  ['local time without zone, as az prints it', hint('2026-11-21 12:00:00.000000'), assumedLocal],
   ['ISO with hours as its offset', hint('2026-01-01T08:00:00+08'), absolute(NOW)],
   ['a date as Go prints it', hint('2026-01-01 00:00:00.5 +0000 UTC'), absolute(NOW + 500)],
   ['a date as older .NET writes it', hint(`/Date(${NOW})/`), absolute(NOW)],
-  [
-    'a date with slashes',
-    hint('2026/11/21 12:00:00'),
-    { ...absolute(localNoon), note: 'expiry has no time zone: taken as local time of this machine' },
-  ],
+  ['a date with slashes', hint('2026/11/21 12:00:00'), assumedLocal],
   ...[20261121120000, '20261121120000', '20261121T120000'].map((value): [string, ExpiryHint, object] => [
     `a date without any sign between its parts, ${JSON.stringify(value)}`,
     hint(value, 'absolute'),
-    { ...absolute(localNoon), note: 'expiry has no time zone: taken as local time of this machine' },
+    assumedLocal,
   ]),
   ['digits alone in UTC', hint('20260101T000000Z'), absolute(NOW)],
   [
@@ -119,11 +116,36 @@ test('#23 a date of a moment ago where a life was expected is an end that is ove
   assert.equal(expiresAtWallMs, NOW - 10_000);
 });
 
+for (const [zone, written, utcHour] of [
+  ['+08:00', '2026-11-21 12:00:00', 4],
+  ['+0530', '2026-11-21T12:00:00.5', 6.5],
+  ['-03', '2026/11/21 12:00:00', 15],
+  ['Asia/Shanghai', '20261121120000', 4],
+  ['America/New_York', '11/21/2026 12:00:00 PM', 17],
+  ['UTC', '2026-11-21 12:00', 12],
+] as const) {
+  test(`#23 a date without a zone is read in the configured one: ${written} in ${zone}`, () => {
+    const parsed = parseExpiry({ ...hint(written), zone });
+    const ms = written.endsWith('.5') ? 500 : 0;
+    assert.deepEqual(parsed, absolute(Date.UTC(2026, 10, 21) + utcHour * 3_600_000 + ms));
+  });
+}
+
+test('#23 a date with a zone of its own is read in that one, whatever is configured', () => {
+  const parsed = parseExpiry({ ...hint('2026-11-21T12:00:00+01:00'), zone: '+08:00' });
+  assert.deepEqual(parsed, absolute(Date.UTC(2026, 10, 21, 11)));
+});
+
+test('#23 a configured zone follows summer time', () => {
+  const parsed = parseExpiry({ ...hint('2026-07-01 12:00:00'), zone: 'America/New_York' });
+  assert.deepEqual(parsed, absolute(Date.UTC(2026, 6, 1, 16)));
+});
+
 test('#23 a date without a time zone that is over here was written elsewhere', () => {
   const noon = hint('2026-11-21 12:00:00');
   assert.deepEqual(
     parseExpiry(noon, localNoon),
-    ignored("has no time zone and would be expired in this machine's zone"),
+    ignored("has no time zone and would be expired in this machine's zone (set expires_at.zone?)"),
   );
   assert.equal(resolveExpiry([noon], 'opaque', localNoon - 1).expiresAtWallMs, localNoon);
 });

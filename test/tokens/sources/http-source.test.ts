@@ -317,6 +317,24 @@ for (const [name, body, tokenAt] of USUAL) {
   });
 }
 
+test('#23 expires_at.zone holds for the pointer and, without one, for the usual members', async (t) => {
+  const inShanghai = new Date(inAnHour * 1000 + 8 * 3_600_000).toISOString().slice(0, 19).replace('T', ' ');
+  const { acquire } = await bench(
+    t,
+    { body: { token: 'abcdef', expireTime: inShanghai } },
+    { tokenAt: '/token', expiresAt: { zone: 'Asia/Shanghai' } },
+  );
+  const token = await acquire();
+  assert.equal(token.expiresAtWallMs, inAnHour * 1000);
+  assert.equal(token.notes, undefined);
+  const { acquire: acquireAt } = await bench(
+    t,
+    { body: { token: 'abcdef', until: inShanghai } },
+    { tokenAt: '/token', expiresAt: { pointer: '/until', zone: '+08:00' } },
+  );
+  assert.equal((await acquireAt()).expiresAtWallMs, inAnHour * 1000);
+});
+
 test('an empty extra asks for nothing, a missing value is an error', async (t) => {
   const { acquire } = await bench(t, { body: 'abcdef' }, { tokenAt: 'body', extra: {} });
   assert.equal((await acquire()).value, 'abcdef');
