@@ -1,13 +1,13 @@
 /**
- * The two clocks of this machine and its timers, handed in so that tests can steer them.
+ * The two clocks of this machine and its timers, injected so that tests can control them.
  *
- * Both clocks are needed because each one lies in its own way: the wall clock jumps (NTP, an operator, a
- * resumed laptop), the monotonic one stands still while the machine is suspended.
+ * Both are needed: the wall clock jumps (NTP, an operator, a resumed laptop), the monotonic clock stops while the machine
+ * is suspended.
  */
 export interface Clock {
   /** Milliseconds since 1970-01-01T00:00Z. May jump in either direction. */
   wallMs(): number;
-  /** Milliseconds since an arbitrary start. Never goes back; may stand still during a suspend. */
+  /** Milliseconds since an arbitrary start. Never goes back; may stop during a suspend. */
   monoMs(): number;
   /** Calls `run` once after `delayMs`. The timer never keeps the process alive by itself. */
   schedule(run: () => void, delayMs: number): Timer;

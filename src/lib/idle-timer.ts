@@ -1,22 +1,22 @@
 /**
- * Calls back after a silence of `limitMs`, and again after each further one. Made for events that come thousands of
- * times a second: `touch` only notes the time, and the timer looks at it when it rings. (Restarting a timer for each
- * event would move it through the list of all timers each time.)
+ * Calls `onIdle` after `limitMs` without a `touch`, and again after each further `limitMs`. Made for events that come
+ * thousands of times a second: `touch` only stores the time, and the timer compares when it fires. Restarting a timer for
+ * each event would move it through Node's timer lists each time.
  */
-export class SilenceTimer {
+export class IdleTimer {
   readonly #limitMs: number;
-  readonly #onSilence: () => void;
+  readonly #onIdle: () => void;
   #touchedMs = performance.now();
   /** null after `stop`. */
   #timer: NodeJS.Timeout | null;
 
-  constructor(limitMs: number, onSilence: () => void) {
+  constructor(limitMs: number, onIdle: () => void) {
     this.#limitMs = limitMs;
-    this.#onSilence = onSilence;
-    this.#timer = setTimeout(() => this.#ring(), limitMs);
+    this.#onIdle = onIdle;
+    this.#timer = setTimeout(() => this.#fire(), limitMs);
   }
 
-  /** Something happened: the silence begins anew. */
+  /** Restarts the idle time. */
   touch(): void {
     this.#touchedMs = performance.now();
   }
@@ -26,14 +26,14 @@ export class SilenceTimer {
     this.#timer = null;
   }
 
-  #ring(): void {
+  #fire(): void {
     const leftMs = this.#touchedMs + this.#limitMs - performance.now();
-    // Timers ring up to a millisecond early.
-    if (leftMs < 1) {
+    // Timers fire up to a millisecond early.
+    const isIdle = leftMs < 1;
+    if (isIdle) {
       this.touch();
-      this.#onSilence();
+      this.#onIdle();
     }
-    if (this.#timer !== null)
-      this.#timer = setTimeout(() => this.#ring(), leftMs < 1 ? this.#limitMs : leftMs);
+    if (this.#timer !== null) this.#timer = setTimeout(() => this.#fire(), isIdle ? this.#limitMs : leftMs);
   }
 }

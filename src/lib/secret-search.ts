@@ -1,22 +1,22 @@
-/** Characters that are looked at together: three are too common in text, five gain nothing. */
+/** Characters per sample: three are too common in text, five gain nothing. */
 const GRAM = 4;
-/** Shorter needles would make the strides short; they are few and searched one by one. */
-const SHORTEST_INDEXED = 12;
+/** Shorter needles would make the stride short; they are few and searched one by one. */
+const MIN_INDEXED_CHARS = 12;
 const TABLE_SIZE = 1 << 16;
 
 interface Candidate {
   readonly needle: string;
-  /** Where in the needle the gram stands. */
+  /** Position of the sample in the needle. */
   readonly offset: number;
 }
 
 /**
- * Finds which of many strings are in a text, at a cost that hardly grows with their number: every log line and
- * record goes through here, and `includes` for each of 50 secrets costs a request 5 µs.
+ * Finds which of many strings are in a text, at a cost that hardly grows with their number: every log line and record is
+ * searched, and `includes` for each of 50 secrets costs a request 5 µs.
  *
- * The text is sampled every `stride` characters. A needle of at least `stride + 3` characters covers one sample
- * wholly wherever it stands, at one of its first `stride` offsets; so a table of the four characters at these
- * offsets of all needles knows each place that is worth a comparison (the idea of Wu and Manber, 1994).
+ * The text is sampled every `stride` characters. A needle of at least `stride + 3` characters contains one whole sample
+ * wherever it is, at one of its first `stride` offsets; a table of the four characters at these offsets of all needles
+ * gives the positions to compare (Wu and Manber, 1994).
  */
 export class SecretSearch {
   readonly #short: readonly string[];
@@ -27,8 +27,8 @@ export class SecretSearch {
 
   constructor(needles: Iterable<string>) {
     const all = [...needles];
-    this.#short = all.filter((needle) => needle.length < SHORTEST_INDEXED);
-    const long = all.filter((needle) => needle.length >= SHORTEST_INDEXED);
+    this.#short = all.filter((needle) => needle.length < MIN_INDEXED_CHARS);
+    const long = all.filter((needle) => needle.length >= MIN_INDEXED_CHARS);
     const shortest = long.reduce((least, needle) => Math.min(least, needle.length), Number.MAX_SAFE_INTEGER);
     this.#stride = long.length === 0 ? 0 : shortest - GRAM + 1;
     for (const needle of long) this.#index(needle);
@@ -64,7 +64,7 @@ export class SecretSearch {
   }
 }
 
-/** Four characters as a place in the table. */
+/** The table index of four characters. */
 function hashAt(text: string, at: number): number {
   const low = text.charCodeAt(at) | (text.charCodeAt(at + 1) << 8);
   const high = text.charCodeAt(at + 2) | (text.charCodeAt(at + 3) << 8);

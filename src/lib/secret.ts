@@ -4,7 +4,7 @@ import { SecretSearch } from './secret-search.ts';
 
 const REDACTED = '[redacted]';
 
-/** Keyed per process: a fingerprint in a log can be compared within one run and is worthless outside it. */
+/** Random per process: fingerprints can be compared within one run only. */
 const fingerprintKey = randomBytes(32);
 
 /**
@@ -22,7 +22,7 @@ export class Secret {
     return this.#value;
   }
 
-  /** Eight hex characters that tell two secrets apart in logs of one process, and nothing else. */
+  /** Eight hex characters that distinguish secrets in the logs of one process. */
   get fingerprint(): string {
     return fingerprintOf(this.#value);
   }
@@ -54,26 +54,26 @@ export function sha256Hex(value: string): string {
   return createHash('sha256').update(value).digest('hex');
 }
 
-/** Compares two hex digests of equal length without telling by its timing where they differ. */
+/** Compares two hex digests in constant time. */
 export function isSameDigest(left: string, right: string): boolean {
   return left.length === right.length && timingSafeEqual(Buffer.from(left), Buffer.from(right));
 }
 
-/** Shorter values would blank out ordinary words, and are no secrets worth the name. */
-const SHORTEST_SCRUBBED = 6;
+/** Shorter values would also redact ordinary words. */
+const MIN_SCRUBBED_CHARS = 6;
 
 /**
- * The secrets that are alive right now: configured ones for good, tokens while they may still appear in
- * something an upstream or issuer echoes. `scrub` is the last door of every text that came from outside.
+ * The secrets in use: configured ones permanently, tokens while an upstream or issuer may still echo them. Every text that
+ * leaves the process (log, record, metric, error) goes through `scrub`.
  */
 export class SecretRegistry {
-  /** Every form of every living secret. */
+  /** Every form of every secret in use. */
   readonly #values = new Set<string>();
   /** Over `#values`; null until the first search after a change. */
   #search: SecretSearch | null = null;
 
   add(value: string): void {
-    if (value.length < SHORTEST_SCRUBBED) return;
+    if (value.length < MIN_SCRUBBED_CHARS) return;
     for (const form of formsOf(value)) this.#values.add(form);
     this.#search = null;
   }
@@ -83,11 +83,7 @@ export class SecretRegistry {
     this.#search = null;
   }
 
-  get size(): number {
-    return this.#values.size;
-  }
-
-  /** `text` with each living secret replaced by `[redacted]`. */
+  /** `text` with each secret in use replaced by `[redacted]`. */
   scrub(text: string): string {
     this.#search ??= new SecretSearch(this.#values);
     let clean = text;
@@ -97,8 +93,8 @@ export class SecretRegistry {
 }
 
 /**
- * How a secret may stand in a text: as it is, percent-encoded in a URL, or escaped in JSON, which may itself be
- * quoted in JSON (a body in a row of the record). One form for what has none of these characters.
+ * The forms of a secret in a text: as it is, percent-encoded in a URL, or escaped in JSON up to three levels deep (a body
+ * in a row of the record is JSON within JSON). They are one form when nothing in it needs an escape.
  */
 function formsOf(value: string): Set<string> {
   const forms = new Set([value, encodeURIComponent(value.toWellFormed())]);

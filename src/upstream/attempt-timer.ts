@@ -1,5 +1,5 @@
 import type { FerryError } from '../lib/errors/ferry-error.ts';
-import { SilenceTimer } from '../lib/idle-timer.ts';
+import { IdleTimer } from '../lib/idle-timer.ts';
 
 /**
  * The one running time limit of an attempt. The limits of an attempt follow each other (headers, first content,
@@ -10,7 +10,7 @@ export class AttemptTimer {
   /** The time to a goal, which nothing restarts. */
   #goal: NodeJS.Timeout | null = null;
   /** The idle limit, which measures silence. At most one of the two runs. */
-  #silence: SilenceTimer | null = null;
+  #silence: IdleTimer | null = null;
   /** What the client is told when the running limit passes; read by the timer's callback. */
   #makeError: (() => FerryError | null) | null = null;
 
@@ -26,7 +26,7 @@ export class AttemptTimer {
     this.clear();
     if (limitMs <= 0) return;
     this.#makeError = makeError;
-    if (restarts === 'on_bytes') this.#silence = new SilenceTimer(limitMs, () => this.#expire());
+    if (restarts === 'on_bytes') this.#silence = new IdleTimer(limitMs, () => this.#expire());
     else this.#goal = setTimeout(() => this.#expire(), limitMs);
   }
 

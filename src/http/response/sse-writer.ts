@@ -1,4 +1,4 @@
-import { SilenceTimer } from '../../lib/idle-timer.ts';
+import { IdleTimer } from '../../lib/idle-timer.ts';
 import { keepAliveChunkAfter } from '../../openai/chat/writing/chunk-writer.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { ChunkedWriter, drained } from '../node-internals.ts';
@@ -22,8 +22,8 @@ export class SseWriter {
   readonly #settings: SseSettings;
   readonly #writer: ChunkedWriter;
   #early: NodeJS.Timeout | null = null;
-  #comments: SilenceTimer | null = null;
-  #chunks: SilenceTimer | null = null;
+  #comments: IdleTimer | null = null;
+  #chunks: IdleTimer | null = null;
   /** The last text, whose identity a keep-alive chunk repeats; '' before the first one. */
   #last = '';
   #isOpen = false;
@@ -62,11 +62,9 @@ export class SseWriter {
     );
     response.writeHead(200, headers);
     const { keepAliveMs, keepAliveChunkMs } = this.#settings;
-    if (keepAliveMs > 0) this.#comments = new SilenceTimer(keepAliveMs, () => this.#keepAlive(KEEP_ALIVE));
+    if (keepAliveMs > 0) this.#comments = new IdleTimer(keepAliveMs, () => this.#keepAlive(KEEP_ALIVE));
     if (keepAliveChunkMs > 0) {
-      this.#chunks = new SilenceTimer(keepAliveChunkMs, () =>
-        this.#keepAlive(keepAliveChunkAfter(this.#last)),
-      );
+      this.#chunks = new IdleTimer(keepAliveChunkMs, () => this.#keepAlive(keepAliveChunkAfter(this.#last)));
     }
   }
 

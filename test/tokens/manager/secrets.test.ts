@@ -113,11 +113,14 @@ test('a token that the configuration registered as a secret stays registered whe
   assert.equal(rig.secrets.scrub('configured-key'), '[redacted]');
 });
 
-test('what is retired is bounded, however short tokens live', async () => {
+test('what is retired is bounded, however short tokens live', async (t) => {
   const rig = makeRig({ usual: { delayMs: 10, raw: { lifetimeMs: 2_000 } } });
+  const registered = new Set<string>();
+  t.mock.method(rig.secrets, 'add', (value: string) => void registered.add(value));
+  t.mock.method(rig.secrets, 'delete', (value: string) => void registered.delete(value));
   await rig.start();
   await traffic(rig, 600_000, 500);
-  assert.ok(rig.secrets.size <= 257, `${rig.secrets.size}`);
+  assert.ok(registered.size > 0 && registered.size <= 257, `${registered.size}`);
 });
 
 test('the words of an event name the manager, what happened and what comes next', () => {

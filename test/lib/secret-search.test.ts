@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SecretRegistry } from '../src/lib/secret.ts';
-import { SecretSearch } from '../src/lib/secret-search.ts';
+import { SecretRegistry } from '../../src/lib/secret.ts';
+import { SecretSearch } from '../../src/lib/secret-search.ts';
 
 /** A small generator with a seed: a failure can be played again. */
 function randomOf(seed: number): () => number {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { environmentProxy } from '../src/lib/net/environment-proxy.ts';
+import { environmentProxy } from '../../../src/lib/net/environment-proxy.ts';
 
 function isExempt(list: string, url: string): boolean {
   const env = { HTTP_PROXY: 'http://h:1', HTTPS_PROXY: 'http://s:1', NO_PROXY: list };

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { NetworkSet } from '../src/lib/net/network-set.ts';
+import { NetworkSet } from '../../../src/lib/net/network-set.ts';
 
 function setOf(...entries: string[]): NetworkSet {
   const networks = new NetworkSet();
