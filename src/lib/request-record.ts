@@ -1,14 +1,14 @@
 import type { ErrorKind, Outcome } from './errors/ferry-error.ts';
 
-/** One try at one candidate. */
+/** One attempt at one candidate. */
 export interface AttemptRecord {
   readonly upstream: string;
   /** `ok`, or the kind of error that ended it. */
   readonly outcome: 'ok' | 'stream_broken' | ErrorKind;
-  /** The upstream's HTTP status; null when it never answered. */
+  /** The upstream's HTTP status; null when it never responded. */
   readonly status: number | null;
   readonly elapsedMs: number;
-  /** True: the upstream refused the token and the request was replayed with a renewed one. */
+  /** True: the upstream rejected the token and the request was replayed with a renewed one. */
   readonly tokenRenewed: boolean;
   /** Why it failed, for people; without secrets. */
   readonly detail?: string;
@@ -22,16 +22,16 @@ export interface RequestRecord {
   readonly id: string;
   readonly createdAtMs: number;
   readonly hostname: string;
-  /** The client's configured name, or `key-N`; null when no key was needed or it was wrong. */
+  /** The client's configured name, or `key-N`; null when no key was required or it was invalid. */
   readonly client: string | null;
   readonly ip: string;
   readonly userAgent: string | null;
   readonly method: string;
   /** Normalised: one leading `/v1`, no query. */
   readonly path: string;
-  /** What the client asked for; null before it was read. */
+  /** The model that the client requested; null before the body was parsed. */
   readonly model: string | null;
-  /** False: a name that no configuration knows, so that metrics label it `other`. */
+  /** False: no upstream is configured to have it, so that metrics label it `other`. */
   readonly isKnownModel: boolean;
   readonly upstreamModel: string | null;
   /** The upstream of the last attempt. */

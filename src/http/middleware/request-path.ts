@@ -1,7 +1,7 @@
 import { ENDPOINTS } from '../../endpoints.ts';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 
-/** The path of a target that may be refused, for the record: the query and what stands before the path may hold a key. */
+/** The path of a refused request target, for its record: the query and the authority may hold a key. */
 export function barePath(target: string): string {
   return target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '').replace(/[?#].*$/s, '');
 }
@@ -9,23 +9,23 @@ export function barePath(target: string): string {
 /** A request target after normalisation. */
 export interface RequestPath {
   /**
-   * API paths have exactly one leading `/v1`; the others (`/livez`, `/metrics`, `/admin/…`) are as they were. No
-   * trailing slash, no empty, `.` or `..` segments.
+   * API paths have exactly one leading `/v1`; the others (`/livez`, `/metrics`, `/admin/…`) have none. No trailing
+   * slash, no empty, `.` or `..` segments.
    */
   readonly path: string;
   /** Without `?`; '' when there is none. */
   readonly query: string;
-  /** True: the client wrote `/v1`, or a name that only the OpenAI API has. Anything else is no request for an upstream. */
+  /** True: it began with `/v1`, or with a name of the API. Anything else is never sent to an upstream. */
   readonly isApi: boolean;
 }
 
-/** Outside the API's name space, so that `/v1` is not put before them. */
+/** Paths outside the API, to which no `/v1` is added. */
 const OUTSIDE_API = new RegExp(`^/(?:${firstSegments(/^\/(?!v1\/)/).join('|')})(?:/|$)`);
 
-/** First segments of the API, by which a path without `/v1` is known to mean it. */
+/** First segments of the API, by which a path without `/v1` is recognised as one of it. */
 const API_NAME = new RegExp(`^/(?:${firstSegments(/^\/v1\//).join('|')})(?:/|$)`);
 
-/** Endpoints that people paste whole into a field meant for a base URL, so that clients append a path to a path. */
+/** Endpoints that were configured as a client's base URL, to which the client appended a path. */
 const PASTED_ENDPOINT = pastedEndpoint();
 
 function firstSegments(root: RegExp): string[] {
@@ -44,25 +44,22 @@ function pastedEndpoint(): RegExp {
 }
 
 /**
- * Segments that climb, also when they are percent-encoded; backslashes and control characters that others read as such;
- * parameters of segments, which Java's servers take off before they choose a route (`..;`, `/organization;x`).
+ * Path traversal, also percent-encoded; backslashes and control characters, which some servers normalise; path
+ * parameters, which Java's servers remove before they route (`..;`, `/organization;x`).
  */
 const UNSAFE =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
   /(?:^|\/|%2f)(?:\.|%2e){1,2}(?:\/|%2f|$)|;|%3b|\\|%5c|[\u0000-\u0020\u007f]|%(?:0[0-9a-f]|1[0-9a-f]|7f)/i;
 
-/**
- * What a server that decodes twice would read as another path, and segments that end with a dot or a blank, which
- * Windows' servers read without it.
- */
-const OTHERWISE_READ = /%25[0-9a-f]{2}|(?<=[^/.])\.+(?:\/|$)|%20(?:\/|$)/i;
+/** Double encoding, and segments that end with a dot or a blank, which servers on Windows remove. */
+const AMBIGUOUS = /%25[0-9a-f]{2}|(?<=[^/.])\.+(?:\/|$)|%20(?:\/|$)/i;
 
-/** Only the id of a model has slashes of its own; anywhere else many servers would decode them before they choose a route. */
-const HIDDEN_SLASH = /^(?!\/v1\/models\/).*%2f/i;
+/** An encoded slash outside a model's id: many servers decode it before they route. */
+const ENCODED_SLASH = /^(?!\/v1\/models\/).*%2f/i;
 
 /**
  * Normalises a request target: doubled and trailing slashes, `/v1` missing or doubled, an absolute URL, the
- * configured `base_path`. Throws `invalid_request` for a path that could mean another one to an upstream.
+ * configured `base_path`. Throws `invalid_request` for a path that an upstream may read as another one.
  */
 export function parseRequestPath(target: string, basePath: string): RequestPath {
   const origin = /^https?:\/\/[^/?#]*/i.exec(target);
@@ -71,12 +68,12 @@ export function parseRequestPath(target: string, basePath: string): RequestPath 
   const rawPath = mark === -1 ? local : local.slice(0, mark);
   const query = mark === -1 || local[mark] === '#' ? '' : (local.slice(mark + 1).split('#', 1)[0] ?? '');
   if (!rawPath.startsWith('/') || UNSAFE.test(rawPath)) throw notAllowed();
-  const plain = plainly(rawPath);
-  if (OTHERWISE_READ.test(plain)) throw notAllowed();
+  const plain = decodeUnreserved(rawPath);
+  if (AMBIGUOUS.test(plain)) throw notAllowed();
   const written = withoutBase(plain.replace(/\/{2,}/g, '/').replace(/\/$/, '') || '/', basePath);
   const isOutside = OUTSIDE_API.test(written);
   const path = isOutside ? written : apiPath(written);
-  if (HIDDEN_SLASH.test(path)) throw notAllowed();
+  if (ENCODED_SLASH.test(path)) throw notAllowed();
   return {
     path,
     query,
@@ -91,10 +88,10 @@ function notAllowed(): FerryError {
 }
 
 /**
- * Percent-encoded letters, digits, `-`, `.`, `_` and `~` as themselves (RFC 3986, 6.2.2.2), so that no rule is evaded by
- * them. Throws for encodings that are no UTF-8: lenient servers read `%c0%ae` as a dot.
+ * Decodes letters, digits, `-`, `.`, `_` and `~` (RFC 3986, 6.2.2.2), so that encoding evades no rule. Throws for
+ * encodings that are no UTF-8: lenient servers read `%c0%ae` as a dot.
  */
-function plainly(path: string): string {
+function decodeUnreserved(path: string): string {
   if (!path.includes('%')) return path;
   try {
     decodeURIComponent(path);
@@ -125,7 +122,7 @@ function withoutVersion(path: string): string {
   return path.replace(/^(?:\/v1(?=\/|$))+/, '');
 }
 
-/** Most clients send the same few targets: remembering them costs one map look-up instead of four expressions. */
+/** A cache before `parseRequestPath`: most clients send the same few targets. */
 export class RequestPaths {
   readonly #basePath: string;
   readonly #known = new Map<string, RequestPath>();

@@ -5,16 +5,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { stringify } from 'yaml';
-import { loadConfig } from '../../src/config/load/load-config.ts';
-import { startService } from '../../src/gateway/server.ts';
-import { BodyReader, type BodyReaderSettings } from '../../src/http/body/body-reader.ts';
-import { RequestContext } from '../../src/http/middleware/request-context.ts';
-import { systemClock } from '../../src/lib/clock.ts';
-import type { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { errorIn, Gateway, until } from '../helpers/gateway.ts';
-import { LoopbackServer } from '../helpers/loopback-server.ts';
-import { RawClient } from '../helpers/raw-client.ts';
-import { StandInModel } from '../helpers/stand-in-model.ts';
+import { loadConfig } from '../../../src/config/load/load-config.ts';
+import { startService } from '../../../src/gateway/server.ts';
+import { BodyReader, type BodyReaderSettings } from '../../../src/http/body/body-reader.ts';
+import { RequestContext } from '../../../src/http/middleware/request-context.ts';
+import { systemClock } from '../../../src/lib/clock.ts';
+import type { FerryError } from '../../../src/lib/errors/ferry-error.ts';
+import { errorIn, Gateway, until } from '../../helpers/gateway.ts';
+import { LoopbackServer } from '../../helpers/loopback-server.ts';
+import { RawClient } from '../../helpers/raw-client.ts';
+import { StandInModel } from '../../helpers/stand-in-model.ts';
 
 const BOUNDS: BodyReaderSettings = { maxBufferedBytes: 1_000, stallMs: 40 };
 

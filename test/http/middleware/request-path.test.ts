@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseRequestPath, RequestPaths } from '../../src/http/middleware/request-path.ts';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { cpuMsSince } from '../helpers/cpu-time.ts';
-import { randomFrom } from '../helpers/seeded-random.ts';
+import { parseRequestPath, RequestPaths } from '../../../src/http/middleware/request-path.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
+import { cpuMsSince } from '../../helpers/cpu-time.ts';
+import { randomFrom } from '../../helpers/seeded-random.ts';
 
 const BASE = '/agent/api/llm_proxy';
 

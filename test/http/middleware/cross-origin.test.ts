@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { refuseForeignHosts } from '../../src/http/middleware/cross-origin.ts';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
+import { refuseForeignHosts } from '../../../src/http/middleware/cross-origin.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
 
 const HOME = [
   'localhost',

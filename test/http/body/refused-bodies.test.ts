@@ -3,12 +3,12 @@ import { createHash } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { after, before, test } from 'node:test';
-import { dropUnreadBody } from '../../src/http/node-internals.ts';
-import { load, MINIMAL } from '../config/config-text.ts';
-import { errorIn, Gateway, until } from '../helpers/gateway.ts';
-import { LoopbackServer } from '../helpers/loopback-server.ts';
-import { RawClient, rawPost } from '../helpers/raw-client.ts';
-import { StandInModel } from '../helpers/stand-in-model.ts';
+import { dropUnreadBody } from '../../../src/http/node-internals.ts';
+import { load, MINIMAL } from '../../config/config-text.ts';
+import { errorIn, Gateway, until } from '../../helpers/gateway.ts';
+import { LoopbackServer } from '../../helpers/loopback-server.ts';
+import { RawClient, rawPost } from '../../helpers/raw-client.ts';
+import { StandInModel } from '../../helpers/stand-in-model.ts';
 
 const KEY = 'client-key-of-refused-bodies';
 const AUTH = `Authorization: Bearer ${KEY}`;

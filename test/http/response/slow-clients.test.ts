@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errorIn, Gateway, until } from '../helpers/gateway.ts';
-import { RawClient, rawPost } from '../helpers/raw-client.ts';
-import { StandInModel } from '../helpers/stand-in-model.ts';
+import { errorIn, Gateway, until } from '../../helpers/gateway.ts';
+import { RawClient, rawPost } from '../../helpers/raw-client.ts';
+import { StandInModel } from '../../helpers/stand-in-model.ts';
 
 const CHAT = '{"model":"m","messages":[{"role":"user","content":"hello"}]}';
 const BOUNDS = { headersTimeoutMs: 800, bodyStallMs: 800 };

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ClientQuotas } from '../../src/http/middleware/client-quota.ts';
-import type { ClientIdentity } from '../../src/routing/routed-request.ts';
-import { errorIn, Gateway, until } from '../helpers/gateway.ts';
-import { StandInModel, type StandInOptions } from '../helpers/stand-in-model.ts';
+import { ClientQuotas } from '../../../src/http/middleware/client-quota.ts';
+import type { ClientIdentity } from '../../../src/routing/routed-request.ts';
+import { errorIn, Gateway, until } from '../../helpers/gateway.ts';
+import { StandInModel, type StandInOptions } from '../../helpers/stand-in-model.ts';
 
 /** A gateway with the client `limited` (key `k-limited`) and a client without limits (key `k-free`). */
 async function withClients(

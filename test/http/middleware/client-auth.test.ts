@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { test } from 'node:test';
-import { ClientAuth, presentedKeys } from '../../src/http/middleware/client-auth.ts';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import type { ClientIdentity } from '../../src/routing/routed-request.ts';
-import { ANYBODY } from '../routing/rig.ts';
+import { ClientAuth, presentedKeys } from '../../../src/http/middleware/client-auth.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
+import type { ClientIdentity } from '../../../src/routing/routed-request.ts';
+import { ANYBODY } from '../../routing/rig.ts';
 
 const KEY = 'sk-client-1';
 const known: ClientIdentity = { ...ANYBODY, name: 'known' };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import type { RequestContext } from '../../src/http/middleware/request-context.ts';
-import { SseWriter } from '../../src/http/response/sse-writer.ts';
+import type { RequestContext } from '../../../src/http/middleware/request-context.ts';
+import { SseWriter } from '../../../src/http/response/sse-writer.ts';
 
 const event = (delta: object): string =>
   `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'm', choices: [{ index: 0, delta, finish_reason: null }] })}\n\n`;

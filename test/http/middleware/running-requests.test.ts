@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
-import { type RunningRequest, RunningRequests } from '../../src/http/middleware/running-requests.ts';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
+import { type RunningRequest, RunningRequests } from '../../../src/http/middleware/running-requests.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
 
 const END = new FerryError('shutting_down', { message: 'the end' });
 

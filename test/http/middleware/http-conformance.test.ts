@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { errorIn, Gateway, until } from '../helpers/gateway.ts';
-import { exchangeRaw, RawClient } from '../helpers/raw-client.ts';
+import { errorIn, Gateway, until } from '../../helpers/gateway.ts';
+import { exchangeRaw, RawClient } from '../../helpers/raw-client.ts';
 
 let gateway: Gateway;
 
