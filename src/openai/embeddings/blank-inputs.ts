@@ -2,17 +2,16 @@ import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { editElements } from '../../lib/json/json-edits.ts';
 
 /**
- * In place of a text that is empty, where an upstream takes none. Not a space, which OpenAI and TEI would take: others
- * (DashScope, Zhipu, Cohere) trim it away and refuse what is left. A full stop is one token of every vocabulary and
- * says nothing.
+ * Replaces an empty text where an upstream accepts none. Not a space, which OpenAI and TEI accept: others (DashScope,
+ * Zhipu, Cohere) trim it and refuse the rest. A full stop is one token of every vocabulary.
  */
 export const FILLED = '.';
 
-/** How refusals of every upstream say that a text is empty. */
+/** How upstreams say that a text is empty. */
 export const SAYS_EMPTY = /empty|blank|at least (?:1|one)|min_?length|too[_ ]?short|whitespace|为空/i;
 
-/** So many positions are named in an error. */
-const NAMED = 5;
+/** Positions listed in an error. */
+const MAX_LISTED = 5;
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -29,8 +28,8 @@ export function fillBlanks(text: string): string {
 }
 
 /**
- * Whether a refusal of embeddings is about blank inputs. TEI says so with 413; OpenAI says only that `$.input` is
- * invalid, others not even that, so that any refusal counts which names no other parameter of the request.
+ * Whether an error of embeddings is about blank inputs. TEI returns 413; OpenAI says only that `$.input` is invalid,
+ * others not even that, so that any error counts that names no other parameter of the request.
  */
 export function refusesBlank(error: FerryError, json: Json): boolean {
   if (error.kind !== 'client_fault' || blankPositions(json.input).length === 0) return false;
@@ -41,18 +40,18 @@ export function refusesBlank(error: FerryError, json: Json): boolean {
   return isAboutRequest && !others.some((name) => words.includes(name));
 }
 
-/** True: the words leave no doubt, so that they come before what a refusal may say of the number of inputs. */
+/** True: the message says so, which has priority over what it may say of the number of inputs. */
 export function saysBlank(error: FerryError): boolean {
   return SAYS_EMPTY.test(error.message);
 }
 
-/** The refusal as the client is told of it: with the places of the blanks. */
+/** The error for the client, with the positions of the blank inputs. */
 export function namingBlanks(error: FerryError, { input }: Json): FerryError {
   const positions = blankPositions(input);
-  const told = positions.slice(0, NAMED).join(', ') + (positions.length > NAMED ? ', …' : '');
+  const listed = positions.slice(0, MAX_LISTED).join(', ') + (positions.length > MAX_LISTED ? ', …' : '');
   const isList = Array.isArray(input);
   const [where, are] = positions.length === 1 ? ['input at position', 'is'] : ['inputs at positions', 'are'];
-  const which = isList ? `The ${where} ${told} of the list ${are} blank` : 'The input is blank';
+  const which = isList ? `The ${where} ${listed} of the list ${are} blank` : 'The input is blank';
   return new FerryError('client_fault', {
     message: `${error.message} ${which}: leave out what has no text.`,
     status: 400,

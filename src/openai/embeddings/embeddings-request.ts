@@ -6,21 +6,21 @@ export type VectorEncoding = 'float' | 'base64';
 
 /** What the response to an embeddings request must fit. */
 export interface EmbeddingsRequest {
-  /** How many vectors the client waits for. */
+  /** How many vectors the response must have. */
   readonly inputs: number;
-  /** What the client gets; the upstream is always asked for floats. */
+  /** What the client gets; floats are requested from the upstream. */
   readonly encoding: VectorEncoding;
   /** True: the inputs are token ids, which many upstreams do not understand (S108). */
   readonly hasTokenIds: boolean;
-  /** The length that the vectors must have; null: none was asked. */
+  /** The length that the vectors must have; null: none was requested. */
   readonly dimensions: number | null;
 }
 
-/** Reads the parsed request; throws FerryError `invalid_request` where there is nothing to embed. */
+/** The facts of a parsed request; throws FerryError `invalid_request` where there is nothing to embed. */
 export function readEmbeddingsRequest(json: Readonly<Record<string, unknown>>): EmbeddingsRequest {
   const { input } = json;
   const inputs = countOf(input, json);
-  if (inputs === 0) throw invalidInput('The list of inputs is empty.');
+  if (inputs === 0) throw invalidInput('The list of inputs is empty: add at least one text.');
   return {
     inputs,
     encoding: json.encoding_format === 'base64' ? 'base64' : 'float',
@@ -105,7 +105,7 @@ export function batchesOf(count: number, limit: number): number[][] {
   return batches;
 }
 
-/** The batch limit that an upstream's 400 or 413 tells; half of what was sent when it tells none; null: no such error. */
+/** The batch limit in an upstream's 400 or 413; half of what was sent when it names none; null: no such error. */
 export function batchLimitFrom(error: FerryError, sentInputs: number): number | null {
   if (sentInputs <= 1 || error.kind !== 'client_fault') return null;
   const isTooLarge = error.status === 413;

@@ -9,16 +9,20 @@ import { isCanonicalUsage, readUsage, type Usage } from '../usage/usage.ts';
 import type { VectorEncoding } from './embeddings-request.ts';
 import { findVectors, type Vector, vectorLength, vectorToBase64, vectorToJson } from './vectors.ts';
 
-export interface EmbeddingsResponseOptions extends Omit<ErrorContext, 'model' | 'path'>, WantedDimensions {
+export interface EmbeddingsResponseOptions extends Omit<ErrorContext, 'model' | 'path'> {
+  /** `dimensions` of the request; null: absent, or no valid length. */
+  readonly dimensions?: number | null;
+  /** The upstream's name, for errors. */
+  readonly upstream?: string;
   /** How many vectors this call must give. */
   readonly inputs: number;
   /** What the client asked for. */
   readonly encoding: VectorEncoding;
   readonly requestedModel: string;
   readonly replyModel: 'upstream' | 'requested';
-  /** The inputs' text, asked for only when usage must be estimated. */
+  /** The inputs' text, called only when usage must be estimated. */
   readonly promptForEstimate?: () => string;
-  /** True: the inputs are token ids; an upstream that does not know them is told from by the hint. */
+  /** True: the inputs are token ids, which errors mention. */
   readonly hasTokenIds?: boolean;
 }
 
@@ -167,20 +171,20 @@ function parse(body: Buffer, options: EmbeddingsResponseOptions): unknown {
   }
 }
 
-/** JSON as Python writes it. */
+/** Whether a body is JSON as Python's `json.dumps` writes NaN. */
 function holdsNonNumbers(body: Buffer): boolean {
   const text = body.toString('utf8');
   return /^\s*\ufeff?\s*[{[]/.test(text) && /\b(?:NaN|Infinity)\b/.test(text);
 }
 
-/** An excerpt of numbers helps nobody; the names around them do. */
+/** Without the numbers, which would fill the excerpt. */
 function excerptSource(body: Buffer): string {
   return body.toString('utf8', 0, 4000).replace(/\[[-\d.,eE+\s]{40,}\]?/g, '[…]');
 }
 
 function wrongCount(found: number, options: EmbeddingsResponseOptions): FerryError {
   const hint = options.hasTokenIds
-    ? ' The inputs are token ids, which it may not know: set check_embedding_ctx_length=False in LangChain.'
+    ? ' The inputs are token ids, which it may not support: set check_embedding_ctx_length=False in LangChain.'
     : '';
   return new FerryError('mismatch', {
     message: `The upstream returned ${counted(found, 'vector')} for ${counted(options.inputs, 'input')}.${hint}`,
@@ -234,23 +238,15 @@ function canonicalUsage(raw: unknown): Usage | null {
   return isCanonicalUsage(raw) || raw.total_tokens === raw.prompt_tokens ? readUsage(raw) : null;
 }
 
-/** What the client asked for, and who was to give it. */
-interface WantedDimensions {
-  /** `dimensions` of the request; null: none were asked, or no number that could be compared. */
-  readonly dimensions?: number | null;
-  /** The upstream's name, for the error. */
-  readonly upstream?: string;
-}
-
 /**
- * Throws FerryError 400 when an upstream returned vectors of another length than asked: some servers ignore
+ * Throws FerryError 400 when an upstream returned vectors of another length than requested: some servers ignore
  * `dimensions`, and an index filled with vectors of two lengths is broken for good (S115). Text that is
  * only relayed is counted in its first vector alone: the vectors of one response come from one model.
  */
 function checkDimensions(
   vectors: readonly Vector[],
   model: string | null,
-  { dimensions = null, upstream }: WantedDimensions,
+  { dimensions = null, upstream }: EmbeddingsResponseOptions,
 ): void {
   if (dimensions === null) return;
   const counted = Buffer.isBuffer(vectors[0]) ? vectors.slice(0, 1) : vectors;

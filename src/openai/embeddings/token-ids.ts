@@ -1,10 +1,9 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 
 /**
- * What becomes of embeddings inputs that are token ids and no texts (LangChain for Python sends cl100k's by default,
- * S108). `auto`: OpenAI's own models get them, for all others they are put back into the text that they
- * stand for, since a model with another vocabulary would answer with vectors of some other text. The name of an
- * encoding: always put back, by that encoding.
+ * What happens to embeddings inputs that are token ids (LangChain for Python sends cl100k's by default, S108). `auto`:
+ * OpenAI's own models get them, for all others they are decoded to text, since a model with another vocabulary would
+ * return vectors of some other text. The name of an encoding: always decoded by it.
  */
 export type TokenIdsPolicy = 'auto' | 'pass' | 'refuse' | TokenEncoding;
 type TokenEncoding = 'cl100k_base' | 'o200k_base';
@@ -52,11 +51,11 @@ export function areTokenIds(input: unknown): input is readonly unknown[] {
   );
 }
 
-/** The error for a client whose upstream takes texts only. */
+/** The error for a client whose upstream accepts texts only. */
 export function refusedTokenIds(): FerryError {
   return new FerryError('invalid_request', {
     message:
-      'The inputs are token ids, and this model takes texts only: send texts (in LangChain for Python: ' +
+      'The inputs are token ids, and this model accepts texts only: send texts (in LangChain for Python: ' +
       'check_embedding_ctx_length=False).',
     param: 'input',
   });

@@ -4,10 +4,10 @@ import { isJsonObject } from '../../lib/json/json-object.ts';
 import type { Profile } from './profile.ts';
 import {
   type ContentHolder,
-  contentWithout,
-  hasForm,
+  needsRewrite,
   REWRITE,
   type Rewrite,
+  rewrittenContent,
   textOfPart,
 } from './request-rewrites.ts';
 
@@ -17,25 +17,24 @@ interface MessageEdits {
   readonly positions: ReadonlySet<number>;
   /** Members that messages lose. */
   readonly drops: readonly string[];
-  /** The same, as the profile names them, where a message had one, and the forms that are said in another way. */
+  /** The same, as the profile names them, where a message had one, and the rewrites that were applied. */
   readonly dropped: readonly string[];
   readonly roles: Readonly<Record<string, string>>;
-  readonly forms: ReadonlySet<Rewrite>;
+  readonly rewrites: ReadonlySet<Rewrite>;
 }
 
 const PREFIX = 'messages.';
-const FORMS_OF_CONTENT = [REWRITE.parts, REWRITE.nullContent, REWRITE.emptyContent] as const;
+const CONTENT_REWRITES = [REWRITE.parts, REWRITE.nullContent, REWRITE.emptyContent] as const;
 
-/** Of an upstream that nothing is known of. */
-const NO_FORMS: ReadonlySet<Rewrite> = new Set();
-/** What `message_content: text` makes of messages: each content is one text. */
+const NO_REWRITES: ReadonlySet<Rewrite> = new Set();
+/** `message_content: text`: each content is one text. */
 const TEXT_ONLY: readonly Rewrite[] = [REWRITE.parts, REWRITE.nullContent];
 
 /**
  * The edits that the profile asks for (roles, `message_content`, `drop_params: [messages.reasoning_content]`), those
- * that the upstream's refusals taught, and `index` out of the tool calls of the history: clients that replay stream
- * deltas leave it there, it means nothing in a request and strict upstreams refuse it (S78). Null: nothing
- * to edit. Throws FerryError `invalid_request` for parts that `message_content: text` has no text for.
+ * learned from the upstream's errors, and the removal of `index` from tool calls in the history: clients that replay
+ * stream deltas send it, and strict upstreams refuse it (S78). Null: nothing to edit. Throws FerryError
+ * `invalid_request` for parts other than text under `message_content: text`.
  */
 export function editsOf(
   messages: unknown,
@@ -47,22 +46,22 @@ export function editsOf(
     .filter((name) => name.startsWith(PREFIX))
     .map((name) => name.slice(PREFIX.length));
   if (profile.messageContent === 'text') refuseOtherParts(messages);
-  const forms = formsOf(profile, learned);
+  const rewrites = rewritesOf(profile, learned);
   const roles = learned.includes(REWRITE.developer)
     ? { developer: 'system', ...profile.roles }
     : profile.roles;
   const positions = new Set<number>();
   for (const [position, message] of messages.entries()) {
-    if (needsEdit(message, { roles, drops, forms })) positions.add(position);
+    if (needsEdit(message, { roles, drops, rewrites })) positions.add(position);
   }
   if (positions.size === 0) return null;
   const dropped = drops
     .filter((name) => messages.some((message) => has(message, name)))
     .map((name) => PREFIX + name);
-  const said = [...forms].filter((form) =>
-    messages.some((message) => isObject(message) && hasForm(message, form)),
+  const applied = [...rewrites].filter((rewrite) =>
+    messages.some((message) => isObject(message) && needsRewrite(message, rewrite)),
   );
-  return { positions, drops, dropped: [...dropped, ...said], roles, forms };
+  return { positions, drops, dropped: [...dropped, ...applied], roles, rewrites };
 }
 
 /** Throws FerryError 400 that names the first part which is no text (S102). */
@@ -74,10 +73,10 @@ function refuseOtherParts(messages: readonly unknown[]): void {
     if (other === -1) continue;
     const part: unknown = content[other];
     const type =
-      isJsonObject(part) && typeof part.type === 'string' ? part.type.slice(0, 40) : 'of no known type';
+      isJsonObject(part) && typeof part.type === 'string' ? part.type.slice(0, 40) : 'of an unknown type';
     const place = `messages.${position}.content.${other}`;
     throw new FerryError('invalid_request', {
-      message: `This model takes text only, and ${place} is ${type}.`,
+      message: `This model accepts text only, and ${place} is ${type}. Leave it out.`,
       param: place,
     });
   }
@@ -90,19 +89,23 @@ export function editMessages(text: string, edits: MessageEdits): string {
   );
 }
 
-function formsOf(profile: Pick<Profile, 'messageContent'>, learned: readonly string[]): ReadonlySet<Rewrite> {
-  if (profile.messageContent === 'keep' && learned.length === 0) return NO_FORMS;
-  const forms = new Set(profile.messageContent === 'text' ? TEXT_ONLY : []);
-  for (const form of [...FORMS_OF_CONTENT, REWRITE.developer]) if (learned.includes(form)) forms.add(form);
-  return forms;
+function rewritesOf(
+  profile: Pick<Profile, 'messageContent'>,
+  learned: readonly string[],
+): ReadonlySet<Rewrite> {
+  if (profile.messageContent === 'keep' && learned.length === 0) return NO_REWRITES;
+  const rewrites = new Set(profile.messageContent === 'text' ? TEXT_ONLY : []);
+  for (const rewrite of [...CONTENT_REWRITES, REWRITE.developer])
+    if (learned.includes(rewrite)) rewrites.add(rewrite);
+  return rewrites;
 }
 
-function needsEdit(message: unknown, edits: Pick<MessageEdits, 'roles' | 'drops' | 'forms'>): boolean {
+function needsEdit(message: unknown, edits: Pick<MessageEdits, 'roles' | 'drops' | 'rewrites'>): boolean {
   if (!isObject(message)) return false;
   const { role, tool_calls: calls } = message as { role?: unknown; tool_calls?: unknown };
   if (typeof role === 'string' && Object.hasOwn(edits.roles, role)) return true;
   if (edits.drops.some((name) => Object.hasOwn(message, name))) return true;
-  if (edits.forms.size > 0 && contentWithout(message, edits.forms) !== undefined) return true;
+  if (edits.rewrites.size > 0 && rewrittenContent(message, edits.rewrites) !== undefined) return true;
   return Array.isArray(calls) && calls.some((call) => has(call, 'index'));
 }
 
@@ -114,14 +117,14 @@ function has(value: unknown, name: string): boolean {
   return typeof value === 'object' && value !== null && Object.hasOwn(value, name);
 }
 
-function editOne(message: string, { drops, roles, forms }: MessageEdits): string {
+function editOne(message: string, { drops, roles, rewrites }: MessageEdits): string {
   const edits = new MemberEdits(message);
   for (const name of drops) edits.remove(name);
   const role: unknown = JSON.parse(edits.valueOf('role') ?? 'null');
   if (typeof role === 'string' && Object.hasOwn(roles, role))
     edits.replace('role', JSON.stringify(roles[role]));
-  if (forms.size > 0) {
-    const content = contentWithout(JSON.parse(message) as ContentHolder, forms);
+  if (rewrites.size > 0) {
+    const content = rewrittenContent(JSON.parse(message) as ContentHolder, rewrites);
     if (content !== undefined) edits.set('content', JSON.stringify(content));
   }
   const calls = edits.valueOf('tool_calls');

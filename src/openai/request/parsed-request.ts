@@ -23,7 +23,7 @@ export interface ParsedRequest {
   readonly usesLegacyFunctions: boolean;
 }
 
-/** Reads a request body; throws FerryError `invalid_json`, `invalid_request` or `missing_model`. */
+/** Parses a request body; throws FerryError `invalid_json`, `invalid_request` or `missing_model`. */
 export function parseRequest(body: Buffer, kind: RequestKind): ParsedRequest {
   const bytes = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? body.subarray(3) : body;
   const text = textOfJson(bytes);
@@ -64,7 +64,7 @@ function modelOf(json: Readonly<Record<string, unknown>>): string {
   if (typeof model === 'string' && model.trim() !== '') return model;
   const found =
     model === undefined || model === null
-      ? 'The request names no model'
+      ? 'The request has no model'
       : typeof model === 'string'
         ? 'The model in the request is empty'
         : 'The model in the request is not a string';
@@ -74,10 +74,7 @@ function modelOf(json: Readonly<Record<string, unknown>>): string {
   });
 }
 
-/**
- * Keys that we decide by. Given twice, we would read the last and an upstream perhaps the first: a way around
- * the models that a client may use.
- */
+/** Keys that the gateway acts on. Of two it would use the last and an upstream perhaps the first. */
 const MEANINGFUL = [
   'model',
   'stream',
@@ -95,7 +92,10 @@ function refuseDuplicates(members: readonly Member[]): void {
   );
   const key = members[second]?.key;
   if (key === undefined) return;
-  throw new FerryError('invalid_request', { message: `The request body has "${key}" twice.`, param: key });
+  throw new FerryError('invalid_request', {
+    message: `The request body has "${key}" twice. Send it once.`,
+    param: key,
+  });
 }
 
 function asksForUsage(options: unknown): boolean {

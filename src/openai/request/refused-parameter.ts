@@ -1,6 +1,6 @@
 import type { FerryError } from '../../lib/errors/ferry-error.ts';
 
-/** What may be left out when an upstream refuses it: without it the answer is still the one asked for. */
+/** Left out when an upstream refuses it: the response is still the one that was requested. */
 const DROPPABLE: ReadonlySet<string> = new Set([
   'stream_options',
   'parallel_tool_calls',
@@ -12,7 +12,7 @@ const DROPPABLE: ReadonlySet<string> = new Set([
   'service_tier',
   'frequency_penalty',
   'presence_penalty',
-  // Ours on embeddings: floats are the default, so that "float" may as well stay unsaid (S110).
+  // Set by the gateway on embeddings; floats are the default anyway (S110).
   'encoding_format',
 ]);
 
@@ -22,7 +22,7 @@ const RENAMED: Readonly<Record<string, string>> = {
   max_completion_tokens: 'max_tokens',
 };
 
-/** The rest of what the API knows (chat, completions, embeddings): refused means an error for the client. */
+/** The other parameters of the API (chat, completions, embeddings): when refused, the client gets the error. */
 const KEPT: ReadonlySet<string> = new Set([
   'messages',
   'model',
@@ -70,7 +70,7 @@ export function renameOfRefused(name: string): string | null {
   return Object.hasOwn(RENAMED, name) ? (RENAMED[name] ?? null) : null;
 }
 
-/** Names go into a header of ours (`x-tokenferry-dropped`); a client's own inventions stay out of it. */
+/** Names are repeated in a response header (`x-tokenferry-dropped`), so invalid ones are not learned. */
 const PLAIN_NAME = /^[\w.-]{1,64}$/;
 
 const REFUSAL =
@@ -85,7 +85,7 @@ export function findRefusedParameter(
 ): string | null {
   if (error.kind !== 'client_fault' || (error.status !== 400 && error.status !== 422)) return null;
   if (!REFUSAL.test(error.message) && !REFUSAL.test((error.code ?? '').replaceAll('_', ' '))) return null;
-  // stream_options may be ours, added for the usage.
+  // The gateway may have added stream_options for the usage.
   const sent = { ...request.json, stream_options: null };
   const named = nameInParam(error.param, sent) ?? nameInText(error.message, sent);
   if (named === null) return null;

@@ -20,10 +20,7 @@ interface Adaptation {
   >;
   /** True: usage is needed even when the client did not ask for it. */
   readonly wantUsage: boolean;
-  /**
-   * Parameters that this upstream refused lately, of which `max_tokens` and `max_completion_tokens` are renamed, and
-   * forms (`REWRITE`), which are said in another way.
-   */
+  /** Parameters that this upstream refused lately (`max_tokens` and `max_completion_tokens` are renamed), and rewrites. */
   readonly learnedDrops: readonly string[];
   /** True: ask for a stream whatever the client asked. */
   readonly forceStream: boolean;
@@ -34,7 +31,7 @@ interface Adaptation {
 export interface AdaptedRequest {
   /** The client's own bytes when nothing had to change. */
   readonly body: Buffer;
-  /** What is not sent, or not in the client's form, because of the profile or `learnedDrops` (`x-tokenferry-dropped`). */
+  /** What is not sent, or is rewritten, because of the profile or `learnedDrops` (`x-tokenferry-dropped`). */
   readonly dropped: readonly string[];
   /** Whether the upstream is asked for a stream. */
   readonly stream: boolean;
@@ -42,7 +39,7 @@ export interface AdaptedRequest {
   readonly endpoint: RequestKind;
 }
 
-/** What must be done to a request, found on the parsed values, before any text is touched. */
+/** What must change, decided on the parsed values before any text is edited. */
 interface Plan {
   /** Name → JSON text of the new value, or how it is made from the text of the old one. */
   readonly set: Map<string, string | ((old: string) => string)>;
@@ -56,8 +53,8 @@ interface Plan {
 type Json = Readonly<Record<string, unknown>>;
 
 /**
- * What goes to the upstream: byte for byte the client's, but for the model's alias, the profile, vectors asked for as
- * floats, usage asked for, members that mean nothing in the call, and what the upstream refused before.
+ * The body for the upstream: byte for byte the client's, except for the model's alias, the profile, vectors requested as
+ * floats, usage requested, members without meaning in the call, and what the upstream refused before.
  */
 export function adaptRequest(request: ParsedRequest, adaptation: Adaptation): AdaptedRequest {
   const stream = isStream(request, adaptation);
@@ -90,7 +87,7 @@ function isGeneration(request: ParsedRequest): boolean {
   return request.kind === 'chat' || request.kind === 'completions';
 }
 
-/** Whether the upstream is asked for a stream; one that refused both is asked for streams. */
+/** Whether a stream is requested; an upstream that refused both ways is asked for streams. */
 function isStream(request: ParsedRequest, adaptation: Adaptation): boolean {
   if (!isGeneration(request)) return request.stream;
   if (mustStream(adaptation)) return true;
@@ -120,20 +117,20 @@ function planRenames(plan: Plan, json: Json, { profile, learnedDrops }: Adaptati
   const renames = new Map(Object.entries(profile.renameParams));
   for (const name of learnedDrops) {
     const other = renameOfRefused(name);
-    // Refused under both names: it goes out as the client wrote it, and the client gets the upstream's error.
+    // Refused under both names: it is sent as the client wrote it, and the client gets the upstream's error.
     if (other !== null && !learnedDrops.includes(other) && !renames.has(name)) renames.set(name, other);
   }
   for (const [from, to] of renames) {
     if (from === to || !Object.hasOwn(json, from) || plan.remove.has(from)) continue;
     const isTaken = Object.hasOwn(json, to) && !plan.remove.has(to);
-    // Of the two limits the newer one wins (S98); a null says nothing.
+    // Of the two limits the newer one wins (S98); a null has no meaning.
     const wins = json[from] !== null && (json[to] === null || from === 'max_completion_tokens');
     if (isTaken) plan.remove.add(wins ? to : from);
     if (wins || !isTaken) plan.rename.set(from, to);
   }
 }
 
-/** Parameters for which the API (OpenAI's specification) knows no null, and strict upstreams refuse one. */
+/** Parameters that OpenAI's specification does not allow to be null; strict upstreams refuse a null. */
 const NEVER_NULL = [
   'tools',
   'tool_choice',
@@ -147,9 +144,9 @@ const NEVER_NULL = [
   'web_search_options',
 ];
 
-/** Lists that say nothing when they are empty, and that OpenAI and others refuse then (S104). */
+/** Lists without meaning when empty, which OpenAI and others refuse then (S104). */
 const NEVER_EMPTY = ['stop', 'tools', 'functions'];
-/** What speaks of tools, and is refused where there are none (S80). */
+/** Parameters about tools, refused where there are none (S80). */
 const ABOUT_TOOLS = ['tool_choice', 'parallel_tool_calls'];
 
 function planMeaningless(plan: Plan, request: ParsedRequest): void {
@@ -179,7 +176,7 @@ function planStream(plan: Plan, request: ParsedRequest, adaptation: Adaptation, 
   if (!hasOptions || isForced || typeof options !== 'object' || options === null || Array.isArray(options)) {
     plan.set.set('stream_options', '{"include_usage":true}');
   } else {
-    // A changed copy of the client's own object: its other members stay as they are.
+    // The client's own object with one member more.
     plan.set.set('stream_options', withUsage);
   }
   plan.remove.delete('stream_options');
@@ -190,7 +187,7 @@ function planStream(plan: Plan, request: ParsedRequest, adaptation: Adaptation, 
  * put back into text.
  */
 function planEmbeddings(plan: Plan, json: Json, adaptation: Adaptation): void {
-  // Asked for as floats, made base64 here: upstreams do it wrongly or not at all (S109, S110).
+  // Requested as floats and encoded here: upstreams return wrong base64 or none (S109, S110).
   if (json.encoding_format === 'base64') plan.set.set('encoding_format', '"float"');
   const { tokenText, learnedDrops } = adaptation;
   let { input } = json;

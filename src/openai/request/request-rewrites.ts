@@ -4,11 +4,11 @@ import { FILLED, refusesBlank, SAYS_EMPTY } from '../embeddings/blank-inputs.ts'
 import type { ParsedRequest } from './parsed-request.ts';
 
 /**
- * Ways of saying something that a request may have and an upstream may not understand, where it can be said in another
- * way. They are learned like refused parameters, under these names; no parameter's name has a colon.
+ * What an upstream may refuse though the request can be written in another way with the same meaning. Learned like
+ * refused parameters, under these names; no parameter's name has a colon.
  */
 export const REWRITE = {
-  /** `stream: false`, to an upstream that only streams: it is asked for a stream, which is put together here. */
+  /** `stream: false`, to an upstream that only streams: it is asked for a stream, which is aggregated here. */
   notStreaming: 'stream:false',
   /** `stream: true`, to an upstream that does not stream: the stream is made of its whole response. */
   streaming: 'stream:true',
@@ -41,16 +41,16 @@ export interface ContentHolder {
  */
 const SEPARATOR = '\n';
 
-/** Whether a message says its content in this form. */
-export function hasForm(message: ContentHolder, form: Rewrite): boolean {
+/** Whether a message has what this rewrite replaces. */
+export function needsRewrite(message: ContentHolder, rewrite: Rewrite): boolean {
   const { content, role } = message;
-  switch (form) {
+  switch (rewrite) {
     case REWRITE.parts:
       return textOfParts(content) !== null;
     case REWRITE.nullContent:
       return content === null || content === undefined;
     case REWRITE.emptyContent:
-      // An empty question is the client's own and gets the upstream's answer; an empty answer or result is history.
+      // An empty question gets the upstream's own error; an empty response or tool result is history.
       return content === '' && role !== 'user';
     case REWRITE.developer:
       return role === 'developer';
@@ -59,17 +59,17 @@ export function hasForm(message: ContentHolder, form: Rewrite): boolean {
   }
 }
 
-/** The content of a message without the forms that are refused; undefined: it stays as it is. */
-export function contentWithout(
+/** The content of a message after the rewrites that its upstream needs; undefined: unchanged. */
+export function rewrittenContent(
   message: ContentHolder,
-  refused: ReadonlySet<Rewrite>,
+  rewrites: ReadonlySet<Rewrite>,
 ): string | null | undefined {
-  const isRefused = (form: Rewrite): boolean => refused.has(form) && hasForm(message, form);
-  if (isRefused(REWRITE.parts)) return textOfParts(message.content) ?? undefined;
-  const takesEmpty = message.role === 'user' || !refused.has(REWRITE.emptyContent);
-  if (isRefused(REWRITE.nullContent)) return takesEmpty ? '' : FILLED;
-  if (!isRefused(REWRITE.emptyContent)) return undefined;
-  const canBeNull = hasCalls(message) && !refused.has(REWRITE.nullContent);
+  const applies = (rewrite: Rewrite): boolean => rewrites.has(rewrite) && needsRewrite(message, rewrite);
+  if (applies(REWRITE.parts)) return textOfParts(message.content) ?? undefined;
+  const takesEmpty = message.role === 'user' || !rewrites.has(REWRITE.emptyContent);
+  if (applies(REWRITE.nullContent)) return takesEmpty ? '' : FILLED;
+  if (!applies(REWRITE.emptyContent)) return undefined;
+  const canBeNull = hasCalls(message) && !rewrites.has(REWRITE.nullContent);
   return canBeNull ? null : FILLED;
 }
 
@@ -96,13 +96,12 @@ function hasCalls({ tool_calls: calls }: ContentHolder): boolean {
 
 type RefusedRequest = Pick<ParsedRequest, 'kind' | 'json' | 'stream'>;
 
-/** All of these are words about the request, so that no other status can carry them. */
+/** The statuses of errors about the request. */
 const STATUSES: readonly number[] = [400, 422];
 
 /**
- * What in the client's request an upstream refuses though the same can be said in another way; null when the refusal
- * is about something else. A wrong guess costs one call and changes no meaning. `avoided`: forms (and parameters) that
- * the refused request had no more.
+ * The rewrite that an upstream's error asks for; null when the error is about something else. A wrong guess costs one
+ * call and changes no meaning. `avoided`: rewrites that the refused request already had, and parameters it was sent without.
  */
 export function findRewrite(
   error: FerryError,
@@ -151,7 +150,7 @@ const NO_STREAMS = new RegExp(
   ].join('|'),
   'i',
 );
-/** What holds for this request alone must not cost all others their streams. */
+/** An error about this request alone must not turn streams off for all others. */
 const ONLY_TOGETHER =
   /\b(?:with|when|while|if|together|combin\w*|tools?|functions?|response_format|logprobs|n)\b/i;
 
@@ -176,14 +175,15 @@ export function refusesStreaming(error: FerryError, request: RefusedRequest): bo
   return NO_STREAMS.test(error.message) && !ONLY_TOGETHER.test(error.message);
 }
 
-/** Each form is looked for only where a message has it. */
+/** A rewrite counts only where a message needs it. */
 function refusedInMessages(words: string, messages: unknown, avoided: readonly string[]): Rewrite | null {
   if (!Array.isArray(messages)) return null;
-  const isSaid = (form: Rewrite): boolean =>
+  const occurs = (rewrite: Rewrite): boolean =>
     messages.some(
-      (message) => typeof message === 'object' && message !== null && hasForm(message as ContentHolder, form),
+      (message) =>
+        typeof message === 'object' && message !== null && needsRewrite(message as ContentHolder, rewrite),
     );
-  const has = (form: Rewrite): boolean => !avoided.includes(form) && isSaid(form);
+  const has = (rewrite: Rewrite): boolean => !avoided.includes(rewrite) && occurs(rewrite);
   if (refusesRole(words) && has(REWRITE.developer)) return REWRITE.developer;
   const wantsText = WANTS_TEXT.test(words);
   const saysEmpty = SAYS_EMPTY.test(words) || SAYS_MUST_HAVE.test(words);
@@ -195,7 +195,7 @@ function refusedInMessages(words: string, messages: unknown, avoided: readonly s
   if ((wantsText || SAYS_LIST.test(words)) && has(REWRITE.parts)) return REWRITE.parts;
   if ((wantsText || saysNull || saysEmpty) && has(REWRITE.nullContent)) return REWRITE.nullContent;
   // What was null went out as "".
-  const isEmptied = avoided.includes(REWRITE.nullContent) && isSaid(REWRITE.nullContent);
+  const isEmptied = avoided.includes(REWRITE.nullContent) && occurs(REWRITE.nullContent);
   const isEmpty = has(REWRITE.emptyContent) || (isEmptied && !avoided.includes(REWRITE.emptyContent));
   return saysEmpty && isEmpty ? REWRITE.emptyContent : null;
 }

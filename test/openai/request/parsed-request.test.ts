@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { readMembers } from '../../src/lib/json/json-scanner.ts';
-import { type ParsedRequest, parseRequest } from '../../src/openai/request/parsed-request.ts';
-import { DEFAULT_PROFILE } from '../../src/openai/request/profile.ts';
-import { adaptRequest } from '../../src/openai/request/request-adaptation.ts';
-import { cpuMsSince } from '../helpers/cpu-time.ts';
-import { randomFrom } from '../helpers/seeded-random.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
+import { readMembers } from '../../../src/lib/json/json-scanner.ts';
+import { type ParsedRequest, parseRequest } from '../../../src/openai/request/parsed-request.ts';
+import { DEFAULT_PROFILE } from '../../../src/openai/request/profile.ts';
+import { adaptRequest } from '../../../src/openai/request/request-adaptation.ts';
+import { cpuMsSince } from '../../helpers/cpu-time.ts';
+import { randomFrom } from '../../helpers/seeded-random.ts';
 
 function read(text: string | Buffer, kind: ParsedRequest['kind'] = 'chat'): ParsedRequest {
   return parseRequest(Buffer.from(text as string), kind);
@@ -525,7 +525,7 @@ test('random bytes and mutated requests only ever raise a FerryError (seeded)', 
 });
 
 test('the fault of every mutated JSON text lies where JSON.parse stops accepting (seeded)', async () => {
-  const { findJsonFault } = await import('../../src/lib/json/json-scanner.ts');
+  const { findJsonFault } = await import('../../../src/lib/json/json-scanner.ts');
   const random = randomFrom(5);
   const seed = '{"a":[1,-2.5e3,"x\\u00e9\\n",true,{"b":null}],"c":""}';
   for (let round = 0; round < 5000; round++) {

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
 import {
   emptyRerankResponse,
   readRerankRequest,
   readRerankResponse,
-} from '../../src/openai/rerank/rerank.ts';
-import { randomFrom } from '../helpers/seeded-random.ts';
+} from '../../../src/openai/rerank/rerank.ts';
+import { randomFrom } from '../../helpers/seeded-random.ts';
 
 interface Wire {
   id: string;

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { parseChatResponse } from '../../src/openai/chat/chat-response.ts';
-import { codedMessage } from '../../src/openai/errors/vendor-error.ts';
-import { chunk, DONE, optionsFor, ROLE, read, STOP, sse, text } from './upstream-bytes.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
+import { parseChatResponse } from '../../../src/openai/chat/chat-response.ts';
+import { codedMessage } from '../../../src/openai/errors/vendor-error.ts';
+import { chunk, DONE, optionsFor, ROLE, read, STOP, sse, text } from '../upstream-bytes.ts';
 
 /** Errors of companies' own interfaces, as they come with a status of 200, and the kind that each is. */
 const ERRORS: readonly (readonly [object, string])[] = [

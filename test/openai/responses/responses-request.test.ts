@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { parseRequest } from '../../src/openai/request/parsed-request.ts';
-import type { Recall } from '../../src/openai/responses/responses-input.ts';
-import { responsesAsChat } from '../../src/openai/responses/responses-request.ts';
-import { cpuMsSince } from '../helpers/cpu-time.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
+import { parseRequest } from '../../../src/openai/request/parsed-request.ts';
+import type { Recall } from '../../../src/openai/responses/responses-input.ts';
+import { responsesAsChat } from '../../../src/openai/responses/responses-request.ts';
+import { cpuMsSince } from '../../helpers/cpu-time.ts';
 
 function translate(request: object | string, recall?: Recall) {
   const text = typeof request === 'string' ? request : JSON.stringify({ model: 'm', ...request });

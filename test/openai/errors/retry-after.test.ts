@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readRetryAfter } from '../../src/openai/errors/retry-after.ts';
+import { readRetryAfter } from '../../../src/openai/errors/retry-after.ts';
 
 const now = Date.UTC(2026, 10, 21, 12, 0, 0);
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { boundaryOf, readForm } from '../../src/openai/multipart/multipart-form.ts';
-import { readFormBody, readJsonBody } from '../../src/openai/request/body-fields.ts';
-import { cpuMsSince } from '../helpers/cpu-time.ts';
-import { randomFrom } from '../helpers/seeded-random.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
+import { boundaryOf, readForm } from '../../../src/openai/multipart/multipart-form.ts';
+import { readFormBody, readJsonBody } from '../../../src/openai/request/body-fields.ts';
+import { cpuMsSince } from '../../helpers/cpu-time.ts';
+import { randomFrom } from '../../helpers/seeded-random.ts';
 
 function fieldsOf(text: string | Buffer, boundary = 'b', isWhole = true): [string, string][] {
   const bytes = Buffer.from(text as string);

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
 import {
   type EmbeddingsResponseOptions,
   joinVectorResponses,
   readEmbeddingsResponse,
   readSkeleton,
   readVectors,
-} from '../../src/openai/embeddings/embeddings-response.ts';
-import { cpuMsSince } from '../helpers/cpu-time.ts';
-import { randomFrom } from '../helpers/seeded-random.ts';
+} from '../../../src/openai/embeddings/embeddings-response.ts';
+import { cpuMsSince } from '../../helpers/cpu-time.ts';
+import { randomFrom } from '../../helpers/seeded-random.ts';
 
 interface Wire {
   object: string;

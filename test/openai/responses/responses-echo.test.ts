@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseRequest } from '../../src/openai/request/parsed-request.ts';
-import { responsesAsChat } from '../../src/openai/responses/responses-request.ts';
+import { parseRequest } from '../../../src/openai/request/parsed-request.ts';
+import { responsesAsChat } from '../../../src/openai/responses/responses-request.ts';
 
 function echoOf(members: object): Record<string, unknown> {
   const body = Buffer.from(JSON.stringify({ model: 'm', input: 'Hello', ...members }));

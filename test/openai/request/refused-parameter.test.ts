@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
 import {
   findRefusedParameter,
   isDroppable,
   renameOfRefused,
-} from '../../src/openai/request/refused-parameter.ts';
+} from '../../../src/openai/request/refused-parameter.ts';
 
 const json = {
   model: 'm',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createParser } from 'eventsource-parser';
-import { SseEventBuffer } from '../../src/openai/responses/sse-event-buffer.ts';
+import { SseEventBuffer } from '../../../src/openai/responses/sse-event-buffer.ts';
 
 const event = (type: string, more: object = {}): string =>
   `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;

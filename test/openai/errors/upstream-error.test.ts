@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { FerryError } from '../../src/lib/errors/ferry-error.ts';
+import type { FerryError } from '../../../src/lib/errors/ferry-error.ts';
 import {
   fromErrorResponse,
   fromVendorError,
   invalidBodyError,
-} from '../../src/openai/errors/upstream-error.ts';
-import { findVendorError } from '../../src/openai/errors/vendor-error.ts';
-import { cpuMsSince } from '../helpers/cpu-time.ts';
-import { randomFrom } from '../helpers/seeded-random.ts';
+} from '../../../src/openai/errors/upstream-error.ts';
+import { findVendorError } from '../../../src/openai/errors/vendor-error.ts';
+import { cpuMsSince } from '../../helpers/cpu-time.ts';
+import { randomFrom } from '../../helpers/seeded-random.ts';
 
 const now = Date.UTC(2026, 10, 21, 12, 0, 0);
 const context = {

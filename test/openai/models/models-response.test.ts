@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { readModelsResponse } from '../../src/openai/models/models-response.ts';
-import { randomFrom } from '../helpers/seeded-random.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
+import { readModelsResponse } from '../../../src/openai/models/models-response.ts';
+import { randomFrom } from '../../helpers/seeded-random.ts';
 
 const read = (body: unknown): unknown[] => readModelsResponse(Buffer.from(JSON.stringify(body)), 1000);
 const model = (id: string, more: object = {}): object => ({

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ChatStreamOptions } from '../../src/openai/chat/response-format.ts';
-import { ResponsesStream, responsesForm } from '../../src/openai/responses/responses-response.ts';
-import { checkResponseObject, checkResponsesStream } from '../helpers/responses-checker.ts';
-import { randomFrom } from '../helpers/seeded-random.ts';
-import { chunk, DONE, optionsFor, ROLE, STOP, sse, text, USAGE, usageChunk } from './upstream-bytes.ts';
+import type { ChatStreamOptions } from '../../../src/openai/chat/response-format.ts';
+import { ResponsesStream, responsesForm } from '../../../src/openai/responses/responses-response.ts';
+import { checkResponseObject, checkResponsesStream } from '../../helpers/responses-checker.ts';
+import { randomFrom } from '../../helpers/seeded-random.ts';
+import { chunk, DONE, optionsFor, ROLE, STOP, sse, text, USAGE, usageChunk } from '../upstream-bytes.ts';
 
 const ECHO = {
   background: false,

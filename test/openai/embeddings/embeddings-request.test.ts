@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FerryError } from '../../src/lib/errors/ferry-error.ts';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
 import {
   batchesOf,
   batchLimitFrom,
   EmbeddingInputs,
   readEmbeddingsRequest,
-} from '../../src/openai/embeddings/embeddings-request.ts';
-import { areTokenIds, loadTokenText, tokenIdsFor } from '../../src/openai/embeddings/token-ids.ts';
-import { parseRequest } from '../../src/openai/request/parsed-request.ts';
-import { DEFAULT_PROFILE } from '../../src/openai/request/profile.ts';
-import { adaptRequest } from '../../src/openai/request/request-adaptation.ts';
-import { REWRITE } from '../../src/openai/request/request-rewrites.ts';
-import { cpuMsSince } from '../helpers/cpu-time.ts';
+} from '../../../src/openai/embeddings/embeddings-request.ts';
+import { areTokenIds, loadTokenText, tokenIdsFor } from '../../../src/openai/embeddings/token-ids.ts';
+import { parseRequest } from '../../../src/openai/request/parsed-request.ts';
+import { DEFAULT_PROFILE } from '../../../src/openai/request/profile.ts';
+import { adaptRequest } from '../../../src/openai/request/request-adaptation.ts';
+import { REWRITE } from '../../../src/openai/request/request-rewrites.ts';
+import { cpuMsSince } from '../../helpers/cpu-time.ts';
 
 test('S108 inputs are counted: a text, texts, token ids, lists of token ids', () => {
   const count = (input: unknown): [number, boolean] => {
