@@ -1,5 +1,6 @@
-import { promisify, TextDecoder } from 'node:util';
+import { promisify } from 'node:util';
 import { brotliDecompress, gunzip, inflate, inflateRaw, zstdDecompress } from 'node:zlib';
+import { decodeText } from '../../lib/text/decode-text.ts';
 
 /** A token response is a few KiB; a larger body does not come from an issuer. */
 export const MAX_BODY_BYTES = 256 * 1024;
@@ -45,19 +46,7 @@ export async function readBody(
   }
   const received = Buffer.concat(chunks);
   const content = received.length === 0 ? received : await decompress(received, contentEncoding);
-  return decoderFor(content, contentType).decode(content);
-}
-
-/** By the byte order mark, else by the charset of the content-type, else UTF-8. All remove a byte order mark. */
-function decoderFor(bytes: Buffer, contentType: string | undefined): TextDecoder {
-  if (bytes[0] === 0xff && bytes[1] === 0xfe) return new TextDecoder('utf-16le');
-  if (bytes[0] === 0xfe && bytes[1] === 0xff) return new TextDecoder('utf-16be');
-  const charset = /\bcharset\s*=\s*"?([\w.:-]+)/i.exec(contentType ?? '')?.[1] ?? 'utf-8';
-  try {
-    return new TextDecoder(charset);
-  } catch {
-    return new TextDecoder();
-  }
+  return decodeText(content, /\bcharset\s*=\s*"?([\w.:-]+)/i.exec(contentType ?? '')?.[1]);
 }
 
 /** We send `accept-encoding: identity`; some servers compress all the same. */

@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import { resolvePointer } from '../../lib/json/json-pointer.ts';
 import { Secret } from '../../lib/secret.ts';
 import { settingsKey } from '../../lib/settings-key.ts';
+import { decodeText } from '../../lib/text/decode-text.ts';
 import type { ExpiresAtSettings, ExpiryHint } from '../expiry/expiry.ts';
 import { describeValue } from '../issuer/issuer-response.ts';
 import { rawToken } from './raw-token.ts';
@@ -189,7 +190,7 @@ function collectOutput(
   child.stderr.on('data', (chunk: Buffer) => {
     stderr = (stderr + chunk.toString('utf8')).slice(-MAX_STDERR_KEPT);
   });
-  return () => ({ stdout: Buffer.concat(chunks).toString('utf8'), stderr });
+  return () => ({ stdout: decodeText(Buffer.concat(chunks)), stderr });
 }
 
 function killGroup(child: ChildProcess): void {
@@ -286,7 +287,7 @@ function firstOf(errors: SourceErrors, json: unknown, pointers: readonly string[
     const { value } = resolvePointer(json, pointer);
     if (value !== undefined && value !== null) return value;
   }
-  throw errors.transient(
+  throw errors.misconfigured(
     'command',
     `no token at ${pointers.join(' or ')}: it printed ${describeValue(json)}. Set token_at.`,
   );
@@ -296,6 +297,6 @@ function parseJson(errors: SourceErrors, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw errors.transient('command', `printed text of ${text.length} characters; expected JSON`);
+    throw errors.misconfigured('command', `printed text of ${text.length} characters; expected JSON`);
   }
 }

@@ -6,6 +6,7 @@ import type { Clock, Timer } from '../../lib/clock.ts';
 import { isPointer, resolvePointer } from '../../lib/json/json-pointer.ts';
 import { fingerprintOf } from '../../lib/secret.ts';
 import { settingsKey } from '../../lib/settings-key.ts';
+import { decodeText } from '../../lib/text/decode-text.ts';
 import { rawToken } from './raw-token.ts';
 import { SourceErrors } from './source-errors.ts';
 import type { AcquireContext, RawToken, SourceDeps, TokenSource } from './token-source.ts';
@@ -71,14 +72,16 @@ export class FileSource implements TokenSource {
 
   async #text(): Promise<string> {
     const { path } = this.#settings;
-    let text: string;
+    let bytes: Buffer;
     try {
-      text = await readFile(this.#path, 'utf8');
+      bytes = await readFile(this.#path);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
       throw this.#errors.transient('path', `cannot read ${path} (${code})`);
     }
-    if (text.length > MAX_FILE) throw this.#errors.transient('path', `${path} is too large for a token`);
+    if (bytes.length > MAX_FILE) throw this.#errors.misconfigured('path', `${path} is too large for a token`);
+    // PowerShell's redirection and older Windows programs write UTF-16.
+    const text = decodeText(bytes);
     if (text.trim() === '') throw this.#errors.transient('path', `${path} is empty`);
     return text;
   }
@@ -90,7 +93,7 @@ export class FileSource implements TokenSource {
     try {
       json = JSON.parse(text);
     } catch {
-      throw this.#errors.transient(
+      throw this.#errors.misconfigured(
         'path',
         `${path} is not JSON (${text.length} characters). Remove token_at?`,
       );

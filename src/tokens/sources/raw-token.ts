@@ -25,7 +25,7 @@ interface Findings {
 export function rawToken(errors: SourceErrors, findings: Findings): RawToken {
   const { field, refreshInMs, extra } = findings;
   const parsed = parseTokenValue(findings.value);
-  if ('problem' in parsed) throw errors.transient(field, parsed.problem);
+  if ('problem' in parsed) throw invalidToken(errors, findings, parsed.problem);
   const { value } = parsed;
   const response = withTrustedDate(findings, value);
   const nowWallMs = response === undefined ? findings.nowWallMs : issuerNowMs(response);
@@ -48,6 +48,19 @@ export function rawToken(errors: SourceErrors, findings: Findings): RawToken {
   };
 }
 
+/**
+ * What files, commands, variables and modules give instead of a token, they give every time: requests need not wait for
+ * it. An empty value, and an issuer's page, may be gone at the next attempt.
+ */
+function invalidToken(
+  errors: SourceErrors,
+  { field, response }: Findings,
+  problem: string,
+): TokenSourceError {
+  const isPassing = response !== undefined || problem === EMPTY;
+  return isPassing ? errors.transient(field, problem) : errors.misconfigured(field, problem);
+}
+
 const IGNORED_DATE =
   "by the issuer's Date header the new token has expired already: the clock of this machine is used instead";
 
@@ -66,6 +79,8 @@ function withTrustedDate({ response, hints }: Findings, value: string): IssuerRe
 function isExpired({ expiresAtWallMs }: Pick<Expiry, 'expiresAtWallMs'>, nowWallMs: number): boolean {
   return expiresAtWallMs !== undefined && expiresAtWallMs <= nowWallMs;
 }
+
+const EMPTY = 'empty token';
 
 /** Longer than any header that servers accept; catches a page that came instead of a token. */
 const MAX_TOKEN = 64 * 1024;
@@ -87,14 +102,14 @@ function parseTokenValue(raw: unknown): { readonly value: string } | { readonly 
   const value = unquote(raw.trim())
     .trim()
     .replace(/^bearer(?:\s+|$)/i, '');
-  if (value === '') return { problem: 'empty token' };
+  if (value === '') return { problem: EMPTY };
   const length = `text of ${value.length} characters`;
   if (value.length > MAX_TOKEN) return { problem: `${length} is too long for a token` };
   // A login page or an error object where the bare body is taken for the token.
   if (/^[<{[]/.test(value)) return { problem: `${length} is HTML or JSON and not a token` };
   if (isVisibleAscii(value)) return { value };
   const inside = /[\r\n]/.test(value)
-    ? 'a line break'
+    ? 'a line break (a banner before the token?)'
     : /\s/.test(value)
       ? 'white space'
       : 'control or non-ASCII characters';

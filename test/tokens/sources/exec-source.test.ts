@@ -147,7 +147,11 @@ test('a program that does not exist is a fault of the configuration', async () =
 
 const NONSENSE: readonly [string, Partial<ExecSettings>, RegExp][] = [
   ['', {}, /command: empty token/],
-  ['log line\nabcdef', {}, /command: text of 15 characters is not a token: it has a line break inside/],
+  [
+    'log line\nabcdef',
+    {},
+    /command: text of 15 characters is not a token: it has a line break \(a banner before the token\?\) inside/,
+  ],
   ['abcdef', { format: 'json' }, /command: printed text of 6 characters; expected JSON/],
   [
     '{"status":{}}',
@@ -172,6 +176,13 @@ for (const [output, settings, message] of NONSENSE) {
     assert.match((await node(print(output), settings).failure()).message, message);
   });
 }
+
+test('#8 #30 output that can never be a token is a fault of the configuration, an empty one is not', async () => {
+  const severityOf = async (output: string) => (await node(print(output)).failure()).severity;
+  assert.equal(await severityOf('Welcome to corp-login 2.1\nabcdef'), 'credentials');
+  assert.equal(await severityOf('{"a":1}'), 'credentials');
+  assert.equal(await severityOf(''), 'transient');
+});
 
 /** A killed process stays as a zombie until somebody asks for it. */
 async function isRunning(pid: number): Promise<boolean> {

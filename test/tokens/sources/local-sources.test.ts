@@ -101,6 +101,30 @@ test('#29 an empty, missing or unreadable file is a transient failure after thre
   if (process.getuid?.() !== 0) assert.match((await failure()).message, /EACCES/);
 });
 
+for (const [name, bytes] of [
+  ['UTF-16 with a byte order mark, as PowerShell writes it', Buffer.from('\ufeffabcdef\r\n', 'utf16le')],
+  ['big-endian UTF-16', Buffer.from('\ufeffabcdef\n', 'utf16le').swap16()],
+  ['UTF-8 with a byte order mark', Buffer.from('\ufeffabcdef\n')],
+] as const) {
+  test(`#29 a token file in ${name} is decoded`, async (t) => {
+    const path = join(await folder(t), 'token');
+    await writeFile(path, bytes);
+    assert.equal((await makeSource({ type: 'file', path }).acquire()).value, 'abcdef');
+  });
+}
+
+test('#8 #29 a file that holds something else than a token is a fault of the configuration', async (t) => {
+  const path = join(await folder(t), 'token');
+  const severities: string[] = [];
+  for (const content of ['<html>', 'a banner\nabcdef', Buffer.from([0, 1, 2, 250]), 'x'.repeat(300_000)]) {
+    await writeFile(path, content);
+    severities.push((await makeSource({ type: 'file', path }).failure()).severity);
+  }
+  await writeFile(path, 'abcdef');
+  severities.push((await makeSource({ type: 'file', path, tokenAt: '/t' }).failure()).severity);
+  assert.deepEqual(severities, Array(5).fill('credentials'));
+});
+
 test('#29 a file that is being written is read again 50 and 200 ms later', async (t) => {
   const path = join(await folder(t), 'token');
   await writeFile(path, '');
@@ -328,7 +352,7 @@ test('own code that throws, hangs or returns nonsense is described', async (t) =
   assert.equal(await failure('throws'), 'corp: module: threw: no luck with [...]');
   assert.equal(await failure('hangs'), 'corp: module: returned nothing before the attempt was aborted');
   assert.match(await failure('nothing'), /returned nothing; expected \{ value, lifetime_ms \}/);
-  assert.match(await failure('odd'), /returned an object without value, with the key token/);
+  assert.match(await failure('odd'), /returned no value, but an object with the key token/);
 });
 
 test('#28 changed code is another key and is loaded anew; a missing module is a fault of the configuration', async (t) => {
