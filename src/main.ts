@@ -20,12 +20,14 @@ const USAGE = `usage: tokenferry [command] [options]
 
   serve    run the gateway (default; without a configuration: the demo)   --config FILE
   check    check the configuration, upstreams and tokens                  --config FILE [--wait 15s]
-  verify   ask a running gateway as an OpenAI client would                --url URL --key KEY --model MODEL
-  token    obtain a token and print its life, not its value               NAME --config FILE [--refresh] [--show]
+  verify   test a running gateway as an OpenAI client                     --url URL --key KEY --model MODEL
+  token    obtain a token and print its lifetime, not its value           NAME --config FILE [--refresh] [--show]
   list     upstreams and models of the configuration, without secrets     --config FILE
-  log      requests from the record                                       --config FILE [--follow] [--errors] [--since 1h|TIME]
+  log      recorded requests                                              --config FILE [--follow] [--errors] [--since 1h|TIME] …
   schema   the JSON schema of the configuration, for editors
-  demo     a gateway with an issuer and a model of its own                [--port 8888] [--token-life SECONDS]
+  demo     a gateway with a built-in issuer and model                     [--port 8888] [--token-life SECONDS]
+
+  --version prints the version; COMMAND --help the options of a command.
 
 Without --config the configuration is ./config.yaml, else /config.yaml.`;
 
@@ -35,11 +37,16 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(USAGE);
     return 0;
   }
+  if (first === '--version' || first === '-v') {
+    const { packageVersion } = await import('./lib/version.ts');
+    console.log(`tokenferry ${packageVersion()} (Node ${process.versions.node})`);
+    return 0;
+  }
   // openai-api-route's flag for the same.
   if (first === '-list' || first === '--list') return run('list', rest);
   if (first.startsWith('-')) return run('serve', args);
   if (Object.hasOwn(COMMANDS, first)) return run(first, rest);
-  console.error(`There is no command "${first}".\n\n${USAGE}`);
+  console.error(`Unknown command "${first}".\n\n${USAGE}`);
   return 2;
 }
 
@@ -48,6 +55,6 @@ async function run(name: string, args: readonly string[]): Promise<number> {
   return command === undefined ? 2 : command(args);
 }
 
-// Keeps what was compiled for the next start, which then takes half the time; where it cannot write it does nothing.
+// Caches compiled code for the next start, which then takes half the time; does nothing where it cannot write.
 nodeModule.enableCompileCache?.();
 process.exitCode = await main(process.argv.slice(2));

@@ -8,8 +8,8 @@ import { SecretRegistry } from '../lib/secret.ts';
 import type { RoutedUpstream } from '../routing/upstream-state/routed-upstream.ts';
 import type { TokenManager } from '../tokens/manager/token-manager.ts';
 import { UpstreamStatusError } from '../upstream/response.ts';
-import { durationArgument, loadOrThrow, readArguments, withUsage } from './config-argument.ts';
-import { endsTheOther } from './ended-token.ts';
+import { durationArgument, loadOrThrow, readArguments, withUsage } from './arguments.ts';
+import { revocationWarning } from './token.ts';
 
 const USAGE = `usage: tokenferry check [--config FILE] [--wait 15s]
 
@@ -30,7 +30,7 @@ export async function check(args: readonly string[]): Promise<number> {
     for (const warning of loaded.warnings) console.log(`warn  ${warning}`);
     console.log(`ok    configuration ${loaded.files[0] ?? ''}`);
     for (const [name, source] of Object.entries(loaded.config.tokens)) {
-      const cost = endsTheOther(name, source);
+      const cost = revocationWarning(name, source);
       if (cost !== null) console.log(`warn  token ${cost}`);
     }
     return checkParts(loaded, patienceMs);

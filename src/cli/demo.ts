@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { countdownLine } from '../demo/countdown.ts';
 import { instructions } from '../demo/instructions.ts';
 import { type Demo, startDemo } from '../demo/stack.ts';
-import { argumentProblem, asksForHelp } from './config-argument.ts';
+import { argumentProblem, asksForHelp } from './arguments.ts';
 
 const USAGE = 'usage: tokenferry demo [--port 8888] [--token-life SECONDS]';
 

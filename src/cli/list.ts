@@ -1,12 +1,14 @@
 import { type UpstreamConfig, upstreamDefect } from '../config/config.ts';
-import { loadOrThrow, readArguments, withUsage } from './config-argument.ts';
+import type { PathStep } from '../config/config-error.ts';
+import type { IsNeeded } from '../config/load/load-config.ts';
+import { loadOrThrow, readArguments, withUsage } from './arguments.ts';
 
 const USAGE = 'usage: tokenferry list [--config FILE]';
 
-/** `tokenferry list`: the upstreams of a configuration and what they serve, without secrets. */
+/** `tokenferry list`: the upstreams of a configuration and what they serve; prints and needs no secrets. */
 export async function list(args: readonly string[]): Promise<number> {
   return withUsage(USAGE, async () => {
-    const { config } = loadOrThrow(readArguments(args, {}).values.config);
+    const { config } = loadOrThrow(readArguments(args, {}).values.config, isShown);
     for (const upstream of config.upstreams) {
       const defect = upstreamDefect(upstream);
       console.log(`${upstream.name}${defect === null ? '' : `  (skipped: ${defect})`}`);
@@ -17,12 +19,24 @@ export async function list(args: readonly string[]): Promise<number> {
       for (const [alias, model] of Object.entries(upstream.models))
         console.log(`  alias     ${alias} -> ${model}`);
     }
-    if (config.upstreams.length === 0) console.log('The configuration has no upstreams.');
+    if (config.upstreams.length === 0) console.log('No upstreams configured.');
     return 0;
   });
 }
 
-/** The values of a query may be keys. */
+/** What is printed; credentials and the rest of the configuration need not be resolved. */
+const SHOWN_KEYS: ReadonlySet<PathStep | undefined> = new Set([
+  'name',
+  'endpoint',
+  'allow',
+  'deny',
+  'models',
+]);
+
+const isShown: IsNeeded = ([section, , key]) =>
+  section === 'upstreams' && (key === undefined || SHOWN_KEYS.has(key));
+
+/** Query values are left out: they may be keys. */
 function shownEndpoint({ endpoint }: UpstreamConfig): string {
   if (endpoint === null) return '-';
   const { origin, pathname, searchParams } = new URL(endpoint);

@@ -1,6 +1,6 @@
 import { loadConfig } from '../config/load/load-config.ts';
 import { type RunningService, startService } from '../gateway/server.ts';
-import { findAndLoad, readArguments, withUsage } from './config-argument.ts';
+import { findAndLoad, readArguments, withUsage } from './arguments.ts';
 
 const USAGE = 'usage: tokenferry [serve] [--config FILE]';
 
@@ -11,7 +11,7 @@ export async function serve(args: readonly string[]): Promise<number> {
     const loaded = findAndLoad(values.config);
     if (loaded === null) {
       console.log(
-        'No config.yaml here: starting the demo. For your own upstream write one: README.md shows ten lines that do.\n',
+        'No configuration found (./config.yaml, /config.yaml): starting the demo. README.md shows a configuration of ten lines.\n',
       );
       return (await import('./demo.ts')).demo([]);
     }
@@ -23,19 +23,19 @@ export async function serve(args: readonly string[]): Promise<number> {
       console.error(`tokenferry cannot start: ${startProblem(error, loaded.config.address)}`);
       return 1;
     }
-    // One reply that no test foresaw must not end the streams of everybody else.
+    // An unexpected error of one request must not end the streams of the others.
     process.on('unhandledRejection', (error) => service.reportUncaughtError(error));
     process.on('uncaughtException', (error) => service.reportUncaughtError(error));
     process.on('SIGHUP', () => void service.reload());
-    await untilToldToEnd();
+    await untilSignal();
     await service.close();
-    // Everything is written; a reader of the log that does not read must not keep the process.
+    // All queues are flushed; a blocked reader of standard output must not keep the process.
     process.exit(0);
   });
 }
 
-/** The first signal ends politely, the second at once. */
-function untilToldToEnd(): Promise<void> {
+/** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
+function untilSignal(): Promise<void> {
   return new Promise((resolve) => {
     let isEnding = false;
     const end = (): void => {
@@ -51,8 +51,7 @@ function untilToldToEnd(): Promise<void> {
 function startProblem(error: unknown, address: string): string {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'EADDRINUSE')
-    return `the address ${address} is in use. Stop what listens there, or set "address".`;
-  if (code === 'EACCES')
-    return `listening on ${address} is not permitted. Take a port above 1023, or set "address".`;
+    return `address ${address} is already in use. Stop the process that listens there, or change "address".`;
+  if (code === 'EACCES') return `permission denied to listen on ${address}. Use a port above 1023.`;
   return message;
 }

@@ -2,8 +2,7 @@ import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import OpenAI, { APIConnectionError, APIError } from 'openai';
 import { counted } from '../lib/text/format.ts';
-import { argumentProblem, asksForHelp } from './config-argument.ts';
-import { describeStream, type StreamTimes, slowFirstText } from './stream-verdict.ts';
+import { argumentProblem, asksForHelp } from './arguments.ts';
 
 const USAGE = `usage: tokenferry verify [--url URL] [--key KEY] [--model MODEL] [--embedding-model MODEL]
 
@@ -41,7 +40,7 @@ export async function verify(args: readonly string[]): Promise<number> {
   const client = new OpenAI({
     baseURL: settings.url,
     apiKey: settings.key,
-    maxRetries: 0, // a failure is to be seen, not smoothed over
+    maxRetries: 0, // a retry would hide a failure
     timeout: TIMEOUT_MS,
     logLevel: 'off',
   });
@@ -63,7 +62,7 @@ export async function verify(args: readonly string[]): Promise<number> {
   return report.conclude();
 }
 
-/** The text says what is wrong. */
+/** A string is the usage error. */
 function readArguments(args: readonly string[]): Settings | string {
   const text = { type: 'string' } as const;
   try {
@@ -85,7 +84,7 @@ function readArguments(args: readonly string[]): Settings | string {
   }
 }
 
-/** What a check found: the line of facts, then what users of applications will notice. */
+/** The result of a check: a line of facts, then what users of applications will see. */
 interface Finding<T> {
   readonly value: T;
   readonly facts: string;
@@ -125,31 +124,31 @@ class Report {
   }
 }
 
-/** A check's own judgement, as opposed to an error of the client. */
-class Unfit extends Error {}
+/** A response that applications cannot use, as opposed to an error of the client. */
+class CheckFailure extends Error {}
 
 async function listModels(client: OpenAI): Promise<Finding<string[]>> {
   const ids: string[] = [];
   for await (const { id } of client.models.list()) ids.push(id);
   if (ids.length === 0)
-    throw new Unfit('the list is empty; applications that offer a choice will offer none');
+    throw new CheckFailure('the list is empty; applications that offer a choice will offer none');
   const shown = ids.slice(0, 8).join(', ') + (ids.length > 8 ? ', …' : '');
   return { value: ids, facts: `${ids.length} listed: ${shown}` };
 }
 
 /** What Dify sends when a model is added: no stream, `ping`, five tokens. */
 async function askOnce(client: OpenAI, model: string): Promise<Finding<null>> {
-  const reply = await client.chat.completions.create({
+  const response = await client.chat.completions.create({
     model,
     messages: [{ role: 'user', content: 'ping' }],
     max_tokens: 5,
     stream: false,
   });
-  if (reply.object !== 'chat.completion')
-    throw new Unfit(`object is "${reply.object}", Dify insists on chat.completion`);
-  const message = reply.choices[0]?.message;
-  if (message === undefined) throw new Unfit('the reply has no choice');
-  const tokens = reply.usage === undefined ? 'no usage' : `${reply.usage.total_tokens} tokens`;
+  if (response.object !== 'chat.completion')
+    throw new CheckFailure(`object is "${response.object}", Dify insists on chat.completion`);
+  const message = response.choices[0]?.message;
+  if (message === undefined) throw new CheckFailure('the response has no choice');
+  const tokens = response.usage === undefined ? 'no usage' : `${response.usage.total_tokens} tokens`;
   return {
     value: null,
     facts: `${model} says "${(message.content ?? '').slice(0, 60)}", ${tokens}`,
@@ -169,7 +168,7 @@ async function streamOnce(client: OpenAI, model: string): Promise<Finding<null>>
   let lastMs = startedMs;
   let firstTextMs: number | null = null;
   let isFinished = false;
-  let hasAnswered = false;
+  let hasContent = false;
   const gapsMs: number[] = [];
   console.log('      ms since the last chunk | text');
   for await (const chunk of stream) {
@@ -177,24 +176,26 @@ async function streamOnce(client: OpenAI, model: string): Promise<Finding<null>>
     const [choice] = chunk.choices;
     isFinished ||= choice?.finish_reason != null;
     const text = choice?.delta.content ?? '';
-    hasAnswered ||= text !== '';
-    const shown = text !== '' ? text : thoughtIn(choice?.delta);
+    hasContent ||= text !== '';
+    const shown = text !== '' ? text : reasoningIn(choice?.delta);
     if (shown === '') continue;
     if (firstTextMs === null) firstTextMs = nowMs - startedMs;
     else gapsMs.push(nowMs - lastMs);
-    const line = `${text === '' ? '(thinks) ' : ''}${JSON.stringify(shown).slice(1, -1)}`;
+    const line = `${text === '' ? '(reasoning) ' : ''}${JSON.stringify(shown).slice(1, -1)}`;
     console.log(`      ${(nowMs - lastMs).toFixed(0).padStart(6)} | ${line}`);
     lastMs = nowMs;
   }
   if (firstTextMs === null)
-    throw new Unfit('the stream brought no text; an application shows an empty answer');
-  if (!hasAnswered)
-    throw new Unfit('the model thought and then said nothing; an application shows an empty answer');
+    throw new CheckFailure('the stream had no text; applications show an empty answer');
+  if (!hasContent)
+    throw new CheckFailure('the stream had reasoning and no content; applications show an empty answer');
   if (!isFinished)
-    throw new Unfit('the stream ended without a finish_reason; Vercel AI SDK and RAGFlow call that an error');
+    throw new CheckFailure(
+      'the stream ended without a finish_reason; Vercel AI SDK and RAGFlow call that an error',
+    );
   const times: StreamTimes = { firstTextMs, gapsMs };
   const late = slowFirstText(times);
-  if (late !== null) throw new Unfit(late);
+  if (late !== null) throw new CheckFailure(late);
   return {
     value: null,
     facts: `first text after ${Math.round(firstTextMs)} ms, ${gapsMs.length + 1} chunks`,
@@ -203,23 +204,25 @@ async function streamOnce(client: OpenAI, model: string): Promise<Finding<null>>
 }
 
 /** The reasoning in a chunk, which RAGFlow and Dify show as well; the client's types do not know it. */
-function thoughtIn(delta: unknown): string {
+function reasoningIn(delta: unknown): string {
   const { reasoning_content: thought } = (delta ?? {}) as { readonly reasoning_content?: unknown };
   return typeof thought === 'string' ? thought : '';
 }
 
 /** What both send for a knowledge base: two texts, as floats. */
 async function embedOnce(client: OpenAI, model: string): Promise<Finding<null>> {
-  const reply = await client.embeddings.create({
+  const response = await client.embeddings.create({
     model,
     input: ['Test if the api key is available', 'a second text'],
     encoding_format: 'float',
   });
-  if (reply.data.length !== 2) throw new Unfit(`2 texts gave ${counted(reply.data.length, 'vector')}`);
-  const [first, second] = reply.data.map(({ embedding }) => embedding.length);
-  if (first === 0 || first !== second) throw new Unfit(`the vectors have ${first} and ${second} dimensions`);
-  if (typeof reply.usage?.total_tokens !== 'number')
-    throw new Unfit('no usage.total_tokens; Dify and RAGFlow read it');
+  if (response.data.length !== 2)
+    throw new CheckFailure(`2 texts gave ${counted(response.data.length, 'vector')}`);
+  const [first, second] = response.data.map(({ embedding }) => embedding.length);
+  if (first === 0 || first !== second)
+    throw new CheckFailure(`the vectors have ${first} and ${second} dimensions`);
+  if (typeof response.usage?.total_tokens !== 'number')
+    throw new CheckFailure('no usage.total_tokens; Dify and RAGFlow read it');
   return {
     value: null,
     facts: `${model} makes vectors of ${first} dimensions`,
@@ -229,12 +232,12 @@ async function embedOnce(client: OpenAI, model: string): Promise<Finding<null>> 
   };
 }
 
-/** The client's error in words: what happened, and what to look at. */
+/** The error of the client as a sentence: what failed, why, what to do. */
 function explain(error: unknown): string {
-  if (error instanceof Unfit) return error.message;
+  if (error instanceof CheckFailure) return error.message;
   if (error instanceof APIConnectionError) {
     const cause = error.cause instanceof Error ? `: ${innermost(error.cause).message}` : '';
-    return `nobody answers at this URL${cause}. Is the gateway running, and is the address right?`;
+    return `no connection to this URL${cause}. Check that the gateway is running and that the address is right.`;
   }
   if (error instanceof APIError) {
     const code = error.code === null || error.code === undefined ? '' : ` (${error.code})`;
@@ -256,4 +259,41 @@ function hintFor(status: number | undefined): string {
     return '. The gateway runs but its upstream or issuer does not: see its log, or `tokenferry check`.';
   }
   return '';
+}
+
+/** When the text of one stream came. Milliseconds. */
+export interface StreamTimes {
+  /** From the request to the first non-empty text. */
+  readonly firstTextMs: number;
+  /** Between each text and the one before it. */
+  readonly gapsMs: readonly number[];
+}
+
+/** RAGFlow's budget for the first text when a model is added (`LLM_TIMEOUT_SECONDS`). */
+const RAGFLOW_FIRST_TEXT_MS = 10_000;
+
+/** Chunks closer than this left the gateway in one burst. */
+const BURST_MS = 3;
+
+/** Fewer gaps have no meaningful median. */
+const MIN_GAPS = 4;
+
+/** Why RAGFlow would refuse the model; null when it would not. */
+export function slowFirstText({ firstTextMs }: StreamTimes): string | null {
+  if (firstTextMs <= RAGFLOW_FIRST_TEXT_MS) return null;
+  return `the first text took ${(firstTextMs / 1000).toFixed(1)} s; RAGFlow gives up after 10 s when a model is added`;
+}
+
+/** What a person in front of a chat window sees. */
+export function describeStream({ firstTextMs, gapsMs }: StreamTimes): string {
+  const wait = firstTextMs < 1000 ? `${Math.round(firstTextMs)} ms` : `${(firstTextMs / 1000).toFixed(1)} s`;
+  if (gapsMs.length < MIN_GAPS) return `A user waits ${wait} and sees the whole short answer at once.`;
+  const sorted = gapsMs.toSorted((left, right) => left - right);
+  const median = sorted[Math.floor(sorted.length / 2)] ?? 0;
+  const longest = sorted.at(-1) ?? 0;
+  const gaps = `one chunk every ${median.toFixed(0)} ms, the longest pause ${longest.toFixed(0)} ms`;
+  if (sorted.filter((gap) => gap < BURST_MS).length > sorted.length * 0.9) {
+    return `A user waits ${wait} and then sees everything at once: something between the model and here buffers the stream, or the model is very fast (${gaps}).`;
+  }
+  return `A user sees the first word after ${wait} and the text grow: ${gaps}.`;
 }

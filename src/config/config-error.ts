@@ -56,18 +56,29 @@ export function isOnOnePath(left: readonly PathStep[], right: readonly PathStep[
 export class ProblemReport {
   readonly #file: string;
   readonly #lines: ReadonlyMap<string, number>;
+  readonly #isNeeded: (path: readonly PathStep[]) => boolean;
   readonly #errors: { readonly path: readonly PathStep[]; readonly problem: ConfigProblem }[] = [];
   readonly #warnings: ConfigProblem[] = [];
 
-  /** `lines`: the line of each formatted path. */
-  constructor(file: string, lines: ReadonlyMap<string, number>) {
+  /** `lines`: the line of each formatted path. Problems of paths that are not needed are left out. */
+  constructor(
+    file: string,
+    lines: ReadonlyMap<string, number>,
+    isNeeded: (path: readonly PathStep[]) => boolean,
+  ) {
     this.#file = file;
     this.#lines = lines;
+    this.#isNeeded = isNeeded;
+  }
+
+  /** A problem of the file as a whole, whatever is needed of it. */
+  syntaxError(path: readonly PathStep[], message: string, line = this.#lineOf(path)): void {
+    this.#errors.push({ path, problem: { path: formatPath(path), line, message } });
   }
 
   /** Where the line is not given, it is that of the key, or of the nearest key above it that is in the file. */
   error(path: readonly PathStep[], message: string, line = this.#lineOf(path)): void {
-    this.#errors.push({ path, problem: { path: formatPath(path), line, message } });
+    if (this.#isNeeded(path)) this.syntaxError(path, message, line);
   }
 
   warn(path: readonly PathStep[], message: string): void {

@@ -37,7 +37,7 @@ export function pageStatement(
   if (filter.sinceMs !== undefined) query = query.where('created_at', '>=', filter.sinceMs);
   if (filter.untilMs !== undefined) query = query.where('created_at', '<', filter.untilMs);
   if (filter.onlyFailed === true) query = query.where('outcome', '<>', 'ok');
-  for (const column of ['outcome', 'client', 'model', 'upstream', 'path', 'status'] as const) {
+  for (const column of ['id', 'outcome', 'client', 'model', 'upstream', 'path', 'status'] as const) {
     const wanted = filter[column];
     if (wanted !== undefined) query = query.where(column, '=', wanted);
   }

@@ -11,6 +11,7 @@ export interface RequestFilter {
   readonly untilMs?: number | undefined;
   /** True: everything but `ok`. */
   readonly onlyFailed?: boolean | undefined;
+  readonly id?: string | undefined;
   readonly outcome?: RequestRecord['outcome'] | undefined;
   readonly client?: string | undefined;
   readonly model?: string | undefined;

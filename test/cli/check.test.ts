@@ -62,17 +62,20 @@ test('what a check costs a running gateway is said; an upstream without a list o
     upstreams: [{ name: 'chat', endpoint: model.url, token: 'corp' }],
   });
   assert.equal(ended.code, 0, ended.stdout + ended.stderr);
-  lineOf(ended, /^warn {2}token corp: rotation is exclusive .* ends the one that a running tokenferry uses$/);
+  lineOf(ended, /^warn {2}token corp: rotation is exclusive .* revokes the token of a running tokenferry$/);
   lineOf(
     ended,
     /^ok {4}upstream chat: answers \(GET \/models gives 404: it lists no models, or the endpoint's path is wrong\)$/,
   );
 });
 
-test('a file that is named without --config is not passed over, exit code 2', async () => {
+test('a file without --config is not ignored, exit code 2', async () => {
   const { code, stderr } = await runCommand('check', { upstreams: [] }, { args: ['prod.yaml'] });
   assert.equal(code, 2);
-  assert.match(stderr, /^unexpected "prod.yaml"; a configuration is named with --config FILE\.\nusage: /);
+  assert.match(
+    stderr,
+    /^unexpected argument "prod.yaml"; use --config FILE to name a configuration\.\nusage: /,
+  );
 });
 
 test('a proxy variable that is none is said in one line, exit code 2', async () => {

@@ -43,3 +43,12 @@ incomplete  (skipped: no credentials: set token, or sk, or \`token: none\` if no
 `,
   );
 });
+
+test('secrets that are not set here are not needed', async () => {
+  const { code, stdout, stderr } = await runCommand('list', {
+    authorization: `\${NOT_SET_ANYWHERE}`,
+    upstreams: [{ name: 'chat', endpoint: 'https://llm.corp.example/v1', sk: `\${NOT_SET_ANYWHERE}` }],
+  });
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^chat\n {2}endpoint {2}https:\/\/llm\.corp\.example\/v1\n/);
+});

@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: configuration files interpolate.
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -65,5 +66,54 @@ test('--since takes seconds, units and times', async (t) => {
 test('a --since that is neither is refused with the forms that are taken, exit code 2', async () => {
   const { code, stderr } = await log({}, '--since', 'yesterday');
   assert.equal(code, 2);
-  assert.match(stderr, /^--since is a duration \(90, 5m, 2h, 7d: .*\) or a time \(2026-.*\)\.\nusage: /);
+  assert.match(stderr, /^--since must be a duration \(90, 5m, 2h, 7d: .*\) or a time \(2026-.*\)\.\nusage: /);
+});
+
+test('records are printed without the secrets of upstreams and tokens', async (t) => {
+  const dbaddr = await database(t);
+  const ended = await log({
+    dbaddr,
+    tokens: { corp: { type: 'static', value: '${NOT_SET_ANYWHERE}' } },
+    upstreams: [{ endpoint: 'http://llm.example', token: 'corp', tls: { ca: '/nowhere/ca.pem' } }],
+  });
+  assert.equal(ended.code, 0, ended.stderr);
+  assert.match(ended.stdout, /\/v1\/new/);
+});
+
+test('an address of the database that cannot be resolved is still an error', async () => {
+  const ended = await log({ dbtype: 'postgres', dbaddr: 'postgres://u:${NOT_SET_ANYWHERE}@db/llm' });
+  assert.equal(ended.code, 2);
+  assert.match(ended.stderr, /dbaddr: environment variable NOT_SET_ANYWHERE is not set/);
+});
+
+test('--id opens one request: its facts and its attempts on a time line', async (t) => {
+  const dbaddr = await database(t);
+  const { code, stdout } = await log({ dbaddr }, '--id', 'new');
+  assert.equal(code, 0);
+  assert.match(stdout, /^request new\n {2}time {5}20\d\d/);
+  assert.match(stdout, /^ {2}attempts\n {4}\|[ █]{40}\| \d+ ms {2}\S+: \w+/m);
+  const none = await log({ dbaddr }, '--id', 'unknown');
+  assert.match(none.stderr, /^No request with id unknown is recorded\.\n$/);
+});
+
+test('filters by client, model, upstream and status hold together', async (t) => {
+  const dbaddr = await database(t);
+  const { client, model, upstream, status } = sampleRecord({});
+  const all = ['--client', client, '--model', model, '--upstream', upstream, '--status', status].map(String);
+  const found = await log({ dbaddr }, ...all);
+  assert.equal(found.stdout.split('\n').filter(Boolean).length, 2, found.stderr);
+  const none = await log({ dbaddr }, ...all, '--client', 'somebody-else');
+  assert.equal(none.stdout, '');
+});
+
+test('--json prints one object a line, --csv a table that a spreadsheet opens', async (t) => {
+  const dbaddr = await database(t);
+  const json = (await log({ dbaddr }, '--json')).stdout.trim().split('\n');
+  assert.deepEqual(
+    json.map((text) => (JSON.parse(text) as { id: string }).id),
+    ['old', 'new'],
+  );
+  const csv = (await log({ dbaddr }, '--csv')).stdout.trim().split('\n');
+  assert.match(csv[0] ?? '', /^created_at,id,client,method,path,model,upstream,status/);
+  assert.equal(csv.length, 3);
 });

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { describeStream, slowFirstText } from '../../src/cli/stream-verdict.ts';
-import { verify } from '../../src/cli/verify.ts';
+import { describeStream, slowFirstText, verify } from '../../src/cli/verify.ts';
 import { refusingUrl } from '../helpers/raw-upstream.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 
@@ -41,7 +40,7 @@ test('a wrong key fails every check with a hint, exit code 1', async (t) => {
 test('an address without a server is said in words', async (t) => {
   const { code, text } = await run(t, '--url', await refusingUrl(), '--model', 'm');
   assert.equal(code, 1);
-  assert.match(text, /nobody answers at this URL: .*ECONNREFUSED/);
+  assert.match(text, /no connection to this URL: .*ECONNREFUSED/);
 });
 
 test('a stream without text or without an end, and too few vectors, are failures', async (t) => {
@@ -49,7 +48,7 @@ test('a stream without text or without an end, and too few vectors, are failures
   t.after(() => model.close());
   const empty = await run(t, '--url', model.url);
   assert.equal(empty.code, 1);
-  assert.match(empty.text, /FAIL {2}stream: the stream brought no text/);
+  assert.match(empty.text, /FAIL {2}stream: the stream had no text/);
   model.set({
     reply: 'a b',
     intercept: (request, response) => {
@@ -68,7 +67,7 @@ test('a stream without text or without an end, and too few vectors, are failures
   assert.match(broken.text, /FAIL {2}embeddings: 2 texts gave 1 vector\n/);
 });
 
-test('what a model thinks before its answer counts as the first sign of life, and is marked', async (t) => {
+test('reasoning before the answer counts as the first text, and is marked', async (t) => {
   const model = await StandInModel.start();
   t.after(() => model.close());
   const chunk = (delta: object, finish: string | null = null) =>
@@ -86,12 +85,12 @@ test('what a model thinks before its answer counts as the first sign of life, an
   answer = 'Hello.';
   const { code, text } = await run(t, '--url', model.url);
   assert.equal(code, 0, text);
-  assert.match(text, / \| \(thinks\) hm\n +\d+ \| Hello\.\n/);
+  assert.match(text, / \| \(reasoning\) hm\n +\d+ \| Hello\.\n/);
   assert.match(text, /ok {4}stream: .*2 chunks/);
   answer = '';
   const silent = await run(t, '--url', model.url);
   assert.equal(silent.code, 1);
-  assert.match(silent.text, /FAIL {2}stream: the model thought and then said nothing/);
+  assert.match(silent.text, /FAIL {2}stream: the stream had reasoning and no content/);
 });
 
 test('an unknown flag or an unusable URL is bad usage, exit code 2', async (t) => {

@@ -10,6 +10,8 @@ interface InterpolationSources {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Relative names in `${file:...}` start here: the directory of the configuration file. */
   readonly directory: string;
+  /** False: the value at this path is not used, so it keeps its `${...}` where that cannot be replaced. */
+  isNeeded(path: readonly PathStep[]): boolean;
 }
 
 /** Keys below which every interpolated value counts as a secret. */
@@ -53,8 +55,11 @@ export class Interpolator {
       pieces,
       problems,
     } = interpolate(text, this.#sources, (file) => this.files.add(file));
-    for (const message of problems) this.problems.push({ path, line, message });
-    if (problems.length > 0) return undefined;
+    if (problems.length > 0) {
+      if (!this.#sources.isNeeded(path)) return text;
+      for (const message of problems) this.problems.push({ path, line, message });
+      return undefined;
+    }
     if (pieces.length === 0) return filled;
     if (SECRET_ROOTS.has(path[0])) for (const secret of [filled, ...pieces]) this.secrets.add(secret);
     return new FileScalar(filled, filled, /^\$\{[^}]*\}$/.test(text) ? 'reference' : 'mixed');

@@ -25,20 +25,28 @@ export interface LoadedConfig {
   readonly secrets: readonly Secret[];
 }
 
+/** Whether a command uses the value at a path; what it does not use is neither resolved nor checked. */
+export type IsNeeded = (path: readonly PathStep[]) => boolean;
+
 /**
- * Reads and checks a configuration file. Throws `ConfigError`, and nothing else, with all that is wrong: syntax,
- * unknown keys, types, ranges, references and what is not built yet, in the order of the file.
+ * Loads and checks a configuration file. Throws `ConfigError`, and nothing else, with every problem in the order of the
+ * file: syntax, unknown keys, types, ranges, references, keys that are not built yet. With `isNeeded` only problems of
+ * needed values are errors, so that a command which prints records needs no secrets of upstreams.
  */
-export function loadConfig(file: string, env: Readonly<Record<string, string | undefined>>): LoadedConfig {
+export function loadConfig(
+  file: string,
+  env: Readonly<Record<string, string | undefined>>,
+  isNeeded: IsNeeded = () => true,
+): LoadedConfig {
   const directory = dirname(resolve(file));
-  const interpolator = new Interpolator({ env, directory });
+  const interpolator = new Interpolator({ env, directory, isNeeded });
   const yaml = parseYaml(readText(file), (value, path, line) => interpolator.fill(value, path, line));
-  const report = new ProblemReport(file, yaml.lines);
-  for (const { path, message, line } of [...yaml.problems, ...interpolator.problems])
-    report.error(path, message, line);
+  const report = new ProblemReport(file, yaml.lines, isNeeded);
+  for (const { path, message, line } of yaml.problems) report.syntaxError(path, message, line);
+  for (const { path, message, line } of interpolator.problems) report.error(path, message, line);
   const root = yaml.root ?? {};
   if (!isMapping(root)) {
-    report.error([], `must be a mapping of keys to values, is ${kindOf(root)}`);
+    report.syntaxError([], `must be a mapping of keys to values, is ${kindOf(root)}`);
     throw report.asError();
   }
   const unfilled = interpolator.problems.map(({ path }) => path);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { sinceMs } from '../../src/cli/since.ts';
+import { sinceMs } from '../../src/cli/arguments.ts';
 
 const NOW_MS = Date.parse('2026-11-21T12:00:00Z');
 

@@ -1,0 +1,139 @@
+import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
+import { ConfigError } from '../config/config-error.ts';
+import { findConfigFile, type IsNeeded, type LoadedConfig, loadConfig } from '../config/load/load-config.ts';
+import { durationMs } from '../config/types/quantities.ts';
+import { ProxyVariableError } from '../lib/net/environment-proxy.ts';
+import { TokenSourceError } from '../tokens/sources/token-source.ts';
+
+/** InvalidValue words on the command line, or a configuration that cannot be used: exit code 2. */
+export class UsageError extends Error {}
+
+/** A command that cannot be run although its arguments are valid: the message says what to do. */
+export class CommandFailure extends Error {
+  /** 1: something is missing or does not work; 2: the configuration does not allow it. */
+  readonly exitCode: 1 | 2;
+
+  constructor(exitCode: 1 | 2, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.exitCode = exitCode;
+  }
+}
+
+/** `--help` was given. */
+class HelpRequested extends Error {}
+
+/** Timers of token managers keep no process alive; a command that waits for one has to do it. */
+const ALIVE_EVERY_MS = 60_000;
+
+/** Accepts openai-api-route's long options with one dash, and removes its flags without a meaning here. */
+function normaliseFlags(args: readonly string[]): string[] {
+  return args
+    .filter((arg) => !/^--?dblog$/.test(arg))
+    .map((arg) => (/^-config\b/.test(arg) ? `-${arg}` : arg));
+}
+
+/** True when the arguments contain `--help` or `-h`. */
+export function asksForHelp(args: readonly string[]): boolean {
+  return args.some((arg) => arg === '--help' || arg === '-h');
+}
+
+/** Parses options beside `--config` and at most `maxNames` names; throws what `withUsage` prints. */
+export function readArguments<Options extends ParseArgsOptionsConfig>(
+  args: readonly string[],
+  options: Options,
+  maxNames = 0,
+) {
+  if (asksForHelp(args)) throw new HelpRequested();
+  const parsed = parsedOrThrow(args, { ...options, config: { type: 'string' as const } });
+  const unexpected = parsed.positionals[maxNames];
+  // Ignoring it would make `check prod.yaml` check another file.
+  if (unexpected !== undefined)
+    throw new UsageError(`unexpected argument "${unexpected}"; use --config FILE to name a configuration.`);
+  return parsed;
+}
+
+function parsedOrThrow<Options extends ParseArgsOptionsConfig>(args: readonly string[], options: Options) {
+  try {
+    return parseArgs({ args: normaliseFlags(args), allowPositionals: true, options });
+  } catch (error) {
+    throw new UsageError(argumentProblem(error));
+  }
+}
+
+/** The error of `parseArgs` without its advice on arguments that begin with a dash. */
+export function argumentProblem(error: unknown): string {
+  return (error as Error).message.split('. ', 1)[0] ?? '';
+}
+
+/** A duration as in the configuration, in milliseconds; throws what `withUsage` prints. */
+export function durationArgument(option: string, text: string): number {
+  const ms = durationMs(text);
+  if (ms !== null) return ms;
+  throw new UsageError(`${option} must be a duration: seconds as a number, or 500ms, 30s, 5m, 2h, 7d.`);
+}
+
+/** The configuration of `--config` or the default paths; null when there is none. */
+export function findAndLoad(explicit: string | undefined, isNeeded?: IsNeeded): LoadedConfig | null {
+  const file = findConfigFile(explicit, process.cwd());
+  return file === null ? null : loadConfig(file, process.env, isNeeded);
+}
+
+/** As `findAndLoad`; throws when there is no configuration. */
+export function loadOrThrow(explicit: string | undefined, isNeeded?: IsNeeded): LoadedConfig {
+  const loaded = findAndLoad(explicit, isNeeded);
+  if (loaded !== null) return loaded;
+  throw new UsageError(
+    'No configuration found: name one with --config FILE, or write ./config.yaml (see config.sample.yaml).',
+  );
+}
+
+/** Runs a command and prints problems of its arguments or configuration; resolves with the exit code. */
+export async function withUsage(usage: string, run: () => Promise<number>): Promise<number> {
+  const alive = setInterval(() => undefined, ALIVE_EVERY_MS);
+  try {
+    return await run();
+  } catch (error) {
+    if (error instanceof HelpRequested) {
+      console.log(usage);
+      return 0;
+    }
+    if (error instanceof CommandFailure) {
+      console.error(error.message);
+      return error.exitCode;
+    }
+    if (isConfigProblem(error)) {
+      console.error(error.message);
+      return 2;
+    }
+    if (error instanceof UsageError) {
+      console.error(`${error.message}\n${usage}`);
+      return 2;
+    }
+    throw error;
+  } finally {
+    clearInterval(alive);
+  }
+}
+
+/** An invalid configuration, or a source or upstream that cannot be built: an invalid module, key or proxy. */
+function isConfigProblem(error: unknown): error is Error {
+  return (
+    error instanceof ConfigError || error instanceof TokenSourceError || error instanceof ProxyVariableError
+  );
+}
+
+const TIME = /^\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?<zone>Z|[+-]\d\d:?\d\d)?)?$/i;
+
+/**
+ * `90`, `5m`, `2h` before now, or an ISO time → milliseconds since 1970; null when it is neither. A time without a zone
+ * is UTC, as are the times that `log` prints.
+ */
+export function sinceMs(text: string, nowMs: number): number | null {
+  const agoMs = durationMs(text);
+  if (agoMs !== null) return nowMs - agoMs;
+  const match = TIME.exec(text.trim());
+  if (match === null) return null;
+  const [date = '', time = '00:00'] = text.trim().split(/[T ]/i);
+  const at = Date.parse(`${date}T${time}${match.groups?.zone === undefined ? 'Z' : ''}`);
+  return Number.isNaN(at) ? null : at;
+}
