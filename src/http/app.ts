@@ -13,11 +13,12 @@ import { type RecordingSettings, RequestContext } from './middleware/request-con
 import { barePath, type RequestPath, type RequestPaths } from './middleware/request-path.ts';
 import { type RunningRequests, restarting, type UseCount } from './middleware/running-requests.ts';
 import { sendError } from './response/errors.ts';
-import { type ChatRouteSettings, serveChat } from './routes/chat.ts';
-import { type EmbeddingsRouteSettings, serveEmbeddings, serveRerank } from './routes/embeddings.ts';
+import { type ChatRouteSettings, type ModelRouteSettings, serveChat } from './routes/chat.ts';
+import { serveEmbeddings } from './routes/embeddings.ts';
 import { answerLive, answerReady, type Readiness } from './routes/health.ts';
 import { listModels, showModel } from './routes/models.ts';
 import { type PassThroughSettings, passThrough } from './routes/pass-through.ts';
+import { serveRerank } from './routes/rerank.ts';
 import { ResponseItemStore } from './routes/response-item-store.ts';
 import { serveResponses } from './routes/responses.ts';
 
@@ -31,7 +32,7 @@ export interface RuntimeRoutes {
   readonly bodies: BodyReader;
   readonly models: ModelList;
   readonly chat: ChatRouteSettings;
-  readonly embeddings: EmbeddingsRouteSettings;
+  readonly embeddings: ModelRouteSettings;
   readonly passThrough: PassThroughSettings;
   readonly recording: RecordingSettings;
   readonly metricsNeedKey: boolean;

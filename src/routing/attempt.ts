@@ -4,58 +4,72 @@ import { FerryError } from '../lib/errors/ferry-error.ts';
 import type { AttemptRecord } from '../lib/request-record.ts';
 import { inSeconds } from '../lib/text/format.ts';
 import { AttemptTimer } from '../upstream/attempt-timer.ts';
+import type { UpstreamResponse } from '../upstream/response.ts';
 import type { RoutedRequest } from './routed-request.ts';
 import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
 
-/** What one attempt may take, decided by the fail-over loop. */
-export interface AttemptBounds {
+/** What one attempt may take, decided by the fail-over. */
+interface AttemptBounds {
   /** True: when this attempt fails nothing is left to try. */
   readonly isLast: boolean;
-  /** Monotonic time at which all attempts together must have brought content. */
+  /** Monotonic time at which all attempts together must have brought content; `Infinity`: no deadline. */
   readonly deadlineMonoMs: number;
-  readonly tokenWaitMs: number;
-  /** How long the request has waited for tokens of other candidates in vain: `max_wait` is for all together. */
+  /** How long the request has waited in vain for tokens of other candidates: `max_wait` is for all together. */
   readonly tokenWaitedMs: number;
 }
 
+/** A response whose body rejected the token, and the error that says so. */
+interface TokenRejection {
+  readonly response: UpstreamResponse;
+  readonly error: FerryError;
+}
+
 /**
- * One try at one candidate: its signal, its running time limit and, exactly once, its end. Whoever serves from it
- * calls `commit` at the first content or the whole checked body, and `finish` when nothing more will come.
+ * One try at one candidate: its signal, its running time limit and, exactly once, its end. The route calls `commit` at
+ * the first content or after the whole checked body, and `finish` when nothing more will come.
  */
 export class Attempt {
   readonly upstream: RoutedUpstream;
   readonly request: RoutedRequest;
   /** The upstream's own name of the model. */
   readonly model: string;
-  readonly bounds: AttemptBounds;
+  readonly isLast: boolean;
+  readonly deadlineMonoMs: number;
+  readonly tokenWaitedMs: number;
   readonly timer: AttemptTimer;
+  /** Our path of what the upstream is asked: the client's own, unless its request is sent as a chat. */
+  path: string;
+  /** The latest response, of any status. */
+  response: UpstreamResponse | null = null;
+  /** Set when the next call is a replay with a renewed token. */
+  rejection: TokenRejection | null = null;
+  /** What the upstream's refusals had taught when the request was adapted for this attempt. */
+  learnedDrops: readonly string[] = [];
   readonly #clock: Clock;
   readonly #controller = new AbortController();
   readonly #startedMonoMs: number;
-  /** The upstream's status once it answered. */
-  status: number | null = null;
-  isTokenRenewed = false;
-  /** Our path of what the upstream is asked: the client's own, unless its request is asked as a chat. */
-  path: string;
-  /** What the upstream's refusals had taught when the request was adapted for this attempt. */
-  learnedDrops: readonly string[] = [];
-  /** True until the attempt has shown its worth: it is the one that a cooling upstream is probed with. */
+  /** True until the attempt has succeeded: the circuit of a cooling upstream is probed with it. */
   #isProbe: boolean;
+  #isTokenRenewed = false;
+  /** The response after which a replay was tried already. */
+  #rejectedResponse: UpstreamResponse | null = null;
   #isCommitted = false;
-  #isEnded = false;
+  #isFinished = false;
 
-  /** Whoever makes one has taken a place of the upstream; `finish` gives it back. */
+  /** The caller has acquired a slot of the upstream's limiter; `finish` releases it. */
   constructor(request: RoutedRequest, upstream: RoutedUpstream, bounds: AttemptBounds, clock: Clock) {
     this.request = request;
     this.path = request.path;
     this.upstream = upstream;
     this.model = upstream.upstreamModel(request.model);
-    this.bounds = bounds;
+    this.isLast = bounds.isLast;
+    this.deadlineMonoMs = bounds.deadlineMonoMs;
+    this.tokenWaitedMs = bounds.tokenWaitedMs;
     this.#clock = clock;
     this.#startedMonoMs = clock.monoMs();
     this.timer = new AttemptTimer((error) => this.#controller.abort(error));
-    request.log.begin(upstream.name, this.model);
     this.#isProbe = upstream.circuit.begin();
+    request.log.begin(upstream.name, this.model);
     request.signal.addEventListener('abort', this.#onRequestAborted);
     if (request.signal.aborted) this.#onRequestAborted();
   }
@@ -79,21 +93,26 @@ export class Attempt {
 
   /** `limitMs` (0 = none), but never past the deadline of all attempts; 0 = none. */
   within(limitMs: number): number {
-    const leftMs = Math.max(1, this.bounds.deadlineMonoMs - this.#clock.monoMs());
-    if (!Number.isFinite(leftMs)) return limitMs;
+    if (this.deadlineMonoMs === Number.POSITIVE_INFINITY) return limitMs;
+    const leftMs = Math.max(1, this.deadlineMonoMs - this.#clock.monoMs());
     return limitMs === 0 ? leftMs : Math.min(limitMs, leftMs);
   }
 
-  /** A limit of its own for one of several calls that run at once; whoever starts it clears it. */
+  /** What is left for the wait for a token; `Infinity`: no deadline. */
+  get tokenWaitMs(): number {
+    return Math.max(0, this.deadlineMonoMs - this.#clock.monoMs());
+  }
+
+  /** A limit of its own for one of several calls that run at once; the caller clears it. */
   newTimer(): AttemptTimer {
     return new AttemptTimer((error) => this.#controller.abort(error));
   }
 
-  /** The reply has begun; from here on its first content has to come in time. The last candidate gets `timeout` for it. */
+  /** The headers of a stream are here: its first content has to follow in time. The last candidate gets `timeout` for it. */
   limitFirstContent(): void {
     const { name, limits } = this.upstream;
     const limitMs = this.within(
-      this.bounds.isLast ? limits.timeoutMs : limits.firstContentTimeoutMs || limits.timeoutMs,
+      this.isLast ? limits.timeoutMs : limits.firstContentTimeoutMs || limits.timeoutMs,
     );
     const noContent = (): FerryError =>
       new FerryError('timeout', {
@@ -103,50 +122,76 @@ export class Attempt {
   }
 
   /**
-   * From here on silence of `idle_timeout` ends the attempt. Silence while the reader is behind is the reader's: then
+   * From here on silence of `idle_timeout` ends the attempt. While unread bytes are buffered the silence is the reader's:
    * nothing comes because nothing is asked for.
    */
-  limitIdleTime(body: { readonly isBacklogged: boolean }, mostMs = Number.POSITIVE_INFINITY): void {
+  limitIdleTime(body: { readonly isBacklogged: boolean }, maxMs = Number.POSITIVE_INFINITY): void {
     const { name, limits } = this.upstream;
-    const limitMs = limits.idleTimeoutMs > 0 ? Math.min(limits.idleTimeoutMs, mostMs) : mostMs;
+    const limitMs = limits.idleTimeoutMs > 0 ? Math.min(limits.idleTimeoutMs, maxMs) : maxMs;
     this.timer.clear();
     if (!Number.isFinite(limitMs)) return;
-    const goneSilent = (): FerryError | null => {
+    const silent = (): FerryError | null => {
       if (body.isBacklogged) return null;
       return new FerryError('timeout', {
-        message: `Upstream "${name}" went silent in the middle of its answer for ${inSeconds(limitMs)}.`,
+        message: `Upstream "${name}" sent nothing for ${inSeconds(limitMs)} in the middle of its response.`,
       });
     };
-    this.timer.start(limitMs, goneSilent, 'on_bytes');
+    this.timer.start(limitMs, silent, 'on_bytes');
   }
 
-  /** The upstream delivered: it is healthy, and from here on no other one can take over. */
-  commit(): void {
+  /** Notes a response, of any status, for the record and for what follows a failure. */
+  received(response: UpstreamResponse): void {
+    this.response = response;
+    this.#isTokenRenewed ||= response.isReplayed;
+  }
+
+  /**
+   * Whether the call is to be replayed within this attempt, since the body of a 2xx response rejected the token. The
+   * client decides whether another token is to be had; when none is, the replay throws `error` again.
+   */
+  canReplay(error: FerryError): boolean {
+    const { response } = this;
+    if (error.kind !== 'auth_rejected' || response?.ok !== true || this.#isCommitted) return false;
+    if (response === this.#rejectedResponse) return false;
+    this.#rejectedResponse = response;
+    this.rejection = { response, error };
+    return true;
+  }
+
+  /**
+   * The upstream delivered: it is healthy, and no other candidate can take over. `checked`: the response whose body was
+   * read and found good, so that its token is proven and its limits can be passed on.
+   */
+  commit(checked: UpstreamResponse | null): void {
+    const { circuit, pauses, client } = this.upstream;
     this.#isCommitted = true;
     this.#isProbe = false;
-    this.upstream.circuit.succeed();
-    this.upstream.pauses.clear(this.model);
+    circuit.succeed();
+    pauses.clear(this.model);
+    if (checked === null) return;
+    client.reportAccepted(checked);
+    this.request.log.headersForClient = checked.headers.forClient();
   }
 
-  /** Ends the attempt. `error` is null for a complete answer. Only the first call counts. */
+  /** Ends the attempt. `error` is null for a complete response. Only the first call counts. */
   finish(error: FerryError | null): void {
-    if (this.#isEnded) return;
-    this.#isEnded = true;
+    if (this.#isFinished) return;
+    this.#isFinished = true;
     this.timer.clear();
     this.request.signal.removeEventListener('abort', this.#onRequestAborted);
     if (error !== null) {
       this.#blame(error);
-      // Whatever of it still runs, runs for nobody.
+      // Ends whatever of it is still running.
       this.#controller.abort(error);
+      this.response?.body.destroy(error);
     }
-    const detail = error === null ? undefined : (error.detail ?? error.message);
     const entry: AttemptRecord = {
       upstream: this.upstream.name,
       outcome: this.#outcome(error),
-      status: this.status,
+      status: this.response?.status ?? null,
       elapsedMs: this.elapsedMs,
-      tokenRenewed: this.isTokenRenewed,
-      ...(detail === undefined ? {} : { detail }),
+      tokenRenewed: this.#isTokenRenewed,
+      ...(error === null ? {} : { detail: error.detail ?? error.message }),
     };
     this.request.log.end(entry);
     this.upstream.limiter.release();
@@ -163,12 +208,13 @@ export class Attempt {
       pauses.pause(this.model, error.kind, error.retryAfterMs ?? DEFAULT_RATE_PAUSE_MS);
     }
     if (error.kind === 'model_not_found') pauses.pause(this.model, 'model_not_found', MISSING_MODEL_PAUSE_MS);
-    const isForeignPath = error.kind === 'path_not_found' && !endpointOf(this.path).isExpected;
-    circuit.fail(isForeignPath ? 'no' : error.row.countsAgainst, this.#isProbe);
+    // That an upstream lacks an endpoint which only some have says nothing of its health.
+    const isOptionalPath = error.kind === 'path_not_found' && !endpointOf(this.path).isExpected;
+    circuit.fail(isOptionalPath ? 'no' : error.row.countsAgainst, this.#isProbe);
   }
 }
 
-/** A 429 that does not say how long: short, since the next one may say more. */
+/** For a 429 without `retry-after`: short, since the next one may have it. */
 const DEFAULT_RATE_PAUSE_MS = 1_000;
 /** A model that an upstream does not have is seldom there a moment later. */
 const MISSING_MODEL_PAUSE_MS = 60_000;

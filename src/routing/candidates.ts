@@ -1,4 +1,5 @@
 import { FerryError } from '../lib/errors/ferry-error.ts';
+import { shorten } from '../lib/text/sanitize.ts';
 import type { RoutedRequest } from './routed-request.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
 import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
@@ -133,8 +134,4 @@ function notPermitted(request: RoutedRequest): FerryError {
     message: `This API key may not use the model "${shorten(request.model)}" on ${shorten(request.path)}.`,
     param: 'model',
   });
-}
-
-function shorten(text: string): string {
-  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }

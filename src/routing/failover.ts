@@ -1,13 +1,14 @@
 import type { Clock } from '../lib/clock.ts';
-import { asFerryError, type FerryError } from '../lib/errors/ferry-error.ts';
-import { Attempt, type AttemptBounds } from './attempt.ts';
+import { asFerryError, FerryError } from '../lib/errors/ferry-error.ts';
+import type { ParsedRequest } from '../openai/request/parsed-request.ts';
+import { Attempt } from './attempt.ts';
+import { refusedParameter } from './attempt-call.ts';
 import { allPaused, isTakeable, takeNext } from './candidates.ts';
-import { backoffAfter, mostActionable, type NextStep, nextStep } from './retry-policy.ts';
+import { backoffAfter, mostActionable, nextStep } from './retry-policy.ts';
 import type { RoutedRequest } from './routed-request.ts';
 import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
-import { queueFor } from './upstream-state/upstream-queue.ts';
 
-export interface FailOverSettings {
+export interface FailoverSettings {
   /** All attempts, token waits and queueing of one request together; 0 = no limit. */
   readonly deadlineMs: number;
   /** `retry.same_upstream` and `retry.backoff`. */
@@ -16,149 +17,170 @@ export interface FailOverSettings {
   readonly clock: Clock;
 }
 
-/** How one endpoint is served from one attempt. */
-export interface Service<Served> {
-  /**
-   * Resolves when the attempt is a success: its whole body was checked, or its first content is here. Calls
-   * `attempt.commit` itself, and `attempt.finish` when it is over (a stream does that later).
-   */
-  serve(attempt: Attempt): Promise<Served>;
-  /** What the upstream refused, this attempt still said and a second try may leave out; null when there is none. */
-  refusedParameter?(error: FerryError, attempt: Attempt): string | null;
-  /** False: the body is a stream and can be sent only once. */
-  isReplayable?(): boolean;
-}
-
-/** One request on its way through its candidates. */
-interface Run {
-  readonly request: RoutedRequest;
-  readonly settings: FailOverSettings;
-  /** `Infinity`: no limit. */
-  readonly deadlineMonoMs: number;
-  readonly isOnlyCandidate: boolean;
-  /** Candidates that were not tried yet. */
-  readonly left: RoutedUpstream[];
-  /** What went wrong so far, oldest first. */
-  readonly errors: FerryError[];
-  /** What all attempts together waited for tokens. */
-  tokenWaitedMs: number;
-}
+/** What became of a candidate without a free slot. */
+type Queued = 'acquired' | 'other_candidate' | 'refused';
 
 /**
- * Tries the candidates one after the other until one serves: one turn of the loop is one attempt. Throws the failure
- * that says most to the client when none does. Nothing was sent to the client while this runs.
+ * One request's way through its candidates. The route alternates `next` and `failed` until an attempt succeeds; one of
+ * the two throws the error for the client when nothing is left to try.
  */
-export async function failOver<Served>(
-  request: RoutedRequest,
-  candidates: readonly RoutedUpstream[],
-  service: Service<Served>,
-  settings: FailOverSettings,
-): Promise<Served> {
-  const run = beginRun(request, candidates, settings);
-  let upstream = takeNext(run.left, request);
-  for (let tries = 1; upstream !== null; tries++) {
-    if (!upstream.limiter.tryAcquire() && !(await hasQueued(upstream, run))) {
-      if (isPastDeadline(run)) break;
-      upstream = takeNext(run.left, request);
-      tries = 0;
-      continue;
-    }
-    const attempt = new Attempt(request, upstream, boundsOf(run), settings.clock);
-    try {
-      return await service.serve(attempt);
-    } catch (thrown) {
-      const error = asFerryError(thrown);
-      attempt.finish(error);
-      if (error.kind === 'token_unavailable') run.tokenWaitedMs += attempt.elapsedMs;
-      if (attempt.isCommitted || request.signal.aborted) throw error;
-      const step = stepAfter(error, attempt, tries, run, service);
-      if (step !== 'same_upstream_without_parameter') run.errors.push(error);
-      if (step === 'give_up') break;
-      if (step === 'same_upstream_after_backoff')
-        await sleep(backoffAfter(tries, settings.backoffMs), request.signal);
-      if (step === 'next_candidate') {
-        upstream = takeNext(run.left, request);
-        tries = 0;
-      }
-    }
+export class Failover {
+  readonly #request: RoutedRequest;
+  readonly #settings: FailoverSettings;
+  readonly #deadlineMonoMs: number;
+  readonly #isOnlyCandidate: boolean;
+  /** Candidates that were not tried yet. */
+  readonly #left: RoutedUpstream[];
+  /** What failed so far, oldest first. */
+  readonly #errors: FerryError[] = [];
+  /** Set when the next attempt is one more at the same upstream, or the same attempt once more with a renewed token. */
+  #again: RoutedUpstream | Attempt | null = null;
+  /** Attempts at the current upstream. */
+  #tries = 0;
+  /** What all attempts together waited for tokens. */
+  #tokenWaitedMs = 0;
+
+  constructor(request: RoutedRequest, candidates: readonly RoutedUpstream[], settings: FailoverSettings) {
+    const { deadlineMs } = settings;
+    this.#request = request;
+    this.#settings = settings;
+    this.#deadlineMonoMs = deadlineMs > 0 ? request.startedMonoMs + deadlineMs : Number.POSITIVE_INFINITY;
+    this.#isOnlyCandidate = candidates.length === 1;
+    this.#left = [...candidates];
   }
-  throw conclusion(run);
+
+  /** The next attempt, when its upstream has a free slot for it. Throws the most actionable error when none is left. */
+  async next(): Promise<Attempt> {
+    const again = this.#again;
+    this.#again = null;
+    if (again instanceof Attempt) return again;
+    let upstream = again ?? this.#nextCandidate();
+    while (upstream !== null) {
+      if (upstream.limiter.tryAcquire()) return this.#begin(upstream);
+      const queued = await this.#waitForSlot(upstream);
+      if (queued === 'acquired') return this.#begin(upstream);
+      if (this.#leftMs <= 0) break;
+      upstream = this.#nextCandidate();
+    }
+    throw this.#conclusion();
+  }
+
+  /**
+   * Ends a failed attempt and decides what `next` does: the same upstream once more (with a renewed token, after a pause,
+   * without a refused parameter of `request`) or the next candidate. Throws when the client gets the error instead: it
+   * has left, it has got content already, or nothing is left to try.
+   */
+  async failed(
+    attempt: Attempt,
+    thrown: unknown,
+    request: ParsedRequest | null,
+    isReplayable = true,
+  ): Promise<void> {
+    const error = asFerryError(thrown);
+    if (attempt.canReplay(error)) {
+      this.#again = attempt;
+      return;
+    }
+    attempt.finish(error);
+    if (error.kind === 'token_unavailable') this.#tokenWaitedMs += attempt.elapsedMs;
+    if (attempt.isCommitted || this.#request.signal.aborted) throw error;
+    const { sameUpstreamRetries, backoffMs } = this.#settings;
+    const refused = request === null ? null : refusedParameter(error, attempt, request);
+    if (refused !== null) attempt.upstream.learnedDrops.add(attempt.model, refused);
+    const step = nextStep({
+      error,
+      candidatesLeft: this.#left.length,
+      isOnlyCandidate: this.#isOnlyCandidate,
+      tries: this.#tries,
+      sameUpstreamRetries,
+      backoffMs,
+      canDropParameter: refused !== null,
+      leftMs: this.#leftMs,
+      isReplayable,
+    });
+    if (step !== 'same_upstream_without_parameter') this.#errors.push(error);
+    if (step === 'give_up') throw this.#conclusion();
+    if (step === 'same_upstream_after_backoff')
+      await sleep(backoffAfter(this.#tries, backoffMs), this.#request.signal);
+    this.#again = step === 'next_candidate' ? null : attempt.upstream;
+  }
+
+  get #leftMs(): number {
+    return this.#deadlineMonoMs - this.#settings.clock.monoMs();
+  }
+
+  #nextCandidate(): RoutedUpstream | null {
+    this.#tries = 0;
+    return takeNext(this.#left, this.#request);
+  }
+
+  #begin(upstream: RoutedUpstream): Attempt {
+    this.#tries += 1;
+    const bounds = {
+      isLast: !this.#isAnyTakeable(),
+      deadlineMonoMs: this.#deadlineMonoMs,
+      tokenWaitedMs: this.#tokenWaitedMs,
+    };
+    return new Attempt(this.#request, upstream, bounds, this.#settings.clock);
+  }
+
+  #isAnyTakeable(): boolean {
+    for (const upstream of this.#left) if (isTakeable(upstream, this.#request)) return true;
+    return false;
+  }
+
+  /**
+   * Waits for a slot up to the deadline, before an attempt begins: no time limit of an attempt runs meanwhile. Rejects
+   * with the signal's reason. A refusal is recorded like an attempt.
+   */
+  async #waitForSlot(upstream: RoutedUpstream): Promise<Queued> {
+    const request = this.#request;
+    const startedMonoMs = this.#settings.clock.monoMs();
+    const outcome = await upstream.limiter.acquire({
+      client: request.client.name ?? '',
+      signal: request.signal,
+      waitMs: Math.max(0, this.#leftMs),
+    });
+    if (outcome !== 'acquired') {
+      const error = refusal(upstream.name, outcome);
+      this.#errors.push(error);
+      request.log.refused(upstream.name, upstream.upstreamModel(request.model), {
+        upstream: upstream.name,
+        outcome: error.kind,
+        status: null,
+        elapsedMs: this.#settings.clock.monoMs() - startedMonoMs,
+        tokenRenewed: false,
+        detail: error.message,
+      });
+      return 'refused';
+    }
+    if (upstream.circuit.isOpenForRequests() || !this.#isAnyTakeable()) return 'acquired';
+    // It began to cool down meanwhile, and others are left.
+    upstream.limiter.release();
+    this.#left.push(upstream);
+    return 'other_candidate';
+  }
+
+  #conclusion(): FerryError {
+    const error = mostActionable(this.#errors);
+    if (error === undefined) return allPaused(this.#left, this.#request);
+    // When others only pause, their rate limit helps the client more than the failure of one. Candidates are also left
+    // when the deadline has passed or the body is spent: then a rate limit is not the reason.
+    const isPausing = this.#left.length > 0 && error.row.nextCandidate && !this.#isAnyTakeable();
+    if (!isPausing) return error;
+    return mostActionable([error, allPaused(this.#left, this.#request)]) ?? error;
+  }
 }
 
-function beginRun(
-  request: RoutedRequest,
-  candidates: readonly RoutedUpstream[],
-  settings: FailOverSettings,
-): Run {
-  const { deadlineMs } = settings;
-  return {
-    request,
-    settings,
-    deadlineMonoMs: deadlineMs > 0 ? request.startedMonoMs + deadlineMs : Number.POSITIVE_INFINITY,
-    isOnlyCandidate: candidates.length === 1,
-    left: [...candidates],
-    errors: [],
-    tokenWaitedMs: 0,
-  };
-}
-
-/** Waits for a place at a candidate whose places are all taken. False: another one is to be looked at. */
-async function hasQueued(upstream: RoutedUpstream, run: Run): Promise<boolean> {
-  const { request, left, errors, deadlineMonoMs, settings } = run;
-  const queued = await queueFor(upstream, request, left, { deadlineMonoMs, clock: settings.clock });
-  if (queued.outcome === 'reconsider') left.push(upstream);
-  if (queued.outcome === 'refused') errors.push(queued.error);
-  return queued.outcome === 'admitted';
-}
-
-function boundsOf({ request, left, deadlineMonoMs, tokenWaitedMs, settings }: Run): AttemptBounds {
-  return {
-    isLast: !left.some((other) => isTakeable(other, request)),
-    deadlineMonoMs,
-    tokenWaitMs: Math.max(0, deadlineMonoMs - settings.clock.monoMs()),
-    tokenWaitedMs,
-  };
-}
-
-function isPastDeadline({ deadlineMonoMs, settings }: Run): boolean {
-  return settings.clock.monoMs() >= deadlineMonoMs;
-}
-
-/** What follows the failure of `attempt`; a parameter that the upstream refused is remembered. */
-function stepAfter<Served>(
-  error: FerryError,
-  attempt: Attempt,
-  tries: number,
-  run: Run,
-  service: Service<Served>,
-): NextStep {
-  const refused = service.refusedParameter?.(error, attempt) ?? null;
-  if (refused !== null) attempt.upstream.learnedDrops.add(attempt.model, refused);
-  return nextStep({
-    error,
-    candidatesLeft: run.left.length,
-    isOnlyCandidate: run.isOnlyCandidate,
-    tries,
-    sameUpstreamRetries: run.settings.sameUpstreamRetries,
-    canDropParameter: refused !== null,
-    backoffMs: run.settings.backoffMs,
-    leftMs: run.deadlineMonoMs - run.settings.clock.monoMs(),
-    isReplayable: service.isReplayable?.() ?? true,
+function refusal(name: string, outcome: 'queue_full' | 'timed_out'): FerryError {
+  const why =
+    outcome === 'queue_full' ? 'its queue is full' : 'the deadline of the request passed in its queue';
+  return new FerryError('queue_full', {
+    message: `Upstream "${name}" is busy and ${why} (max_concurrency). Try again in a moment.`,
   });
 }
 
-function conclusion({ errors, left, request }: Run): FerryError {
-  const error = mostActionable(errors);
-  if (error === undefined) return allPaused(left, request);
-  // Others are only pausing: waiting for them is worth more to the client than the failure of one. Candidates can
-  // also be left because the time is over or the body is spent; that is no reason to speak of a rate limit.
-  const isPausing =
-    left.length > 0 && error.row.nextCandidate && !left.some((other) => isTakeable(other, request));
-  if (isPausing) return mostActionable([error, allPaused(left, request)]) ?? error;
-  return error;
-}
-
-/** Rejects with the signal's reason: an attempt that nobody waits for is not begun. */
+/** Rejects with the signal's reason when the request is aborted, also before the pause. */
 async function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
   await new Promise<void>((resolve) => {
     const settle = (): void => {

@@ -54,8 +54,8 @@ export class AttemptLog {
     this.#upstreamMs += attempt.elapsedMs;
   }
 
-  /** The upstream's queue refused the request: told as an attempt, though nothing was sent and nothing worked. */
-  turnedAway(upstream: string, upstreamModel: string, entry: AttemptRecord): void {
+  /** The queue of the upstream refused the request: recorded as an attempt, though nothing was sent. */
+  refused(upstream: string, upstreamModel: string, entry: AttemptRecord): void {
     this.begin(upstream, upstreamModel);
     this.attempts.push(entry);
   }

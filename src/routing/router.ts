@@ -1,53 +1,52 @@
 import { findCandidates, type LoadBalancing } from './candidates.ts';
-import { type FailOverSettings, failOver, type Service } from './failover.ts';
+import { Failover, type FailoverSettings } from './failover.ts';
 import type { RoutedRequest } from './routed-request.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
 import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
 
-interface RouterSettings extends FailOverSettings {
+interface RouterSettings extends FailoverSettings {
   readonly policy: LoadBalancing;
   readonly random: () => number;
-  /** Upstreams of the configuration that cannot serve anything. */
+  /** Upstreams of the configuration that lack an endpoint or credentials. */
   readonly skipped?: readonly UpstreamAccess[];
 }
 
 /** How many model names beyond the configured ones may become labels of metrics. */
-const MOST_LEARNED_MODELS = 200;
+const MAX_LEARNED_MODELS = 200;
 
-/** The upstreams of one configuration, and the way from a request to one of them. */
+/** The upstreams of one configuration: which of them may serve a request, and the fail-over through them. */
 export class Router {
   readonly upstreams: readonly RoutedUpstream[];
   readonly #settings: RouterSettings;
   readonly #knownModels: Set<string>;
-  readonly #mostKnownModels: number;
+  readonly #maxKnownModels: number;
 
   constructor(upstreams: readonly RoutedUpstream[], settings: RouterSettings) {
     this.upstreams = upstreams;
     this.#settings = settings;
     this.#knownModels = new Set(upstreams.flatMap((upstream) => upstream.namedModels));
-    this.#mostKnownModels = this.#knownModels.size + MOST_LEARNED_MODELS;
+    this.#maxKnownModels = this.#knownModels.size + MAX_LEARNED_MODELS;
   }
 
-  /** In the order of `lb_policy` unless told another. Throws as `findCandidates` does. */
+  /** In the order of `policy`, by default of `lb_policy`. Throws as `findCandidates` does. */
   candidates(request: RoutedRequest, policy: LoadBalancing = this.#settings.policy): RoutedUpstream[] {
     const { random, skipped } = this.#settings;
     return findCandidates(this.upstreams, request, policy, random, skipped);
   }
 
-  /** Serves from the first candidate that can; throws the FerryError for the client when none does. */
-  async run<Served>(
-    request: RoutedRequest,
-    service: Service<Served>,
-    candidates: readonly RoutedUpstream[] = this.candidates(request),
-  ): Promise<Served> {
-    const served = await failOver(request, candidates, service, this.#settings);
-    // Ids in the paths of requests without a model are no names of models.
-    const isNamed = request.model !== request.path;
-    if (isNamed && this.#knownModels.size < this.#mostKnownModels) this.#knownModels.add(request.model);
-    return served;
+  /** The way of a request through its candidates; nothing is sent yet. Throws as `candidates` does. */
+  begin(request: RoutedRequest, candidates: readonly RoutedUpstream[] = this.candidates(request)): Failover {
+    return new Failover(request, candidates, this.#settings);
   }
 
-  /** True for a configured name, and for one of the first names that an upstream answered to. */
+  /** An upstream served the request, so that its model exists. True: the model may be a label of metrics. */
+  served({ model, path }: RoutedRequest): boolean {
+    // Requests without a model have their path as its name, and ids in paths are no names of models.
+    if (model !== path && this.#knownModels.size < this.#maxKnownModels) this.#knownModels.add(model);
+    return this.#knownModels.has(model);
+  }
+
+  /** True for a configured name, and for one of the first names that an upstream served. */
   isKnownModel(model: string): boolean {
     return this.#knownModels.has(model);
   }

@@ -103,7 +103,7 @@ const LIMITS: readonly Limit[] = [
     kind: 'stream',
     upstream: saying(ROLE + event({ content: 'word ' })),
     status: 200,
-    says: /went silent in the middle of its answer for 0\.6 s/,
+    says: /sent nothing for 0\.6 s in the middle of its response/,
   },
   {
     key: 'stream_total_timeout',

@@ -151,7 +151,7 @@ test('waiting counts in the deadline, which ends it with 503', async () => {
       const text = await waiting.text();
       assert.equal(waiting.status, 503, text);
       assert.equal(errorIn(text).code, 'overloaded');
-      assert.match(errorIn(text).message, /busy until the deadline/);
+      assert.match(errorIn(text).message, /deadline of the request passed in its queue/);
       assert.ok(elapsedMs >= 450 && elapsedMs < 3_500, String(elapsedMs));
       assert.match(await stream.text(), /\[DONE\]/);
     },

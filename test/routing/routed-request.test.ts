@@ -45,7 +45,7 @@ test('an attempt counts when it begins and is told when it ends, with the time o
 
 test('a refusal by a full queue is told as an attempt, and its wait is no work of the upstream', () => {
   const log = new AttemptLog();
-  log.turnedAway('busy', 'deploy-3', entry('busy', 500));
+  log.refused('busy', 'deploy-3', entry('busy', 500));
   assert.deepEqual(
     [log.count, log.upstream, log.upstreamModel, log.attempts.length],
     [1, 'busy', 'deploy-3', 1],

@@ -1,7 +1,6 @@
 import { Readable } from 'node:stream';
 import { asFerryError, FerryError } from '../../lib/errors/ferry-error.ts';
 import type { BodyFields } from '../../openai/request/body-fields.ts';
-import type { OpenedBody, StreamedBody } from '../../routing/services/pass-through-service.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { type BodyReader, requestCutOff } from './body-reader.ts';
 
@@ -15,6 +14,13 @@ interface UploadParts {
   readonly maxBytes: number;
 }
 
+/** The body for one attempt. */
+interface OpenedBody {
+  readonly stream: Readable;
+  /** Null: the client did not say. */
+  readonly lengthBytes: number | null;
+}
+
 /** Bytes that are buffered between the client's socket and the upstream's. */
 const HIGH_WATER_BYTES = 64 * 1024;
 
@@ -23,7 +29,7 @@ const HIGH_WATER_BYTES = 64 * 1024;
  * a stream of its own, since an aborted attempt destroys its body, and destroying the request itself would close the
  * client's connection. While no more than the head was read, another attempt can send the body too.
  */
-export class Upload implements StreamedBody {
+export class Upload {
   readonly #context: RequestContext;
   readonly #parts: UploadParts;
   /** Set when a stream reads beyond the head; from then on the body cannot be sent again. */
@@ -39,10 +45,12 @@ export class Upload implements StreamedBody {
     });
   }
 
+  /** True: an attempt read more of it than is kept, so that no other can send it. */
   get isSpent(): boolean {
     return this.#isBegun;
   }
 
+  /** For one attempt; `model` is put in place of the one that it names, null: it stays as it is. */
   open(model: string | null): OpenedBody {
     const { head, fields } = this.#parts;
     const first = model === null ? head : fields.withModel(model);

@@ -3,55 +3,74 @@ import { asFerryError, errorEvent, FerryError } from '../../lib/errors/ferry-err
 import { isEventStream } from '../../openai/response-shape.ts';
 import { responsesErrorEvent } from '../../openai/responses/responses-events.ts';
 import { SseEventBuffer } from '../../openai/responses/sse-event-buffer.ts';
-import type { RawAnswer } from '../../routing/services/pass-through-service.ts';
+import type { Usage } from '../../openai/usage/usage.ts';
+import type { Attempt } from '../../routing/attempt.ts';
+import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { drained } from '../node-internals.ts';
 import { commonHeaders } from './json.ts';
 
-/** Reply headers that clients get; never set-cookie or www-authenticate, which speak of the upstream's host. */
-const REPLY_HEADERS =
+/** Response headers that clients get; never set-cookie or www-authenticate, which speak of the upstream's host. */
+const FORWARDED_HEADERS =
   /^(?:content-type|content-disposition|content-range|accept-ranges|x-ratelimit-.*|openai-.*)$/;
 
-/** Hands an upstream's reply to the client: as it is, or with what is to stand in its place. */
-export async function relayRaw(context: RequestContext, answer: RawAnswer): Promise<void> {
-  const { attempt, media } = answer;
-  const { response } = context;
-  const events = isStreamOfEvents(answer) ? new SseEventBuffer() : null;
-  context.outcome.isStream &&= events !== null;
-  if (media !== undefined) context.outcome.tokens = media.usage;
+/** What goes to the client in place of a response's own body. */
+export interface CheckedBody {
+  /** All of it, or its beginning. */
+  readonly bytes: Buffer;
+  /** False: the rest of the response follows as it comes. */
+  readonly isWhole: boolean;
+  readonly contentType: string;
+  /** Tokens that the upstream counted; null: none, or not known yet. */
+  readonly usage: Usage | null;
+}
+
+/**
+ * Forwards a committed response to the client, with `checked` in place of its body or of its beginning (null: as it is),
+ * and finishes the attempt.
+ */
+export async function relayRaw(
+  context: RequestContext,
+  attempt: Attempt,
+  upstreamResponse: UpstreamResponse,
+  checked: CheckedBody | null,
+): Promise<void> {
+  const { response, outcome } = context;
+  const contentType = checked?.contentType ?? upstreamResponse.headers.get('content-type');
+  const events = checked?.isWhole !== true && isEventStream(contentType) ? new SseEventBuffer() : null;
+  outcome.isStream &&= events !== null;
+  if (checked !== null) outcome.tokens = checked.usage;
   try {
-    response.writeHead(answer.reply.status, replyHeaders(context, answer, events !== null));
-    await relayBody(context, answer, events);
+    const headers = responseHeaders(context, upstreamResponse, checked, events !== null);
+    response.writeHead(upstreamResponse.status, headers);
+    await relayBody(context, upstreamResponse, checked, events);
     attempt.finish(null);
     response.end();
   } catch (error) {
     const failure = asFerryError(error);
     attempt.finish(failure);
     if (!response.headersSent) throw failure;
-    context.outcome.failStream(failure);
+    outcome.failStream(failure);
     breakOff(context, events, failure);
   } finally {
-    // What a broken stream told before was paid for all the same.
-    if (events !== null) context.outcome.tokens = events.usage;
+    // What a broken stream brought was paid for all the same.
+    if (events !== null) outcome.tokens = events.usage;
   }
-}
-
-function isStreamOfEvents({ reply, media }: RawAnswer): boolean {
-  return media?.isWhole !== true && isEventStream(media?.contentType ?? reply.headers.get('content-type'));
 }
 
 async function relayBody(
   context: RequestContext,
-  { reply: { body }, media }: RawAnswer,
+  { body }: UpstreamResponse,
+  checked: CheckedBody | null,
   events: SseEventBuffer | null,
 ): Promise<void> {
-  const hand = async (bytes: Buffer): Promise<void> => {
+  const forward = async (bytes: Buffer): Promise<void> => {
     const ready = events === null ? bytes : events.take(bytes);
     if (ready !== null) await write(context, ready);
   };
-  if (media !== undefined) await hand(media.bytes);
-  if (media?.isWhole === true) return;
-  for (let bytes = await body.next(); bytes !== null; bytes = await body.next()) await hand(bytes);
+  if (checked !== null) await forward(checked.bytes);
+  if (checked?.isWhole === true) return;
+  for (let bytes = await body.next(); bytes !== null; bytes = await body.next()) await forward(bytes);
   const rest = events?.end() ?? null;
   if (rest !== null) await write(context, rest);
   if (events?.isUnfinished) {
@@ -78,30 +97,35 @@ function breakOff(context: RequestContext, events: SseEventBuffer | null, failur
   response.end(text);
 }
 
-function replyHeaders(context: RequestContext, { reply, media }: RawAnswer, isStream: boolean): string[] {
+function responseHeaders(
+  context: RequestContext,
+  { headers: received }: UpstreamResponse,
+  checked: CheckedBody | null,
+  isStream: boolean,
+): string[] {
   const headers = commonHeaders(context);
-  for (const [name, value] of Object.entries(reply.headers.all())) {
-    if (value === undefined || !REPLY_HEADERS.test(name) || isTold(context, name)) continue;
-    // A client with limits of its own is told those, not what the upstream grants to all of us.
+  for (const [name, value] of Object.entries(received.all())) {
+    if (value === undefined || !FORWARDED_HEADERS.test(name) || isCommon(context, name)) continue;
+    // A client with limits of its own gets those, not what the upstream grants to all clients together.
     if (context.limitHeaders.length > 0 && name.startsWith('x-ratelimit-')) continue;
-    if (media !== undefined && name === 'content-type') continue;
+    if (checked !== null && name === 'content-type') continue;
     for (const one of Array.isArray(value) ? value : [value]) headers.push(name, one);
   }
-  if (media !== undefined) headers.push('content-type', media.contentType);
-  const isPlain = reply.headers.get('content-encoding') === null;
-  const length = media?.isWhole
-    ? String(media.bytes.length)
+  if (checked !== null) headers.push('content-type', checked.contentType);
+  const isPlain = received.get('content-encoding') === null;
+  const length = checked?.isWhole
+    ? String(checked.bytes.length)
     : // A stream that breaks ends with other bytes than the upstream has counted.
       isPlain && !isStream
-      ? reply.headers.get('content-length')
+      ? received.get('content-length')
       : null;
   if (length !== null) headers.push('content-length', length);
   return headers;
 }
 
-/** True: it is among the common headers, since the reply was read before it is handed on. */
-function isTold({ outcome: { log } }: RequestContext, name: string): boolean {
-  return log.headersForClient.some((told, at) => at % 2 === 0 && told === name);
+/** True: it is among the common headers, since the response was checked before it is forwarded. */
+function isCommon({ outcome: { log } }: RequestContext, name: string): boolean {
+  return log.headersForClient.some((common, at) => at % 2 === 0 && common === name);
 }
 
 async function write(context: RequestContext, bytes: Buffer): Promise<void> {

@@ -1,19 +1,55 @@
+import { parseChatResponse } from '../../openai/chat/chat-response.ts';
+import { ChatStream } from '../../openai/chat/chat-stream.ts';
+import type { ChatStreamOptions, ResponseFormat } from '../../openai/chat/response-format.ts';
 import { type ParsedRequest, parseRequest, type RequestKind } from '../../openai/request/parsed-request.ts';
+import type { AdaptedRequest } from '../../openai/request/request-adaptation.ts';
+import type { Attempt } from '../../routing/attempt.ts';
+import { type AttemptPolicy, adaptTo, callOf, callUpstream, readBody } from '../../routing/attempt-call.ts';
 import { refuseLongModelName } from '../../routing/candidates.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
 import type { Router } from '../../routing/router.ts';
-import type { AttemptPolicy } from '../../routing/services/attempt-policy.ts';
-import { ChatService } from '../../routing/services/chat-service.ts';
+import type { UpstreamCall } from '../../upstream/client.ts';
+import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { BodyReader } from '../body/body-reader.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
-import { answerWhole, type StreamSettings, streamAnswer } from '../response/chat-response.ts';
+import { droppedHeaders, sendJson } from '../response/json.ts';
+import { type SseSettings, SseWriter } from '../response/sse-writer.ts';
+import { readUntilContent, relayStream } from './chat-stream.ts';
 
-export interface ChatRouteSettings extends StreamSettings {
+/** What every route that sends a parsed JSON request to upstreams needs of one configuration. */
+export interface ModelRouteSettings {
   readonly router: Router;
   readonly policy: AttemptPolicy;
   readonly bodies: BodyReader;
   readonly bodyLimitBytes: number;
 }
+
+export interface ChatRouteSettings extends ModelRouteSettings, SseSettings {
+  /** After this, headers of a stream are sent while attempts go on; 0 = never. */
+  readonly earlyHeadersMs: number;
+}
+
+/** A chat request on its way: what all its attempts have in common. */
+export interface ChatExchange {
+  readonly context: RequestContext;
+  readonly request: ParsedRequest;
+  readonly format: ResponseFormat;
+  /** Null: the client asked for a whole response. */
+  readonly writer: SseWriter | null;
+  /** Parameters that are left out whatever upstream serves the request. */
+  readonly ignored: readonly string[];
+  readonly policy: AttemptPolicy;
+}
+
+/** An image in a stream is a few megabytes; more than this buffered for one event is an attack. UTF-16 units. */
+const MAX_EVENT_LENGTH = 32 * 1024 * 1024;
+const NONE: readonly string[] = [];
+
+const CHAT_FORMAT: ResponseFormat = {
+  path: undefined,
+  openStream: (options) => new ChatStream(options),
+  readWhole: parseChatResponse,
+};
 
 /** Serves `POST /v1/chat/completions` and `POST /v1/completions`. */
 export async function serveChat(
@@ -22,26 +58,117 @@ export async function serveChat(
   kind: RequestKind,
   settings: ChatRouteSettings,
 ): Promise<void> {
+  const { router, policy } = settings;
   const request = await readModelRequest(context, kind, settings);
   context.outcome.isStream = request.stream;
-  const service = new ChatService(request, settings.policy);
-  const answering = settings.router.run(context.routed(request.model, client), service);
-  const answer = request.stream ? await streamAnswer(context, answering, settings) : await answering;
-  context.outcome.isKnownModel = settings.router.isKnownModel(request.model);
-  if (answer !== null && answer.kind === 'whole') answerWhole(context, answer);
+  const routed = context.routed(request.model, client);
+  const failover = router.begin(routed);
+  const writer = request.stream ? new SseWriter(context, settings) : null;
+  const exchange: ChatExchange = { context, request, format: CHAT_FORMAT, writer, ignored: NONE, policy };
+  writer?.openAfter(settings.earlyHeadersMs);
+  try {
+    for (;;) {
+      const attempt = await failover.next();
+      try {
+        await serveChatAttempt(exchange, attempt);
+        break;
+      } catch (error) {
+        await failover.failed(attempt, error, request);
+      }
+    }
+  } finally {
+    writer?.dispose();
+  }
+  context.outcome.isKnownModel = router.served(routed);
+}
+
+/**
+ * One attempt at a chat: call, then the whole body or the first content, commit, respond. Throws what the attempt failed
+ * with; nothing was sent to the client before the commit.
+ */
+export async function serveChatAttempt(exchange: ChatExchange, attempt: Attempt): Promise<void> {
+  const { context, request, format, writer, ignored, policy } = exchange;
+  const adapted = adaptTo(attempt, request, {
+    usage: policy.wantsUsage,
+    stream: attempt.upstream.profile.alwaysStream,
+  });
+  const response = await callUpstream(attempt, chatCall(exchange, attempt, adapted), policy);
+  const options = responseOptions(exchange, attempt, response);
+  const dropped = droppedHeaders(ignored.length === 0 ? adapted.dropped : [...ignored, ...adapted.dropped]);
+  if (writer === null) {
+    const body = await readBody(attempt, response, policy.maxResponseBytes);
+    const parsed = format.readWhole(body, options);
+    attempt.commit(response);
+    attempt.finish(null);
+    context.outcome.tokens = parsed.usage;
+    context.outcome.isUsageEstimated = parsed.isUsageEstimated;
+    context.outcome.firstTokenMs = context.elapsedMs;
+    sendJson(context, 200, parsed.body, dropped);
+    return;
+  }
+  const stream = format.openStream(options);
+  const head = await readUntilContent(attempt, response, stream);
+  attempt.commit(response);
+  writer.open(dropped);
+  context.outcome.firstTokenMs = context.elapsedMs;
+  const failure = await relayStream(attempt, response, stream, head, writer);
+  context.outcome.tokens = stream.usage;
+  context.outcome.isUsageEstimated = stream.isUsageEstimated;
+  if (failure !== null) context.outcome.failStream(failure);
+  writer.end();
 }
 
 /** Reads a body that names a model, and notes its facts for the record. */
 export async function readModelRequest(
   context: RequestContext,
   kind: RequestKind,
-  settings: { readonly router: Router; readonly bodies: BodyReader; readonly bodyLimitBytes: number },
+  { router, bodies, bodyLimitBytes }: ModelRouteSettings,
 ): Promise<ParsedRequest> {
-  const body = await settings.bodies.read(context, settings.bodyLimitBytes);
+  const { outcome } = context;
+  const body = await bodies.read(context, bodyLimitBytes);
   context.receivedBody(body);
   const request = parseRequest(body, kind);
-  context.outcome.model = request.model;
+  outcome.model = request.model;
   refuseLongModelName(request.model);
-  context.outcome.isKnownModel = settings.router.isKnownModel(request.model);
+  outcome.isKnownModel = router.isKnownModel(request.model);
   return request;
+}
+
+function chatCall(
+  { request, format }: ChatExchange,
+  attempt: Attempt,
+  adapted: AdaptedRequest,
+): UpstreamCall {
+  const { timeoutMs, streamTimeoutMs } = attempt.upstream.limits;
+  const isWrapped = adapted.endpoint === 'chat' && request.kind === 'completions';
+  if (isWrapped) attempt.path = '/v1/chat/completions';
+  else if (format.path !== undefined) attempt.path = `/v1${format.path}`;
+  // The headers of a whole response come when it is generated.
+  const isUrgent = request.stream && adapted.stream && !attempt.isLast;
+  return callOf(attempt, { body: adapted.body, timeoutMs: isUrgent ? streamTimeoutMs : timeoutMs });
+}
+
+function responseOptions(
+  { request, policy }: ChatExchange,
+  attempt: Attempt,
+  response: UpstreamResponse,
+): ChatStreamOptions {
+  const { json, kind } = request;
+  return {
+    endpoint: kind === 'completions' ? 'completions' : 'chat',
+    requestedModel: request.model,
+    replyModel: policy.replyModel,
+    profile: attempt.upstream.profile,
+    legacyFunctions: request.usesLegacyFunctions,
+    contentType: response.headers.get('content-type'),
+    choiceCount: typeof json.n === 'number' ? json.n : 1,
+    promptForEstimate: () => JSON.stringify(json.messages ?? json.prompt ?? ''),
+    scrub: policy.scrub,
+    newId: policy.newId,
+    nowSeconds: policy.nowSeconds,
+    onRepair: (repair) => policy.onRepair(attempt.upstream.name, repair),
+    includeUsage: request.includeUsage,
+    estimateUsage: policy.wantsUsage ? 'roughly' : 'no',
+    maxEventBytes: MAX_EVENT_LENGTH,
+  };
 }

@@ -1,60 +1,232 @@
-import { emptyRerankResponse, readRerankRequest } from '../../openai/rerank/rerank.ts';
-import type { Usage } from '../../openai/usage/usage.ts';
+import { endpointOf } from '../../endpoints.ts';
+import { FerryError } from '../../lib/errors/ferry-error.ts';
+import {
+  blankPositions,
+  namingBlanks,
+  refusesBlank,
+  saysBlank,
+} from '../../openai/embeddings/blank-inputs.ts';
+import {
+  batchesOf,
+  batchLimitFrom,
+  EmbeddingInputs,
+  type EmbeddingsRequest,
+  readEmbeddingsRequest,
+} from '../../openai/embeddings/embeddings-request.ts';
+import {
+  type EmbeddingsResponse,
+  type EmbeddingsResponseOptions,
+  joinVectorResponses,
+  readEmbeddingsResponse,
+  readVectors,
+  type VectorResponse,
+} from '../../openai/embeddings/embeddings-response.ts';
+import {
+  loadTokenText,
+  refusedTokenIds,
+  type TokenText,
+  tokenIdsFor,
+} from '../../openai/embeddings/token-ids.ts';
+import { isBrokenVector } from '../../openai/embeddings/vectors.ts';
+import type { ParsedRequest } from '../../openai/request/parsed-request.ts';
+import type { AdaptedRequest } from '../../openai/request/request-adaptation.ts';
+import { REWRITE } from '../../openai/request/request-rewrites.ts';
+import type { Attempt } from '../../routing/attempt.ts';
+import { type AttemptPolicy, adaptTo, callOf, callUpstream, readBody } from '../../routing/attempt-call.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
-import type { Router } from '../../routing/router.ts';
-import type { AttemptPolicy } from '../../routing/services/attempt-policy.ts';
-import { EmbeddingsService } from '../../routing/services/embeddings-service.ts';
-import { RerankService } from '../../routing/services/rerank-service.ts';
-import type { BodyReader } from '../body/body-reader.ts';
+import type { AttemptTimer } from '../../upstream/attempt-timer.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { droppedHeaders, sendJson } from '../response/json.ts';
-import { readModelRequest } from './chat.ts';
+import { type ModelRouteSettings, readModelRequest } from './chat.ts';
 
-export interface EmbeddingsRouteSettings {
-  readonly router: Router;
+/** Parts of one split request that are under way at once: enough to hide latency, few enough not to be a burst. */
+const MAX_PARTS_AT_ONCE = 4;
+
+/** An embeddings request: what all its attempts have in common. */
+interface EmbeddingsExchange {
+  readonly request: ParsedRequest;
+  readonly wanted: EmbeddingsRequest;
   readonly policy: AttemptPolicy;
-  readonly bodies: BodyReader;
-  readonly bodyLimitBytes: number;
 }
 
 /** Serves `POST /v1/embeddings`. */
 export async function serveEmbeddings(
   context: RequestContext,
   client: ClientIdentity,
-  settings: EmbeddingsRouteSettings,
+  settings: ModelRouteSettings,
 ): Promise<void> {
+  const { router, policy } = settings;
   const request = await readModelRequest(context, 'embeddings', settings);
-  const service = new EmbeddingsService(request, settings.policy);
-  const answer = await settings.router.run(context.routed(request.model, client), service);
-  context.outcome.isUsageEstimated = answer.isUsageEstimated;
-  finish(context, settings.router, answer);
-}
-
-/** Serves `POST /v1/rerank`. */
-export async function serveRerank(
-  context: RequestContext,
-  client: ClientIdentity,
-  settings: EmbeddingsRouteSettings,
-): Promise<void> {
-  const request = await readModelRequest(context, 'rerank', settings);
-  const wanted = readRerankRequest(request.json);
+  const exchange: EmbeddingsExchange = { request, wanted: readEmbeddingsRequest(request.json), policy };
   const routed = context.routed(request.model, client);
-  const candidates = settings.router.candidates(routed);
-  if (wanted.documents === 0) {
-    sendJson(context, 200, emptyRerankResponse(settings.policy.newId(), request.model));
-    return;
+  const failover = router.begin(routed);
+  for (;;) {
+    const attempt = await failover.next();
+    try {
+      const tokenText = exchange.wanted.hasTokenIds ? await tokenTextFor(attempt) : null;
+      const adapted = adaptTo(attempt, request, { tokenText });
+      const embeddings = await embed(exchange, attempt, adapted);
+      attempt.commit(attempt.response);
+      attempt.finish(null);
+      context.outcome.tokens = embeddings.usage;
+      context.outcome.isUsageEstimated = embeddings.isUsageEstimated;
+      context.outcome.firstTokenMs = context.elapsedMs;
+      context.outcome.isKnownModel = router.served(routed);
+      sendJson(context, 200, embeddings.body, droppedHeaders(adapted.dropped));
+      return;
+    } catch (error) {
+      await failover.failed(attempt, error, request);
+    }
   }
-  const service = new RerankService(request, wanted, settings.policy);
-  finish(context, settings.router, await settings.router.run(routed, service, candidates));
 }
 
-function finish(
-  context: RequestContext,
-  router: Router,
-  answer: { readonly body: Buffer; readonly usage: Usage | null; readonly dropped: readonly string[] },
-): void {
-  context.outcome.isKnownModel = context.outcome.model !== null && router.isKnownModel(context.outcome.model);
-  context.outcome.tokens = answer.usage;
-  context.outcome.firstTokenMs = context.elapsedMs;
-  sendJson(context, 200, answer.body, droppedHeaders(answer.dropped));
+/** Throws the failure of the attempt; one that comes from blank inputs names them. */
+async function embed(
+  exchange: EmbeddingsExchange,
+  attempt: Attempt,
+  adapted: AdaptedRequest,
+): Promise<EmbeddingsResponse> {
+  try {
+    return await embedWithinLimit(exchange, attempt, adapted);
+  } catch (error) {
+    throw blanksError(error, exchange, attempt, adapted) ?? error;
+  }
+}
+
+/** Sends what the upstream takes at once; when it says that this was too much, learns from it and sends less. */
+async function embedWithinLimit(
+  exchange: EmbeddingsExchange,
+  attempt: Attempt,
+  adapted: AdaptedRequest,
+): Promise<EmbeddingsResponse> {
+  const { batchLimits } = attempt.upstream;
+  const { inputs } = exchange.wanted;
+  for (;;) {
+    const limit = batchLimits.get(attempt.model);
+    const sent = limit > 0 ? Math.min(limit, inputs) : inputs;
+    try {
+      if (sent < inputs) return await embedInParts(exchange, attempt, adapted.body, limit);
+      const body = await sendInputs(exchange, attempt, adapted.body, attempt.timer);
+      return readEmbeddingsResponse(body, responseOptions(exchange, attempt, inputs, adapted.body));
+    } catch (error) {
+      if (!(error instanceof FerryError)) throw error;
+      // TEI refuses one blank input with the 413 that elsewhere means too many inputs.
+      const isBlank = saysBlank(error) && refusesBlank(error, exchange.request.json) && !isFilled(adapted);
+      const learned = isBlank ? null : batchLimitFrom(error, sent);
+      if (learned === null || learned >= sent) throw error;
+      batchLimits.learn(attempt.model, learned);
+    }
+  }
+}
+
+async function embedInParts(
+  exchange: EmbeddingsExchange,
+  attempt: Attempt,
+  body: Buffer,
+  limit: number,
+): Promise<EmbeddingsResponse> {
+  const count = exchange.wanted.inputs;
+  const inputs = new EmbeddingInputs(body.toString('utf8'));
+  const batches = batchesOf(count, limit);
+  const responses: VectorResponse[] = [];
+  const work = batches.entries();
+  let isFailing = false;
+  const worker = async (): Promise<void> => {
+    for (const [index, positions] of work) {
+      // What would be sent on would be sent again, in smaller parts or to another upstream.
+      if (isFailing) return;
+      try {
+        responses[index] = await embedPart(exchange, attempt, inputs.bodyOf(positions), positions.length);
+      } catch (error) {
+        isFailing = true;
+        throw error;
+      }
+    }
+  };
+  // Parts beside the first need slots of their own; when none is free, fewer run at once.
+  const { limiter } = attempt.upstream;
+  const workers = [worker()];
+  while (workers.length < Math.min(MAX_PARTS_AT_ONCE, batches.length) && limiter.tryAcquire())
+    workers.push(worker().finally(() => limiter.release()));
+  await Promise.all(workers);
+  return joinVectorResponses(responses, responseOptions(exchange, attempt, count, body));
+}
+
+async function embedPart(
+  exchange: EmbeddingsExchange,
+  attempt: Attempt,
+  body: Buffer,
+  inputs: number,
+): Promise<VectorResponse> {
+  const timer = attempt.newTimer();
+  try {
+    const received = await sendInputs(exchange, attempt, body, timer);
+    return readVectors(received, responseOptions(exchange, attempt, inputs, body));
+  } finally {
+    timer.clear();
+  }
+}
+
+/** The body of the response to one call. */
+async function sendInputs(
+  { policy }: EmbeddingsExchange,
+  attempt: Attempt,
+  body: Buffer,
+  timer: AttemptTimer,
+): Promise<Buffer> {
+  const timeoutMs = attempt.upstream.limits[endpointOf(attempt.path).timeLimit];
+  const response = await callUpstream(attempt, callOf(attempt, { body, timeoutMs, timer }), policy);
+  return readBody(attempt, response, policy.maxResponseBytes);
+}
+
+/**
+ * The error of a failure that comes from blank inputs: it names them, and can be learned from. Ollama and others refuse
+ * no blank but leave its vector out, or empty. Null: something else is wrong.
+ */
+function blanksError(
+  error: unknown,
+  { request: { json } }: EmbeddingsExchange,
+  { upstream }: Attempt,
+  adapted: AdaptedRequest,
+): FerryError | null {
+  if (!(error instanceof FerryError)) return null;
+  const isLeftOut =
+    (error.kind === 'mismatch' || isBrokenVector(error)) &&
+    upstream.profile.learn &&
+    !isFilled(adapted) &&
+    blankPositions(json.input).length > 0;
+  return isLeftOut || refusesBlank(error, json) ? namingBlanks(error, json) : null;
+}
+
+/** `body` is what the upstream was sent for so many of the inputs. */
+function responseOptions(
+  { request, wanted, policy }: EmbeddingsExchange,
+  { upstream, model }: Attempt,
+  inputs: number,
+  body: Buffer,
+): EmbeddingsResponseOptions {
+  const { encoding, dimensions, hasTokenIds } = wanted;
+  return {
+    inputs,
+    encoding,
+    dimensions,
+    upstream: upstream.name,
+    hasTokenIds: hasTokenIds && tokenIdsFor(upstream.profile.tokenIds, model) === 'pass',
+    requestedModel: request.model,
+    replyModel: policy.replyModel,
+    promptForEstimate: () => JSON.stringify((JSON.parse(body.toString()) as { input?: unknown }).input ?? ''),
+    scrub: policy.scrub,
+    isRetryable: policy.isRetryable,
+  };
+}
+
+/** Null: the upstream gets the token ids as they are. Throws FerryError `invalid_request` where it takes none. */
+async function tokenTextFor({ upstream, model }: Attempt): Promise<TokenText | null> {
+  const way = tokenIdsFor(upstream.profile.tokenIds, model);
+  if (way === 'refuse') throw refusedTokenIds();
+  return way === 'pass' ? null : loadTokenText(way);
+}
+
+function isFilled(adapted: AdaptedRequest): boolean {
+  return adapted.dropped.includes(REWRITE.blankInputs);
 }

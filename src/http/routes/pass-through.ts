@@ -1,101 +1,155 @@
-import { isUtf8 } from 'node:buffer';
-import type { IncomingMessage } from 'node:http';
 import { endpointOf } from '../../endpoints.ts';
-import { FerryError } from '../../lib/errors/ferry-error.ts';
-import { mediaRequestOf } from '../../openai/media/media-request.ts';
-import { type BodyFields, noFields, readFormBody, readJsonBody } from '../../openai/request/body-fields.ts';
-import { refuseCostlyJson } from '../../openai/request/json-body.ts';
+import { asFerryError, type ErrorKind, FerryError } from '../../lib/errors/ferry-error.ts';
+import { cleanMessage, shorten } from '../../lib/text/sanitize.ts';
+import type { VendorError } from '../../openai/errors/vendor-error.ts';
+import type { BodyFields } from '../../openai/request/body-fields.ts';
+import type { Attempt } from '../../routing/attempt.ts';
+import {
+  type AttemptPolicy,
+  callOf,
+  callUpstream,
+  errorIn,
+  sendUpstream,
+} from '../../routing/attempt-call.ts';
 import { refuseLongModelName } from '../../routing/candidates.ts';
 import type { Matcher } from '../../routing/glob.ts';
 import type { ClientIdentity, RoutedRequest } from '../../routing/routed-request.ts';
 import type { Router } from '../../routing/router.ts';
-import type { AttemptPolicy } from '../../routing/services/attempt-policy.ts';
-import { PassThroughService } from '../../routing/services/pass-through-service.ts';
 import type { RoutedUpstream } from '../../routing/upstream-state/routed-upstream.ts';
-import type { BodyReader } from '../body/body-reader.ts';
-import { Upload, uploadTooLarge } from '../body/upload.ts';
+import type { UpstreamCall } from '../../upstream/client.ts';
+import type { UpstreamResponse } from '../../upstream/response.ts';
+import { Upload } from '../body/upload.ts';
 import { ALLOWED_METHODS } from '../middleware/cross-origin.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { relayRaw } from '../response/raw.ts';
-import { notOffered, unknownToAll } from './unsupported-endpoint.ts';
+import { type PassedBody, type PassedBodyLimits, readPassedBody } from './passed-request.ts';
+import { checkResponse, type ExpectedResponse, expectedResponse, refusePage } from './passed-response.ts';
 
-export interface PassThroughSettings {
+export interface PassThroughSettings extends PassedBodyLimits {
   readonly router: Router;
   readonly policy: AttemptPolicy;
-  readonly bodies: BodyReader;
   /** Patterns of `METHOD /path` and `/path` that are refused. */
   readonly isDenied: Matcher;
-  /** The longest JSON body. */
-  readonly bodyLimitBytes: number;
-  /** A body up to this size is buffered, so that it can be sent again and its model is known. */
-  readonly replayLimitBytes: number;
-  /** The most that is streamed through. */
-  readonly uploadLimitBytes: number;
 }
 
-/** Serves any other `/v1/*` path by handing request and reply through. */
+/** A passed-through request: what all its attempts have in common. */
+export interface PassedRequest extends PassedBody {
+  readonly context: RequestContext;
+  /** Null: the response is forwarded as it comes. */
+  readonly expected: ExpectedResponse | null;
+  readonly policy: AttemptPolicy;
+}
+
+/** Serves any other `/v1/*` path: bodies and responses are streamed, and only generations and media are checked. */
 export async function passThrough(
   context: RequestContext,
   client: ClientIdentity,
   settings: PassThroughSettings,
 ): Promise<void> {
-  const { request } = context;
-  const method = request.method ?? 'GET';
-  if (method === 'TRACE') {
-    // Its answer repeats the request's headers, and among them the upstream's token.
-    context.response.setHeader('allow', ALLOWED_METHODS);
-    throw new FerryError('method_not_allowed', { message: `TRACE is not possible on ${context.path}.` });
-  }
+  const { method, path, outcome } = context;
+  const { router, policy } = settings;
+  refuseTrace(context);
   refuseDenied(context, settings);
-  const sent = await bodyToSend(context, settings);
+  const passed = await readPassedBody(context, settings);
+  const { body, fields } = passed;
   try {
-    await serve(context, client, { method, ...sent }, settings);
+    const named = fields.get('model') || null;
+    outcome.model = named ?? path;
+    outcome.isStream = asksForEvents(context, fields);
+    if (named !== null) refuseLongModelName(named);
+    const routed = context.routed(outcome.model, client);
+    const failover = router.begin(routed, candidatesFor(routed, router));
+    const request = { context, ...passed, expected: expectedResponse(method, path, passed), policy };
+    for (;;) {
+      const attempt = await failover.next();
+      try {
+        await passAttempt(request, attempt);
+        break;
+      } catch (error) {
+        await failover.failed(attempt, error, null, isReplayable(request, asFerryError(error)));
+      }
+    }
+    outcome.isKnownModel = router.served(routed);
+  } catch (error) {
+    throw unknownToAll(error, context);
   } finally {
-    if (sent.body instanceof Upload) sent.body.drop();
+    if (body instanceof Upload) body.drop();
   }
 }
 
-interface Sent extends SentBody {
-  readonly method: string;
+/**
+ * One attempt: call, check what can be checked, commit, forward. Throws what the attempt failed with; nothing was sent to
+ * the client before the commit.
+ */
+export async function passAttempt(request: PassedRequest, attempt: Attempt): Promise<void> {
+  const { context, expected, policy } = request;
+  const response = await callForPassed(request, attempt);
+  if (expected === null) {
+    await refusePage(attempt, response, policy);
+    attempt.limitIdleTime(response.body);
+    await response.body.ready();
+    attempt.commit(null);
+    await relayRaw(context, attempt, response, null);
+    return;
+  }
+  const checked = await checkResponse(attempt, response, expected, policy);
+  attempt.commit(response);
+  if (checked.isWhole) attempt.finish(null);
+  else attempt.limitIdleTime(response.body);
+  await relayRaw(context, attempt, response, checked);
 }
 
-async function serve(
-  context: RequestContext,
-  client: ClientIdentity,
-  sent: Sent,
-  settings: PassThroughSettings,
-): Promise<void> {
-  const named = sent.fields.get('model') || null;
-  const model = named ?? context.path;
-  context.outcome.model = model;
-  context.outcome.isStream = asksForEvents(context, sent.fields);
-  if (named !== null) refuseLongModelName(named);
-  const routed = context.routed(model, client);
-  const candidates = candidatesFor(routed, settings.router);
-  const service = new PassThroughService(
-    {
-      ...sent,
-      isGeneration: endpointOf(context.path).isGeneration,
-      wish: mediaRequestOf(sent.method, context.path, sent.fields),
-    },
-    settings.policy,
-  );
-  const answer = await settings.router.run(routed, service, candidates).catch((error: unknown) => {
-    throw error instanceof FerryError && error.kind === 'path_not_found'
-      ? unknownToAll(context.path, askedIn(context), error)
-      : error;
-  });
-  context.outcome.isKnownModel = settings.router.isKnownModel(model);
-  await relayRaw(context, answer);
+/** A 404 is thrown as what it says of the path. */
+async function callForPassed(request: PassedRequest, attempt: Attempt): Promise<UpstreamResponse> {
+  const { expected, policy } = request;
+  const call = passedCall(request, attempt);
+  try {
+    return expected === null
+      ? await sendUpstream(attempt, call, policy)
+      : await callUpstream(attempt, call, policy);
+  } catch (error) {
+    throw await pathError(error, attempt, policy);
+  }
+}
+
+/** The client's bytes, with the upstream's own name of the model in them where an alias gives it another one. */
+function passedCall(
+  { context, body, fields, isJson, expected }: PassedRequest,
+  attempt: Attempt,
+): UpstreamCall {
+  const { limits } = attempt.upstream;
+  const isStream = expected?.kind === 'generation' && expected.isStream;
+  const timeoutMs = isStream && !attempt.isLast ? limits.streamTimeoutMs : limits.timeoutMs;
+  const { method } = context;
+  const alias = attempt.model === attempt.request.model ? null : attempt.model;
+  if (body instanceof Upload) {
+    const { stream, lengthBytes } = body.open(alias);
+    return callOf(attempt, { method, body: stream, streamBytes: lengthBytes, isJson, timeoutMs });
+  }
+  const bytes = body === null || alias === null ? body : fields.withModel(alias);
+  return callOf(attempt, { method, body: bytes, isJson, timeoutMs });
+}
+
+/** Failures that happened before the upstream can have acted on the request. */
+const NOTHING_DONE: ReadonlySet<ErrorKind> = new Set([
+  'token_unavailable',
+  'unreachable',
+  'auth_rejected',
+  'rate_limited',
+  'model_not_found',
+  'path_not_found',
+]);
+
+/** False: the body is spent, or the request may have had effects that a second one would repeat. */
+function isReplayable({ context, body }: PassedRequest, { kind }: FerryError): boolean {
+  if (body instanceof Upload && body.isSpent) return false;
+  return endpointOf(context.path).isGeneration || NOTHING_DONE.has(kind);
 }
 
 /** `stream` in a body or a query (a Response that is read once more), `stream_format` of speech, or the header for it. */
-function asksForEvents({ query, request }: RequestContext, fields: BodyFields): boolean {
+function asksForEvents({ query, headers }: RequestContext, fields: BodyFields): boolean {
   if (/^true$/i.test(fields.get('stream') ?? '') || fields.get('stream_format') === 'sse') return true;
-  return (
-    /[?&]stream=true(?:&|$)/i.test(`?${query}`) ||
-    /\btext\/event-stream\b/i.test(request.headers.accept ?? '')
-  );
+  return /[?&]stream=true(?:&|$)/i.test(`?${query}`) || /\btext\/event-stream\b/i.test(headers.accept ?? '');
 }
 
 function candidatesFor(routed: RoutedRequest, router: Router): readonly RoutedUpstream[] {
@@ -112,103 +166,102 @@ function candidatesFor(routed: RoutedRequest, router: Router): readonly RoutedUp
   }
 }
 
-/** Upstreams that were asked and did not know the path, oldest attempt first. */
-export function askedIn({ outcome: { log } }: RequestContext): readonly string[] {
-  return log.attempts.filter(({ outcome }) => outcome === 'path_not_found').map(({ upstream }) => upstream);
+/** TRACE repeats the request's headers, and among them the upstream's token. */
+function refuseTrace({ method, path, response }: RequestContext): void {
+  if (method !== 'TRACE') return;
+  response.setHeader('allow', ALLOWED_METHODS);
+  throw new FerryError('method_not_allowed', { message: `TRACE is not possible on ${path}.` });
 }
 
 /** Throws `not_permitted` for what `pass_through.deny` names. */
-export function refuseDenied(context: RequestContext, { isDenied }: PassThroughSettings): void {
-  const { path, request } = context;
-  const method = request.method ?? 'GET';
+export function refuseDenied(
+  { method, path }: RequestContext,
+  { isDenied }: Pick<PassThroughSettings, 'isDenied'>,
+): void {
   if (!isDenied(path) && !isDenied(`${method} ${path}`)) return;
   throw new FerryError('not_permitted', { message: `${method} ${path} is refused by pass_through.deny.` });
 }
 
-interface SentBody {
-  readonly body: Buffer | Upload | null;
-  readonly fields: BodyFields;
-  readonly isJson: boolean;
+/** What servers say of a path that they do not have; a bare "not found" only where the path names no thing. */
+const SAYS_PATH =
+  /invalid url|unknown (?:request )?url|no (?:such )?(?:path|route|url|endpoint|handler)|(?:path|route|url|endpoint)\b.{0,80}\b(?:not|n't) (?:found|exist|support)|cannot (?:get|post|put|patch|delete)\b/i;
+const SAYS_NOTHING = /^(?:404:? ?)?(?:page )?not found\.?$/i;
+const PATH_CODES: ReadonlySet<string> = new Set(['unknown_path', 'unknown_url', 'unsupported_endpoint']);
+/** `/v1/moderations`, `/v1/audio/speech`: paths without the id of a thing. */
+const WITHOUT_ID = /^\/v1\/(?:[a-z_]+|audio\/[a-z]+|images\/[a-z]+)$/;
+
+/**
+ * A 404 with an error object is about the thing that the client asked for (a file, a batch), unless it says that it is
+ * about the path: then the API is there and does not have it (S127). One without, as web servers and routers
+ * send it, says that the API itself is somewhere else.
+ */
+async function pathError(
+  failure: unknown,
+  { response, request: { path } }: Attempt,
+  { scrub }: AttemptPolicy,
+): Promise<unknown> {
+  const isMissing =
+    failure instanceof FerryError && failure.kind === 'path_not_found' && response?.ok === false;
+  const found = isMissing ? errorIn(await response.text()) : null;
+  if (found === null) return failure;
+  const facts = {
+    message: cleanMessage(found.message, scrub),
+    status: 404,
+    upstreamStatus: 404,
+    type: found.type ?? 'not_found_error',
+    cause: failure,
+  };
+  if (isAboutPath(found, path))
+    return new FerryError('path_not_found', { ...facts, code: 'unsupported_endpoint' });
+  return new FerryError('client_fault', { ...facts, code: found.code ?? null, param: found.param ?? null });
 }
 
-const NOTHING = Buffer.alloc(0);
-
-/** White space before an object; nobody sends more. Bytes. */
-const OBJECT_BEGINS_WITHIN = 1024;
-
-/** A form whose fields come after so much of it has its path as the model's name. */
-const FORM_HEAD_BYTES = 64 * 1024;
-
-async function bodyToSend(context: RequestContext, settings: PassThroughSettings): Promise<SentBody> {
-  const { request } = context;
-  const {
-    'content-length': length,
-    'transfer-encoding': coding,
-    'content-type': type = '',
-  } = request.headers;
-  if (coding === undefined && (length === undefined || length === '0')) {
-    request.resume();
-    return unread(null);
-  }
-  const declared = length === undefined ? Number.POSITIVE_INFINITY : Number(length);
-  if (length !== undefined && declared > settings.uploadLimitBytes)
-    throw uploadTooLarge(settings.uploadLimitBytes);
-  // JSON is read whole, also when it comes in chunks of unknown length: its model decides where it goes.
-  if (isJson(request)) {
-    const body = await readWhole(context, settings, settings.bodyLimitBytes);
-    return jsonToSend(body, body.length > 0 && !isPacked(request, body));
-  }
-  const isForm = /^multipart\/form-data/i.test(type);
-  if (declared <= settings.replayLimitBytes) {
-    const body = await readWhole(context, settings, settings.replayLimitBytes);
-    if (isForm) return { body, fields: readFormBody(body, type, true), isJson: false };
-    // Many servers read JSON whatever its type says, and clients leave the type out (S18).
-    return isObject(body) ? jsonToSend(body) : unread(body);
-  }
-  const { bodies, uploadLimitBytes: maxBytes } = settings;
-  if (!isForm) {
-    const fields = noFields(NOTHING);
-    return unread(new Upload(context, { bodies, maxBytes, head: NOTHING, fields }));
-  }
-  const { bytes: head, isWhole } = await bodies.readHead(context, FORM_HEAD_BYTES);
-  const fields = readFormBody(head, type, isWhole);
-  if (!isWhole)
-    return { body: new Upload(context, { bodies, maxBytes, head, fields }), fields, isJson: false };
-  context.outcome.requestBytes = head.length;
-  return { body: head, fields, isJson: false };
+function isAboutPath({ message, code }: VendorError, path: string): boolean {
+  if (SAYS_PATH.test(message) || (code !== null && PATH_CODES.has(code))) return true;
+  return SAYS_NOTHING.test(message.trim()) && WITHOUT_ID.test(path);
 }
 
-/** A body of which nothing is known: its path stands for its model. */
-function unread(body: SentBody['body']): SentBody {
-  return { body, fields: noFields(Buffer.isBuffer(body) ? body : NOTHING), isJson: false };
+/**
+ * No upstream admits a path that is asked for without a model: `unsupported_endpoint` (S127) with what to
+ * configure, and the status 404. To speak of a model would mislead: none was named.
+ */
+function notOffered(path: string): FerryError {
+  return new FerryError('unsupported_endpoint', {
+    status: 404,
+    message: `${shorten(path)} is not offered here: no upstream allows it, so none was asked. To offer it, list it for an upstream that has it: allow: ${patternsOf(path)}.`,
+  });
 }
 
-function jsonToSend(body: Buffer, isDeclared = false): SentBody {
-  refuseCostlyJson(body);
-  return { body, fields: readJsonBody(body, isDeclared), isJson: true };
+/**
+ * For `path_not_found`, that every upstream which was asked does not know the path: `unsupported_endpoint` as well when
+ * their APIs say so, since then the client asks for what is not there; else `upstream_not_found`, since a web server's
+ * page says that the endpoint itself may be wrong. Any other error as it is. `asked` are the names to tell.
+ */
+export function unknownToAll(
+  error: unknown,
+  { path, outcome: { log } }: RequestContext,
+  isTold: (upstream: string) => boolean = () => true,
+): unknown {
+  if (!(error instanceof FerryError) || error.kind !== 'path_not_found') return error;
+  const asked = log.attempts
+    .filter(({ outcome, upstream }) => outcome === 'path_not_found' && isTold(upstream))
+    .map(({ upstream }) => `"${upstream}"`);
+  const names = [...new Set(asked)].join(', ');
+  const isSaidByApi = error.code === 'unsupported_endpoint';
+  const otherwise = isSaidByApi ? '' : ', or check the end of their endpoints (a missing or a doubled /v1)';
+  return new FerryError(isSaidByApi ? 'unsupported_endpoint' : 'path_not_found', {
+    message: `No upstream that was asked knows ${shorten(path)} (asked: ${names}). List it for one that has it, allow: ${patternsOf(path)}, and for those that have not, deny: ${patternsOf(path)}${otherwise}.`,
+    status: error.status,
+    code: error.code,
+    upstreamStatus: error.upstreamStatus,
+    detail: error.detail ?? error.message,
+    cause: error,
+  });
 }
 
-/** Whether the first character that is no white space (RFC 8259, 2) and no byte order mark begins an object. */
-function isObject(body: Buffer): boolean {
-  return /^(?:\xef\xbb\xbf)?[ \t\r\n]*\{/.test(body.toString('latin1', 0, OBJECT_BEGINS_WITHIN));
-}
-
-async function readWhole(
-  context: RequestContext,
-  settings: PassThroughSettings,
-  limitBytes: number,
-): Promise<Buffer> {
-  const body = await settings.bodies.read(context, limitBytes);
-  context.outcome.requestBytes = body.length;
-  return body;
-}
-
-/** Whether the body is compressed, as its header says: text is not, whatever the header says. */
-function isPacked({ headers }: IncomingMessage, body: Buffer): boolean {
-  return (headers['content-encoding'] ?? 'identity') !== 'identity' && !isUtf8(body);
-}
-
-/** Not the kin that holds several documents: application/json-seq, application/jsonl. */
-function isJson(request: IncomingMessage): boolean {
-  return /^application\/(?:[\w.-]+\+)?json(?![\w.+-])/i.test(request.headers['content-type'] ?? '');
+/** As it is written in the configuration. What is kept under a name goes with it: files by their ids, and the like. */
+function patternsOf(path: string): string {
+  const name = /^\/v1\/[^/]+/.exec(path)?.[0] ?? path;
+  const patterns = endpointOf(path).isStateful ? [name, `${name}/**`] : [shorten(path)];
+  return JSON.stringify(patterns).replaceAll('","', '", "');
 }

@@ -1,79 +1,117 @@
-import { FerryError } from '../../lib/errors/ferry-error.ts';
+import { readJsonBody } from '../../openai/request/body-fields.ts';
 import type { ParsedRequest } from '../../openai/request/parsed-request.ts';
 import type { Recall } from '../../openai/responses/responses-input.ts';
 import { type ResponsesAsChat, responsesAsChat } from '../../openai/responses/responses-request.ts';
+import { responsesForm } from '../../openai/responses/responses-response.ts';
+import type { AttemptPolicy } from '../../routing/attempt-call.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
 import type { Router } from '../../routing/router.ts';
-import { isAskedByChat, ResponsesService } from '../../routing/services/responses-service.ts';
 import type { RoutedUpstream } from '../../routing/upstream-state/routed-upstream.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
-import { answerWhole, streamAnswer } from '../response/chat-response.ts';
-import { relayRaw } from '../response/raw.ts';
-import { type ChatRouteSettings, readModelRequest } from './chat.ts';
-import { askedIn, type PassThroughSettings, passThrough, refuseDenied } from './pass-through.ts';
+import { SseWriter } from '../response/sse-writer.ts';
+import { type ChatExchange, type ChatRouteSettings, readModelRequest, serveChatAttempt } from './chat.ts';
+import {
+  type PassedRequest,
+  type PassThroughSettings,
+  passAttempt,
+  passThrough,
+  refuseDenied,
+  unknownToAll,
+} from './pass-through.ts';
+import { expectedResponse } from './passed-response.ts';
 import type { ResponseItemStore } from './response-item-store.ts';
-import { unknownToAll } from './unsupported-endpoint.ts';
 
 /**
- * Serves `POST /v1/responses`. It is handed through like any other path, but for upstreams that only chat
- * (`profile.responses: via_chat`): they are asked for a chat, which is told as a Response.
+ * Serves `POST /v1/responses`. It is passed through like any other path, but for upstreams that only chat
+ * (`profile.responses: via_chat`): they are asked for a chat, which is sent as a Response. Upstreams of either kind take
+ * over from the other.
  */
 export async function serveResponses(
   context: RequestContext,
   client: ClientIdentity,
   settings: ChatRouteSettings,
-  handed: PassThroughSettings,
+  passSettings: PassThroughSettings,
   items: ResponseItemStore,
 ): Promise<void> {
   const { router, policy } = settings;
-  if (!router.upstreams.some(isAskedByChat)) return passThrough(context, client, handed);
-  refuseDenied(context, handed);
+  if (!router.upstreams.some(isViaChat)) return passThrough(context, client, passSettings);
+  refuseDenied(context, passSettings);
   const request = await readModelRequest(context, 'chat', settings);
   context.outcome.isStream = request.stream;
   const routed = context.routed(request.model, client);
   const owner = client.name ?? '';
-  const recall = (id: string) => items.find(owner, id);
-  const { candidates, asChat } = ablest(router.candidates(routed), request, recall);
-  const isKept = request.json.store !== false;
-  const onItem = isKept ? (item: object) => items.save(owner, item) : undefined;
-  const service = new ResponsesService({ body: request.body, asChat, onItem }, policy);
-  const answering = router.run(routed, service, candidates).catch((error: unknown) => {
-    throw named(error, context, router);
-  });
-  // What is handed through comes with a status and headers of its own, so nothing can go out before it.
-  const isPatient = candidates.every(isAskedByChat);
-  const events = { ...settings, keepAliveChunkMs: 0, ...(!isPatient && { earlyHeadersMs: 0 }) };
-  const ignored = asChat?.ignored ?? [];
-  const answer = request.stream ? await streamAnswer(context, answering, events, ignored) : await answering;
-  context.outcome.isKnownModel = router.isKnownModel(request.model);
-  if (answer?.kind === 'raw') await relayRaw(context, answer);
-  else if (answer?.kind === 'whole') answerWhole(context, answer, ignored);
+  const { candidates, asChat } = capableOf(request, router.candidates(routed), (id) => items.find(owner, id));
+  const failover = router.begin(routed, candidates);
+  const writer = request.stream ? new SseWriter(context, { ...settings, keepAliveChunkMs: 0 }) : null;
+  const onItem = request.json.store === false ? undefined : (item: object) => items.save(owner, item);
+  const chat: ChatExchange | null = asChat && {
+    context,
+    request: asChat.chat,
+    format: responsesForm({ echo: asChat.echo, onItem, mostLength: policy.maxResponseBytes }),
+    writer,
+    ignored: asChat.ignored,
+    policy,
+  };
+  // What is passed through has a status and headers of its own, so that none can be sent before it.
+  if (candidates.every(isViaChat)) writer?.openAfter(settings.earlyHeadersMs);
+  let passed: PassedRequest | null = null;
+  try {
+    for (;;) {
+      const attempt = await failover.next();
+      const exchange = isViaChat(attempt.upstream) ? chat : null;
+      try {
+        if (exchange !== null) await serveChatAttempt(exchange, attempt);
+        else {
+          passed ??= passedRequest(context, request, policy);
+          await passAttempt(passed, attempt);
+        }
+        break;
+      } catch (error) {
+        await failover.failed(attempt, error, exchange?.request ?? null);
+      }
+    }
+  } catch (error) {
+    throw unknownToNative(error, context, router);
+  } finally {
+    writer?.dispose();
+  }
+  context.outcome.isKnownModel = router.served(routed);
 }
 
-/** That the upstreams which are handed the request do not know its path is told with their names, as on other paths. */
-function named(error: unknown, context: RequestContext, router: Router): unknown {
-  if (!(error instanceof FerryError) || error.kind !== 'path_not_found') return error;
-  const chatting = new Set(router.upstreams.filter(isAskedByChat).map(({ name }) => name));
-  const asked = askedIn(context);
-  // The last one is the one whose failure is told. One that is asked by chat has its own words about that path.
-  if (chatting.has(asked.at(-1) ?? '')) return error;
-  return unknownToAll(
-    context.path,
-    asked.filter((name) => !chatting.has(name)),
-    error,
-  );
+/** Whether a Responses request is sent to this upstream as a chat. */
+function isViaChat(upstream: RoutedUpstream): boolean {
+  return upstream.profile.responses === 'via_chat';
+}
+
+function passedRequest(
+  context: RequestContext,
+  { body }: ParsedRequest,
+  policy: AttemptPolicy,
+): PassedRequest {
+  const fields = readJsonBody(body);
+  const expected = expectedResponse(context.method, context.path, { body, fields });
+  return { context, body, fields, isJson: true, expected, policy };
+}
+
+/** Names the upstreams with /responses that do not know the path, as on other paths. */
+function unknownToNative(error: unknown, context: RequestContext, router: Router): unknown {
+  const viaChat = new Set(router.upstreams.filter(isViaChat).map(({ name }) => name));
+  const last = context.outcome.log.attempts.findLast(({ outcome }) => outcome === 'path_not_found');
+  // The error is that of the last one; an upstream that was sent a chat lacks another path than the client's.
+  if (viaChat.has(last?.upstream ?? '')) return error;
+  return unknownToAll(error, context, (upstream) => !viaChat.has(upstream));
 }
 
 /**
- * The candidates that can serve the request, and what those that only chat are asked. What a chat cannot do goes to
- * the others alone; the client hears why it cannot when there are none.
+ * The candidates that can serve the request, and the chat for those that only chat. What a chat cannot do goes to the
+ * others alone; when there are none, throws why it cannot.
  */
-function ablest(
-  candidates: readonly RoutedUpstream[],
+function capableOf(
   request: ParsedRequest,
+  candidates: readonly RoutedUpstream[],
   recall: Recall,
 ): { readonly candidates: readonly RoutedUpstream[]; readonly asChat: ResponsesAsChat | null } {
-  const native = candidates.filter((candidate) => !isAskedByChat(candidate));
+  const native = candidates.filter((candidate) => !isViaChat(candidate));
   if (native.length === candidates.length) return { candidates, asChat: null };
   try {
     return { candidates, asChat: responsesAsChat(request, recall) };

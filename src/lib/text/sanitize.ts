@@ -100,7 +100,8 @@ function withoutTrace(text: string): string {
 }
 
 /** Cut at a whole character. */
-function shorten(text: string, longest: number): string {
+/** At most `longest` UTF-16 units of a text for people. */
+export function shorten(text: string, longest = 120): string {
   if (text.length <= longest) return text;
   const cut = text.slice(0, longest - 1);
   return `${cut.isWellFormed() ? cut : cut.slice(0, -1)}…`;

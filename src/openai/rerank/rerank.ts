@@ -5,7 +5,7 @@ import { invalidResponseBody, parseResponseJson } from '../response-json.ts';
 import { readUsage, type Usage } from '../usage/usage.ts';
 
 /** What the response to a rerank request must fit. */
-export interface RerankRequest {
+interface RerankRequest {
   readonly documents: number;
   /** How many results the client wants; all by default, never more than there are documents. */
   readonly topN: number;
@@ -47,7 +47,7 @@ interface RerankResponseOptions extends Omit<ErrorContext, 'model' | 'path'> {
   newId(): string;
 }
 
-export interface RerankResponse {
+interface RerankResponse {
   readonly body: Buffer;
   /** Null: the upstream counted nothing. */
   readonly usage: Usage | null;

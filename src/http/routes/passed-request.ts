@@ -1,0 +1,94 @@
+import { isUtf8 } from 'node:buffer';
+import type { IncomingHttpHeaders } from 'node:http';
+import { type BodyFields, noFields, readFormBody, readJsonBody } from '../../openai/request/body-fields.ts';
+import { refuseCostlyJson } from '../../openai/request/json-body.ts';
+import type { BodyReader } from '../body/body-reader.ts';
+import { Upload, uploadTooLarge } from '../body/upload.ts';
+import type { RequestContext } from '../middleware/request-context.ts';
+
+export interface PassedBodyLimits {
+  readonly bodies: BodyReader;
+  /** Maximum of a JSON body. */
+  readonly bodyLimitBytes: number;
+  /** A body up to this size is buffered, so that it can be sent again and its model is known. */
+  readonly replayLimitBytes: number;
+  /** Maximum of a body that is streamed through. */
+  readonly uploadLimitBytes: number;
+}
+
+/** The body of a passed-through request. */
+export interface PassedBody {
+  readonly body: Buffer | Upload | null;
+  readonly fields: BodyFields;
+  readonly isJson: boolean;
+}
+
+const NOTHING = Buffer.alloc(0);
+/** White space before an object is searched no further. Bytes. */
+const OBJECT_BEGINS_WITHIN = 1024;
+/** A form whose fields come after so much of it has its path as the model's name. */
+const FORM_HEAD_BYTES = 64 * 1024;
+
+/** Buffers the body as far as it is needed to route the request and to send it again; the rest is streamed. */
+export async function readPassedBody(context: RequestContext, limits: PassedBodyLimits): Promise<PassedBody> {
+  const { request, headers } = context;
+  const { 'content-length': length, 'transfer-encoding': coding, 'content-type': type = '' } = headers;
+  const { bodies, uploadLimitBytes: maxBytes } = limits;
+  if (coding === undefined && (length === undefined || length === '0')) {
+    request.resume();
+    return unknown(null);
+  }
+  const declared = length === undefined ? Number.POSITIVE_INFINITY : Number(length);
+  if (length !== undefined && declared > maxBytes) throw uploadTooLarge(maxBytes);
+  // JSON is read whole, also when it comes in chunks of unknown length: its model decides where it goes.
+  if (isJson(type)) {
+    const body = await readWhole(context, bodies, limits.bodyLimitBytes);
+    return json(body, body.length > 0 && !isCompressed(headers, body));
+  }
+  const isForm = /^multipart\/form-data/i.test(type);
+  if (declared <= limits.replayLimitBytes) {
+    const body = await readWhole(context, bodies, limits.replayLimitBytes);
+    if (isForm) return { body, fields: readFormBody(body, type, true), isJson: false };
+    // Many servers read JSON whatever its type says, and clients leave the type out (S18).
+    return isObject(body) ? json(body, false) : unknown(body);
+  }
+  if (!isForm)
+    return unknown(new Upload(context, { bodies, maxBytes, head: NOTHING, fields: noFields(NOTHING) }));
+  const { bytes: head, isWhole } = await bodies.readHead(context, FORM_HEAD_BYTES);
+  const fields = readFormBody(head, type, isWhole);
+  if (!isWhole)
+    return { body: new Upload(context, { bodies, maxBytes, head, fields }), fields, isJson: false };
+  context.outcome.requestBytes = head.length;
+  return { body: head, fields, isJson: false };
+}
+
+/** A body without known fields: the path stands for its model. */
+function unknown(body: PassedBody['body']): PassedBody {
+  return { body, fields: noFields(Buffer.isBuffer(body) ? body : NOTHING), isJson: false };
+}
+
+function json(body: Buffer, isDeclared: boolean): PassedBody {
+  refuseCostlyJson(body);
+  return { body, fields: readJsonBody(body, isDeclared), isJson: true };
+}
+
+/** Whether the first character that is no white space (RFC 8259, 2) and no byte order mark begins an object. */
+function isObject(body: Buffer): boolean {
+  return /^(?:\xef\xbb\xbf)?[ \t\r\n]*\{/.test(body.toString('latin1', 0, OBJECT_BEGINS_WITHIN));
+}
+
+async function readWhole(context: RequestContext, bodies: BodyReader, limitBytes: number): Promise<Buffer> {
+  const body = await bodies.read(context, limitBytes);
+  context.outcome.requestBytes = body.length;
+  return body;
+}
+
+/** Whether the body is compressed, as its header says: text is not, whatever the header says. */
+function isCompressed(headers: IncomingHttpHeaders, body: Buffer): boolean {
+  return (headers['content-encoding'] ?? 'identity') !== 'identity' && !isUtf8(body);
+}
+
+/** Not the types that hold several documents: application/json-seq, application/jsonl. */
+function isJson(contentType: string): boolean {
+  return /^application\/(?:[\w.-]+\+)?json(?![\w.+-])/i.test(contentType);
+}

@@ -1,0 +1,49 @@
+import { endpointOf } from '../../endpoints.ts';
+import { emptyRerankResponse, readRerankRequest, readRerankResponse } from '../../openai/rerank/rerank.ts';
+import { adaptTo, callOf, callUpstream, readBody } from '../../routing/attempt-call.ts';
+import type { ClientIdentity } from '../../routing/routed-request.ts';
+import type { RequestContext } from '../middleware/request-context.ts';
+import { droppedHeaders, sendJson } from '../response/json.ts';
+import { type ModelRouteSettings, readModelRequest } from './chat.ts';
+
+/** Serves `POST /v1/rerank` (Jina's and Cohere's convention). */
+export async function serveRerank(
+  context: RequestContext,
+  client: ClientIdentity,
+  settings: ModelRouteSettings,
+): Promise<void> {
+  const { router, policy } = settings;
+  const request = await readModelRequest(context, 'rerank', settings);
+  const wanted = readRerankRequest(request.json);
+  const routed = context.routed(request.model, client);
+  const failover = router.begin(routed);
+  if (wanted.documents === 0) {
+    sendJson(context, 200, emptyRerankResponse(policy.newId(), request.model));
+    return;
+  }
+  for (;;) {
+    const attempt = await failover.next();
+    try {
+      const { body, dropped } = adaptTo(attempt, request);
+      const timeoutMs = attempt.upstream.limits[endpointOf(context.path).timeLimit];
+      const response = await callUpstream(attempt, callOf(attempt, { body, timeoutMs }), policy);
+      const ranking = readRerankResponse(await readBody(attempt, response, policy.maxResponseBytes), {
+        request: wanted,
+        requestedModel: request.model,
+        replyModel: policy.replyModel,
+        newId: policy.newId,
+        scrub: policy.scrub,
+        isRetryable: policy.isRetryable,
+      });
+      attempt.commit(response);
+      attempt.finish(null);
+      context.outcome.tokens = ranking.usage;
+      context.outcome.firstTokenMs = context.elapsedMs;
+      context.outcome.isKnownModel = router.served(routed);
+      sendJson(context, 200, ranking.body, droppedHeaders(dropped));
+      return;
+    } catch (error) {
+      await failover.failed(attempt, error, request);
+    }
+  }
+}

@@ -1,0 +1,243 @@
+import { FerryError } from '../lib/errors/ferry-error.ts';
+import { parseJson } from '../lib/json/json-object.ts';
+import { cleanMessage, excerptOf } from '../lib/text/sanitize.ts';
+import type { TokenText } from '../openai/embeddings/token-ids.ts';
+import { type ErrorContext, fromErrorResponse } from '../openai/errors/upstream-error.ts';
+import { parseVendorError, type VendorError } from '../openai/errors/vendor-error.ts';
+import type { ParsedRequest } from '../openai/request/parsed-request.ts';
+import { findRefusedParameter } from '../openai/request/refused-parameter.ts';
+import { type AdaptedRequest, adaptRequest } from '../openai/request/request-adaptation.ts';
+import { findRewrite, REWRITE, refusesStreaming } from '../openai/request/request-rewrites.ts';
+import type { Repair } from '../openai/vendors/repairs.ts';
+import type { AttemptTimer } from '../upstream/attempt-timer.ts';
+import type { UpstreamCall } from '../upstream/client.ts';
+import { type UpstreamResponse, UpstreamStatusError } from '../upstream/response.ts';
+import type { Attempt } from './attempt.ts';
+
+/** What the configuration says of every attempt, whatever its endpoint. */
+export interface AttemptPolicy {
+  readonly replyModel: 'upstream' | 'requested';
+  /** True: limits or the record need to know how many tokens were used. */
+  readonly wantsUsage: boolean;
+  readonly maxResponseBytes: number;
+  /** Whether `retry.statuses` names this status. */
+  readonly isRetryable: (status: number) => boolean;
+  /** Replaces living secrets in text that came from outside. */
+  readonly scrub: (text: string) => string;
+  /** Takes each repair that a response of an upstream needed. */
+  readonly onRepair: (upstream: string, repair: Repair) => void;
+  newId(): string;
+  nowSeconds(): number;
+}
+
+/** What an endpoint needs of the adaptation beyond the upstream's profile. */
+interface AdaptationNeeds {
+  readonly usage?: boolean;
+  readonly stream?: boolean;
+  readonly tokenText?: TokenText | null;
+}
+
+/** The client's request as the upstream of this attempt gets it. */
+export function adaptTo(
+  attempt: Attempt,
+  request: ParsedRequest,
+  needs: AdaptationNeeds = {},
+): AdaptedRequest {
+  const { upstream, model } = attempt;
+  attempt.learnedDrops = upstream.learnedDrops.get(model);
+  return adaptRequest(request, {
+    upstreamModel: model,
+    profile: upstream.profile,
+    wantUsage: needs.usage ?? false,
+    learnedDrops: attempt.learnedDrops,
+    forceStream: needs.stream ?? false,
+    tokenText: needs.tokenText ?? null,
+  });
+}
+
+/** What differs between the calls of endpoints. */
+interface CallFacts {
+  readonly body: UpstreamCall['body'];
+  /** From sending to the headers, and for a whole body to its end; 0 = none. */
+  readonly timeoutMs: number;
+  /** Default: POST. */
+  readonly method?: string;
+  /** Default: true. */
+  readonly isJson?: boolean;
+  /** The length of a body that is a stream; null: unknown. */
+  readonly streamBytes?: number | null;
+  /** The attempt's own unless several calls run at once. */
+  readonly timer?: AttemptTimer;
+}
+
+/** The call of one attempt to its own path. */
+export function callOf(attempt: Attempt, facts: CallFacts): UpstreamCall {
+  const { request } = attempt;
+  return {
+    method: facts.method ?? 'POST',
+    path: attempt.path.slice('/v1'.length),
+    query: request.query,
+    model: attempt.model,
+    clientHeaders: request.headers,
+    body: facts.body,
+    streamBytes: facts.streamBytes ?? null,
+    isJson: facts.isJson ?? true,
+    signal: attempt.signal,
+    timer: facts.timer ?? attempt.timer,
+    headersTimeoutMs: attempt.within(facts.timeoutMs),
+    tokenWaitMs: attempt.tokenWaitMs,
+    tokenWaitedMs: attempt.tokenWaitedMs,
+  };
+}
+
+/**
+ * Waits for a token and sends the call; after a rejection that was found in a body, once more with a renewed token.
+ * Resolves at the headers of a 2xx response; every other status is thrown as the FerryError that it means.
+ */
+export async function callUpstream(
+  attempt: Attempt,
+  call: UpstreamCall,
+  policy: AttemptPolicy,
+): Promise<UpstreamResponse> {
+  const { client } = attempt.upstream;
+  const { rejection } = attempt;
+  try {
+    let response: UpstreamResponse | null;
+    if (rejection === null) response = await client.call(call);
+    else {
+      attempt.rejection = null;
+      response = await client.replay(call, rejection.response);
+      if (response === null) throw rejection.error;
+    }
+    attempt.received(response);
+    return response;
+  } catch (error) {
+    if (!(error instanceof UpstreamStatusError)) throw error;
+    attempt.received(error.response);
+    throw statusError(error.response, error.text, attempt, policy);
+  }
+}
+
+/** As `callUpstream`, for requests of any method whose response is forwarded as it comes, and so never replayed. */
+export async function sendUpstream(
+  attempt: Attempt,
+  call: UpstreamCall,
+  policy: AttemptPolicy,
+): Promise<UpstreamResponse> {
+  const response = await attempt.upstream.client.send(call);
+  attempt.received(response);
+  if (response.ok) return response;
+  throw statusError(response, await response.text(), attempt, policy);
+}
+
+/** Reads a whole body; throws `auth_rejected` when `reject.body` finds in it that the token is no longer good. */
+export async function readBody(
+  attempt: Attempt,
+  response: UpstreamResponse,
+  limitBytes: number,
+): Promise<Buffer> {
+  const body = await response.body.readAll(limitBytes);
+  checkToken(attempt, response, body);
+  return body;
+}
+
+/** Throws `auth_rejected` when `reject.body` finds in a body or an event that the token is no longer good. */
+export function checkToken(attempt: Attempt, response: UpstreamResponse, text: Buffer | string): void {
+  const { client, name } = attempt.upstream;
+  if (!client.hasBodyMatchers || !client.rejectsTokenIn(response, text.toString())) return;
+  throw new FerryError('auth_rejected', {
+    message: `Upstream "${name}" rejected its token in the body of a 200 response (tokens.*.reject.body).`,
+  });
+}
+
+/**
+ * The parameter that the upstream refused, or the form of the request, when its profile lets us learn to leave it out
+ * or to send it in another form; else null. What this attempt had left out already is nothing to learn; what another
+ * request has taught meanwhile is.
+ */
+export function refusedParameter(error: FerryError, attempt: Attempt, request: ParsedRequest): string | null {
+  const { learnedDrops: avoided, upstream } = attempt;
+  if (!upstream.profile.learn) return null;
+  const form = findRewrite(error, request, avoided);
+  const refused = form ?? findRefusedParameter(error, request);
+  if (refused !== null && !avoided.includes(refused)) return refused;
+  const isStream = !upstream.profile.alwaysStream && !avoided.includes(REWRITE.streaming);
+  return isStream && refusesStreaming(error, request) ? REWRITE.streaming : null;
+}
+
+/** What an error in a 200 of this attempt is read against. */
+export function errorContext(
+  attempt: Attempt,
+  response: UpstreamResponse,
+  { scrub, isRetryable }: AttemptPolicy,
+): ErrorContext {
+  return {
+    ...namesOf(attempt),
+    scrub,
+    isRetryable,
+    headers: (name) => response.headers.get(name) ?? undefined,
+  };
+}
+
+/** What an error text may repeat of the request. A path that stands for a model is none: the text speaks of the path. */
+function namesOf({ request, path, model }: Attempt): Pick<ErrorContext, 'model' | 'upstreamModel' | 'path'> {
+  if (request.model === request.path) return { model: null, path };
+  return { model: request.model, upstreamModel: model, path };
+}
+
+/** Any status but 2xx as the error of the product. */
+function statusError(
+  response: UpstreamResponse,
+  text: string,
+  attempt: Attempt,
+  policy: AttemptPolicy,
+): FerryError {
+  const { status } = response;
+  const failure = fromErrorResponse({
+    ...errorContext(attempt, response, policy),
+    headers: (name) => response.headers.get(name) ?? undefined,
+    status,
+    body: text,
+  });
+  if (response.isTokenRejected) return rejectedToken(failure);
+  const isOwn = attempt.upstream.client.credentials.kind === 'as_is' && (status === 401 || status === 403);
+  return isOwn ? rejectedClientKey(failure, status, text, policy.scrub) : failure;
+}
+
+/** What `reject` names is a rejected token whatever its status says of the request: the client can do nothing about it. */
+function rejectedToken(failure: FerryError): FerryError {
+  if (failure.kind === 'auth_rejected') return failure;
+  const { upstreamStatus } = failure;
+  return new FerryError('auth_rejected', {
+    message: `The upstream refused the credentials that the gateway holds for it (status ${upstreamStatus}). They are not the client's.`,
+    upstreamStatus,
+    detail: failure.detail ?? failure.message,
+    cause: failure,
+  });
+}
+
+/** Under `sk: asis` a refusal is about the client's own credentials, so the client gets it in the upstream's words. */
+function rejectedClientKey(
+  failure: FerryError,
+  status: number,
+  text: string,
+  scrub: (text: string) => string,
+): FerryError {
+  const found = errorIn(text);
+  const words = found === null ? excerptOf(text, scrub) : cleanMessage(found.message, scrub);
+  return new FerryError('auth_passed_through', {
+    message: words === '' ? `The upstream refused the request with status ${status}.` : words,
+    status,
+    upstreamStatus: status,
+    type: found?.type ?? (status === 401 ? 'authentication_error' : 'permission_error'),
+    code: found?.code ?? (status === 401 ? 'invalid_api_key' : 'not_permitted'),
+    detail: failure.detail,
+    cause: failure,
+  });
+}
+
+/** The error that a text carries as JSON, in whatever shape; null when it carries none. */
+export function errorIn(text: string): VendorError | null {
+  const json = parseJson(text);
+  return json === undefined ? null : parseVendorError(json);
+}
