@@ -360,8 +360,8 @@ const RESPONSE: readonly Row[] = [
   [
     'learn a shorter lifetime',
     TRANSITION,
-    'state.earlyRejections.learnedLifeMs(rules.settings.defaultTtlMs)',
-    'rules.settings.defaultTtlMs',
+    'state.earlyRejections.learnedLifeMs(defaultTtlMs, now.monoMs)',
+    'defaultTtlMs',
   ],
   [
     'tell the same token from another one',
@@ -656,7 +656,7 @@ const RENEW_AFTER: readonly Row[] = [
   [
     'learn the lifetime of tokens that do not state it',
     TRANSITION,
-    '    state.earlyRejections.noteAge(token.ageMs(now));\n',
+    '    state.earlyRejections.noteAge(token.ageMs(now), now.monoMs);\n',
     '',
   ],
   ['keep the breaker open', REJECTIONS, '    if (this.isBreakerOpen(monoMs)) return null;\n', ''],
@@ -684,11 +684,24 @@ const RENEW_AFTER: readonly Row[] = [
     '    if (startMonoMs > latestMonoMs) return null;\n',
     '',
   ],
+  [
+    'forget an unproven token after ten minutes',
+    REJECTIONS,
+    '    this.#unproven = this.#unproven.filter((at) => monoMs - at < UNPROVEN_WINDOW_MS);\n',
+    '',
+  ],
+  ['forget unproven tokens when one is accepted', REJECTIONS, '    this.#unproven = [];\n', ''],
+  [
+    'forget a learned lifetime after a day',
+    REJECTIONS,
+    '    this.#ages = this.#ages.filter(({ atMonoMs }) => monoMs - atMonoMs < LEARNED_FOR_MS);\n',
+    '',
+  ],
   ['open the breaker', REJECTIONS, '    this.#openUntilMonoMs = monoMs + BREAKER_PAUSE_MS;\n', ''],
   [
     'open the breaker at the second token only',
     REJECTIONS,
-    'if (this.#unproven < UNPROVEN_LIMIT || this.isBreakerOpen(monoMs)) return false;',
+    'if (this.#unproven.length < UNPROVEN_LIMIT || this.isBreakerOpen(monoMs)) return false;',
     'if (this.isBreakerOpen(monoMs)) return false;',
   ],
 ];

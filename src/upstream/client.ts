@@ -160,7 +160,7 @@ export class UpstreamClient {
     if (this.#refusesToken(reply, null) || (!reply.ok && (await this.#refusesTokenInError(reply)))) {
       reply.isTokenRejected = true;
       credentials.manager.reportRejected(renewed);
-    } else if (!this.hasBodyMatchers) this.#accepted(reply);
+    } else if (!this.hasBodyMatchers || !reply.ok) this.#accepted(reply);
     return reply;
   }
 
@@ -180,10 +180,14 @@ export class UpstreamClient {
     );
   }
 
-  /** Only a success proves a token: proxies answer 502 without having looked at it. */
+  /**
+   * A success proves a token. So does any other response to a replay, which was a rejection with the token before, unless
+   * it may come from a proxy or a limiter that never looked at the token.
+   */
   #accepted(reply: UpstreamResponse): void {
     const { credentials } = this;
-    if (credentials.kind === 'token' && reply.ok && reply.lease !== null)
+    if (credentials.kind !== 'token' || reply.lease === null) return;
+    if (reply.ok || (reply.isReplayed && isClientError(reply.status)))
       credentials.manager.reportAccepted(reply.lease);
   }
 
@@ -229,4 +233,12 @@ export class UpstreamClient {
       message: `Upstream "${this.name}" did not answer within ${inSeconds(call.headersTimeoutMs)}.`,
     });
   }
+}
+
+/** Statuses of proxies and limiters that answer before the token is checked, and those of a check that failed. */
+const BEFORE_THE_TOKEN: ReadonlySet<number> = new Set([401, 407, 408, 425, 429]);
+
+/** The request was understood and is at fault itself: whoever says so has accepted its token. */
+function isClientError(status: number): boolean {
+  return status >= 400 && status < 500 && !BEFORE_THE_TOKEN.has(status);
 }

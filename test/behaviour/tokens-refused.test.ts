@@ -52,6 +52,30 @@ test('#16 tokens that are revoked again and again under load: no failure, and on
   });
 });
 
+test('#13 a rejection whose replay is answered 400 proves the new token: later revocations are renewed as well', async () => {
+  let isInvalid = true;
+  const options: TokenSceneOptions = {
+    model: (issuer) => ({
+      intercept: ({ token }, response) => {
+        if (!isInvalid || !issuer.isLive(token)) return false;
+        response.writeHead(400, { 'content-type': 'application/json' });
+        response.end('{"error":{"message":"temperature is too high","type":"invalid_request_error"}}');
+        return true;
+      },
+    }),
+  };
+  await withTokens(options, async ({ gateway, issuer }) => {
+    for (let revocation = 0; revocation < 2; revocation++) {
+      issuer.revokeAll();
+      assert.equal((await ask(gateway, 'chat', 'm')).response.status, 400);
+    }
+    isInvalid = false;
+    issuer.revokeAll();
+    const { response, text } = await ask(gateway, 'chat', 'm');
+    assert.equal(response.status, 200, text);
+  });
+});
+
 const REFUSAL_IN_200 = '{"error_code":111,"error_msg":"Access token expired"}';
 
 for (const [what, body] of [

@@ -35,6 +35,8 @@ const APART_MS = 1_000;
 const FORCED_WINDOW_MS = 60_000;
 const FORCED_LIMIT = 5;
 const UNPROVEN_LIMIT = 2;
+/** A single rejection, whose replay got no response that proves the new token, says nothing about a later one. */
+const UNPROVEN_WINDOW_MS = 10 * 60_000;
 /** How long no token is renewed because of a rejection once new tokens were rejected too. */
 export const BREAKER_PAUSE_MS = 30_000;
 
@@ -45,8 +47,8 @@ export const BREAKER_PAUSE_MS = 30_000;
 export class ForcedRenewals {
   /** Monotonic times of the permitted renewals of the last minute; the newest may lie up to a second ahead. */
   #permitted: number[] = [];
-  /** Tokens rejected in a row of which none was ever accepted. */
-  #unproven = 0;
+  /** Monotonic times at which tokens were rejected that no upstream had accepted, since one was accepted. */
+  #unproven: number[] = [];
   #openUntilMonoMs = Number.NEGATIVE_INFINITY;
 
   /** When a renewal may start (monotonic, maybe a moment ahead to keep them apart); null: not by `latestMonoMs`. */
@@ -67,15 +69,16 @@ export class ForcedRenewals {
 
   /** A token was rejected that no upstream ever accepted. True: the breaker opened just now. */
   noteUnproven(monoMs: number): boolean {
-    this.#unproven += 1;
-    if (this.#unproven < UNPROVEN_LIMIT || this.isBreakerOpen(monoMs)) return false;
+    this.#unproven = this.#unproven.filter((at) => monoMs - at < UNPROVEN_WINDOW_MS);
+    this.#unproven.push(monoMs);
+    if (this.#unproven.length < UNPROVEN_LIMIT || this.isBreakerOpen(monoMs)) return false;
     this.#openUntilMonoMs = monoMs + BREAKER_PAUSE_MS;
     return true;
   }
 
   /** An upstream accepted the newest token. */
   noteProven(): void {
-    this.#unproven = 0;
+    this.#unproven = [];
     this.#openUntilMonoMs = Number.NEGATIVE_INFINITY;
   }
 
@@ -92,6 +95,8 @@ const SUSPICIOUS_LIMIT = 2;
 const SUSPICION_LASTS_MS = 10 * 60_000;
 const LEARN_FROM = 2;
 const MAX_AGES = 8;
+/** Two tokens that were revoked by hand must not shorten the lifetime of all later ones. */
+const LEARNED_FOR_MS = 24 * 60 * 60_000;
 const LEARNED_SHARE = 0.9;
 const MIN_LEARNED_MS = 5_000;
 
@@ -105,8 +110,8 @@ export function earlyShareOf(settings: TokenManagerSettings): number {
 export class EarlyRejections {
   #rejectedAt: number[] = [];
   #reportedAt = Number.NEGATIVE_INFINITY;
-  /** Ages at which tokens without a stated lifetime were rejected, in milliseconds. */
-  #ages: number[] = [];
+  /** When and at which age tokens without a stated lifetime were rejected, in milliseconds. */
+  #ages: { readonly atMonoMs: number; readonly ageMs: number }[] = [];
 
   /** Returns how many there were within the hour when that is suspicious and was not reported within it; else null. */
   note(monoMs: number): number | null {
@@ -127,15 +132,17 @@ export class EarlyRejections {
   }
 
   /** A token whose issuer states no lifetime was rejected at this age. */
-  noteAge(ageMs: number): void {
-    this.#ages.push(ageMs);
+  noteAge(ageMs: number, atMonoMs: number): void {
+    this.#ages.push({ atMonoMs, ageMs });
     if (this.#ages.length > MAX_AGES) this.#ages.shift();
   }
 
   /** The lifetime to assume where the issuer states none: one rejection may be chance, two are a lifetime. */
-  learnedLifeMs(defaultMs: number): number {
+  learnedLifeMs(defaultMs: number, monoMs: number): number {
+    this.#ages = this.#ages.filter(({ atMonoMs }) => monoMs - atMonoMs < LEARNED_FOR_MS);
     if (this.#ages.length < LEARN_FROM) return defaultMs;
-    return Math.min(defaultMs, Math.max(MIN_LEARNED_MS, LEARNED_SHARE * Math.min(...this.#ages)));
+    const shortestMs = Math.min(...this.#ages.map(({ ageMs }) => ageMs));
+    return Math.min(defaultMs, Math.max(MIN_LEARNED_MS, LEARNED_SHARE * shortestMs));
   }
 }
 

@@ -428,7 +428,8 @@ function judgeResponse(
 ): AcquisitionFailure | null {
   const { state, rules, now } = step;
   const { token } = state;
-  const parsed = readIssued(response, state.earlyRejections.learnedLifeMs(rules.settings.defaultTtlMs));
+  const { defaultTtlMs } = rules.settings;
+  const parsed = readIssued(response, state.earlyRejections.learnedLifeMs(defaultTtlMs, now.monoMs));
   reportNotes(step, parsed.notes);
   const isSame = token?.lease.fingerprint === parsed.fingerprint;
   const issued = isSame ? handedOutAgain(parsed, token) : parsed;
@@ -731,7 +732,7 @@ function isEarlyRejection({ rules, now }: Step, token: CurrentToken): boolean {
 function learnFromEarlyRejection(step: Step, token: CurrentToken): void {
   const { state, now, rules } = step;
   if (!token.isExpiryKnown) {
-    state.earlyRejections.noteAge(token.ageMs(now));
+    state.earlyRejections.noteAge(token.ageMs(now), now.monoMs);
     return;
   }
   const earlyRejections = state.earlyRejections.note(now.monoMs);

@@ -71,6 +71,16 @@ test('the breaker opens once, stays open for 30 s however many tokens are refuse
   assert.equal(renewals.noteUnproven(30_000), true);
 });
 
+test('an unproven token that was rejected is forgotten after ten minutes, and at once when one is accepted', () => {
+  const renewals = new ForcedRenewals();
+  assert.equal(renewals.noteUnproven(0), false);
+  assert.equal(renewals.noteUnproven(600_000), false);
+  assert.equal(renewals.noteUnproven(1_199_999), true);
+  renewals.noteProven();
+  assert.equal(renewals.isBreakerOpen(1_199_999), false);
+  assert.equal(renewals.noteUnproven(1_200_000), false);
+});
+
 test('the last eight refused tokens are remembered, a repeated refusal makes a token the newest', () => {
   const rejected = new RejectedTokens();
   for (let index = 0; index < 8; index++) rejected.add(`t${index}`, index);
@@ -95,13 +105,21 @@ test('suspicion needs two early refusals within an hour and is raised once in it
 
 test('a learned life needs two refusals, is 0.9 of the shortest, at least 5 s and at most the default', () => {
   const early = new EarlyRejections();
-  early.noteAge(100_000);
-  assert.equal(early.learnedLifeMs(240_000), 240_000);
-  early.noteAge(50_000);
-  assert.equal(early.learnedLifeMs(240_000), 45_000);
-  assert.equal(early.learnedLifeMs(30_000), 30_000);
-  early.noteAge(10);
-  assert.equal(early.learnedLifeMs(240_000), 5_000);
+  early.noteAge(100_000, 0);
+  assert.equal(early.learnedLifeMs(240_000, 0), 240_000);
+  early.noteAge(50_000, 0);
+  assert.equal(early.learnedLifeMs(240_000, 0), 45_000);
+  assert.equal(early.learnedLifeMs(30_000, 0), 30_000);
+  early.noteAge(10, 0);
+  assert.equal(early.learnedLifeMs(240_000, 0), 5_000);
+});
+
+test('a learned lifetime is forgotten after a day, so that two chance revocations shorten no token for ever', () => {
+  const early = new EarlyRejections();
+  early.noteAge(50_000, 0);
+  early.noteAge(50_000, 3_600_000);
+  assert.equal(early.learnedLifeMs(240_000, 24 * 3_600_000 - 1), 45_000);
+  assert.equal(early.learnedLifeMs(240_000, 24 * 3_600_000), 240_000);
 });
 
 test('a retired token that comes back into use stays registered as a secret', () => {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Lease } from '../../../src/tokens/manager/lease.ts';
 import { TokenUnavailable } from '../../../src/tokens/manager/token-unavailable.ts';
 import { TokenSourceError } from '../../../src/tokens/sources/token-source.ts';
-import { follow, leaseNow, makeRig, type Rig } from './manager-rig.ts';
+import { follow, leaseNow, makeRig, type Rig, traffic } from './manager-rig.ts';
 
 const SAME = { raw: { value: 'cached-token', lifetimeMs: 300_000 } };
 
@@ -533,4 +533,18 @@ test('#13 a replay that is refused too counts: two new tokens that nobody accept
   // The token stays in use: a refused replay renews nothing.
   assert.equal(leaseNow(rig).generation, 2);
   assert.equal(rig.source.calls.length, 2);
+});
+
+test('#13 a rejection whose replay proved nothing does not deny the renewal of an early revocation hours later', async () => {
+  const rig = makeRig();
+  await rig.start();
+  const first = follow(rig.manager.renewAfter(leaseNow(rig), { status: 401 }));
+  await rig.clock.advance(300);
+  assert.equal(first.value?.generation, 2);
+  await traffic(rig, 3 * 3_600_000, 10_000);
+  const revoked = leaseNow(rig);
+  const second = follow(rig.manager.renewAfter(revoked, { status: 401 }));
+  await rig.clock.advance(300);
+  assert.equal(second.value?.generation, revoked.generation + 1);
+  assert.equal(rig.count('breaker_open'), 0);
 });
