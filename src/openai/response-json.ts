@@ -4,7 +4,7 @@ import { type ErrorContext, invalidBodyError } from './errors/upstream-error.ts'
 /** So much of a body that is not what was asked for is looked at for its excerpt. In UTF-16 units. */
 const EXCERPT_SOURCE = 4000;
 
-/** The JSON of a whole reply; throws `disconnected` for one that is cut, `invalid_response` for what is none. */
+/** The JSON of a whole response; throws `disconnected` for one that is cut, `invalid_response` for what is none. */
 export function parseResponseJson(body: Buffer, context: ErrorContext): unknown {
   const text = textOf(body);
   try {
@@ -24,7 +24,7 @@ function notJson(text: string, context: ErrorContext): FerryError {
   if (!/^[{[]/.test(text) || /[}\]]$/.test(text))
     return invalidBodyError(text.slice(0, EXCERPT_SOURCE), context);
   return new FerryError('disconnected', {
-    message: 'The upstream closed the connection in the middle of its answer.',
+    message: 'The upstream closed the connection in the middle of its response.',
     upstreamStatus: 200,
   });
 }

@@ -1,13 +1,13 @@
 import { isUtf8 } from 'node:buffer';
 import { isHtml } from '../lib/text/sanitize.ts';
 
-/** What the beginning of a reply shows it to be, whatever its content-type says. */
+/** What the beginning of a response shows it to be, whatever its content-type says. */
 export type ResponseShape = 'empty' | 'events' | 'json' | 'html' | 'text' | 'binary';
 
-/** So many bytes tell the shape of any reply. */
+/** So many bytes show the shape of any response. */
 export const SHAPE_BYTES = 64;
 
-/** The shape of a reply by its first bytes, `SHAPE_BYTES` unless it is shorter. */
+/** The shape of a response by its first bytes, `SHAPE_BYTES` unless it is shorter. */
 export function shapeOf(head: Buffer, contentType: string | null): ResponseShape {
   if (head.length === 0) return 'empty';
   const start = head.subarray(0, 4 * SHAPE_BYTES);

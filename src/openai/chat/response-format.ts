@@ -3,14 +3,14 @@ import type { Profile } from '../request/profile.ts';
 import type { Usage } from '../usage/usage.ts';
 import type { OnRepair } from '../vendors/repairs.ts';
 
-/** What a reply is read with; the same for streams and whole bodies. */
+/** What a response is parsed with; the same for streams and whole bodies. */
 export interface ChatResponseOptions {
   readonly endpoint: 'chat' | 'completions';
   /** The model as the client named it. */
   readonly requestedModel: string;
   readonly replyModel: 'upstream' | 'requested';
   readonly profile: Profile;
-  /** The request used `functions`, so calls are answered as `function_call`. */
+  /** The request used `functions`, so calls are written as `function_call`. */
   readonly legacyFunctions: boolean;
   /** The upstream's content-type; only its charset is believed. */
   readonly contentType: string | null;
@@ -34,7 +34,7 @@ export interface ChatStreamOptions extends ChatResponseOptions {
    * (a tokenizer's count, 1.6 µs a token), for the record `roughly` (by length). Default: no.
    */
   readonly estimateUsage?: 'exactly' | 'roughly' | 'no' | undefined;
-  /** The longest event, in UTF-16 units, that is buffered before the reply counts as invalid. */
+  /** The longest event, in UTF-16 units, that is buffered before the response counts as invalid. */
   readonly maxEventBytes: number;
 }
 
@@ -49,7 +49,7 @@ export interface ResponseStream {
   push(bytes: Uint8Array): string;
   /** The upstream's body ended cleanly. Completes the events or sets `failure`. */
   end(): string;
-  /** The last words to a client whose stream broke. */
+  /** The last event for a client whose stream broke. */
   broken(error: FerryError): string;
   /** The usage of a stream that ends before its time. */
   settleUsage(): Usage | null;
@@ -74,11 +74,11 @@ export interface ChatResponse {
   readonly isRelayed: boolean;
 }
 
-/** How the answer of a chat upstream is told: as the chat that it is, or as what another API makes of it. */
+/** The form in which the response of a chat upstream is written: as a chat, or as what another API makes of it. */
 export interface ResponseFormat {
   /** Where the upstream is asked, behind our `/v1`; undefined: where the client asked. */
   readonly path: string | undefined;
   openStream(options: ChatStreamOptions): ResponseStream;
-  /** Throws FerryError for what is no answer. */
+  /** Throws FerryError for what is no response. */
   readWhole(body: Buffer, options: ChatResponseOptions): ChatResponse;
 }

@@ -25,7 +25,7 @@ export function planPromptAsChat(plan: ChatPlan, json: Readonly<Record<string, u
     if (!values.includes(json[name])) throw impossible(name, `"${name}" is not possible with this model`);
     plan.remove.add(name);
   }
-  // A number there, a boolean here, and replies of another shape.
+  // A number there, a boolean here, and responses of another shape.
   if (Object.hasOwn(json, 'logprobs')) {
     plan.remove.add('logprobs');
     if (json.logprobs !== null) plan.dropped.push('logprobs');
@@ -40,5 +40,5 @@ export function planPromptAsChat(plan: ChatPlan, json: Readonly<Record<string, u
 }
 
 function impossible(param: string, message: string): FerryError {
-  return new FerryError('invalid_request', { message: `${message}: it only answers chats.`, param });
+  return new FerryError('invalid_request', { message: `${message}: it only takes chats.`, param });
 }

@@ -76,7 +76,7 @@ class Messages {
       default:
         throw impossibleAsChat(
           param,
-          `${param} is of type ${named(type)}, which is not possible with this model: it only answers chats.`,
+          `${param} is of type ${named(type)}, which is not possible with this model: it only takes chats.`,
         );
     }
   }

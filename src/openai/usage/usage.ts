@@ -31,7 +31,7 @@ export function readUsage(raw: unknown, before: Usage | null = null): Usage | nu
   const completion = firstCount(raw, USAGE_NAMES.completion);
   const total = firstCount(raw, USAGE_NAMES.total);
   if (prompt === null && completion === null && total === null) return null;
-  // Without a total a missing part is what an earlier report said.
+  // Without a total a missing part is what an earlier report had.
   const [oldPrompt, oldCompletion] =
     total === null && before !== null ? [before.promptTokens, before.completionTokens] : [0, 0];
   const promptTokens = prompt ?? Math.max(oldPrompt, (total ?? 0) - (completion ?? 0));

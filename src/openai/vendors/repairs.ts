@@ -46,7 +46,7 @@ export const REPAIRS = {
   nulls_filled: '`logprobs` or `refusal` is missing where clients want a null (S28, S29).',
   // Tool calls.
   tool_call_form: 'Tool calls are an object or a text, or a call has no `function` member (Q108).',
-  tool_call_legacy: '`function_call` in answer to `tools` (Q120).',
+  tool_call_legacy: '`function_call` although `tools` were sent (Q120).',
   tool_call_index: 'Indexes of tool calls are missing, constant, or do not count from 0 (Q108 to Q110).',
   tool_call_id_missing: 'A tool call has no id, or one of another call (Q111).',
   tool_arguments_form: 'Arguments are an object in place of a text (Q114: llama.cpp, Ollama, TGI).',

@@ -164,7 +164,7 @@ test('words without JSON behind an answer that has no finish reason are why it e
     'Traceback:\n  File x\nboom now\n',
   ]) {
     for (const end of [sse(DONE), '']) {
-      assert.match(fault(`${sse(ROLE, text('a'))}${words}${end}`), /broke off its answer with: \S/);
+      assert.match(fault(`${sse(ROLE, text('a'))}${words}${end}`), /broke off its response with: \S/);
       assert.match(fault(`${sse(ROLE)}${words}${end}`), /\w{4}/);
     }
     assert.equal(stream(`${sse(ROLE, text('a'), STOP)}${words}${sse(DONE)}`).failure, null);
@@ -172,11 +172,11 @@ test('words without JSON behind an answer that has no finish reason are why it e
   }
   assert.match(
     fault(`${sse(ROLE, text('a'))}<h1>Bad Gateway</h1>`),
-    /broke off its answer with: .*Bad Gateway/,
+    /broke off its response with: .*Bad Gateway/,
   );
   assert.match(
     fault(sse(ROLE, text('a'), { message: 'engine died' })),
-    /broke off its answer with: .*engine died/,
+    /broke off its response with: .*engine died/,
   );
   assert.match(fault(`${sse(ROLE, text('a'))}data: {"id":"c1","choices":[{"del`), /closed the connection/);
   assert.equal(stream(`${sse(ROLE, text('a'))}1f4\r\n${sse(DONE)}`).failure, null);
@@ -190,12 +190,12 @@ test('two answers where one was asked for are never one text', () => {
     message: { content },
     finish_reason: 'stop',
   });
-  assert.match(fault([choices(message(0, 'A'), message(1, 'B')), DONE], one), /several answers/);
-  assert.match(fault([choices(message(0, 'A'), message(0, 'B')), DONE], one), /several answers/);
+  assert.match(fault([choices(message(0, 'A'), message(1, 'B')), DONE], one), /several responses/);
+  assert.match(fault([choices(message(0, 'A'), message(0, 'B')), DONE], one), /several responses/);
   const both = choices({ index: 0, delta: { content: 'A' } }, { index: 1, delta: { content: 'B' } });
-  assert.match(fault([both, STOP, DONE], one), /several answers/);
+  assert.match(fault([both, STOP, DONE], one), /several responses/);
   const turns = [0, 1, 0, 1].map((index) => of(index, { content: 'x' }));
-  assert.match(fault([...turns, STOP, DONE], one), /several answers/);
+  assert.match(fault([...turns, STOP, DONE], one), /several responses/);
   const counted = ['a', 'b', 'c'].map((content, index) => of(index, { content }));
   assert.deepEqual(told([...counted, STOP, DONE], one), ['abc stop']);
   assert.deepEqual(told([choices(message(0, 'A'), message(0, 'B')), DONE], { choiceCount: 2 }), [

@@ -89,6 +89,6 @@ test('S92 S132 the openai client raises the error of a stream that broke, with i
   let raw = '';
   await assert.rejects(async () => {
     for await (const event of events) raw += event.choices[0]?.delta.content ?? '';
-  }, /closed the connection before its answer was complete/);
+  }, /closed the connection before its response was complete/);
   assert.equal(raw, 'Hel');
 });

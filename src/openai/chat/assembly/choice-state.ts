@@ -1,7 +1,7 @@
 import { isJsonObject } from '../../../lib/json/json-object.ts';
 import type { FinishReason } from '../../vendors/finish-reasons.ts';
 import type { OnRepair } from '../../vendors/repairs.ts';
-import { type ChoiceFacts, saysAnything } from '../shapes/chunk-facts.ts';
+import { type ChoiceFacts, hasOutput } from '../shapes/chunk-facts.ts';
 import type { ToolFragment } from '../shapes/tool-fragments.ts';
 import type { CallStep, ChoiceExtras, ResponseSink, TextKind } from './response-sink.ts';
 import { CumulativeText, endsInHalf, piecesOf } from './text-pieces.ts';
@@ -140,7 +140,7 @@ export class ChoiceState {
     const hasExtras = facts.logprobs !== null || facts.extensions !== null || facts.deltaExtensions !== null;
     this.#extras = this.#withWaiting(hasExtras ? facts : null);
     if (facts.isFiltered) this.#isFiltered = true;
-    if (saysAnything(facts)) this.#isOver = false;
+    if (hasOutput(facts)) this.#isOver = false;
     if (facts.reasoning !== '') {
       // The upstream has a member for reasoning, so tags mean nothing.
       this.#add('content', this.#thinkTags?.disregard().content ?? '');

@@ -4,7 +4,7 @@ import { excerptOf } from '../../../lib/text/sanitize.ts';
 import type { UsageMeter } from '../../usage/usage-meter.ts';
 import { type FinishReason, meaningOf } from '../../vendors/finish-reasons.ts';
 import type { OnRepair } from '../../vendors/repairs.ts';
-import { type ChoiceFacts, type ChunkFacts, saysAnything } from '../shapes/chunk-facts.ts';
+import { type ChoiceFacts, type ChunkFacts, hasOutput } from '../shapes/chunk-facts.ts';
 import { ChoiceState } from './choice-state.ts';
 import type { ResponseIdentity } from './response-identity.ts';
 import type { ResponseSink } from './response-sink.ts';
@@ -108,11 +108,11 @@ export class ResponseAssembler {
       if (!facts.hasDelta && facts.finish === null && !facts.isFiltered) continue;
       identity.note(chunk);
       if (facts.hasDelta) this.noteBody();
-      if (isOne && saysAnything(facts) && this.#isComingBack(index)) return severalResponses();
+      if (isOne && hasOutput(facts) && this.#isComingBack(index)) return severalResponses();
       const failure = this.#acceptChoice(this.choice(index), facts);
       if (failure !== null) return failure;
       // A choice 0 that is relayed does not come here; that of the others is enough to see the turns.
-      if (isOne && index > 0 && saysAnything(facts)) {
+      if (isOne && index > 0 && hasOutput(facts)) {
         this.#countAfter ??= new Map();
         this.#countAfter.set(index, this.#textCount);
       }
@@ -216,14 +216,14 @@ export function invalidResponse(message: string): FerryError {
 export function cutOff(hasContent: boolean): FerryError {
   return new FerryError('disconnected', {
     message: hasContent
-      ? 'The upstream closed the connection before its answer was complete.'
+      ? 'The upstream closed the connection before its response was complete.'
       : 'The upstream closed the connection before it answered.',
   });
 }
 
 /** The response was not complete when these words came, and nothing after them. */
 export function brokenOff(lastWords: string): FerryError {
-  return invalidResponse(`The upstream broke off its answer with: ${lastWords}`);
+  return invalidResponse(`The upstream broke off its response with: ${lastWords}`);
 }
 
 /** `call_` and 24 characters. */
@@ -232,12 +232,12 @@ export function newCallId(): string {
 }
 
 function severalResponses(): FerryError {
-  return invalidResponse('The upstream sent several answers where one was asked for.');
+  return invalidResponse('The upstream sent several responses where one was asked for.');
 }
 
 function generationFailed(code: string): FerryError {
   return new FerryError('generation_failed', {
-    message: `The model stopped with "${code}" before its answer was complete.`,
+    message: `The model stopped with "${code}" before its response was complete.`,
     code,
   });
 }
@@ -257,11 +257,11 @@ function indexesOf(choices: readonly ChoiceFacts[]): readonly number[] {
 /** Whether a chunk has several whole messages, or texts that the upstream numbers as different choices. */
 function hasSeveralMessages(choices: readonly ChoiceFacts[]): boolean {
   if (choices.length < 2) return false;
-  const saying = choices.filter(saysAnything);
-  const numbers = saying.map(({ index }) => index).filter((index) => index !== null);
-  return saying.filter(isMessage).length > 1 || new Set(numbers).size > 1;
+  const withOutput = choices.filter(hasOutput);
+  const numbers = withOutput.map(({ index }) => index).filter((index) => index !== null);
+  return withOutput.filter(isMessage).length > 1 || new Set(numbers).size > 1;
 }
 
 function isMessage(choice: ChoiceFacts): boolean {
-  return choice.isWhole && saysAnything(choice);
+  return choice.isWhole && hasOutput(choice);
 }

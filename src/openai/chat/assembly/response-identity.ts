@@ -37,7 +37,7 @@ export class ResponseIdentity {
     return this.#options.replyModel === 'requested' && this.upstreamModel !== this.#options.requestedModel;
   }
 
-  /** Takes what one chunk says, where nothing was said before. */
+  /** Takes what one chunk says, where nothing was known before. */
   note(chunk: { readonly id?: unknown; readonly created?: unknown; readonly model?: unknown }): void {
     this.#id ??= textFrom(chunk.id) ?? (typeof chunk.id === 'number' ? String(chunk.id) : null);
     this.#created ??= secondsFrom(chunk.created);

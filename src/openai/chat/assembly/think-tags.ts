@@ -34,7 +34,7 @@ export class ThinkTags {
 
   /** The upstream has its own field for reasoning, so tags mean nothing: returns what was held as content. */
   disregard(): ThinkTexts {
-    return this.#state === 'undecided' ? this.#answer('', this.#joined()) : NOTHING;
+    return this.#state === 'undecided' ? this.#settle('', this.#joined()) : NOTHING;
   }
 
   push(text: string): ThinkTexts {
@@ -64,7 +64,7 @@ export class ThinkTags {
     const looked = this.#tail + added;
     this.#tail = looked.slice(1 - CLOSE.length);
     if (looked.includes(CLOSE)) return this.#answerFrom(this.#joined());
-    return this.#length > THINK_HOLD_CHARS ? this.#answer('', this.#joined()) : NOTHING;
+    return this.#length > THINK_HOLD_CHARS ? this.#settle('', this.#joined()) : NOTHING;
   }
 
   /** The text has a `</think>`, which ends reasoning unless an opening one stands before it. */
@@ -72,8 +72,8 @@ export class ThinkTags {
     const close = text.indexOf(CLOSE);
     const before = text.slice(0, close);
     return before.includes(OPEN)
-      ? this.#answer('', text)
-      : this.#answer(before, text.slice(close + CLOSE.length));
+      ? this.#settle('', text)
+      : this.#settle(before, text.slice(close + CLOSE.length));
   }
 
   #joined(): string {
@@ -85,13 +85,13 @@ export class ThinkTags {
   #think(added: string): ThinkTexts {
     const text = this.#tail + added;
     const close = text.indexOf(CLOSE);
-    if (close !== -1) return this.#answer(text.slice(0, close), text.slice(close + CLOSE.length));
+    if (close !== -1) return this.#settle(text.slice(0, close), text.slice(close + CLOSE.length));
     const written = text.length - lengthOfTagStart(text);
     this.#tail = text.slice(written);
     return { reasoning: text.slice(0, written), content: '' };
   }
 
-  #answer(reasoning: string, content: string): ThinkTexts {
+  #settle(reasoning: string, content: string): ThinkTexts {
     this.#state = 'answering';
     this.#pieces = [];
     return { reasoning, content };

@@ -13,7 +13,7 @@ export interface CallSoFar {
   readonly upstreamId: string | null;
   readonly name: string | null;
   /** All arguments so far, as they came. */
-  readonly said: string;
+  readonly received: string;
   /** The arguments are a whole JSON value. */
   readonly isComplete: boolean;
   /** The name came once more after the arguments, without any of its own. */
@@ -30,11 +30,11 @@ export function isAnotherCall(fragment: ToolFragment, known: CallSoFar, isInSame
   const { id, name, arguments: args } = fragment;
   if (name === null) return known.isNamedAgain && restarts(args);
   if (known.name === null) return false;
-  const isRepeated = name === known.name && isSameText(args, known.said);
+  const isRepeated = name === known.name && isSameText(args, known.received);
   if (id !== null && known.upstreamId !== null) {
     if (id !== known.upstreamId) return name !== known.name || !isRestOfArguments(args, known);
     if (name !== known.name) return known.isComplete;
-    return known.isComplete && restarts(args) && !isRepeated && known.said !== NO_ARGUMENTS;
+    return known.isComplete && restarts(args) && !isRepeated && known.received !== NO_ARGUMENTS;
   }
   if (isInSameDelta || name !== known.name) return true;
   // Gateways in series send a call in the newer and in the legacy form, of which only one has an id.
@@ -49,7 +49,7 @@ export function namesAgain({ name, arguments: args }: ToolFragment, known: CallS
 
 /** Whether a text can only be the rest of arguments that are still open: nothing begins with it. */
 export function isRestOfArguments(args: string, known: CallSoFar): boolean {
-  return known.said !== '' && !known.isComplete && args !== '' && !restarts(args);
+  return known.received !== '' && !known.isComplete && args !== '' && !restarts(args);
 }
 
 /** White space around one of two texts that say the same; more of it is none that anybody writes. UTF-16 units. */
@@ -68,10 +68,10 @@ export function isPieceOfName(fragment: ToolFragment, known: CallSoFar, isInSame
   const { id, name } = fragment;
   if (name === null || known.name === null || name === known.name || known.isComplete) return false;
   if (id !== null) return id === known.upstreamId;
-  return fragment.index !== null && known.said === '' && !isInSameDelta;
+  return fragment.index !== null && known.received === '' && !isInSameDelta;
 }
 
 /** Whether all arguments so far are still held: of `{` and `}` in two pieces the first was written. */
-export function isUnwritten(call: { readonly held: readonly string[]; readonly said: string }): boolean {
-  return call.held.join('') === call.said;
+export function isUnwritten(call: { readonly held: readonly string[]; readonly received: string }): boolean {
+  return call.held.join('') === call.received;
 }

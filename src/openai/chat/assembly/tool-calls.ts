@@ -27,7 +27,7 @@ interface ToolCall extends CallSoFar {
   /** Arguments that came and were not written yet, because an earlier call is still open. */
   held: string[];
   isOpened: boolean;
-  said: string;
+  received: string;
   /** The arguments are a JSON string that holds the JSON: written once, when it is complete. */
   isQuoted: boolean;
   isComplete: boolean;
@@ -59,7 +59,7 @@ function beginCall(fragment: ToolFragment, beginning: CallBeginning): ToolCall {
     extensions: null,
     held: [],
     isOpened: false,
-    said: '',
+    received: '',
     isQuoted: false,
     isComplete: false,
     isNamedAgain: false,
@@ -129,7 +129,7 @@ export class ToolCalls {
     const beginsPlainly = !/^(?:[\s"]|\{\})/.test(args);
     if (name === null) {
       if (last?.number !== index || last.upstreamIndex !== index) return false;
-      return last.said === '' ? beginsPlainly : !last.isComplete || !restarts(args);
+      return last.received === '' ? beginsPlainly : !last.isComplete || !restarts(args);
     }
     const isNext = index === this.#calls.length && this.#calls.every((call) => call.upstreamIndex !== index);
     return isNext && last?.isComplete !== false && id !== null && this.#isFree(id) && beginsPlainly;
@@ -155,7 +155,7 @@ export class ToolCalls {
   /** Whether `{}` is held, in whose place the real arguments may come. */
   get isWaiting(): boolean {
     const call = this.#calls.at(-1);
-    if (call?.said !== NO_ARGUMENTS || call.isFreeText || call.name === null) return false;
+    if (call?.received !== NO_ARGUMENTS || call.isFreeText || call.name === null) return false;
     return isUnwritten(call) && call.number === this.#current;
   }
 
@@ -176,7 +176,7 @@ export class ToolCalls {
         this.#calls.pop();
         break;
       }
-      if (call.said === '' && !wasCut) {
+      if (call.received === '' && !wasCut) {
         this.#options.onRepair('tool_arguments_missing');
         this.#addArguments(call, NO_ARGUMENTS);
       }
@@ -190,15 +190,15 @@ export class ToolCalls {
 
   #addArguments(call: ToolCall, piece: string): void {
     let text = call.cumulative === null ? piece : call.cumulative.advance(piece);
-    if (call.said === '' && !call.isFreeText) text = withoutEmptyBefore(text.trimStart());
+    if (call.received === '' && !call.isFreeText) text = withoutEmptyBefore(text.trimStart());
     if (text === '') return;
     if (call.isComplete && restarts(text) && !this.#beginAgain(call, text)) return;
     if (call.number < this.#current) {
       if (text.trim() !== '') this.#options.onRepair('tool_arguments_dropped');
       return;
     }
-    if (call.said === '') call.isQuoted = text.startsWith('"') && !call.isFreeText;
-    call.said += text;
+    if (call.received === '') call.isQuoted = text.startsWith('"') && !call.isFreeText;
+    call.received += text;
     call.held.push(text);
     if (!call.isComplete && !call.isFreeText) call.isComplete = call.scanner.scan(text, 0) !== -1;
     if (call.isQuoted && call.isComplete) {
@@ -212,15 +212,15 @@ export class ToolCalls {
 
   /** A second JSON value after the arguments were complete. Whether it is taken, in place of `{}` that was not written. */
   #beginAgain(call: ToolCall, text: string): boolean {
-    if (text.trim() === call.said.trim()) {
+    if (text.trim() === call.received.trim()) {
       this.#options.onRepair('tool_arguments_repeated');
       return false;
     }
-    if (call.said !== NO_ARGUMENTS || !isUnwritten(call)) {
+    if (call.received !== NO_ARGUMENTS || !isUnwritten(call)) {
       this.#fault ??= `The upstream sent further arguments after those of the tool call were complete: ${text}`;
       return false;
     }
-    call.said = '';
+    call.received = '';
     call.held = [];
     call.isComplete = false;
     call.scanner = new JsonValueScanner();
@@ -257,7 +257,7 @@ export class ToolCalls {
     if (!this.#options.isCumulative || id !== null) return undefined;
     const call = this.#calls.findLast((one) => index !== null && one.upstreamIndex === index);
     const known = call ?? (index === null ? this.#calls[position] : undefined);
-    return known?.name === name && args.startsWith(known.said) ? known : undefined;
+    return known?.name === name && args.startsWith(known.received) ? known : undefined;
   }
 
   /** null: there are too many calls already. */

@@ -15,7 +15,7 @@ import type { OnRepair } from '../../vendors/repairs.ts';
 import { reasoningOf, textsOfContent, textWithin } from './delta-texts.ts';
 import { type ToolFragment, toolFragmentsOf } from './tool-fragments.ts';
 
-/** What one chunk or whole reply says, read leniently; the next stage decides what of it is new. */
+/** What one chunk or whole response says, read leniently; the assembler decides what of it is new. */
 export interface ChunkFacts {
   readonly id: unknown;
   readonly created: unknown;
@@ -53,7 +53,7 @@ export interface ChoiceFacts {
 }
 
 /** Whether a choice has text of any kind or a tool call. */
-export function saysAnything({ reasoning, content, refusal, calls }: ChoiceFacts): boolean {
+export function hasOutput({ reasoning, content, refusal, calls }: ChoiceFacts): boolean {
   return reasoning + content + refusal !== '' || calls.length > 0;
 }
 
@@ -79,7 +79,7 @@ export function readChunk(chunk: JsonObject, onRepair: OnRepair): ChunkFacts {
     usage,
     usageBeside: usage == null && extensions !== null ? usageInVendorMember(extensions) : null,
     choices: facts,
-    errorBeside: [chunk.error, ...choices.map(errorOf)].find(saysError) ?? null,
+    errorBeside: [chunk.error, ...choices.map(errorOf)].find(isError) ?? null,
     hasUnreadText: facts.some((choice) => choice.hasUnreadText) || (isBare && hasTextBesideChoices(chunk)),
     extensions,
   };
@@ -100,49 +100,49 @@ function withOneDelta(choice: JsonObject, position: number): readonly JsonObject
 
 /** The error that some put into the choice or its delta. */
 function errorOf({ error, delta, message }: JsonObject): unknown {
-  if (saysError(error)) return error;
+  if (isError(error)) return error;
   const body = isJsonObject(delta) ? delta : message;
   return isJsonObject(body) ? body.error : undefined;
 }
 
-function saysError(error: unknown): boolean {
+function isError(error: unknown): boolean {
   return isJsonObject(error) ? hasUnreadText(error) : typeof error === 'string' && error !== '';
 }
 
-interface Said {
+interface BodyFacts {
   readonly reasoning: string;
   readonly content: string;
   readonly refusal: string;
   readonly calls: readonly ToolFragment[];
-  readonly isSilent: boolean;
+  readonly isEmpty: boolean;
 }
 
-function readBody(body: JsonObject, onRepair: OnRepair): Said {
+function readBody(body: JsonObject, onRepair: OnRepair): BodyFacts {
   const parts = textsOfContent(body.content ?? body.text ?? body.output_text, onRepair);
   const reasoning = parts.reasoning || reasoningOf(body, onRepair);
   const refusal = textFrom(body.refusal) ?? parts.refusal;
   const calls = toolFragmentsOf(body, onRepair);
-  const isSilent = reasoning === '' && parts.content === '' && refusal === '' && calls.length === 0;
-  return { reasoning, content: parts.content, refusal, calls, isSilent };
+  const isEmpty = reasoning === '' && parts.content === '' && refusal === '' && calls.length === 0;
+  return { reasoning, content: parts.content, refusal, calls, isEmpty };
 }
 
 function readChoice(choice: JsonObject, onRepair: OnRepair): ChoiceFacts {
   const found = bodyOf(choice);
   const inDelta = readBody(found.body ?? {}, onRepair);
-  const beside = inDelta.isSilent ? bodyBesideSilent(choice) : null;
-  if (beside !== null || (found.isMisplaced && !inDelta.isSilent)) onRepair('misplaced_text');
+  const beside = inDelta.isEmpty ? bodyBesideEmpty(choice) : null;
+  if (beside !== null || (found.isMisplaced && !inDelta.isEmpty)) onRepair('misplaced_text');
   const { body, isWhole } = beside ?? found;
   const delta = body ?? {};
-  const { isSilent, ...said } = beside === null ? inDelta : readBody(delta, onRepair);
+  const { isEmpty, ...output } = beside === null ? inDelta : readBody(delta, onRepair);
   return {
     index: indexOf(choice.index),
     hasDelta: body !== null,
     isWhole,
-    ...said,
+    ...output,
     finish: finishOf(choice.finish_reason) ?? finishOf(delta.finish_reason) ?? finishByOtherName(choice),
     logprobs: isJsonObject(choice.logprobs) ? choice.logprobs : null,
     isFiltered: hasFilterHit(choice.content_filter_results),
-    hasUnreadText: isSilent && hasUnreadText(body ?? choice),
+    hasUnreadText: isEmpty && hasUnreadText(body ?? choice),
     extensions: otherMembers(choice, CHOICE_MEMBERS),
     deltaExtensions: otherMembers(delta, DELTA_MEMBERS),
   };
@@ -155,12 +155,12 @@ function indexOf(value: unknown): number | null {
 
 /** Servers without null write "" or "null". */
 function finishOf(value: unknown): string | null {
-  const said = isJsonObject(value) ? (value.type ?? value.reason ?? value) : value;
-  const reason = typeof value === 'number' ? null : (textFrom(textWithin(said))?.trim() ?? null);
+  const given = isJsonObject(value) ? (value.type ?? value.reason ?? value) : value;
+  const reason = typeof value === 'number' ? null : (textFrom(textWithin(given))?.trim() ?? null);
   return reason === null || reason === '' || reason.toLowerCase() === 'null' ? null : reason;
 }
 
-/** Where nobody gave a `finish_reason`: other names, whose other meanings (vLLM's text that stopped it) are left alone. */
+/** Where there is no `finish_reason`: other names, whose other meanings (vLLM's text that stopped it) are left alone. */
 function finishByOtherName(choice: JsonObject): string | null {
   if (choice.finish_reason !== undefined) return null;
   const named = [choice.stop_reason, choice.done_reason, choice.finish, choice.finish_details]
@@ -182,7 +182,7 @@ const DELTA_MEMBERS: ReadonlySet<string> = new Set([
 ]);
 
 /** Members of a delta that some put into the choice itself. */
-const SAYING = ['content', 'reasoning_content', 'tool_calls'];
+const MISPLACED_MEMBERS = ['content', 'reasoning_content', 'tool_calls'];
 
 interface ChoiceBody {
   /** null: the choice carries neither a delta nor a message. */
@@ -198,14 +198,14 @@ function bodyOf(choice: JsonObject): ChoiceBody {
   const { message, text } = choice;
   const delta = objectIn(choice.delta);
   if (delta !== null) {
-    const isMisplaced = delta !== choice.delta || saysBesideDelta(choice);
+    const isMisplaced = delta !== choice.delta || hasMembersBesideDelta(choice);
     return { body: { ...besideDelta(choice), ...delta }, isWhole: false, isMisplaced };
   }
   if (typeof choice.delta === 'string')
     return { body: { content: choice.delta }, isWhole: false, isMisplaced: true };
   const whole = objectIn(message);
   if (whole !== null) {
-    const isMisplaced = whole !== message || saysBesideDelta(choice);
+    const isMisplaced = whole !== message || hasMembersBesideDelta(choice);
     return { body: { ...besideDelta(choice), ...whole }, isWhole: true, isMisplaced };
   }
   if (typeof text === 'string') return { body: { content: text }, isWhole: true, isMisplaced: false };
@@ -213,12 +213,14 @@ function bodyOf(choice: JsonObject): ChoiceBody {
 }
 
 /** What stands beside a delta or message that says nothing: a text, at the end the whole message beside the delta. */
-function bodyBesideSilent(choice: JsonObject): ChoiceBody | null {
+function bodyBesideEmpty(choice: JsonObject): ChoiceBody | null {
   const isDelta = objectIn(choice.delta) !== null;
   if (!isDelta && objectIn(choice.message) === null) return null;
   if (hasOwnText(choice)) return { body: { content: choice.text }, isWhole: !isDelta, isMisplaced: true };
   if (!isDelta)
-    return saysBesideDelta(choice) ? { body: besideDelta(choice), isWhole: true, isMisplaced: true } : null;
+    return hasMembersBesideDelta(choice)
+      ? { body: besideDelta(choice), isWhole: true, isMisplaced: true }
+      : null;
   const message = objectIn(choice.message);
   return message === null || choice.finish_reason == null
     ? null
@@ -231,13 +233,13 @@ export function hasOwnText(choice: JsonObject): boolean {
 }
 
 /** Whether a choice has members that belong into its delta. */
-export function saysBesideDelta(choice: JsonObject): boolean {
-  return SAYING.some((name) => choice[name] != null);
+export function hasMembersBesideDelta(choice: JsonObject): boolean {
+  return MISPLACED_MEMBERS.some((name) => choice[name] != null);
 }
 
 function besideDelta(choice: JsonObject): JsonObject | null {
-  if (!saysBesideDelta(choice)) return null;
-  return Object.fromEntries(SAYING.map((name) => [name, choice[name]]));
+  if (!hasMembersBesideDelta(choice)) return null;
+  return Object.fromEntries(MISPLACED_MEMBERS.map((name) => [name, choice[name]]));
 }
 
 /** An object, also as the only one of a list or as JSON in a text. */
@@ -245,7 +247,7 @@ function objectIn(value: unknown): JsonObject | null {
   if (typeof value === 'string' && !value.startsWith('{')) return null;
   const [first] = listFrom(typeof value === 'string' ? parseJson(value) : value);
   if (!isJsonObject(first)) return null;
-  // A text that is JSON may also be what the model said.
+  // A text that is JSON may also be what the model wrote.
   const isDelta = typeof value !== 'string' || Object.keys(first).every((name) => DELTA_MEMBERS.has(name));
   return isDelta ? first : null;
 }

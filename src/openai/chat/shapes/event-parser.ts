@@ -6,7 +6,7 @@ import { usageInVendorMember } from '../../usage/usage.ts';
 import { withOwnNames } from '../../vendors/member-names.ts';
 import { foreignApiOf, fromNativeShape } from '../../vendors/native-shapes.ts';
 import type { OnRepair } from '../../vendors/repairs.ts';
-import { type ChunkFacts, readChunk, saysAnything } from './chunk-facts.ts';
+import { type ChunkFacts, hasOutput, readChunk } from './chunk-facts.ts';
 
 /** What one JSON value of an upstream is. `nothing`: a heartbeat, or something unknown. */
 type ParsedEvent =
@@ -61,18 +61,18 @@ function parseChunk(object: JsonObject, context: ErrorContext, onRepair: OnRepai
     }
   }
   const chunk = readChunk(shaped, onRepair);
-  const silent = !chunk.choices.some(saysAnything) ? errorOfSilent(shaped, chunk) : null;
+  const silent = !chunk.choices.some(hasOutput) ? errorWithoutOutput(shaped, chunk) : null;
   return silent === null
     ? { kind: 'chunk', chunk }
     : { kind: 'error', error: fromVendorError(silent, context) };
 }
 
 /** An error beside choices counts when these say nothing: gateways fill them in to keep the shape. */
-function errorOfSilent(object: JsonObject, chunk: ChunkFacts): VendorError | null {
+function errorWithoutOutput(object: JsonObject, chunk: ChunkFacts): VendorError | null {
   const error = object.error ?? chunk.errorBeside;
-  const isSaid =
+  const isError =
     (isJsonObject(error) && Object.keys(error).length > 0) || (typeof error === 'string' && error !== '');
-  if (isSaid) return parseVendorError({ error });
+  if (isError) return parseVendorError({ error });
   const { choices, usage, ...rest } = object;
   return findVendorError(rest);
 }
@@ -86,7 +86,7 @@ function namedError(object: JsonObject, context: ErrorContext): FerryError {
 function foreignShape(api: string): FerryError {
   return new FerryError('invalid_response', {
     message:
-      `The upstream answered in the ${api} format, which is not translated. ` +
+      `The upstream sent a response in the ${api} format, which is not translated. ` +
       'Configure its OpenAI-compatible endpoint.',
   });
 }

@@ -37,12 +37,12 @@ export function toolFragmentsOf(delta: JsonObject, onRepair: OnRepair): readonly
   const fragments = listed
     .filter(isJsonObject)
     .map((call) => fragmentOf(call, onRepair))
-    .filter(saysSomething);
+    .filter(hasPart);
   return fragments.length > 0 ? fragments : legacyFragments(delta.function_call, onRepair);
 }
 
 /** A fragment without any part of a call is a placeholder. */
-function saysSomething({ id, name, arguments: args, extensions }: ToolFragment): boolean {
+function hasPart({ id, name, arguments: args, extensions }: ToolFragment): boolean {
   return id !== null || name !== null || args !== '' || extensions !== null;
 }
 

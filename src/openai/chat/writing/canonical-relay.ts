@@ -7,7 +7,7 @@ import type { ResponseAssembler } from '../assembly/response-assembler.ts';
 import type { ResponseIdentity } from '../assembly/response-identity.ts';
 import type { TextKind } from '../assembly/response-sink.ts';
 import { MAX_DELTA_LENGTH } from '../assembly/text-pieces.ts';
-import { hasFilterHit, hasOwnText, saysBesideDelta } from '../shapes/chunk-facts.ts';
+import { hasFilterHit, hasMembersBesideDelta, hasOwnText } from '../shapes/chunk-facts.ts';
 import { toolFragmentsOf } from '../shapes/tool-fragments.ts';
 import type { ChunkWriter } from './chunk-writer.ts';
 
@@ -25,7 +25,7 @@ interface TextOfFrame {
   readonly state: ChoiceState;
   readonly kind: TextKind;
   readonly member: string;
-  readonly said: string;
+  readonly value: string;
 }
 
 const MEMBER_OF_KIND: Readonly<Record<TextKind, string>> = {
@@ -76,8 +76,8 @@ export class CanonicalRelay {
     const choice: unknown = choices[0];
     if (choices.length !== 1 || chunk.usage != null || !isPlainChoice(choice)) return false;
     const isChat = this.#options.endpoint === 'chat';
-    const said = isChat ? choice.delta : choice.text;
-    if (isChat ? !isJsonObject(said) : typeof said !== 'string') return false;
+    const value = isChat ? choice.delta : choice.text;
+    if (isChat ? !isJsonObject(value) : typeof value !== 'string') return false;
     const own = this.#options.identity.textOf(chunk, text);
     if (own === null) return false;
     const { assembler } = this.#options;
@@ -86,15 +86,15 @@ export class CanonicalRelay {
     if (state.index !== choice.index) return false;
     if (choice.finish_reason !== null) {
       if ((isChat && hasOwnText(choice)) || ERROR_MEMBERS.some((name) => name in chunk)) return false;
-      if (!this.#holdFinish(state, said, choice.finish_reason, own)) return false;
+      if (!this.#holdFinish(state, value, choice.finish_reason, own)) return false;
       // Groq and others put it there; looked for in this frame alone, text frames do not pay for it.
       this.#options.meter.reportBeside(usageInVendorMember(chunk));
       return true;
     }
     if (isChat && !state.hasBegun && hasOwnText(choice)) return false;
     return isChat
-      ? this.#relayDelta(state, said as JsonObject, own)
-      : this.#relayText(state, said as string, own);
+      ? this.#relayDelta(state, value as JsonObject, own)
+      : this.#relayText(state, value as string, own);
   }
 
   #holdUsage(chunk: JsonObject, text: string): boolean {
@@ -119,10 +119,10 @@ export class CanonicalRelay {
     if (hasCalls) return this.#relayCall(state, delta, text);
     if (kind === undefined) return false;
     const member = MEMBER_OF_KIND[kind];
-    const said = delta[member];
-    if (typeof said !== 'string' || !this.#passes(state, kind, said)) return false;
+    const value = delta[member];
+    if (typeof value !== 'string' || !this.#passes(state, kind, value)) return false;
     state.noteDelta(kind);
-    this.#expectMore(text, { state, kind, member, said });
+    this.#expectMore(text, { state, kind, member, value });
     return this.#send(text);
   }
 
@@ -136,17 +136,17 @@ export class CanonicalRelay {
     return this.#send(text);
   }
 
-  #relayText(state: ChoiceState, said: string, text: string): boolean {
-    if (!this.#passes(state, 'content', said)) return false;
+  #relayText(state: ChoiceState, value: string, text: string): boolean {
+    if (!this.#passes(state, 'content', value)) return false;
     state.hasBegun = true;
-    this.#expectMore(text, { state, kind: 'content', member: 'text', said });
+    this.#expectMore(text, { state, kind: 'content', member: 'text', value });
     return this.#send(text);
   }
 
   /** More frames like this one may come. One whose model was renamed is none that an upstream sends. */
   #expectMore(frame: string, of: TextOfFrame): void {
     if (this.#options.identity.isRenaming) return;
-    this.#repeated.note(frame, of.member, of.said);
+    this.#repeated.note(frame, of.member, of.value);
     this.#last = of;
   }
 
@@ -168,9 +168,9 @@ export class CanonicalRelay {
   }
 
   /** The finish is sent at the end, when it is sure that nothing comes after it. */
-  #holdFinish(state: ChoiceState, said: unknown, reason: unknown, text: string): boolean {
+  #holdFinish(state: ChoiceState, value: unknown, reason: unknown, text: string): boolean {
     if ((!state.hasBegun && this.#options.endpoint === 'chat') || state.holdsLogprobs) return false;
-    const isEmpty = typeof said === 'string' ? said === '' : Object.keys(said as JsonObject).length === 0;
+    const isEmpty = typeof value === 'string' ? value === '' : Object.keys(value as JsonObject).length === 0;
     if (!isEmpty || !isCanonicalReason(reason)) return false;
     // The legacy form has another word for it.
     if (reason === 'tool_calls' && this.#options.legacyFunctions) return false;
@@ -196,7 +196,7 @@ function isPlainChoice(choice: unknown): choice is PlainChoice {
   if (!isJsonObject(choice) || !Number.isSafeInteger(choice.index) || (choice.index as number) < 0)
     return false;
   if (choice.message !== undefined || choice.usage !== undefined || choice.error !== undefined) return false;
-  if (saysBesideDelta(choice)) return false;
+  if (hasMembersBesideDelta(choice)) return false;
   if (choice.logprobs != null && !isJsonObject(choice.logprobs)) return false;
   return choice.content_filter_results === undefined || !hasFilterHit(choice.content_filter_results);
 }
@@ -209,11 +209,11 @@ function isCanonicalCall(call: unknown): boolean {
     return false;
   const members = Object.keys(call).length;
   if (name === undefined) return members === 2 && args !== '';
-  return members >= 4 && isSaid(name) && isSaid(call.id) && call.type === 'function';
+  return members >= 4 && isNonEmpty(name) && isNonEmpty(call.id) && call.type === 'function';
 }
 
-/** Some write `""` for what they said in an earlier delta. */
-function isSaid(value: unknown): boolean {
+/** Some write `""` for what they sent in an earlier delta. */
+function isNonEmpty(value: unknown): boolean {
   return typeof value === 'string' && value !== '';
 }
 
@@ -240,14 +240,14 @@ export class RepeatedFrame {
   /** Notes since the last frame that was recognised; some upstreams put something random into each frame. */
   #misses = 0;
 
-  /** Takes a frame that was relayed, with the member that says `said`. */
-  note(frame: string, member: string, said: string): void {
+  /** Takes a frame that was relayed, with the member that holds `text`. */
+  note(frame: string, member: string, text: string): void {
     this.#beforeText = '';
     if (this.#misses >= MAX_MISSES) return;
     this.#misses++;
     const start = startOfOnlyText(frame, member);
     if (start === -1) return;
-    const source = JSON.stringify(said);
+    const source = JSON.stringify(text);
     // A text that JSON can write in several ways is found at its next occasion.
     if (!frame.startsWith(source, start)) return;
     this.#beforeText = frame.slice(0, start + 1);

@@ -2,7 +2,7 @@ import { isJsonObject, type JsonObject } from '../../../lib/json/json-object.ts'
 import { readElements, readMembers } from '../../../lib/json/json-scanner.ts';
 import { isCanonicalUsage } from '../../usage/usage.ts';
 import { OTHER_REASONING_NAMES } from '../../vendors/member-names.ts';
-import { hasFilterHit, hasOwnText, saysBesideDelta } from '../shapes/chunk-facts.ts';
+import { hasFilterHit, hasMembersBesideDelta, hasOwnText } from '../shapes/chunk-facts.ts';
 
 interface CanonicalResponseRules {
   readonly endpoint: 'chat' | 'completions';
@@ -43,7 +43,7 @@ function isCanonicalChoice(choice: unknown, index: number, rules: CanonicalRespo
   if (typeof reason !== 'string' || !REASONS.has(reason)) return false;
   if (rules.endpoint === 'completions') return typeof choice.text === 'string' && reason !== 'tool_calls';
   // Other places for what a choice says, which are read leniently.
-  if (choice.delta !== undefined || hasOwnText(choice) || saysBesideDelta(choice)) return false;
+  if (choice.delta !== undefined || hasOwnText(choice) || hasMembersBesideDelta(choice)) return false;
   if (hasFilterHit(choice.content_filter_results)) return false;
   if (!isJsonObject(choice.message) || !isCanonicalMessage(choice.message, rules)) return false;
   return (reason === 'tool_calls') === (choice.message.tool_calls !== undefined);

@@ -139,10 +139,10 @@ function textChoice(choice: CollectedChoice, index: number): JsonObject {
 
 function messageOf(choice: CollectedChoice, legacyFunctions: boolean): JsonObject {
   const { content, refusal, reasoning, calls } = choice;
-  const isSilent = content === '' && (calls.length > 0 || refusal !== '');
+  const isEmpty = content === '' && (calls.length > 0 || refusal !== '');
   return {
     role: 'assistant',
-    content: isSilent ? null : content,
+    content: isEmpty ? null : content,
     refusal: refusal === '' ? null : refusal,
     ...(reasoning !== '' && { reasoning_content: reasoning }),
     ...(calls.length > 0 && callMembers(calls, legacyFunctions)),
