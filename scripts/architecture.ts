@@ -64,6 +64,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   kysely: ['request-log'],
   'prom-client': ['observability'],
   winston: ['observability'],
+  'winston-transport': ['observability'],
   yaml: ['config'],
   zod: ['config'],
   'node-cache': ['routing', 'upstream', 'observability'],

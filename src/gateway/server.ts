@@ -102,8 +102,8 @@ class Service implements RunningService {
     this.#logger = createLogger({ ...config.log, secrets: this.#secrets, descriptor: options.logDescriptor });
     this.#requestLog = this.#openRequestLog(config);
     this.#runtime = this.#buildRuntime(loaded, config, null);
-    this.#fanout = this.#connectSinks();
     this.#metrics = this.#createMetrics();
+    this.#fanout = this.#connectSinks();
     this.#repairs = new RepairReports(this.#logger, this.#metrics);
     this.#quotas.update(clientQuotaSettings(config));
     this.#server = this.#createServer(config);
@@ -243,11 +243,7 @@ class Service implements RunningService {
   #connectSinks(): RecordFanout {
     return new RecordFanout({
       clock: systemClock,
-      sinks: [
-        { name: 'log', accept: (records) => this.#logger.requests(records) },
-        { name: 'metrics', accept: (records) => this.#metrics.observeRequests(records) },
-        { name: 'request log', accept: (records) => this.#requestLog.write(records) },
-      ],
+      sinks: { log: this.#logger, metrics: this.#metrics.requests, 'request log': this.#requestLog },
       onFault: (sink, error) =>
         this.#logger.error(`the ${sink} failed on a batch of records`, { error: String(error) }),
     });
@@ -255,6 +251,7 @@ class Service implements RunningService {
 
   #createMetrics(): Metrics {
     return new Metrics({
+      secrets: this.#secrets,
       beforeText: () => this.#fanout.flush(),
       recordCounts: () => this.#requestLog.stats(),
       droppedLogLines: () => this.#logger.droppedLines,

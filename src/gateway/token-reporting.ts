@@ -45,39 +45,29 @@ export function reportTokenEvent(event: TokenEvent, logger: Logger, metrics: Met
   if (level !== null) logger[level](describeTokenEvent(event), { token: event.source, event: event.kind });
 }
 
-function count(event: TokenEvent, metrics: Metrics): void {
-  const source = event.source;
+function count(event: TokenEvent, { tokens }: Metrics): void {
+  const { source } = event;
   switch (event.kind) {
     case 'acquired':
-      metrics.tokenAcquired({
-        source,
-        trigger: event.reason,
-        outcome: 'ok',
-        seconds: event.durationMs / 1000,
-      });
-      if (event.issuerSkewMs !== null) metrics.issuerSkewSeen({ source, seconds: event.issuerSkewMs / 1000 });
+      tokens.acquired(source, event.reason, 'ok', event.durationMs / 1000);
+      if (event.issuerSkewMs !== null) tokens.issuerSkew(source, event.issuerSkewMs / 1000);
       return;
     case 'renewal_failed':
-      metrics.tokenAcquired({
-        source,
-        trigger: event.reason,
-        outcome: event.severity,
-        seconds: event.durationMs / 1000,
-      });
+      tokens.acquired(source, event.reason, event.severity, event.durationMs / 1000);
       return;
     case 'rejected':
-      metrics.tokenRejected({ source, status: event.status });
-      metrics.tokenReplayed({ source, outcome: event.outcome });
-      if (event.isEarly) metrics.tokenRejectedEarly(source);
+      tokens.rejected(source, event.status);
+      tokens.replayed(source, event.outcome);
+      if (event.isEarly) tokens.rejectedEarly(source);
       return;
     case 'waited':
-      metrics.tokenWaited({ source, seconds: event.waitMs / 1000 });
+      tokens.waited(source, event.waitMs / 1000);
       return;
     case 'same_token':
-      metrics.tokenSameReturned(source);
+      tokens.sameReturned(source);
       return;
     case 'clock_jump':
-      metrics.clockJumped();
+      tokens.clockJumped();
       return;
     default:
       return;

@@ -1,8 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { RequestRecord } from '../lib/request-record.ts';
 import type { SecretRegistry } from '../lib/secret.ts';
 import { RequestMetrics } from './request-metrics.ts';
-import { type TokenAcquired, type TokenGauge, TokenMetrics } from './token-metrics.ts';
+import { type TokenGauge, TokenMetrics } from './token-metrics.ts';
 
 /** One upstream as it is now; read when metrics are. */
 export interface UpstreamGauge {
@@ -22,11 +21,11 @@ export interface MetricsOptions {
   readonly upstreamGauges?: (() => readonly UpstreamGauge[]) | undefined;
   readonly tokenGauges?: (() => readonly TokenGauge[]) | undefined;
   readonly recordCounts?: (() => RecordCounts) | undefined;
-  /** Lines that the log lost. */
+  /** Log lines lost since the start. */
   readonly droppedLogLines?: (() => number) | undefined;
-  /** Called before the text is made: what waits in a batch is counted first. */
+  /** Called before the text is made, so that records of the current batch are counted. */
   readonly beforeText?: (() => void) | undefined;
-  /** What must not be in the text, even where a configuration lets clients choose the names of models. */
+  /** Redacted in the text: where a configuration lets clients choose names of models, a label may contain a secret. */
   readonly secrets?: SecretRegistry | undefined;
   /** False leaves out the metrics of the process and its runtime. */
   readonly hasProcessMetrics?: boolean | undefined;
@@ -34,11 +33,11 @@ export interface MetricsOptions {
 
 const PREFIX = 'tokenferry_';
 
-/** All metrics in a registry of their own. Methods count; `text` is what Prometheus reads. */
+/** All metrics in a registry of their own. Methods count; `text` is the exposition for Prometheus. */
 export class Metrics {
   readonly #registry = new Registry();
-  readonly #requests: RequestMetrics;
-  readonly #tokens: TokenMetrics;
+  readonly requests: RequestMetrics;
+  readonly tokens: TokenMetrics;
   readonly #reloads: Counter<'result'>;
   readonly #repairs: Counter<'upstream' | 'repair'>;
   readonly #beforeText: (() => void) | undefined;
@@ -46,13 +45,13 @@ export class Metrics {
   #inflight = 0;
 
   constructor(options: MetricsOptions = {}) {
-    this.#requests = new RequestMetrics(this.#registry, PREFIX);
-    this.#tokens = new TokenMetrics(this.#registry, PREFIX, safely(options.tokenGauges, []));
+    this.requests = new RequestMetrics(this.#registry, PREFIX);
+    this.tokens = new TokenMetrics(this.#registry, PREFIX, safely(options.tokenGauges, []));
     this.#beforeText = options.beforeText;
     this.#secrets = options.secrets;
     this.#reloads = new Counter({
       name: `${PREFIX}config_reload_total`,
-      help: 'Attempts to load a changed configuration.',
+      help: 'Reloads of the configuration.',
       labelNames: ['result'],
       registers: [this.#registry],
     });
@@ -69,7 +68,7 @@ export class Metrics {
     this.#addRecords(safely(options.recordCounts, NO_RECORDS));
     this.#total(
       'log_lines_dropped_total',
-      'Log lines lost to a full disk or pipe.',
+      'Log lines lost because of a full disk or a slow reader.',
       safely(options.droppedLogLines, 0),
     );
     if (options.hasProcessMetrics !== false) collectDefaultMetrics({ register: this.#registry });
@@ -87,11 +86,7 @@ export class Metrics {
     return this.#secrets === undefined ? text : this.#secrets.scrub(text);
   }
 
-  observeRequests(records: readonly RequestRecord[]): void {
-    this.#requests.observe(records);
-  }
-
-  /** +1 when a request arrives, -1 when it ended. */
+  /** +1 when a request arrives, -1 when it is finished. */
   inflight(change: 1 | -1): void {
     this.#inflight += change;
   }
@@ -103,40 +98,6 @@ export class Metrics {
   /** A response of this upstream needed a repair; once for each kind. */
   repaired(upstream: string, repair: string): void {
     this.#repairs.inc({ upstream, repair });
-  }
-
-  tokenAcquired(facts: TokenAcquired): void {
-    this.#tokens.acquired(facts);
-  }
-
-  /** A request waited for a token because none was usable. */
-  tokenWaited({ source, seconds }: { readonly source: string; readonly seconds: number }): void {
-    this.#tokens.waited(source, seconds);
-  }
-
-  /** An upstream refused a token; `status` null: it said so in the body of an answer without a status. */
-  tokenRejected({ source, status }: { readonly source: string; readonly status: number | null }): void {
-    this.#tokens.rejected(source, status);
-  }
-
-  tokenReplayed({ source, outcome }: { readonly source: string; readonly outcome: string }): void {
-    this.#tokens.replayed(source, outcome);
-  }
-
-  tokenSameReturned(source: string): void {
-    this.#tokens.sameReturned(source);
-  }
-
-  tokenRejectedEarly(source: string): void {
-    this.#tokens.rejectedEarly(source);
-  }
-
-  clockJumped(): void {
-    this.#tokens.clockJumped();
-  }
-
-  issuerSkewSeen({ source, seconds }: { readonly source: string; readonly seconds: number }): void {
-    this.#tokens.skewSeen(source, seconds);
   }
 
   #addUpstreams(read: () => readonly UpstreamGauge[]): void {
@@ -151,8 +112,8 @@ export class Metrics {
           for (const now of read()) this.set({ upstream: now.upstream }, isSet(now) ? 1 : 0);
         },
       });
-    flag('upstream_up', '1: the upstream is taken to work.', (now) => now.isUp);
-    flag('upstream_cooling', '1: the upstream pauses after failures.', (now) => now.isCooling);
+    flag('upstream_up', '1: the upstream is considered available.', (now) => now.isUp);
+    flag('upstream_cooling', '1: the upstream cools down after failures.', (now) => now.isCooling);
   }
 
   #addRecords(read: () => RecordCounts): void {
@@ -172,7 +133,7 @@ export class Metrics {
     });
   }
 
-  /** A counter whose value another part keeps. */
+  /** A counter whose value is kept elsewhere. */
   #total(name: string, help: string, read: () => number): void {
     new Counter({
       name: PREFIX + name,
@@ -188,7 +149,7 @@ export class Metrics {
 
 const NO_RECORDS: RecordCounts = { written: 0, dropped: 0, queued: 0 };
 
-/** `read`, or `otherwise` while it is missing or throws: a fault in one part costs its own metrics, not the page. */
+/** `read`, or `otherwise` when it is missing or throws: a defect in one part costs its own metrics, not the whole text. */
 function safely<Value>(read: (() => Value) | undefined, otherwise: Value): () => Value {
   return () => {
     try {

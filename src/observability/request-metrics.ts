@@ -1,7 +1,7 @@
 import { Counter, type Registry } from 'prom-client';
+import { endpointOf } from '../endpoints.ts';
 import type { RequestRecord } from '../lib/request-record.ts';
 import { BatchHistogram, type HistogramSeries } from './batch-histogram.ts';
-import { ModelLabels, NONE, pathLabel } from './metric-labels.ts';
 
 /** Seconds; a chat may take minutes, a cached embedding milliseconds. */
 const REQUEST_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
@@ -10,21 +10,35 @@ const OVERHEAD_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 
 const REQUEST_LABELS = ['path', 'client', 'model', 'upstream', 'outcome', 'status'] as const;
 
-/** All series that a request of one kind counts in, looked up once for each kind. */
+/** The label of everything that has none of its own. */
+const OTHER = 'other';
+const NONE = 'none';
+
+/** A configured pattern such as `*` makes any model known: beyond this many names they are `other`. */
+const MAX_MODELS = 500;
+
+/** The series in which requests of one kind count, looked up once for each kind. */
 interface RequestKind {
-  readonly labels: Record<(typeof REQUEST_LABELS)[number], string>;
+  readonly labels: Readonly<Record<(typeof REQUEST_LABELS)[number], string>>;
   readonly seconds: HistogramSeries;
   readonly firstToken: HistogramSeries;
   readonly overhead: HistogramSeries;
-  /** Counted in the running batch, and not in the counters yet. */
+  /** Counted in the current batch, and not in the counters yet. */
   requests: number;
   promptTokens: number;
   completionTokens: number;
 }
 
+/** Attempts at one upstream with one outcome. */
+interface AttemptKind {
+  readonly labels: { readonly upstream: string; readonly outcome: string };
+  /** Counted in the current batch, and not in the counter yet. */
+  attempts: number;
+}
+
 /**
- * What requests do to the metrics, a batch at a time. Counting in prom-client costs 0.6 µs a call, so a batch
- * is summed up by kind of request first and counted once for each kind.
+ * What requests count in the metrics, a batch at a time. A call of a prom-client counter costs 0.6 µs, so a batch is
+ * summed by kind of request first and counted once for each kind.
  */
 export class RequestMetrics {
   readonly #requests: Counter<(typeof REQUEST_LABELS)[number]>;
@@ -34,11 +48,13 @@ export class RequestMetrics {
   readonly #tokens: Counter<'model' | 'kind'>;
   readonly #attempts: Counter<'upstream' | 'outcome'>;
   readonly #failovers: Counter<'from' | 'to' | 'reason'>;
-  readonly #models = new ModelLabels();
+  /** Names of models that have a label of their own. */
+  readonly #models = new Set<string>();
   readonly #kinds = new Map<string, RequestKind>();
-  /** Kinds and pairs that the running batch has counted; empty between batches. */
-  readonly #counted: RequestKind[] = [];
-  readonly #attemptsCounted = new Map<string, { upstream: string; outcome: string; count: number }>();
+  readonly #attemptKinds = new Map<string, AttemptKind>();
+  /** The kinds that the current batch counts in; empty between batches. */
+  readonly #counted = new Set<RequestKind>();
+  readonly #countedAttempts = new Set<AttemptKind>();
 
   constructor(registry: Registry, prefix: string) {
     const registers = [registry];
@@ -53,21 +69,21 @@ export class RequestMetrics {
       help: 'Time from the arrival of a request to its end, streams included.',
       labelNames: ['path', 'model', 'upstream'],
       buckets: REQUEST_BUCKETS,
-      registers,
+      registry,
     });
     this.#firstToken = new BatchHistogram({
       name: `${prefix}first_token_seconds`,
       help: 'Time from the arrival of a request to its first content.',
       labelNames: ['model', 'upstream'],
       buckets: FIRST_TOKEN_BUCKETS,
-      registers,
+      registry,
     });
     this.#overhead = new BatchHistogram({
       name: `${prefix}overhead_seconds`,
       help: 'Time of a request in which no upstream was working.',
       labelNames: ['path'],
       buckets: OVERHEAD_BUCKETS,
-      registers,
+      registry,
     });
     this.#tokens = new Counter({
       name: `${prefix}tokens_total`,
@@ -77,7 +93,7 @@ export class RequestMetrics {
     });
     this.#attempts = new Counter({
       name: `${prefix}attempts_total`,
-      help: 'Tries at an upstream.',
+      help: 'Attempts at an upstream.',
       labelNames: ['upstream', 'outcome'],
       registers,
     });
@@ -89,59 +105,68 @@ export class RequestMetrics {
     });
   }
 
-  /** Counts a batch. The text of the metrics is up to date when this returns. */
-  observe(records: readonly RequestRecord[]): void {
+  /** Counts a batch. */
+  acceptRecords(records: readonly RequestRecord[]): void {
     for (const record of records) {
       const kind = this.#kindOf(record);
-      if (kind.requests === 0) this.#counted.push(kind);
+      this.#counted.add(kind);
       kind.requests += 1;
       kind.promptTokens += record.promptTokens ?? 0;
       kind.completionTokens += record.completionTokens ?? 0;
-      kind.seconds.observe(seconds(record.elapsedMs));
-      kind.overhead.observe(seconds(record.overheadMs));
-      if (record.firstTokenMs !== null) kind.firstToken.observe(seconds(record.firstTokenMs));
-      this.#countAttempts(record);
+      kind.seconds.observeMs(record.elapsedMs);
+      kind.overhead.observeMs(record.overheadMs);
+      if (record.firstTokenMs !== null) kind.firstToken.observeMs(record.firstTokenMs);
+      this.#sumAttempts(record.attempts);
     }
-    this.#settleKinds();
-    this.#settleAttempts();
+    this.#countBatch();
   }
 
   #kindOf(record: RequestRecord): RequestKind {
-    const model = this.#models.of(record);
-    const path = pathLabel(record.path);
+    const model = this.#modelLabel(record);
+    // A client may request any path: only those of known endpoints are labels.
+    const path = endpointOf(record.path).hasMetricLabel ? record.path : OTHER;
     const client = record.client ?? NONE;
     const upstream = record.upstream ?? NONE;
-    const key = `${path}\n${client}\n${model}\n${upstream}\n${record.outcome}\n${record.status}`;
+    const { outcome } = record;
+    const key = `${path}\n${client}\n${model}\n${upstream}\n${outcome}\n${record.status}`;
     let kind = this.#kinds.get(key);
     if (kind === undefined) {
-      const status = String(record.status);
-      kind = this.#newKind({ path, client, model, upstream, outcome: record.outcome, status });
+      kind = {
+        labels: { path, client, model, upstream, outcome, status: String(record.status) },
+        seconds: this.#seconds.series({ path, model, upstream }),
+        firstToken: this.#firstToken.series({ model, upstream }),
+        overhead: this.#overhead.series({ path }),
+        requests: 0,
+        promptTokens: 0,
+        completionTokens: 0,
+      };
       this.#kinds.set(key, kind);
     }
     return kind;
   }
 
-  #newKind(labels: RequestKind['labels']): RequestKind {
-    const { path, model, upstream } = labels;
-    return {
-      labels,
-      seconds: this.#seconds.series({ path, model, upstream }),
-      firstToken: this.#firstToken.series({ model, upstream }),
-      overhead: this.#overhead.series({ path }),
-      requests: 0,
-      promptTokens: 0,
-      completionTokens: 0,
-    };
+  #modelLabel({ model, isKnownModel }: RequestRecord): string {
+    if (model === null) return NONE;
+    if (!isKnownModel) return OTHER;
+    if (!this.#models.has(model)) {
+      if (this.#models.size >= MAX_MODELS) return OTHER;
+      this.#models.add(model);
+    }
+    return model;
   }
 
-  #countAttempts(record: RequestRecord): void {
+  #sumAttempts(attempts: RequestRecord['attempts']): void {
     let previous: RequestRecord['attempts'][number] | null = null;
-    for (const attempt of record.attempts) {
+    for (const attempt of attempts) {
       const { upstream, outcome } = attempt;
       const key = `${upstream}\n${outcome}`;
-      const counted = this.#attemptsCounted.get(key);
-      if (counted === undefined) this.#attemptsCounted.set(key, { upstream, outcome, count: 1 });
-      else counted.count += 1;
+      let kind = this.#attemptKinds.get(key);
+      if (kind === undefined) {
+        kind = { labels: { upstream, outcome }, attempts: 0 };
+        this.#attemptKinds.set(key, kind);
+      }
+      kind.attempts += 1;
+      this.#countedAttempts.add(kind);
       if (previous !== null && previous.upstream !== upstream) {
         this.#failovers.inc({ from: previous.upstream, to: upstream, reason: previous.outcome });
       }
@@ -149,7 +174,7 @@ export class RequestMetrics {
     }
   }
 
-  #settleKinds(): void {
+  #countBatch(): void {
     for (const kind of this.#counted) {
       const { model } = kind.labels;
       this.#requests.inc(kind.labels, kind.requests);
@@ -159,18 +184,11 @@ export class RequestMetrics {
       kind.promptTokens = 0;
       kind.completionTokens = 0;
     }
-    this.#counted.length = 0;
-  }
-
-  #settleAttempts(): void {
-    for (const { upstream, outcome, count } of this.#attemptsCounted.values()) {
-      this.#attempts.inc({ upstream, outcome }, count);
+    this.#counted.clear();
+    for (const kind of this.#countedAttempts) {
+      this.#attempts.inc(kind.labels, kind.attempts);
+      kind.attempts = 0;
     }
-    this.#attemptsCounted.clear();
+    this.#countedAttempts.clear();
   }
-}
-
-/** A clock may lie, and one NaN would spoil a sum for ever. */
-function seconds(ms: number): number {
-  return ms > 0 && ms < Number.POSITIVE_INFINITY ? ms / 1000 : 0;
 }

@@ -51,7 +51,7 @@ interface RequestLogStats {
 /** Where records go and are asked for. */
 export interface RequestLog {
   /** Takes a batch. Never throws, never blocks; a queue that is full drops and counts. */
-  write(records: readonly RequestRecord[]): void;
+  acceptRecords(records: readonly RequestRecord[]): void;
   stats(): RequestLogStats;
   /** Rejects with `StoreError` when the store is away. */
   recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage>;
@@ -101,7 +101,7 @@ class StoredRequestLog implements RequestLog {
     this.#retention.start();
   }
 
-  write(records: readonly RequestRecord[]): void {
+  acceptRecords(records: readonly RequestRecord[]): void {
     if (this.#isClosed) {
       this.#writer.drop(records.length);
       return;
@@ -185,7 +185,7 @@ function selectionOf(settings: RequestLogSettings): ConstructorParameters<typeof
 
 /** `dbtype: none`: nothing is kept, and nothing is lost by that. */
 class NoRequestLog implements RequestLog {
-  write(): void {}
+  acceptRecords(): void {}
 
   stats(): RequestLogStats {
     return { written: 0, dropped: 0, queued: 0 };

@@ -18,8 +18,8 @@ async function series(metrics: Metrics, name: string): Promise<string[]> {
 
 test('a batch of requests is counted by path, client, model, upstream, outcome and status', async () => {
   const metrics = quiet();
-  metrics.observeRequests([sampleRecord(), sampleRecord(), failedRecord()]);
-  metrics.observeRequests([sampleRecord()]);
+  metrics.requests.acceptRecords([sampleRecord(), sampleRecord(), failedRecord()]);
+  metrics.requests.acceptRecords([sampleRecord()]);
   const labels = 'path="/v1/chat/completions",client="ragflow",model="gpt-4o"';
   assert.deepEqual(await series(metrics, 'requests_total'), [
     `tokenferry_requests_total{${labels},upstream="chat",outcome="ok",status="200"} 3`,
@@ -29,7 +29,7 @@ test('a batch of requests is counted by path, client, model, upstream, outcome a
 
 test('times go into histograms in seconds', async () => {
   const metrics = quiet();
-  metrics.observeRequests([
+  metrics.requests.acceptRecords([
     sampleRecord({ elapsedMs: 1_500, overheadMs: 0.8, firstTokenMs: 400 }),
     failedRecord(),
   ]);
@@ -44,7 +44,7 @@ test('times go into histograms in seconds', async () => {
 
 test('a histogram has the form that Prometheus demands: cumulated buckets up to +Inf, sum and count', async () => {
   const metrics = quiet();
-  metrics.observeRequests([0.4, 1.5, 70_000].map((overheadMs) => sampleRecord({ overheadMs })));
+  metrics.requests.acceptRecords([0.4, 1.5, 70_000].map((overheadMs) => sampleRecord({ overheadMs })));
   const text = await metrics.text();
   const lines = text.split('\n').filter((line) => line.startsWith('tokenferry_overhead_seconds'));
   const bounds = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30, '+Inf'];
@@ -60,7 +60,7 @@ test('a histogram has the form that Prometheus demands: cumulated buckets up to 
 
 test('tokens are summed by model and kind, and what has none adds nothing', async () => {
   const metrics = quiet();
-  metrics.observeRequests([sampleRecord(), sampleRecord({ completionTokens: null }), failedRecord()]);
+  metrics.requests.acceptRecords([sampleRecord(), sampleRecord({ completionTokens: null }), failedRecord()]);
   assert.deepEqual(await series(metrics, 'tokens_total'), [
     'tokenferry_tokens_total{model="gpt-4o",kind="prompt"} 400',
     'tokenferry_tokens_total{model="gpt-4o",kind="completion"} 100',
@@ -69,7 +69,7 @@ test('tokens are summed by model and kind, and what has none adds nothing', asyn
 
 test('every attempt counts, and a move to another upstream counts with its reason', async () => {
   const metrics = quiet();
-  metrics.observeRequests([failedRecord(), failedRecord(), sampleRecord()]);
+  metrics.requests.acceptRecords([failedRecord(), failedRecord(), sampleRecord()]);
   assert.deepEqual(await series(metrics, 'attempts_total'), [
     'tokenferry_attempts_total{upstream="chat",outcome="unreachable"} 2',
     'tokenferry_attempts_total{upstream="backup",outcome="auth_rejected"} 2',
@@ -89,7 +89,7 @@ test('a second try at the same upstream is no failover', async () => {
     elapsedMs: 1,
     tokenRenewed: false,
   } as const;
-  metrics.observeRequests([
+  metrics.requests.acceptRecords([
     sampleRecord({ attempts: [attempt, { ...attempt, outcome: 'ok', status: 200 }] }),
   ]);
   assert.deepEqual(await series(metrics, 'failovers_total'), []);
@@ -98,7 +98,7 @@ test('a second try at the same upstream is no failover', async () => {
 test('names that clients invent do not make series: paths, unknown models, too many models', async () => {
   const metrics = quiet();
   for (let count = 0; count < 2_000; count++) {
-    metrics.observeRequests([
+    metrics.requests.acceptRecords([
       sampleRecord({ path: `/v1/invented/${count}` }),
       sampleRecord({ model: `invented-${count}`, isKnownModel: false }),
       sampleRecord({ model: `gpt-${count}`, isKnownModel: true }),
@@ -112,14 +112,14 @@ test('names that clients invent do not make series: paths, unknown models, too m
 
 test('what is missing has a label of its own', async () => {
   const metrics = quiet();
-  metrics.observeRequests([sampleRecord({ client: null, model: null, upstream: null, attempts: [] })]);
+  metrics.requests.acceptRecords([sampleRecord({ client: null, model: null, upstream: null, attempts: [] })]);
   const [line] = await series(metrics, 'requests_total');
   assert.match(line ?? '', /client="none",model="none",upstream="none"/);
 });
 
 test('a clock that lies does not throw', async () => {
   const metrics = quiet();
-  metrics.observeRequests([
+  metrics.requests.acceptRecords([
     sampleRecord({ elapsedMs: Number.NaN, overheadMs: -5, firstTokenMs: Number.POSITIVE_INFINITY }),
   ]);
   assert.equal((await series(metrics, 'requests_total')).length, 1);
@@ -127,7 +127,7 @@ test('a clock that lies does not throw', async () => {
 
 test('labels are escaped', async () => {
   const metrics = quiet();
-  metrics.observeRequests([sampleRecord({ model: 'a"b\\c\nd' })]);
+  metrics.requests.acceptRecords([sampleRecord({ model: 'a"b\\c\nd' })]);
   assert.match((await series(metrics, 'requests_total'))[0] ?? '', /model="a\\"b\\\\c\\nd"/);
 });
 
@@ -173,14 +173,14 @@ test('token sources show their life left and their state, and events are counted
       { source: 'down', remainingSeconds: null, state: 'starved', consecutiveFailures: 4 },
     ],
   });
-  metrics.tokenAcquired({ source: 'corp', trigger: 'renewal', outcome: 'ok', seconds: 0.2 });
-  metrics.tokenWaited({ source: 'corp', seconds: 1.5 });
-  metrics.tokenRejected({ source: 'corp', status: 401 });
-  metrics.tokenReplayed({ source: 'corp', outcome: 'ok' });
-  metrics.tokenSameReturned('corp');
-  metrics.tokenRejectedEarly('corp');
-  metrics.clockJumped();
-  metrics.issuerSkewSeen({ source: 'corp', seconds: -3 });
+  metrics.tokens.acquired('corp', 'renewal', 'ok', 0.2);
+  metrics.tokens.waited('corp', 1.5);
+  metrics.tokens.rejected('corp', 401);
+  metrics.tokens.replayed('corp', 'ok');
+  metrics.tokens.sameReturned('corp');
+  metrics.tokens.rejectedEarly('corp');
+  metrics.tokens.clockJumped();
+  metrics.tokens.issuerSkew('corp', -3);
   const text = await metrics.text();
   for (const line of [
     'token_remaining_seconds{source="corp"} 120.5',
@@ -214,7 +214,7 @@ test('a callback that throws costs its own gauge and not the page', async () => 
       throw new Error('a manager is being replaced');
     },
   });
-  metrics.observeRequests([sampleRecord()]);
+  metrics.requests.acceptRecords([sampleRecord()]);
   assert.equal((await series(metrics, 'requests_total')).length, 1);
 });
 
@@ -228,14 +228,14 @@ test('reloads are counted by result, from zero', async () => {
 });
 
 test('what waits in a batch is counted before the text is made', async () => {
-  const metrics: Metrics = quiet({ beforeText: () => metrics.observeRequests([sampleRecord()]) });
+  const metrics: Metrics = quiet({ beforeText: () => metrics.requests.acceptRecords([sampleRecord()]) });
   assert.match((await series(metrics, 'requests_total'))[0] ?? '', / 1$/);
 });
 
 test('two instances do not share anything, and the process has its usual metrics', async () => {
   const first = new Metrics();
   const second = new Metrics();
-  first.observeRequests([sampleRecord()]);
+  first.requests.acceptRecords([sampleRecord()]);
   assert.equal((await series(second, 'requests_total')).length, 0);
   const text = await second.text();
   assert.match(text, /^process_cpu_seconds_total /m);
@@ -249,7 +249,7 @@ test('no living secret is in the text, wherever a client put it', async () => {
   secrets.add(secret);
   const metrics = quiet({ secrets });
   const facts = { id: secret, path: `/v1/${secret}`, userAgent: secret, errorMessage: secret };
-  metrics.observeRequests([
+  metrics.requests.acceptRecords([
     sampleRecord({ ...facts, model: secret, isKnownModel: false }),
     sampleRecord({ ...facts, model: secret, isKnownModel: true }),
   ]);

@@ -5,15 +5,15 @@ import { RecordFanout } from '../../src/observability/record-fanout.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { sampleRecord } from '../request-log/sample-record.ts';
 
-function collector(name = 'collector') {
+function collector() {
   const batches: (readonly RequestRecord[])[] = [];
-  return { name, batches, accept: (records: readonly RequestRecord[]) => void batches.push(records) };
+  return { batches, acceptRecords: (records: readonly RequestRecord[]) => void batches.push(records) };
 }
 
 test('records reach every sink together, 100 ms after the first of them', async () => {
   const clock = new VirtualClock();
   const [first, second] = [collector(), collector()];
-  const fanout = new RecordFanout({ sinks: [first, second], clock });
+  const fanout = new RecordFanout({ sinks: { first, second }, clock });
   fanout.add(sampleRecord({ id: 'a' }));
   await clock.advance(60);
   fanout.add(sampleRecord({ id: 'b' }));
@@ -31,7 +31,7 @@ test('records reach every sink together, 100 ms after the first of them', async 
 test('64 records do not wait for the time to pass, and not inside the request that brought the last', async () => {
   const clock = new VirtualClock();
   const sink = collector();
-  const fanout = new RecordFanout({ sinks: [sink], clock });
+  const fanout = new RecordFanout({ sinks: { sink }, clock });
   for (let count = 0; count < 64; count++) fanout.add(sampleRecord());
   assert.equal(sink.batches.length, 0);
   await clock.advance(0);
@@ -44,7 +44,7 @@ test('64 records do not wait for the time to pass, and not inside the request th
 test('flush hands on at once what waits, and nothing when nothing does', async () => {
   const clock = new VirtualClock();
   const sink = collector();
-  const fanout = new RecordFanout({ sinks: [sink], clock });
+  const fanout = new RecordFanout({ sinks: { sink }, clock });
   fanout.add(sampleRecord());
   fanout.flush();
   fanout.flush();
@@ -61,8 +61,7 @@ test('a sink that throws touches neither the others nor the request, and is repo
   const sink = collector();
   const faults: string[] = [];
   const broken = {
-    name: 'broken',
-    accept() {
+    acceptRecords() {
       throw new Error('no');
     },
   };
@@ -70,7 +69,7 @@ test('a sink that throws touches neither the others nor the request, and is repo
     faults.push(name);
     throw new Error('the reporter is broken too');
   };
-  const fanout = new RecordFanout({ sinks: [broken, sink], clock, onFault });
+  const fanout = new RecordFanout({ sinks: { broken, sink }, clock, onFault });
   for (let second = 0; second < 70; second++) {
     fanout.add(sampleRecord());
     await clock.advance(1_000);
@@ -84,15 +83,14 @@ test('a record that a sink adds while it accepts waits for the next batch', asyn
   const seen: number[] = [];
   const fanout: RecordFanout = new RecordFanout({
     clock,
-    sinks: [
-      {
-        name: 'again',
-        accept(records) {
+    sinks: {
+      again: {
+        acceptRecords(records) {
           seen.push(records.length);
           if (seen.length < 3) fanout.add(sampleRecord());
         },
       },
-    ],
+    },
   });
   fanout.add(sampleRecord());
   await clock.advance(1_000);

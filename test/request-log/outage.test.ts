@@ -37,7 +37,7 @@ function openLog(t: TestContext, settings: Partial<RequestLogSettings> & { path:
 }
 
 async function writeFirstRow({ log, clock }: Pick<Fixture, 'log' | 'clock'>): Promise<void> {
-  log.write([sampleRecord()]);
+  log.acceptRecords([sampleRecord()]);
   await until('the first row is written', () => log.stats().written === 1);
   await clock.advance(PACE_MS);
 }
@@ -58,12 +58,12 @@ async function openLockedLog(
 
 test('rows wait while another process holds the lock, and are written when it lets go', async (t) => {
   const { log, clock, events, unlock } = await openLockedLog(t);
-  log.write([sampleRecord(), sampleRecord()]);
+  log.acceptRecords([sampleRecord(), sampleRecord()]);
   await until('the lock was met', () => events.length === 1);
   assert.deepEqual(log.stats(), { written: 1, dropped: 0, queued: 2 });
   assert.equal(events[0]?.kind, 'unavailable');
   assert.match(events[0]?.kind === 'unavailable' ? events[0].message : '', /locked by another process/);
-  log.write([sampleRecord()]);
+  log.acceptRecords([sampleRecord()]);
   unlock();
   await clock.advance(250);
   await until('all rows are written', () => log.stats().written === 4);
@@ -72,9 +72,9 @@ test('rows wait while another process holds the lock, and are written when it le
 
 test('a full queue drops and counts, reports it once, and goes on when the store is back', async (t) => {
   const { log, clock, events, unlock } = await openLockedLog(t, { queueRows: 10 });
-  log.write(Array(7).fill(sampleRecord()));
-  log.write(Array(7).fill(sampleRecord()));
-  log.write(Array(7).fill(sampleRecord()));
+  log.acceptRecords(Array(7).fill(sampleRecord()));
+  log.acceptRecords(Array(7).fill(sampleRecord()));
+  log.acceptRecords(Array(7).fill(sampleRecord()));
   assert.deepEqual(log.stats(), { written: 1, dropped: 11, queued: 10 });
   await until('the lock was met', () => events.some((event) => event.kind === 'unavailable'));
   assert.equal(events.filter((event) => event.kind === 'dropping').length, 1);
@@ -96,7 +96,7 @@ test('a disk that is full and then is not: nothing throws, what waited is writte
     // It fills what there is and then fails: that is what it is for.
   }
   const sent = 1 + 500;
-  log.write(Array(500).fill(sampleRecord({ errorMessage: 'x'.repeat(200) })));
+  log.acceptRecords(Array(500).fill(sampleRecord({ errorMessage: 'x'.repeat(200) })));
   await until('the disk is full', () => events.length === 1);
   assert.match(
     events[0]?.kind === 'unavailable' ? events[0].message : '',
@@ -115,7 +115,7 @@ test('a read-only disk that becomes writable is used from then on', async (t) =>
   const remount = (mode: string) => execFileSync('mount', ['-o', `remount,${mode}`, disk]);
   remount('ro');
   const { log, clock, events } = openLog(t, { path: join(disk, 'db.sqlite') });
-  log.write([sampleRecord()]);
+  log.acceptRecords([sampleRecord()]);
   await until('the fault was met', () => events.length === 1);
   assert.match(events[0]?.kind === 'unavailable' ? events[0].message : '', /read-only/);
   remount('rw');
@@ -127,13 +127,13 @@ test('a file that is no database is reported once with what to do, and rows go o
   const path = join(temporaryDirectory(t), 'db.sqlite');
   writeFileSync(path, 'not a database '.repeat(1_000));
   const { log, clock, events } = openLog(t, { path });
-  log.write([sampleRecord()]);
+  log.acceptRecords([sampleRecord()]);
   await until('the fault was met', () => events.length === 1);
   assert.deepEqual(
     events.map((event) => event.kind === 'unavailable' && event.fault),
     ['unusable'],
   );
-  log.write([sampleRecord()]);
+  log.acceptRecords([sampleRecord()]);
   await clock.advance(29_000);
   assert.equal(log.stats().queued, 2);
   rmSync(path);
@@ -143,7 +143,7 @@ test('a file that is no database is reported once with what to do, and rows go o
 
 test('close gives up within its bound when the store is away, and counts what is lost', async (t) => {
   const { log, unlock } = await openLockedLog(t);
-  log.write([sampleRecord(), sampleRecord()]);
+  log.acceptRecords([sampleRecord(), sampleRecord()]);
   const beganAtMs = performance.now();
   await log.close();
   assert.ok(performance.now() - beganAtMs < 20_000);

@@ -180,11 +180,11 @@ test('rows wait while the server is away, and are written when it is back', asyn
     { clock, secrets: new SecretRegistry(), random: () => 0.5, onEvent: (event) => events.push(event) },
   );
   t.after(() => log.close());
-  log.write([failedRecord()]);
+  log.acceptRecords([failedRecord()]);
   await until('the first row is written', () => log.stats().written === 1);
   await postgres.halt();
   await clock.advance(600);
-  log.write([sampleRecord({ id: 'waited_1' }), sampleRecord({ id: 'waited_2' })]);
+  log.acceptRecords([sampleRecord({ id: 'waited_1' }), sampleRecord({ id: 'waited_2' })]);
   await until('the outage was met', () => events.length === 1);
   assert.equal(events[0]?.kind, 'unavailable');
   assert.deepEqual(log.stats(), { written: 1, dropped: 0, queued: 2 });

@@ -27,7 +27,8 @@ function openLog(t: TestContext, settings: Partial<RequestLogSettings> = {}, sec
 
 test('every row of a burst is in the store after close, though the queue was never waited for', async (t) => {
   const { log } = openLog(t);
-  for (let batch = 0; batch < 50; batch++) log.write(Array(100).fill(sampleRecord({ id: `req_${batch}` })));
+  for (let batch = 0; batch < 50; batch++)
+    log.acceptRecords(Array(100).fill(sampleRecord({ id: `req_${batch}` })));
   await log.close();
   assert.deepEqual(log.stats(), { written: 5_000, dropped: 0, queued: 0 });
 });
@@ -36,7 +37,7 @@ test('what is written after close is dropped and counted', async (t) => {
   const { log } = openLog(t);
   await log.close();
   await log.close();
-  log.write([sampleRecord()]);
+  log.acceptRecords([sampleRecord()]);
   assert.deepEqual(log.stats(), { written: 0, dropped: 1, queued: 0 });
 });
 
@@ -45,7 +46,7 @@ test('bodies are kept as record.content says, redacted and cut', async (t) => {
   const contents = { none: [null, null], errors: [null, 'kept'], all: ['kept', 'kept'] } as const;
   for (const [content, expected] of Object.entries(contents)) {
     const { log } = openLog(t, { content: content as 'none' | 'errors' | 'all' });
-    log.write([sampleRecord({ id: 'ok', body }), failedRecord({ id: 'failed', body })]);
+    log.acceptRecords([sampleRecord({ id: 'ok', body }), failedRecord({ id: 'failed', body })]);
     const bodies = [(await log.byId('ok'))?.body, (await log.byId('failed'))?.body];
     const kept = '{"to":"[email]","image":"[data image/png 3000 bytes]","key":"[redacted]"}';
     assert.deepEqual(
@@ -58,22 +59,22 @@ test('bodies are kept as record.content says, redacted and cut', async (t) => {
 
 test('own patterns redact beside the built-in ones, and a broken one fails at the start', async (t) => {
   const { log } = openLog(t, { content: 'all', redact: ['EMP-\\d{6}'] });
-  log.write([sampleRecord({ response: 'employee EMP-123456, EMP-654321' })]);
+  log.acceptRecords([sampleRecord({ response: 'employee EMP-123456, EMP-654321' })]);
   assert.equal((await log.byId('req_sample'))?.response, 'employee [redacted], [redacted]');
   assert.throws(() => openLog(t, { redact: ['('] }), SyntaxError);
 });
 
 test('a pattern that takes for ever stalls the store and not the gateway', async (t) => {
   const { log } = openLog(t, { content: 'all', redact: ['^(a+)+$'] });
-  log.write([sampleRecord({ body: `${'a'.repeat(26)}b` })]);
-  log.write([sampleRecord()]);
+  log.acceptRecords([sampleRecord({ body: `${'a'.repeat(26)}b` })]);
+  log.acceptRecords([sampleRecord()]);
   assert.equal(log.stats().written, 0, 'the pattern is not done yet, and nobody waited for it');
 });
 
 test('only the headers that are named are kept, and never one that holds a credential', async (t) => {
   const { log } = openLog(t, { keepHeaders: ['user-agent', 'authorization', 'cookie'] });
   const headers = { 'user-agent': 'curl/8', authorization: 'Bearer abc', cookie: 'a=b', 'x-other': '1' };
-  log.write([sampleRecord({ headers })]);
+  log.acceptRecords([sampleRecord({ headers })]);
   assert.deepEqual((await log.byId('req_sample'))?.headers, { 'user-agent': 'curl/8' });
 });
 
@@ -81,7 +82,7 @@ test('a record is kept when its model, client and path are all included', async 
   const { log } = openLog(t, {
     include: { models: ['gpt-4*', 'bge.m3'], clients: ['rag*'], paths: ['/v1/chat/**'] },
   });
-  log.write([
+  log.acceptRecords([
     sampleRecord({ id: 'kept' }),
     sampleRecord({ id: 'model', model: 'bge-m3' }),
     sampleRecord({ id: 'dot', model: 'bgexm3' }),
@@ -96,7 +97,7 @@ test('a record is kept when its model, client and path are all included', async 
 
 test('sampling leaves out successful requests and never a failed one', async (t) => {
   const { log } = openLog(t, { include: { sample: 0.4 } });
-  log.write([sampleRecord(), failedRecord({ id: 'failed' })]);
+  log.acceptRecords([sampleRecord(), failedRecord({ id: 'failed' })]);
   assert.deepEqual(
     (await log.recent({}, { limit: 9 })).requests.map((r) => r.id),
     ['failed'],
@@ -106,13 +107,13 @@ test('sampling leaves out successful requests and never a failed one', async (t)
 
 test('inserts keep a pace, and a question does not wait for it', async (t) => {
   const { log, clock } = openLog(t);
-  log.write([sampleRecord({ id: 'first' })]);
+  log.acceptRecords([sampleRecord({ id: 'first' })]);
   await until('the first row is written', () => log.stats().written === 1);
-  log.write([sampleRecord({ id: 'second' })]);
-  log.write([sampleRecord({ id: 'third' })]);
+  log.acceptRecords([sampleRecord({ id: 'second' })]);
+  log.acceptRecords([sampleRecord({ id: 'third' })]);
   assert.equal(log.stats().queued, 2);
   assert.equal((await log.byId('third'))?.id, 'third');
-  log.write([sampleRecord({ id: 'fourth' })]);
+  log.acceptRecords([sampleRecord({ id: 'fourth' })]);
   assert.equal(log.stats().queued, 1);
   await clock.advance(500);
   await until('the fourth row is written', () => log.stats().written === 4);
@@ -134,7 +135,7 @@ test('no living secret is in any column, whatever a client or upstream wrote the
       tokenRenewed: false,
       detail: `sent ${value}`,
     } as const;
-    log.write([
+    log.acceptRecords([
       failedRecord({
         id: value,
         path: `/v1/${value}`,
@@ -163,7 +164,7 @@ test('a secret of digits that is also found in numbers costs no row', async (t) 
   secrets.add('123456');
   secrets.add('null,null');
   const { log } = openLog(t, {}, secrets);
-  log.write([
+  log.acceptRecords([
     sampleRecord({ requestBytes: 9_123_456, userAgent: 'key 123456' }),
     sampleRecord({ id: 'other' }),
   ]);
@@ -174,7 +175,7 @@ test('a secret of digits that is also found in numbers costs no row', async (t) 
 
 test('type none keeps nothing, makes no file and loses nothing', async (t) => {
   const { log, path } = openLog(t, { type: 'none' });
-  log.write([sampleRecord()]);
+  log.acceptRecords([sampleRecord()]);
   assert.deepEqual(log.stats(), { written: 0, dropped: 0, queued: 0 });
   assert.deepEqual(await log.recent({}, { limit: 1 }), { requests: [], next: null });
   await log.close();
@@ -191,7 +192,7 @@ test('an open request log does not keep the process alive, and close writes befo
     const log = createRequestLog(
       { type: 'sqlite', path: ${JSON.stringify(join(directory, 'db.sqlite'))}, queueRows: 10, retentionMs: 1e6, maxBodyBytes: 10 },
       { clock: systemClock, secrets: new SecretRegistry(), random: Math.random, onEvent: () => {} });
-    log.write([sampleRecord()]);
+    log.acceptRecords([sampleRecord()]);
     ${close}`;
   const run = (code: string) =>
     promisify(execFile)(process.execPath, ['--input-type=module-typescript', '-e', code], {

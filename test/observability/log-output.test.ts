@@ -4,17 +4,17 @@ import { once } from 'node:events';
 import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { LineSink } from '../../src/observability/line-sink.ts';
+import { LogOutput } from '../../src/observability/log-output.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { temporaryDirectory, tinyDisk } from '../request-log/temporary-directory.ts';
 
 test('lines are appended to a file, in order, and its directory is made', async (t) => {
   const path = join(temporaryDirectory(t), 'logs', 'out.log');
-  const sink = new LineSink(path);
-  for (let line = 0; line < 1_000; line++) sink.write(`${line}\n`);
-  await sink.close(1_000);
+  const output = new LogOutput(path);
+  for (let line = 0; line < 1_000; line++) output.write(`${line}\n`);
+  await output.close(1_000);
   assert.equal(readFileSync(path, 'utf8'), Array.from({ length: 1_000 }, (_, line) => `${line}\n`).join(''));
-  const again = new LineSink(path);
+  const again = new LogOutput(path);
   again.write('more\n');
   await again.close(1_000);
   assert.ok(readFileSync(path, 'utf8').endsWith('999\nmore\n'));
@@ -24,13 +24,13 @@ test('lines are appended to a file, in order, and its directory is made', async 
 test('a file that was rotated away is left for a new one of the old name', async (t) => {
   const path = join(temporaryDirectory(t), 'out.log');
   const clock = new VirtualClock();
-  const sink = new LineSink(path, { clock });
-  sink.write('before\n');
-  await sink.flush(1_000);
+  const output = new LogOutput(path, { clock });
+  output.write('before\n');
+  await output.flush(1_000);
   renameSync(path, `${path}.1`);
   clock.stall(10_000);
-  sink.write('after\n');
-  await sink.close(1_000);
+  output.write('after\n');
+  await output.close(1_000);
   assert.equal(readFileSync(`${path}.1`, 'utf8'), 'before\n');
   assert.equal(readFileSync(path, 'utf8'), 'after\n');
 });
@@ -39,18 +39,18 @@ test('a full disk costs lines, counts them, and says so when there is room again
   const disk = tinyDisk(t, 64);
   if (disk === null) return t.skip('this user may not mount a small disk');
   const path = join(disk, 'out.log');
-  const sink = new LineSink(path, { lossNotice: (lines) => `lost ${lines}\n` });
+  const output = new LogOutput(path, { lossNotice: (lines) => `lost ${lines}\n` });
   writeFileSync(join(disk, 'ballast'), Buffer.alloc(48 * 1024));
   const line = `${'x'.repeat(999)}\n`;
-  for (let count = 0; count < 40; count++) sink.write(line);
-  await sink.flush(1_000);
-  sink.write('one\ntwo\n');
-  await sink.flush(1_000);
-  const lost = sink.droppedLines;
+  for (let count = 0; count < 40; count++) output.write(line);
+  await output.flush(1_000);
+  output.write('one\ntwo\n');
+  await output.flush(1_000);
+  const lost = output.droppedLines;
   assert.ok(lost >= 40, String(lost));
   rmSync(join(disk, 'ballast'));
-  sink.write('there again\n');
-  await sink.close(1_000);
+  output.write('there again\n');
+  await output.close(1_000);
   const found = readFileSync(path, 'utf8').split('\n');
   assert.deepEqual(found.slice(-3), [`lost ${lost}`, 'there again', '']);
   // The line in which the disk filled up stands alone: nothing is glued to its end.
@@ -58,36 +58,36 @@ test('a full disk costs lines, counts them, and says so when there is room again
 });
 
 test('a device that is always full throws nothing', async () => {
-  const sink = new LineSink('/dev/full');
-  sink.write('a\nb\n');
-  await sink.close(1_000);
-  assert.equal(sink.droppedLines, 2);
+  const output = new LogOutput('/dev/full');
+  output.write('a\nb\n');
+  await output.close(1_000);
+  assert.equal(output.droppedLines, 2);
 });
 
 test('a descriptor that is closed loses every line and throws nothing', async (t) => {
   const fd = openSync(join(temporaryDirectory(t), 'x'), 'w');
   closeSync(fd);
-  const sink = new LineSink(fd);
-  sink.write('a\n');
-  await sink.flush(1_000);
-  sink.write('b\n');
-  await sink.close(1_000);
-  assert.equal(sink.droppedLines, 2);
+  const output = new LogOutput(fd);
+  output.write('a\n');
+  await output.flush(1_000);
+  output.write('b\n');
+  await output.close(1_000);
+  assert.equal(output.droppedLines, 2);
 });
 
 const CHILD = `
-  import { LineSink } from './src/observability/line-sink.ts';
-  const sink = new LineSink(1, { mostPendingChars: 1_000_000 });
+  import { LogOutput } from './src/observability/log-output.ts';
+  const output = new LogOutput(1, { maxPendingChars: 1_000_000 });
   const line = 'x'.repeat(999) + '\\n';
   let ticks = 0;
   const timer = setInterval(() => {
-    for (let count = 0; count < 500; count++) sink.write(line);
+    for (let count = 0; count < 500; count++) output.write(line);
     if (++ticks < 10) return;
     clearInterval(timer);
     const beganAtMs = performance.now();
-    sink.close(200).then(() => {
+    output.close(200).then(() => {
       const tookMs = Math.round(performance.now() - beganAtMs);
-      process.stderr.write(JSON.stringify({ ticks, dropped: sink.droppedLines, tookMs }));
+      process.stderr.write(JSON.stringify({ ticks, dropped: output.droppedLines, tookMs }));
       process.exit(0);
     });
   }, 5);
