@@ -11,7 +11,7 @@ import { refuseForeignHosts, sendPreflight } from './middleware/cross-origin.ts'
 import { RequestForm } from './middleware/http-conformance.ts';
 import { type RecordingSettings, RequestContext } from './middleware/request-context.ts';
 import { barePath, type RequestPath, type RequestPaths } from './middleware/request-path.ts';
-import { type RunningRequests, restarting, type UseCount } from './middleware/running-requests.ts';
+import type { RunningRequests, UseCount } from './middleware/running-requests.ts';
 import { sendError } from './response/errors.ts';
 import { type ChatRouteSettings, type ModelRouteSettings, serveChat } from './routes/chat.ts';
 import { serveEmbeddings } from './routes/embeddings.ts';
@@ -122,7 +122,7 @@ function accept(parts: AppParts): (request: Request, response: Response, next: (
     // 3. Overload, draining and CORS; probes and metrics are served whatever the load.
     const isOpen = OPEN_PATHS.has(path);
     if (!isOpen) {
-      refuseWhenFull(parts.requests, runtime.maxRequests);
+      parts.requests.refuseWhenFull(runtime.maxRequests);
       if (context.method === 'OPTIONS' && path.startsWith('/v1')) {
         sendPreflight(context);
         return;
@@ -148,15 +148,6 @@ function track(context: RequestContext, { requests, onInflight }: AppParts): voi
     requests.delete(context);
     onInflight(-1);
   });
-}
-
-function refuseWhenFull(requests: RunningRequests, maxRequests: number): void {
-  if (requests.isRefusing) throw restarting();
-  if (requests.count > maxRequests) {
-    throw new FerryError('overloaded', {
-      message: `Too many requests at once: more than ${maxRequests} (limits.concurrency). Retry in a moment.`,
-    });
-  }
 }
 
 function routesOf(parts: AppParts): Readonly<Record<ServedRoute, Handler>> {

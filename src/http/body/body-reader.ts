@@ -47,7 +47,7 @@ export class BodyReader {
     const declared = Number(context.headers['content-length'] ?? 0);
     const maxBytes = Math.min(limitBytes, this.#settings.maxBufferedBytes);
     if (declared > maxBytes) throw tooLarge(maxBytes);
-    if (!this.#hasRoomFor(declared)) throw noRoom();
+    if (this.#bufferedBytes + declared > this.#settings.maxBufferedBytes) throw noRoom();
     return (await this.#gather(context, maxBytes, Number.POSITIVE_INFINITY)).bytes;
   }
 
@@ -67,10 +67,10 @@ export class BodyReader {
       let size = 0;
       const stop = (): void => {
         clearTimeout(stall);
-        request.off('data', onData).off('end', onEnd).off('error', onError);
+        request.off('data', onData).off('end', finish).off('error', onError);
         context.onAbort = null;
       };
-      const finish = (isWhole: boolean): void => {
+      const finish = (isWhole = true): void => {
         stop();
         const [first] = chunks;
         const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, size);
@@ -89,7 +89,7 @@ export class BodyReader {
         stall.refresh();
         size += chunk.length;
         if (size > maxBytes) refuse(tooLarge(maxBytes));
-        else if (!this.#hasRoomFor(chunk.length)) refuse(noRoom());
+        else if (this.#bufferedBytes + chunk.length > this.#settings.maxBufferedBytes) refuse(noRoom());
         else {
           this.#bufferedBytes += chunk.length;
           context.bufferedBytes += chunk.length;
@@ -99,11 +99,10 @@ export class BodyReader {
           finish(false);
         }
       };
-      const onEnd = (): void => finish(true);
       const onError = (cause: Error): void => fail(requestCutOff(cause));
       const stall = setTimeout(() => refuse(stalled(stallMs)), stallMs);
       context.onAbort = fail;
-      request.on('end', onEnd).on('error', onError).on('data', onData);
+      request.on('end', finish).on('error', onError).on('data', onData);
     });
   }
 
@@ -126,10 +125,6 @@ export class BodyReader {
   release(context: RequestContext): void {
     this.#bufferedBytes -= context.bufferedBytes;
     context.bufferedBytes = 0;
-  }
-
-  #hasRoomFor(bytes: number): boolean {
-    return this.#bufferedBytes + bytes <= this.#settings.maxBufferedBytes;
   }
 }
 

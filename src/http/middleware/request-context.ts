@@ -42,26 +42,19 @@ class RequestOutcome {
   /** Kept as `record.content` says; null when not. */
   requestBody: Buffer | null = null;
   responseText: string | null = null;
-  #error: FerryError | null = null;
-  #isStreamBroken = false;
-
-  get error(): FerryError | null {
-    return this.#error;
-  }
-
-  get isStreamBroken(): boolean {
-    return this.#isStreamBroken;
-  }
+  /** Written by `fail` and `failStream` only. */
+  error: FerryError | null = null;
+  isStreamBroken = false;
 
   /** The first failure is recorded; later ones are its consequences and are ignored. */
   fail(error: FerryError): void {
-    this.#error ??= error;
+    this.error ??= error;
   }
 
   /** A failure after the response had begun. */
   failStream(error: FerryError): void {
-    this.#isStreamBroken = this.#error === null;
-    this.fail(error);
+    this.isStreamBroken = this.error === null;
+    this.error ??= error;
   }
 }
 

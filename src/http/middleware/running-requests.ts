@@ -29,14 +29,6 @@ export class RunningRequests {
   /** Called when the last one has ended. */
   #onDrained: (() => void) | null = null;
 
-  get count(): number {
-    return this.#running.length;
-  }
-
-  get isRefusing(): boolean {
-    return this.#isRefusing;
-  }
-
   /** A request that arrives while new ones are refused gets its response at once, so `drained` does not wait for it. */
   add(request: RunningRequest): void {
     if (!this.#isRefusing) request.slot = this.#running.push(request) - 1;
@@ -59,6 +51,15 @@ export class RunningRequests {
     const found =
       this.#running.find(({ response }) => response.socket === socket) ?? this.#refused.get(socket);
     return found?.response.socket === socket ? found.response : null;
+  }
+
+  /** Throws `shutting_down` after `refuseNew`, and `overloaded` when more than `maxRequests` run. */
+  refuseWhenFull(maxRequests: number): void {
+    if (this.#isRefusing) throw restarting();
+    if (this.#running.length <= maxRequests) return;
+    throw new FerryError('overloaded', {
+      message: `Too many requests at once: more than ${maxRequests} (limits.concurrency). Retry in a moment.`,
+    });
   }
 
   refuseNew(): void {

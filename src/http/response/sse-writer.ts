@@ -21,7 +21,7 @@ export class SseWriter {
   readonly #context: RequestContext;
   readonly #settings: SseSettings;
   readonly #writer: ChunkedWriter;
-  #early: NodeJS.Timeout | null = null;
+  #early: NodeJS.Timeout | undefined;
   #comments: IdleTimer | null = null;
   #chunks: IdleTimer | null = null;
   /** The last text, whose identity a keep-alive chunk repeats; '' before the first one. */
@@ -45,7 +45,7 @@ export class SseWriter {
 
   /** Makes the headers final, with `extra` flat ones; idempotent. From here on a failure can only be an event. */
   open(extra: readonly string[] = []): void {
-    this.#stopEarly();
+    clearTimeout(this.#early);
     const { response } = this.#context;
     if (this.#isOpen || response.destroyed) return;
     this.#isOpen = true;
@@ -89,14 +89,9 @@ export class SseWriter {
 
   /** Stops all timers. To be called when the route is over, however it ended; idempotent. */
   dispose(): void {
-    this.#stopEarly();
+    clearTimeout(this.#early);
     this.#comments?.stop();
     this.#chunks?.stop();
-  }
-
-  #stopEarly(): void {
-    if (this.#early !== null) clearTimeout(this.#early);
-    this.#early = null;
   }
 
   #keepAlive(text: string | null): void {
