@@ -172,7 +172,7 @@ test('Q162 an address in place of the sound is a 502 that says so; nothing is fe
     assert.equal(answer.status, 502);
     const error = errorIn(answer.text);
     assert.equal(error.code, 'upstream_invalid_response');
-    assert.match(error.message, /address of a sound.*not fetched/);
+    assert.match(error.message, /URL instead of audio.*not fetched/);
     assert.doesNotMatch(error.message, /127\.0\.0\.1/);
   }
   assert.equal(trap.taken.length, 0);
@@ -205,8 +205,13 @@ test('S122 errors stay JSON, with a status of 200 as well', async () => {
     [answerText('<!DOCTYPE html><p>', 'audio/mpeg'), 502, 'upstream_invalid_response', /HTML/],
     [answerText('Voice not found', 'text/plain'), 502, 'upstream_invalid_response', /Voice not found/],
     [answerText('', 'audio/mpeg'), 502, 'upstream_invalid_response', /empty/],
-    [json({ task_id: 'abcdefghijklmnop', status: 'queued' }), 502, 'upstream_invalid_response', /no audio/],
-    [json({ audio: '', message: 'nothing to say' }), 502, 'upstream_invalid_response', /no audio/],
+    [
+      json({ task_id: 'abcdefghijklmnop', status: 'queued' }),
+      502,
+      'upstream_invalid_response',
+      /JSON without audio/,
+    ],
+    [json({ audio: '', message: 'nothing to say' }), 502, 'upstream_invalid_response', /JSON without audio/],
   ] as const) {
     const answer = await speak(answering);
     assert.equal(answer.status, status, answer.text);

@@ -216,6 +216,7 @@ function responseOptions(
     replyModel: policy.replyModel,
     promptForEstimate: () => JSON.stringify((JSON.parse(body.toString()) as { input?: unknown }).input ?? ''),
     scrub: policy.scrub,
+    onRepair: (repair) => policy.onRepair(upstream.name, repair),
     isRetryable: policy.isRetryable,
   };
 }

@@ -96,7 +96,7 @@ export async function checkResponse(
   const media = readMediaResponse(
     { body: whole, shape, contentType },
     {
-      wish: expected,
+      request: expected,
       context,
       nowSeconds: policy.nowSeconds,
       onRepair: (repair) => policy.onRepair(attempt.upstream.name, repair),

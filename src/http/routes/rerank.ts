@@ -33,6 +33,7 @@ export async function serveRerank(
         replyModel: policy.replyModel,
         newId: policy.newId,
         scrub: policy.scrub,
+        onRepair: (repair) => policy.onRepair(attempt.upstream.name, repair),
         isRetryable: policy.isRetryable,
       });
       attempt.commit(response);

@@ -6,12 +6,14 @@ import { type ErrorContext, invalidBodyError, throwVendorError } from '../errors
 import { parseResponseJson } from '../response-json.ts';
 import { estimateTokens } from '../usage/token-count.ts';
 import { isCanonicalUsage, readUsage, type Usage } from '../usage/usage.ts';
+import type { OnRepair } from '../vendors/repairs.ts';
 import type { VectorEncoding } from './embeddings-request.ts';
 import { findVectors, type Vector, vectorLength, vectorToBase64, vectorToJson } from './vectors.ts';
 
 export interface EmbeddingsResponseOptions extends Omit<ErrorContext, 'model' | 'path'> {
   /** `dimensions` of the request; null: absent, or no valid length. */
   readonly dimensions?: number | null;
+  readonly onRepair?: OnRepair;
   /** The upstream's name, for errors. */
   readonly upstream?: string;
   /** How many vectors this call must give. */
@@ -103,10 +105,12 @@ function readResponse(body: Buffer, options: EmbeddingsResponseOptions): VectorR
   }
   const json = parse(body, options);
   throwVendorError(json, contextOf(options));
-  const found = findVectors(json);
+  const onRepair = options.onRepair ?? (() => undefined);
+  const found = findVectors(json, onRepair);
   if (found === null) throw invalidBodyError(excerptSource(body), contextOf(options));
   if (found.vectors.length !== options.inputs) throw wrongCount(found.vectors.length, options);
   const usage = readUsage(found.usage);
+  if (usage === null) onRepair('usage_estimated');
   return {
     vectors: found.vectors,
     usage: usage ?? estimate(options),

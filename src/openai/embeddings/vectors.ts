@@ -1,6 +1,7 @@
 import { endianness } from 'node:os';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { findList, isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
+import type { OnRepair } from '../vendors/repairs.ts';
 
 /**
  * One embedding: the JSON text of its array as the upstream wrote it (`[0.1,…]`), or its numbers. Text that only
@@ -131,12 +132,16 @@ const INDEX_NAMES = [
  * The vectors of a parsed response, whatever its shape (Q149-Q156), in the order of the inputs; null when
  * there are none in it. Throws FerryError `invalid_response` for vectors that are no lists of finite numbers.
  */
-export function findVectors(json: unknown): FoundVectors | null {
+export function findVectors(json: unknown, onRepair: OnRepair): FoundVectors | null {
   const list = findList(json, LIST_NAMES, 4);
   if (list === null) return null;
   const holder = isJsonObject(json) ? json : {};
   const model = [holder.model, isJsonObject(holder.data) ? holder.data.model : null].find(isText) ?? null;
-  return { vectors: readList(typeof list[0] === 'number' ? [list] : list), model, usage: usageOf(holder) };
+  const [first] = list;
+  const isUsual = holder.data === list && isJsonObject(first) && Array.isArray(first.embedding);
+  if (list.length > 0 && !isUsual) onRepair('embeddings_format');
+  const vectors = readList(typeof first === 'number' ? [list] : list, onRepair);
+  return { vectors, model, usage: usageOf(holder) };
 }
 
 /** `usage` of the response, of its envelope's inside, Cohere's `meta`, or Ollama's counts beside the vectors. */
@@ -146,12 +151,16 @@ function usageOf(holder: JsonObject): unknown {
   return [holder.usage, inside.usage, meta].find(isJsonObject) ?? holder;
 }
 
-function readList(list: readonly unknown[]): Vector[] {
+function readList(list: readonly unknown[], onRepair: OnRepair): Vector[] {
   const items = list.map((entry) => ({ index: positionOf(entry), vector: readVector(vectorOf(entry)) }));
   const indexes = new Set(items.map((item) => item.index));
   // Indexes that are missing, all 0 or doubled say nothing: then the order of arrival holds (Q150).
   const isOrdered = indexes.size === items.length && !indexes.has(null);
-  if (isOrdered) items.sort((left, right) => (left.index ?? 0) - (right.index ?? 0));
+  const isSorted = items.every(({ index }, at) => at === 0 || (index ?? 0) > (items[at - 1]?.index ?? 0));
+  if (isOrdered && !isSorted) {
+    onRepair('embeddings_order');
+    items.sort((left, right) => (left.index ?? 0) - (right.index ?? 0));
+  }
   return items.map((item) => item.vector);
 }
 

@@ -2,32 +2,44 @@ import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
 import { throwVendorError } from '../errors/upstream-error.ts';
 import { invalidResponseBody } from '../response-json.ts';
 import { isWebAddress, pictureBase64, pictureTypeOf } from './media-bytes.ts';
-import { type MediaReading, type MediaResponse, type MediaSource, nothingIn } from './media-request.ts';
+import {
+  type MediaReadOptions,
+  type MediaResponse,
+  type MediaSource,
+  missingMedia,
+} from './media-request.ts';
 
 const JSON_TYPE = 'application/json';
 
-/** One picture as OpenAI tells it. */
+/** One image as OpenAI returns it. */
 interface Picture {
   readonly b64_json?: string;
   readonly url?: string;
   readonly revised_prompt?: string;
 }
 
-/** Members in which pictures stand, the surest first. */
+/** Members in which images stand, the most specific first (Q163). */
 const NAMES = [
   'b64_json',
+  // Stability AI (`artifacts[].base64`).
   'base64',
   'b64',
+  // MiniMax (`data.image_base64`).
   'image_base64',
   'image_b64',
+  // Vertex AI Imagen (`predictions[].bytesBase64Encoded`).
   'bytesBase64Encoded',
   'url',
   'image_url',
+  // MiniMax (`data.image_urls`).
   'image_urls',
   'urls',
+  // DashScope (`output.results[].image`).
   'image',
+  // SiliconFlow, Stable Diffusion web UI.
   'images',
   'data',
+  // Replicate, DashScope.
   'output',
   'outputs',
   'result',
@@ -37,48 +49,50 @@ const NAMES = [
 ];
 /** What stands in these may be anything. */
 const LOOSE: ReadonlySet<string> = new Set(['data', 'output', 'outputs', 'result', 'results']);
-const DEEPEST = 6;
+const MAX_DEPTH = 6;
 
-/** What OpenAI tells beside the pictures. */
+/** Members of OpenAI's response beside the images. */
 const BESIDE = ['background', 'output_format', 'quality', 'size', 'usage'];
 
 /**
  * Images as `data[]` with `b64_json` or `url` as asked for, and `created` (Q163, S123). Base64 becomes a
- * `data:` URI where `url` was asked for. An upstream that gives only an address is handed on with it whatever was
- * asked: it is never fetched, and a picture that was made and paid for is worth more than an error.
+ * `data:` URI where `url` was requested. A URL alone is passed on whatever was requested: it is never fetched, and an
+ * image that was generated and paid for is worth more than an error.
  */
-export function readImages(source: MediaSource, reading: MediaReading): MediaResponse {
+export function readImages(source: MediaSource, options: MediaReadOptions): MediaResponse {
   const { body, shape, json } = source;
-  const { wish, context } = reading;
-  if (shape === 'binary') return fromBytes(source, reading);
+  const { request, context } = options;
+  if (shape === 'binary') return fromBytes(source, options);
   if (shape !== 'json') throw invalidResponseBody(body, context);
-  if (isJsonObject(json) && hasPictures(json, wish.format)) {
+  if (isJsonObject(json) && hasPictures(json, request.format)) {
     if (isSeconds(json.created)) return { body, contentType: jsonType(source.contentType) };
-    return jsonResponse({ ...json, created: reading.nowSeconds() });
+    return jsonResponse({ ...json, created: options.nowSeconds() });
   }
-  const found = picturesIn(json, false, DEEPEST);
+  const found = picturesIn(json, false, MAX_DEPTH);
   if (found.length === 0) {
     throwVendorError(json, context);
-    throw nothingIn('image');
+    throw missingMedia('an image');
   }
-  const data = found.map((picture) => asAsked(picture, wish.format));
-  if (wish.format === 'b64_json' && data.some(({ b64_json: base64 }) => base64 === undefined)) {
-    reading.onRepair('image_url_only');
+  if (!isJsonObject(json) || !hasPictures(json, null)) options.onRepair('image_format');
+  const data = found.map((picture) => inFormat(picture, request.format));
+  if (request.format === 'b64_json' && data.some(({ b64_json: base64 }) => base64 === undefined)) {
+    options.onRepair('image_url_only');
   }
-  return toResponse(data, isJsonObject(json) ? json : {}, reading);
+  return toResponse(data, isJsonObject(json) ? json : {}, options);
 }
 
-/** Some servers answer with the picture itself. */
-function fromBytes({ body }: MediaSource, reading: MediaReading): MediaResponse {
-  if (pictureTypeOf(body) === null) throw invalidResponseBody(body, reading.context);
-  return toResponse([asAsked({ b64_json: body.toString('base64') }, reading.wish.format)], {}, reading);
+/** A body that is the image itself (text-generation servers of diffusers, Hugging Face's inference API). */
+function fromBytes({ body }: MediaSource, options: MediaReadOptions): MediaResponse {
+  if (pictureTypeOf(body) === null) throw invalidResponseBody(body, options.context);
+  options.onRepair('image_format');
+  return toResponse([inFormat({ b64_json: body.toString('base64') }, options.request.format)], {}, options);
 }
 
-function toResponse(data: readonly Picture[], json: JsonObject, reading: MediaReading): MediaResponse {
+function toResponse(data: readonly Picture[], json: JsonObject, options: MediaReadOptions): MediaResponse {
   const beside = Object.fromEntries(
     BESIDE.filter((name) => Object.hasOwn(json, name)).map((name) => [name, json[name]]),
   );
-  const created = isSeconds(json.created) ? json.created : reading.nowSeconds();
+  const created = isSeconds(json.created) ? json.created : options.nowSeconds();
   return jsonResponse({ created, data, ...beside });
 }
 
@@ -130,13 +144,13 @@ function promptOf({ revised_prompt: prompt }: JsonObject): Picture {
   return typeof prompt === 'string' ? { revised_prompt: prompt } : {};
 }
 
-function asAsked(picture: Picture, format: string | null): Picture {
+function inFormat(picture: Picture, format: string | null): Picture {
   const { b64_json: base64, url, ...others } = picture;
-  if (format === 'url' && base64 !== undefined) return { url: asUri(base64), ...others };
+  if (format === 'url' && base64 !== undefined) return { url: dataUriOf(base64), ...others };
   return picture;
 }
 
-function asUri(base64: string): string {
+function dataUriOf(base64: string): string {
   const type = pictureTypeOf(Buffer.from(base64.slice(0, 32), 'base64')) ?? 'image/png';
   return `data:${type};base64,${base64}`;
 }

@@ -67,7 +67,7 @@ function readDataUri(text: string): { readonly type: string | null; readonly bas
 }
 
 /** A text without a sign of its own is taken for bytes from here on: no sentence is so long without a space. */
-const LONG_ENOUGH = 256;
+const MIN_UNMARKED_LENGTH = 256;
 
 /**
  * The sound that a text holds as a `data:` URI, base64 or hexadecimal digits; null when it holds none. Where the
@@ -79,7 +79,7 @@ export function decodeSound(text: string, isNamed: boolean): DecodedMedia | null
   const bytes = uri === null && isHex(encoded) ? Buffer.from(encoded, 'hex') : fromBase64(encoded);
   if (bytes === null || bytes.length === 0) return null;
   const type = soundTypeOf(bytes);
-  if (uri === null && !isNamed && type === null && encoded.length < LONG_ENOUGH) return null;
+  if (uri === null && !isNamed && type === null && encoded.length < MIN_UNMARKED_LENGTH) return null;
   return { bytes, type: type ?? uri?.type ?? null };
 }
 
@@ -92,7 +92,9 @@ export function pictureBase64(
   const base64 = (uri?.base64 ?? text).trim();
   if (!isBase64(base64)) return null;
   const type = pictureTypeOf(Buffer.from(base64.slice(0, 32), 'base64')) ?? uri?.type ?? null;
-  return uri === null && !isNamed && type === null && base64.length < LONG_ENOUGH ? null : { base64, type };
+  return uri === null && !isNamed && type === null && base64.length < MIN_UNMARKED_LENGTH
+    ? null
+    : { base64, type };
 }
 
 /** Base64 of so many characters that has no letter beyond `f` does not happen. */

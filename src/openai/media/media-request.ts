@@ -6,12 +6,12 @@ import type { ResponseShape } from '../response-shape.ts';
 import type { Usage } from '../usage/usage.ts';
 import type { OnRepair } from '../vendors/repairs.ts';
 
-/** What a client waits for that asked for a transcript, for speech or for images. */
+/** A request for a transcript, for speech or for images, as far as its response must fit. */
 export interface MediaRequest {
   readonly kind: 'transcript' | 'speech' | 'images';
-  /** `response_format`, lower case; null: not asked for. */
+  /** `response_format`, lower case; null: absent. */
   readonly format: string | null;
-  /** False: it may have been asked for in a part of the request that was not looked at. */
+  /** False: it may stand in a part of the request that was not inspected. */
   readonly isFormatKnown: boolean;
 }
 
@@ -24,8 +24,8 @@ export interface MediaSource {
   readonly json: unknown;
 }
 
-export interface MediaReading {
-  readonly wish: MediaRequest;
+export interface MediaReadOptions {
+  readonly request: MediaRequest;
   readonly context: ErrorContext;
   readonly onRepair: OnRepair;
   nowSeconds(): number;
@@ -43,7 +43,7 @@ export interface CountedMediaResponse extends MediaResponse {
   readonly usage: Usage | null;
 }
 
-/** Null: the request is none for a sound or a picture, and its response is handed on as it is. */
+/** Null: the request is not for media, and its response is passed through. */
 export function mediaRequestOf(method: string, path: string, fields: BodyFields): MediaRequest | null {
   const kind = method === 'POST' ? endpointOf(path).content : null;
   if (kind === null || kind === 'json_or_events') return null;
@@ -51,18 +51,15 @@ export function mediaRequestOf(method: string, path: string, fields: BodyFields)
   return { kind, format, isFormatKnown: format !== null || fields.isWhole };
 }
 
-/** `invalid_response` for JSON that is well-formed and has nothing of what was asked for. */
-export function nothingIn(what: string): FerryError {
+/** `invalid_response` for well-formed JSON without the media that was requested. */
+export function missingMedia(what: string): FerryError {
   return new FerryError('invalid_response', {
-    message: `The upstream returned JSON that holds no ${what}.`,
+    message: `The upstream returned an unrecognised response format: JSON without ${what}.`,
     upstreamStatus: 200,
   });
 }
 
-/**
- * The upstream did its work, in a way that cannot be brought to what was asked for: another upstream may do better,
- * and this one is not ill.
- */
-export function otherThanAsked(message: string): FerryError {
+/** `mismatch` for media that cannot be converted to what was requested: another upstream may do, and this one is healthy. */
+export function unusableMedia(message: string): FerryError {
   return new FerryError('mismatch', { message, code: 'upstream_invalid_response', upstreamStatus: 200 });
 }

@@ -4,7 +4,7 @@ import { readUsage } from '../usage/usage.ts';
 import { readImages } from './images.ts';
 import type {
   CountedMediaResponse,
-  MediaReading,
+  MediaReadOptions,
   MediaRequest,
   MediaResponse,
   MediaSource,
@@ -18,14 +18,14 @@ import { readTranscript } from './transcript.ts';
  */
 export function readMediaResponse(
   source: Omit<MediaSource, 'json'>,
-  reading: MediaReading,
+  options: MediaReadOptions,
 ): CountedMediaResponse {
-  const json = source.shape === 'json' ? parseResponseJson(source.body, reading.context) : null;
-  const response = READERS[reading.wish.kind]({ ...source, json }, reading);
+  const json = source.shape === 'json' ? parseResponseJson(source.body, options.context) : null;
+  const response = READERS[options.request.kind]({ ...source, json }, options);
   return { ...response, usage: isJsonObject(json) ? readUsage(json.usage) : null };
 }
 
 const READERS = { transcript: readTranscript, speech: readSpeech, images: readImages } satisfies Record<
   MediaRequest['kind'],
-  (source: MediaSource, reading: MediaReading) => MediaResponse
+  (source: MediaSource, options: MediaReadOptions) => MediaResponse
 >;

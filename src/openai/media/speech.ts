@@ -4,11 +4,11 @@ import { invalidResponseBody } from '../response-json.ts';
 import type { ResponseShape } from '../response-shape.ts';
 import { containerTypeOf, type DecodedMedia, decodeSound, isWebAddress, soundTypeOf } from './media-bytes.ts';
 import {
-  type MediaReading,
+  type MediaReadOptions,
   type MediaResponse,
   type MediaSource,
-  nothingIn,
-  otherThanAsked,
+  missingMedia,
+  unusableMedia,
 } from './media-request.ts';
 
 /** `response_format` → the type of what it names. */
@@ -22,19 +22,20 @@ const TYPES: ReadonlyMap<string | null, string> = new Map([
   ['pcm', 'audio/pcm'],
 ]);
 
-/** Members that hold a sound by their names, and members that may hold anything. */
+/** Members that hold a sound by their names: `audio` (most), `data.audio` in hexadecimal (MiniMax, Q162), `b64`. */
 const NAMED = /audio|speech|sound|b64|base64|^(?:wav|mp3|pcm)$/i;
-/** Words about a sound. */
+/** Members that describe a sound. */
 const NO_SOUND = /(?:id|format|type|name|length|size|duration|rate|model|codec|encoding|status)$/i;
+/** Members that may hold anything. */
 const LOOSE = /^(?:data|result|output|content|bytes|payload|response)$/i;
-const DEEPEST = 5;
+const MAX_DEPTH = 5;
 
-/** Whether the response is the sound itself, to be handed on as it comes, by its first bytes. */
+/** Whether the response is the sound itself, to be streamed as it comes, by its first bytes. */
 export function isSound(shape: ResponseShape, contentType: string | null): boolean {
   return shape === 'binary' || (shape === 'text' && isSoundType(contentType));
 }
 
-/** The content-type for a sound: the upstream's own when it names one, else by the bytes, else by what was asked for. */
+/** The content-type for a sound: the upstream's own when it names one, else by the bytes, else by the requested format. */
 export function soundTypeFor(head: Buffer, contentType: string | null, format: string | null): string {
   if (contentType !== null && isSoundType(contentType)) return contentType;
   // Samples may begin like anything, also like a frame of MP3.
@@ -48,25 +49,32 @@ function isSoundType(contentType: string | null): boolean {
 
 /**
  * The sound within a response that is text (Q162, S122): base64, hexadecimal or a `data:` URI, bare or in
- * JSON. An address is never fetched: whoever chooses it would choose what this network is asked for.
+ * JSON. A URL is never fetched: whoever chooses it would choose what is requested from inside this network.
  */
-export function readSpeech(source: MediaSource, { wish, context }: MediaReading): MediaResponse {
+export function readSpeech(
+  source: MediaSource,
+  { request, context, onRepair }: MediaReadOptions,
+): MediaResponse {
   const { body, shape, json } = source;
   if (shape === 'text') {
     const sound = decodeSound(body.toString('latin1'), false);
     if (sound === null || sound.type === null) throw invalidResponseBody(body, context);
-    return toResponse(sound, wish.format);
+    onRepair('speech_as_text');
+    return toResponse(sound, request.format);
   }
   if (shape !== 'json') throw invalidResponseBody(body, context);
-  const sound = findSound(json, typeof json === 'string', DEEPEST);
-  if (sound !== null) return toResponse(sound, wish.format);
+  const sound = findSound(json, typeof json === 'string', MAX_DEPTH);
+  if (sound !== null) {
+    onRepair('speech_as_text');
+    return toResponse(sound, request.format);
+  }
   throwVendorError(json, context);
-  if (hasAddress(json, DEEPEST)) {
-    throw otherThanAsked(
-      'The upstream returned the address of a sound in place of the sound. Addresses in responses are not fetched here: let the upstream return the audio itself (base64 or binary).',
+  if (hasAddress(json, MAX_DEPTH)) {
+    throw unusableMedia(
+      'The upstream returned a URL instead of audio. URLs in responses are not fetched: let the upstream return the audio itself (base64 or binary).',
     );
   }
-  throw nothingIn('audio');
+  throw missingMedia('audio');
 }
 
 function toResponse({ bytes, type }: DecodedMedia, format: string | null): MediaResponse {

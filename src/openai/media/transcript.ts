@@ -2,11 +2,11 @@ import { isJsonObject, type JsonObject, numberFrom } from '../../lib/json/json-o
 import { throwVendorError } from '../errors/upstream-error.ts';
 import { invalidResponseBody } from '../response-json.ts';
 import {
-  type MediaReading,
+  type MediaReadOptions,
   type MediaResponse,
   type MediaSource,
-  nothingIn,
-  otherThanAsked,
+  missingMedia,
+  unusableMedia,
 } from './media-request.ts';
 
 const JSON_TYPE = 'application/json';
@@ -17,16 +17,17 @@ const TEXT_FORMATS: ReadonlySet<string> = new Set(['text', 'srt', 'vtt']);
  * A transcription or translation in the format that was asked for (Q161, S121): `{"text"}`, the verbose JSON
  * of the upstream, or text. What has that form already stays byte for byte.
  */
-export function readTranscript(source: MediaSource, reading: MediaReading): MediaResponse {
-  const { wish, context } = reading;
-  const format = wish.format ?? (wish.isFormatKnown ? 'json' : null);
+export function readTranscript(source: MediaSource, options: MediaReadOptions): MediaResponse {
+  const { request, context } = options;
+  const format = request.format ?? (request.isFormatKnown ? 'json' : null);
   const { body, shape } = source;
   if (shape === 'html' || shape === 'binary') throw invalidResponseBody(body, context);
-  if (shape === 'json') return fromJson(source, format, reading);
-  // Silence, told by an upstream that speaks plain text.
+  if (shape === 'json') return fromJson(source, format, options);
+  // An empty plain text is silence.
   const isText = /^text\/plain\b/i.test(source.contentType ?? '') || TEXT_FORMATS.has(format ?? '');
   if (shape === 'empty' && !isText) throw invalidResponseBody(body, context);
-  if (format === null || TEXT_FORMATS.has(format)) return asItIs(source, TEXT_TYPE);
+  if (format === null || TEXT_FORMATS.has(format)) return unchanged(source, TEXT_TYPE);
+  options.onRepair('transcript_format');
   return jsonResponse({
     text: body
       .toString('utf8')
@@ -35,21 +36,22 @@ export function readTranscript(source: MediaSource, reading: MediaReading): Medi
   });
 }
 
-function fromJson(source: MediaSource, format: string | null, reading: MediaReading): MediaResponse {
+function fromJson(source: MediaSource, format: string | null, options: MediaReadOptions): MediaResponse {
   const { json } = source;
   const hasText = isJsonObject(json) && typeof json.text === 'string';
-  if (!hasText || json.text === '') throwVendorError(json, reading.context);
-  if (format === null) return asItIs(source, JSON_TYPE);
-  if (format === 'srt' || format === 'vtt') return captions(json, format);
+  if (!hasText || json.text === '') throwVendorError(json, options.context);
+  if (format === null) return unchanged(source, JSON_TYPE);
+  if (format === 'srt' || format === 'vtt') return captions(json, format, options);
+  if (hasText) return format === 'text' ? textResponse(textIn(json)) : unchanged(source, JSON_TYPE);
+  options.onRepair('transcript_format');
   if (format === 'text') return textResponse(textIn(json));
-  if (hasText) return asItIs(source, JSON_TYPE);
   if (format === 'json') return jsonResponse({ text: textIn(json), ...usageOf(json) });
   return jsonResponse(verbose(json));
 }
 
 function textIn(json: unknown): string {
   const text = findTranscript(json);
-  if (text === null) throw nothingIn('transcript');
+  if (text === null) throw missingMedia('a transcript');
   return text;
 }
 
@@ -58,13 +60,16 @@ function verbose(json: unknown): JsonObject {
   return { ...holderOfTranscript(json), text: textIn(json) };
 }
 
-function captions(json: unknown, format: 'srt' | 'vtt'): MediaResponse {
+function captions(json: unknown, format: 'srt' | 'vtt', { onRepair }: MediaReadOptions): MediaResponse {
   const text = textIn(json);
   if (text.includes('-->')) return textResponse(text);
   const made = captionsOf(json, format);
-  if (made !== null) return textResponse(made);
+  if (made !== null) {
+    onRepair('captions_from_segments');
+    return textResponse(made);
+  }
   if (text === '') return textResponse(format === 'vtt' ? 'WEBVTT\n\n' : '');
-  throw otherThanAsked(
+  throw unusableMedia(
     `The upstream returned a transcript without times, of which no response_format "${format}" can be made. Ask for json or text.`,
   );
 }
@@ -73,7 +78,7 @@ function usageOf(json: unknown): JsonObject {
   return isJsonObject(json) && isJsonObject(json.usage) ? { usage: json.usage } : {};
 }
 
-function asItIs({ body, contentType }: MediaSource, type: string): MediaResponse {
+function unchanged({ body, contentType }: MediaSource, type: string): MediaResponse {
   const [kind = ''] = type.split(';');
   const isRight = contentType?.toLowerCase().startsWith(kind) === true;
   return { body, contentType: isRight ? contentType : type };
@@ -87,24 +92,30 @@ function textResponse(text: string): MediaResponse {
   return { body: Buffer.from(text), contentType: TEXT_TYPE };
 }
 
-/** Members that are a transcript, or a list of its pieces. */
+/** Members that are a transcript, or a list of its pieces (Q161). */
 const NAMES = [
   'text',
+  // Google Speech, Deepgram (`results[].alternatives[].transcript`).
   'transcript',
   'transcription',
+  // DashScope Paraformer (`transcripts[].text`).
   'transcripts',
+  // Whisper servers that return segments only.
   'segments',
   'sentences',
+  // DashScope (`output.sentence`).
   'sentence',
+  // Volcengine, AssemblyAI.
   'utterances',
+  // Transformers' pipeline.
   'chunks',
 ];
-/** Members that are one when nothing else is: they may also be a word about the call. */
+/** Members that are a transcript when nothing else is: FunASR and company gateways (`result`, `data`), chats (`content`). */
 const LOOSE_NAMES = [...NAMES, 'result', 'results', 'output', 'data', 'response', 'content', 'payload'];
-/** Lists of which each entry tells the same. */
+/** Lists of alternatives, of which the first is used. */
 const CHOICES: ReadonlySet<string> = new Set(['alternatives', 'choices', 'candidates']);
 /** How deep a transcript is looked for. */
-const DEEPEST = 6;
+const MAX_DEPTH = 6;
 
 /**
  * The transcript in the JSON of an upstream, wherever it stands; '' for silence, null when there is none. Pieces are
@@ -112,7 +123,7 @@ const DEEPEST = 6;
  */
 function findTranscript(json: unknown): string | null {
   if (typeof json === 'string') return json;
-  const found = textWithin(json, NAMES, DEEPEST) ?? textWithin(json, LOOSE_NAMES, DEEPEST);
+  const found = textWithin(json, NAMES, MAX_DEPTH) ?? textWithin(json, LOOSE_NAMES, MAX_DEPTH);
   if (found !== null) return found.trim();
   return isJsonObject(json) && json.text === null ? '' : null;
 }
@@ -120,10 +131,10 @@ function findTranscript(json: unknown): string | null {
 /** The object that the transcript stands in; empty when it stands in none. */
 function holderOfTranscript(json: unknown): JsonObject {
   let holder = isJsonObject(json) ? json : {};
-  for (let depth = 0; depth < DEEPEST; depth++) {
+  for (let depth = 0; depth < MAX_DEPTH; depth++) {
     if (NAMES.some((name) => Object.hasOwn(holder, name))) return holder;
     const inner = Object.values(holder).filter(isJsonObject);
-    const next = inner.find((one) => textWithin(one, NAMES, DEEPEST) !== null);
+    const next = inner.find((one) => textWithin(one, NAMES, MAX_DEPTH) !== null);
     if (next === undefined) return {};
     holder = next;
   }
@@ -159,8 +170,8 @@ function textOf(value: unknown, names: readonly string[], depth: number): string
   const pieces = value.map((entry) =>
     typeof entry === 'string' ? entry : textWithin(entry, names, depth - 1),
   );
-  const told = pieces.filter((piece) => piece !== null);
-  return told.length === 0 ? null : joined(told);
+  const found = pieces.filter((piece) => piece !== null);
+  return found.length === 0 ? null : joined(found);
 }
 
 /** With a space where neither side has one, unless both are of a script that does without. */

@@ -3,6 +3,7 @@ import { findList, firstNumber, isJsonObject, type JsonObject } from '../../lib/
 import { type ErrorContext, throwVendorError } from '../errors/upstream-error.ts';
 import { invalidResponseBody, parseResponseJson } from '../response-json.ts';
 import { readUsage, type Usage } from '../usage/usage.ts';
+import type { OnRepair } from '../vendors/repairs.ts';
 
 /** What the response to a rerank request must fit. */
 interface RerankRequest {
@@ -43,6 +44,7 @@ export function emptyRerankResponse(id: string, model: string): Buffer {
 interface RerankResponseOptions extends Omit<ErrorContext, 'model' | 'path'> {
   readonly request: RerankRequest;
   readonly requestedModel: string;
+  readonly onRepair?: OnRepair;
   readonly replyModel: 'upstream' | 'requested';
   newId(): string;
 }
@@ -102,6 +104,9 @@ export function readRerankResponse(body: Buffer, options: RerankResponseOptions)
   const list = findList(json, LIST_NAMES, 3);
   if (list === null) throw invalidResponseBody(body, context);
   const holder = isJsonObject(json) ? json : {};
+  const [first] = list;
+  const isUsual = holder.results === list && (!isJsonObject(first) || 'relevance_score' in first);
+  if (!isUsual) options.onRepair?.('rerank_format');
   const upstreamModel = typeof holder.model === 'string' && holder.model !== '' ? holder.model : null;
   const usage = usageOf(holder);
   const answer = {
@@ -131,7 +136,9 @@ function resultsOf(list: readonly unknown[], options: RerankResponseOptions): Re
       upstreamStatus: 200,
     });
   }
-  return results.sort((left, right) => right.relevance_score - left.relevance_score).slice(0, request.topN);
+  const sorted = results.toSorted((left, right) => right.relevance_score - left.relevance_score);
+  if (sorted.some((result, place) => result !== results[place])) options.onRepair?.('rerank_order');
+  return sorted.slice(0, request.topN);
 }
 
 /** A bare number is the score of the document at its place. `quoted`: documents that results without an index had. */

@@ -61,7 +61,18 @@ export const REPAIRS = {
   usage_in_vendor_member:
     'The usage is in a member of the vendor’s own (`x_groq`, Bedrock’s metrics, llama.cpp’s timings).',
   usage_estimated: 'The response has no usage; it was estimated (Q100, S32).',
-  // Images.
+  // Embeddings and rerank.
+  embeddings_format:
+    'The vectors are not in `data[].embedding` (Q152, Q153: Ollama, TEI, DashScope, Cohere).',
+  embeddings_order: 'The vectors are not in the order of their indexes (Q149).',
+  rerank_format: 'The results are not in `results[].relevance_score` (Q159: Xinference, TEI, NIM, Voyage).',
+  rerank_order: 'The results are not sorted by score (Q159).',
+  // Media.
+  transcript_format: 'The transcript is not in `text` (Q161: Whisper servers).',
+  captions_from_segments: 'Captions were made of segments with times (Q161).',
+  speech_as_text: 'Speech comes as base64 or hexadecimal digits in JSON or text (Q162: MiniMax).',
+  image_format:
+    'Images are not in `data[].b64_json` or `data[].url` (Q163: DashScope, Stability AI, Vertex AI).',
   image_url_only: 'Images come as addresses although `b64_json` was asked for (Q163).',
 } as const satisfies Readonly<Record<string, string>>;
 

@@ -384,3 +384,18 @@ function parseOrNull(text: string): unknown {
     return null;
   }
 }
+
+test('what a response needed is reported by name, and nothing for a canonical one', () => {
+  const repairsOf = (body: unknown): string[] => {
+    const repairs: string[] = [];
+    vectorsOf(body, { onRepair: (repair) => repairs.push(repair) });
+    return repairs;
+  };
+  assert.deepEqual(repairsOf(canonical([a, b])), []);
+  assert.deepEqual(repairsOf({ embeddings: [a, b], prompt_eval_count: 5 }), ['embeddings_format']);
+  const data = [
+    { object: 'embedding', index: 1, embedding: b },
+    { object: 'embedding', index: 0, embedding: a },
+  ];
+  assert.deepEqual(repairsOf({ object: 'list', data, model: 'm' }), ['embeddings_order', 'usage_estimated']);
+});
