@@ -3,6 +3,7 @@ import { ConfigError } from '../config/config-error.ts';
 import { FilesWatch } from '../config/load/file-watcher.ts';
 import type { LoadedConfig } from '../config/load/load-config.ts';
 import type { Clock } from '../lib/clock.ts';
+import { Secret } from '../lib/secret.ts';
 import { settingsKey } from '../lib/settings-key.ts';
 import { counted } from '../lib/text/format.ts';
 import type { Runtime } from './runtime.ts';
@@ -13,6 +14,8 @@ export type ReloadResult =
       readonly kind: 'ok';
       readonly runtime: Runtime;
       readonly warnings: readonly string[];
+      /** Keys whose values changed, e.g. `timeout`, `tokens.corp`, `upstreams.chat`; empty when the reload changed nothing. */
+      readonly changed: readonly string[];
       /** Changed keys that take effect after a restart only. */
       readonly kept: readonly string[];
     }
@@ -81,6 +84,7 @@ export class ConfigReloads {
       // A file that was truncated while it was written looks like this; whoever wants no upstreams ends the process.
       if (next.upstreams.length === 0 && current().upstreams.length > 0)
         throw new Error('it leaves no usable upstream');
+      const changed = changedKeys(loaded.config, current().config);
       await Promise.race([next.start(), after(MAX_TOKEN_WAIT_MS, clock)]);
       if (this.#isClosed) {
         await next.close();
@@ -88,7 +92,7 @@ export class ConfigReloads {
       }
       swap(next);
       this.#problem = null;
-      report({ kind: 'ok', runtime: next, warnings: loaded.warnings, kept });
+      report({ kind: 'ok', runtime: next, warnings: loaded.warnings, changed, kept });
       return true;
     } catch (error) {
       this.#problem = describeProblem(error);
@@ -110,6 +114,29 @@ function after(delayMs: number, clock: Clock): Promise<void> {
   return new Promise((resolve) => {
     clock.schedule(resolve, delayMs);
   });
+}
+
+/** The keys whose values differ, in the order of `next`; token sources, upstreams and clients one by one, by name. */
+function changedKeys(next: Config, running: Config): string[] {
+  const keys = Object.keys(next) as (keyof Config)[];
+  return keys.flatMap((key) => {
+    if (settingsKey(next[key]) === settingsKey(running[key])) return [];
+    const [now, before] = [namedParts(next[key]), namedParts(running[key])];
+    if (now === null || before === null) return [key];
+    const names = [...new Set([...Object.keys(now), ...Object.keys(before)])];
+    const changed = names.filter((name) => settingsKey(now[name]) !== settingsKey(before[name]));
+    // Only the order of upstreams is another.
+    return changed.length === 0 ? [key] : changed.map((name) => `${key}.${name}`);
+  });
+}
+
+/** The items of a list of named things, or the members of a mapping; null for any other value. */
+function namedParts(value: unknown): Readonly<Record<string, unknown>> | null {
+  if (typeof value !== 'object' || value === null || value instanceof Secret) return null;
+  if (!Array.isArray(value)) return value as Readonly<Record<string, unknown>>;
+  const items: readonly unknown[] = value;
+  const entries = items.map((item) => [(item as { readonly name?: unknown } | null)?.name, item] as const);
+  return entries.every(([name]) => typeof name === 'string') ? Object.fromEntries(entries) : null;
 }
 
 /** Keys whose parts are opened once, when the process starts. Remove one when its part can be replaced. */

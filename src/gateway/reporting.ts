@@ -24,7 +24,9 @@ export function reportReload(result: ReloadResult, logger: Logger, metrics: Metr
     logger.error(`configuration reload failed, the previous one stays in use: ${result.message}`);
     return;
   }
-  logger.info('configuration reloaded', { upstreams: result.runtime.upstreams.length });
+  const { changed } = result;
+  const what = changed.length === 0 ? 'nothing changed' : `changed: ${changed.join(', ')}`;
+  logger.info(`configuration reloaded, ${what}`, { upstreams: result.runtime.upstreams.length });
   for (const key of result.kept) logger.warn(`${key} changed: restart tokenferry to apply it`, { key });
   reportConfig(result.runtime, result.warnings, logger);
 }

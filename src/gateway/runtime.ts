@@ -84,6 +84,14 @@ export class Runtime {
     await Promise.all(Array.from(this.tokenManagers.values(), (manager) => manager.start()));
   }
 
+  /** True once every token source that an upstream uses has obtained a token. */
+  hasHadTokens(): boolean {
+    return this.upstreams.every(
+      ({ client: { credentials } }) =>
+        credentials.kind !== 'token' || credentials.manager.status().generation > 0,
+    );
+  }
+
   /** Starts to probe cooling upstreams. */
   beginProbing(): void {
     this.#probes ??= new UpstreamProbes(this.upstreams, {

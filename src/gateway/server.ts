@@ -122,7 +122,7 @@ class Service implements RunningService {
       upstreams: this.#runtime.upstreams.length,
     });
     this.#runtime.beginProbing();
-    void this.#startTokens();
+    void this.#runtime.start();
   }
 
   status(): { readonly tokens: readonly TokenStatus[] } {
@@ -142,12 +142,10 @@ class Service implements RunningService {
     return this.#closing;
   }
 
-  /** Ready when the first attempt of each source has ended; until then requests are served and wait for their token. */
-  async #startTokens(): Promise<void> {
-    const { tokens } = this.#runtime.config;
-    const longestWaitMs = Math.max(0, ...Object.values(tokens).map((source) => source.refresh.max_wait));
-    await Promise.race([this.#runtime.start(), wait(longestWaitMs)]);
-    if (this.#phase === 'starting') this.#phase = 'serving';
+  /** Starting until every source that an upstream uses has had a token once: a rollout with bad credentials stops here. */
+  #currentPhase(): Readiness['phase'] {
+    if (this.#phase === 'starting' && this.#runtime.hasHadTokens()) this.#phase = 'serving';
+    return this.#phase;
   }
 
   async #close(): Promise<void> {
@@ -264,7 +262,7 @@ class Service implements RunningService {
     const app = createApp({
       requests: this.#requests,
       runtime: () => this.#runtime.routes,
-      readiness: () => readinessOf(this.#runtime, this.#phase, this.#reloads?.problem ?? null),
+      readiness: () => readinessOf(this.#runtime, this.#currentPhase(), this.#reloads?.problem ?? null),
       metrics: async () => ({ text: await this.#metrics.text(), contentType: this.#metrics.contentType }),
       onInflight: (step) => this.#metrics.inflight(step),
       onInternalError: (error) => reportInternalError(error, this.#logger),
@@ -299,10 +297,4 @@ function requestLogSettings({ record, dbtype, dbaddr }: Config): RequestLogSetti
     include: record.include,
     redact: record.redact.map((pattern) => pattern.source),
   };
-}
-
-function wait(delayMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, delayMs).unref();
-  });
 }

@@ -215,6 +215,21 @@ test('what cannot change is named and kept, the rest is used', () =>
     await stage.says(/dbaddr changed/);
   }));
 
+test('a reload names the keys that changed, without values, and says when nothing did', () =>
+  Stage.run(async (stage) => {
+    await stage.start(stage.config());
+    const changed = stage.config({ authorization: 'key-of-the-log-test', timeout: 77 });
+    await stage.write(changed);
+    await stage.reloaded('ok');
+    await stage.says(/configuration reloaded, changed: authorization, timeout"/);
+    await stage.write(
+      `# a comment\n${stringify({ address: `127.0.0.1:${stage.service.port}`, ...changed })}`,
+    );
+    await stage.reloaded('ok', 2);
+    await stage.says(/configuration reloaded, nothing changed/);
+    assert.ok(!stage.service.output.includes('key-of-the-log-test'));
+  }));
+
 test('limits of clients are replaced without forgetting what was used', () =>
   Stage.run(async (stage) => {
     const clients = (rpm: number): object => ({

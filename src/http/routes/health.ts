@@ -20,7 +20,7 @@ export function answerLive(context: RequestContext): void {
   answer(context, 200, { status: 'ok' });
 }
 
-/** `/readyz` and `/health`: 503 only while starting and draining, else 200 with what is degraded. */
+/** `/readyz` and `/health`: 503 while starting (some source has had no token yet) and draining, else 200 with what is degraded. */
 export function answerReady(context: RequestContext, readiness: Readiness): void {
   const { isReady, phase, degraded, tokens } = readiness;
   answer(context, isReady ? 200 : 503, {
