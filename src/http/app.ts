@@ -15,7 +15,7 @@ import type { RunningRequests, UseCount } from './middleware/running-requests.ts
 import { sendError } from './response/errors.ts';
 import { type ChatRouteSettings, type ModelRouteSettings, serveChat } from './routes/chat.ts';
 import { serveEmbeddings } from './routes/embeddings.ts';
-import { answerLive, answerReady, type Readiness } from './routes/health.ts';
+import { type Readiness, sendLive, sendReady } from './routes/health.ts';
 import { listModels, showModel } from './routes/models.ts';
 import { type PassThroughSettings, passThrough } from './routes/pass-through.ts';
 import { serveRerank } from './routes/rerank.ts';
@@ -170,8 +170,8 @@ function routesOf(parts: AppParts): Readonly<Record<ServedRoute, Handler>> {
     pass_through: forClients((context, client, { passThrough: passed }) =>
       passThrough(context, client, passed),
     ),
-    live: (_request, response) => answerLive(localsOf(response).context),
-    ready: (_request, response) => answerReady(localsOf(response).context, parts.readiness()),
+    live: (_request, response) => sendLive(localsOf(response).context),
+    ready: (_request, response) => sendReady(localsOf(response).context, parts.readiness()),
     metrics: (_request, response) => sendMetrics(parts, response),
   };
 }

@@ -45,8 +45,9 @@ function arrange(
 }
 
 /**
- * Takes the best of `left` out of it: healthy with a token, and of those one with a free place, then healthy, then
- * cooling (tried only when nothing else is left), then those whose queue is full. Upstreams that asked for a pause for this model are not tried at all; null when only such are left.
+ * Takes the best of `left` out of it: healthy with a token, and of those one with a free slot, then healthy, then cooling
+ * (tried only when nothing else is left), then those whose queue is full. Upstreams that are rate limited for this model
+ * are not tried at all; null when only such are left.
  */
 export function takeNext(left: RoutedUpstream[], request: RoutedRequest): RoutedUpstream | null {
   let best = -1;
@@ -62,7 +63,7 @@ export function takeNext(left: RoutedUpstream[], request: RoutedRequest): Routed
   return left.splice(best, 1)[0] ?? null;
 }
 
-/** False: it asked for a pause for this model. */
+/** False: it is rate limited for this model. */
 export function isTakeable(upstream: RoutedUpstream, request: RoutedRequest): boolean {
   return Number.isFinite(rankOf(upstream, request));
 }
@@ -75,7 +76,7 @@ function rankOf(upstream: RoutedUpstream, request: RoutedRequest): number {
   return (upstream.client.hasToken() ? 0 : 2) + (upstream.limiter.hasFreeSlot ? 0 : 1);
 }
 
-/** The answer when all that is left asked for a pause: 429 at once, with the shortest remaining time. A used-up quota stays one. */
+/** 429 when all that is left is rate limited, with the shortest remaining time; `quota_exhausted` when that is why for all. */
 export function allPaused(left: readonly RoutedUpstream[], request: RoutedRequest): FerryError {
   const pauses = left
     .map((upstream) => upstream.pauses.get(upstream.upstreamModel(request.model)))

@@ -1,4 +1,4 @@
-/** Answers whether a name or path is meant. */
+/** Whether a name or path matches. */
 export type Matcher = (text: string) => boolean;
 
 /**
@@ -20,7 +20,7 @@ export function globMatcher(pattern: string): Matcher {
   if (stars < 2) return (text) => expression.test(text);
   const followed = starMatcher(pattern);
   if (stars > 2) return followed;
-  return (text) => (text.length <= SHORT ? expression.test(text) : followed(text));
+  return (text) => (text.length <= MAX_REGEXP_LENGTH ? expression.test(text) : followed(text));
 }
 
 /** True when one of the patterns matches; a matcher of no patterns matches nothing. */
@@ -29,14 +29,14 @@ export function anyMatcher(patterns: readonly string[]): Matcher {
   return (text) => matchers.some((matches) => matches(text));
 }
 
-/** The same in any spelling of capitals and small letters: servers that do not tell them apart would serve the other one. */
+/** The same whatever the case: servers that ignore case would serve what is denied in another spelling. */
 export function anyMatcherInAnyCase(patterns: readonly string[]): Matcher {
   const matches = anyMatcher(patterns.map((pattern) => pattern.toLowerCase()));
   return (text) => matches(text.toLowerCase());
 }
 
-/** Up to this length a regular expression with two stars is quick, whatever the name. UTF-16 units. */
-const SHORT = 128;
+/** Up to this length a regular expression with two stars is fast, whatever the name. UTF-16 units. */
+const MAX_REGEXP_LENGTH = 128;
 
 /** One step of a pattern with several stars. */
 interface Step {
@@ -50,8 +50,8 @@ interface Step {
 const SLASH = 0x2f;
 
 /**
- * A pattern with several stars, followed with all its meanings at once: a regular expression tries them one after the
- * other, which for a long name of a client's choice can take longer than anybody waits.
+ * Matches a pattern with several stars by following all its states at once: a regular expression backtracks, which takes
+ * seconds for a long name of a client's choice.
  */
 function starMatcher(pattern: string): Matcher {
   const isPath = pattern.startsWith('/');

@@ -3,27 +3,27 @@ import { type ListedModel, readModelsResponse } from '../openai/models/models-re
 import type { ClientIdentity } from './routed-request.ts';
 import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
 
-/** How long an upstream's own list is believed, and how long its failure to give one. */
+/** How long an upstream's list is cached, and how long its failure to give one. */
 const FRESH_SECONDS = 300;
 const FAILED_SECONDS = 30;
-/** A list is asked for while a client waits for ours: RAGFlow and Open WebUI give up after ten seconds. */
+/** Lists are fetched while a client waits for ours: RAGFlow and Open WebUI time out after ten seconds. */
 const DISCOVERY_TIMEOUT_MS = 5_000;
-const LONGEST_LIST_BYTES = 8 * 1024 * 1024;
+const MAX_LIST_BYTES = 8 * 1024 * 1024;
 
 /** The models of all upstreams: configured ones, aliases, and what upstreams list themselves where `allow` is open. */
 export class ModelList {
   readonly #upstreams: readonly RoutedUpstream[];
   readonly #createdSeconds: number;
   readonly #discovered = new NodeCache({ stdTTL: FRESH_SECONDS, checkperiod: 0, useClones: false });
-  /** One question a time to each upstream, however many clients ask. */
-  readonly #asking = new Map<string, Promise<readonly ListedModel[]>>();
+  /** One fetch a time from each upstream, however many clients ask. */
+  readonly #fetching = new Map<string, Promise<readonly ListedModel[]>>();
 
   constructor(upstreams: readonly RoutedUpstream[], createdSeconds: number) {
     this.#upstreams = upstreams;
     this.#createdSeconds = createdSeconds;
   }
 
-  /** What `client` may use, each id once, in the order of the upstreams. Never throws: a silent upstream lists nothing. */
+  /** What `client` may use, each id once, in the order of the upstreams. Never throws: an upstream that does not respond lists nothing. */
   async listFor(client: ClientIdentity): Promise<readonly ListedModel[]> {
     const usable = this.#upstreams.filter((upstream) => upstream.admitsClient(client));
     const lists = await Promise.all(usable.map((upstream) => this.#modelsOf(upstream)));
@@ -35,7 +35,7 @@ export class ModelList {
   }
 
   async #modelsOf(upstream: RoutedUpstream): Promise<ListedModel[]> {
-    const discovered = upstream.isOpenEnded ? await this.#discover(upstream) : [];
+    const discovered = upstream.isOpenEnded ? await this.#discoveredOf(upstream) : [];
     const byId = new Map(discovered.map((model) => [model.id, model]));
     const named = upstream.namedModels.map(
       (id) =>
@@ -50,21 +50,21 @@ export class ModelList {
     return [...named, ...discovered].filter((model) => upstream.admits(model.id, '/v1/models'));
   }
 
-  async #discover(upstream: RoutedUpstream): Promise<readonly ListedModel[]> {
+  async #discoveredOf(upstream: RoutedUpstream): Promise<readonly ListedModel[]> {
     const known = this.#discovered.get<readonly ListedModel[]>(upstream.name);
     if (known !== undefined) return known;
-    let asking = this.#asking.get(upstream.name);
-    if (asking === undefined) {
-      asking = this.#ask(upstream).finally(() => this.#asking.delete(upstream.name));
-      this.#asking.set(upstream.name, asking);
+    let fetching = this.#fetching.get(upstream.name);
+    if (fetching === undefined) {
+      fetching = this.#fetch(upstream).finally(() => this.#fetching.delete(upstream.name));
+      this.#fetching.set(upstream.name, fetching);
     }
-    return asking;
+    return fetching;
   }
 
-  async #ask(upstream: RoutedUpstream): Promise<readonly ListedModel[]> {
+  async #fetch(upstream: RoutedUpstream): Promise<readonly ListedModel[]> {
     try {
-      const reply = await upstream.client.fetchModels(DISCOVERY_TIMEOUT_MS);
-      const body = await reply.body.readAll(LONGEST_LIST_BYTES);
+      const response = await upstream.client.fetchModels(DISCOVERY_TIMEOUT_MS);
+      const body = await response.body.readAll(MAX_LIST_BYTES);
       const models = readModelsResponse(body, this.#createdSeconds);
       this.#discovered.set(upstream.name, models);
       return models;

@@ -15,22 +15,22 @@ export interface Readiness {
   }[];
 }
 
-/** `/livez`: the process answers. It never depends on an issuer or an upstream. */
-export function answerLive(context: RequestContext): void {
-  answer(context, 200, { status: 'ok' });
+/** `/livez`: the process responds. It never depends on an issuer or an upstream. */
+export function sendLive(context: RequestContext): void {
+  send(context, 200, { status: 'ok' });
 }
 
 /** `/readyz` and `/health`: 503 while starting (some source has had no token yet) and draining, else 200 with what is degraded. */
-export function answerReady(context: RequestContext, readiness: Readiness): void {
+export function sendReady(context: RequestContext, readiness: Readiness): void {
   const { isReady, phase, degraded, tokens } = readiness;
-  answer(context, isReady ? 200 : 503, {
+  send(context, isReady ? 200 : 503, {
     status: isReady ? (degraded.length === 0 ? 'ok' : 'degraded') : phase,
     degraded,
     tokens,
   });
 }
 
-function answer({ response, id }: RequestContext, status: number, body: object): void {
+function send({ response, id }: RequestContext, status: number, body: object): void {
   const text = JSON.stringify(body);
   response.writeHead(status, {
     'content-type': 'application/json; charset=utf-8',

@@ -1,11 +1,9 @@
 import type { Profile } from '../../openai/request/profile.ts';
 import type { UpstreamClient } from '../../upstream/client.ts';
-import type { ClientIdentity } from '../routed-request.ts';
 import { type AccessSettings, UpstreamAccess } from '../upstream-access.ts';
 import type { Circuit } from './circuit.ts';
 import { ConcurrencyLimiter } from './concurrency-limiter.ts';
-import type { LearnedDrops } from './learned-refusals.ts';
-import { BatchLimits } from './learned-refusals.ts';
+import { BatchLimits, type LearnedDrops } from './learned-refusals.ts';
 import type { ModelPauses } from './model-pauses.ts';
 
 /** The time limits of one upstream in milliseconds; 0 = none. */
@@ -21,36 +19,34 @@ export interface UpstreamLimits {
 export interface RoutedUpstreamSettings extends AccessSettings {
   readonly limits: UpstreamLimits;
   readonly profile: Profile;
-  /** Most attempts at once; 0 = no limit. */
+  /** Maximum of attempts at once; 0 = no limit. */
   readonly maxConcurrency: number;
   /** Equal for upstreams that were built from equal settings. */
   readonly recipe: string;
 }
 
-/** One upstream as routing sees it: who may use it for what, its health, and the client that talks to it. */
-export class RoutedUpstream {
-  readonly name: string;
+/** One upstream as routing sees it: who may use it for what, its health, its slots, and the client that calls it. */
+export class RoutedUpstream extends UpstreamAccess {
   readonly recipe: string;
   readonly client: UpstreamClient;
   readonly circuit: Circuit;
   readonly pauses: ModelPauses;
   readonly learnedDrops: LearnedDrops;
-  /** Whoever begins an attempt has taken one. */
+  /** Each attempt holds one slot. */
   readonly limiter: ConcurrencyLimiter;
   readonly limits: UpstreamLimits;
   readonly profile: Profile;
-  /** Most inputs of one embeddings call. */
   readonly batchLimits: BatchLimits;
   /** Model names that the configuration spells out: aliases and patterns without wildcards. */
   readonly namedModels: readonly string[];
-  readonly #allow: readonly string[];
-  readonly #admission: UpstreamAccess;
+  /** True: `allow` leaves room for models that the configuration does not spell out. */
+  readonly isOpenEnded: boolean;
 
   constructor(
     settings: RoutedUpstreamSettings,
     parts: { client: UpstreamClient; circuit: Circuit; pauses: ModelPauses; learnedDrops: LearnedDrops },
   ) {
-    this.name = settings.name;
+    super(settings);
     this.recipe = settings.recipe;
     this.client = parts.client;
     this.circuit = parts.circuit;
@@ -60,34 +56,14 @@ export class RoutedUpstream {
     this.limits = settings.limits;
     this.profile = settings.profile;
     this.batchLimits = new BatchLimits(settings.profile.embeddingBatch);
-    this.#allow = settings.allow;
-    this.#admission = new UpstreamAccess(settings);
-    const exact = settings.allow.filter((pattern) => !pattern.startsWith('/') && !/[*?]/.test(pattern));
+    const models = settings.allow.filter((pattern) => !pattern.startsWith('/'));
+    const exact = models.filter((pattern) => !/[*?]/.test(pattern));
     this.namedModels = [...new Set([...Object.keys(settings.aliases), ...exact])];
+    this.isOpenEnded = settings.allow.length === 0 || exact.length < models.length;
   }
 
-  /** Calls under way and requests that wait for a place. */
+  /** Attempts under way and requests that wait for a slot. */
   get load(): number {
     return this.limiter.running + this.limiter.waiting;
-  }
-
-  /** True: `allow` leaves room for models that the configuration does not spell out. */
-  get isOpenEnded(): boolean {
-    const allow = this.#allow;
-    return allow.length === 0 || allow.some((pattern) => !pattern.startsWith('/') && /[*?]/.test(pattern));
-  }
-
-  /** The upstream's own name for what the client calls `model`. */
-  upstreamModel(model: string): string {
-    return this.#admission.upstreamModel(model);
-  }
-
-  /** First allow, then deny; the model under either of its names, or the normalised path. */
-  admits(model: string, path: string): boolean {
-    return this.#admission.admits(model, path);
-  }
-
-  admitsClient(client: ClientIdentity): boolean {
-    return this.#admission.admitsClient(client);
   }
 }

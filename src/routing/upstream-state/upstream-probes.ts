@@ -8,28 +8,28 @@ interface ProbeSettings {
   readonly clock: Clock;
 }
 
-/** A list of models takes a healthy upstream less. */
-const LONGEST_ANSWER_MS = 10_000;
+/** A healthy upstream lists its models faster. */
+const PROBE_TIMEOUT_MS = 10_000;
 
 /**
- * Asks cooling upstreams for their models, which costs no tokens. An answer ends the pause, so that the next request is
- * the circuit's own probe; it proves nothing about generating, so it does not close the circuit.
+ * Sends `GET /models` to cooling upstreams, which costs no tokens. A 2xx response ends the pause, so that the next request
+ * is the circuit's own probe; it does not close the circuit, since it proves nothing about generating.
  */
 export class UpstreamProbes {
   readonly #upstreams: readonly RoutedUpstream[];
   readonly #settings: ProbeSettings;
   readonly #controller = new AbortController();
-  readonly #asked = new Set<RoutedUpstream>();
+  readonly #probed = new Set<RoutedUpstream>();
   #timer: Timer | null = null;
 
-  /** Starts at once. Upstreams under `sk: asis` have no credentials of their own and are not asked. */
+  /** Starts at once. Upstreams under `sk: asis` have no credentials of their own and are not probed. */
   constructor(upstreams: readonly RoutedUpstream[], settings: ProbeSettings) {
     this.#upstreams = upstreams.filter(({ client }) => client.credentials.kind !== 'as_is');
     this.#settings = settings;
     this.#schedule();
   }
 
-  /** Ends running questions. */
+  /** Aborts running probes. */
   close(): void {
     this.#timer?.cancel();
     this.#controller.abort(new Error('no more probes'));
@@ -39,24 +39,24 @@ export class UpstreamProbes {
     const { everyMs, clock } = this.#settings;
     if (everyMs <= 0 || this.#controller.signal.aborted) return;
     this.#timer = clock.schedule(() => {
-      for (const upstream of this.#upstreams) void this.#look(upstream);
+      for (const upstream of this.#upstreams) void this.#probe(upstream);
       this.#schedule();
     }, everyMs);
   }
 
-  async #look(upstream: RoutedUpstream): Promise<void> {
-    if (upstream.circuit.remainingMs === 0 || this.#asked.has(upstream)) return;
-    this.#asked.add(upstream);
-    const isAlive = await this.#asksModels(upstream);
-    this.#asked.delete(upstream);
-    if (isAlive) upstream.circuit.endPause();
+  async #probe(upstream: RoutedUpstream): Promise<void> {
+    if (upstream.circuit.remainingMs === 0 || this.#probed.has(upstream)) return;
+    this.#probed.add(upstream);
+    const isResponding = await this.#isResponding(upstream);
+    this.#probed.delete(upstream);
+    if (isResponding) upstream.circuit.endPause();
   }
 
-  async #asksModels({ client }: RoutedUpstream): Promise<boolean> {
+  async #isResponding({ client }: RoutedUpstream): Promise<boolean> {
     const controller = new AbortController();
     const timer = new AttemptTimer((error) => controller.abort(error));
     try {
-      const reply = await client.send({
+      const response = await client.send({
         method: 'GET',
         path: '/models',
         query: '',
@@ -66,12 +66,12 @@ export class UpstreamProbes {
         isJson: false,
         signal: AbortSignal.any([controller.signal, this.#controller.signal]),
         timer,
-        headersTimeoutMs: LONGEST_ANSWER_MS,
-        tokenWaitMs: LONGEST_ANSWER_MS,
+        headersTimeoutMs: PROBE_TIMEOUT_MS,
+        tokenWaitMs: PROBE_TIMEOUT_MS,
         tokenWaitedMs: 0,
       });
-      reply.body.destroy(new Error('the status was all that was asked for'));
-      return reply.ok;
+      response.body.destroy(new Error('only the status is needed'));
+      return response.ok;
     } catch {
       return false;
     } finally {
