@@ -20,7 +20,7 @@ export function findCandidates(
 ): RoutedUpstream[] {
   const { client, model, path } = request;
   const admitting = upstreams.filter((upstream) => upstream.admits(model, path));
-  if (admitting.length === 0) throw notSetUp(skipped, request) ?? noSuchModel(model);
+  if (admitting.length === 0) throw misconfigured(skipped, request) ?? noSuchModel(model);
   const candidates = admitting.filter((upstream) => upstream.admitsClient(client));
   if (candidates.length === 0 || !client.mayUseModel(model) || !client.mayUsePath(path))
     throw notPermitted(request);
@@ -85,12 +85,12 @@ export function allPaused(left: readonly RoutedUpstream[], request: RoutedReques
   const isQuota = pauses.length > 0 && pauses.every(({ reason }) => reason === 'quota_exhausted');
   if (isQuota) {
     return new FerryError('quota_exhausted', {
-      message: `The quota of every upstream for model "${shorten(request.model)}" is used up (429).`,
+      message: `The quota of every upstream for model "${shorten(request.model)}" is exhausted (429).`,
       retryAfterMs,
     });
   }
   return new FerryError('rate_limited', {
-    message: `Every upstream for model "${shorten(request.model)}" asked for a pause (429). Try again after the time in retry-after.`,
+    message: `Every upstream for model "${shorten(request.model)}" is rate limited (429). Retry after the time in retry-after.`,
     retryAfterMs,
   });
 }
@@ -103,7 +103,7 @@ export function refuseLongModelName(model: string): void {
   if (model.length > MAX_MODEL_NAME) throw noSuchModel(model);
 }
 
-/** `model_not_found`: nobody here serves `model`, or nobody whom this client may ask. */
+/** `model_not_found`: no upstream serves `model`, or none that this client may use. */
 export function noSuchModel(model: string): FerryError {
   return new FerryError('model_not_found', {
     message: `The model "${shorten(model)}" does not exist here. GET /v1/models lists the models that do.`,
@@ -111,17 +111,17 @@ export function noSuchModel(model: string): FerryError {
   });
 }
 
-/** Null: no skipped upstream is meant for this request and its client. */
-function notSetUp(
+/** Null: no skipped upstream would serve this request of this client. */
+function misconfigured(
   skipped: readonly UpstreamAccess[],
   { client, model, path }: RoutedRequest,
 ): FerryError | null {
   if (!client.mayUseModel(model) || !client.mayUsePath(path)) return null;
-  const meant = skipped.filter((one) => one.admits(model, path) && one.admitsClient(client));
-  if (meant.length === 0) return null;
-  const names = meant.map(({ name }) => `"${name}"`).join(', ');
+  const skippedOnes = skipped.filter((one) => one.admits(model, path) && one.admitsClient(client));
+  if (skippedOnes.length === 0) return null;
+  const names = skippedOnes.map(({ name }) => `"${name}"`).join(', ');
   return new FerryError('upstream_misconfigured', {
-    message: `The model "${shorten(model)}" has only upstreams that are not set up: ${names} has no endpoint or no credentials. Whoever runs the gateway finds out more with "tokenferry check".`,
+    message: `The model "${shorten(model)}" has only upstreams that are misconfigured: ${names} has no endpoint or no credentials. Run "tokenferry check" on the gateway.`,
   });
 }
 

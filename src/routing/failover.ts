@@ -176,7 +176,7 @@ function refusal(name: string, outcome: 'queue_full' | 'timed_out'): FerryError 
   const why =
     outcome === 'queue_full' ? 'its queue is full' : 'the deadline of the request passed in its queue';
   return new FerryError('queue_full', {
-    message: `Upstream "${name}" is busy and ${why} (max_concurrency). Try again in a moment.`,
+    message: `Upstream "${name}" is busy and ${why} (max_concurrency). Retry in a moment.`,
   });
 }
 
