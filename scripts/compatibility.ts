@@ -1,6 +1,7 @@
 /** `node scripts/compatibility.ts`: writes docs/compatibility.md from the vectors, what clients made of them, and test titles. */
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { REPAIRS } from '../src/openai/vendors/repairs.ts';
 import { CLIENTS, type Client } from '../test/clients/clients.ts';
 import { type ClientResult, RESULTS } from '../test/clients/results.ts';
 import { CHOICES_VECTORS } from '../test/clients/vectors/choices.ts';
@@ -18,6 +19,11 @@ Unmodified clients read each answer below through a running tokenferry whose ups
 row names. What counts is that they have the same text, reasoning, tool calls, finish and usage as when they read
 the answer from a well-behaved upstream without tokenferry, with usage asked for and without; and that they raise
 each fault with its status and words, after the text that was told before it.
+`;
+
+const REPAIRS_PREAMBLE = `What a response needed before clients could read it. Each is counted once for a response in
+\`tokenferry_repairs_total{upstream,repair}\`, logged at \`debug\` the first time that an upstream needs it, and named by
+\`tokenferry check\` where its probe needed it.
 `;
 
 const LEGEND = `**✓** read right · **●** read right, and wrongly without tokenferry · **–** not read in this form
@@ -42,11 +48,19 @@ export function compatibilityPage(): string {
     `## Answers\n\n${LEGEND}\n${matrix(chats, results)}`,
     `## Embeddings\n\n${LEGEND}\n${matrix(EMBEDDINGS_VECTORS, results)}`,
     `## Faults\n\n${faultTable()}`,
+    `## Repairs\n\n${REPAIRS_PREAMBLE}\n${repairTable()}`,
     '## Numbers and their tests\n',
     'S numbers are what clients need, Q numbers what upstreams send. One number may have many tests.\n',
     numberTable('S'),
     numberTable('Q'),
   ].join('\n');
+}
+
+function repairTable(): string {
+  return table(
+    ['Repair', 'What the upstream sends'],
+    Object.entries(REPAIRS).map(([name, description]) => `| \`${name}\` | ${description} |`),
+  );
 }
 
 function resultsOf(): Map<string, ClientResult> {

@@ -5,9 +5,11 @@ import { buildUpstreams } from '../gateway/upstreams.ts';
 import { systemClock } from '../lib/clock.ts';
 import { FerryError } from '../lib/errors/ferry-error.ts';
 import { SecretRegistry } from '../lib/secret.ts';
+import { readModelsResponse } from '../openai/models/models-response.ts';
+import type { Repair } from '../openai/vendors/repairs.ts';
 import type { RoutedUpstream } from '../routing/upstream-state/routed-upstream.ts';
 import type { TokenManager } from '../tokens/manager/token-manager.ts';
-import { UpstreamStatusError } from '../upstream/response.ts';
+import { type UpstreamResponse, UpstreamStatusError } from '../upstream/response.ts';
 import { durationArgument, loadOrThrow, readArguments, withUsage } from './arguments.ts';
 import { revocationWarning } from './token.ts';
 
@@ -17,6 +19,8 @@ const USAGE = `usage: tokenferry check [--config FILE] [--wait 15s]
 
 /** Of something that takes longer, it is said what is waited for. */
 const QUIET_MS = 2_000;
+/** A longer list of models is not looked at. */
+const MAX_LIST_BYTES = 8 * 1024 * 1024;
 
 /**
  * `tokenferry check`: the configuration, every token source and every upstream, all at once, a line for each as soon as it
@@ -89,8 +93,9 @@ async function checkUpstream({ name, client }: RoutedUpstream, patienceMs: numbe
       // Of its token there is a line already.
       client.hasToken() ? `${what}: no answer yet; asked for up to ${patienceMs / 1000} s` : null,
     );
-    reply.body.destroy(new Error('seen enough'));
-    return report(true, `${what}: answers`);
+    const repairs = await modelsRepairs(reply);
+    const repaired = repairs.length === 0 ? '' : ` (repaired in its list of models: ${repairs.join(', ')})`;
+    return report(true, `${what}: answers${repaired}`);
   } catch (error) {
     if (error instanceof UpstreamStatusError) return judgeStatus(what, error.response.status);
     if (!(error instanceof FerryError)) return report(false, `${what}: ${String(error)}`);
@@ -98,6 +103,21 @@ async function checkUpstream({ name, client }: RoutedUpstream, patienceMs: numbe
       return report(false, `${what}: not asked, because there is no token for it`);
     return report(false, `${what}: ${error.message.replace(`Upstream "${name}" `, '')}`);
   }
+}
+
+/** The repairs that a list of models needed; none when the list does not come or is none: the upstream answers all the same. */
+async function modelsRepairs({ body }: UpstreamResponse): Promise<Repair[]> {
+  const repairs = new Set<Repair>();
+  const timer = setTimeout(() => body.destroy(new Error('the list of models is not needed')), QUIET_MS);
+  try {
+    readModelsResponse(await body.readAll(MAX_LIST_BYTES), 0, (repair) => repairs.add(repair));
+  } catch {
+    repairs.clear();
+  } finally {
+    clearTimeout(timer);
+    body.destroy(new Error('the list of models was read'));
+  }
+  return [...repairs];
 }
 
 /** Many gateways do not list models; that they answer at all, and not with a refusal, is what counts. */

@@ -1,5 +1,6 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { findList, isJsonObject, type JsonObject, numberFrom } from '../../lib/json/json-object.ts';
+import type { OnRepair } from '../vendors/repairs.ts';
 
 /** A model as `GET /v1/models` lists it: no null members, numbers that are integers (S8, S9). */
 export interface ListedModel {
@@ -52,17 +53,21 @@ const LIST_NAMES = [
  * Any upstream's list of models, each id once, in its order. `createdSeconds` stands in where the upstream does
  * not say when. Throws FerryError `invalid_response` for a body that is no list.
  */
-export function readModelsResponse(body: Buffer, createdSeconds: number): ListedModel[] {
-  const list = findList(parse(body), LIST_NAMES, 3);
+export function readModelsResponse(body: Buffer, createdSeconds: number, onRepair?: OnRepair): ListedModel[] {
+  const json = parse(body);
+  const list = findList(json, LIST_NAMES, 3);
   if (list === null) {
     throw new FerryError('invalid_response', {
       message: "The upstream's response is no list of models.",
     });
   }
+  if (!isJsonObject(json) || json.data !== list) onRepair?.('models_list_form');
   const models = new Map<string, ListedModel>();
   for (const entry of list) {
     const model = readModel(entry, createdSeconds);
-    if (model !== null && !models.has(model.id)) models.set(model.id, model);
+    if (model === null || models.has(model.id)) continue;
+    models.set(model.id, model);
+    if (!isJsonObject(entry) || entry.id !== model.id) onRepair?.('model_id_name');
   }
   return [...models.values()];
 }

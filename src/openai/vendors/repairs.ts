@@ -67,6 +67,9 @@ export const REPAIRS = {
   embeddings_order: 'The vectors are not in the order of their indexes (Q149).',
   rerank_format: 'The results are not in `results[].relevance_score` (Q159: Xinference, TEI, NIM, Voyage).',
   rerank_order: 'The results are not sorted by score (Q159).',
+  // Lists of models.
+  models_list_form: 'The list of models is not `{"data":[…]}` (Q164: Ollama, Gemini, bare arrays).',
+  model_id_name: 'Models are named by another member than `id` (Q164: Ollama, Gemini’s `models/x`).',
   // Media.
   transcript_format: 'The transcript is not in `text` (Q161: Whisper servers).',
   captions_from_segments: 'Captions were made of segments with times (Q161).',
