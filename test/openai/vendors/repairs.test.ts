@@ -58,7 +58,7 @@ test('a repair is reported once for a response, however often it was needed', ()
 
 const STREAMS: Partial<Record<Repair, string>> = {
   sse_missing_blank_line: PLAIN.replaceAll('\n\n', '\n'),
-  sse_missing_data_field: sse(ROLE) + `${JSON.stringify(text('a'))}\n` + sse(STOP, DONE),
+  sse_missing_data_field: `${sse(ROLE)}${JSON.stringify(text('a'))}\n${sse(STOP, DONE)}`,
   sse_field_name_case: PLAIN.replaceAll('data:', 'Data:'),
   sse_wrapped_field: sse(ROLE, ': keepalive', text('a'), STOP, DONE),
   stray_text: `${sse(ROLE, text('a'))}1f\n${sse(STOP, DONE)}`,
