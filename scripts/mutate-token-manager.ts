@@ -15,20 +15,20 @@ const root = fileURLToPath(new URL('../', import.meta.url));
 
 /** The tests that speak about the manager, in one process. */
 const TESTS = [
+  'transition',
+  'counters',
   'outage',
   'renewal',
   'rejection',
   'start',
   'clock',
-  'attention',
+  'demand',
   'secrets',
-  'counters',
-  'transition',
   '../sharing/shared-source',
   'property',
 ];
 /** A mutant that hangs is killed as well. */
-const LONGEST_RUN_MS = 60_000;
+const MAX_RUN_MS = 60_000;
 /** Copies that are worked on at one time. */
 const LANES = 2;
 /** Worlds of the property test: the others are for the change itself. */
@@ -59,7 +59,7 @@ function firstFailure(copy: string): Promise<string | null> {
     const timer = setTimeout(() => {
       failure = '(hangs)';
       child.kill('SIGKILL');
-    }, LONGEST_RUN_MS);
+    }, MAX_RUN_MS);
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       output += text;
       const failed = /^not ok \d+ - (.*)$/m.exec(output)?.[1];

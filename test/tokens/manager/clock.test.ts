@@ -44,7 +44,7 @@ test('#18 a jump of the wall clock is reported once; NTP slewing a second is non
   assert.equal(rig.manager.status().counters.clockJumps, 1);
 });
 
-test('#19 a suspend of two hours: the first request after it gets a new token, never the ended one', async () => {
+test('#19 a suspend of two hours: the first request after it gets a new token, never the expired one', async () => {
   const rig = makeRig();
   await rig.start();
   rig.clock.suspend(2 * HOUR_MS);
@@ -148,7 +148,7 @@ test('#21 without an old token a young one is held back for 3 s at most', async 
   assert.equal(get.value?.generation, 1);
 });
 
-test('#21 a token refused while a young one is held back: that one is used after 3 s', async () => {
+test('#21 a token rejected while a young one is held back: that one is used after 3 s', async () => {
   const rig = makeRig();
   await rig.start();
   const lease = leaseNow(rig);
@@ -178,7 +178,7 @@ test('#21 a token whose nbf is now or past is used at once', async () => {
   assert.equal(get.value?.generation, 1);
 });
 
-test('a token from a shared store counts its life from when it was issued', async () => {
+test('a token from a shared store counts its lifetime from when it was issued', async () => {
   const rig = makeRig({ usual: { delayMs: 0, raw: { lifetimeMs: 300_000, ageMs: 100_000 } } });
   const get = follow(rig.manager.get());
   await rig.clock.advance(0);

@@ -32,7 +32,7 @@ test('a pause is 5 s at most while someone asks, and 30 s when idle, after five 
   assert.equal(pause({ failures: 10_000 }), 5_000);
 });
 
-test('a Retry-After beside refused credentials can only make the pause longer', () => {
+test('a Retry-After beside rejected credentials can only make the pause longer', () => {
   assert.equal(pause({ isMisconfigured: true, retryAfterMs: 1_000 }), 30_000);
   assert.equal(pause({ isMisconfigured: true, retryAfterMs: 45_000 }), 45_000);
 });
@@ -40,7 +40,7 @@ test('a Retry-After beside refused credentials can only make the pause longer', 
 const at = (ms: number): { monoMs: number; wallMs: number } => ({ monoMs: ms, wallMs: ms });
 const CONTEXT = { hasWaiters: true, isIdle: false, remainingMs: 100_000, lifeMs: 300_000 };
 
-test('refused credentials count in a row only: any other failure begins anew', () => {
+test('rejected credentials count in a row only: any other failure begins anew', () => {
   const streak = new FailureStreak();
   streak.end();
   for (const severity of ['credentials', 'credentials', 'transient', 'credentials', 'credentials'] as const) {
@@ -59,7 +59,7 @@ test('the time of the next attempt does not move as the token in use gets older'
   assert.equal(new FailureStreak().nextAttemptMonoMs(0, CONTEXT), Number.NEGATIVE_INFINITY);
 });
 
-test('the breaker opens once, stays open for 30 s however many tokens are refused, and may open again', () => {
+test('the breaker opens once, stays open for 30 s however many tokens are rejected, and may open again', () => {
   const renewals = new ForcedRenewals();
   assert.deepEqual(
     [renewals.noteUnproven(0), renewals.noteUnproven(0), renewals.noteUnproven(10_000)],
@@ -81,7 +81,7 @@ test('an unproven token that was rejected is forgotten after ten minutes, and at
   assert.equal(renewals.noteUnproven(1_200_000), false);
 });
 
-test('the last eight refused tokens are remembered, a repeated refusal makes a token the newest', () => {
+test('the last eight rejected tokens are remembered, a repeated rejection makes a token the newest', () => {
   const rejected = new RejectedTokens();
   for (let index = 0; index < 8; index++) rejected.add(`t${index}`, index);
   rejected.add('t0', 100);
@@ -93,7 +93,7 @@ test('the last eight refused tokens are remembered, a repeated refusal makes a t
   assert.deepEqual([rejected.has('t0', 600_099), rejected.has('t0', 600_100)], [true, false]);
 });
 
-test('suspicion needs two early refusals within an hour and is raised once in it', () => {
+test('suspicion needs two early rejections within an hour and is raised once in it', () => {
   const early = new EarlyRejections();
   assert.equal(early.note(0), null);
   assert.equal(early.note(3_600_001), null);
@@ -103,7 +103,7 @@ test('suspicion needs two early refusals within an hour and is raised once in it
   assert.equal(early.note(7_300_001), 2);
 });
 
-test('a learned life needs two refusals, is 0.9 of the shortest, at least 5 s and at most the default', () => {
+test('a learned lifetime needs two rejections, is 0.9 of the shortest, at least 5 s and at most the default', () => {
   const early = new EarlyRejections();
   early.noteAge(100_000, 0);
   assert.equal(early.learnedLifeMs(240_000, 0), 240_000);

@@ -100,7 +100,7 @@ test('a cookie value with signs that end cookies is percent-encoded', async () =
   assert.deepEqual(request.headers, ['cookie', 'SSO=a%3Bb%2Cc%22d']);
 });
 
-test('several placements at once, one of them with another value of the answer', async () => {
+test('several placements at once, one of them with another value of the response', async () => {
   const placements = [
     { header: 'Authorization', prefix: 'Bearer ' },
     { header: 'AI-Resource-Group', extra: 'group' },

@@ -72,7 +72,7 @@ test('#6 pauses are 30 s at most after 5 minutes of failure or without requests,
   await rig.manager.stop();
 });
 
-test('#6 pauses stay within a sixth of a very short life, so that recovery is quick', async () => {
+test('#6 pauses stay within a sixth of a very short lifetime, so that recovery is quick', async () => {
   const short = { raw: { lifetimeMs: 6_000 }, delayMs: 10 };
   const rig = makeRig({ script: [short], usual: FAILING, random: () => 0.999 });
   await rig.start();
@@ -91,7 +91,7 @@ for (const [title, raw] of [
   ['a token that has ended', { value: 'ended-token', lifetimeMs: 0 }],
   ['a token with a negative life', { value: 'ended-token', lifetimeMs: -300 }],
 ] as const) {
-  test(`#7 an issuer that answers with ${title} counts as failed: it is asked again, the old token stays`, async () => {
+  test(`#7 an issuer that responds with ${title} counts as failed: it is asked again, the old token stays`, async () => {
     const rig = makeRig({ script: [{}, { raw }] });
     await rig.start();
     await rig.clock.advance(135_100);
@@ -102,7 +102,7 @@ for (const [title, raw] of [
   });
 }
 
-test('#7 an answer that is nothing at all counts as failed', async () => {
+test('#7 a response that is nothing at all counts as failed', async () => {
   const rig = makeRig();
   rig.source.acquire = () => Promise.resolve(undefined as never);
   const started = follow(rig.manager.start());
@@ -112,7 +112,7 @@ test('#7 an answer that is nothing at all counts as failed', async () => {
   await rig.manager.stop();
 });
 
-test('#8 an issuer that refuses the credentials is probed every 30 s, however many requests come', async () => {
+test('#8 an issuer that rejects the credentials is probed every 30 s, however many requests come', async () => {
   const rig = makeRig({ usual: { ...REFUSING, delayMs: 0 } });
   await rig.start();
   assert.equal(rig.manager.status().state, 'misconfigured');
@@ -124,7 +124,7 @@ test('#8 an issuer that refuses the credentials is probed every 30 s, however ma
   await rig.manager.stop();
 });
 
-test('#8 who cannot live to see the next probe hears so at once, with the time of it', async () => {
+test('#8 a request whose deadline is before the next probe fails at once, with the time of that probe', async () => {
   const rig = makeRig({ usual: { ...REFUSING, delayMs: 0 } });
   await rig.start();
   await rig.clock.advance(9_800);
@@ -174,7 +174,7 @@ test('#8 what failed with the old recipe does not slow down the new one', async 
   await rig.manager.stop();
 });
 
-test('#8 a refusal to serve so many requests (400 with Retry-After) is no refusal of the credentials', async () => {
+test('#8 a rate limit (400 with Retry-After) is no rejection of the credentials', async () => {
   const busy = { error: new TokenSourceError('invalid_request', { retryAfterMs: 3_000 }), delayMs: 0 };
   const rig = makeRig({ script: [busy] });
   const get = follow(rig.manager.get());
@@ -219,7 +219,7 @@ test('#28 a result that was asked for with another recipe is thrown away, and th
   assert.equal(rig.manager.status().generation, 2);
 });
 
-test('#28 a recipe that changed without a word is noticed when the answer comes', async () => {
+test('#28 a recipe that changed without a report is noticed when the response comes', async () => {
   const rig = makeRig({ script: [{ raw: { value: 'old-recipe-token', lifetimeMs: 300_000 } }] });
   const get = follow(rig.manager.get());
   rig.source.key = 'recipe-2';
@@ -230,7 +230,7 @@ test('#28 a recipe that changed without a word is noticed when the answer comes'
   assert.equal(rig.source.calls.length, 2);
 });
 
-test('#29 a source that says it changed is asked at once; while it is being asked, once more afterwards', async () => {
+test('#29 a source that reports a change is asked at once; while it is being asked, once more afterwards', async () => {
   const rig = makeRig();
   await rig.start();
   rig.source.onChange?.();
@@ -245,7 +245,7 @@ test('#29 a source that says it changed is asked at once; while it is being aske
   assert.equal(rig.source.mostConcurrent, 1);
 });
 
-test('#29 a source that says it changed is asked even when the manager is dormant', async () => {
+test('#29 a source that reports a change is asked even when the manager is dormant', async () => {
   const rig = makeRig();
   await rig.start();
   await rig.clock.advance(3_600_000);
@@ -255,7 +255,7 @@ test('#29 a source that says it changed is asked even when the manager is dorman
   assert.equal(rig.source.calls.length, before + 1);
 });
 
-test('#38 stop() during a renewal aborts it, refuses who waits and leaves no timer', async () => {
+test('#38 stop() during a renewal aborts it, rejects the waiters and leaves no timer', async () => {
   const rig = makeRig({ usual: { hang: true } });
   const started = follow(rig.manager.start());
   const get = follow(rig.manager.get());
@@ -272,7 +272,7 @@ test('#38 stop() during a renewal aborts it, refuses who waits and leaves no tim
   assert.equal(rig.source.onChange, null);
 });
 
-test('#38 a stopped manager hands out nothing, asks nobody, and can be stopped again', async () => {
+test('#38 a stopped manager gives no lease, makes no call, and can be stopped again', async () => {
   const rig = makeRig();
   await rig.start();
   const lease = leaseNow(rig);

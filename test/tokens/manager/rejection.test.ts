@@ -16,7 +16,7 @@ async function rigInUse(options: Parameters<typeof makeRig>[0] = {}): Promise<{ 
   return { rig, lease };
 }
 
-test('#10 a token revoked early: 50 refusals make one renewal and 50 replays', async () => {
+test('#10 a token revoked early: 50 rejections make one renewal and 50 replays', async () => {
   const { rig, lease } = await rigInUse();
   const renewals = Array.from({ length: 50 }, () => follow(rig.manager.renewAfter(lease, { status: 401 })));
   assert.equal(rig.manager.status().state, 'rejected');
@@ -32,7 +32,7 @@ test('#10 a token revoked early: 50 refusals make one renewal and 50 replays', a
   assert.deepEqual([outcomes[0], new Set(outcomes.slice(1))], ['renewing', new Set(['joined'])]);
 });
 
-test('#10 a refused token is not handed out while its renewal is on its way', async () => {
+test('#10 a rejected token is not given to requests while its renewal is on its way', async () => {
   const { rig, lease } = await rigInUse();
   const renewal = follow(rig.manager.renewAfter(lease));
   const get = follow(rig.manager.get());
@@ -42,7 +42,7 @@ test('#10 a refused token is not handed out while its renewal is on its way', as
   assert.equal(renewal.value?.generation, 2);
 });
 
-test('#10 a renewal of a refused token that fails is tried again, by force, and the wait is bounded', async () => {
+test('#10 a renewal of a rejected token that fails is tried again, by force, and the wait is bounded', async () => {
   const { rig, lease } = await rigInUse({ script: [{}, { error: new TokenSourceError('503') }] });
   const hasty = follow(rig.manager.renewAfter(lease, { maxWaitMs: 300 }));
   const patient = follow(rig.manager.renewAfter(lease));
@@ -53,7 +53,7 @@ test('#10 a renewal of a refused token that fails is tried again, by force, and 
   assert.equal(rig.source.calls[2]?.context.force, true);
 });
 
-test('#10 a client that leaves while its refused token is renewed takes nothing with it', async () => {
+test('#10 a client that leaves while its rejected token is renewed takes nothing with it', async () => {
   const { rig, lease } = await rigInUse();
   const abort = new AbortController();
   const leaver = follow(rig.manager.renewAfter(lease, { signal: abort.signal }));
@@ -68,7 +68,7 @@ test('#10 a client that leaves while its refused token is renewed takes nothing 
   );
 });
 
-test('#11 a late refusal of an old token renews nothing and gets the newer one', async () => {
+test('#11 a late rejection of an old token renews nothing and gets the newer one', async () => {
   const { rig, lease } = await rigInUse();
   await rig.clock.advance(140_000);
   const newer = leaseNow(rig);
@@ -77,7 +77,7 @@ test('#11 a late refusal of an old token renews nothing and gets the newer one',
   assert.equal(rig.manager.peek(), newer);
 });
 
-test('#11 a late refusal of an old token waits when the newer one has ended', async () => {
+test('#11 a late rejection of an old token waits when the newer one has expired', async () => {
   const { rig, lease } = await rigInUse({ settings: { idleStopMs: 60_000 } });
   const renewed = follow(rig.manager.refresh());
   await rig.clock.advance(400_000);
@@ -87,7 +87,7 @@ test('#11 a late refusal of an old token waits when the newer one has ended', as
   assert.equal(replay.value?.generation, 3);
 });
 
-test('#11 an old refused token that an issuer hands out again is not taken', async () => {
+test('#11 an old rejected token that an issuer returns again is not used', async () => {
   const { rig, lease } = await rigInUse({
     script: [SAME, {}, SAME],
   });
@@ -102,7 +102,7 @@ test('#11 an old refused token that an issuer hands out again is not taken', asy
   assert.equal(leaseNow(rig).generation, 3);
 });
 
-test('#11 a late refusal is remembered: the issuer cannot bring the old token back', async () => {
+test('#11 a late rejection is remembered: the issuer cannot bring the old token back', async () => {
   const { rig, lease } = await rigInUse({ script: [SAME, {}, SAME] });
   await rig.clock.advance(140_000);
   assert.equal((await rig.manager.renewAfter(lease))?.generation, 2);
@@ -112,7 +112,7 @@ test('#11 a late refusal is remembered: the issuer cannot bring the old token ba
   assert.equal(leaseNow(rig).generation, 2);
 });
 
-test('#12 a refusal while a background renewal is in flight joins it', async () => {
+test('#12 a rejection while a background renewal is in flight joins it', async () => {
   const { rig, lease } = await rigInUse();
   await rig.clock.advance(134_850);
   assert.equal(rig.source.calls.length, 2);
@@ -122,7 +122,7 @@ test('#12 a refusal while a background renewal is in flight joins it', async () 
   assert.equal(rig.source.calls.length, 2);
 });
 
-test('#12 a joined renewal that brings the refused token itself is followed by one by force', async () => {
+test('#12 a joined renewal that brings the rejected token itself is followed by one by force', async () => {
   const { rig, lease } = await rigInUse({ script: [SAME, SAME] });
   await rig.clock.advance(134_850);
   const renewal = follow(rig.manager.renewAfter(lease));
@@ -147,7 +147,7 @@ test('#12 the renewal by force after a joined one keeps its second of distance',
   assert.ok(Math.abs((again ?? 0) - (forced ?? 0) - 1_000) < 2);
 });
 
-test('#12 a joined renewal that brings the refused token, with no renewal by force permitted: it stays in use', async () => {
+test('#12 a joined renewal that brings the rejected token, with no renewal by force permitted: it stays in use', async () => {
   const { rig } = await rigInUse();
   for (let round = 0; round < 5; round++) {
     if (round === 4) rig.source.usual = SAME;
@@ -193,7 +193,7 @@ async function refusedRequest(rig: Rig): Promise<'replayed' | 'not replayed' | '
   return 'replayed';
 }
 
-test('#13 an upstream that refuses every token: two new ones are tried, then 30 s without a replay, and no wait', async () => {
+test('#13 an upstream that rejects every token: two new ones are tried, then 30 s without a replay, and no wait', async () => {
   const rig = makeRig();
   await rig.start();
   const outcomes: string[] = [];
@@ -243,7 +243,7 @@ async function askLagging(rig: Rig, issuedAtMs: Map<string, number>, lagMs: numb
   return false;
 }
 
-test('#21 an upstream that knows new tokens late: the one that worked stands in, and later ones are held back so long', async () => {
+test('#21 an upstream that knows new tokens late: the one that worked is the fallback, and later ones are held back so long', async () => {
   const rig = makeRig();
   await rig.start();
   const issuedAtMs = new Map([[leaseNow(rig).fingerprint, -10_000]]);
@@ -259,7 +259,7 @@ test('#21 an upstream that knows new tokens late: the one that worked stands in,
   assert.equal(rig.count('breaker_open') <= 1, true);
 });
 
-test('#21 a token that stands in and is refused too does so no more', async () => {
+test('#21 a fallback token that is rejected too is no fallback any more', async () => {
   const { rig, lease } = await rigInUse();
   rig.manager.reportAccepted(lease);
   const second = follow(rig.manager.refresh());
@@ -273,7 +273,7 @@ test('#21 a token that stands in and is refused too does so no more', async () =
   assert.equal(await rig.manager.renewAfter(third.value as Lease, { status: 401 }), null);
 });
 
-test('#21 with an issuer that revokes the previous token that one never stands in', async () => {
+test('#21 with an issuer that revokes the previous token that one is never the fallback', async () => {
   const { rig, lease } = await rigInUse({ settings: { rotation: 'exclusive' } });
   rig.manager.reportAccepted(lease);
   const second = follow(rig.manager.refresh());
@@ -284,7 +284,7 @@ test('#21 with an issuer that revokes the previous token that one never stands i
   assert.equal(await rig.manager.renewAfter(third.value as Lease, { status: 401 }), null);
 });
 
-test('#13 many refusals of one token count once against the breaker', async () => {
+test('#13 many rejections of one token count once against the breaker', async () => {
   const rig = makeRig();
   await rig.start();
   const lease = leaseNow(rig);
@@ -295,7 +295,7 @@ test('#13 many refusals of one token count once against the breaker', async () =
   assert.equal(rig.count('breaker_open'), 0);
 });
 
-test('#13 one upstream refuses what another accepts: at most five forced renewals a minute, the token stays in use', async () => {
+test('#13 one upstream rejects what another accepts: at most five forced renewals a minute, the token stays in use', async () => {
   const rig = makeRig();
   await rig.start();
   let replays = 0;
@@ -332,7 +332,7 @@ test('#13 two forced renewals are a second apart: the next one waits, and does n
   assert.ok((two ?? 0) - (one ?? 0) >= 999);
 });
 
-test('#13 a refusal that may not wait for the second between renewals is not replayed and takes no token away', async () => {
+test('#13 a rejection that may not wait for the second between renewals is not replayed and takes no token away', async () => {
   const { rig, lease } = await rigInUse();
   const first = follow(rig.manager.renewAfter(lease));
   await rig.clock.advance(200);
@@ -341,7 +341,7 @@ test('#13 a refusal that may not wait for the second between renewals is not rep
   assert.equal(leaseNow(rig).generation, 2);
 });
 
-test('#14 an issuer that returns the refused token: no replay, no loop, and the token stays in use', async () => {
+test('#14 an issuer that returns the rejected token: no replay, no loop, and the token stays in use', async () => {
   const { rig, lease } = await rigInUse({ usual: SAME });
   const replay = follow(rig.manager.renewAfter(lease, { status: 401 }));
   const get = follow(rig.manager.get());
@@ -362,7 +362,7 @@ test('#14 an issuer that returns the refused token: no replay, no loop, and the 
   );
 });
 
-test('#14 a static key that upstreams refuse again and again counts once: it is one token, not many new ones', async () => {
+test('#14 a static key that upstreams reject again and again counts once: it is one token, not many new ones', async () => {
   const rig = makeRig({ usual: SAME });
   await rig.start();
   for (let round = 0; round < 4; round++) {
@@ -393,7 +393,7 @@ test('#14 a source that can ask by force gets the chance to', async () => {
   assert.equal(replay.value?.generation, 2);
 });
 
-test('#14 an issuer that insists on an older refused token is given in to, rather than starving for ten minutes', async () => {
+test('#14 an issuer that insists on an older rejected token is given in to, rather than starving for ten minutes', async () => {
   const { rig, lease } = await rigInUse({ script: [SAME, {}], usual: SAME });
   const first = follow(rig.manager.renewAfter(lease));
   await rig.clock.advance(5_000);
@@ -409,7 +409,7 @@ test('#14 an issuer that insists on an older refused token is given in to, rathe
   assert.equal(rig.manager.status().consecutiveFailures, 0);
 });
 
-test('a token is refused for ten minutes and no longer: then the issuer may hand it out again', async () => {
+test('a token is rejected for ten minutes and no longer: then the issuer may return it again', async () => {
   const { rig, lease } = await rigInUse({ script: [SAME] });
   const replay = follow(rig.manager.renewAfter(lease));
   await rig.clock.advance(601_000);
@@ -420,7 +420,7 @@ test('a token is refused for ten minutes and no longer: then the issuer may hand
   assert.equal(refreshed.value?.fingerprint, lease.fingerprint);
 });
 
-test('#16 an exclusive issuer at 20 requests a second: refusals at the switch join it, none fails', async () => {
+test('#16 an exclusive issuer at 20 requests a second: rejections at the switch join it, none fails', async () => {
   const rig = makeRig({ settings: { rotation: 'exclusive' }, usual: { raw: { lifetimeMs: 60_000 } } });
   await rig.start();
   let replays = 0;
@@ -447,7 +447,7 @@ test('#16 an exclusive issuer at 20 requests a second: refusals at the switch jo
   assert.equal(rig.count('breaker_open'), 0);
 });
 
-test('#17 two tokenManagers on one exclusive issuer: it is suspected that someone shares the credentials', async () => {
+test('#17 two token managers on one exclusive issuer: it is suspected that someone shares the credentials', async () => {
   const { rig, lease } = await rigInUse({ settings: { rotation: 'exclusive' } });
   let current = lease;
   for (let round = 0; round < 3; round++) {
@@ -490,7 +490,7 @@ test('#17 a shared token that another replica may have renewed by now raises no 
   assert.deepEqual([await early('none'), await early('file')], [true, false]);
 });
 
-test('#13 while renewals are denied one refusal of a token is news, those after it are repetitions', async () => {
+test('#13 while renewals are denied one rejection of a token is news, those after it are repetitions', async () => {
   const { rig, lease } = await rigInUse();
   let current = lease;
   // Five renewals a minute are permitted.
@@ -508,7 +508,7 @@ test('#13 while renewals are denied one refusal of a token is news, those after 
   assert.deepEqual(denied, [false, ...new Array<boolean>(19).fill(true)]);
 });
 
-test('#17 a token that is refused near its end, or that nobody ever accepted, raises no suspicion', async () => {
+test('#17 a token that is rejected near its expiry, or that no upstream ever accepted, raises no suspicion', async () => {
   const { rig, lease } = await rigInUse({ settings: { refreshAt: [0.95, 0.95] } });
   await rig.clock.advance(250_000);
   const late = follow(rig.manager.renewAfter(lease));
@@ -519,7 +519,7 @@ test('#17 a token that is refused near its end, or that nobody ever accepted, ra
   assert.ok(rig.events.every((event) => event.kind !== 'rejected' || !event.isEarly));
 });
 
-test('#13 a replay that is refused too counts: two new tokens that nobody accepts open the breaker', async () => {
+test('#13 a replay that is rejected too counts: two new tokens that no upstream accepts open the breaker', async () => {
   const rig = makeRig();
   await rig.start();
   const first = leaseNow(rig);

@@ -7,7 +7,7 @@ import { follow, leaseNow, makeRig, traffic } from './manager-rig.ts';
 const FAILING = { error: new TokenSourceError('issuer answered 503') };
 
 for (const lifeSeconds of [300, 60, 20, 6, 5, 2]) {
-  test(`#2 tokens of ${lifeSeconds} s: ten lives of traffic without a wait, at most one call per 0.4 lives`, async () => {
+  test(`#2 tokens of ${lifeSeconds} s: ten lifetimes of traffic without a wait, at most one call per 0.4 lifetimes`, async () => {
     const lifeMs = lifeSeconds * 1_000;
     const usual = { delayMs: Math.min(200, lifeMs / 20), raw: { lifetimeMs: lifeMs } };
     const rig = makeRig({ usual, random: randomFrom(lifeSeconds) });
@@ -21,7 +21,7 @@ for (const lifeSeconds of [300, 60, 20, 6, 5, 2]) {
   });
 }
 
-test('tokens of 6 s at 50 requests a second for a minute: 0 refusals, at most 27 issuer calls', async () => {
+test('tokens of 6 s at 50 requests a second for a minute: 0 rejections, at most 27 issuer calls', async () => {
   const usual = { delayMs: 150, raw: { lifetimeMs: 6_000 } };
   const rig = makeRig({ usual, random: randomFrom(6) });
   await rig.start();
@@ -30,7 +30,7 @@ test('tokens of 6 s at 50 requests a second for a minute: 0 refusals, at most 27
   assert.equal(rig.count('waited'), 0);
 });
 
-test('renewal begins at a random point between 40 and 50 % of the life and serves the old token meanwhile', async () => {
+test('renewal begins at a random point between 40 and 50 % of the lifetime and serves the old token meanwhile', async () => {
   for (const [draw, atMs] of [
     [0, 120_000],
     [0.999_999, 150_000],
@@ -59,7 +59,7 @@ test('renewal goes on without requests until the manager is idle for 15 minutes'
   assert.notEqual(rig.manager.peek(), null);
 });
 
-test('exclusive rotation renews at 75 to 80 % of the life, and a configured range wins', async () => {
+test('exclusive rotation renews at 75 to 80 % of the lifetime, and a configured range wins', async () => {
   const exclusive = makeRig({ settings: { rotation: 'exclusive' }, random: () => 0 });
   const early = makeRig({ settings: { refreshAt: [0.1, 0.2] }, random: () => 0 });
   await exclusive.start();
@@ -72,7 +72,7 @@ test('exclusive rotation renews at 75 to 80 % of the life, and a configured rang
   assert.equal(early.source.calls.length, 2);
 });
 
-test('the issuer may wish an earlier renewal, and may not wish one for every answer', async () => {
+test('the issuer may ask for an earlier renewal, and not for one for every response', async () => {
   const wished = makeRig({ usual: { raw: { lifetimeMs: 300_000, refreshInMs: 60_000 } } });
   await wished.start();
   await wished.clock.advance(59_810);
@@ -84,7 +84,7 @@ test('the issuer may wish an earlier renewal, and may not wish one for every ans
   assert.ok(absurd.source.calls.length <= 13, `${absurd.source.calls.length} calls`);
 });
 
-test('#3 an issuer that is away for 0.3 lives in the renewal window costs no request anything', async () => {
+test('#3 an issuer that is away for 0.3 lifetimes in the renewal window costs no request anything', async () => {
   const rig = makeRig({ random: randomFrom(3) });
   await rig.start();
   assert.equal(await traffic(rig, 110_000, 500), 0);
@@ -163,7 +163,7 @@ test('#4 a source that ignores its abort signal is left behind, and what it brin
   assert.equal(leaseNow(rig).fingerprint, fingerprint);
 });
 
-test('#4 an issuer that hangs once does not cost a 6-second token its life', async () => {
+test('#4 an issuer that hangs once does not cost a 6-second token its lifetime', async () => {
   const rig = makeRig({
     script: [{ delayMs: 50, raw: { lifetimeMs: 6_000 } }, { hang: true }],
     usual: { delayMs: 50, raw: { lifetimeMs: 6_000 } },
@@ -172,7 +172,7 @@ test('#4 an issuer that hangs once does not cost a 6-second token its life', asy
   assert.equal(await traffic(rig, 20_000, 20), 0);
 });
 
-test('an issuer that is slow, but answers, is not cut off: its own pace sets the patience', async () => {
+test('an issuer that is slow, but responds, is not cut off: its own pace sets the time limit', async () => {
   const rig = makeRig({ usual: { delayMs: 1_800, raw: { lifetimeMs: 6_000 } } });
   const started = rig.manager.start();
   await rig.clock.advance(1_800);
@@ -213,7 +213,7 @@ test('#9 a Retry-After is never kept past half of what the token has left', asyn
   assert.ok(Math.abs((rig.source.calls[2]?.atMonoMs ?? 0) - failedAtMs - leftMs / 2) < 2);
 });
 
-test('#15 the same token with a longer or a shorter life keeps its number and takes the new end', async () => {
+test('#15 the same token with a longer or a shorter lifetime keeps its number and takes the new expiry', async () => {
   const rig = makeRig({
     script: [
       { raw: { value: 'same-token', lifetimeMs: 300_000 } },
@@ -235,7 +235,7 @@ test('#15 the same token with a longer or a shorter life keeps its number and ta
   assert.equal(rig.manager.status().counters.sameToken, 2);
 });
 
-test('#15 an issuer that returns the same token until its end is polled at half of what is left, never in a hot loop', async () => {
+test('#15 an issuer that returns the same token until its expiry is polled at half of what is left, never in a hot loop', async () => {
   const rig = makeRig();
   const endsAtMs = rig.clock.monoMs() + 300_000;
   rig.source.acquire = ((original) => (context) => {
@@ -302,7 +302,7 @@ test('#15 a token that the issuer returns again serves below the leeway, as ther
   await rig.manager.stop();
 });
 
-test('#15 the last poll of an issuer that returns the same token comes before its end', async () => {
+test('#15 the last poll of an issuer that returns the same token comes before its expiry', async () => {
   const { sameTokenPollMs } = await import('../../../src/tokens/manager/renewal-timing.ts');
   assert.equal(sameTokenPollMs(300_000, 200_000), 100_000);
   assert.equal(sameTokenPollMs(300_000, 7_000), 5_000);
@@ -310,7 +310,7 @@ test('#15 the last poll of an issuer that returns the same token comes before it
   assert.equal(sameTokenPollMs(6_000, 3_000), 1_500);
 });
 
-test('#25 a token that arrives with less than its leeway left is used to its end', async () => {
+test('#25 a token that arrives with less than its leeway left is used until its expiry', async () => {
   const usual = { delayMs: 20_000, raw: { lifetimeMs: 20_700 } };
   const rig = makeRig({ usual, settings: { attemptTimeoutMs: 60_000 } });
   const get = follow(rig.manager.get());
@@ -319,7 +319,7 @@ test('#25 a token that arrives with less than its leeway left is used to its end
   await rig.manager.stop();
 });
 
-test('#22 a token without a stated life lives 240 s, and less once upstreams refused two of them earlier', async () => {
+test('#22 a token without a stated lifetime is used for 240 s, and less once upstreams rejected two of them earlier', async () => {
   const rig = makeRig({ usual: { raw: {} } });
   await rig.start();
   assert.equal(rig.manager.status().lifeMs, 240_000);
@@ -335,7 +335,7 @@ test('#22 a token without a stated life lives 240 s, and less once upstreams ref
   assert.equal(rig.count('shared_credential_suspected'), 0);
 });
 
-test('#23 of several hints about the life the shortest wins, and a disagreement is said once', async () => {
+test('#23 of several hints about the lifetime the shortest wins, and a disagreement is reported once', async () => {
   const rig = makeRig();
   rig.source.usual = { raw: { lifetimeMs: 300_000, expiresAtWallMs: rig.clock.wallMs() + 100_100 } };
   await rig.start();
@@ -346,7 +346,7 @@ test('#23 of several hints about the life the shortest wins, and a disagreement 
   assert.equal(rig.count('note'), 1);
 });
 
-test('#24 a life of 30 days or of a hundred years causes no timer overflow and one call', async () => {
+test('#24 a lifetime of 30 days or of a hundred years causes no timer overflow and one call', async () => {
   for (const lifetimeMs of [30 * 86_400_000, 35 * 86_400_000, 100 * 365 * 86_400_000]) {
     const rig = makeRig({ usual: { raw: { lifetimeMs } } });
     await rig.start();
@@ -357,7 +357,7 @@ test('#24 a life of 30 days or of a hundred years causes no timer overflow and o
   }
 });
 
-test('long tokens are renewed 15 to 20 minutes before their end, or 5 % of the life, at most a day', async () => {
+test('long tokens are renewed 15 to 20 minutes before their expiry, or 5 % of the lifetime, at most a day', async () => {
   const { renewalAgeMs } = await import('../../../src/tokens/manager/renewal-timing.ts');
   const settings = { refreshAt: null, rotation: 'overlap' } as const;
   const minutes = (ms: number): number => ms / 60_000;
@@ -369,7 +369,7 @@ test('long tokens are renewed 15 to 20 minutes before their end, or 5 % of the l
   assert.equal(Math.round(before(90 * 24 * 60, 0)), 24 * 60);
 });
 
-test('#25 the life counts from the request: an exchange of 20 s leaves 10 s of a 30-second token', async () => {
+test('#25 the lifetime counts from the request: an exchange of 20 s leaves 10 s of a 30-second token', async () => {
   const rig = makeRig({
     usual: { delayMs: 20_000, raw: { lifetimeMs: 30_000 } },
     settings: { attemptTimeoutMs: 60_000 },
@@ -379,7 +379,7 @@ test('#25 the life counts from the request: an exchange of 20 s leaves 10 s of a
   assert.equal(get.value?.remainingMs(), 10_000);
 });
 
-test('#25 a token that is over when it arrives is thrown away and counts as a failure', async () => {
+test('#25 a token that is expired when it arrives is thrown away and counts as a failure', async () => {
   const rig = makeRig({
     usual: { delayMs: 20_000, raw: { lifetimeMs: 20_400 } },
     settings: { attemptTimeoutMs: 60_000 },
@@ -413,7 +413,7 @@ test('#36 an event loop that stalls over the renewal point is covered by the nex
   assert.equal(rig.source.calls.length, 2);
 });
 
-test('leeway is at most 5 % and floor at most 1 % of the life, however large they are configured', async () => {
+test('leeway is at most 5 % and floor at most 1 % of the lifetime, however large they are configured', async () => {
   const usual = { raw: { lifetimeMs: 10_000 }, delayMs: 0 };
   const rig = makeRig({
     script: [usual],

@@ -27,7 +27,7 @@ for (const [title, raw] of [
   ['nothing but quotes', '""'],
   ['more than 64 KiB', 'S'.repeat(65_537)],
 ] as const) {
-  test(`#31 a token with ${title} is refused by an error that does not quote it`, () => {
+  test(`#31 a token with ${title} is rejected by an error that does not quote it`, () => {
     assert.throws(
       () => cleanTokenValue(raw),
       (error) => {
@@ -39,7 +39,7 @@ for (const [title, raw] of [
   });
 }
 
-test('#31 a value beside the token that cannot be sent is refused without being quoted', async () => {
+test('#31 a value beside the token that cannot be sent is rejected without being quoted', async () => {
   const rig = makeRig({ usual: { raw: { lifetimeMs: 300_000, extra: { group: 'EVIL\r\nX: 1' } } } });
   await rig.start();
   assert.match(rig.manager.status().lastError ?? '', /"group" beside the token cannot be sent/);
@@ -69,7 +69,7 @@ test('I5 no token appears in status, events, leases or errors, however they are 
   assert.match(printed, /refused: "\[redacted\]" for client/);
 });
 
-test('I5 a remark of a source is scrubbed, made once, and there are at most twenty', async () => {
+test('I5 a remark of a source is redacted, made once, and there are at most twenty', async () => {
   const rig = makeRig();
   await rig.start();
   const notes = Array.from({ length: 30 }, (_, index) => `remark ${index} on token-1-secret`);
@@ -80,7 +80,7 @@ test('I5 a remark of a source is scrubbed, made once, and there are at most twen
   assert.equal(said[0], 'remark 0 on [redacted]');
 });
 
-test('a living token is scrubbed from foreign text, a replaced one for ten minutes more', async () => {
+test('a living token is redacted in text of others, a replaced one for ten minutes more', async () => {
   const rig = makeRig();
   await rig.start();
   assert.equal(rig.secrets.scrub('x token-1-secret y'), 'x [redacted] y');
@@ -93,7 +93,7 @@ test('a living token is scrubbed from foreign text, a replaced one for ten minut
   assert.equal(rig.secrets.scrub('token-1-secret'), 'token-1-secret');
 });
 
-test('a ticket beside the token is scrubbed as the token is, a word beside it is not', async () => {
+test('a ticket beside the token is redacted as the token is, a word beside it is not', async () => {
   const extra = { ticket: 'ticket-beside-token-1', group: 'default' };
   const rig = makeRig({ script: [{ raw: { lifetimeMs: 300_000, extra } }] });
   await rig.start();

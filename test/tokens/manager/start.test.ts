@@ -92,7 +92,7 @@ test('a signal that is aborted already asks for nothing', async () => {
   assert.equal(rig.source.calls.length, 0);
 });
 
-test('beyond maxWaiters a request is refused at once with a hint when to come back', async () => {
+test('beyond maxWaiters a request is rejected at once with a hint when to come back', async () => {
   const rig = makeRig({ settings: { maxWaiters: 2 } });
   const waiting = [follow(rig.manager.get()), follow(rig.manager.get())];
   await assert.rejects(rig.manager.get(), (error) => {
@@ -240,7 +240,7 @@ test('a listener that throws keeps no token from a request', async () => {
   assert.equal(get.value?.generation, 1);
 });
 
-test('#39 what a token is asked for says why: at the start, for a renewal, because a request came after its end', async () => {
+test('#39 what a token is asked for says why: at the start, for a renewal, because a request came after its expiry', async () => {
   const rig = makeRig();
   await rig.start();
   await rig.clock.advance(150_000);

@@ -22,7 +22,7 @@ test('a request ends dormancy even when its token is not due yet', async () => {
   assert.notEqual(rig.manager.status().nextAttemptInMs, null);
 });
 
-test('every request counts as attention: renewal goes on in the background for 15 minutes after the last', async () => {
+test('every request counts as demand: renewal goes on in the background for 15 minutes after the last', async () => {
   const rig = makeRig({ usual: HOURLY });
   await rig.start();
   // Renewal is due after 6,150 s; the last request comes 450 s before.
@@ -66,7 +66,7 @@ test('while the issuer fails, requests that are served from the old token set no
   await manager.stop();
 });
 
-test('who waits while the attempt in flight fails hears at once when the next one comes too late', async () => {
+test('a request that waits while the attempt in flight fails, fails at once when the next one comes too late', async () => {
   const rig = makeRig({
     usual: { error: new TokenSourceError('invalid_client', { severity: 'credentials' }) },
   });
@@ -86,7 +86,7 @@ test('starving is reported by a failure when nothing is left, requests or not', 
   await rig.manager.stop();
 });
 
-test('starving is reported by the request that finds the token ended between two failures', async () => {
+test('starving is reported by the request that finds the token expired between two failures', async () => {
   const rig = makeRig({
     script: [{ raw: { lifetimeMs: 10_000 } }],
     usual: { error: new TokenSourceError('503', { retryAfterMs: 60_000 }), delayMs: 0 },
@@ -153,7 +153,7 @@ test('dormancy is reported once, also when the source changed in between', async
   assert.equal(rig.clock.pending, 0);
 });
 
-test('#9 a Retry-After counts whole when the token in use was refused: what that has left is worth nothing', async () => {
+test('#9 a Retry-After counts whole when the token in use was rejected: what that has left is worth nothing', async () => {
   const rig = makeRig({
     script: [
       { raw: { lifetimeMs: 20_000 } },
