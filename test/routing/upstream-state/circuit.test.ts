@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Circuit, type CircuitState } from '../../src/routing/upstream-state/circuit.ts';
-import { VirtualClock } from '../helpers/virtual-clock.ts';
+import { Circuit, type CircuitState } from '../../../src/routing/upstream-state/circuit.ts';
+import { VirtualClock } from '../../helpers/virtual-clock.ts';
 
 function newCircuit(): { circuit: Circuit; clock: VirtualClock; changes: CircuitState[] } {
   const clock = new VirtualClock();

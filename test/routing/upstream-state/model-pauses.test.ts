@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ModelPauses } from '../../src/routing/upstream-state/model-pauses.ts';
-import { VirtualClock } from '../helpers/virtual-clock.ts';
+import { ModelPauses } from '../../../src/routing/upstream-state/model-pauses.ts';
+import { VirtualClock } from '../../helpers/virtual-clock.ts';
 
 function newPauses(): { pauses: ModelPauses; clock: VirtualClock } {
   const clock = new VirtualClock();

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import {
   ConcurrencyLimiter,
   type QueueOutcome,
-} from '../../src/routing/upstream-state/concurrency-limiter.ts';
+} from '../../../src/routing/upstream-state/concurrency-limiter.ts';
 
 const NEVER = new AbortController().signal;
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BatchLimits, LearnedDrops } from '../../src/routing/upstream-state/learned-refusals.ts';
+import { BatchLimits, LearnedDrops } from '../../../src/routing/upstream-state/learned-refusals.ts';
 
 test('what was refused is remembered for its model, each once, in the order of the refusals', () => {
   const drops = new LearnedDrops();
