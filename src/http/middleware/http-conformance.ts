@@ -12,7 +12,7 @@ export class RequestForm {
 
   /** Throws `invalid_request` for a request that is no valid HTTP/1.x, or that follows a refused one. */
   check(request: IncomingMessage): void {
-    // It gets a response although nobody reads it: Node limits what it reads by the responses that are queued.
+    // It gets a response although it is not read: Node limits what it reads by the responses that are queued.
     if (this.#refused.has(request.socket))
       throw invalid('The request follows a refused one on the same connection. Open a new connection.');
     refuseUnconforming(request);

@@ -39,45 +39,37 @@ type ErrorType =
   | 'upstream_error'
   | 'server_error';
 
-/** Final, caused by the client's request and not to be retried unchanged; `but` holds what differs in a row. */
-function refused(
-  status: number,
-  type: ErrorType,
-  code: string | null,
-  but: Partial<Pick<ErrorRow, 'shouldRetry' | 'again' | 'outcome'>> = {},
-): ErrorRow {
-  return {
-    status,
-    type,
-    code,
-    shouldRetry: false,
-    again: 'never',
-    nextCandidate: false,
-    countsAgainst: 'no',
-    severity: 6,
-    outcome: 'client_error',
-    ...but,
-  };
+/** What follows from a failure, beside what the client gets. */
+type Consequences = Omit<ErrorRow, 'status' | 'type' | 'code'>;
+
+/** Caused by the client's request: final, and not to be retried unchanged. */
+const REFUSED: Consequences = {
+  shouldRetry: false,
+  again: 'never',
+  nextCandidate: false,
+  countsAgainst: 'no',
+  severity: 6,
+  outcome: 'client_error',
+};
+
+/** One upstream failed: the next candidate is tried. */
+const FAILED: Consequences = {
+  shouldRetry: null,
+  again: 'never',
+  nextCandidate: true,
+  countsAgainst: 'yes',
+  severity: 3,
+  outcome: 'upstream_error',
+};
+
+type RowFacts = readonly [status: number, type: ErrorType, code: string | null, but?: Partial<Consequences>];
+
+function refused(...[status, type, code, but]: RowFacts): ErrorRow {
+  return { status, type, code, ...REFUSED, ...but };
 }
 
-/** One upstream failed and the next candidate is tried. */
-function failed(
-  status: number,
-  type: ErrorType,
-  code: string,
-  facts: Pick<ErrorRow, 'countsAgainst' | 'shouldRetry'> &
-    Partial<Pick<ErrorRow, 'again' | 'severity' | 'outcome'>>,
-): ErrorRow {
-  return {
-    status,
-    type,
-    code,
-    again: 'never',
-    nextCandidate: true,
-    severity: 3,
-    outcome: 'upstream_error',
-    ...facts,
-  };
+function failed(...[status, type, code, but]: RowFacts): ErrorRow {
+  return { status, type, code, ...FAILED, ...but };
 }
 
 /** Every way in which a request or an attempt can fail, with its consequences; docs/failover.md describes them. */
@@ -98,10 +90,7 @@ export const ERROR_TABLE = {
     shouldRetry: null,
     outcome: 'rate_limited',
   }),
-  overloaded: refused(503, 'server_error', 'overloaded', {
-    shouldRetry: null,
-    outcome: 'rate_limited',
-  }),
+  overloaded: refused(503, 'server_error', 'overloaded', { shouldRetry: null, outcome: 'rate_limited' }),
   shutting_down: refused(503, 'server_error', 'shutting_down', {
     shouldRetry: null,
     outcome: 'upstream_error',
@@ -110,10 +99,7 @@ export const ERROR_TABLE = {
     shouldRetry: null,
     outcome: 'client_gone',
   }),
-  internal: refused(500, 'server_error', 'internal_error', {
-    shouldRetry: null,
-    outcome: 'upstream_error',
-  }),
+  internal: refused(500, 'server_error', 'internal_error', { shouldRetry: null, outcome: 'upstream_error' }),
 
   // Choosing an upstream.
   model_not_found: failed(404, 'not_found_error', 'model_not_found', {
@@ -129,34 +115,19 @@ export const ERROR_TABLE = {
   }),
 
   // One attempt at one candidate.
-  token_unavailable: failed(503, 'upstream_error', 'upstream_auth_unavailable', {
-    countsAgainst: 'no',
-    shouldRetry: null,
-  }),
-  unreachable: failed(502, 'upstream_error', 'upstream_unreachable', {
-    countsAgainst: 'cools_at_once',
-    shouldRetry: null,
-  }),
-  timeout: failed(504, 'upstream_error', 'upstream_timeout', {
-    countsAgainst: 'cools_at_once',
-    shouldRetry: null,
-  }),
+  token_unavailable: failed(503, 'upstream_error', 'upstream_auth_unavailable', { countsAgainst: 'no' }),
+  unreachable: failed(502, 'upstream_error', 'upstream_unreachable', { countsAgainst: 'cools_at_once' }),
+  timeout: failed(504, 'upstream_error', 'upstream_timeout', { countsAgainst: 'cools_at_once' }),
   /** `max_concurrency` is reached and the queue is full; nothing was sent. */
   queue_full: failed(503, 'server_error', 'overloaded', {
     countsAgainst: 'no',
-    shouldRetry: null,
     outcome: 'rate_limited',
     severity: 4,
   }),
   /** A status of `retry.statuses`; the client gets 502, 503 or 504 for it. */
-  retryable_status: failed(502, 'upstream_error', 'upstream_error', {
-    countsAgainst: 'yes',
-    shouldRetry: null,
-    again: 'if_only_candidate',
-  }),
+  retryable_status: failed(502, 'upstream_error', 'upstream_error', { again: 'if_only_candidate' }),
   rate_limited: failed(429, 'rate_limit_error', 'rate_limit_exceeded', {
     countsAgainst: 'no',
-    shouldRetry: null,
     outcome: 'rate_limited',
     severity: 5,
   }),
@@ -166,11 +137,7 @@ export const ERROR_TABLE = {
     outcome: 'rate_limited',
     severity: 4,
   }),
-  auth_rejected: failed(502, 'upstream_error', 'upstream_auth_error', {
-    countsAgainst: 'yes',
-    shouldRetry: false,
-    severity: 1,
-  }),
+  auth_rejected: failed(502, 'upstream_error', 'upstream_auth_error', { shouldRetry: false, severity: 1 }),
   /** 401 and 403 under `sk: asis`: the credentials are the client's own. */
   auth_passed_through: refused(401, 'authentication_error', null),
   forbidden: failed(502, 'upstream_error', 'upstream_auth_error', {
@@ -178,31 +145,18 @@ export const ERROR_TABLE = {
     shouldRetry: false,
     severity: 1,
   }),
-  path_not_found: failed(502, 'upstream_error', 'upstream_not_found', {
-    countsAgainst: 'yes',
-    shouldRetry: false,
-    severity: 2,
-  }),
+  path_not_found: failed(502, 'upstream_error', 'upstream_not_found', { shouldRetry: false, severity: 2 }),
   /** Any other 4xx: an error in the client's request; it gets the upstream's status and message. */
   client_fault: refused(400, 'invalid_request_error', null, { again: 'without_refused_parameter' }),
   context_overflow: refused(400, 'invalid_request_error', 'context_length_exceeded'),
   content_filtered: refused(400, 'invalid_request_error', 'content_filter'),
-  invalid_response: failed(502, 'upstream_error', 'upstream_invalid_response', {
-    countsAgainst: 'yes',
-    shouldRetry: null,
-  }),
+  invalid_response: failed(502, 'upstream_error', 'upstream_invalid_response'),
   /** Embeddings: another number of vectors than inputs. */
-  mismatch: failed(502, 'upstream_error', 'upstream_mismatch', { countsAgainst: 'no', shouldRetry: null }),
-  redirect: failed(502, 'upstream_error', 'upstream_redirect', { countsAgainst: 'yes', shouldRetry: false }),
-  disconnected: failed(502, 'upstream_error', 'upstream_disconnected', {
-    countsAgainst: 'yes',
-    shouldRetry: null,
-  }),
+  mismatch: failed(502, 'upstream_error', 'upstream_mismatch', { countsAgainst: 'no' }),
+  redirect: failed(502, 'upstream_error', 'upstream_redirect', { shouldRetry: false }),
+  disconnected: failed(502, 'upstream_error', 'upstream_disconnected'),
   /** The model aborted the generation (`finish_reason: network_error` and the like). */
-  generation_failed: failed(502, 'upstream_error', 'upstream_generation_failed', {
-    countsAgainst: 'yes',
-    shouldRetry: null,
-  }),
+  generation_failed: failed(502, 'upstream_error', 'upstream_generation_failed'),
 } as const satisfies Record<string, ErrorRow>;
 
 /** A new kind without a row does not compile. */
