@@ -108,6 +108,18 @@ const GET: readonly Row[] = [
     '  failWaiters(',
   ],
   [
+    'fail requests at once while the source is misconfigured',
+    TRANSITION,
+    '  if (state.failures.isMisconfigured) failWaiters(',
+    '  if (false) failWaiters(',
+  ],
+  [
+    'forget what failed before renewal stopped',
+    STATE,
+    '  if (state.isDormant) state.failures.reset();\n',
+    '',
+  ],
+  [
     'keep waiters whose deadline is later than the next attempt',
     TRANSITION,
     '({ deadlineMonoMs }) => deadlineMonoMs < state.nextAttemptMonoMs',

@@ -1,5 +1,6 @@
 import { FerryError } from '../lib/errors/ferry-error.ts';
 import { inSeconds } from '../lib/text/format.ts';
+import { cleanMessage } from '../lib/text/sanitize.ts';
 import type { Lease } from '../tokens/manager/lease.ts';
 import { TokenUnavailable } from '../tokens/manager/token-unavailable.ts';
 import { isTokenRejection } from '../tokens/placement/rejection.ts';
@@ -198,7 +199,7 @@ export class UpstreamClient {
     } catch (error) {
       if (!(error instanceof TokenUnavailable)) throw error;
       throw new FerryError('token_unavailable', {
-        message: `Upstream "${this.name}" cannot be used now: ${error.message}. GET /readyz says more.`,
+        message: `Upstream "${this.name}" cannot be used now: ${cleanMessage(error.message, (text) => text)}. GET /readyz says more.`,
         retryAfterMs: error.retryAfterMs,
         ...(error.detail === null ? {} : { detail: error.detail }),
         cause: error,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { errorIn, Gateway } from '../helpers/gateway.ts';
 import { refusingUrl } from '../helpers/raw-upstream.ts';
+import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 import { ask, KINDS, LIMITS } from './fault-rig.ts';
 
@@ -55,6 +56,29 @@ for (const kind of KINDS) {
     assert.equal(status, 200, 'ready: it serves what it can');
     assert.ok(!degraded.some((one) => one.includes('cooling')), degraded.join());
     assert.match(degraded.join(), /token dead: missing/);
+  });
+
+  test(`#8 ${kind}: the issuer refuses the credentials: 503 at once with the reason, asked again in the background`, async () => {
+    const issuer = await ScriptedIssuer.start({
+      status: 401,
+      body: { error: 'invalid_client', error_description: 'unknown client' },
+    });
+    test.after(() => issuer.close());
+    await using gateway = await Gateway.start({
+      ...LIMITS,
+      tokens: { corp: { ...(await dead('20s')), token_url: issuer.tokenUrl } },
+      upstreams: [{ name: 'lone', endpoint: good.url, token: 'corp', allow: ['m'] }],
+    });
+    for (let request = 0; request < 3; request++) {
+      const { response, text, elapsedMs } = await ask(gateway, kind, 'm');
+      assert.equal(response.status, 503, text);
+      const { code, message } = errorIn(text);
+      assert.equal(code, 'upstream_auth_unavailable');
+      assert.match(message, /no token from "corp".*status 401 \(invalid_client: "unknown client"\)/);
+      assert.match(response.headers.get('retry-after') ?? '', /^[1-9]\d?$/);
+      assert.ok(elapsedMs < 10_000, `${elapsedMs} ms`);
+    }
+    assert.ok(issuer.calls.length <= 2, `${issuer.calls.length} calls`);
   });
 
   test(`${kind}: max_wait is for all candidates together, not for each`, async () => {

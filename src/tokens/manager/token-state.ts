@@ -123,6 +123,8 @@ export function isIdle(state: TokenState, monoMs: number): boolean {
 /** A request needs renewal to begin or to go on. */
 export function wake(state: TokenState, monoMs: number): void {
   state.lastRequestMonoMs = monoMs;
+  // What failed before renewal stopped says little about now: the request that wakes it waits for the next attempt.
+  if (state.isDormant) state.failures.reset();
   state.isDormant = false;
   state.startMonoMs = Number.NEGATIVE_INFINITY;
 }

@@ -26,7 +26,9 @@ export class TokenUnavailable extends Error {
   readonly detail: string | null;
 
   constructor(facts: TokenUnavailableFacts) {
-    super(`no token from "${facts.source}": ${MESSAGES[facts.reason]}`);
+    const detail =
+      facts.reason === 'credentials_refused' && facts.detail !== null ? ` (${facts.detail})` : '';
+    super(`no token from "${facts.source}": ${MESSAGES[facts.reason]}${detail}`);
     this.name = 'TokenUnavailable';
     this.source = facts.source;
     this.reason = facts.reason;

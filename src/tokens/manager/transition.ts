@@ -606,9 +606,13 @@ function failWaiters(step: Step, isMeant: (waiter: Waiter) => boolean): void {
   }
 }
 
-/** A waiter that would only reach its deadline fails at once, as no attempt will be made before it. */
+/**
+ * A waiter that would only reach its deadline fails at once, as no attempt will be made before it. Wrong credentials and
+ * a wrong configuration do not mend within a wait: then all fail, while the source is retried in the background.
+ */
 function failHopelessWaiters(step: Step): void {
   const { state } = step;
+  if (state.failures.isMisconfigured) failWaiters(step, ({ kind }) => kind !== 'manual');
   if (isBusy(state)) return;
   failWaiters(step, ({ deadlineMonoMs }) => deadlineMonoMs < state.nextAttemptMonoMs);
 }

@@ -136,6 +136,40 @@ test('#8 a request whose deadline is before the next probe fails at once, with t
   await rig.manager.stop();
 });
 
+test('#8 a misconfigured source fails every request at once, also while it is asked again, and not the one who refreshes', async () => {
+  const rig = makeRig({ usual: { ...REFUSING, delayMs: 0 } });
+  await rig.start();
+  rig.source.usual = { ...REFUSING, delayMs: 5_000 };
+  for (let second = 0; second < 35; second++) {
+    const get = follow(rig.manager.get());
+    await rig.clock.advance(0);
+    assert.ok(get.error instanceof TokenUnavailable, `waits after ${second} s`);
+    assert.equal(get.error.reason, 'credentials_refused');
+    assert.match(get.error.detail ?? '', /invalid_client/);
+    await rig.clock.advance(1_000);
+  }
+  assert.equal(rig.source.calls.length, 2);
+  rig.source.usual = {};
+  const refreshed = follow(rig.manager.refresh());
+  await rig.clock.advance(6_000);
+  assert.equal(refreshed.error instanceof TokenUnavailable || refreshed.value !== undefined, true);
+  await rig.clock.advance(31_000);
+  assert.notEqual(rig.manager.peek(), null, 'served as soon as the issuer accepts the credentials');
+  await rig.manager.stop();
+});
+
+test('#8 #39 the first request after a long silence waits for the next attempt, whatever failed before', async () => {
+  const rig = makeRig({ usual: { ...REFUSING, delayMs: 0 } });
+  await rig.start();
+  await rig.clock.advance(20 * 60_000);
+  assert.equal(rig.manager.status().state, 'dormant');
+  rig.source.usual = {};
+  const get = follow(rig.manager.get());
+  await rig.clock.advance(200);
+  assert.equal(get.value?.generation, 1);
+  await rig.manager.stop();
+});
+
 test('#8 credentials that worked before are doubted three times before probing turns slow; the token serves meanwhile', async () => {
   const rig = makeRig({ script: [{}], usual: { ...REFUSING, delayMs: 0 } });
   await rig.start();
@@ -151,10 +185,10 @@ test('#8 credentials that worked before are doubted three times before probing t
 test('#8 a changed recipe is tried at once', async () => {
   const rig = makeRig({ usual: { ...REFUSING, delayMs: 0 } });
   await rig.start();
-  const get = follow(rig.manager.get());
   rig.source.usual = {};
   rig.source.key = 'recipe-2';
   rig.source.onChange?.();
+  const get = follow(rig.manager.get());
   await rig.clock.advance(200);
   assert.equal(get.value?.generation, 1);
   assert.equal(rig.manager.status().state, 'fresh');
