@@ -2,7 +2,11 @@ import { FerryError } from '../lib/errors/ferry-error.ts';
 import { parseJson } from '../lib/json/json-object.ts';
 import { cleanMessage, excerptOf } from '../lib/text/sanitize.ts';
 import type { TokenText } from '../openai/embeddings/token-ids.ts';
-import { type ErrorContext, fromErrorResponse } from '../openai/errors/upstream-error.ts';
+import {
+  type ErrorContext,
+  fromErrorResponse,
+  rejectedCredentialsMessage,
+} from '../openai/errors/upstream-error.ts';
 import { parseVendorError, type VendorError } from '../openai/errors/vendor-error.ts';
 import type { ParsedRequest } from '../openai/request/parsed-request.ts';
 import { findRefusedParameter } from '../openai/request/refused-parameter.ts';
@@ -209,7 +213,7 @@ function rejectedToken(failure: FerryError): FerryError {
   if (failure.kind === 'auth_rejected') return failure;
   const { upstreamStatus } = failure;
   return new FerryError('auth_rejected', {
-    message: `The upstream refused the credentials that the gateway holds for it (status ${upstreamStatus}). They are not the client's.`,
+    message: rejectedCredentialsMessage(upstreamStatus),
     upstreamStatus,
     detail: failure.detail ?? failure.message,
     cause: failure,

@@ -16,7 +16,7 @@ const ECHO = {
 
 /** A stream with everything in it, as its blocks. */
 function blocks(): string[] {
-  const stream = new ResponsesStream(optionsFor(), { echo: ECHO, mostLength: 10_000 });
+  const stream = new ResponsesStream(optionsFor(), { echo: ECHO, maxLength: 10_000 });
   const call = { index: 0, id: 'call_1', type: 'function', function: { name: 'f', arguments: '{"a":1}' } };
   const body = sse(
     ROLE,

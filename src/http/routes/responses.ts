@@ -47,7 +47,7 @@ export async function serveResponses(
   const chat: ChatExchange | null = asChat && {
     context,
     request: asChat.chat,
-    format: responsesForm({ echo: asChat.echo, onItem, mostLength: policy.maxResponseBytes }),
+    format: responsesForm({ echo: asChat.echo, onItem, maxLength: policy.maxResponseBytes }),
     writer,
     ignored: asChat.ignored,
     policy,

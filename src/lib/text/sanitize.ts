@@ -1,33 +1,33 @@
 /**
  * Text of an upstream on its way to a client: without keys, addresses and stack traces, and short
- * (S82, S97, Q148). All functions are linear in what they look at, and they look at `LOOKED_AT` at most.
+ * (S82, S97, Q148). All functions are linear in what they look at, and they look at `MAX_SCANNED` at most.
  */
 
 /** Characters of an upstream's text that are looked at; what matters stands at its beginning. */
-const LOOKED_AT = 4000;
+const MAX_SCANNED = 4000;
 
 /** Longest text quoted from an upstream. */
-const LONGEST_EXCERPT = 500;
+const MAX_EXCERPT = 500;
 
 /** A client's own mistake may be explained at length (validation errors name each field). */
-const LONGEST_MESSAGE = 2000;
+const MAX_MESSAGE = 2000;
 
 /** The upstream's own message about the client's request: kept, without secrets and internal addresses. */
 export function cleanMessage(text: string, scrub: (text: string) => string): string {
-  const clean = withoutKeys(scrub(text).slice(0, LOOKED_AT)).replace(URL_PATTERN, (url) =>
+  const clean = withoutKeys(scrub(text).slice(0, MAX_SCANNED)).replace(URL_PATTERN, (url) =>
     isPublicUrl(url) ? url : '[url]',
   );
-  return shorten(withoutAddresses(withoutTrace(clean)).trim(), LONGEST_MESSAGE);
+  return shorten(withoutAddresses(withoutTrace(clean)).trim(), MAX_MESSAGE);
 }
 
 /** A short quote of any body, HTML included, without secrets, hosts and URLs; '' when nothing readable is left. */
 export function excerptOf(body: string, scrub: (text: string) => string): string {
-  const start = scrub(body.slice(0, 16 * LOOKED_AT)).slice(0, LOOKED_AT);
+  const start = scrub(body.slice(0, 16 * MAX_SCANNED)).slice(0, MAX_SCANNED);
   const text = isHtml(start) ? textOfHtml(start) : start;
   const clean = withoutKeys(withoutTrace(text)).replace(URL_PATTERN, '[url]').replace(HOST, '[host]');
   const excerpt = withoutAddresses(clean).replace(/\s+/g, ' ').trim();
   // `{}`, `[]`, `null` and `""` are no text for people.
-  return /\p{L}/u.test(excerpt) && excerpt !== 'null' ? shorten(excerpt, LONGEST_EXCERPT) : '';
+  return /\p{L}/u.test(excerpt) && excerpt !== 'null' ? shorten(excerpt, MAX_EXCERPT) : '';
 }
 
 export function isHtml(body: string): boolean {

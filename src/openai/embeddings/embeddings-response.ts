@@ -73,7 +73,7 @@ export function joinVectorResponses(
   const models = new Set(responses.map((response) => response.upstreamModel));
   if (models.size > 1) {
     throw new FerryError('mismatch', {
-      message: 'The upstream answered parts of one request with different models.',
+      message: 'The upstream used different models for parts of one request.',
     });
   }
   const vectors = responses.flatMap((response) => response.vectors);

@@ -4,11 +4,11 @@ import { meaningOfText, textSays } from './error-meanings.ts';
 import { readRetryAfter } from './retry-after.ts';
 import { findVendorError, parseVendorError, type VendorError } from './vendor-error.ts';
 
-/** What an error text is read against: the request it answers, and the rules of the installation. */
+/** The request that an error belongs to, and what the configuration says of errors. */
 export interface ErrorContext {
   /** The model as the client named it; null when the request has none. */
   readonly model: string | null;
-  /** What the upstream was told the model is, where an alias made it another name. */
+  /** The model's name at the upstream, where an alias differs. */
   readonly upstreamModel?: string;
   /** The normalised path of the request (`/v1/chat/completions`). */
   readonly path: string;
@@ -16,13 +16,13 @@ export interface ErrorContext {
   readonly scrub: (text: string) => string;
   /** Whether `retry.statuses` names this status. Default: 408, 425, 500, 502-504, 520-529. */
   readonly isRetryable?: (status: number) => boolean;
-  /** Header of the upstream's answer by lower-case name. */
+  /** Header of the upstream's response by lower-case name. */
   readonly headers?: (name: string) => string | undefined;
   /** Wall clock in milliseconds, for `retry-after` as a date. Default: Date.now(). */
   readonly nowWallMs?: number;
 }
 
-interface UpstreamAnswer extends ErrorContext {
+interface ErrorResponse extends ErrorContext {
   readonly status: number;
   readonly headers: (name: string) => string | undefined;
   /** The body as text, possibly cut; '' when there was none. */
@@ -30,12 +30,12 @@ interface UpstreamAnswer extends ErrorContext {
 }
 
 /** How much of an error's text is searched for what it means, in UTF-16 units. */
-const SEARCHED = 16_000;
+const MAX_SEARCHED = 16_000;
 
-/** A failure with all that is known of it, before it has a kind. */
+/** The facts of a failure before it has a kind. */
 interface Failure {
   readonly context: ErrorContext;
-  /** The status of the answer, or the one that a 200's error implies. */
+  /** The status of the response, or the one that a 200's error implies. */
   readonly status: number;
   /** The status on the wire. */
   readonly upstreamStatus: number;
@@ -46,18 +46,18 @@ interface Failure {
   readonly source: string;
 }
 
-/** Any answer that is not a success (4xx, 5xx, 3xx and stranger ones), as the one error of the product. */
-export function fromErrorResponse(answer: UpstreamAnswer): FerryError {
-  const found = parseError(answer.body);
-  const text = (found?.message || (found === null ? answer.body : '')).slice(0, SEARCHED);
-  const { status } = answer;
-  const source = answer.body.slice(0, SEARCHED);
-  return toFerryError({ context: answer, status, upstreamStatus: status, found, text, source });
+/** Any response that is not a success (4xx, 5xx, 3xx and invalid statuses) as FerryError. */
+export function fromErrorResponse(response: ErrorResponse): FerryError {
+  const found = parseError(response.body);
+  const text = (found?.message || (found === null ? response.body : '')).slice(0, MAX_SEARCHED);
+  const { status } = response;
+  const source = response.body.slice(0, MAX_SEARCHED);
+  return toFerryError({ context: response, status, upstreamStatus: status, found, text, source });
 }
 
-/** The error of a 200 answer or a stream event (see `findVendorError`) as the one error of the product. */
+/** The error of a 200 response or a stream event (see `findVendorError`) as FerryError. */
 export function fromVendorError(found: VendorError, context: ErrorContext): FerryError {
-  const text = found.message.slice(0, SEARCHED);
+  const text = found.message.slice(0, MAX_SEARCHED);
   const words = [text, found.code, found.type].filter(Boolean).join(' ');
   const meaning = found.status === null ? meaningOfText(words) : { status: found.status };
   const known = found.kind === null && 'kind' in meaning ? { ...found, kind: meaning.kind ?? null } : found;
@@ -77,7 +77,7 @@ export function throwVendorError(json: unknown, context: ErrorContext): void {
   if (found !== null) throw fromVendorError(found, context);
 }
 
-/** A 200 answer that is empty, HTML or not JSON: `upstream_invalid_response` with a short excerpt. */
+/** A 200 response that is empty, HTML or not JSON: `upstream_invalid_response` with a short excerpt. */
 export function invalidBodyError(body: string, context: ErrorContext): FerryError {
   const excerpt = excerptOf(body, context.scrub);
   const what =
@@ -99,9 +99,9 @@ function parseError(body: string): VendorError | null {
   }
 }
 
-/** DashScope and others answer a stream request with an event even when the status is an error. */
+/** DashScope responds to a stream request with an event even when the status is an error (Q136). */
 function parseEvent(start: string): VendorError | null {
-  const data = /^data: ?(\{.*\})[ \r]*$/m.exec(start.slice(0, SEARCHED))?.[1];
+  const data = /^data: ?(\{.*\})[ \r]*$/m.exec(start.slice(0, MAX_SEARCHED))?.[1];
   return data === undefined ? null : parseError(data);
 }
 
@@ -133,7 +133,7 @@ function waitOf({ context, source }: Failure, isRateLimit: boolean): number | un
   });
 }
 
-/** The kind of failure that an answer means, as docs/failover.md lists them; statuses first, then what the body adds. */
+/** The kind of failure, as docs/failover.md lists them: by status first, then by body. */
 function kindOf(failure: Failure): ErrorKind {
   const { status, found, text, context } = failure;
   if (status === 401) return 'auth_rejected';
@@ -144,7 +144,7 @@ function kindOf(failure: Failure): ErrorKind {
   // A proxy before the upstream wants credentials: ours to fix, as with a 403.
   if (status === 407) return 'forbidden';
   if (status === 404) return namesModel(failure) ? 'model_not_found' : 'path_not_found';
-  // 304 sends nobody anywhere.
+  // 304 is no redirect.
   if (status >= 300 && status < 400 && status !== 304) return 'redirect';
   if (textSays(text, 'overflow') && status >= 400) return 'context_overflow';
   if ((status === 400 || status === 422) && textSays(text, 'filter')) return 'content_filtered';
@@ -218,14 +218,14 @@ function statusForClient(status: number): number {
   return status === 503 || status === 529 ? 503 : 502;
 }
 
-/** What the upstream said about the request, fit for the client; '' when it said nothing. */
+/** The upstream's own message, cleaned for the client; '' when there is none. */
 function ownWords({ found, text, context }: Failure): string {
   return found !== null && found.message !== ''
     ? cleanMessage(found.message, context.scrub)
     : excerptOf(text, context.scrub);
 }
 
-/** For log and record: what the upstream said, its code, and its id of the call. */
+/** For log and record: status, code, the upstream's request id and an excerpt. */
 function detailOf({ found, upstreamStatus }: Failure, excerpt: string): string {
   const parts = [`status ${upstreamStatus}`];
   if (found?.code) parts.push(`code ${found.code}`);
@@ -237,19 +237,19 @@ function detailOf({ found, upstreamStatus }: Failure, excerpt: string): string {
 interface SentenceFacts {
   readonly model: string | null;
   readonly path: string;
-  /** The status of the failure: the answer's own, or the one that a 200's error implies. */
+  /** The status of the response, or the one that a 200's error implies. */
   readonly status: number;
   /** The status on the wire. */
   readonly upstreamStatus: number;
-  /** What the upstream said, cleaned, at length; '' when it said nothing. */
+  /** The upstream's own message, cleaned; '' when there is none. */
   readonly words: string;
   /** The same as a short quote without any host. */
   readonly excerpt: string;
 }
 
 /**
- * The text for the client. Errors of the client's own making speak the upstream's words; all others ours, with a
- * quote where it helps. Ours for 400 and 404 avoid the words by which RAGFlow sorts errors (S90).
+ * The message for the client: the upstream's own for errors of the client's request, ours for all others, with an
+ * excerpt where it helps. Ours for 400 and 404 avoid the words by which RAGFlow sorts errors (S90).
  */
 function sentenceFor(kind: ErrorKind, facts: SentenceFacts): string {
   const { model, status, words } = facts;
@@ -257,23 +257,23 @@ function sentenceFor(kind: ErrorKind, facts: SentenceFacts): string {
   switch (kind) {
     case 'client_fault':
     case 'content_filtered':
-      return withSchemaWords(words) || `The upstream refused the request with status ${status}.`;
+      return withSchemaWords(words) || `The upstream rejected the request with status ${status}.`;
     case 'context_overflow':
       return withOverflowWords(words);
     case 'model_not_found':
       return `The model${model === null ? '' : ` '${model}'`} does not exist or is not offered here.`;
     case 'rate_limited':
-      return `The upstream's rate limit is reached${quote}`;
+      return `The upstream's rate limit is exceeded${quote}`;
     case 'quota_exhausted':
-      return `The upstream's quota is used up${quote}`;
+      return `The upstream's quota is exhausted${quote}`;
     case 'auth_rejected':
-      return `The upstream refused the credentials that the gateway holds for it (status ${statusOr(401, facts)}). They are not the client's.`;
+      return rejectedCredentialsMessage(statusOr(401, facts));
     case 'forbidden':
-      return `The upstream does not permit this to the credentials that the gateway holds for it (status ${statusOr(403, facts)}).`;
+      return `Upstream permission denied: the upstream does not allow this with the gateway's credentials (status ${statusOr(403, facts)}). Check their permissions.`;
     case 'path_not_found':
-      return `The upstream does not know the path for ${facts.path}; its configured endpoint is probably wrong (a missing or a doubled /v1).`;
+      return `Upstream path not found for ${facts.path}: the configured endpoint is probably wrong. Check it for a missing or a doubled /v1.`;
     case 'redirect':
-      return `The upstream returned a redirect (${status}), which leads away from its own origin.`;
+      return `The upstream returned a redirect (status ${status}) to another origin, which is not followed. Check its configured endpoint.`;
     default:
       return facts.upstreamStatus === 200
         ? `The upstream reported an error${quote}`
@@ -281,7 +281,12 @@ function sentenceFor(kind: ErrorKind, facts: SentenceFacts): string {
   }
 }
 
-/** RAGFlow knows an authentication error by its number too, which an error inside of a 200 lacks. */
+/** The message of `auth_rejected`: rejected are the gateway's own credentials, not the client's. */
+export function rejectedCredentialsMessage(status: number | undefined): string {
+  return `Upstream authentication failed: the upstream rejected the gateway's credentials (status ${status}). The client's are not involved.`;
+}
+
+/** RAGFlow recognises an authentication error by its number, which an error inside a 200 lacks. */
 function statusOr(usual: number, { upstreamStatus }: SentenceFacts): number {
   return upstreamStatus === 200 ? usual : upstreamStatus;
 }

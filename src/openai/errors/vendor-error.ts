@@ -18,7 +18,7 @@ export interface VendorError {
 }
 
 /** How deep errors wrapped in errors are followed. */
-const DEEPEST = 4;
+const MAX_DEPTH = 4;
 
 const MESSAGES = [
   'message',
@@ -69,7 +69,7 @@ const SAYS_SUCCESS = /^\W*(?:ok|success\w*)\W*$/i;
 
 /** The error of a body that is known to be one, from whatever shape it has; null for what is no object. */
 export function parseVendorError(json: unknown): VendorError | null {
-  return read(json, DEEPEST);
+  return read(json, MAX_DEPTH);
 }
 
 /** Vectors, results, choices with something in them: what a client waits for. */
@@ -79,7 +79,7 @@ function hasPayload(body: JsonObject): boolean {
   for (const name of ['embeddings', 'results', 'output', 'models', 'message', 'response']) {
     if (typeof body[name] === 'object' && body[name] !== null) return !isErrorValue(body.error);
   }
-  // Envelopes: what stands in `data` is the answer, whatever number the code beside it has.
+  // Envelopes (Q42): a payload in `data` counts, whatever the code beside it.
   if (isJsonObject(body.data)) return hasPayload(body.data);
   return Array.isArray(body.data) && body.data.length > 0 && !isErrorValue(body.error);
 }
@@ -129,9 +129,9 @@ function read(json: unknown, depth: number): VendorError | null {
   if (typeof json === 'string') return fromText(json, depth);
   if (Array.isArray(json)) return fromList(json, depth);
   if (!isJsonObject(json)) return null;
-  const said = messageOf(json);
-  const own = fromFields(json, said);
-  if (/^\s*\{/.test(said)) return merge(fromText(said, depth), own);
+  const message = messageOf(json);
+  const own = fromFields(json, message);
+  if (/^\s*\{/.test(message)) return merge(fromText(message, depth), own);
   if (isJsonObject(json.message)) return merge(read(json.message, depth - 1) ?? own, own);
   for (const name of WRAPPERS) {
     const inside = json[name];
@@ -156,16 +156,16 @@ function fromText(text: string, depth: number): VendorError {
   return blank(text);
 }
 
-/** `[{"error":…}]`, and FastAPI's list, of which each entry is told with its place. */
+/** `[{"error":…}]`, and FastAPI's list, of which each entry is listed with its place (Q131). */
 function fromList(list: readonly unknown[], depth: number): VendorError | null {
   const entries = list
     .filter(isJsonObject)
     .filter((entry) => typeof entry.msg === 'string' && Array.isArray(entry.loc));
   if (entries.length === 0) return list.length > 0 ? read(list[0], depth - 1) : null;
-  const told = entries.slice(0, 20).map((entry) => `${placeOf(entry.loc)}: ${String(entry.msg)}`);
+  const listed = entries.slice(0, 20).map((entry) => `${placeOf(entry.loc)}: ${String(entry.msg)}`);
   const first = entries[0] as JsonObject;
   return {
-    ...blank(told.join('; ')),
+    ...blank(listed.join('; ')),
     param: placeOf(first.loc),
     code: typeof first.type === 'string' ? first.type : null,
   };
@@ -198,7 +198,7 @@ function fromFields(json: JsonObject, message: string): VendorError {
   };
 }
 
-/** `server_error` and `invalid_request_error` are said of anything: a status beside them says which error it is. */
+/** `server_error` and `invalid_request_error` are general: a status beside them is more specific (Q126). */
 function exactStatus(meaning: Meaning | undefined, httpStatus: number | null): number | null {
   if (meaning === undefined) return httpStatus;
   const isRefined =
@@ -224,7 +224,7 @@ function filterReason(inner: unknown): string {
   return [textOrNull(inner.code) ?? '', ...hits].filter((part) => part !== '').join(', ');
 }
 
-/** Which vendor's table a number belongs to is told by the field that it stands in. */
+/** The member that a number stands in tells the vendor. */
 function meaningOfNumeric(json: JsonObject, code: unknown): Meaning | undefined {
   const number =
     typeof code === 'number'
@@ -287,7 +287,7 @@ function isNonEmpty(value: unknown): value is string {
   return typeof value === 'string' && value.trim() !== '';
 }
 
-/** The failure that an interface of a company's own tells: `{"resultCode":"0009","resultMsg":"token invalid"}`. */
+/** The failure of a company's own interface: `{"resultCode":"0009","resultMsg":"token invalid"}`. */
 interface CodedMessage {
   readonly code: string | number;
   readonly message: string;

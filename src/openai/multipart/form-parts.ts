@@ -9,13 +9,13 @@ export interface FormPart {
 }
 
 /** A part's own headers are a few lines; readers have limits of their own, and not all refuse what is longer. Bytes. */
-const LONGEST_PART_HEAD = 16 * 1024;
+const MAX_PART_HEAD_BYTES = 16 * 1024;
 
 /** No client's form has so many parts. */
-const MOST_PARTS = 1000;
+const MAX_PARTS = 1000;
 
 /** Boundaries are made so that they stand nowhere else; a body of nothing but them must not hold up everybody else. */
-const MOST_MENTIONS = 100_000;
+const MAX_MENTIONS = 100_000;
 
 /** So many bytes around a boundary say what it is. */
 const BEFORE = 2;
@@ -23,8 +23,8 @@ const BEHIND = 3;
 
 type Place = 'preamble' | 'head' | 'value' | 'closed';
 
-/** What the bytes behind a boundary make of it. `odd`: an end of a part to some readers and content to others. */
-type Mention = 'part' | 'close' | 'content' | 'odd';
+/** What the bytes behind a boundary make of it. `ambiguous`: an end of a part to some parsers and content to others. */
+type Mention = 'part' | 'close' | 'content' | 'ambiguous';
 
 /**
  * Divides a form that comes in pieces. Jumps from boundary to boundary with the native search, so that nothing within a
@@ -66,15 +66,15 @@ export class FormDivider {
   /** False: the head of the part is not there yet. */
   #takeHead(bytes: Buffer, isLast: boolean): boolean {
     const start = this.#next - this.#restStart;
-    const head = bytes.subarray(start, start + LONGEST_PART_HEAD);
+    const head = bytes.subarray(start, start + MAX_PART_HEAD_BYTES);
     const end = head.indexOf('\r\n\r\n');
-    if (end === -1 && head.length === LONGEST_PART_HEAD)
-      throw ambiguousForm(`the head of a part is longer than ${LONGEST_PART_HEAD} bytes`);
+    if (end === -1 && head.length === MAX_PART_HEAD_BYTES)
+      throw ambiguousForm(`the head of a part is longer than ${MAX_PART_HEAD_BYTES} bytes`);
     if (end === -1 && !isLast) return false;
     const text = head.toString('utf8', 0, end === -1 ? head.length : end);
     if (text.includes(`\n${this.#dashed.toString()}`)) throw ambiguousForm('a part ends within its head');
     if (end === -1) return false;
-    if (this.#parts.length === MOST_PARTS) throw ambiguousForm(`it has more than ${MOST_PARTS} parts`);
+    if (this.#parts.length === MAX_PARTS) throw ambiguousForm(`it has more than ${MAX_PARTS} parts`);
     const valueStart = this.#next + end + 4;
     this.#parts.push({ ...readPartHead(text), valueStart, valueEnd: null });
     this.#place = 'value';
@@ -82,7 +82,7 @@ export class FormDivider {
     return true;
   }
 
-  /** False: there is no boundary any more in what came, or it cannot be told yet what it is. */
+  /** False: the bytes have no further boundary, or not yet enough bytes behind it. */
   #takeMention(bytes: Buffer, isLast: boolean): boolean {
     const dashed = this.#dashed;
     const at = bytes.indexOf(dashed, this.#next - this.#restStart);
@@ -93,7 +93,7 @@ export class FormDivider {
     const end = at + dashed.length;
     this.#next = this.#restStart + at;
     if (!isLast && end + BEHIND > bytes.length) return false;
-    if (++this.#mentions > MOST_MENTIONS) throw ambiguousForm('its boundary stands in it too often');
+    if (++this.#mentions > MAX_MENTIONS) throw ambiguousForm('its boundary occurs too often');
     const mention = mentionOf(bytes.toString('latin1', end, end + BEHIND));
     if (this.#isDelimiter(bytes.toString('latin1', Math.max(0, at - BEFORE), at), mention)) {
       const last = this.#parts.at(-1);
@@ -113,7 +113,7 @@ export class FormDivider {
     if (this.#place !== 'preamble' && (!isLine || mention === 'content')) return false;
     const valueStart = this.#parts.at(-1)?.valueStart ?? 0;
     const isWhole = isFirst || (before === '\r\n' && this.#next - BEFORE >= valueStart);
-    if (this.#place === 'closed' || !isWhole || mention === 'content' || mention === 'odd')
+    if (this.#place === 'closed' || !isWhole || mention === 'content' || mention === 'ambiguous')
       throw ambiguousForm('a boundary stands where only some readers see one');
     return true;
   }
@@ -121,9 +121,9 @@ export class FormDivider {
 
 function mentionOf(behind: string): Mention {
   if (behind.startsWith('\r\n') || behind === '') return 'part';
-  if (behind.startsWith('--')) return /^--(?:\s|$)/.test(behind) ? 'close' : 'odd';
+  if (behind.startsWith('--')) return /^--(?:\s|$)/.test(behind) ? 'close' : 'ambiguous';
   // RFC 2046 lets white space follow, and not every reader does.
-  return /^\s/.test(behind) ? 'odd' : 'content';
+  return /^\s/.test(behind) ? 'ambiguous' : 'content';
 }
 
 /** What the head of a part says of it. */

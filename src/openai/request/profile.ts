@@ -16,7 +16,7 @@ export interface Profile {
   readonly roles: Readonly<Record<string, string>>;
   /** `text`: a message's content is sent as one text, never as a list of parts or as null. */
   readonly messageContent: 'keep' | 'text';
-  /** Whether what the upstream refuses is left out, or said in another way, for an hour. */
+  /** Whether refused parameters are left out, and rewrites applied, for an hour. */
   readonly learn: boolean;
   /** The upstream is always asked for a stream; `stream: false` is aggregated here. */
   readonly alwaysStream: boolean;
@@ -26,7 +26,7 @@ export interface Profile {
   readonly tokenIds: TokenIdsPolicy;
   /** `via_chat`: the upstream has no /completions, the prompt is wrapped into a chat. */
   readonly completions: 'native' | 'via_chat';
-  /** `via_chat`: the upstream has no /responses, the request is asked as a chat and the answer told as a Response. */
+  /** `via_chat`: the upstream has no /responses, the request is sent as a chat and its response converted. */
   readonly responses: 'native' | 'via_chat';
 }
 

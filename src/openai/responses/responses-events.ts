@@ -6,7 +6,7 @@ import type { UsageMeter } from '../usage/usage-meter.ts';
 import type { FinishReason } from '../vendors/finish-reasons.ts';
 
 interface ResponseWriterOptions {
-  /** Asked for once, at the first event: the upstream has named its model by then. */
+  /** Called once, at the first event, when the upstream's model is known. */
   readonly head: () => ResponseHead;
   /** False: only the Response at the end is wanted. */
   readonly wantsEvents: boolean;
@@ -14,18 +14,18 @@ interface ResponseWriterOptions {
   readonly maxLength: number;
   /** `msg` → an id for a new item, such as `msg_1f…`. */
   readonly newId: (prefix: string) => string;
-  /** Told every item of the output when all are complete. */
+  /** Called with every item of the output when all are complete. */
   readonly onItem?: ((item: JsonObject) => void) | undefined;
 }
 
-/** Which of the reasons to finish leave an answer incomplete, in the words of the Responses API. */
+/** Finish reasons of an incomplete Response, as the Responses API names them. */
 const INCOMPLETE: Partial<Record<FinishReason, 'max_output_tokens' | 'content_filter'>> = {
   length: 'max_output_tokens',
   content_filter: 'content_filter',
 };
 
 /**
- * Tells a response as the events of the Responses API (S125): the whole chain, with a sequence number that has
+ * Writes a response as the events of the Responses API (S125): the whole chain, with a sequence number that has
  * no gaps, the same id in all events of an item, and the complete output in the last one.
  */
 export class ResponseWriter implements StreamWriter {
@@ -40,8 +40,8 @@ export class ResponseWriter implements StreamWriter {
   #count = 0;
   /** By output index; holes are items that are still open. */
   readonly #output: JsonObject[] = [];
-  /** What the model is saying or thinking. */
-  #said: MessageItem | ReasoningItem | null = null;
+  /** The open message or reasoning item. */
+  #content: MessageItem | ReasoningItem | null = null;
   /** Calls come one after the other, so that one at most is open. */
   #call: CallItem | null = null;
   #finish: FinishReason = 'stop';
@@ -80,7 +80,7 @@ export class ResponseWriter implements StreamWriter {
   callStep(_choice: number, step: CallStep): void {
     this.#note(step.arguments);
     if (step.opens !== null) {
-      this.#closeSaid('completed');
+      this.#closeContent('completed');
       this.#closeCall('completed');
       this.#call = new CallItem(this.#newPlace('fc'), step.opens, this.#emit);
     }
@@ -93,14 +93,14 @@ export class ResponseWriter implements StreamWriter {
     this.#finish = reason;
   }
 
-  /** The response is over: closes what is open and tells the Response. */
+  /** Ends the response: closes open items and writes the final Response. */
   complete({ usage }: UsageMeter): void {
     const head = this.#begun();
     const reason = INCOMPLETE[this.#finish] ?? null;
     const status = reason === null ? 'completed' : 'incomplete';
-    const isCallLast = (this.#call?.outputIndex ?? -1) > (this.#said?.outputIndex ?? -1);
-    // Only the last item was cut, or a call whose arguments had not ended when text came.
-    this.#closeSaid(isCallLast ? 'completed' : status);
+    const isCallLast = (this.#call?.outputIndex ?? -1) > (this.#content?.outputIndex ?? -1);
+    // Only the last item is incomplete, or a call whose arguments were unfinished when text came.
+    this.#closeContent(isCallLast ? 'completed' : status);
     this.#closeCall(isCallLast || this.#call?.isWhole === false ? status : 'completed');
     this.response = responseObject(head, { status, output: this.#output, usage, reason });
     this.#emit(`response.${status}`, { response: this.response });
@@ -125,18 +125,18 @@ export class ResponseWriter implements StreamWriter {
   }
 
   #reasoning(): ReasoningItem {
-    if (this.#said instanceof ReasoningItem) return this.#said;
-    this.#closeSaid('completed');
+    if (this.#content instanceof ReasoningItem) return this.#content;
+    this.#closeContent('completed');
     const item = new ReasoningItem(this.#newPlace('rs'), this.#emit);
-    this.#said = item;
+    this.#content = item;
     return item;
   }
 
   #message(): MessageItem {
-    if (this.#said instanceof MessageItem) return this.#said;
-    this.#closeSaid('completed');
+    if (this.#content instanceof MessageItem) return this.#content;
+    this.#closeContent('completed');
     const item = new MessageItem(this.#newPlace('msg'), this.#emit);
-    this.#said = item;
+    this.#content = item;
     return item;
   }
 
@@ -145,9 +145,9 @@ export class ResponseWriter implements StreamWriter {
     return { id: this.#options.newId(prefix), outputIndex: this.#count++ };
   }
 
-  #closeSaid(status: ItemStatus): void {
-    this.#close(this.#said, status);
-    this.#said = null;
+  #closeContent(status: ItemStatus): void {
+    this.#close(this.#content, status);
+    this.#content = null;
   }
 
   #closeCall(status: ItemStatus): void {
@@ -162,7 +162,7 @@ export class ResponseWriter implements StreamWriter {
 
 function tooLong(maxLength: number): FerryError {
   return new FerryError('invalid_response', {
-    message: `The upstream's answer is longer than limits.response (${maxLength}). Raise the limit or ask for less.`,
+    message: `The upstream's response is longer than limits.response (${maxLength}). Raise the limit or ask for less.`,
   });
 }
 
@@ -182,7 +182,7 @@ function eventText(type: string, sequenceNumber: number, members: JsonObject): s
   return `event: ${type}\ndata: ${JSON.stringify({ type, sequence_number: sequenceNumber, ...members })}\n\n`;
 }
 
-/** Tells one event; `members` without its type and sequence number. */
+/** Writes one event; `members` without its type and sequence number. */
 type Emit = (type: string, members: JsonObject) => void;
 
 /** Where an item stands in the output, under the id that all its events carry. */
@@ -197,7 +197,7 @@ type ItemStatus = 'completed' | 'incomplete';
 /** One item of a Response's output while it is written: opened by its constructor, closed once. */
 interface OpenItem {
   readonly outputIndex: number;
-  /** Tells that the item is over, and gives it whole. */
+  /** Writes the item's last events, and returns it whole. */
   close(status: ItemStatus): JsonObject;
 }
 
@@ -213,7 +213,7 @@ abstract class Item {
     this.emit = emit;
   }
 
-  protected tell(type: string, members: JsonObject): void {
+  protected emitFor(type: string, members: JsonObject): void {
     this.emit(type, { item_id: this.id, output_index: this.outputIndex, ...members });
   }
 
@@ -227,32 +227,32 @@ abstract class Item {
   }
 }
 
-/** The model's thinking, as the summary that clients of Responses show. */
+/** The model's reasoning, as the summary that clients of Responses show. */
 class ReasoningItem extends Item implements OpenItem {
   #text = '';
 
   constructor(place: ItemPlace, emit: Emit) {
     super(place, emit);
     this.added({ id: this.id, type: 'reasoning', summary: [] });
-    this.tell('response.reasoning_summary_part.added', { summary_index: 0, part: summaryPart('') });
+    this.emitFor('response.reasoning_summary_part.added', { summary_index: 0, part: summaryPart('') });
   }
 
   add(text: string): void {
     this.#text += text;
-    this.tell('response.reasoning_summary_text.delta', { summary_index: 0, delta: text });
+    this.emitFor('response.reasoning_summary_text.delta', { summary_index: 0, delta: text });
   }
 
   close(): JsonObject {
     const part = summaryPart(this.#text);
-    this.tell('response.reasoning_summary_text.done', { summary_index: 0, text: this.#text });
-    this.tell('response.reasoning_summary_part.done', { summary_index: 0, part });
+    this.emitFor('response.reasoning_summary_text.done', { summary_index: 0, text: this.#text });
+    this.emitFor('response.reasoning_summary_part.done', { summary_index: 0, part });
     return this.done({ id: this.id, type: 'reasoning', summary: [part] });
   }
 }
 
 type PartKind = 'content' | 'refusal';
 
-/** What the model says: text, and a refusal as a part of its own. */
+/** The model's message: text, and a refusal as a part of its own. */
 class MessageItem extends Item implements OpenItem {
   readonly #parts: JsonObject[] = [];
   #kind: PartKind | null = null;
@@ -267,11 +267,11 @@ class MessageItem extends Item implements OpenItem {
     if (this.#kind !== kind) {
       this.#closePart();
       this.#kind = kind;
-      this.#tellPart('response.content_part.added', { part: partOf(kind, '') });
+      this.#emitPart('response.content_part.added', { part: partOf(kind, '') });
     }
     this.#text += text;
-    if (kind === 'refusal') this.#tellPart('response.refusal.delta', { delta: text });
-    else this.#tellPart('response.output_text.delta', { delta: text, logprobs: [] });
+    if (kind === 'refusal') this.#emitPart('response.refusal.delta', { delta: text });
+    else this.#emitPart('response.output_text.delta', { delta: text, logprobs: [] });
   }
 
   close(status: ItemStatus): JsonObject {
@@ -283,16 +283,16 @@ class MessageItem extends Item implements OpenItem {
     const text = this.#text;
     if (this.#kind === null) return;
     const part = partOf(this.#kind, text);
-    if (this.#kind === 'refusal') this.#tellPart('response.refusal.done', { refusal: text });
-    else this.#tellPart('response.output_text.done', { text, logprobs: [] });
-    this.#tellPart('response.content_part.done', { part });
+    if (this.#kind === 'refusal') this.#emitPart('response.refusal.done', { refusal: text });
+    else this.#emitPart('response.output_text.done', { text, logprobs: [] });
+    this.#emitPart('response.content_part.done', { part });
     this.#parts.push(part);
     this.#kind = null;
     this.#text = '';
   }
 
-  #tellPart(type: string, members: JsonObject): void {
-    this.tell(type, { content_index: this.#parts.length, ...members });
+  #emitPart(type: string, members: JsonObject): void {
+    this.emitFor(type, { content_index: this.#parts.length, ...members });
   }
 
   #item(status: string, content: readonly JsonObject[]): JsonObject {
@@ -314,16 +314,16 @@ class CallItem extends Item implements OpenItem {
   add(text: string): void {
     if (text === '') return;
     this.#arguments += text;
-    this.tell('response.function_call_arguments.delta', { delta: text });
+    this.emitFor('response.function_call_arguments.delta', { delta: text });
   }
 
-  /** Whether the arguments so far are JSON that nobody cut. */
+  /** Whether the arguments so far are complete JSON. */
   get isWhole(): boolean {
     return parseJson(this.#arguments) !== undefined;
   }
 
   close(status: ItemStatus): JsonObject {
-    this.tell('response.function_call_arguments.done', {
+    this.emitFor('response.function_call_arguments.done', {
       name: this.#call.name,
       arguments: this.#arguments,
     });
@@ -344,7 +344,7 @@ function partOf(kind: PartKind, text: string): JsonObject {
   return { type: 'output_text', text, annotations: [], logprobs: [] };
 }
 
-/** What every Response object of one answer says. */
+/** Members that all Response objects of one stream share. */
 interface ResponseHead {
   readonly id: string;
   /** Unix seconds. */
@@ -354,7 +354,7 @@ interface ResponseHead {
   readonly echo: JsonObject;
 }
 
-/** How far an answer is. */
+/** The state of a Response. */
 interface ResponseProgress {
   readonly status: 'in_progress' | 'completed' | 'incomplete';
   readonly output: readonly JsonObject[];
@@ -363,7 +363,7 @@ interface ResponseProgress {
   readonly reason: 'max_output_tokens' | 'content_filter' | null;
 }
 
-/** The Response object of OpenAI's specification, complete also while the answer is not. */
+/** The Response object of OpenAI's specification, with all members also while it is in progress. */
 function responseObject(head: ResponseHead, progress: ResponseProgress): JsonObject {
   const { status, output, usage, reason } = progress;
   return {

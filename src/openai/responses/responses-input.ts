@@ -1,7 +1,7 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { isJsonObject, type JsonObject, textFrom } from '../../lib/json/json-object.ts';
 
-/** Gives an item that was answered before, by the id that the client got for it; null: not known. */
+/** Returns an output item of an earlier response by its id; null: unknown. */
 export type Recall = (itemId: string) => JsonObject | null;
 
 /** Who may speak in a Responses input; a chat knows the same. */
@@ -98,21 +98,21 @@ class Messages {
     this.#calls = calls;
   }
 
-  /** Clients that take it for granted that answers are stored send an id instead of what they were told. */
+  /** Clients that rely on stored responses send an id instead of the item. */
   #addReferenced(item: JsonObject, param: string): void {
     const id = textFrom(item.id) ?? '';
     if (id.startsWith('rs_')) return;
     if (this.#named.has(id))
       throw malformed(param, `${param} names an item that was named before it: leave one of the two out.`);
     this.#named.add(id);
-    const told = this.#recall(id);
-    if (told === null) {
+    const recalled = this.#recall(id);
+    if (recalled === null) {
       throw impossibleAsChat(
         param,
-        `${param} names an earlier item by its id, which is not known any more: answers are not stored with this model. Send the item itself: set "store" to false in the client.`,
+        `${param} names an earlier item by its id, which is unknown: responses are not stored with this model. Send the item itself: set "store" to false in the client.`,
       );
     }
-    this.addItem(told, param);
+    this.addItem(recalled, param);
   }
 }
 
@@ -187,12 +187,12 @@ function named(value: unknown): string {
   return typeof value === 'string' ? `"${value.slice(0, 64)}"` : 'none';
 }
 
-/** What a Responses request may ask of OpenAI's own service and nobody can do with a chat: 400, with its place. */
+/** 400 for what only OpenAI's own Responses service can do, with its place. */
 export function impossibleAsChat(param: string, message: string): FerryError {
   return new FerryError('invalid_request', { message, param, code: 'unsupported_parameter' });
 }
 
-/** What is no Responses request at all: 400, with the place of the mistake. */
+/** 400 for an invalid Responses request, with the place of the mistake. */
 export function malformed(param: string, message: string): FerryError {
   return new FerryError('invalid_request', { message, param });
 }

@@ -4,7 +4,7 @@ import { readMembers } from '../../lib/json/json-scanner.ts';
 import type { ParsedRequest } from '../request/parsed-request.ts';
 import { impossibleAsChat, malformed, messagesOf, type Recall } from './responses-input.ts';
 
-/** A Responses request as a chat, and what its answer has to tell of it. */
+/** A Responses request as a chat, and the members that its response repeats. */
 export interface ResponsesAsChat {
   readonly chat: ParsedRequest;
   /** The members of a Response object that repeat the request. */
@@ -13,15 +13,15 @@ export interface ResponsesAsChat {
   readonly ignored: readonly string[];
 }
 
-/** What needs answers that are stored, or work that goes on without the client. */
+/** Parameters that need stored responses or background work. */
 const IMPOSSIBLE: Readonly<Record<string, string>> = {
-  previous_response_id: 'answers are not stored. Send the earlier messages as "input"',
+  previous_response_id: 'responses are not stored. Send the earlier messages as "input"',
   conversation: 'conversations are not stored. Send the earlier messages as "input"',
   background: 'it answers while the client waits',
   prompt: 'prompts are not stored. Send "instructions" and "input"',
 };
 
-/** Has a meaning there and none in a chat, so that clients are told that it was left out. */
+/** Parameters without a meaning in a chat; clients see in a header that they were left out. */
 const IGNORED = ['truncation', 'max_tool_calls', 'context_management', 'top_logprobs'];
 /** Values by which these ask for nothing. */
 const NOTHING: readonly unknown[] = [undefined, null, false, '', 0, 'disabled'];
@@ -48,7 +48,7 @@ const KNOWN: ReadonlySet<string> = new Set([
   'prompt_cache_key',
   'prompt_cache_retention',
   'prompt_cache_options',
-  // A chat's: several answers cannot be told as one Response.
+  // A chat's: several choices cannot be one Response.
   'n',
   'messages',
 ]);
@@ -124,7 +124,7 @@ function ownMembers(json: JsonObject): JsonObject {
   return Object.fromEntries(entries);
 }
 
-/** What clients with types read; a value of another type than the API has is the upstream's to refuse, and told as none. */
+/** The members that repeat the request; values of invalid types, which the upstream will reject, become null. */
 function echoOf(json: JsonObject): JsonObject {
   const reasoning = isJsonObject(json.reasoning) ? json.reasoning : {};
   const text = isJsonObject(json.text) ? json.text : {};

@@ -15,11 +15,11 @@ interface ResponsesOptions {
   readonly echo: JsonObject;
   /** Told every item of the output when all are complete. */
   readonly onItem?: ((item: JsonObject) => void) | undefined;
-  /** The longest answer, in UTF-16 units: the Response at its end repeats it, so it is kept. */
-  readonly mostLength: number;
+  /** Of the response's text, in UTF-16 units: the final Response repeats it, so it is kept. */
+  readonly maxLength: number;
 }
 
-/** Answers of chat upstreams told as those of the Responses API. */
+/** Responses of chat upstreams in the format of the Responses API. */
 export function responsesForm(own: ResponsesOptions): ResponseFormat {
   return {
     path: '/chat/completions',
@@ -37,7 +37,7 @@ export class ResponsesStream extends ChatStream {
     const writer = new ResponseWriter({
       head: () => ({ ...identity.fixed, id: newResponsesId('resp'), echo: own.echo }),
       wantsEvents: wants === 'events',
-      maxLength: own.mostLength,
+      maxLength: own.maxLength,
       newId: newResponsesId,
       onItem: own.onItem,
     });
@@ -52,7 +52,7 @@ export class ResponsesStream extends ChatStream {
   }
 }
 
-/** The whole body of a chat upstream → one Response object. Throws FerryError when it is no answer. */
+/** The whole body of a chat upstream → one Response object. Throws FerryError when it is no completion. */
 function readResponsesBody(body: Buffer, options: ChatResponseOptions, own: ResponsesOptions): ChatResponse {
   const limits = { includeUsage: true, maxEventBytes: Number.POSITIVE_INFINITY };
   const stream = new ResponsesStream({ ...options, ...limits }, own, 'response');
@@ -68,7 +68,7 @@ function readResponsesBody(body: Buffer, options: ChatResponseOptions, own: Resp
   };
 }
 
-/** `resp_`, `msg_`, `rs_` or `fc_` and 48 characters: nobody guesses the id of another client's answer. */
+/** `resp_`, `msg_`, `rs_` or `fc_` and 48 characters: long enough that ids of other clients' items cannot be guessed. */
 function newResponsesId(prefix: string): string {
   return `${prefix}_${randomBytes(24).toString('hex')}`;
 }

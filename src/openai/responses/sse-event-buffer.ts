@@ -2,19 +2,18 @@ import { parseJson } from '../../lib/json/json-object.ts';
 import { beginsJsonValue, JsonValueScanner } from '../../lib/json/json-scanner.ts';
 import { readUsage, type Usage } from '../usage/usage.ts';
 
-/** A longer event is handed on in pieces. The longest that are known carry one picture in base64. Bytes. */
-const LONGEST_EVENT_BYTES = 16 * 1024 * 1024;
-/** A usage object with all its details. UTF-16 units. */
-const LONGEST_USAGE = 8 * 1024;
-/** Events of a Responses stream that others must follow: its beginning, and all that tell of a part of it. */
-const MORE_FOLLOWS = /^response\.(?:created|queued|in_progress|\w+\..+)$/;
+/** A longer event is passed on in pieces; the longest known ones hold one image in base64. */
+const MAX_EVENT_BYTES = 16 * 1024 * 1024;
+/** Of a usage object with all its details. UTF-16 units. */
+const MAX_USAGE_LENGTH = 8 * 1024;
+/** Events of a Responses stream that cannot be its last. */
+const UNFINISHED = /^response\.(?:created|queued|in_progress|\w+\..+)$/;
 const NOTHING = Buffer.alloc(0);
 
 /**
- * The bytes of an event stream that is handed through, cut where events end: a client never has the half of an event,
- * which an error behind it would be taken for the other half of. Nothing is changed, and no reader hears of an event
- * later than it could. A data line that is a whole JSON value ends an event, since some servers leave out the blank line
- * and some readers go by lines; comments are signs of life and do not wait.
+ * Passes an event stream through whole events only: a client never has half an event, to which an appended error would
+ * be added. Bytes are not changed and events are not delayed. A data line that is a whole JSON value ends an event, since
+ * some servers omit the blank line and some clients parse by line; comments are keep-alives and are passed at once.
  */
 export class SseEventBuffer {
   /** Whole lines of the event whose end is still to come. */
@@ -25,13 +24,13 @@ export class SseEventBuffer {
   /** What `#lines` have of the event; `data`: only a blank line can end it. */
   #open: 'nothing' | 'fields' | 'data' = 'nothing';
   #isSplit = false;
-  /** What was given out ends with a blank line. */
+  /** The bytes passed on so far end with a blank line. */
   #isClosed = true;
   #usage: Usage | null = null;
-  /** The last piece that has an event of a Responses stream. */
-  #told: Buffer = NOTHING;
+  /** The last piece with an event of a Responses stream. */
+  #lastEvents: Buffer = NOTHING;
 
-  /** So much of what came as ends with an event; null: nothing yet. */
+  /** The bytes up to the end of the last whole event; null: none yet. */
   take(bytes: Buffer): Buffer | null {
     if (this.#isSplit) return bytes;
     const whole = endsWithBlankLine(bytes) ? this.#release(bytes) : this.#sift(bytes);
@@ -39,7 +38,7 @@ export class SseEventBuffer {
     return whole;
   }
 
-  /** The stream ended in order: what nothing closed, for its reader to judge. */
+  /** The stream ended normally: the unfinished rest, passed on as it is; null: none. */
   end(): Buffer | null {
     if (this.#heldBytes === 0) return null;
     const rest = this.#release(NOTHING);
@@ -47,28 +46,28 @@ export class SseEventBuffer {
     return rest;
   }
 
-  /** False: a part of an event was given out because it was too long to keep. */
+  /** False: a part of an event was passed on because it was too long to buffer. */
   get canAppendError(): boolean {
     return !this.#isSplit;
   }
 
-  /** What has to stand before an event of ours so that it is one of its own. */
+  /** What must precede an appended event so that it is separate. */
   get separator(): string {
     return this.#isClosed ? '' : '\n\n';
   }
 
   /** True: a Responses stream whose last event is none that can be the last. */
   get isUnfinished(): boolean {
-    return !this.#isSplit && MORE_FOLLOWS.test(this.#lastTold(/"type"\s*:\s*"(response\.[\w.]+)"/g) ?? '');
+    return !this.#isSplit && UNFINISHED.test(this.#lastMatch(/"type"\s*:\s*"(response\.[\w.]+)"/g) ?? '');
   }
 
-  /** The place of an event that follows all those of a Responses stream. */
+  /** The sequence number of an event appended to a Responses stream. */
   get nextSequenceNumber(): number {
-    const last = this.#lastTold(/"sequence_number"\s*:\s*(\d{1,15})\b/g);
+    const last = this.#lastMatch(/"sequence_number"\s*:\s*(\d{1,15})\b/g);
     return last === undefined ? 0 : Number(last) + 1;
   }
 
-  /** The tokens that the stream told last. */
+  /** The last usage of the stream. */
   get usage(): Usage | null {
     return this.#usage;
   }
@@ -89,7 +88,7 @@ export class SseEventBuffer {
     const whole = end === 0 ? null : this.#takeLines(bytes.subarray(0, end));
     this.#line.push(bytes.subarray(end));
     this.#heldBytes += bytes.length - (whole?.length ?? 0);
-    if (whole !== null || this.#heldBytes <= LONGEST_EVENT_BYTES) return whole;
+    if (whole !== null || this.#heldBytes <= MAX_EVENT_BYTES) return whole;
     this.#isSplit = true;
     return this.#release(NOTHING);
   }
@@ -123,11 +122,11 @@ export class SseEventBuffer {
   #look(whole: Buffer): void {
     this.#isClosed = endsWithBlankLine(whole);
     if (whole.includes('"usage"')) this.#usage = usageIn(whole, this.#usage);
-    if (whole.includes('"response.')) this.#told = whole;
+    if (whole.includes('"response.')) this.#lastEvents = whole;
   }
 
-  #lastTold(pattern: RegExp): string | undefined {
-    return [...this.#told.toString('latin1').matchAll(pattern)].at(-1)?.[1];
+  #lastMatch(pattern: RegExp): string | undefined {
+    return [...this.#lastEvents.toString('latin1').matchAll(pattern)].at(-1)?.[1];
   }
 }
 
@@ -174,7 +173,7 @@ function usageIn(events: Buffer, before: Usage | null): Usage | null {
   let usage = before;
   const name = '"usage"';
   for (let at = events.indexOf(name); at !== -1; at = events.indexOf(name, at + name.length)) {
-    const text = events.toString('utf8', at + name.length, at + name.length + LONGEST_USAGE);
+    const text = events.toString('utf8', at + name.length, at + name.length + MAX_USAGE_LENGTH);
     const start = /^\s*:\s*(?=\{)/.exec(text)?.[0].length ?? 0;
     const end = start === 0 ? -1 : new JsonValueScanner().scan(text, start);
     if (end !== -1) usage = readUsage(parseJson(text.slice(start, end)), usage) ?? usage;

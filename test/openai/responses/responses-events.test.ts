@@ -19,7 +19,7 @@ const ECHO = {
   top_p: null,
 };
 
-const OWN = { echo: ECHO, mostLength: 1_000_000 };
+const OWN = { echo: ECHO, maxLength: 1_000_000 };
 
 type Overrides = Partial<ChatStreamOptions>;
 
@@ -238,7 +238,7 @@ test('S126 an error of the upstream in mid-stream is told in its words', () => {
 });
 
 test('S126 an answer without an end is ended when it is longer than a reply may be', () => {
-  const stream = new ResponsesStream(optionsFor(), { ...OWN, mostLength: 1_000 });
+  const stream = new ResponsesStream(optionsFor(), { ...OWN, maxLength: 1_000 });
   let told = stream.push(Buffer.from(sse(ROLE)));
   for (let count = 0; stream.failure === null; count++) {
     assert.ok(count < 200);
