@@ -122,18 +122,6 @@ export async function callUpstream(
   }
 }
 
-/** As `callUpstream`, for requests of any method whose response is forwarded as it comes, and so never replayed. */
-export async function sendUpstream(
-  attempt: Attempt,
-  call: UpstreamCall,
-  policy: AttemptPolicy,
-): Promise<UpstreamResponse> {
-  const response = await attempt.upstream.client.send(call);
-  attempt.received(response);
-  if (response.ok) return response;
-  throw statusError(response, await response.text(), attempt, policy);
-}
-
 /** Reads a whole body; throws `auth_rejected` when `reject.body` finds in it that the token is no longer good. */
 export async function readBody(
   attempt: Attempt,

@@ -1,39 +1,113 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Readable } from 'node:stream';
+import OpenAI from 'openai';
+
 import { FerryError } from '../lib/errors/ferry-error.ts';
-import { inSeconds } from '../lib/text/format.ts';
+import type { Secret } from '../lib/secret.ts';
 import { cleanMessage } from '../lib/text/sanitize.ts';
-import type { Lease } from '../tokens/manager/lease.ts';
+import type { Lease, OutgoingRequest } from '../tokens/manager/lease.ts';
+import type { TokenManager } from '../tokens/manager/token-manager.ts';
 import { TokenUnavailable } from '../tokens/manager/token-unavailable.ts';
-import { isTokenRejection } from '../tokens/placement/rejection.ts';
+import { PlacementError } from '../tokens/placement/placement.ts';
+import { isTokenRejection, type RejectionRules } from '../tokens/placement/rejection.ts';
 import { AttemptTimer } from './attempt-timer.ts';
+import { type HeaderSettings, RequestHeaders } from './headers.ts';
 import { type UpstreamResponse, UpstreamStatusError } from './response.ts';
-import { SdkClient } from './sdk-client.ts';
 import { type ConnectionSettings, Connections } from './transport/connections.ts';
-import { exchange, StaleSocketError } from './transport/exchange.ts';
-import type { UpstreamCall } from './upstream-call.ts';
-import type { TokenCredentials, UpstreamCredentials } from './upstream-credentials.ts';
-import { WireRequests, type WireSettings } from './wire-requests.ts';
+import { Exchange, type ExchangeControl, type WireRequest } from './transport/exchange.ts';
+import { type PathSettings, UpstreamPaths } from './url.ts';
 
-export type { UpstreamCall } from './upstream-call.ts';
-export type { UpstreamCredentials } from './upstream-credentials.ts';
+/** Where an upstream's credentials come from. */
+export type UpstreamCredentials =
+  | { readonly kind: 'none' }
+  /** A static key, sent as `Authorization: <scheme> <key>`. */
+  | { readonly kind: 'key'; readonly key: Secret; readonly scheme: 'Bearer' | 'Token' }
+  /** `sk: asis`: the client's own `Authorization` header. */
+  | { readonly kind: 'as_is' }
+  | TokenCredentials;
 
-interface UpstreamClientSettings extends WireSettings {
+interface TokenCredentials {
+  readonly kind: 'token';
+  readonly manager: TokenManager;
+  readonly reject: RejectionRules;
+  /** The longest that a request waits for this token. */
+  readonly maxWaitMs: number;
+}
+
+/** One attempt, as routing asks for it. */
+export interface UpstreamCall extends ExchangeControl {
+  readonly method: string;
+  /** What follows our `/v1`, with a leading slash, and the client's query without `?`. */
+  readonly path: string;
+  readonly query: string;
+  /** The upstream's own name of the model, for path templates. */
+  readonly model: string;
+  readonly clientHeaders: IncomingHttpHeaders;
+  /** A stream can be sent once only: no replay, no second try on a stale socket. */
+  readonly body: Buffer | Readable | null;
+  /** The length of a stream; null and absent: unknown, so it goes out in chunks. */
+  readonly streamBytes?: number | null;
+  readonly isJson: boolean;
+  /** How long a token may be waited for. */
+  readonly tokenWaitMs: number;
+  /** What of the upstream's own longest wait the request has used up elsewhere. */
+  readonly tokenWaitedMs: number;
+}
+
+interface UpstreamClientSettings {
+  /** The upstream's configured name. */
+  readonly name: string;
+  readonly paths: PathSettings;
+  readonly headers: HeaderSettings;
+  readonly credentials: UpstreamCredentials;
   readonly connection: ConnectionSettings;
 }
 
-/** Talks to one upstream: prepared headers and paths, a pool of connections, the token and its one replay. */
-export class UpstreamClient {
+type RequestOptions = Parameters<OpenAI['buildRequest']>[0];
+type BuiltRequest = Awaited<ReturnType<OpenAI['buildRequest']>>;
+
+/** What belongs to one request, in the SDK's `fetchOptions` and in what `fetch` gets of them. */
+interface Outgoing {
+  readonly call: UpstreamCall;
+  readonly lease: Lease | null;
+  readonly exchange: Exchange;
+}
+
+/** The SDK's own limit ends at the headers; `AttemptTimer` goes on over the body. The longest that a timer can run. */
+const NO_TIMEOUT_MS = 2 ** 31 - 1;
+
+/**
+ * The `openai` SDK for one upstream, with its three seams in use: `buildRequest` takes headers and paths that are
+ * prepared once per upstream, the client's own bytes and the token in its place; the `fetch` option is our transport, as
+ * undici's `dispatch` costs a fifth of its `fetch`; `fetchOptions` carries what belongs to one request. All that the
+ * SDK would take from the environment (keys, organisation, custom headers, base URL) is set and never sent.
+ */
+export class UpstreamClient extends OpenAI {
   readonly name: string;
   readonly credentials: UpstreamCredentials;
   readonly #connections: Connections;
-  readonly #requests: WireRequests;
-  readonly #sdk: SdkClient;
+  readonly #paths: UpstreamPaths;
+  readonly #headers: RequestHeaders;
 
   constructor(settings: UpstreamClientSettings) {
+    const connections = new Connections(settings.connection);
+    super({
+      apiKey: 'unused: buildRequest places the credentials',
+      adminAPIKey: null,
+      organization: null,
+      project: null,
+      webhookSecret: null,
+      baseURL: settings.paths.endpoint.href,
+      timeout: NO_TIMEOUT_MS,
+      maxRetries: 0,
+      logLevel: 'off',
+      fetch: (url, init) => transport(connections.origin, String(url), init as unknown as Init),
+    });
     this.name = settings.name;
     this.credentials = settings.credentials;
-    this.#connections = new Connections(settings.connection);
-    this.#requests = new WireRequests(settings);
-    this.#sdk = new SdkClient(settings.paths.endpoint.href);
+    this.#connections = connections;
+    this.#paths = new UpstreamPaths(settings.paths);
+    this.#headers = new RequestHeaders(settings.headers);
   }
 
   /** False: a request would have to wait for the issuer. Asking starts a renewal that is due. */
@@ -42,92 +116,66 @@ export class UpstreamClient {
   }
 
   /**
-   * One JSON or SSE call. Resolves at the headers of a 2xx reply. Rejects with `UpstreamStatusError` for any other
-   * status and with `FerryError` for everything else.
+   * One call: token → request → rejected? → renewed once → replayed. Resolves at the headers of a 2xx response. Rejects
+   * with `UpstreamStatusError` for any other status and with `FerryError` for everything else.
    */
-  call(call: UpstreamCall): Promise<UpstreamResponse> {
-    const method = call.method === 'GET' ? 'get' : 'post';
-    return this.#sdk.call({ method, send: () => this.send(call) });
-  }
-
-  /**
-   * `GET /models` for ourselves rather than for a client: resolves at the headers of a 2xx reply, rejects as `call`
-   * does and when nothing came within `patienceMs`. Costs the upstream no tokens, so it also tells whether it is there.
-   */
-  async fetchModels(patienceMs: number): Promise<UpstreamResponse> {
-    const controller = new AbortController();
-    const timer = new AttemptTimer((error) => controller.abort(error));
-    const reply = await this.call({
-      method: 'GET',
-      path: '/models',
-      query: '',
-      model: '',
-      clientHeaders: { accept: 'application/json' },
-      body: null,
-      isJson: false,
-      signal: controller.signal,
-      timer,
-      headersTimeoutMs: patienceMs,
-      tokenWaitMs: patienceMs,
-      tokenWaitedMs: 0,
-    }).catch((error: unknown) => {
-      timer.clear();
-      throw error;
-    });
-    // The limit runs on over the body; it ends with the body or ends it.
-    if (reply.body.isSettled) timer.clear();
-    else reply.body.onSettled = () => timer.clear();
-    return reply;
-  }
-
-  /** Any request at all, with any status as its answer: pass-through. Rejects with `FerryError`. */
-  async send(call: UpstreamCall): Promise<UpstreamResponse> {
+  async call(call: UpstreamCall): Promise<UpstreamResponse> {
     const { credentials } = this;
-    if (credentials.kind !== 'token') return this.#sendOn(call, null);
+    if (credentials.kind !== 'token') return onlyOk(await this.#request(call, null));
     const lease = credentials.manager.peek() ?? (await this.#waitForToken(credentials, call));
-    const reply = await this.#sendOn(call, lease);
-    if (!this.#refusesToken(reply, null) && (reply.ok || !(await this.#refusesTokenInError(reply)))) {
-      if (!this.hasBodyMatchers) this.#accepted(reply);
-      return reply;
+    const response = await this.#request(call, lease);
+    if (this.#rejectsToken(response, response.errorText)) {
+      response.isTokenRejected = true;
+      return onlyOk((await this.#replay(call, response)) ?? response);
     }
-    reply.isTokenRejected = true;
-    return (
-      (await this.#replay(call, lease, reply.status, () => reply.body.destroy(new Error('token renewed')))) ??
-      reply
-    );
+    if (!this.hasBodyMatchers) this.reportAccepted(response);
+    return onlyOk(response);
   }
 
   /**
-   * For a rejection that was found in the body of a 2xx reply: renews the token and sends the call once more. Null
+   * For a rejection that was found in the body of a 2xx response: renews the token and sends the call once more. Null
    * when it must not be replayed (it was already, or no other token is to be had). Nothing of `rejected` may have
    * been forwarded.
    */
   async replay(call: UpstreamCall, rejected: UpstreamResponse): Promise<UpstreamResponse | null> {
-    if (rejected.lease === null) return null;
+    const { credentials } = this;
+    if (credentials.kind !== 'token' || rejected.lease === null) return null;
     if (rejected.isReplayed) {
-      if (this.credentials.kind === 'token') this.credentials.manager.reportRejected(rejected.lease);
+      credentials.manager.reportRejected(rejected.lease);
       return null;
     }
-    const reply = await this.#replay(call, rejected.lease, rejected.status, () =>
-      rejected.body.destroy(new Error('token renewed')),
-    );
-    if (reply !== null && !reply.ok) throw new UpstreamStatusError(reply, await reply.text());
-    return reply;
+    const response = await this.#replay(call, rejected);
+    return response === null ? null : onlyOk(response);
   }
 
-  /** With `reject.body` only the body tells whether a token was good; whoever has read it says so. */
-  reportAccepted(reply: UpstreamResponse): void {
-    if (this.hasBodyMatchers) this.#accepted(reply);
-  }
-
-  /** Whether the beginning of a 2xx reply's body says that the token is no longer good (`reject.body`). */
-  rejectsTokenIn(reply: UpstreamResponse, bodyText: string): boolean {
+  async #replay(call: UpstreamCall, rejected: UpstreamResponse): Promise<UpstreamResponse | null> {
     const { credentials } = this;
-    return (
-      credentials.kind === 'token' &&
-      credentials.reject.body.length > 0 &&
-      this.#refusesToken(reply, bodyText)
-    );
+    if (credentials.kind !== 'token' || rejected.lease === null) return null;
+    if (call.body !== null && !Buffer.isBuffer(call.body)) return null;
+    call.timer.clear();
+    const renewed = await credentials.manager
+      .renewAfter(rejected.lease, {
+        signal: call.signal,
+        maxWaitMs: call.tokenWaitMs,
+        status: rejected.status,
+      })
+      .catch((error: unknown) => {
+        if (error instanceof TokenUnavailable) return null;
+        throw error;
+      });
+    if (renewed === null) return null;
+    rejected.body.destroy(new Error('token renewed'));
+    const response = await this.#request(call, renewed);
+    response.isReplayed = true;
+    response.isTokenRejected = this.#rejectsToken(response, response.errorText);
+    if (response.isTokenRejected) credentials.manager.reportRejected(renewed);
+    else if (!this.hasBodyMatchers || !response.ok) this.reportAccepted(response);
+    return response;
+  }
+
+  /** Whether the beginning of a 2xx response's body says that the token is no longer good (`reject.body`). */
+  rejectsTokenIn(response: UpstreamResponse, bodyText: string): boolean {
+    return this.hasBodyMatchers && this.#rejectsToken(response, bodyText);
   }
 
   /** True: `reject.body` is configured, so bodies have to be looked at before anything of them is forwarded. */
@@ -135,61 +183,22 @@ export class UpstreamClient {
     return this.credentials.kind === 'token' && this.credentials.reject.body.length > 0;
   }
 
-  async close(): Promise<void> {
-    await this.#connections.close();
-  }
-
-  async #replay(
-    call: UpstreamCall,
-    lease: Lease,
-    status: number,
-    discard: () => void,
-  ): Promise<UpstreamResponse | null> {
-    const { credentials } = this;
-    if (credentials.kind !== 'token' || (call.body !== null && !Buffer.isBuffer(call.body))) return null;
-    call.timer.clear();
-    const renewed = await credentials.manager
-      .renewAfter(lease, { signal: call.signal, maxWaitMs: call.tokenWaitMs, status })
-      .catch((error: unknown) => {
-        if (error instanceof TokenUnavailable) return null;
-        throw error;
-      });
-    if (renewed === null) return null;
-    discard();
-    const reply = await this.#sendOn(call, renewed);
-    reply.isReplayed = true;
-    if (this.#refusesToken(reply, null) || (!reply.ok && (await this.#refusesTokenInError(reply)))) {
-      reply.isTokenRejected = true;
-      credentials.manager.reportRejected(renewed);
-    } else if (!this.hasBodyMatchers || !reply.ok) this.#accepted(reply);
-    return reply;
-  }
-
-  /** `reject.body` holds for every status, so the text of an error is read before it is anybody's answer. */
-  async #refusesTokenInError(reply: UpstreamResponse): Promise<boolean> {
-    return this.hasBodyMatchers && this.#refusesToken(reply, await reply.text());
-  }
-
-  #refusesToken(reply: UpstreamResponse, bodyText: string | null): boolean {
+  #rejectsToken({ status, headers }: UpstreamResponse, bodyText: string | null): boolean {
     const { credentials } = this;
     if (credentials.kind !== 'token') return false;
-    return isTokenRejection(
-      reply.status,
-      (name) => reply.headers.get(name) ?? undefined,
-      bodyText,
-      credentials.reject,
-    );
+    return isTokenRejection(status, (name) => headers.get(name) ?? undefined, bodyText, credentials.reject);
   }
 
   /**
-   * A success proves a token. So does any other response to a replay, which was a rejection with the token before, unless
-   * it may come from a proxy or a limiter that never looked at the token.
+   * Reports that the token was accepted, if the response proves it: a success does, and so does any other response to a
+   * replay, which was a rejection with the token before, unless it may come from a proxy or a limiter that never looked at
+   * the token. With `reject.body` only the body proves it, so whoever has read that calls this.
    */
-  #accepted(reply: UpstreamResponse): void {
+  reportAccepted(response: UpstreamResponse): void {
     const { credentials } = this;
-    if (credentials.kind !== 'token' || reply.lease === null) return;
-    if (reply.ok || (reply.isReplayed && isClientError(reply.status)))
-      credentials.manager.reportAccepted(reply.lease);
+    if (credentials.kind !== 'token' || response.lease === null) return;
+    if (response.ok || (response.isReplayed && isClientError(response.status)))
+      credentials.manager.reportAccepted(response.lease);
   }
 
   async #waitForToken({ manager, maxWaitMs }: TokenCredentials, call: UpstreamCall): Promise<Lease> {
@@ -207,36 +216,130 @@ export class UpstreamClient {
     }
   }
 
-  async #sendOn(call: UpstreamCall, lease: Lease | null): Promise<UpstreamResponse> {
-    const request = this.#requests.make(call, lease);
-    const control = { upstream: this.name, signal: call.signal, timer: call.timer };
-    call.timer.start(call.headersTimeoutMs, () => this.#noHeaders(call));
-    for (let isRetry = false; ; isRetry = true) {
-      try {
-        const way = isRetry ? { ...control, isAlone: true } : control;
-        const reply = await exchange(this.#connections, request, way);
-        reply.lease = lease;
-        return reply;
-      } catch (error) {
-        if (!(error instanceof StaleSocketError)) throw error;
-        const isReplayable = call.body === null || Buffer.isBuffer(call.body);
-        if (isReplayable && !isRetry) continue;
-        throw new FerryError('unreachable', {
-          message: `Upstream "${this.name}" closed the connection before it answered. Check that it is running.`,
-          cause: error.cause,
-        });
-      }
+  /** One request through the SDK. Resolves with any status; the text of one that is not 2xx has been read. */
+  async #request(call: UpstreamCall, lease: Lease | null): Promise<UpstreamResponse> {
+    const exchange = new Exchange(this.name, this.#connections, call);
+    const outgoing: Outgoing = { call, lease, exchange };
+    const options: RequestOptions = {
+      method: call.method as RequestOptions['method'],
+      path: call.path,
+      body: call.body,
+      fetchOptions: outgoing as unknown as NonNullable<RequestOptions['fetchOptions']>,
+    };
+    let response: UpstreamResponse;
+    try {
+      response = (await this.request(options).asResponse()) as unknown as UpstreamResponse;
+    } catch (error) {
+      // The SDK's error for a status has parsed what we need as it came.
+      if (!(error instanceof OpenAI.APIError)) throw error;
+      if (exchange.response === null) throw error.cause ?? error;
+      response = exchange.response;
+    } finally {
+      // The SDK's promises live in WeakMaps, whose entries survive every young collection, so that all that they reach is
+      // copied again and again: they must reach nothing of a request. (Of a chat of 1 KB 7 KB survived, which cost a fifth
+      // of its CPU.)
+      options.body = null;
+      options.fetchOptions = {};
+    }
+    response.lease = lease;
+    return response;
+  }
+
+  override async buildRequest(options: RequestOptions): Promise<BuiltRequest> {
+    const { call, lease, exchange } = options.fetchOptions as unknown as Outgoing;
+    const headers = this.#headers.build(call.clientHeaders);
+    if (typeof call.streamBytes === 'number') headers.push('content-length', String(call.streamBytes));
+    const { credentials } = this;
+    if (credentials.kind === 'key')
+      headers.push('authorization', `${credentials.scheme} ${credentials.key.reveal()}`);
+    else if (credentials.kind === 'as_is' && call.clientHeaders.authorization !== undefined)
+      headers.push('authorization', call.clientHeaders.authorization);
+    const isStream = call.body !== null && !Buffer.isBuffer(call.body);
+    const request: OutgoingRequest = {
+      path: this.#paths.build(call.path, call.query, call.model),
+      headers,
+      body: isStream ? null : (call.body as Buffer | null),
+      isJson: call.isJson && !isStream,
+    };
+    if (lease !== null) this.#place(lease, request);
+    const init: Init = {
+      method: call.method,
+      headers: request.headers,
+      body: isStream ? call.body : request.body,
+      exchange,
+    };
+    const url = `${this.#connections.origin}${request.path}`;
+    return { req: init as unknown as BuiltRequest['req'], url, timeout: NO_TIMEOUT_MS };
+  }
+
+  #place(lease: Lease, request: OutgoingRequest): void {
+    try {
+      lease.apply(request);
+    } catch (error) {
+      if (!(error instanceof PlacementError)) throw error;
+      throw new FerryError('upstream_misconfigured', {
+        message: `The token for upstream "${this.name}" cannot be placed into this request: ${error.message}`,
+        cause: error,
+      });
     }
   }
 
-  #noHeaders(call: UpstreamCall): FerryError {
-    return new FerryError('timeout', {
-      message: `Upstream "${this.name}" did not answer within ${inSeconds(call.headersTimeoutMs)}.`,
+  /**
+   * `GET /models` for ourselves rather than for a client: resolves at the headers of a 2xx response, rejects as `call`
+   * does and when nothing came within `timeoutMs`. Costs the upstream no tokens, so it also shows whether it is there.
+   */
+  async fetchModels(timeoutMs: number): Promise<UpstreamResponse> {
+    const controller = new AbortController();
+    const timer = new AttemptTimer((error) => controller.abort(error));
+    const response = await this.call({
+      method: 'GET',
+      path: '/models',
+      query: '',
+      model: '',
+      clientHeaders: { accept: 'application/json' },
+      body: null,
+      isJson: false,
+      signal: controller.signal,
+      timer,
+      headersTimeoutMs: timeoutMs,
+      tokenWaitMs: timeoutMs,
+      tokenWaitedMs: 0,
+    }).catch((error: unknown) => {
+      timer.clear();
+      throw error;
     });
+    // The limit runs on over the body; it ends with the body or ends it.
+    if (response.body.isSettled) timer.clear();
+    else response.body.onSettled = () => timer.clear();
+    return response;
+  }
+
+  async close(): Promise<void> {
+    await this.#connections.close();
   }
 }
 
-/** Statuses of proxies and limiters that answer before the token is checked, and those of a check that failed. */
+/** What `buildRequest` makes and `fetch` gets. */
+interface Init extends Omit<WireRequest, 'path'> {
+  readonly exchange: Exchange;
+}
+
+/**
+ * The SDK's `fetch` option. Its own signal is left alone: nothing aborts it, and one that it would compose of the
+ * attempt's and its own costs 5 µs a request.
+ */
+function transport(origin: string, url: string, init: Init): Promise<Response> {
+  const { exchange, method, headers, body } = init;
+  const path = url.slice(origin.length);
+  return exchange.send({ method, path, headers, body }) as unknown as Promise<Response>;
+}
+
+function onlyOk(response: UpstreamResponse): UpstreamResponse {
+  if (!response.ok) throw new UpstreamStatusError(response, response.errorText ?? '');
+  return response;
+}
+
+/** Statuses of proxies and limiters that respond before the token is checked, and those of a check that failed. */
 const BEFORE_THE_TOKEN: ReadonlySet<number> = new Set([401, 407, 408, 425, 429]);
 
 /** The request was understood and is at fault itself: whoever says so has accepted its token. */

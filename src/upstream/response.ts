@@ -3,7 +3,7 @@ import type { ResponseBody } from './transport/body.ts';
 
 type HeaderValue = string | string[] | undefined;
 
-/** Response headers by lower-case name. */
+/** Response headers by lower-case name. Of the interface of `Headers` what is used of it, by the SDK as well. */
 export class ResponseHeaders {
   readonly #values: Readonly<Record<string, HeaderValue>>;
 
@@ -18,19 +18,23 @@ export class ResponseHeaders {
     return typeof value === 'string' ? value : value.join(', ');
   }
 
+  entries(): [name: string, value: HeaderValue][] {
+    return Object.entries(this.#values);
+  }
+
   /**
-   * What of a whole answer's headers is told to the client, flat: the upstream's limits and its own names for the call.
+   * What of a whole response's headers the client gets, flat: the upstream's limits and its own names for the call.
    * Values that are no plain text are left out.
    */
   forClient(): readonly string[] {
-    let told: string[] | null = null;
+    let flat: string[] | null = null;
     for (const name in this.#values) {
       const value = this.#values[name];
       if (typeof value !== 'string' || !isForClient(name) || !PLAIN_TEXT.test(value)) continue;
-      told ??= [];
-      told.push(name, value);
+      flat ??= [];
+      flat.push(name, value);
     }
-    return told ?? [];
+    return flat ?? [];
   }
 
   /** Every header, for pass-through. */
@@ -45,24 +49,29 @@ function isForClient(name: string): boolean {
   return name.startsWith('x-ratelimit-') || name.startsWith('openai-');
 }
 
-/** At most this much of an error reply is read: enough for any message, not for a hostile stream. */
-const ERROR_BODY_LIMIT_BYTES = 256 * 1024;
+/** At most this much of an error body is read: enough for any message, not for a hostile stream. */
+const MAX_ERROR_BODY_BYTES = 256 * 1024;
 /** The status is what counts: an error text that takes longer is not worth the time of the next candidate. */
-const ERROR_BODY_WAIT_MS = 500;
+const MAX_ERROR_BODY_WAIT_MS = 500;
 
-/** An upstream's reply from its headers on; the body is read by whoever takes it. */
+/**
+ * An upstream's response from its headers on; the body is read by whoever takes it. Has what the SDK reads of a
+ * `Response`.
+ */
 export class UpstreamResponse {
   readonly status: number;
   readonly headers: ResponseHeaders;
   readonly body: ResponseBody;
+  /** Empty, as of every `Response` that was not fetched from a URL: hosts belong into no log line of the SDK. */
+  readonly url = '';
   /** The token that the request went out with; null when the upstream needs none. */
   lease: Lease | null = null;
-  /** True: the upstream refused a token before and this is the answer to the replay. */
+  /** True: the upstream rejected a token before, and this is the response to the replay. */
   isReplayed = false;
-  /** True: it refuses the token as `reject` says, with whatever status. */
+  /** True: it rejects the token as `reject` says, with whatever status. */
   isTokenRejected = false;
-  /** Set when the error text is read for the first time: a body can be read only once. */
-  #text: Promise<string> | null = null;
+  /** What `text` has read; null before. */
+  errorText: string | null = null;
 
   constructor(status: number, headers: ResponseHeaders, body: ResponseBody) {
     this.status = status;
@@ -74,25 +83,23 @@ export class UpstreamResponse {
     return this.status >= 200 && this.status < 300;
   }
 
-  /** The error text of a reply that is not `ok`, cut off rather than refused when it is too long. */
-  text(): Promise<string> {
-    this.#text ??= this.#readText();
-    return this.#text;
+  /** The error text of a response that is not `ok`, cut off rather than refused when it is too long. Never rejects. */
+  async text(): Promise<string> {
+    this.errorText ??= await this.#readText();
+    return this.errorText;
   }
 
   async #readText(): Promise<string> {
+    const { body } = this;
     const chunks: Buffer[] = [];
     let size = 0;
-    const limit = setTimeout(
-      () => this.body.destroy(new Error('error reply slower than needed')),
-      ERROR_BODY_WAIT_MS,
-    );
+    const limit = setTimeout(() => body.destroy(new Error('error body too slow')), MAX_ERROR_BODY_WAIT_MS);
     try {
-      for (let chunk = await this.body.next(); chunk !== null; chunk = await this.body.next()) {
+      for (let chunk = await body.next(); chunk !== null; chunk = await body.next()) {
         chunks.push(chunk);
         size += chunk.length;
-        if (size > ERROR_BODY_LIMIT_BYTES) {
-          this.body.destroy(new Error('error reply longer than needed'));
+        if (size > MAX_ERROR_BODY_BYTES) {
+          body.destroy(new Error('error body too large'));
           break;
         }
       }
@@ -101,7 +108,7 @@ export class UpstreamResponse {
     } finally {
       clearTimeout(limit);
     }
-    return Buffer.concat(chunks, size).toString('utf8').slice(0, ERROR_BODY_LIMIT_BYTES);
+    return Buffer.concat(chunks, size).toString('utf8').slice(0, MAX_ERROR_BODY_BYTES);
   }
 }
 

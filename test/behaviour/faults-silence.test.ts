@@ -121,5 +121,9 @@ test('S95 the deadline ends all attempts together, with the failure of the upstr
   const { response, text, elapsedMs } = await ask(gateway, 'chat', 'm');
   assert.equal(response.status, 504, text);
   assert.ok(elapsedMs > 500 && elapsedMs < 6_000, `${elapsedMs} ms`);
-  assert.match(errorIn(text).message, /did not answer within [\d.]{1,5} s\./, 'what was left, in few digits');
+  assert.match(
+    errorIn(text).message,
+    /did not respond within [\d.]{1,5} s\./,
+    'what was left, in few digits',
+  );
 });

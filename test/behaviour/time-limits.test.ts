@@ -64,8 +64,8 @@ const LIMITS: readonly Limit[] = [
     status: 502,
     says: /did not accept a connection in time/,
   },
-  { key: 'timeout', kind: 'chat', upstream: silent, status: 504, says: /did not answer within 0\.6 s/ },
-  { key: 'timeout', kind: 'stream', upstream: silent, status: 504, says: /did not answer within 0\.6 s/ },
+  { key: 'timeout', kind: 'chat', upstream: silent, status: 504, says: /did not respond within 0\.6 s/ },
+  { key: 'timeout', kind: 'stream', upstream: silent, status: 504, says: /did not respond within 0\.6 s/ },
   {
     key: 'timeout',
     kind: 'stream',
@@ -79,7 +79,7 @@ const LIMITS: readonly Limit[] = [
     kind: 'embeddings',
     upstream: silent,
     status: 504,
-    says: /did not answer within 0\.6 s/,
+    says: /did not respond within 0\.6 s/,
   },
   {
     key: 'stream_timeout',
@@ -87,7 +87,7 @@ const LIMITS: readonly Limit[] = [
     upstream: silent,
     withSecond: true,
     status: 504,
-    says: /did not answer within 0\.6 s/,
+    says: /did not respond within 0\.6 s/,
   },
   {
     key: 'first_content_timeout',
@@ -97,7 +97,7 @@ const LIMITS: readonly Limit[] = [
     status: 504,
     says: /sent no content within 0\.6 s/,
   },
-  { key: 'deadline', kind: 'chat', upstream: silent, status: 504, says: /did not answer/ },
+  { key: 'deadline', kind: 'chat', upstream: silent, status: 504, says: /did not respond/ },
   {
     key: 'idle_timeout',
     kind: 'stream',

@@ -14,7 +14,6 @@ class Source implements BodySource {
   abort(reason: Error): void {
     this.calls.push(`abort: ${reason.message}`);
   }
-  touched(): void {}
 }
 
 function newBody(): { body: ResponseBody; source: Source } {

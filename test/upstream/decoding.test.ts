@@ -24,7 +24,6 @@ function newBody(): { body: ResponseBody; aborted: Error[] } {
   const body = new ResponseBody({
     pause: () => undefined,
     resume: () => undefined,
-    touched: () => undefined,
     abort: (reason) => void aborted.push(reason),
   });
   return { body, aborted };

@@ -1,47 +1,49 @@
 import assert from 'node:assert/strict';
+import { Readable } from 'node:stream';
 import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { InterimResponses } from '../../src/upstream/transport/interim-responses.ts';
 
-const ANSWER = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}';
+const RESPONSE = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}';
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 const HINTS = 'HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n';
 const UPGRADE = 'HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n';
 
-/** What a reader gets that asks again whenever it was told that there is nothing. */
-function readAll(pieces: readonly string[]): string {
-  const interim = new InterimResponses();
-  interim.expectAnswer();
-  const waiting = pieces.map((piece) => Buffer.from(piece));
+/** What a reader gets whose listener comes after ours, as undici's. */
+async function readAll(pieces: readonly string[]): Promise<string> {
+  const socket = new Readable({ read: () => undefined });
+  new InterimResponses(socket).expectResponse();
   let seen = '';
-  while (waiting.length > 0) {
-    const piece = waiting.shift() as Buffer;
-    const queue: (Buffer | null)[] = [piece, null];
-    const read = (): Buffer | null => queue.shift() ?? null;
-    seen += (interim.isDue ? interim.readPast(read) : read())?.toString() ?? '';
+  socket.on('readable', () => {
+    for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) seen += chunk;
+  });
+  for (const piece of pieces) {
+    socket.push(Buffer.from(piece));
+    await turn();
   }
   return seen;
 }
 
-for (const [what, announced, left] of [
+for (const [what, interim, left] of [
   ['100 Continue', CONTINUE, ''],
   ['several', HINTS + CONTINUE + CONTINUE, ''],
   ['none', '', ''],
   ['101, which is not ours to skip', UPGRADE, UPGRADE],
 ] as const) {
-  test(`announcements before an answer are skipped, in whatever pieces they come: ${what}`, () => {
-    const all = announced + ANSWER;
+  test(`interim responses before a response are skipped, in whatever pieces they come: ${what}`, async () => {
+    const all = interim + RESPONSE;
     for (let size = 1; size <= all.length; size++) {
       const pieces = all.match(new RegExp(`[^]{1,${size}}`, 'g')) ?? [];
-      assert.equal(readAll(pieces), left + ANSWER, `pieces of ${size}`);
+      assert.equal(await readAll(pieces), left + RESPONSE, `pieces of ${size}`);
     }
   });
 }
 
-test('what looks like an announcement within an answer is part of it', () => {
-  assert.equal(readAll([ANSWER, CONTINUE]), ANSWER + CONTINUE);
+test('what looks like an interim response within a response is part of it', async () => {
+  assert.equal(await readAll([RESPONSE, CONTINUE]), RESPONSE + CONTINUE);
 });
 
-test('an announcement without an end is left to the parser', () => {
+test('an interim response without an end is left to the parser', async () => {
   const endless = `HTTP/1.1 102 Processing\r\nx: ${'a'.repeat(70_000)}`;
-  assert.equal(readAll([endless]), endless);
+  assert.equal(await readAll([endless]), endless);
 });

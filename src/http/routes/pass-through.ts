@@ -4,13 +4,7 @@ import { cleanMessage, shorten } from '../../lib/text/sanitize.ts';
 import type { VendorError } from '../../openai/errors/vendor-error.ts';
 import type { BodyFields } from '../../openai/request/body-fields.ts';
 import type { Attempt } from '../../routing/attempt.ts';
-import {
-  type AttemptPolicy,
-  callOf,
-  callUpstream,
-  errorIn,
-  sendUpstream,
-} from '../../routing/attempt-call.ts';
+import { type AttemptPolicy, callOf, callUpstream, errorIn } from '../../routing/attempt-call.ts';
 import { refuseLongModelName } from '../../routing/candidates.ts';
 import type { Matcher } from '../../routing/glob.ts';
 import type { ClientIdentity, RoutedRequest } from '../../routing/routed-request.ts';
@@ -101,12 +95,10 @@ export async function passAttempt(request: PassedRequest, attempt: Attempt): Pro
 
 /** A 404 is thrown as what it says of the path. */
 async function callForPassed(request: PassedRequest, attempt: Attempt): Promise<UpstreamResponse> {
-  const { expected, policy } = request;
+  const { policy } = request;
   const call = passedCall(request, attempt);
   try {
-    return expected === null
-      ? await sendUpstream(attempt, call, policy)
-      : await callUpstream(attempt, call, policy);
+    return await callUpstream(attempt, call, policy);
   } catch (error) {
     throw await pathError(error, attempt, policy);
   }

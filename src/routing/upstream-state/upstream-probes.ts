@@ -56,7 +56,7 @@ export class UpstreamProbes {
     const controller = new AbortController();
     const timer = new AttemptTimer((error) => controller.abort(error));
     try {
-      const response = await client.send({
+      const response = await client.call({
         method: 'GET',
         path: '/models',
         query: '',
@@ -71,7 +71,7 @@ export class UpstreamProbes {
         tokenWaitedMs: 0,
       });
       response.body.destroy(new Error('only the status is needed'));
-      return response.ok;
+      return true;
     } catch {
       return false;
     } finally {

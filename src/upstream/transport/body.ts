@@ -20,8 +20,6 @@ export interface BodySource {
   pause(): void;
   resume(): void;
   abort(reason: Error): void;
-  /** Bytes arrived; called for each piece before it is read. */
-  touched(): void;
 }
 
 /**
@@ -178,7 +176,6 @@ export class ResponseBody {
 
   /** For the transport: bytes arrived. */
   push(chunk: Buffer): void {
-    this.#source.touched();
     if (this.isSettled) return;
     const waiting = this.#waiting;
     if (waiting !== null) {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
-import { buildConnector, type Dispatcher, Pool, ProxyAgent } from 'undici';
+import { buildConnector, Client, type Dispatcher, Pool, ProxyAgent } from 'undici';
 import type { Secret } from '../../lib/secret.ts';
 import { InterimResponses } from './interim-responses.ts';
 import { proxyOf } from './upstream-proxy.ts';
@@ -25,23 +25,27 @@ export interface ConnectionSettings {
   readonly proxy?: Secret | undefined;
 }
 
+/** A handler that learns over which connection its request goes. */
+export interface ConnectionHandler extends Dispatcher.DispatchHandler {
+  /** Set by the pool when a connection takes the request. */
+  connection: Connection | null;
+}
+
 /**
  * The pooled connections to one upstream. Timeouts are off here: `AttemptTimer` owns them, since undici's own
  * clock ticks only every half second and knows nothing of first content.
  */
 export class Connections {
+  readonly origin: string;
   readonly #dispatcher: Dispatcher;
-  /** One more pool of the same kind. Absent behind a proxy, whose tunnels are not opened for one request alone. */
-  readonly #another: (() => Dispatcher) | null;
-  readonly #origin: string;
-  /** Errors of sockets that had already served a reply: the other side closed an idle connection under us. */
-  readonly #staleErrors = new WeakSet<Error>();
+  /** One more pool of the same kind. Null behind a proxy, whose tunnels are not opened for one request alone. */
+  readonly #newPool: (() => Dispatcher) | null;
 
   constructor(settings: ConnectionSettings) {
-    this.#origin = settings.origin;
     const { origin, connectTimeoutMs, maxHeaderBytes } = settings;
+    this.origin = origin;
     const tls = { ...readTls(settings), timeout: connectTimeoutMs };
-    const pool = {
+    const pool: Pool.Options = {
       headersTimeout: 0,
       bodyTimeout: 0,
       pipelining: 1,
@@ -49,16 +53,16 @@ export class Connections {
       maxHeaderSize: maxHeaderBytes,
       keepAliveTimeout: 10_000,
       keepAliveMaxTimeout: 60_000,
+      factory: (target, options) => new Connection(target, options as Client.Options),
     };
     const proxy = proxyOf(origin, settings.proxy, process.env);
     if (proxy === null) {
       const connect = buildConnector({ ...tls, allowH2: false, autoSelectFamily: true });
-      const watched = this.#watchStale(connect);
-      this.#another = () => new Pool(origin, { ...pool, connect: watched });
-      this.#dispatcher = this.#another();
+      this.#newPool = () => new Pool(origin, { ...pool, connect });
+      this.#dispatcher = this.#newPool();
       return;
     }
-    this.#another = null;
+    this.#newPool = null;
     this.#dispatcher = new ProxyAgent({
       ...pool,
       uri: proxy,
@@ -68,88 +72,84 @@ export class Connections {
       ...(tls.ca === undefined ? {} : { proxyTls: { ca: tls.ca } }),
       // Also for http://: the other way rewrites the request.
       proxyTunnel: true,
-      factory: (target, options: object) => {
-        const { connect } = options as { connect: buildConnector.connector };
-        return new Pool(target, { ...options, connect: this.#watchStale(connect) });
-      },
+      factory: (target, options: object) => new Pool(target, { ...options, ...pool }),
     });
   }
 
-  dispatch(options: Omit<Dispatcher.DispatchOptions, 'origin'>, handler: Dispatcher.DispatchHandler): void {
-    this.#dispatcher.dispatch({ ...options, origin: this.#origin } as Dispatcher.DispatchOptions, handler);
+  /** `options.origin` is this origin. */
+  dispatch(options: Dispatcher.DispatchOptions, handler: ConnectionHandler): void {
+    this.#dispatcher.dispatch(options, handler);
   }
 
   /**
-   * Over a new connection, which is closed behind the reply. For the second try after a stale one: a network that
+   * Over a new connection, which is closed behind the response. For the second try after a stale one: a network that
    * dropped one idle connection has mostly dropped all that the pool holds.
    */
-  dispatchAlone(
-    options: Omit<Dispatcher.DispatchOptions, 'origin'>,
-    handler: Dispatcher.DispatchHandler,
-  ): void {
-    if (this.#another === null) {
+  dispatchAlone(options: Dispatcher.DispatchOptions, handler: ConnectionHandler): void {
+    if (this.#newPool === null) {
       this.dispatch(options, handler);
       return;
     }
-    const alone = this.#another();
-    alone.dispatch({ ...options, origin: this.#origin } as Dispatcher.DispatchOptions, handler);
-    // Lets the request finish first; how it ended is its handler's business.
-    alone.close().catch(() => undefined);
-  }
-
-  /** True: the request never reached a living connection, so sending it again cannot repeat work. */
-  isStaleSocket(error: unknown): boolean {
-    return error instanceof Error && this.#staleErrors.has(error);
+    const pool = this.#newPool();
+    pool.dispatch(options, handler);
+    // Lets the request finish first; how it ended is reported to its handler.
+    pool.close().catch(() => undefined);
   }
 
   async close(): Promise<void> {
     await this.#dispatcher.destroy();
   }
+}
 
-  #watchStale(connect: buildConnector.connector): buildConnector.connector {
-    return (options, callback) => {
-      connect(options, (error, socket) => {
-        if (error !== null) {
-          callback(error, null);
-          return;
-        }
-        this.#watch(socket as Socket);
-        callback(null, socket);
-      });
-    };
+/** One place of the pool: a socket at a time, one request at a time. */
+export class Connection extends Client {
+  #socket: Socket | null = null;
+  #interim: InterimResponses | null = null;
+  #bytesAtConnect = 0;
+  #bytesAtRequest = 0;
+
+  constructor(origin: string | URL, options: Client.Options) {
+    const connect = options.connect as buildConnector.connector;
+    super(origin, {
+      ...options,
+      connect: (target: buildConnector.Options, callback: buildConnector.Callback) =>
+        connect(target, (...outcome) => {
+          if (outcome[0] === null) this.#watch(outcome[1] as Socket);
+          callback(...outcome);
+        }),
+    });
+  }
+
+  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    (handler as ConnectionHandler).connection = this;
+    return super.dispatch(options, handler);
   }
 
   #watch(socket: Socket): void {
-    const bytesAtStart = socket.bytesRead;
-    let bytesAtWrite = bytesAtStart;
-    const interim = new InterimResponses();
-    const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
-    socket.write = (...args: unknown[]): boolean => {
-      bytesAtWrite = socket.bytesRead;
-      if (isRequestHead(args)) interim.expectAnswer();
-      return write(...args);
-    };
-    const read = socket.read.bind(socket) as (size?: number) => Buffer | null;
-    socket.read = (size?: number) => (interim.isDue ? interim.readPast(read) : read(size));
-    // `destroy` sees every error of the connection, also those that undici makes itself ("other side closed")
-    // and hands to its requests without the socket emitting them.
-    const destroy = socket.destroy.bind(socket);
-    const remember = (error: unknown): void => {
-      // It served before, and not a byte came in answer to what was written last.
-      const isUnheard = bytesAtWrite > bytesAtStart && socket.bytesRead === bytesAtWrite;
-      if (error instanceof Error && isUnheard) this.#staleErrors.add(error);
-    };
-    socket.destroy = (error?: Error) => {
-      remember(error);
-      return destroy(error);
-    };
-    socket.on('error', remember);
+    this.#socket = socket;
+    this.#interim = new InterimResponses(socket);
+    this.#bytesAtConnect = socket.bytesRead;
+    this.#bytesAtRequest = socket.bytesRead;
   }
-}
 
-/** undici writes heads, and only them and the sizes of chunks, as latin1; a size comes behind a line end. */
-function isRequestHead([data, encoding]: readonly unknown[]): boolean {
-  return encoding === 'latin1' && typeof data === 'string' && data.charCodeAt(0) !== 0x0d;
+  /** For the handler: its request is about to be written. */
+  requestStarts(): void {
+    this.#bytesAtRequest = this.#socket?.bytesRead ?? 0;
+    this.#interim?.expectResponse();
+  }
+
+  /**
+   * True: the connection had served before and ended without a byte in response to the request that was written last, so
+   * the other side had closed it while it was idle, and sending the request again cannot repeat work.
+   */
+  get isStale(): boolean {
+    const socket = this.#socket;
+    return (
+      socket?.destroyed === true &&
+      this.#bytesAtRequest > this.#bytesAtConnect &&
+      socket.bytesRead === this.#bytesAtRequest
+    );
+  }
 }
 
 /** Of Node's TLS, with every file read. */

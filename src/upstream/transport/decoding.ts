@@ -45,7 +45,6 @@ export function decodeContent(
   const decoded = new ResponseBody({
     pause: () => decoder?.pause(),
     resume: () => decoder?.resume(),
-    touched: () => {},
     abort: (reason) => {
       body.destroy(reason);
       decoder?.destroy();

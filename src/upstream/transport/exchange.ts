@@ -1,10 +1,11 @@
 import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
+import { inSeconds } from '../../lib/text/format.ts';
 import type { AttemptTimer } from '../attempt-timer.ts';
 import { ResponseHeaders, UpstreamResponse } from '../response.ts';
 import { type BodySource, ResponseBody } from './body.ts';
-import type { Connections } from './connections.ts';
+import type { Connection, ConnectionHandler, Connections } from './connections.ts';
 import { decodeContent } from './decoding.ts';
 import { fromBrokenBody, fromTransport } from './transport-error.ts';
 
@@ -15,106 +16,140 @@ export interface WireRequest {
   readonly path: string;
   /** Flat name, value, … */
   readonly headers: string[];
+  /** A stream can be sent once only: no second try on a stale socket. */
   readonly body: Buffer | string | Readable | null;
 }
 
-/** Who may end an exchange early, and what its time limits restart on. */
-interface ExchangeControl {
-  /** The upstream's configured name, for errors. */
-  readonly upstream: string;
+/** Who may end an exchange early, and its time limit. */
+export interface ExchangeControl {
   /** Aborted when the client leaves or the attempt is given up; its reason becomes the error. */
   readonly signal: AbortSignal;
   readonly timer: AttemptTimer;
-  /** True: over a new connection and not over one that was kept. */
-  readonly isAlone?: boolean;
+  /** From sending to the response's headers; 0 = no limit. */
+  readonly headersTimeoutMs: number;
 }
 
 /**
- * Sends one request and resolves at the response's headers; the body is read from the reply. Rejects with a
- * `FerryError`. Aborting the signal closes the socket at any moment, connecting and waiting in the pool included.
+ * One request on the wire and its response: undici's handler, the listener of the signal and what feeds the body, in one
+ * object. When it is over it refers to nothing that belongs to the request.
  */
-export function exchange(
-  connections: Connections,
-  request: WireRequest,
-  control: ExchangeControl,
-): Promise<UpstreamResponse> {
-  return new Promise((resolve, reject) => {
-    const handler = new ExchangeHandler(connections, control, resolve, reject);
-    if (!handler.begin()) return;
-    try {
-      if (control.isAlone === true) connections.dispatchAlone(request as Dispatcher.DispatchOptions, handler);
-      else connections.dispatch(request as Dispatcher.DispatchOptions, handler);
-    } catch (error) {
-      handler.onResponseError(null, error as Error);
-    }
-  });
-}
-
-/** Thrown by `exchange` in place of `unreachable` when a pooled socket turned out to be closed: safe to send again. */
-export class StaleSocketError extends Error {}
-
-class ExchangeHandler implements Dispatcher.DispatchHandler, BodySource {
+export class Exchange implements ConnectionHandler, BodySource {
+  connection: Connection | null = null;
+  /** Set at the headers. */
+  response: UpstreamResponse | null = null;
+  readonly #upstream: string;
   readonly #connections: Connections;
-  readonly #control: ExchangeControl;
-  readonly #resolve: (reply: UpstreamResponse) => void;
-  readonly #reject: (error: Error) => void;
+  #control: ExchangeControl | null;
+  #request: Dispatcher.DispatchOptions | null = null;
+  #resolve: ((response: UpstreamResponse) => void) | null = null;
+  #reject: ((error: Error) => void) | null = null;
   #controller: Dispatcher.DispatchController | null = null;
-  /** Set at the response's headers; from then on failures belong to the body. */
+  /** Set at the headers; from then on failures belong to the body. */
   #body: ResponseBody | null = null;
-  #isSettled = false;
+  #isRetry = false;
 
-  constructor(
-    connections: Connections,
-    control: ExchangeControl,
-    resolve: (reply: UpstreamResponse) => void,
-    reject: (error: Error) => void,
-  ) {
+  /** `upstream` is the configured name, for errors. */
+  constructor(upstream: string, connections: Connections, control: ExchangeControl) {
+    this.#upstream = upstream;
     this.#connections = connections;
     this.#control = control;
-    this.#resolve = resolve;
-    this.#reject = reject;
   }
 
-  /** False: the signal was aborted before anything was sent. */
-  begin(): boolean {
-    const { signal } = this.#control;
-    if (signal.aborted) {
-      this.#isSettled = true;
-      this.#reject(asError(signal.reason));
-      return false;
+  /**
+   * Sends the request and resolves at the response's headers, of whatever status. Rejects with a `FerryError`, or the
+   * signal's reason. Aborting the signal closes the socket at any moment, connecting and waiting in the pool included. A
+   * request that met a stale connection is sent once more over a new one.
+   */
+  send({ method, path, headers, body }: WireRequest): Promise<UpstreamResponse> {
+    const control = this.#control as ExchangeControl;
+    const { signal } = control;
+    if (signal.aborted) return Promise.reject(abortReason(signal));
+    control.timer.start(control.headersTimeoutMs, () => this.#timeoutError(control.headersTimeoutMs));
+    signal.addEventListener('abort', this);
+    this.#request = {
+      origin: this.#connections.origin,
+      method: method as Dispatcher.HttpMethod,
+      path,
+      headers,
+      body,
+    };
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      this.#dispatch(this.#request as Dispatcher.DispatchOptions);
+    });
+  }
+
+  #dispatch(request: Dispatcher.DispatchOptions): void {
+    try {
+      if (this.#isRetry) this.#connections.dispatchAlone(request, this);
+      else this.#connections.dispatch(request, this);
+    } catch (error) {
+      this.onResponseError(null, error as Error);
     }
-    signal.addEventListener('abort', this.#onAbort);
-    return true;
   }
 
-  readonly #onAbort = (): void => {
-    this.#abort(asError(this.#control.signal.reason));
-  };
+  #timeoutError(limitMs: number): FerryError {
+    return new FerryError('timeout', {
+      message: `Upstream "${this.#upstream}" timed out: it did not respond within ${inSeconds(limitMs)}.`,
+    });
+  }
 
-  #abort(reason: Error): void {
-    this.#settle();
-    if (this.#body === null) this.#reject(reason);
-    else this.#body.fail(reason);
-    this.#controller?.abort(reason);
+  /** The signal was aborted. */
+  handleEvent(): void {
+    const controller = this.#controller;
+    const reason = abortReason((this.#control as ExchangeControl).signal);
+    this.#fail(reason);
+    controller?.abort(reason);
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#isSettled) controller.abort(asError(this.#control.signal.reason));
+    if (this.#control === null) controller.abort(new Error('aborted while connecting'));
+    else this.connection?.requestStarts();
   }
 
   onResponseStart(
     _controller: Dispatcher.DispatchController,
     status: number,
-    headers: Record<string, string | string[] | undefined>,
+    values: Record<string, string | string[] | undefined>,
   ): void {
-    // 1xx are announcements, not the answer.
-    if (status < 200 || this.#isSettled) return;
+    // 1xx are interim responses.
+    if (status < 200 || this.#control === null) return;
     const body = new ResponseBody(this);
     this.#body = body;
-    const replyHeaders = new ResponseHeaders(headers);
-    const decoded = decodeContent(body, replyHeaders.get('content-encoding'), this.#control.upstream);
-    this.#resolve(new UpstreamResponse(status, replyHeaders, decoded));
+    const headers = new ResponseHeaders(values);
+    const decoded = decodeContent(body, headers.get('content-encoding'), this.#upstream);
+    this.response = new UpstreamResponse(status, headers, decoded);
+    this.#resolve?.(this.response);
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#control?.timer.touch();
+    this.#body?.push(chunk);
+  }
+
+  onResponseEnd(): void {
+    const body = this.#body;
+    this.#release();
+    body?.finish();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    if (this.#control === null) return;
+    if (this.#body !== null) {
+      this.#fail(fromBrokenBody(error, this.#upstream));
+      return;
+    }
+    const isStale = this.#controller !== null && this.connection?.isStale === true;
+    const request = this.#request;
+    if (isStale && !this.#isRetry && request !== null && !isStream(request.body)) {
+      this.#isRetry = true;
+      this.#controller = null;
+      this.#dispatch(request);
+      return;
+    }
+    this.#fail(fromTransport(error, this.#upstream));
   }
 
   pause(): void {
@@ -127,41 +162,35 @@ class ExchangeHandler implements Dispatcher.DispatchHandler, BodySource {
 
   /** The reader of the body wants no more of it. */
   abort(reason: Error): void {
-    this.#settle();
-    this.#controller?.abort(reason);
+    const controller = this.#controller;
+    this.#release();
+    controller?.abort(reason);
   }
 
-  touched(): void {
-    this.#control.timer.touch();
+  #fail(reason: Error): void {
+    const body = this.#body;
+    const reject = this.#reject;
+    this.#release();
+    if (body === null) reject?.(reason);
+    else body.fail(reason);
   }
 
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#body?.push(chunk);
-  }
-
-  onResponseEnd(): void {
-    this.#settle();
-    this.#body?.finish();
-  }
-
-  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
-    if (this.#isSettled) return;
-    this.#settle();
-    const { upstream } = this.#control;
-    if (this.#body !== null) this.#body.fail(fromBrokenBody(error, upstream));
-    else if (this.#connections.isStaleSocket(error))
-      this.#reject(new StaleSocketError('stale socket', { cause: error }));
-    else this.#reject(fromTransport(error, upstream));
-  }
-
-  #settle(): void {
-    if (this.#isSettled) return;
-    this.#isSettled = true;
-    this.#control.signal.removeEventListener('abort', this.#onAbort);
+  #release(): void {
+    this.#control?.signal.removeEventListener('abort', this);
+    this.#control = null;
+    this.#request = null;
+    this.#resolve = null;
+    this.#reject = null;
+    this.#body = null;
+    this.#controller = null;
   }
 }
 
-function asError(reason: unknown): Error {
+function isStream(body: unknown): boolean {
+  return typeof body === 'object' && body !== null && !Buffer.isBuffer(body);
+}
+
+function abortReason({ reason }: AbortSignal): Error {
   if (reason instanceof Error) return reason;
   return new FerryError('client_gone', { message: 'The client closed the connection.', cause: reason });
 }

@@ -1,56 +1,74 @@
-/** As long as the status line of any announcement has to be to be known as one: `HTTP/1.1 1xx`. */
-const KNOWN_BY = 12;
-const BEGINNING = Buffer.from('HTTP/1.1 1');
-/** An announcement is a line and a few headers; what is longer is left to the parser and its own limit. Bytes. */
-const LONGEST = 64 * 1024;
+import type { Readable } from 'node:stream';
+
+/** The bytes that tell a 1xx status line from others: `HTTP/1.1 1xx`. */
+const STATUS_LINE_BYTES = 12;
+const STATUS_LINE_START = Buffer.from('HTTP/1.1 1');
+const STATUS_INDEX = STATUS_LINE_START.length - 1;
+const INTERIM_DIGIT = 0x31;
+/** An interim response is a line and a few headers; a longer one is left to the parser and its limit. */
+const MAX_INTERIM_BYTES = 64 * 1024;
 
 /**
- * Takes announcements (1xx) out of what a connection brings before an answer. RFC 9110 section 15.2 wants them skipped
- * whether they were asked for or not, and some servers send `100 Continue` before every answer to a POST; undici takes
- * that one for a broken answer and closes the connection. 101 is left to it: nobody asked for another protocol.
+ * Removes interim responses (1xx) from what a connection receives before a response. RFC 9110 section 15.2 wants them
+ * skipped whether they were asked for or not, and some servers send `100 Continue` before every response to a POST;
+ * undici 8 treats that one as a bad response and destroys the socket. 101 is left to it: no upgrade was requested.
+ *
+ * Reads before undici, whose `readable` listener comes after ours, and hands the rest back with `unshift`. (Costs a
+ * microsecond a response; replacing `socket.read` would cost none.)
  */
 export class InterimResponses {
-  #isDue = false;
-  /** The beginning of what may be an announcement. */
+  readonly #socket: Readable;
+  #isResponseDue = false;
+  /** The beginning of what may be an interim response. */
   #held: Buffer | null = null;
 
-  /** True from the head of a request to the first bytes of its answer. */
-  get isDue(): boolean {
-    return this.#isDue;
+  /** To be made before undici gets the socket, so that its listener is the first. */
+  constructor(socket: Readable) {
+    this.#socket = socket;
+    socket.on('readable', () => {
+      if (this.#isResponseDue) this.#skip();
+    });
   }
 
-  /** A request was sent: what comes next is its answer, or announcements of it. */
-  expectAnswer(): void {
-    this.#isDue = true;
+  /** A request is sent: what comes next is its response, or interim ones. */
+  expectResponse(): void {
+    this.#isResponseDue = true;
   }
 
-  /** What `read` brings without the announcements before it; null: nothing that is no announcement has come yet. */
-  readPast(read: () => Buffer | null): Buffer | null {
+  #skip(): void {
     for (;;) {
-      const chunk = read();
-      if (chunk === null) return null;
+      const chunk = this.#socket.read() as Buffer | null;
+      if (chunk === null) return;
       let bytes = this.#held === null ? chunk : Buffer.concat([this.#held, chunk]);
       this.#held = null;
-      for (let end = endOfInterim(bytes); end > 0; end = endOfInterim(bytes)) bytes = bytes.subarray(end);
-      if (bytes.length === 0) continue;
-      if (!mayBeInterim(bytes) || bytes.length > LONGEST) {
-        this.#isDue = false;
-        return bytes;
+      // Nearly always `HTTP/1.1 2…` comes at once.
+      if ((bytes[STATUS_INDEX] ?? INTERIM_DIGIT) === INTERIM_DIGIT) {
+        for (let end = endOfInterim(bytes); end > 0; end = endOfInterim(bytes)) bytes = bytes.subarray(end);
+        if (bytes.length === 0) continue;
+        if (mayBeInterim(bytes) && bytes.length <= MAX_INTERIM_BYTES) {
+          this.#held = bytes;
+          continue;
+        }
       }
-      this.#held = bytes;
+      this.#isResponseDue = false;
+      this.#socket.unshift(bytes);
+      return;
     }
   }
 }
 
 function mayBeInterim(bytes: Buffer): boolean {
-  const known = Math.min(bytes.length, BEGINNING.length);
-  if (bytes.compare(BEGINNING, 0, known, 0, known) !== 0) return false;
-  return bytes.length < KNOWN_BY || bytes.toString('latin1', BEGINNING.length, KNOWN_BY) !== '01';
+  const known = Math.min(bytes.length, STATUS_LINE_START.length);
+  if (bytes.compare(STATUS_LINE_START, 0, known, 0, known) !== 0) return false;
+  return (
+    bytes.length < STATUS_LINE_BYTES ||
+    bytes.toString('latin1', STATUS_LINE_START.length, STATUS_LINE_BYTES) !== '01'
+  );
 }
 
-/** Where what follows a whole announcement begins; 0 when the bytes do not begin with one. */
+/** Where what follows a whole interim response begins; 0 when the bytes do not begin with one. */
 function endOfInterim(bytes: Buffer): number {
-  if (bytes.length < KNOWN_BY || !mayBeInterim(bytes)) return 0;
+  if (bytes.length < STATUS_LINE_BYTES || !mayBeInterim(bytes)) return 0;
   const end = bytes.indexOf('\r\n\r\n');
   return end === -1 ? 0 : end + 4;
 }
