@@ -1,8 +1,7 @@
 import { resolve } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { IsNeeded } from '../config/load/load-config.ts';
-import type { RequestFollower } from '../request-log/request-follower.ts';
-import { followPostgres, followSqlite } from '../request-log/request-reader.ts';
+import { followPostgres, followSqlite, type RequestFollower } from '../request-log/request-follower.ts';
 import { type RequestFilter, type StoredRequest, StoreError } from '../request-log/request-store.ts';
 import { CommandFailure, loadOrThrow, readArguments, sinceMs, UsageError, withUsage } from './arguments.ts';
 

@@ -5,7 +5,7 @@ import { logExcerpt } from '../lib/text/log-excerpt.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { REPAIRS, type Repair } from '../openai/vendors/repairs.ts';
-import type { RequestLogEvent } from '../request-log/batch-writer.ts';
+import type { RequestLogEvent } from '../request-log/record-writer.ts';
 import type { CircuitState } from '../routing/upstream-state/circuit.ts';
 import type { ReloadResult } from './reload.ts';
 import type { Runtime } from './runtime.ts';

@@ -17,7 +17,7 @@ interface SelectionSettings {
   readonly sample: number;
 }
 
-/** Never kept, whoever names them in `record.keep_headers`: what they hold is a credential. */
+/** Never kept, even if `record.keep_headers` names them: they contain credentials. */
 const CREDENTIAL_HEADERS: ReadonlySet<string> = new Set([
   'authorization',
   'proxy-authorization',
@@ -34,22 +34,24 @@ const CREDENTIAL_HEADERS: ReadonlySet<string> = new Set([
 export class RecordSelection {
   readonly #settings: SelectionSettings;
   readonly #random: () => number;
-  readonly #models: NameFilter;
-  readonly #clients: NameFilter;
-  readonly #paths: NameFilter;
+  /** Null: everything is admitted. */
+  readonly #models: NameFilter | null;
+  readonly #clients: NameFilter | null;
+  readonly #paths: NameFilter | null;
 
   constructor(settings: SelectionSettings, random: () => number) {
     this.#settings = settings;
     this.#random = random;
-    this.#models = new NameFilter(settings.includeModels);
-    this.#clients = new NameFilter(settings.includeClients);
-    this.#paths = new NameFilter(settings.includePaths);
+    this.#models = filterOf(settings.includeModels);
+    this.#clients = filterOf(settings.includeClients);
+    this.#paths = filterOf(settings.includePaths);
   }
 
-  /** The record as it is to be kept, or null: not at all. The record itself when nothing has to go. */
+  /** The record with what is kept of it; null: nothing. The record itself when all of it is kept. */
   keep(record: RequestRecord): RequestRecord | null {
-    if (!this.#models.admits(record.model) || !this.#clients.admits(record.client)) return null;
-    if (!this.#paths.admits(record.path)) return null;
+    if (this.#models?.admits(record.model) === false) return null;
+    if (this.#clients?.admits(record.client) === false) return null;
+    if (this.#paths?.admits(record.path) === false) return null;
     const { sample } = this.#settings;
     if (sample < 1 && record.outcome === 'ok' && this.#random() >= sample) return null;
     if (record.body === null && record.response === null && this.#areKept(record.headers)) return record;
@@ -61,7 +63,7 @@ export class RecordSelection {
     };
   }
 
-  /** True when nothing has to go, as with headers that were chosen by the same list: no copy is needed. */
+  /** True when all headers are kept, as when they were chosen by the same list: no copy is needed. */
   #areKept(headers: RequestRecord['headers']): boolean {
     for (const name in headers) {
       if (CREDENTIAL_HEADERS.has(name) || !this.#settings.keepHeaders.includes(name)) return false;
@@ -87,37 +89,41 @@ export class RecordSelection {
   }
 }
 
-/** Names come from clients: the memory of answers must not grow with them. */
-const MOST_REMEMBERED = 1_000;
+/** Names come from clients, so the cache is bounded. */
+const MAX_CACHED_NAMES = 1_000;
 
-/** Whether a name matches one of some patterns, in which `*` stands for anything, `/` included. */
+/** Null when one of the patterns matches everything, records without a name included. */
+function filterOf(patterns: readonly string[]): NameFilter | null {
+  return patterns.some((pattern) => /^\*+$/.test(pattern)) ? null : new NameFilter(matchAny(patterns));
+}
+
+/** Whether a name matches a pattern, with a cache. */
 class NameFilter {
-  /** Null: everything is admitted, also what has no name. */
-  readonly #pattern: RegExp | null;
-  readonly #answers = new Map<string, boolean>();
+  readonly #pattern: RegExp;
+  readonly #cache = new Map<string, boolean>();
 
-  constructor(patterns: readonly string[]) {
-    this.#pattern = patterns.some((pattern) => /^\*+$/.test(pattern)) ? null : matchAny(patterns);
+  constructor(pattern: RegExp) {
+    this.#pattern = pattern;
   }
 
   admits(name: string | null): boolean {
-    if (this.#pattern === null) return true;
     if (name === null) return false;
-    const known = this.#answers.get(name);
+    const known = this.#cache.get(name);
     if (known !== undefined) return known;
-    const answer = this.#pattern.test(name);
-    if (this.#answers.size >= MOST_REMEMBERED) this.#answers.clear();
-    this.#answers.set(name, answer);
-    return answer;
+    const isAdmitted = this.#pattern.test(name);
+    if (this.#cache.size >= MAX_CACHED_NAMES) this.#cache.clear();
+    this.#cache.set(name, isAdmitted);
+    return isAdmitted;
   }
 }
 
+/** In a pattern `*` matches anything, `/` included. */
 function matchAny(patterns: readonly string[]): RegExp {
   const sources = patterns.map((pattern) => pattern.split(/\*+/).map(literal).join('[\\s\\S]*'));
   return new RegExp(`^(?:${sources.join('|')})$`);
 }
 
-/** `RegExp.escape` is younger than the oldest Node that we run on. */
+/** `RegExp.escape` is not in Node 22. */
 function literal(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
 }

@@ -1,28 +1,28 @@
 import type { Clock } from '../lib/clock.ts';
 import type { RequestRecord } from '../lib/request-record.ts';
 import type { SecretRegistry } from '../lib/secret.ts';
-import { BatchWriter, type RequestLogEvent } from './batch-writer.ts';
 import { type ContentPolicy, RecordSelection } from './record-selection.ts';
+import { RecordWriter, type RequestLogEvent } from './record-writer.ts';
 import { appendRow, type ColumnValue } from './request-row.ts';
-import type { PageRequest, RequestFilter, RequestPage, StoredRequest } from './request-store.ts';
+import type { PageRequest, RequestFilter, RequestPage } from './request-store.ts';
 import { Retention } from './retention.ts';
-import { WorkerStore } from './sqlite/worker-store.ts';
+import { WorkerStore } from './worker-store.ts';
 
 export interface RequestLogSettings {
   readonly type: 'sqlite' | 'postgres' | 'none';
   /** The database file; for PostgreSQL a URL or a libpq keyword string. */
   readonly path: string;
-  /** Rows that may wait for a store that is slow or away. */
+  /** Rows that may wait for a slow or unavailable store. */
   readonly queueRows: number;
-  /** How long a request is kept; 0 for ever. */
+  /** How long a request is kept; 0: without limit. */
   readonly retentionMs: number;
   /** UTF-8 bytes of a body that are kept. */
   readonly maxBodyBytes: number;
-  /** The rest has the defaults of the configuration. */
+  /** This and the following have the defaults of the configuration. */
   readonly content?: ContentPolicy | undefined;
   readonly keepHeaders?: readonly string[] | undefined;
   readonly include?: Partial<IncludeSettings> | undefined;
-  /** Sources of regular expressions; what they match in a body becomes `[redacted]`. */
+  /** Sources of regular expressions; matches in a body become `[redacted]`. */
   readonly redact?: readonly string[] | undefined;
 }
 
@@ -48,33 +48,32 @@ interface RequestLogStats {
   readonly queued: number;
 }
 
-/** Where records go and are asked for. */
+/** Writes records to a database and reads them. */
 export interface RequestLog {
-  /** Takes a batch. Never throws, never blocks; a queue that is full drops and counts. */
+  /** Queues a batch. Never throws, never blocks; what a full queue drops is counted. */
   acceptRecords(records: readonly RequestRecord[]): void;
   stats(): RequestLogStats;
-  /** Rejects with `StoreError` when the store is away. */
+  /** Every request that was accepted before, as far as the store is available; else rejects with `StoreError`. */
   recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage>;
-  byId(id: string): Promise<StoredRequest | null>;
-  /** Writes what waits and closes, within `boundMs` (5 s unless told); then the rest is dropped. Never rejects. */
-  close(boundMs?: number): Promise<void>;
+  /** Writes what waits and closes, within `maxMs` (5 s by default); then the rest is dropped. Never rejects. */
+  close(maxMs?: number): Promise<void>;
 }
 
-/** The request log that the settings name. Invalid `redact` patterns throw here, not in the middle of the night. */
+/** The request log of these settings. Throws on invalid `redact` patterns, so that they fail at the start. */
 export function createRequestLog(settings: RequestLogSettings, deps: RequestLogDeps): RequestLog {
   return settings.type === 'none' ? new NoRequestLog() : new StoredRequestLog(settings.type, settings, deps);
 }
 
-/** All waiting rows together; beside `queueRows`, because rows with bodies are large. */
-const MOST_QUEUED_CHARS = 64 * 1024 * 1024;
-const CLOSE_BOUND_MS = 5_000;
+/** Of all waiting rows together; in addition to `queueRows`, because rows with bodies are large. */
+const MAX_QUEUED_CHARS = 64 * 1024 * 1024;
+const MAX_CLOSE_MS = 5_000;
 
 class StoredRequestLog implements RequestLog {
   readonly #selection: RecordSelection;
   readonly #secrets: SecretRegistry;
   readonly #clock: Clock;
   readonly #store: WorkerStore;
-  readonly #writer: BatchWriter;
+  readonly #writer: RecordWriter;
   readonly #retention: Retention;
   #isClosed = false;
 
@@ -86,10 +85,11 @@ class StoredRequestLog implements RequestLog {
     this.#clock = deps.clock;
     const { path, maxBodyBytes } = settings;
     this.#store = new WorkerStore({ type, path, maxBodyBytes, redact });
-    this.#writer = new BatchWriter({
+    this.#writer = new RecordWriter({
       store: this.#store,
       clock: deps.clock,
-      limits: { rows: settings.queueRows, chars: MOST_QUEUED_CHARS },
+      maxRows: settings.queueRows,
+      maxChars: MAX_QUEUED_CHARS,
       onEvent: deps.onEvent,
     });
     this.#retention = new Retention({
@@ -124,11 +124,11 @@ class StoredRequestLog implements RequestLog {
     if (rows > 0) this.#writer.push({ rows, values: this.#encode(values) });
   }
 
-  /** The last door: whatever a client or an upstream put into any column, no living secret passes. */
+  /** Redacts secrets in all columns, whatever a client or an upstream put there. */
   #encode(values: readonly ColumnValue[]): string {
     const text = JSON.stringify(values);
     if (this.#secrets.scrub(text) === text) return text.slice(1, -1);
-    // Value by value, because a secret of digits may also be found in a number, and JSON must stay JSON.
+    // Value by value: a secret of digits may also occur in a number, and the text must stay valid JSON.
     const clean = values.map((value) => (typeof value === 'string' ? this.#secrets.scrub(value) : value));
     return JSON.stringify(clean).slice(1, -1);
   }
@@ -144,19 +144,12 @@ class StoredRequestLog implements RequestLog {
     });
   }
 
-  async byId(id: string): Promise<StoredRequest | null> {
-    return this.#store.hold(async () => {
-      await this.#writer.hurry();
-      return this.#store.byId(id);
-    });
-  }
-
-  async close(boundMs = CLOSE_BOUND_MS): Promise<void> {
+  async close(maxMs = MAX_CLOSE_MS): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#retention.stop();
     const bound = new AbortController();
-    const timer = this.#clock.schedule(() => bound.abort(), boundMs);
+    const timer = this.#clock.schedule(() => bound.abort(), maxMs);
     const expired = new Promise<void>((resolve) => bound.signal.addEventListener('abort', () => resolve()));
     try {
       await this.#store.hold(() => this.#writer.flush(bound.signal));
@@ -164,7 +157,7 @@ class StoredRequestLog implements RequestLog {
       await Promise.race([this.#store.close(), expired]);
     } finally {
       timer.cancel();
-      // Not awaited: nothing ends a thread that waits for a disk which does not answer.
+      // Not awaited: a thread that waits for an unresponsive disk cannot be ended.
       if (bound.signal.aborted) void this.#store.terminate();
     }
   }
@@ -183,7 +176,7 @@ function selectionOf(settings: RequestLogSettings): ConstructorParameters<typeof
   };
 }
 
-/** `dbtype: none`: nothing is kept, and nothing is lost by that. */
+/** `dbtype: none`: records are discarded, and not counted as lost. */
 class NoRequestLog implements RequestLog {
   acceptRecords(): void {}
 
@@ -193,10 +186,6 @@ class NoRequestLog implements RequestLog {
 
   async recent(): Promise<RequestPage> {
     return { requests: [], next: null };
-  }
-
-  async byId(): Promise<null> {
-    return null;
   }
 
   async close(): Promise<void> {}

@@ -1,20 +1,32 @@
-import type Database from 'better-sqlite3';
 import {
   type CompiledQuery,
+  DummyDriver,
   Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
-  sql,
 } from 'kysely';
 import { type RequestRow, requestOf } from './request-row.ts';
-import { NO_DRIVER, newestStatement, pageOf, pageStatement, type Tables } from './request-statements.ts';
-import type { PageRequest, RequestFilter, RequestPage, StoredRequest } from './request-store.ts';
+import type { PageRequest, RequestFilter, RequestPage } from './request-store.ts';
 
-function newBuilder(): Kysely<Tables> {
+const MAX_PER_PAGE = 1_000;
+
+/** The table for the query builder; the same in every store. */
+interface Tables {
+  tokenferry_requests: RequestRow;
+}
+
+/** Builds SQL and runs nothing: the connection belongs to whoever opened it. */
+type RequestBuilder = Kysely<Tables>;
+
+/** The builder of SQL for SQLite. */
+export function sqliteBuilder(): RequestBuilder {
   return new Kysely<Tables>({
     dialect: {
-      ...NO_DRIVER,
+      createDriver: () => new DummyDriver(),
       createAdapter: () => new SqliteAdapter(),
       createIntrospector: (db) => new SqliteIntrospector(db),
       createQueryCompiler: () => new SqliteQueryCompiler(),
@@ -22,48 +34,62 @@ function newBuilder(): Kysely<Tables> {
   });
 }
 
-/** The questions that the log command and the admin API ask, over any open SQLite connection. */
-export class RequestQueries {
-  readonly #connection: Database.Database;
-  readonly #builder = newBuilder();
+/** The builder of SQL for PostgreSQL. */
+export function postgresBuilder(): RequestBuilder {
+  return new Kysely<Tables>({
+    dialect: {
+      createDriver: () => new DummyDriver(),
+      createAdapter: () => new PostgresAdapter(),
+      createIntrospector: (db) => new PostgresIntrospector(db),
+      createQueryCompiler: () => new PostgresQueryCompiler(),
+    },
+  });
+}
 
-  constructor(connection: Database.Database) {
-    this.#connection = connection;
-  }
+/** The requested size of a page within its bounds. */
+function pageSize(page: PageRequest): number {
+  return Math.max(1, Math.min(page.limit, MAX_PER_PAGE));
+}
 
-  recent(filter: RequestFilter, page: PageRequest): RequestPage {
-    return pageOf(this.#all(pageStatement(this.#builder, filter, page)), page);
+/**
+ * The SELECT of one page, newest first. Equal times are ordered by id, so that pages never overlap. Selects one request
+ * more than the page has, to know whether there is a next page.
+ */
+export function pageStatement(
+  builder: RequestBuilder,
+  filter: RequestFilter,
+  page: PageRequest,
+): CompiledQuery<RequestRow> {
+  let query = builder
+    .selectFrom('tokenferry_requests')
+    .selectAll()
+    .orderBy('created_at', 'desc')
+    .orderBy('id', 'desc')
+    .limit(pageSize(page) + 1);
+  if (filter.sinceMs !== undefined) query = query.where('created_at', '>=', filter.sinceMs);
+  if (filter.untilMs !== undefined) query = query.where('created_at', '<', filter.untilMs);
+  if (filter.onlyFailed === true) query = query.where('outcome', '<>', 'ok');
+  for (const column of ['id', 'outcome', 'client', 'model', 'upstream', 'path', 'status'] as const) {
+    const wanted = filter[column];
+    if (wanted !== undefined) query = query.where(column, '=', wanted);
   }
+  const after = page.after;
+  if (after !== undefined) {
+    query = query.where((where) =>
+      where.or([
+        where('created_at', '<', after.createdAtMs),
+        where.and([where('created_at', '=', after.createdAtMs), where('id', '<', after.id)]),
+      ]),
+    );
+  }
+  return query.compile();
+}
 
-  byId(id: string): StoredRequest | null {
-    const row = this.#all(newestStatement(this.#builder, id))[0];
-    return row === undefined ? null : requestOf(row);
-  }
-
-  /** Up to `limit` requests written after `position`, in the order of writing, and the position to go on from. */
-  writtenAfter(position: number, limit: number): { requests: StoredRequest[]; position: number } {
-    const query = this.#builder
-      .selectFrom('tokenferry_requests')
-      .select(sql.ref<number>('rowid').as('position'))
-      .selectAll()
-      .where(sql.ref<number>('rowid'), '>', position)
-      .orderBy(sql.ref('rowid'))
-      .limit(limit);
-    const rows = this.#all(query.compile()) as (RequestRow & { position: number })[];
-    return { requests: rows.map(requestOf), position: rows.at(-1)?.position ?? position };
-  }
-
-  /** The position of the newest request; 0 when there is none. */
-  lastPosition(): number {
-    const query = this.#builder
-      .selectFrom('tokenferry_requests')
-      .select((row) => row.fn.max(sql.ref<number>('rowid')).as('position'))
-      .compile();
-    const found = this.#connection.prepare(query.sql).get() as { position: number | null };
-    return found.position ?? 0;
-  }
-
-  #all(query: CompiledQuery<RequestRow>): RequestRow[] {
-    return this.#connection.prepare(query.sql).all(...query.parameters) as RequestRow[];
-  }
+/** The page of the rows of its statement. */
+export function pageOf(rows: readonly RequestRow[], page: PageRequest): RequestPage {
+  const size = pageSize(page);
+  const requests = rows.slice(0, size).map(requestOf);
+  const last = requests.at(-1);
+  const hasMore = rows.length > size && last !== undefined;
+  return { requests, next: hasMore ? { createdAtMs: last.createdAtMs, id: last.id } : null };
 }

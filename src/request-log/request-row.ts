@@ -1,7 +1,7 @@
 import type { AttemptRecord, RequestRecord } from '../lib/request-record.ts';
-import type { StoredRequest } from './request-store.ts';
+import type { RowBatch, StoredRequest } from './request-store.ts';
 
-/** The columns of `tokenferry_requests`, in the order in which rows travel. */
+/** The columns of `tokenferry_requests`, in the order of the values of a row. */
 export const COLUMNS = [
   'id',
   'created_at',
@@ -34,13 +34,13 @@ export const COLUMNS = [
 
 export const TABLE = 'tokenferry_requests';
 
-/** Where the two bodies stand in a row; redaction finds them by this. */
-export const BODY_AT = COLUMNS.indexOf('body');
-export const RESPONSE_AT = COLUMNS.indexOf('response');
+/** Positions of the two bodies in a row, for redaction. */
+const BODY_AT = COLUMNS.indexOf('body');
+const RESPONSE_AT = COLUMNS.indexOf('response');
 
 export type ColumnValue = string | number | null;
 
-/** One row as SQLite gives it back: times in milliseconds, booleans as 0 and 1, attempts and headers as JSON. */
+/** One row as a database returns it: times in milliseconds, booleans as 0 and 1, attempts and headers as JSON. */
 export interface RequestRow {
   id: string;
   created_at: number;
@@ -104,7 +104,23 @@ export function appendRow(values: ColumnValue[], record: RequestRecord): void {
   );
 }
 
-/** What `appendRow` wrote, read back from a store. */
+/**
+ * The values of a batch, row after row, both bodies of each row redacted. Null for a batch that is no valid JSON: a retry
+ * would fail again and block every later batch.
+ */
+export function valuesOf(batch: RowBatch, redact: (body: string) => string): ColumnValue[] | null {
+  const values = parsedOr<ColumnValue[] | null>(`[${batch.values}]`, null);
+  if (values === null || values.length !== batch.rows * COLUMNS.length) return null;
+  for (let row = 0; row < values.length; row += COLUMNS.length) {
+    for (const at of [row + BODY_AT, row + RESPONSE_AT]) {
+      const body = values[at];
+      if (typeof body === 'string') values[at] = redact(body);
+    }
+  }
+  return values;
+}
+
+/** The request of a row. */
 export function requestOf(row: RequestRow): StoredRequest {
   return {
     id: row.id,
@@ -148,19 +164,13 @@ interface AttemptJson {
 
 function attemptsJson(attempts: readonly AttemptRecord[]): string {
   if (attempts.length === 0) return '[]';
-  return JSON.stringify(attempts.map(attemptJson));
-}
-
-function attemptJson(attempt: AttemptRecord): AttemptJson {
-  const json: AttemptJson = {
-    upstream: attempt.upstream,
-    outcome: attempt.outcome,
-    status: attempt.status,
-    ms: whole(attempt.elapsedMs),
-  };
-  if (attempt.tokenRenewed) json.token_renewed = true;
-  if (attempt.detail !== undefined) json.detail = attempt.detail;
-  return json;
+  const rows = attempts.map(({ upstream, outcome, status, elapsedMs, tokenRenewed, detail }) => {
+    const json: AttemptJson = { upstream, outcome, status, ms: whole(elapsedMs) };
+    if (tokenRenewed) json.token_renewed = true;
+    if (detail !== undefined) json.detail = detail;
+    return json;
+  });
+  return JSON.stringify(rows);
 }
 
 function attemptsOf(json: string): AttemptRecord[] {
@@ -174,12 +184,12 @@ function attemptsOf(json: string): AttemptRecord[] {
   }));
 }
 
-/** Whole milliseconds; 0 for what a clock that lies may give, as JSON has no NaN and the column no NULL. */
+/** Whole milliseconds; 0 for what is no positive finite number, as JSON has no NaN and the column no NULL. */
 function whole(ms: number): number {
   return ms > 0 && ms < Number.POSITIVE_INFINITY ? Math.round(ms) : 0;
 }
 
-/** JSON of a column, or `otherwise`: a secret of digits that was scrubbed inside may have broken it. */
+/** The parsed JSON, or `otherwise`: redaction of a secret of digits may have made it invalid. */
 function parsedOr<Value>(json: string, otherwise: Value): Value {
   try {
     return JSON.parse(json) as Value;

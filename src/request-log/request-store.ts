@@ -1,6 +1,6 @@
 import type { RequestRecord } from '../lib/request-record.ts';
 
-/** A request as the store gives it back: the record less what only metrics need. */
+/** A request as the store returns it: the record without what only metrics need. */
 export type StoredRequest = Omit<RequestRecord, 'isKnownModel' | 'overheadMs' | 'isUsageEstimated'>;
 
 /** Which requests to list; every field that is present must hold. */
@@ -11,6 +11,7 @@ export interface RequestFilter {
   readonly untilMs?: number | undefined;
   /** True: everything but `ok`. */
   readonly onlyFailed?: boolean | undefined;
+  /** Clients may choose the id and may repeat it. */
   readonly id?: string | undefined;
   readonly outcome?: RequestRecord['outcome'] | undefined;
   readonly client?: string | undefined;
@@ -20,14 +21,14 @@ export interface RequestFilter {
   readonly status?: number | undefined;
 }
 
-/** Where a page begins: strictly older than this request. Stable while new requests arrive, as an offset is not. */
+/** A page contains requests older than this one. Unlike an offset it is stable while new requests arrive. */
 interface PageCursor {
   readonly createdAtMs: number;
   readonly id: string;
 }
 
 export interface PageRequest {
-  /** 1 to 1000; more is cut. */
+  /** 1 to 1000; limited to that. */
   readonly limit: number;
   readonly after?: PageCursor | undefined;
 }
@@ -40,46 +41,44 @@ export interface RequestPage {
 }
 
 /**
- * Rows on their way to a store: the values of `COLUMNS`, row after row, as the inside of one JSON array. One
- * string crosses to a worker as a plain copy and costs less in all than cloning objects (measured, per row of
- * 27 columns, both threads and the insert: objects 12.8 µs, arrays 11.1 µs, this 9 µs).
+ * Rows for a store: the values of `COLUMNS`, row after row, as the inside of one JSON array. One string is copied to a
+ * worker and costs less than structured clones (measured per row of 27 columns, both threads and the insert: objects
+ * 12.8 µs, arrays 11.1 µs, this 9 µs).
  */
 export interface RowBatch {
   readonly rows: number;
   readonly values: string;
 }
 
-/** How much of a batch is now in the store; `refused` rows can never be and were left out. */
+/** How much of a batch is now in the store; `refused` rows can never be written and were left out. */
 export interface InsertResult {
   readonly written: number;
   readonly refused: number;
 }
 
 /**
- * A place for records. Every method rejects with `StoreError` and nothing else; a batch is written whole or not
- * at all. `test/request-log/store-contract.ts` is what an implementation promises.
+ * A database for records. Methods reject with `StoreError` only; a batch is written completely or not at all.
+ * `test/request-log/store-contract.ts` tests every implementation.
  */
 export interface RequestStore {
   insert(batch: RowBatch): Promise<InsertResult>;
-  /** Deletes up to `limit` of the oldest requests from before `createdAtMs`; how many it were. */
+  /** Deletes up to `limit` of the oldest requests before `createdAtMs` and returns how many. */
   deleteBefore(createdAtMs: number, limit: number): Promise<number>;
   recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage>;
-  /** The newest request of that id: clients may choose the id and may repeat it. */
-  byId(id: string): Promise<StoredRequest | null>;
-  /** Idempotent; waits for what is under way. */
+  /** Idempotent; waits for running calls. */
   close(): Promise<void>;
 }
 
 /**
- * `unavailable`: locked, full, read-only, away; worth asking again soon. `unusable`: a file that is corrupt, of
- * a newer version or holds another's table; nothing but a person changes that.
+ * `unavailable`: locked, full, read-only, unreachable; a retry may succeed soon. `unusable`: corrupt, of a newer version,
+ * or another program's table; a person has to act.
  */
 export type StoreFault = 'unavailable' | 'unusable';
 
-/** Why a store did not do what it was asked. The message names the file and what to do about it. */
+/** Why a call of a store failed. The message names the database and what to do. */
 export class StoreError extends Error {
   readonly fault: StoreFault;
-  /** The store's own code, such as `SQLITE_FULL`. */
+  /** The database's own code, such as `SQLITE_FULL`. */
   readonly code: string;
 
   constructor(fault: StoreFault, code: string, message: string, cause?: unknown) {

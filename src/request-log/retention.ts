@@ -1,20 +1,20 @@
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { RequestStore } from './request-store.ts';
 
-/** Rows of one step: a few milliseconds of the store's time, between which inserts have their turn. */
+/** Rows of one step: it takes a few milliseconds, and inserts run between steps. */
 const ROWS_PER_STEP = 500;
 const PAUSE_BETWEEN_STEPS_MS = 50;
-const MOST_BETWEEN_ROUNDS_MS = 600_000;
-const LEAST_BETWEEN_ROUNDS_MS = 1_000;
+const MAX_BETWEEN_ROUNDS_MS = 600_000;
+const MIN_BETWEEN_ROUNDS_MS = 1_000;
 
 interface RetentionOptions {
   readonly store: Pick<RequestStore, 'deleteBefore'>;
   readonly clock: Clock;
-  /** How long a request is kept, in milliseconds; 0 keeps all for ever. */
+  /** How long a request is kept, in milliseconds; 0: without limit. */
   readonly retentionMs: number;
 }
 
-/** Deletes what is older than `retentionMs`, in small steps. A store that is away is asked again next round. */
+/** Deletes what is older than `retentionMs`, in small steps. Retries an unavailable store in the next round. */
 export class Retention {
   readonly #options: RetentionOptions;
   #timer: Timer | null = null;
@@ -44,13 +44,13 @@ export class Retention {
     try {
       deleted = await store.deleteBefore(clock.wallMs() - retentionMs, ROWS_PER_STEP);
     } catch {
-      // The writer meets the same fault and reports it; old rows can wait.
+      // The writer has the same fault and reports it; old rows can wait.
     }
     this.#in(deleted === ROWS_PER_STEP ? PAUSE_BETWEEN_STEPS_MS : roundMs(retentionMs));
   }
 }
 
-/** Pure: a hundredth of the retention, so that nothing outlives it by much, within bounds. */
+/** The time between rounds: a hundredth of the retention, so that nothing outlives it by much, within bounds. */
 export function roundMs(retentionMs: number): number {
-  return Math.min(MOST_BETWEEN_ROUNDS_MS, Math.max(LEAST_BETWEEN_ROUNDS_MS, retentionMs / 100));
+  return Math.min(MAX_BETWEEN_ROUNDS_MS, Math.max(MIN_BETWEEN_ROUNDS_MS, retentionMs / 100));
 }

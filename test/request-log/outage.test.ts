@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import Database from 'better-sqlite3';
 import { SecretRegistry } from '../../src/lib/secret.ts';
-import { type RequestLogEvent, retryDelayMs } from '../../src/request-log/batch-writer.ts';
+import { type RequestLogEvent, retryDelayMs } from '../../src/request-log/record-writer.ts';
 import {
   createRequestLog,
   type RequestLog,

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readPostgresAddress } from '../../src/request-log/postgres/postgres-address.ts';
+import { parsePostgresAddress } from '../../src/request-log/postgres/postgres-address.ts';
 
 test('a URL is handed to the driver as it is; its place names no user and no password', () => {
-  const address = readPostgresAddress('postgresql://app:pass@db.corp:5433/llm?sslmode=require');
+  const address = parsePostgresAddress('postgresql://app:pass@db.corp:5433/llm?sslmode=require');
   assert.equal(address?.config.connectionString, 'postgresql://app:pass@db.corp:5433/llm?sslmode=require');
   assert.equal(address?.place, 'db.corp:5433/llm');
-  assert.equal(readPostgresAddress('postgres://app:pass@db/llm')?.place, 'db:5432/llm');
+  assert.equal(parsePostgresAddress('postgres://app:pass@db/llm')?.place, 'db:5432/llm');
 });
 
 test('a libpq string is read with its quotes, escapes and spaces', () => {
-  const address = readPostgresAddress(
+  const address = parsePostgresAddress(
     String.raw`host=db port = 6432 user=app password='it\'s a \\ secret' dbname=llm sslmode=disable TimeZone=Asia/Shanghai`,
   );
   assert.deepEqual(address, {
@@ -27,7 +27,7 @@ test('a libpq string is read with its quotes, escapes and spaces', () => {
 });
 
 test('sslmode says how much of the certificate is checked', () => {
-  const sslOf = (mode: string) => readPostgresAddress(`host=db sslmode=${mode}`)?.config.ssl;
+  const sslOf = (mode: string) => parsePostgresAddress(`host=db sslmode=${mode}`)?.config.ssl;
   assert.equal(sslOf('verify-full'), true);
   assert.deepEqual(sslOf('require'), { rejectUnauthorized: false });
   assert.equal(sslOf('prefer'), false);
@@ -36,5 +36,5 @@ test('sslmode says how much of the certificate is checked', () => {
 
 test('what is neither is nothing', () => {
   for (const text of ['./db.sqlite', '', 'mysql://db/x', 'host', 'host=db and more', 'postgres://['])
-    assert.equal(readPostgresAddress(text), null, text);
+    assert.equal(parsePostgresAddress(text), null, text);
 });

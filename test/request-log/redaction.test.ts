@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { withoutDataUris } from '../../src/request-log/data-uri.ts';
 import {
   cutToBytes,
   redactBody,
   shortenForQueue,
+  withoutDataUris,
   withoutEmails,
   withoutKeys,
 } from '../../src/request-log/redaction.ts';

@@ -6,10 +6,10 @@ import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { systemClock } from '../../src/lib/clock.ts';
 import { SecretRegistry } from '../../src/lib/secret.ts';
-import type { RequestLogEvent } from '../../src/request-log/batch-writer.ts';
+import type { RequestLogEvent } from '../../src/request-log/record-writer.ts';
 import { createRequestLog, type RequestLogSettings } from '../../src/request-log/request-log.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
-import { failedRecord, sampleRecord } from './sample-record.ts';
+import { failedRecord, requestById, sampleRecord } from './sample-record.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 import { until } from './until.ts';
 
@@ -47,7 +47,7 @@ test('bodies are kept as record.content says, redacted and cut', async (t) => {
   for (const [content, expected] of Object.entries(contents)) {
     const { log } = openLog(t, { content: content as 'none' | 'errors' | 'all' });
     log.acceptRecords([sampleRecord({ id: 'ok', body }), failedRecord({ id: 'failed', body })]);
-    const bodies = [(await log.byId('ok'))?.body, (await log.byId('failed'))?.body];
+    const bodies = [(await requestById(log, 'ok'))?.body, (await requestById(log, 'failed'))?.body];
     const kept = '{"to":"[email]","image":"[data image/png 3000 bytes]","key":"[redacted]"}';
     assert.deepEqual(
       bodies,
@@ -60,7 +60,7 @@ test('bodies are kept as record.content says, redacted and cut', async (t) => {
 test('own patterns redact beside the built-in ones, and a broken one fails at the start', async (t) => {
   const { log } = openLog(t, { content: 'all', redact: ['EMP-\\d{6}'] });
   log.acceptRecords([sampleRecord({ response: 'employee EMP-123456, EMP-654321' })]);
-  assert.equal((await log.byId('req_sample'))?.response, 'employee [redacted], [redacted]');
+  assert.equal((await requestById(log, 'req_sample'))?.response, 'employee [redacted], [redacted]');
   assert.throws(() => openLog(t, { redact: ['('] }), SyntaxError);
 });
 
@@ -75,7 +75,7 @@ test('only the headers that are named are kept, and never one that holds a crede
   const { log } = openLog(t, { keepHeaders: ['user-agent', 'authorization', 'cookie'] });
   const headers = { 'user-agent': 'curl/8', authorization: 'Bearer abc', cookie: 'a=b', 'x-other': '1' };
   log.acceptRecords([sampleRecord({ headers })]);
-  assert.deepEqual((await log.byId('req_sample'))?.headers, { 'user-agent': 'curl/8' });
+  assert.deepEqual((await requestById(log, 'req_sample'))?.headers, { 'user-agent': 'curl/8' });
 });
 
 test('a record is kept when its model, client and path are all included', async (t) => {
@@ -112,7 +112,7 @@ test('inserts keep a pace, and a question does not wait for it', async (t) => {
   log.acceptRecords([sampleRecord({ id: 'second' })]);
   log.acceptRecords([sampleRecord({ id: 'third' })]);
   assert.equal(log.stats().queued, 2);
-  assert.equal((await log.byId('third'))?.id, 'third');
+  assert.equal((await requestById(log, 'third'))?.id, 'third');
   log.acceptRecords([sampleRecord({ id: 'fourth' })]);
   assert.equal(log.stats().queued, 1);
   await clock.advance(500);
@@ -168,9 +168,9 @@ test('a secret of digits that is also found in numbers costs no row', async (t) 
     sampleRecord({ requestBytes: 9_123_456, userAgent: 'key 123456' }),
     sampleRecord({ id: 'other' }),
   ]);
-  const found = await log.byId('req_sample');
+  const found = await requestById(log, 'req_sample');
   assert.deepEqual([found?.requestBytes, found?.userAgent], [9_123_456, 'key [redacted]']);
-  assert.equal((await log.byId('other'))?.attempts.length, 1);
+  assert.equal((await requestById(log, 'other'))?.attempts.length, 1);
 });
 
 test('type none keeps nothing, makes no file and loses nothing', async (t) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Retention, roundMs } from '../../src/request-log/retention.ts';
-import { WorkerStore } from '../../src/request-log/sqlite/worker-store.ts';
+import { WorkerStore } from '../../src/request-log/worker-store.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { sampleRecord } from './sample-record.ts';
 import { batchOf } from './store-contract.ts';

@@ -1,4 +1,5 @@
 import type { RequestRecord } from '../../src/lib/request-record.ts';
+import type { RequestStore, StoredRequest } from '../../src/request-log/request-store.ts';
 
 /** A plain successful chat; a test names only what it is about. */
 export function sampleRecord(facts: Partial<RequestRecord> = {}): RequestRecord {
@@ -62,4 +63,12 @@ export function failedRecord(facts: Partial<RequestRecord> = {}): RequestRecord 
     errorMessage: 'The upstream refused our credentials.',
     ...facts,
   });
+}
+
+/** The newest request of an id; null: there is none. */
+export async function requestById(
+  store: Pick<RequestStore, 'recent'>,
+  id: string,
+): Promise<StoredRequest | null> {
+  return (await store.recent({ id }, { limit: 1 })).requests[0] ?? null;
 }

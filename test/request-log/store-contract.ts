@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test';
 import type { RequestRecord } from '../../src/lib/request-record.ts';
 import { appendRow, type ColumnValue } from '../../src/request-log/request-row.ts';
 import { type RequestStore, type RowBatch, StoreError } from '../../src/request-log/request-store.ts';
-import { failedRecord, sampleRecord } from './sample-record.ts';
+import { failedRecord, requestById, sampleRecord } from './sample-record.ts';
 
 /** Opens an empty store; what it needs is gone after the test. */
 export type OpenStore = (t: TestContext) => Promise<RequestStore>;
@@ -38,7 +38,7 @@ export function storeContract(name: string, open: OpenStore): void {
     });
     assert.deepEqual(await store.insert(batchOf([record])), { written: 1, refused: 0 });
     const { isKnownModel, overheadMs, isUsageEstimated, ...kept } = record;
-    assert.deepEqual(await store.byId('req_all'), kept);
+    assert.deepEqual(await requestById(store, 'req_all'), kept);
     assert.deepEqual([isKnownModel, overheadMs, isUsageEstimated], [true, 0.8, false]);
   });
 
@@ -51,12 +51,12 @@ export function storeContract(name: string, open: OpenStore): void {
       tokenRenewed: false,
     } as const;
     await store.insert(batchOf([sampleRecord({ elapsedMs: 1.5, firstTokenMs: 0.4, attempts: [attempt] })]));
-    const found = await store.byId('req_sample');
+    const found = await requestById(store, 'req_sample');
     assert.deepEqual([found?.elapsedMs, found?.firstTokenMs, found?.attempts[0]?.elapsedMs], [2, 0, 2]);
   });
 
   contract('has no answer to an id that was never written', async (store) => {
-    assert.equal(await store.byId('req_none'), null);
+    assert.equal(await requestById(store, 'req_none'), null);
     assert.deepEqual(await store.recent({}, { limit: 10 }), { requests: [], next: null });
   });
 
@@ -64,7 +64,7 @@ export function storeContract(name: string, open: OpenStore): void {
     await store.insert(
       batchOf([sampleRecord({ createdAtMs: 2_000, model: 'new' }), sampleRecord({ createdAtMs: 1_000 })]),
     );
-    assert.equal((await store.byId('req_sample'))?.model, 'new');
+    assert.equal((await requestById(store, 'req_sample'))?.model, 'new');
   });
 
   contract('pages through all requests, newest first, without gap or repetition', async (store) => {
@@ -147,7 +147,7 @@ export function storeContract(name: string, open: OpenStore): void {
     await store.close();
     const isStoreError = (error: unknown) => error instanceof StoreError;
     await assert.rejects(store.insert(batchOf([sampleRecord()])), isStoreError);
-    await assert.rejects(store.byId('req_sample'), isStoreError);
+    await assert.rejects(requestById(store, 'req_sample'), isStoreError);
     await assert.rejects(store.recent({}, { limit: 1 }), isStoreError);
     await assert.rejects(store.deleteBefore(1, 1), isStoreError);
   });

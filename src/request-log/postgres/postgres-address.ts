@@ -1,6 +1,6 @@
 import type { ClientConfig } from 'pg';
 
-/** Where a PostgreSQL is, as `dbaddr` says it. */
+/** A PostgreSQL address of `dbaddr`. */
 interface PostgresAddress {
   readonly config: ClientConfig;
   /** Host, port and database for messages; without user and password. */
@@ -10,8 +10,8 @@ interface PostgresAddress {
 /** `host=db user=app password='it''s' dbname=llm sslmode=require` (libpq, "Keyword/Value Connection Strings"). */
 const PAIR = /\s*([A-Za-z_]\w*)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\]|\\.)*))\s*/gy;
 
-/** Reads a postgres:// URL or a libpq keyword string; null when it is neither. */
-export function readPostgresAddress(text: string): PostgresAddress | null {
+/** Parses a postgres:// URL or a libpq keyword string; null when it is neither. */
+export function parsePostgresAddress(text: string): PostgresAddress | null {
   if (/^postgres(?:ql)?:\/\//i.test(text)) return urlAddress(text);
   const words = keywordsOf(text);
   if (words === null || words.size === 0) return null;
@@ -55,7 +55,7 @@ function keywordsOf(text: string): ReadonlyMap<string, string> | null {
   return words;
 }
 
-/** libpq's modes; `allow` and `prefer` would try both, which this driver cannot: they mean no TLS. */
+/** libpq's modes. `allow` and `prefer` try both, which this driver cannot: they mean no TLS. */
 function tlsOf(mode: string): NonNullable<ClientConfig['ssl']> {
   switch (mode) {
     case 'verify-full':

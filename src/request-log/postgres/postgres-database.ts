@@ -1,35 +1,32 @@
-import { Kysely, PostgresAdapter, PostgresIntrospector, PostgresQueryCompiler } from 'kysely';
 import pg from 'pg';
-import { valuesOf } from '../batch-values.ts';
-import { COLUMNS, type ColumnValue, type RequestRow, requestOf, TABLE } from '../request-row.ts';
-import { NO_DRIVER, newestStatement, pageOf, pageStatement, type Tables } from '../request-statements.ts';
+import { pageOf, pageStatement, postgresBuilder } from '../request-queries.ts';
+import { COLUMNS, type ColumnValue, type RequestRow, TABLE, valuesOf } from '../request-row.ts';
 import {
   type InsertResult,
   type PageRequest,
   type RequestFilter,
   type RequestPage,
   type RowBatch,
-  type StoredRequest,
   StoreError,
+  type StoreFault,
 } from '../request-store.ts';
-import { readPostgresAddress } from './postgres-address.ts';
-import { codeOf, postgresFaultOf } from './postgres-errors.ts';
-import { migrate } from './postgres-migration.ts';
+import { parsePostgresAddress } from './postgres-address.ts';
+import { migrate } from './postgres-migrations.ts';
 import { PostgresPartitions } from './postgres-partitions.ts';
 
 export interface PostgresDatabaseOptions {
   /** A postgres:// URL or a libpq keyword string. */
   readonly address: string;
-  /** Applied to both bodies of each row before anything is sent. */
+  /** Applied to both bodies of each row before it is sent. */
   readonly redact: (body: string) => string;
-  /** True: nothing is ever made or changed, so that a user who may only read suffices. */
+  /** True: nothing is created or changed, so that a user with read access suffices. */
   readonly isReader?: boolean;
 }
 
-/** One for inserts, one for questions meanwhile. */
+/** One for inserts, one for queries meanwhile. */
 const CONNECTIONS = 2;
 const CONNECT_TIMEOUT_MS = 5_000;
-/** Slower than this it is away; rows wait in the queue. */
+/** A slower database counts as unavailable; rows wait in the queue. */
 const QUERY_TIMEOUT_MS = 15_000;
 /** Rows of one INSERT: of 27 parameters each, of which the protocol allows 65,535. */
 const ROWS_PER_STATEMENT = 100;
@@ -38,19 +35,19 @@ const INT8 = 20;
 const NO_PARTITION = '23514';
 const NO_TABLE = '42P01';
 
-/** The table in PostgreSQL, for use inside the worker. Connects when first needed and again after every fault. */
+/** The table in PostgreSQL, for use in the worker. Connects at the first use and again after every fault. */
 export class PostgresDatabase {
   readonly #options: PostgresDatabaseOptions;
   readonly #place: string;
   readonly #pool: pg.Pool;
   readonly #partitions = new PostgresPartitions();
-  readonly #builder = newBuilder();
-  /** `dbaddr` cannot be read: every call says so. */
-  readonly #isMisnamed: boolean;
+  readonly #builder = postgresBuilder();
+  /** `dbaddr` is invalid: every call rejects with that. */
+  readonly #isInvalidAddress: boolean;
   #isMigrated = false;
 
   constructor(options: PostgresDatabaseOptions) {
-    const address = readPostgresAddress(options.address);
+    const address = parsePostgresAddress(options.address);
     this.#options = options;
     this.#place = address?.place ?? 'of dbaddr';
     this.#pool = new pg.Pool({
@@ -62,9 +59,9 @@ export class PostgresDatabase {
       application_name: 'tokenferry',
       types: { getTypeParser: typeParser },
     });
-    // An idle connection that breaks is replaced by the next call; unheard, the event would end the worker.
+    // An idle connection that breaks is replaced by the next call; without a listener the event would end the worker.
     this.#pool.on('error', () => undefined);
-    this.#isMisnamed = address === null;
+    this.#isInvalidAddress = address === null;
   }
 
   /** Writes the batch in one transaction. */
@@ -76,7 +73,7 @@ export class PostgresDatabase {
       try {
         return await this.#insertAll(client, values);
       } catch (error) {
-        // Another replica's retention dropped a day that we had made.
+        // The retention of another replica dropped a partition that was known to exist.
         if (codeOf(error) === NO_PARTITION) {
           this.#partitions.forget();
           return this.#insertAll(client, values);
@@ -87,7 +84,7 @@ export class PostgresDatabase {
     });
   }
 
-  /** Days that ended before go whole, uncounted; of the day in which `createdAtMs` lies, up to `limit` rows. */
+  /** Drops whole days before `createdAtMs`, which do not count, and deletes up to `limit` rows of its day. */
   deleteBefore(createdAtMs: number, limit: number): Promise<number> {
     return this.#use(async (client) => {
       await this.#partitions.dropBefore(client, createdAtMs);
@@ -104,11 +101,6 @@ export class PostgresDatabase {
     return pageOf(await this.#all(pageStatement(this.#builder, filter, page)), page);
   }
 
-  async byId(id: string): Promise<StoredRequest | null> {
-    const [row] = await this.#all(newestStatement(this.#builder, id));
-    return row === undefined ? null : requestOf(row);
-  }
-
   async close(): Promise<void> {
     await this.#pool.end();
   }
@@ -121,7 +113,7 @@ export class PostgresDatabase {
   }
 
   async #insertAll(client: pg.PoolClient, values: readonly ColumnValue[]): Promise<InsertResult> {
-    await this.#partitions.makeFor(client, values);
+    await this.#partitions.createFor(client, values);
     return inTransaction(client, async () => {
       const some = COLUMNS.length * ROWS_PER_STATEMENT;
       for (let at = 0; at < values.length; at += some) await insertRows(client, values.slice(at, at + some));
@@ -129,7 +121,7 @@ export class PostgresDatabase {
     });
   }
 
-  /** The slow way, for a batch with a row in it that the database refuses: the others are kept. */
+  /** Row by row, for a batch with a row that the database rejects: the others are written. */
   #insertEach(client: pg.PoolClient, values: readonly ColumnValue[]): Promise<InsertResult> {
     return inTransaction(client, async () => {
       let refused = 0;
@@ -154,7 +146,7 @@ export class PostgresDatabase {
   }
 
   async #use<T>(run: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    if (this.#isMisnamed) throw misnamed();
+    if (this.#isInvalidAddress) throw invalidAddress();
     let client: pg.PoolClient | null = null;
     try {
       client = await this.#pool.connect();
@@ -164,25 +156,14 @@ export class PostgresDatabase {
       client.release();
       return result;
     } catch (error) {
-      // A connection that failed is not worth finding out in which state it is.
+      // The state of the connection is unknown: it is not used again.
       client?.release(true);
       if (codeOf(error) === NO_TABLE) this.#forgetTable();
       throw (
-        postgresFaultOf(error, this.#place) ?? new StoreError('unavailable', 'REFUSED', String(error), error)
+        postgresFaultOf(error, this.#place) ?? new StoreError('unavailable', 'REJECTED', String(error), error)
       );
     }
   }
-}
-
-function newBuilder(): Kysely<Tables> {
-  return new Kysely<Tables>({
-    dialect: {
-      ...NO_DRIVER,
-      createAdapter: () => new PostgresAdapter(),
-      createIntrospector: (db) => new PostgresIntrospector(db),
-      createQueryCompiler: () => new PostgresQueryCompiler(),
-    },
-  });
 }
 
 /** The driver gives 64-bit integers as text; ours are times and counts far below 2^53. */
@@ -223,8 +204,46 @@ function noTable(place: string): StoreError {
   return new StoreError('unusable', 'NO_TABLE', `The database ${place} has no requests of tokenferry.`);
 }
 
-function misnamed(): StoreError {
+function invalidAddress(): StoreError {
   const text =
     'dbaddr is neither a postgres:// URL nor a libpq string such as "host=db user=app dbname=llm".';
   return new StoreError('unusable', 'DBADDR', text);
+}
+
+/** SQLSTATE classes and codes (PostgreSQL, appendix A) for faults of the database rather than of a row. */
+const FAULTS: readonly { readonly state: RegExp; readonly fault: StoreFault; readonly text: string }[] = [
+  { state: /^28/, fault: 'unusable', text: 'rejects the user or password of dbaddr' },
+  { state: /^3D000$/, fault: 'unusable', text: 'does not exist: create it or name another one in dbaddr' },
+  { state: /^42501$/, fault: 'unusable', text: 'does not permit this user to create and write its table' },
+  {
+    state: /^42P01$/,
+    fault: 'unavailable',
+    text: 'lost the table tokenferry_requests, which is created again',
+  },
+  { state: /^25006$/, fault: 'unavailable', text: 'is read-only, as a standby is' },
+  { state: /^53/, fault: 'unavailable', text: 'is out of connections, memory or disk' },
+  { state: /^57/, fault: 'unavailable', text: 'is starting or shutting down' },
+  { state: /^(?:08|58|XX|40)/, fault: 'unavailable', text: 'failed' },
+];
+
+/** The fault of the database behind `error`; null when it rejects the row (a value too large, an invalid byte). */
+function postgresFaultOf(error: unknown, place: string): StoreError | null {
+  if (error instanceof StoreError) return error;
+  const code = codeOf(error);
+  if (code !== null && /^(?:22|23|54)/.test(code) && code.length === 5) return null;
+  const known = FAULTS.find(({ state }) => code !== null && state.test(code));
+  const reason = error instanceof Error ? error.message : String(error);
+  const text = known?.text ?? `cannot be used: ${reason}`;
+  const suffix = code === null ? '' : ` (${code})`;
+  return new StoreError(
+    known?.fault ?? 'unavailable',
+    code ?? 'UNKNOWN',
+    `The database ${place} ${text}${suffix}.`,
+    error,
+  );
+}
+
+/** SQLSTATE, or the code of a socket's error. */
+function codeOf(error: unknown): string | null {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null;
 }

@@ -3,31 +3,31 @@ import { COLUMNS, type ColumnValue, TABLE } from '../request-row.ts';
 
 const DAY_MS = 86_400_000;
 const CREATED_AT = COLUMNS.indexOf('created_at');
-/** Replicas make the day's partition one after the other; the number has no meaning. */
+/** Makes replicas create a partition one after the other; the number is arbitrary. */
 const LOCK = 7_046_029;
 const NAME = new RegExp(`^${TABLE}_(\\d{8})$`);
 
-/** The partitions of `tokenferry_requests`, one a day in UTC: made before the first row of a day, dropped whole. */
+/** The partitions of `tokenferry_requests`, one a day in UTC: created before the first row of a day, dropped as a whole. */
 export class PostgresPartitions {
-  /** Days, as numbers since 1970, whose partition is there as far as we know. */
+  /** Days since 1970 whose partition is known to exist. */
   readonly #days = new Set<number>();
 
-  /** Makes what the rows of `values` need. */
-  async makeFor(client: PoolClient, values: readonly ColumnValue[]): Promise<void> {
+  /** Creates the partitions that the rows of `values` need. */
+  async createFor(client: PoolClient, values: readonly ColumnValue[]): Promise<void> {
     for (let row = CREATED_AT; row < values.length; row += COLUMNS.length) {
       const day = Math.floor(Number(values[row]) / DAY_MS);
       if (this.#days.has(day)) continue;
-      await this.#make(client, day);
+      await this.#create(client, day);
       this.#days.add(day);
     }
   }
 
-  /** Somebody else changed them: everything is looked at again. */
+  /** They were changed elsewhere: every one is created again if it is missing. */
   forget(): void {
     this.#days.clear();
   }
 
-  /** Drops the days that ended before `createdAtMs`. */
+  /** Drops the days that end before `createdAtMs`. */
   async dropBefore(client: PoolClient, createdAtMs: number): Promise<void> {
     const { rows } = await client.query<{ name: string }>(
       `SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = '${TABLE}'::regclass`,
@@ -40,7 +40,7 @@ export class PostgresPartitions {
     }
   }
 
-  async #make(client: PoolClient, day: number): Promise<void> {
+  async #create(client: PoolClient, day: number): Promise<void> {
     const bounds = `FROM (${day * DAY_MS}) TO (${(day + 1) * DAY_MS})`;
     await client.query('BEGIN');
     try {
@@ -61,7 +61,7 @@ function nameOf(day: number): string {
   return `${TABLE}_${new Date(day * DAY_MS).toISOString().slice(0, 10).replaceAll('-', '')}`;
 }
 
-/** Null for a partition that is not ours. */
+/** Null: not one of our partitions. */
 function dayOf(name: string): number | null {
   const date = NAME.exec(name)?.[1];
   if (date === undefined) return null;

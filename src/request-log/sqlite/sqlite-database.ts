@@ -1,19 +1,18 @@
 import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
-import { valuesOf } from '../batch-values.ts';
-import { COLUMNS, type ColumnValue, TABLE } from '../request-row.ts';
-import { type InsertResult, type RowBatch, StoreError } from '../request-store.ts';
+import { COLUMNS, type ColumnValue, TABLE, valuesOf } from '../request-row.ts';
+import type { InsertResult, RowBatch } from '../request-store.ts';
 import { openFaultOf, storeFaultOf } from './sqlite-errors.ts';
-import { SQLITE_MIGRATIONS } from './sqlite-migrations.ts';
+import { migrate } from './sqlite-migrations.ts';
 
-/** Rows of one INSERT statement: fewer calls across the border to C; more rows gain nothing (measured). */
+/** Rows of one INSERT statement: fewer native calls; more rows gain nothing (measured). */
 const ROWS_PER_STATEMENT = 8;
 
-/** How long SQLite itself waits for another's lock. Short: rows wait in the queue, where close can see them. */
+/** How long SQLite itself waits for a lock. Short: rows wait in the queue, where `close` counts them. */
 const LOCK_WAIT_MS = 250;
 
-/** How often the path is compared with the open file. */
+/** How often it is checked that the path is still the open file. */
 const IDENTITY_CHECK_MS = 2_000;
 
 export interface SqliteDatabaseOptions {
@@ -23,8 +22,8 @@ export interface SqliteDatabaseOptions {
 }
 
 /**
- * The database file, synchronous, for use inside the worker. Opens when first needed and again after a fault
- * that the connection might not survive, so that a disk that comes back is simply used again.
+ * The database file, synchronous, for use in the worker. Opens at the first use and again after a fault that the
+ * connection may not survive, so that a disk that is available again is used again.
  */
 export class SqliteDatabase {
   readonly #options: SqliteDatabaseOptions;
@@ -64,42 +63,42 @@ export class SqliteDatabase {
   }
 
   #use<T>(run: (open: OpenDatabase) => T): T {
-    this.#leaveReplacedFile();
+    this.#closeReplacedFile();
     try {
       this.#open ??= new OpenDatabase(this.#options.path);
       return run(this.#open);
     } catch (error) {
       const fault = openFaultOf(error, this.#options.path);
-      if (!isSurvivable(fault.code)) this.#abandon();
+      if (!isSurvivable(fault.code)) this.#closeBroken();
       throw fault;
     }
   }
 
-  /** A file that was moved or deleted under us would swallow rows unseen: its inode lives on without a name. */
-  #leaveReplacedFile(): void {
+  /** Rows written to a file that was moved or deleted would be lost: its inode lives on without a name. */
+  #closeReplacedFile(): void {
     const nowMs = performance.now();
     if (this.#open === null || nowMs - this.#checkedAtMs < IDENTITY_CHECK_MS) return;
     this.#checkedAtMs = nowMs;
     const found = statSync(this.#options.path, { throwIfNoEntry: false });
-    if (found === undefined || found.ino !== this.#open.inode) this.#abandon();
+    if (found === undefined || found.ino !== this.#open.inode) this.#closeBroken();
   }
 
-  #abandon(): void {
+  #closeBroken(): void {
     try {
       this.#open?.close();
     } catch {
-      // A connection that cannot even close is garbage; the next use opens another.
+      // The connection is not used again; the next use opens another.
     }
     this.#open = null;
   }
 }
 
-/** After these the same connection works again by itself. */
+/** Faults after which the same connection works again. */
 function isSurvivable(code: string): boolean {
   return code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED') || code === 'SQLITE_FULL';
 }
 
-/** One connection with its prepared statements; lives from a successful open to the first fatal fault. */
+/** One connection with its prepared statements, from a successful open to the first fault that it does not survive. */
 class OpenDatabase {
   readonly connection: Database.Database;
   readonly inode: number;
@@ -150,7 +149,7 @@ class OpenDatabase {
     });
   }
 
-  /** The slow way, for a batch with a row in it that SQLite refuses: the others are kept. */
+  /** Row by row, for a batch with a row that SQLite rejects: the others are written. */
   insertEach(values: readonly ColumnValue[]): InsertResult {
     return this.#transaction(() => {
       let written = 0;
@@ -190,57 +189,9 @@ class OpenDatabase {
   }
 }
 
-/** Records may hold bodies: a new file is for this user only, and SQLite gives its WAL the same mode. */
+/** Records may contain bodies: a new file is for this user only, and SQLite gives its WAL the same mode. */
 function createPrivate(path: string): void {
   if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
   mkdirSync(dirname(path), { recursive: true });
   closeSync(openSync(path, 'a', 0o600));
-}
-
-/** Brings the table to the newest step. The file may hold tables of others: they are left alone. */
-function migrate(connection: Database.Database, path: string): void {
-  connection
-    .transaction(() => {
-      connection.exec(
-        `CREATE TABLE IF NOT EXISTS tokenferry_migrations
-         (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL)`,
-      );
-      const done = connection.prepare('SELECT max(number) FROM tokenferry_migrations').pluck().get() as
-        | number
-        | null;
-      const newest = SQLITE_MIGRATIONS.at(-1)?.number ?? 0;
-      if (done !== null && done > newest) throw newerVersion(path);
-      if (done === null && hasTable(connection)) throw foreignTable(path);
-      const note = connection.prepare('INSERT INTO tokenferry_migrations VALUES (?, ?, ?)');
-      for (const step of SQLITE_MIGRATIONS) {
-        if (done !== null && step.number <= done) continue;
-        connection.exec(step.sql);
-        note.run(step.number, step.name, Date.now());
-      }
-      if (missingColumns(connection).length > 0) throw foreignTable(path);
-    })
-    .immediate();
-}
-
-/** Whether the database has a table of our name, ours or not. */
-export function hasTable(connection: Database.Database): boolean {
-  return (
-    connection.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?").get(TABLE) !==
-    undefined
-  );
-}
-
-function missingColumns(connection: Database.Database): string[] {
-  const found = new Set(connection.prepare('SELECT name FROM pragma_table_info(?)').pluck().all(TABLE));
-  return COLUMNS.filter((column) => !found.has(column));
-}
-
-function newerVersion(path: string): StoreError {
-  const text = `The database ${path} was written by a newer tokenferry; use that version or name another file in dbaddr.`;
-  return new StoreError('unusable', 'NEWER_VERSION', text);
-}
-
-function foreignTable(path: string): StoreError {
-  const text = `The database ${path} has a table ${TABLE} that is not ours; name another file in dbaddr.`;
-  return new StoreError('unusable', 'FOREIGN_TABLE', text);
 }

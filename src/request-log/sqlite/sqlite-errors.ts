@@ -1,7 +1,7 @@
 import { SqliteError } from 'better-sqlite3';
 import { StoreError, type StoreFault } from '../request-store.ts';
 
-/** What SQLite calls the faults of a place rather than of a row, with what a person can do about each. */
+/** SQLite's codes for faults of the database rather than of a row, with what a person can do about each. */
 const FAULTS: Readonly<Record<string, { fault: StoreFault; text: string }>> = {
   SQLITE_BUSY: { fault: 'unavailable', text: 'is locked by another process' },
   SQLITE_LOCKED: { fault: 'unavailable', text: 'is locked by another connection' },
@@ -18,20 +18,20 @@ const FAULTS: Readonly<Record<string, { fault: StoreFault; text: string }>> = {
   SQLITE_PERM: { fault: 'unavailable', text: 'cannot be opened: no permission' },
   SQLITE_NOMEM: { fault: 'unavailable', text: 'cannot be used: out of memory' },
   SQLITE_PROTOCOL: { fault: 'unavailable', text: 'is locked by another process' },
-  SQLITE_ERROR: { fault: 'unavailable', text: 'is not as it was when it was opened' },
-  SQLITE_SCHEMA: { fault: 'unavailable', text: 'is not as it was when it was opened' },
-  SQLITE_CORRUPT: { fault: 'unusable', text: 'is corrupt: move it away and a new one is made' },
+  SQLITE_ERROR: { fault: 'unavailable', text: 'was changed by another program while it was open' },
+  SQLITE_SCHEMA: { fault: 'unavailable', text: 'was changed by another program while it was open' },
+  SQLITE_CORRUPT: { fault: 'unusable', text: 'is corrupt: move the file away, and a new one is created' },
   SQLITE_NOTADB: {
     fault: 'unusable',
-    text: 'is no SQLite database: move it away or name another file in dbaddr',
+    text: 'is no SQLite database: move the file away or name another one in dbaddr',
   },
   SQLITE_FORMAT: {
     fault: 'unusable',
-    text: 'is no SQLite database: move it away or name another file in dbaddr',
+    text: 'is no SQLite database: move the file away or name another one in dbaddr',
   },
 };
 
-/** The store's fault behind `error`, or null when it is the row that SQLite refuses (too big, wrong type). */
+/** The fault of the database behind `error`; null when SQLite rejects the row (a value too large, a wrong type). */
 export function storeFaultOf(error: unknown, path: string): StoreError | null {
   if (error instanceof StoreError) return error;
   const code = codeOf(error);
@@ -41,7 +41,7 @@ export function storeFaultOf(error: unknown, path: string): StoreError | null {
   return new StoreError(known.fault, code, `The database ${path} ${known.text} (${code}).`, error);
 }
 
-/** As `storeFaultOf`, for where no row is at hand: what is not known to pass is taken to pass by itself. */
+/** As `storeFaultOf` for an operation without rows: an unknown error counts as temporary. */
 export function openFaultOf(error: unknown, path: string): StoreError {
   const fault = storeFaultOf(error, path);
   if (fault !== null) return fault;
@@ -54,14 +54,14 @@ export function openFaultOf(error: unknown, path: string): StoreError {
   );
 }
 
-/** `SQLITE_BUSY_SNAPSHOT` is a `SQLITE_BUSY`: SQLite's extended codes add words to the primary one. */
+/** `SQLITE_BUSY_SNAPSHOT` is a `SQLITE_BUSY`: extended codes add words to the primary one. */
 function primaryCode(code: string): string {
   return code.split('_', 2).join('_');
 }
 
 function codeOf(error: unknown): string | null {
   if (error instanceof SqliteError) return error.code;
-  // mkdir, open and stat come before SQLite has its say.
+  // From mkdir, open and stat, which precede SQLite.
   if (error instanceof Error && 'code' in error && typeof error.code === 'string')
     return SYSTEM_CODES[error.code] ?? null;
   return null;

@@ -1,4 +1,8 @@
-/** One step of the table's history. Steps are only ever added; a number that was released never changes. */
+import type Database from 'better-sqlite3';
+import { COLUMNS, TABLE } from '../request-row.ts';
+import { StoreError } from '../request-store.ts';
+
+/** One step of the schema. Steps are only added; one that was released never changes. */
 export interface Migration {
   readonly number: number;
   readonly name: string;
@@ -6,8 +10,8 @@ export interface Migration {
 }
 
 /**
- * The table has no declared primary key: SQLite's own rowid keeps the order of writing, and clients may repeat
- * an id. Failed requests have their own partial index, which costs a successful one nothing.
+ * The table has no declared primary key: SQLite's rowid has the order of writing, and clients may repeat an id. Failed
+ * requests have their own partial index, which costs a successful request nothing.
  */
 export const SQLITE_MIGRATIONS: readonly Migration[] = [
   {
@@ -49,3 +53,51 @@ export const SQLITE_MIGRATIONS: readonly Migration[] = [
     `,
   },
 ];
+
+/** Applies the steps that are missing. The file may have tables of other programs, which are not touched. */
+export function migrate(connection: Database.Database, path: string): void {
+  connection
+    .transaction(() => {
+      connection.exec(
+        `CREATE TABLE IF NOT EXISTS tokenferry_migrations
+         (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL)`,
+      );
+      const done = connection.prepare('SELECT max(number) FROM tokenferry_migrations').pluck().get() as
+        | number
+        | null;
+      const newest = SQLITE_MIGRATIONS.at(-1)?.number ?? 0;
+      if (done !== null && done > newest) throw newerVersion(path);
+      if (done === null && hasTable(connection)) throw foreignTable(path);
+      const note = connection.prepare('INSERT INTO tokenferry_migrations VALUES (?, ?, ?)');
+      for (const step of SQLITE_MIGRATIONS) {
+        if (done !== null && step.number <= done) continue;
+        connection.exec(step.sql);
+        note.run(step.number, step.name, Date.now());
+      }
+      if (missingColumns(connection).length > 0) throw foreignTable(path);
+    })
+    .immediate();
+}
+
+/** Whether the database has a table of this name, ours or not. */
+export function hasTable(connection: Database.Database): boolean {
+  return (
+    connection.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?").get(TABLE) !==
+    undefined
+  );
+}
+
+function missingColumns(connection: Database.Database): string[] {
+  const found = new Set(connection.prepare('SELECT name FROM pragma_table_info(?)').pluck().all(TABLE));
+  return COLUMNS.filter((column) => !found.has(column));
+}
+
+function newerVersion(path: string): StoreError {
+  const text = `The database ${path} was written by a newer tokenferry. Use that version or name another file in dbaddr.`;
+  return new StoreError('unusable', 'NEWER_VERSION', text);
+}
+
+function foreignTable(path: string): StoreError {
+  const text = `The database ${path} has a table ${TABLE} that is not ours. Name another file in dbaddr.`;
+  return new StoreError('unusable', 'FOREIGN_TABLE', text);
+}

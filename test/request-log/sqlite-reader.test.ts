@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openRequestReader } from '../../src/request-log/request-reader.ts';
 import { StoreError } from '../../src/request-log/request-store.ts';
 import { SqliteDatabase } from '../../src/request-log/sqlite/sqlite-database.ts';
+import { openSqliteReader } from '../../src/request-log/sqlite/sqlite-reader.ts';
 import { sampleRecord } from './sample-record.ts';
 import { batchOf } from './store-contract.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
@@ -13,13 +13,13 @@ test('a reader follows what the gateway writes, in the order of writing', (t) =>
   const path = join(temporaryDirectory(t), 'db.sqlite');
   const database = new SqliteDatabase({ path, redact: (body) => body });
   database.insert(batchOf([sampleRecord({ id: 'before' })]));
-  const { queries, close } = openRequestReader(path);
+  const reader = openSqliteReader(path);
   t.after(() => {
-    close();
+    reader.close();
     database.close();
   });
-  const start = queries.lastPosition();
-  assert.deepEqual(queries.writtenAfter(start, 10), { requests: [], position: start });
+  const start = reader.lastPosition();
+  assert.deepEqual(reader.writtenAfter(start, 10), { requests: [], position: start });
   // A long request is written after shorter ones that began later.
   database.insert(
     batchOf([
@@ -27,19 +27,19 @@ test('a reader follows what the gateway writes, in the order of writing', (t) =>
       sampleRecord({ id: 'long', createdAtMs: 1_000 }),
     ]),
   );
-  const first = queries.writtenAfter(start, 1);
-  const second = queries.writtenAfter(first.position, 10);
+  const first = reader.writtenAfter(start, 1);
+  const second = reader.writtenAfter(first.position, 10);
   const ids = [...first.requests, ...second.requests].map((request) => request.id);
   assert.deepEqual(ids, ['later', 'long']);
-  assert.deepEqual(queries.writtenAfter(second.position, 10).requests, []);
-  assert.equal(queries.byId('before')?.id, 'before');
+  assert.deepEqual(reader.writtenAfter(second.position, 10).requests, []);
+  assert.equal(reader.recent({ id: 'before' }, { limit: 1 }).requests[0]?.id, 'before');
 });
 
 test('a file that is missing, no database or without our table is said so', (t) => {
   const directory = temporaryDirectory(t);
   const fails = (path: string, text: RegExp) =>
     assert.throws(
-      () => openRequestReader(path),
+      () => openSqliteReader(path),
       (error) => error instanceof StoreError && text.test(error.message),
     );
   fails(join(directory, 'none.sqlite'), /no database .* yet/);
