@@ -48,6 +48,30 @@ test('configuration, tokens and upstreams that are in order: a line each, exit c
   assert.ok(ended.elapsedMs < 100_000, `nothing is waited for: ${ended.elapsedMs} ms`);
 });
 
+test('repairs that the list of models needed are named', async (t) => {
+  const [issuer, model] = [await startIssuer(t), await startModel(t)];
+  model.set({
+    intercept: (_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end('{"models":[{"name":"llama3"}]}');
+      return true;
+    },
+  });
+  const ended = await runCommand(
+    'check',
+    {
+      tokens: { corp: corp(issuer.tokenUrl) },
+      upstreams: [{ name: 'chat', endpoint: model.url, token: 'corp' }],
+    },
+    { args: ['--wait', '120s'] },
+  );
+  assert.equal(ended.code, 0, ended.stdout + ended.stderr);
+  lineOf(
+    ended,
+    /^ok {4}upstream chat: answers \(repaired in its list of models: models_list_form, model_id_name\)$/,
+  );
+});
+
 test('what a check costs a running gateway is said; an upstream without a list of models answers', async (t) => {
   const [issuer, model] = [await startIssuer(t), await startModel(t)];
   model.set({

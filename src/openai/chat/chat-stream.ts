@@ -62,6 +62,8 @@ export class ChatStream implements ResponseStream {
   readonly #body: BodyEvents;
   readonly #meter: UsageMeter;
   readonly #assembler: ResponseAssembler;
+  /** The writer of our own chunks, which can send the upstream's as well; null: another writer is used. */
+  readonly #chunks: ChunkWriter | null;
   /** Sends what is canonical already as it came; null: everything is assembled. */
   readonly #relay: CanonicalRelay | null = null;
   /** What was reported so far: each repair once. */
@@ -98,9 +100,10 @@ export class ChatStream implements ResponseStream {
     });
     const identity = other?.identity ?? new ResponseIdentity(options);
     const Writer = endpoint === 'chat' ? ChunkWriter : TextChunkWriter;
-    const ownWriter = other === null ? new Writer({ identity, includeUsage, legacyFunctions }) : null;
+    const chunks = other === null ? new Writer({ identity, includeUsage, legacyFunctions }) : null;
     this.#identity = identity;
-    this.#writer = ownWriter ?? (other as OtherWriter).writer;
+    this.#chunks = chunks;
+    this.#writer = chunks ?? (other as OtherWriter).writer;
     this.#assembler = new ResponseAssembler({
       sink: this.#writer,
       identity,
@@ -112,12 +115,12 @@ export class ChatStream implements ResponseStream {
       scrub,
       newCallId,
     });
-    if (ownWriter !== null) {
+    if (chunks !== null) {
       this.#relay = new CanonicalRelay({
         endpoint,
         legacyFunctions,
         identity,
-        writer: ownWriter,
+        writer: chunks,
         assembler: this.#assembler,
         meter: this.#meter,
       });
@@ -303,9 +306,9 @@ export class ChatStream implements ResponseStream {
 
   /** The upstream says that this is all. Without any reason and any content that is no response. */
   #acceptDone(): void {
-    const { hasContent, isComplete, hasChoices } = this.#assembler;
-    if (hasContent || isComplete) this.#complete();
-    else if (this.#unusable !== '' && !hasChoices) this.#failAsInvalid();
+    const assembler = this.#assembler;
+    if (assembler.hasContent || assembler.isComplete) this.#complete();
+    else if (this.#unusable !== '' && !assembler.hasChoices) this.#failAsInvalid();
     else this.#fail(invalidResponse('The upstream ended its response without any content.'));
   }
 
@@ -332,17 +335,16 @@ export class ChatStream implements ResponseStream {
       this.#fail(fault);
       return;
     }
-    this.#noteForm();
-    const writer = this.#writer;
-    this.#assembler.close((frame) => (writer as ChunkWriter).frame(frame));
-    if (writer.failure !== null) {
-      this.#fail(writer.failure);
+    if (this.#body.form === 'json' || this.#isWhole) this.#noteForm();
+    this.#assembler.close(this.#chunks);
+    if (this.#writer.failure !== null) {
+      this.#fail(this.#writer.failure);
       return;
     }
     if (this.#identity.isIncomplete) this.#onRepair('identity_missing');
     this.#meter.close();
     this.isFinished = true;
-    writer.complete(this.#meter);
+    this.#writer.complete(this.#meter);
   }
 
   /** Whether the body has the form that was asked for. */
@@ -384,7 +386,7 @@ export class ChatStream implements ResponseStream {
   }
 
   #excerptOf(text: string): string {
-    return text === '' ? '' : excerptOf(text, this.#options.scrub);
+    return excerptOf(text, this.#options.scrub);
   }
 
   readonly #onRepair: OnRepair = (repair) => {

@@ -16,6 +16,11 @@ interface ChoiceOptions {
   readonly onRepair: OnRepair;
 }
 
+/** Sends chunks of the upstream as they came. */
+export interface FrameSender {
+  frame(json: string): void;
+}
+
 const NO_CALLS = { count: 0, areComplete: true };
 
 /** One choice of a response, from its role to its finish. */
@@ -71,20 +76,18 @@ export class ChoiceState {
     return this.#calls?.fault ?? null;
   }
 
-  /** The finish reason announces tool calls, and none came. */
-  get lacksCalls(): boolean {
-    return this.finish === 'tool_calls' && (this.#calls?.count ?? 0) === 0;
-  }
-
-  /** The response ended inside the arguments of a tool call, without any reason. */
-  get isCutInCall(): boolean {
-    return this.finish === null && this.#calls?.areOpen === true;
-  }
-
-  /** A tool call without a name that no cut excuses. */
-  get hasNamelessCall(): boolean {
+  /** What is wrong with the tool calls when the response is over; null: there are none, and none were announced. */
+  callsAtEnd(): { isCut: boolean; isNameless: boolean; areLacking: boolean } | null {
+    const calls = this.#calls;
+    if (calls === null && this.finish !== 'tool_calls') return null;
     const isCut = this.finish === 'length' || this.finish === 'content_filter';
-    return this.#calls?.hasNameless(isCut) === true;
+    return {
+      // Inside the arguments, without any reason.
+      isCut: this.finish === null && calls?.areOpen === true,
+      // No cut excuses it.
+      isNameless: calls?.hasNameless(isCut) === true,
+      areLacking: this.finish === 'tool_calls' && (calls?.count ?? 0) === 0,
+    };
   }
 
   /** Logprobs wait, so that the next chunk cannot be sent as it is. */
@@ -153,7 +156,7 @@ export class ChoiceState {
   }
 
   /** No more deltas: writes what was held, then the finish, as the upstream's own chunk where that says the same. */
-  close(sendFrame: (frame: string) => void): void {
+  close(frames: FrameSender | null): void {
     const { sink, onRepair } = this.#options;
     const held = this.#thinkTags?.end();
     for (const kind of ['reasoning', 'content'] as const) {
@@ -170,7 +173,7 @@ export class ChoiceState {
     if (given === null) onRepair('finish_reason_missing');
     else if (reason !== given) onRepair('finish_reason_corrected');
     const isOwn = this.#waitingLogprobs === null && reason === this.finish;
-    if (this.#finishFrame !== null && isOwn) sendFrame(this.#finishFrame);
+    if (this.#finishFrame !== null && isOwn) frames?.frame(this.#finishFrame);
     else sink.finish(this.index, reason, this.#withWaiting(this.#finishExtras));
   }
 

@@ -5,7 +5,7 @@ import type { UsageMeter } from '../../usage/usage-meter.ts';
 import { type FinishReason, meaningOf } from '../../vendors/finish-reasons.ts';
 import type { OnRepair } from '../../vendors/repairs.ts';
 import { type ChoiceFacts, type ChunkFacts, hasOutput } from '../shapes/chunk-facts.ts';
-import { ChoiceState } from './choice-state.ts';
+import { ChoiceState, type FrameSender } from './choice-state.ts';
 import type { ResponseIdentity } from './response-identity.ts';
 import type { ResponseSink } from './response-sink.ts';
 
@@ -121,11 +121,11 @@ export class ResponseAssembler {
   }
 
   /** The response is over: every choice is written to its finish. */
-  close(sendFrame: (frame: string) => void): void {
+  close(frames: FrameSender | null): void {
     const inOrder = [...this.#choices.values()].sort((one, other) => one.index - other.index);
     for (const choice of inOrder) {
       this.#begin(choice);
-      choice.close(sendFrame);
+      choice.close(frames);
     }
   }
 
@@ -138,10 +138,12 @@ export class ResponseAssembler {
     let [hasFinish, isCut, hasGap, isNameless, lacksCalls] = [false, false, false, false, false];
     for (const choice of this.#choices.values()) {
       if (choice.finish !== null) hasFinish = true;
-      if (choice.isCutInCall) isCut = true;
       if (choice.index >= this.#choices.size) hasGap = true;
-      if (choice.hasNamelessCall) isNameless = true;
-      if (choice.lacksCalls) lacksCalls = true;
+      const calls = choice.callsAtEnd();
+      if (calls === null) continue;
+      if (calls.isCut) isCut = true;
+      if (calls.isNameless) isNameless = true;
+      if (calls.areLacking) lacksCalls = true;
     }
     // One of several choices was not ended.
     if (isCut || (hasFinish && !this.isComplete && !this.lastWasWhole)) return cutOff(true);

@@ -20,7 +20,8 @@ export function piecesOf(text: string): readonly string[] {
 
 /** Whether a text ends with the first half of a character, whose other half is in the next delta. */
 export function endsInHalf(text: string): boolean {
-  return isHighSurrogate(text.charCodeAt(text.length - 1));
+  const last = text.charCodeAt(text.length - 1);
+  return last >= 0xd800 && last <= 0xdbff;
 }
 
 function isHighSurrogate(code: number): boolean {

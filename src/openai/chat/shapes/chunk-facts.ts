@@ -234,7 +234,7 @@ export function hasOwnText(choice: JsonObject): boolean {
 
 /** Whether a choice has members that belong into its delta. */
 export function hasMembersBesideDelta(choice: JsonObject): boolean {
-  return MISPLACED_MEMBERS.some((name) => choice[name] != null);
+  return choice.content != null || choice.reasoning_content != null || choice.tool_calls != null;
 }
 
 function besideDelta(choice: JsonObject): JsonObject | null {

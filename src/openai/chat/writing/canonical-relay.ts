@@ -28,6 +28,13 @@ interface TextOfFrame {
   readonly value: string;
 }
 
+const CANONICAL_REASONS: ReadonlySet<unknown> = new Set<FinishReason>([
+  'stop',
+  'length',
+  'tool_calls',
+  'content_filter',
+]);
+
 const MEMBER_OF_KIND: Readonly<Record<TextKind, string>> = {
   content: 'content',
   reasoning: 'reasoning_content',
@@ -85,7 +92,7 @@ export class CanonicalRelay {
     const state = assembler.choice(choice.index);
     if (state.index !== choice.index) return false;
     if (choice.finish_reason !== null) {
-      if ((isChat && hasOwnText(choice)) || ERROR_MEMBERS.some((name) => name in chunk)) return false;
+      if ((isChat && hasOwnText(choice)) || hasErrorMember(chunk)) return false;
       if (!this.#holdFinish(state, value, choice.finish_reason, own)) return false;
       // Groq and others put it there; looked for in this frame alone, text frames do not pay for it.
       this.#options.meter.reportBeside(usageInVendorMember(chunk));
@@ -171,10 +178,10 @@ export class CanonicalRelay {
   #holdFinish(state: ChoiceState, value: unknown, reason: unknown, text: string): boolean {
     if ((!state.hasBegun && this.#options.endpoint === 'chat') || state.holdsLogprobs) return false;
     const isEmpty = typeof value === 'string' ? value === '' : Object.keys(value as JsonObject).length === 0;
-    if (!isEmpty || !isCanonicalReason(reason)) return false;
+    if (!isEmpty || !CANONICAL_REASONS.has(reason)) return false;
     // The legacy form has another word for it.
     if (reason === 'tool_calls' && this.#options.legacyFunctions) return false;
-    this.#options.assembler.endChoice(state, reason, text);
+    this.#options.assembler.endChoice(state, reason as FinishReason, text);
     return true;
   }
 
@@ -186,6 +193,11 @@ export class CanonicalRelay {
 
 interface PlainChoice extends JsonObject {
   readonly index: number;
+}
+
+function hasErrorMember(chunk: JsonObject): boolean {
+  for (const name of ERROR_MEMBERS) if (name in chunk) return true;
+  return false;
 }
 
 /** A canonical call needs none. */
@@ -215,10 +227,6 @@ function isCanonicalCall(call: unknown): boolean {
 /** Some write `""` for what they sent in an earlier delta. */
 function isNonEmpty(value: unknown): boolean {
   return typeof value === 'string' && value !== '';
-}
-
-function isCanonicalReason(reason: unknown): reason is FinishReason {
-  return reason === 'stop' || reason === 'length' || reason === 'tool_calls' || reason === 'content_filter';
 }
 
 /** Frames that differed from the one before in more than their text, in a row, until nothing is expected any more. */
