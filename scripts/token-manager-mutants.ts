@@ -372,8 +372,8 @@ const RESPONSE: readonly Row[] = [
   [
     'learn a shorter lifetime',
     TRANSITION,
-    'state.earlyRejections.learnedLifeMs(defaultTtlMs, now.monoMs)',
-    'defaultTtlMs',
+    'readIssued(response, { defaultMs: defaultTtlMs, learnedMs })',
+    'readIssued(response, { defaultMs: defaultTtlMs, learnedMs: Number.POSITIVE_INFINITY })',
   ],
   [
     'tell the same token from another one',

@@ -31,3 +31,10 @@ function longOffset(timeZone: string, atMs: number): string {
     return '';
   }
 }
+
+/** `+08:00`, `-05:30`. */
+export function formatOffset(offsetMinutes: number): string {
+  const minutes = Math.abs(offsetMinutes);
+  const two = (part: number) => String(part).padStart(2, '0');
+  return `${offsetMinutes < 0 ? '-' : '+'}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
+}

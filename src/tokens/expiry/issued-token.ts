@@ -1,4 +1,5 @@
 import { fingerprintOf, Secret } from '../../lib/secret.ts';
+import { formatOffset } from '../../lib/time-zone.ts';
 import type { SourceResponse } from '../manager/acquisition.ts';
 import { cleanTokenValue, isVisibleAscii } from '../sources/raw-token.ts';
 import { TokenSourceError } from '../sources/token-source.ts';
@@ -9,7 +10,7 @@ export interface IssuedToken {
   readonly secret: Secret;
   readonly fingerprint: string;
   readonly lifetime: Lifetime;
-  /** False: the issuer stated no life, a default was taken. */
+  /** False: the issuer stated no life, or one in a doubtful time zone; rejections may show a shorter one. */
   readonly isExpiryKnown: boolean;
   readonly issuerSkewMs: number | null;
   readonly refreshInMs: number | undefined;
@@ -18,24 +19,43 @@ export interface IssuedToken {
   readonly notes: readonly string[];
 }
 
-/** Throws `TokenSourceError` for what can be no token. */
-export function readIssued(response: SourceResponse, defaultLifeMs: number): IssuedToken {
+/** What a life is taken to be where the issuer does not state it for certain. */
+interface AssumedLife {
+  readonly defaultMs: number;
+  /** By early rejections; infinite: none yet. */
+  readonly learnedMs: number;
+}
+
+/** Throws `TokenSourceError` for what cannot be a token. */
+export function readIssued(response: SourceResponse, assumed: AssumedLife): IssuedToken {
   const { raw, sent, received } = response;
   if (typeof raw !== 'object' || raw === null) throw new TokenSourceError('the source returned no token');
   const value = cleanTokenValue(raw.value);
   const extra = raw.extra ?? {};
   for (const [name, text] of Object.entries(extra)) {
     if (!isVisibleAscii(text))
-      throw new TokenSourceError(`the value "${name}" beside the token cannot be sent`);
+      throw new TokenSourceError(
+        `extra ${name}: the value has white space, control or non-ASCII characters inside`,
+      );
   }
   const { lifeMs, isDisputed } = statedLife(raw, sent, received);
   const notes = [...(raw.notes ?? [])];
-  if (isDisputed) notes.push('the hints about the life of the token disagree; the shortest is taken');
+  if (isDisputed) notes.push('the hints about the life of the token disagree: the shortest is used');
+  const halfHours =
+    raw.isLocalTime === true && lifeMs !== null
+      ? suspectedHalfHours(lifeMs, assumed, machineOffset(received.wallMs))
+      : 0;
+  if (halfHours > 0) notes.push(describeZone(halfHours, received.wallMs));
+  const isExpiryKnown = lifeMs !== null && halfHours === 0;
+  const assumedMs = lifeMs ?? assumed.defaultMs;
   return {
     secret: new Secret(value),
     fingerprint: fingerprintOf(value),
-    lifetime: new Lifetime(issuedAt(sent, raw.ageMs), lifeMs ?? defaultLifeMs),
-    isExpiryKnown: lifeMs !== null,
+    lifetime: new Lifetime(
+      issuedAt(sent, raw.ageMs),
+      isExpiryKnown ? lifeMs : Math.min(assumedMs, assumed.learnedMs),
+    ),
+    isExpiryKnown,
     issuerSkewMs: raw.serverDateWallMs === undefined ? null : skewMs(response),
     refreshInMs: raw.refreshInMs,
     extra,
@@ -43,18 +63,55 @@ export function readIssued(response: SourceResponse, defaultLifeMs: number): Iss
   };
 }
 
-/** Shorter values beside a token are words (a group, a region) that would be missed in every text. */
-const SHORTEST_SECRET_EXTRA = 16;
+/** Time zones differ by whole half hours, but for two (Nepal, Chatham). */
+const HALF_HOUR_MS = 30 * 60_000;
+/** Lives that are closer than this, or than a quarter, are the same life. */
+const MIN_TOLERANCE_MS = 90_000;
+const MAX_OFFSET_MINUTES = 14 * 60;
 
-/** What of a response must be in no text: the token, and the values beside it that are long enough to be tickets. */
+/**
+ * By how many half hours a life in an assumed time zone is too long: it is what was learned or expected, and a whole
+ * number of half hours, as when an issuer in +08:00 is read in UTC. 0: nothing speaks for it.
+ */
+function suspectedHalfHours(
+  lifeMs: number,
+  { defaultMs, learnedMs }: AssumedLife,
+  machineOffsetMinutes: number,
+): number {
+  for (const expectedMs of [learnedMs, defaultMs]) {
+    const halfHours = Math.round((lifeMs - expectedMs) / HALF_HOUR_MS);
+    const differenceMs = Math.abs(lifeMs - expectedMs - halfHours * HALF_HOUR_MS);
+    const isSame = differenceMs <= Math.max(MIN_TOLERANCE_MS, expectedMs / 4);
+    if (Number.isFinite(expectedMs) && halfHours > 0 && isSame) {
+      return machineOffsetMinutes + 30 * halfHours > MAX_OFFSET_MINUTES ? 0 : halfHours;
+    }
+  }
+  return 0;
+}
+
+function describeZone(halfHours: number, wallMs: number): string {
+  const offset = machineOffset(wallMs);
+  const zone = formatOffset(offset + 30 * halfHours);
+  return `the expiry has no time zone, and in that of this machine (${formatOffset(offset)}) the token lives ${halfHours / 2} h longer than expected: if the issuer's time zone is ${zone}, set expires_at: { zone: "${zone}" }`;
+}
+
+/** How far the time zone of this machine is ahead of UTC, in minutes. */
+function machineOffset(wallMs: number): number {
+  return -new Date(wallMs).getTimezoneOffset();
+}
+
+/** Shorter values beside a token are words (a group, a region), which must not be redacted in every text. */
+const MIN_SECRET_EXTRA = 16;
+
+/** What is redacted in every text: the token, and the values beside it that are long enough to be tickets. */
 export function secretsOf({ secret, extra }: IssuedToken): Secret[] {
-  const tickets = Object.values(extra).filter((value) => value.length >= SHORTEST_SECRET_EXTRA);
+  const tickets = Object.values(extra).filter((value) => value.length >= MIN_SECRET_EXTRA);
   return [secret, ...tickets.map((value) => new Secret(value))];
 }
 
 /**
- * A response with the token in use once more: its life began with the first response, and one that states none says
- * nothing new about an end that is known (issuers that count down say 0 in the last second).
+ * The token in use, issued once more: its life began when it was issued first, and a response without a life changes
+ * nothing about a known expiry (issuers that count down send 0 in the last second).
  */
 export function handedOutAgain(
   issued: IssuedToken,

@@ -133,7 +133,7 @@ const REJECTION_OUTCOMES: Readonly<Record<RejectionOutcome, string>> = {
 function describeLife(lifeMs: number, isExpiryKnown: boolean): string {
   return isExpiryKnown
     ? `valid for ${span(lifeMs)}`
-    : `the issuer states no lifetime, ${span(lifeMs)} assumed`;
+    : `the issuer states no certain lifetime, ${span(lifeMs)} assumed`;
 }
 
 /** A few seconds are normal and need no attention. */

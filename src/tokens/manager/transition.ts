@@ -429,7 +429,8 @@ function judgeResponse(
   const { state, rules, now } = step;
   const { token } = state;
   const { defaultTtlMs } = rules.settings;
-  const parsed = readIssued(response, state.earlyRejections.learnedLifeMs(defaultTtlMs, now.monoMs));
+  const learnedMs = state.earlyRejections.learnedLifeMs(Number.POSITIVE_INFINITY, now.monoMs);
+  const parsed = readIssued(response, { defaultMs: defaultTtlMs, learnedMs });
   reportNotes(step, parsed.notes);
   const isSame = token?.lease.fingerprint === parsed.fingerprint;
   const issued = isSame ? handedOutAgain(parsed, token) : parsed;

@@ -186,6 +186,7 @@ export class SharedSource implements TokenSource {
       ...(raw.refreshInMs === undefined ? {} : { refreshInMs: raw.refreshInMs }),
       ...(raw.notBeforeWallMs === undefined ? {} : { notBeforeWallMs: raw.notBeforeWallMs - skewMs }),
       ...(raw.extra === undefined ? {} : { extra: raw.extra }),
+      ...(raw.isLocalTime === undefined ? {} : { isLocalTime: raw.isLocalTime }),
     };
     try {
       if (await this.#store.put(this.key, token)) return raw;
@@ -244,5 +245,6 @@ function rawOf(stored: StoredToken, ageMs: number): RawToken {
     ...(stored.refreshInMs === undefined ? {} : { refreshInMs: stored.refreshInMs }),
     ...(stored.notBeforeWallMs === undefined ? {} : { notBeforeWallMs: stored.notBeforeWallMs }),
     ...(stored.extra === undefined ? {} : { extra: stored.extra }),
+    ...(stored.isLocalTime === undefined ? {} : { isLocalTime: stored.isLocalTime }),
   };
 }

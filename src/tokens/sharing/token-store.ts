@@ -11,6 +11,8 @@ export interface StoredToken {
   /** On our wall clock. */
   readonly notBeforeWallMs?: number;
   readonly extra?: Readonly<Record<string, string>>;
+  /** `lifeMs` was computed in an assumed time zone. */
+  readonly isLocalTime?: true;
 }
 
 /** Parses what a store kept as JSON; null when it was written by another version, by hand, or cut off. */

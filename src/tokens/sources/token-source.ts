@@ -26,6 +26,8 @@ export interface RawToken {
   readonly lifetimeMs?: number;
   /** End of life on the issuer's wall clock, milliseconds since 1970. */
   readonly expiresAtWallMs?: number;
+  /** The issuer stated no time zone and that of this machine was assumed: the end may be hours too late. */
+  readonly isLocalTime?: true;
   /** When the issuer wants to be asked again, in milliseconds from now. */
   readonly refreshInMs?: number;
   /** The token is rejected as not yet valid before this moment of the issuer's wall clock. */

@@ -548,3 +548,25 @@ test('#13 a rejection whose replay proved nothing does not deny the renewal of a
   assert.equal(second.value?.generation, revoked.generation + 1);
   assert.equal(rig.count('breaker_open'), 0);
 });
+
+test('#20 #23 a life in an assumed time zone is corrected by what upstreams reject', async () => {
+  const rig = makeRig();
+  const zoneMs = new Date().getTimezoneOffset() < -6 * 60 ? 1_800_000 : 8 * 3_600_000;
+  rig.source.acquire = async () => ({
+    value: `token-${rig.clock.wallMs()}`,
+    expiresAtWallMs: rig.clock.wallMs() + zoneMs + 300_000,
+    isLocalTime: true,
+  });
+  await rig.start();
+  for (let life = 0; life < 2; life++) {
+    const lease = leaseNow(rig);
+    rig.manager.reportAccepted(lease);
+    await rig.clock.advance(300_000);
+    const renewed = follow(rig.manager.renewAfter(lease, { status: 401 }));
+    await rig.clock.advance(2_000);
+    assert.notEqual(renewed.value ?? null, null);
+  }
+  const { lifeMs } = rig.manager.status();
+  assert.ok(lifeMs !== null && lifeMs <= 270_000, `${lifeMs} ms`);
+  await rig.manager.stop();
+});

@@ -42,7 +42,7 @@ for (const [title, raw] of [
 test('#31 a value beside the token that cannot be sent is rejected without being quoted', async () => {
   const rig = makeRig({ usual: { raw: { lifetimeMs: 300_000, extra: { group: 'EVIL\r\nX: 1' } } } });
   await rig.start();
-  assert.match(rig.manager.status().lastError ?? '', /"group" beside the token cannot be sent/);
+  assert.match(rig.manager.status().lastError ?? '', /extra group: the value has white space/);
   await rig.manager.stop();
 });
 
