@@ -3,8 +3,9 @@ import { errorEvent, FerryError } from '../../src/lib/errors/ferry-error.ts';
 import { parseChatResponse } from '../../src/openai/chat/chat-response.ts';
 import { ChatStream } from '../../src/openai/chat/chat-stream.ts';
 import type { ChatStreamOptions } from '../../src/openai/chat/response-format.ts';
-import { DEFAULT_PROFILE, type Profile } from '../../src/openai/request/profile.ts';
+import type { Profile } from '../../src/openai/request/profile.ts';
 import { type CheckRules, checkCanonicalReply, checkCanonicalStream } from '../helpers/canonical-checker.ts';
+import { DEFAULT_PROFILE } from '../helpers/default-profile.ts';
 
 export type Overrides = Partial<Omit<ChatStreamOptions, 'profile'>> & { readonly profile?: Partial<Profile> };
 

@@ -1,5 +1,4 @@
 import type { Clock } from '../../src/lib/clock.ts';
-import { DEFAULT_PROFILE } from '../../src/openai/request/profile.ts';
 import type { ClientIdentity, RoutedRequest } from '../../src/routing/routed-request.ts';
 import { AttemptLog } from '../../src/routing/routed-request.ts';
 import { Circuit } from '../../src/routing/upstream-state/circuit.ts';
@@ -10,6 +9,7 @@ import {
   type RoutedUpstreamSettings,
 } from '../../src/routing/upstream-state/routed-upstream.ts';
 import { UpstreamClient, type UpstreamCredentials } from '../../src/upstream/client.ts';
+import { DEFAULT_PROFILE } from '../helpers/default-profile.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 
 /** An upstream as routing sees it, on a clock of the test's own. Nothing listens at its endpoint. */

@@ -29,18 +29,3 @@ export interface Profile {
   /** `via_chat`: the upstream has no /responses, the request is sent as a chat and its response converted. */
   readonly responses: 'native' | 'via_chat';
 }
-
-export const DEFAULT_PROFILE: Profile = Object.freeze({
-  thinkTags: 'keep',
-  cumulative: 'never',
-  dropParams: Object.freeze([]),
-  renameParams: Object.freeze({}),
-  roles: Object.freeze({}),
-  messageContent: 'keep',
-  learn: true,
-  alwaysStream: false,
-  embeddingBatch: 0,
-  tokenIds: 'auto',
-  completions: 'native',
-  responses: 'native',
-});

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseChatResponse } from '../../../src/openai/chat/chat-response.ts';
 import type { ChatResponse } from '../../../src/openai/chat/response-format.ts';
-import { DEFAULT_PROFILE } from '../../../src/openai/request/profile.ts';
+import { DEFAULT_PROFILE } from '../../helpers/default-profile.ts';
 
 function read(text: string, endpoint: 'chat' | 'completions' = 'chat'): ChatResponse {
   return parseChatResponse(Buffer.from(text), {

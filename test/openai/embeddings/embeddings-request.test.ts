@@ -9,10 +9,10 @@ import {
 } from '../../../src/openai/embeddings/embeddings-request.ts';
 import { areTokenIds, loadTokenText, tokenIdsFor } from '../../../src/openai/embeddings/token-ids.ts';
 import { parseRequest } from '../../../src/openai/request/parsed-request.ts';
-import { DEFAULT_PROFILE } from '../../../src/openai/request/profile.ts';
 import { adaptRequest } from '../../../src/openai/request/request-adaptation.ts';
 import { REWRITE } from '../../../src/openai/request/request-rewrites.ts';
 import { cpuMsSince } from '../../helpers/cpu-time.ts';
+import { DEFAULT_PROFILE } from '../../helpers/default-profile.ts';
 
 test('S108 inputs are counted: a text, texts, token ids, lists of token ids', () => {
   const count = (input: unknown): [number, boolean] => {

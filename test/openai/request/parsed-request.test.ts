@@ -3,9 +3,9 @@ import { test } from 'node:test';
 import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
 import { readMembers } from '../../../src/lib/json/json-scanner.ts';
 import { type ParsedRequest, parseRequest } from '../../../src/openai/request/parsed-request.ts';
-import { DEFAULT_PROFILE } from '../../../src/openai/request/profile.ts';
 import { adaptRequest } from '../../../src/openai/request/request-adaptation.ts';
 import { cpuMsSince } from '../../helpers/cpu-time.ts';
+import { DEFAULT_PROFILE } from '../../helpers/default-profile.ts';
 import { randomFrom } from '../../helpers/seeded-random.ts';
 
 function read(text: string | Buffer, kind: ParsedRequest['kind'] = 'chat'): ParsedRequest {

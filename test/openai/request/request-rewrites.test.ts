@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
 import { parseRequest, type RequestKind } from '../../../src/openai/request/parsed-request.ts';
-import { DEFAULT_PROFILE, type Profile } from '../../../src/openai/request/profile.ts';
+import type { Profile } from '../../../src/openai/request/profile.ts';
 import { adaptRequest } from '../../../src/openai/request/request-adaptation.ts';
 import { findRewrite, REWRITE, refusesStreaming } from '../../../src/openai/request/request-rewrites.ts';
+import { DEFAULT_PROFILE } from '../../helpers/default-profile.ts';
 
 interface Refusal {
   readonly status?: number;
