@@ -76,3 +76,8 @@ export function asFerryError(error: unknown): FerryError {
 export function errorEvent(error: FerryError): string {
   return `data: ${JSON.stringify(error.toBody())}\n\ndata: [DONE]\n\n`;
 }
+
+/** The code of a foreign error (`ENOENT`, an SQLSTATE); null when it has none. */
+export function errorCodeOf(error: unknown): string | null {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null;
+}

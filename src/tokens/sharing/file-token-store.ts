@@ -3,6 +3,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { chmod, link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
+import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import {
   parseStoredToken,
   type RenewalLease,
@@ -150,7 +151,7 @@ async function readIfThere(file: string): Promise<string | null> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return null;
+    if (errorCodeOf(error) === 'ENOENT') return null;
     throw error;
   }
 }
@@ -165,7 +166,7 @@ async function writeIfAbsent(file: string, text: string): Promise<boolean> {
     await link(aside, file);
     return true;
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') return false;
+    if (errorCodeOf(error) === 'EEXIST') return false;
     throw error;
   } finally {
     await unlink(aside).catch(() => {});
@@ -190,8 +191,4 @@ function numberAt(text: string, name: string): number {
   } catch {
     return Number.NaN;
   }
-}
-
-function codeOf(error: unknown): string | null {
-  return error instanceof Error && 'code' in error ? String(error.code) : null;
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import type { Clock, Timer } from '../../lib/clock.ts';
+import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import type { Secret } from '../../lib/secret.ts';
 import { TokenCipher } from './token-cipher.ts';
 import {
@@ -117,7 +118,7 @@ export class PostgresTokenStore implements TokenStore {
       const { rowCount } = await this.#query(LEASE, [row, owner, Math.ceil(forMs)]);
       if (rowCount !== 1) return null;
     } catch (error) {
-      if (codeOf(error) === SERIALIZATION_FAILURE) return null;
+      if (errorCodeOf(error) === SERIALIZATION_FAILURE) return null;
       throw error;
     }
     return {
@@ -145,10 +146,10 @@ export class PostgresTokenStore implements TokenStore {
     try {
       return await pool.query<Row>(text, [...values]);
     } catch (error) {
-      if (codeOf(error) !== UNDEFINED_TABLE) throw error;
+      if (errorCodeOf(error) !== UNDEFINED_TABLE) throw error;
     }
     await pool.query(CREATE).catch((error: unknown) => {
-      if (!CREATED_MEANWHILE.has(codeOf(error) ?? '')) throw error;
+      if (!CREATED_MEANWHILE.has(errorCodeOf(error) ?? '')) throw error;
     });
     return pool.query<Row>(text, [...values]);
   }
@@ -199,10 +200,6 @@ const MAX_CALENDAR_MS = 10_000 * 365 * 86_400_000;
 /** Null: too long for PostgreSQL's calendar. */
 function withinCalendar(ms: number): number | null {
   return Math.abs(ms) <= MAX_CALENDAR_MS ? ms : null;
-}
-
-function codeOf(error: unknown): string | null {
-  return error instanceof Error && 'code' in error ? String(error.code) : null;
 }
 
 const CHANNEL = 'tokenferry_tokens';
