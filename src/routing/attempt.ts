@@ -191,9 +191,8 @@ export class Attempt {
       status: this.response?.status ?? null,
       elapsedMs: this.elapsedMs,
       tokenRenewed: this.#isTokenRenewed,
-      ...(error === null ? {} : { detail: error.detail ?? error.message }),
     };
-    this.request.log.end(entry);
+    this.request.log.end(error === null ? entry : { ...entry, detail: error.detail ?? error.message });
     this.upstream.limiter.release();
   }
 

@@ -19,9 +19,14 @@ export function findCandidates(
   skipped: readonly UpstreamAccess[] = [],
 ): RoutedUpstream[] {
   const { client, model, path } = request;
-  const admitting = upstreams.filter((upstream) => upstream.admits(model, path));
-  if (admitting.length === 0) throw misconfigured(skipped, request) ?? noSuchModel(model);
-  const candidates = admitting.filter((upstream) => upstream.admitsClient(client));
+  const candidates: RoutedUpstream[] = [];
+  let isAdmitted = false;
+  for (const upstream of upstreams) {
+    if (!upstream.admits(model, path)) continue;
+    isAdmitted = true;
+    if (upstream.admitsClient(client)) candidates.push(upstream);
+  }
+  if (!isAdmitted) throw misconfigured(skipped, request) ?? noSuchModel(model);
   if (candidates.length === 0 || !client.mayUseModel(model) || !client.mayUsePath(path))
     throw notPermitted(request);
   return arrange(candidates, policy, random);
@@ -60,7 +65,7 @@ export function takeNext(left: RoutedUpstream[], request: RoutedRequest): Routed
     }
   }
   if (best === -1) return null;
-  return left.splice(best, 1)[0] ?? null;
+  return (best === left.length - 1 ? left.pop() : left.splice(best, 1)[0]) ?? null;
 }
 
 /** False: it is rate limited for this model. */

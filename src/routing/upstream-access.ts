@@ -25,7 +25,7 @@ export class UpstreamAccess {
     this.name = settings.name;
     this.#settings = settings;
     this.#allows = settings.allow.length === 0 ? () => true : anyMatcher(settings.allow);
-    this.#denies = anyMatcherInAnyCase(settings.deny);
+    this.#denies = settings.deny.length === 0 ? () => false : anyMatcherInAnyCase(settings.deny);
   }
 
   /** The upstream's own name for what the client calls `model`. */
