@@ -8,17 +8,21 @@ import Database from 'better-sqlite3';
 import { stringify } from 'yaml';
 import { loadConfig } from '../../src/config/load/load-config.ts';
 import { type RunningService, type ServiceOptions, startService } from '../../src/gateway/server.ts';
+import { hasTable } from '../../src/request-log/sqlite/sqlite-migrations.ts';
 import type { CircuitState } from '../../src/routing/upstream-state/circuit.ts';
 import type { TokenEvent } from '../../src/tokens/manager/token-event.ts';
+import { HANG_MS } from './until.ts';
 
-/** One row of `tokenferry_requests`, with its attempts read. */
+export { until } from './until.ts';
+
+/** One row of `tokenferry_requests` with its attempts parsed. */
 export interface StoredRow {
   readonly id: string;
   readonly client: string | null;
   readonly path: string;
   readonly model: string | null;
   readonly upstream: string | null;
-  /** 1: the client was answered with a stream that it asked for. */
+  /** 1: the client requested a stream and got one. */
   readonly stream: number;
   readonly status: number;
   readonly outcome: string;
@@ -43,9 +47,6 @@ export interface CircuitEvent {
   readonly state: CircuitState;
 }
 
-/** The records travel in batches: 100 ms to the sinks, then through a worker. */
-const LONGEST_RECORD_WAIT_MS = 15_000;
-
 /** The whole service inside the test's process, on port 0, with SQLite and a log of its own. */
 export class Gateway {
   readonly folder: string;
@@ -61,7 +62,7 @@ export class Gateway {
     this.#logDescriptor = openSync(this.#logFile, 'a');
   }
 
-  /** Starts on `config`; address, database and log are filled in. */
+  /** Starts with `config`; address, database and log have defaults. */
   static async start(
     config: object,
     env: Readonly<Record<string, string>> = {},
@@ -100,7 +101,7 @@ export class Gateway {
     return join(this.folder, 'db.sqlite');
   }
 
-  /** What was logged so far; all of it after `end`. */
+  /** The log so far; all of it after `end`. */
   get log(): string {
     return readFileSync(this.#logFile, 'utf8');
   }
@@ -123,27 +124,25 @@ export class Gateway {
     return (await fetch(`${this.url}/metrics`)).text();
   }
 
-  /** Every row written so far, oldest first. A file that is being made has no table yet, and so no row. */
+  /** Every row written so far, oldest first. A database that is being created has no table yet, and so no rows. */
   rows(): StoredRow[] {
     if (!existsSync(this.databaseFile)) return [];
-    // The service's own SQLite: a second copy of the library in one process takes away the locks of the first.
-    let database: Database.Database | null = null;
+    // The SQLite of the service: a second copy of the library in one process would release the locks of the first.
+    const database = new Database(this.databaseFile, { readonly: true, fileMustExist: true });
     try {
-      database = new Database(this.databaseFile, { readonly: true, fileMustExist: true });
+      if (!hasTable(database)) return [];
       const rows = database.prepare('SELECT * FROM tokenferry_requests ORDER BY rowid').all();
       return (rows as { attempts: string }[]).map(
         (row) => ({ ...row, attempts: JSON.parse(row.attempts) }) as unknown as StoredRow,
       );
-    } catch {
-      return [];
     } finally {
-      database?.close();
+      database.close();
     }
   }
 
-  /** The row of one request, waited for. */
+  /** Waits for the row of one request, which is written in batches by a worker. */
   async rowOf(id: string | null): Promise<StoredRow> {
-    const deadlineMs = performance.now() + LONGEST_RECORD_WAIT_MS;
+    const deadlineMs = performance.now() + HANG_MS;
     for (;;) {
       const row = this.rows().find((one) => one.id === id);
       if (row !== undefined) return row;
@@ -152,7 +151,7 @@ export class Gateway {
     }
   }
 
-  /** Stops the service in order and keeps its folder, for a look at what it left. */
+  /** Shuts the service down and keeps its folder, so that a test can look at the files. */
   async end(): Promise<void> {
     await this.service.close();
   }
@@ -161,22 +160,12 @@ export class Gateway {
     return this.close();
   }
 
-  /** Stops the service and removes everything. */
+  /** Shuts the service down and removes its folder. */
   async close(): Promise<void> {
     await this.service.close();
     closeSync(this.#logDescriptor);
     await rm(this.folder, { recursive: true, force: true });
   }
-}
-
-/** Waits until `isTrue`, looking every 5 ms; fails with `what` after `longestMs`. */
-export async function until(isTrue: () => boolean, what: string, longestMs = 15_000): Promise<number> {
-  const startedMs = performance.now();
-  while (!isTrue()) {
-    assert.ok(performance.now() - startedMs < longestMs, `${what}: not within ${longestMs} ms`);
-    await sleep(5);
-  }
-  return performance.now() - startedMs;
 }
 
 export interface ErrorBody {

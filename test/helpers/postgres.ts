@@ -9,13 +9,12 @@ import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { freePort } from './free-port.ts';
+import { HANG_MS } from './until.ts';
 
 const run = promisify(execFile);
 
 /** `nobody` on Linux and macOS; any user but root will do, as the files are made for it. */
 const NOBODY = 65_534;
-const LONGEST_START_MS = 30_000;
-
 /** Enough for tests, and fast: nothing of it has to survive a crash of the machine. */
 const FLAGS = ['fsync=off', 'full_page_writes=off', 'synchronous_commit=off', 'max_connections=60'];
 
@@ -112,7 +111,7 @@ export class TestPostgres {
       this.#log += text;
     });
     process.once('exit', this.#killWithUs);
-    const deadlineMs = performance.now() + LONGEST_START_MS;
+    const deadlineMs = performance.now() + HANG_MS;
     for (;;) {
       try {
         await this.query('SELECT 1');

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { HANG_MS } from './until.ts';
 
 /** One answer of a server, below any client library. */
 export interface RawAnswer {
@@ -10,8 +11,6 @@ export interface RawAnswer {
   /** Everything that came, as it came. */
   readonly text: string;
 }
-
-const LONGEST_WAIT_MS = 5_000;
 
 /** A client that sends exactly the bytes it is told to. */
 export class RawClient {
@@ -51,7 +50,7 @@ export class RawClient {
 
   /** The next whole answer of this connection. */
   async answer(): Promise<RawAnswer> {
-    const deadlineMs = performance.now() + LONGEST_WAIT_MS;
+    const deadlineMs = performance.now() + HANG_MS;
     for (;;) {
       const answer = parse(this.#received, this.#isClosed);
       if (answer !== null) {

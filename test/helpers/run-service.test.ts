@@ -30,5 +30,5 @@ test('the gateway runs as a process of its own, answers, and ends with code 0', 
 });
 
 test('a start that fails throws with what the process printed', async () => {
-  await assert.rejects(runService({ upstreamz: [] }), /ended while starting:.*upstreamz/s);
+  await assert.rejects(runService({ upstreamz: [] }), /exited while starting:.*upstreamz/s);
 });

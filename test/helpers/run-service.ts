@@ -6,14 +6,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { freePort } from './free-port.ts';
+import { HANG_MS } from './until.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-/** A cold start on a busy machine; the goal for an idle one is under a second. */
-const LONGEST_START_MS = 20_000;
-
-/** After a polite stop that was not heard. */
-const LONGEST_STOP_MS = 15_000;
+/** From SIGTERM, which a service that hangs does not act on, to SIGKILL. */
+const KILL_AFTER_MS = 15_000;
 
 export interface RunOptions {
   /** In place of a free one. */
@@ -66,15 +64,15 @@ export class ServiceProcess {
     this.#child.kill(name);
   }
 
-  /** How the process ends; resolves after its last output was read. */
+  /** Resolves with the exit of the process, after its last output was read. */
   exited(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
     return this.#exited;
   }
 
-  /** Ends it, by force when it does not listen, and removes its folder. Resolves with the exit code. */
+  /** Ends it, with SIGKILL when it hangs, and removes its folder. Resolves with the exit code. */
   async stop(name: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (this.isRunning) this.signal(name);
-    const force = setTimeout(() => this.signal('SIGKILL'), LONGEST_STOP_MS);
+    const force = setTimeout(() => this.signal('SIGKILL'), KILL_AFTER_MS);
     const { code } = await this.#exited;
     clearTimeout(force);
     await rm(this.folder, { recursive: true, force: true });
@@ -115,11 +113,11 @@ export async function runService(config: object, options: RunOptions = {}): Prom
 }
 
 async function untilLive(service: ServiceProcess): Promise<void> {
-  const deadlineMs = performance.now() + LONGEST_START_MS;
+  const deadlineMs = performance.now() + HANG_MS;
   while (performance.now() < deadlineMs) {
     if (!service.isRunning) {
       await service.exited();
-      throw new Error(`the service ended while starting:\n${service.output}`);
+      throw new Error(`the service exited while starting:\n${service.output}`);
     }
     try {
       const response = await fetch(`${service.url}/livez`, { signal: AbortSignal.timeout(1000) });
@@ -130,5 +128,5 @@ async function untilLive(service: ServiceProcess): Promise<void> {
     }
     await sleep(20);
   }
-  throw new Error(`the service is not live after ${LONGEST_START_MS} ms:\n${service.output}`);
+  throw new Error(`the service is not live after ${HANG_MS} ms:\n${service.output}`);
 }

@@ -5,8 +5,8 @@ import { closeSync, openSync, readFileSync, renameSync, rmSync, statSync, writeF
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { LogOutput } from '../../src/observability/log-output.ts';
+import { temporaryDirectory, tinyDisk } from '../helpers/temporary-directory.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
-import { temporaryDirectory, tinyDisk } from '../request-log/temporary-directory.ts';
 
 test('lines are appended to a file, in order, and its directory is made', async (t) => {
   const path = join(temporaryDirectory(t), 'logs', 'out.log');

@@ -5,9 +5,9 @@ import { type TestContext, test } from 'node:test';
 import type { Outcome } from '../../src/lib/errors/ferry-error.ts';
 import { Secret, SecretRegistry } from '../../src/lib/secret.ts';
 import { createLogger, type Logger, type LoggerOptions } from '../../src/observability/logger.ts';
+import { temporaryDirectory } from '../helpers/temporary-directory.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { failedRecord, sampleRecord } from '../request-log/sample-record.ts';
-import { temporaryDirectory } from '../request-log/temporary-directory.ts';
 
 /** Runs `use` on a logger with a file of its own; what is in the file afterwards. */
 async function logged(

@@ -11,10 +11,10 @@ import { WorkerStore } from '../../src/request-log/worker-store.ts';
 import { Gateway } from '../helpers/gateway.ts';
 import { TestPostgres } from '../helpers/postgres.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
+import { until } from '../helpers/until.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { failedRecord, requestById, sampleRecord } from './sample-record.ts';
 import { batchOf, storeContract } from './store-contract.ts';
-import { until } from './until.ts';
 
 const postgres = await TestPostgres.start();
 after(() => postgres.close());
@@ -181,11 +181,11 @@ test('rows wait while the server is away, and are written when it is back', asyn
   );
   t.after(() => log.close());
   log.acceptRecords([failedRecord()]);
-  await until('the first row is written', () => log.stats().written === 1);
+  await until(() => log.stats().written === 1, 'the first row is written');
   await postgres.halt();
   await clock.advance(600);
   log.acceptRecords([sampleRecord({ id: 'waited_1' }), sampleRecord({ id: 'waited_2' })]);
-  await until('the outage was met', () => events.length === 1);
+  await until(() => events.length === 1, 'the outage was met');
   assert.equal(events[0]?.kind, 'unavailable');
   assert.deepEqual(log.stats(), { written: 1, dropped: 0, queued: 2 });
   await postgres.resume();

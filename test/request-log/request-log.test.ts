@@ -8,10 +8,10 @@ import { systemClock } from '../../src/lib/clock.ts';
 import { SecretRegistry } from '../../src/lib/secret.ts';
 import type { RequestLogEvent } from '../../src/request-log/record-writer.ts';
 import { createRequestLog, type RequestLogSettings } from '../../src/request-log/request-log.ts';
+import { temporaryDirectory } from '../helpers/temporary-directory.ts';
+import { until } from '../helpers/until.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { failedRecord, requestById, sampleRecord } from './sample-record.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
-import { until } from './until.ts';
 
 function openLog(t: TestContext, settings: Partial<RequestLogSettings> = {}, secrets = new SecretRegistry()) {
   const path = join(temporaryDirectory(t), 'db.sqlite');
@@ -108,7 +108,7 @@ test('sampling leaves out successful requests and never a failed one', async (t)
 test('inserts keep a pace, and a question does not wait for it', async (t) => {
   const { log, clock } = openLog(t);
   log.acceptRecords([sampleRecord({ id: 'first' })]);
-  await until('the first row is written', () => log.stats().written === 1);
+  await until(() => log.stats().written === 1, 'the first row is written');
   log.acceptRecords([sampleRecord({ id: 'second' })]);
   log.acceptRecords([sampleRecord({ id: 'third' })]);
   assert.equal(log.stats().queued, 2);
@@ -116,7 +116,7 @@ test('inserts keep a pace, and a question does not wait for it', async (t) => {
   log.acceptRecords([sampleRecord({ id: 'fourth' })]);
   assert.equal(log.stats().queued, 1);
   await clock.advance(500);
-  await until('the fourth row is written', () => log.stats().written === 4);
+  await until(() => log.stats().written === 4, 'the fourth row is written');
 });
 
 test('no living secret is in any column, whatever a client or upstream wrote there', async (t) => {

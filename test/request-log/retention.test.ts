@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Retention, roundMs } from '../../src/request-log/retention.ts';
 import { WorkerStore } from '../../src/request-log/worker-store.ts';
+import { temporaryDirectory } from '../helpers/temporary-directory.ts';
+import { until } from '../helpers/until.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { sampleRecord } from './sample-record.ts';
 import { batchOf } from './store-contract.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
-import { until } from './until.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -30,7 +30,7 @@ test('requests older than the retention go, step by step, and younger ones stay'
   const count = async () => (await store.recent({}, { limit: 1_000 })).requests.length;
   const stepAfter = async (ms: number) => {
     await clock.advance(ms);
-    await until('the next step is planned', () => clock.pending > 0);
+    await until(() => clock.pending > 0, 'the next step is planned');
   };
   retention.start();
   await stepAfter(50);

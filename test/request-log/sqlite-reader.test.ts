@@ -5,9 +5,9 @@ import { test } from 'node:test';
 import { StoreError } from '../../src/request-log/request-store.ts';
 import { SqliteDatabase } from '../../src/request-log/sqlite/sqlite-database.ts';
 import { openSqliteReader } from '../../src/request-log/sqlite/sqlite-reader.ts';
+import { temporaryDirectory } from '../helpers/temporary-directory.ts';
 import { sampleRecord } from './sample-record.ts';
 import { batchOf } from './store-contract.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 test('a reader follows what the gateway writes, in the order of writing', (t) => {
   const path = join(temporaryDirectory(t), 'db.sqlite');

@@ -8,9 +8,9 @@ import { StoreError } from '../../src/request-log/request-store.ts';
 import { SqliteDatabase } from '../../src/request-log/sqlite/sqlite-database.ts';
 import { SQLITE_MIGRATIONS } from '../../src/request-log/sqlite/sqlite-migrations.ts';
 import { WorkerStore } from '../../src/request-log/worker-store.ts';
+import { temporaryDirectory } from '../helpers/temporary-directory.ts';
 import { failedRecord, requestById, sampleRecord } from './sample-record.ts';
 import { batchOf, storeContract } from './store-contract.ts';
-import { temporaryDirectory } from './temporary-directory.ts';
 
 storeContract('SQLite', async (t) => storeAt(join(temporaryDirectory(t), 'db.sqlite')));
 
