@@ -57,7 +57,7 @@ const MAX_FILES_PER_FOLDER = 20;
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   openai: ['upstream', 'src/cli/verify.ts'],
   undici: ['upstream', 'tokens', 'lib'],
-  'eventsource-parser': ['openai', 'lib'],
+  'eventsource-parser': ['lib'],
   'gpt-tokenizer': ['openai'],
   'better-sqlite3': ['request-log'],
   pg: ['request-log', 'tokens'],

@@ -1,6 +1,6 @@
 import { endpointOf } from '../../endpoints.ts';
 import { asFerryError, errorEvent, FerryError } from '../../lib/errors/ferry-error.ts';
-import { isEventStream } from '../../openai/response-shape.ts';
+import { isEventStream } from '../../openai/response-body.ts';
 import { responsesErrorEvent } from '../../openai/responses/responses-events.ts';
 import { SseEventBuffer } from '../../openai/responses/sse-event-buffer.ts';
 import type { Usage } from '../../openai/usage/usage.ts';

@@ -13,14 +13,15 @@ import { type MediaRequest, mediaRequestOf } from '../../openai/media/media-requ
 import { readMediaResponse } from '../../openai/media/media-response.ts';
 import { isSound, soundTypeFor } from '../../openai/media/speech.ts';
 import type { BodyFields } from '../../openai/request/body-fields.ts';
-import { invalidResponseBody, parseResponseJson } from '../../openai/response-json.ts';
 import {
+  invalidResponseBody,
   isClearlyBinary,
   isEventStream,
+  parseResponseJson,
   type ResponseShape,
   SHAPE_BYTES,
   shapeOf,
-} from '../../openai/response-shape.ts';
+} from '../../openai/response-body.ts';
 import { readUsage } from '../../openai/usage/usage.ts';
 import type { Attempt } from '../../routing/attempt.ts';
 import { type AttemptPolicy, checkToken, errorContext } from '../../routing/attempt-call.ts';

@@ -3,7 +3,7 @@ import { isJsonObject, parseJson } from '../../lib/json/json-object.ts';
 import { cutNumberArrays } from '../../lib/json/number-arrays.ts';
 import { counted } from '../../lib/text/format.ts';
 import { type ErrorContext, invalidBodyError, throwVendorError } from '../errors/upstream-error.ts';
-import { parseResponseJson } from '../response-json.ts';
+import { parseResponseJson } from '../response-body.ts';
 import { estimateTokens } from '../usage/token-count.ts';
 import { isCanonicalUsage, readUsage, type Usage } from '../usage/usage.ts';
 import type { OnRepair } from '../vendors/repairs.ts';

@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
 import { throwVendorError } from '../errors/upstream-error.ts';
-import { invalidResponseBody } from '../response-json.ts';
+import { invalidResponseBody } from '../response-body.ts';
 import { isWebAddress, pictureBase64, pictureTypeOf } from './media-bytes.ts';
 import {
   type MediaReadOptions,

@@ -2,7 +2,7 @@ import { endpointOf } from '../../endpoints.ts';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import type { ErrorContext } from '../errors/upstream-error.ts';
 import type { BodyFields } from '../request/body-fields.ts';
-import type { ResponseShape } from '../response-shape.ts';
+import type { ResponseShape } from '../response-body.ts';
 import type { Usage } from '../usage/usage.ts';
 import type { OnRepair } from '../vendors/repairs.ts';
 

@@ -1,5 +1,5 @@
 import { isJsonObject } from '../../lib/json/json-object.ts';
-import { parseResponseJson } from '../response-json.ts';
+import { parseResponseJson } from '../response-body.ts';
 import { readUsage } from '../usage/usage.ts';
 import { readImages } from './images.ts';
 import type {

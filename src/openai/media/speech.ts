@@ -1,7 +1,6 @@
 import { isJsonObject } from '../../lib/json/json-object.ts';
 import { throwVendorError } from '../errors/upstream-error.ts';
-import { invalidResponseBody } from '../response-json.ts';
-import type { ResponseShape } from '../response-shape.ts';
+import { invalidResponseBody, type ResponseShape } from '../response-body.ts';
 import { containerTypeOf, type DecodedMedia, decodeSound, isWebAddress, soundTypeOf } from './media-bytes.ts';
 import {
   type MediaReadOptions,

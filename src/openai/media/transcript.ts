@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject, numberFrom } from '../../lib/json/json-object.ts';
 import { throwVendorError } from '../errors/upstream-error.ts';
-import { invalidResponseBody } from '../response-json.ts';
+import { invalidResponseBody } from '../response-body.ts';
 import {
   type MediaReadOptions,
   type MediaResponse,

@@ -1,7 +1,7 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { findList, firstNumber, isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
 import { type ErrorContext, throwVendorError } from '../errors/upstream-error.ts';
-import { invalidResponseBody, parseResponseJson } from '../response-json.ts';
+import { invalidResponseBody, parseResponseJson } from '../response-body.ts';
 import { readUsage, type Usage } from '../usage/usage.ts';
 import type { OnRepair } from '../vendors/repairs.ts';
 

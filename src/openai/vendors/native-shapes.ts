@@ -2,20 +2,20 @@ import { isJsonObject, type JsonObject, textFrom } from '../../lib/json/json-obj
 import type { Repair } from './repairs.ts';
 
 interface NativeShape {
+  readonly vendor: string;
+  /** Row of docs/compatibility.md. */
+  readonly seenAt: string;
   readonly repair: Repair;
   /** The object in OpenAI's shape; null when it is none of this vendor. */
   readonly read: (object: JsonObject) => JsonObject | null;
 }
 
-/**
- * Formats of other APIs that gateways send on an OpenAI path, recognised by their own members. Seen at: Ollama `/api/chat`
- * and `/api/generate` behind proxies (Q69), DashScope native (Q71), Baidu ERNIE native (Q70), TGI `/generate_stream` (Q72).
- */
+/** Formats of other APIs that gateways send on an OpenAI path, recognised by their own members. */
 const NATIVE_SHAPES: readonly NativeShape[] = [
-  { repair: 'native_ollama', read: fromOllama },
-  { repair: 'native_dashscope', read: fromDashScope },
-  { repair: 'native_baidu', read: fromBaidu },
-  { repair: 'native_tgi', read: fromTgi },
+  { vendor: 'Ollama /api/chat, /api/generate', seenAt: 'Q69', repair: 'native_ollama', read: fromOllama },
+  { vendor: 'DashScope', seenAt: 'Q71', repair: 'native_dashscope', read: fromDashScope },
+  { vendor: 'Baidu ERNIE', seenAt: 'Q70', repair: 'native_baidu', read: fromBaidu },
+  { vendor: 'TGI /generate_stream', seenAt: 'Q72', repair: 'native_tgi', read: fromTgi },
 ];
 
 /** An object without `choices` in OpenAI's shape, and the repair that this was; null when it is in no known format. */
