@@ -37,6 +37,8 @@ export class Attempt {
   readonly deadlineMonoMs: number;
   readonly tokenWaitedMs: number;
   readonly timer: AttemptTimer;
+  /** Aborted when the client leaves or a limit passes, with the FerryError to report as its reason. */
+  readonly signal: AbortSignal;
   /** Our path of what the upstream is asked: the client's own, unless its request is sent as a chat. */
   path: string;
   /** The latest response, of any status. */
@@ -67,6 +69,7 @@ export class Attempt {
     this.tokenWaitedMs = bounds.tokenWaitedMs;
     this.#clock = clock;
     this.#startedMonoMs = clock.monoMs();
+    this.signal = this.#controller.signal;
     this.timer = new AttemptTimer((error) => this.#controller.abort(error));
     this.#isProbe = upstream.circuit.begin();
     request.log.begin(upstream.name, this.model);
@@ -77,11 +80,6 @@ export class Attempt {
   readonly #onRequestAborted = (): void => {
     this.#controller.abort(this.request.signal.reason);
   };
-
-  /** Aborted when the client leaves or a limit passes, with the FerryError to report as its reason. */
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
 
   get elapsedMs(): number {
     return this.#clock.monoMs() - this.#startedMonoMs;
@@ -187,7 +185,7 @@ export class Attempt {
     }
     const entry: AttemptRecord = {
       upstream: this.upstream.name,
-      outcome: this.#outcome(error),
+      outcome: error === null ? 'ok' : this.#outcome(error),
       status: this.response?.status ?? null,
       elapsedMs: this.elapsedMs,
       tokenRenewed: this.#isTokenRenewed,
@@ -196,8 +194,7 @@ export class Attempt {
     this.upstream.limiter.release();
   }
 
-  #outcome(error: FerryError | null): AttemptRecord['outcome'] {
-    if (error === null) return 'ok';
+  #outcome(error: FerryError): AttemptRecord['outcome'] {
     return this.#isCommitted && error.kind !== 'client_gone' ? 'stream_broken' : error.kind;
   }
 

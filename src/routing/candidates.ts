@@ -76,9 +76,10 @@ export function isTakeable(upstream: RoutedUpstream, request: RoutedRequest): bo
 function rankOf(upstream: RoutedUpstream, request: RoutedRequest): number {
   const pause = upstream.pauses.get(upstream.upstreamModel(request.model));
   if (pause !== null) return pause.reason === 'model_not_found' ? 6 : Number.POSITIVE_INFINITY;
-  if (upstream.limiter.isQueueFull) return 5;
+  const { hasFreeSlot } = upstream.limiter;
+  if (!hasFreeSlot && upstream.limiter.isQueueFull) return 5;
   if (!upstream.circuit.isOpenForRequests()) return 4;
-  return (upstream.client.hasToken() ? 0 : 2) + (upstream.limiter.hasFreeSlot ? 0 : 1);
+  return (upstream.client.hasToken() ? 0 : 2) + (hasFreeSlot ? 0 : 1);
 }
 
 /** 429 when all that is left is rate limited, with the shortest remaining time; `quota_exhausted` when that is why for all. */

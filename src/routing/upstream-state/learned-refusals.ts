@@ -10,12 +10,18 @@ class LearnedByModel<Value> {
   readonly #byModel = new NodeCache({ stdTTL: REMEMBERED_SECONDS, checkperiod: 0, useClones: false });
   /** Spares requests the cache look-up until something was learned. */
   #isEmpty = true;
+  readonly #unlearned: Value;
 
-  get(model: string): Value | undefined {
-    return this.#isEmpty ? undefined : this.#byModel.get<Value>(keyOf(model));
+  /** `unlearned` is the value of models of which nothing was learned. */
+  constructor(unlearned: Value) {
+    this.#unlearned = unlearned;
   }
 
-  set(model: string, value: Value): void {
+  get(model: string): Value {
+    return this.#isEmpty ? this.#unlearned : (this.#byModel.get<Value>(keyOf(model)) ?? this.#unlearned);
+  }
+
+  protected set(model: string, value: Value): void {
     const key = keyOf(model);
     if (!this.#byModel.has(key) && this.#byModel.keys().length >= MAX_MODELS) this.#byModel.flushAll();
     this.#byModel.set(key, value);
@@ -31,40 +37,25 @@ function keyOf(model: string): string {
 const NONE: readonly string[] = [];
 
 /** The parameters and forms (`FORM`) that one upstream refused lately, per model. */
-export class LearnedDrops {
-  readonly #byModel = new LearnedByModel<readonly string[]>();
-
-  get(model: string): readonly string[] {
-    return this.#byModel.get(model) ?? NONE;
+export class LearnedDrops extends LearnedByModel<readonly string[]> {
+  constructor() {
+    super(NONE);
   }
 
   add(model: string, refused: string): void {
     const known = this.get(model);
-    if (!known.includes(refused)) this.#byModel.set(model, [...known, refused]);
+    if (!known.includes(refused)) this.set(model, [...known, refused]);
   }
 }
 
 /**
  * The maximum number of inputs of one embeddings call: as configured, or less where the upstream said so for a model.
- * Forgotten after an hour, since a batch may also have been refused for the length of its texts.
+ * 0: no limit known. Forgotten after an hour, since a batch may also have been refused for the length of its texts.
  */
-export class BatchLimits {
-  /** 0: no limit known. */
-  readonly #configured: number;
-  readonly #learned = new LearnedByModel<number>();
-
-  constructor(configured: number) {
-    this.#configured = configured;
-  }
-
-  /** 0: no limit known. */
-  get(model: string): number {
-    return this.#learned.get(model) ?? this.#configured;
-  }
-
+export class BatchLimits extends LearnedByModel<number> {
   /** Ignores a larger limit than is known: it comes from a request that began before that was learned. */
   learn(model: string, limit: number): void {
     const known = this.get(model);
-    if (known === 0 || limit < known) this.#learned.set(model, limit);
+    if (known === 0 || limit < known) this.set(model, limit);
   }
 }
