@@ -32,7 +32,7 @@ import {
   reportUncaughtError,
 } from './reporting.ts';
 import { Runtime, type RuntimeParts } from './runtime.ts';
-import { reportTokenEvent, tokenGauges } from './token-reporting.ts';
+import { TokenReporting, tokenGauges } from './token-reporting.ts';
 import { upstreamGauges } from './upstreams.ts';
 
 export interface ServiceOptions {
@@ -78,6 +78,7 @@ class Service implements RunningService {
   readonly #logger: Logger;
   readonly #metrics: Metrics;
   readonly #repairs: RepairReports;
+  readonly #tokenReporting: TokenReporting;
   readonly #requestLog: RequestLog;
   readonly #fanout: RecordFanout;
   /** The current one; replaced on reload. */
@@ -105,6 +106,7 @@ class Service implements RunningService {
     this.#metrics = this.#createMetrics();
     this.#fanout = this.#connectSinks();
     this.#repairs = new RepairReports(this.#logger, this.#metrics);
+    this.#tokenReporting = new TokenReporting(this.#logger, this.#metrics, systemClock);
     this.#quotas.update(clientQuotaSettings(config));
     this.#server = this.#createServer(config);
     this.#reloads = options.loadAgain === undefined ? null : this.#reloadsWith(options.loadAgain);
@@ -182,7 +184,7 @@ class Service implements RunningService {
       currentTokenManagers: () => this.#runtime.tokenManagers,
       onRecord: (record) => this.#fanout.add(record),
       onTokenEvent: (event) => {
-        reportTokenEvent(event, this.#logger, this.#metrics);
+        this.#tokenReporting.report(event);
         this.#options.onTokenEvent?.(event);
       },
       onRepair: (upstream, repair) => this.#repairs.report(upstream, repair),

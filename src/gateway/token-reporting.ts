@@ -1,3 +1,4 @@
+import type { Clock } from '../lib/clock.ts';
 import { counted, times } from '../lib/text/format.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
@@ -28,21 +29,53 @@ const LEVELS = {
   dormant: 'info',
 } as const satisfies Record<TokenEventKind, 'debug' | 'info' | 'warn' | 'error' | null>;
 
-/** A static token that is read again, and all but the first of many refusals of one token, are nobody's news. */
-function levelOf(event: TokenEvent): (typeof LEVELS)[TokenEventKind] {
-  if (event.kind === 'acquired' && event.isSame) return 'debug';
-  if (event.kind === 'rejected') {
-    const isTold = event.isRepeated || event.outcome === 'joined' || event.outcome === 'superseded';
-    if (isTold) return 'debug';
-  }
-  return LEVELS[event.kind];
-}
+/** The same source is named as failing once in so long: a dead issuer is retried every few seconds. */
+const FAILURE_LOG_EVERY_MS = 60_000;
 
-/** Says in the log and counts in the metrics what a token manager reports. */
-export function reportTokenEvent(event: TokenEvent, logger: Logger, metrics: Metrics): void {
-  count(event, metrics);
-  const level = levelOf(event);
-  if (level !== null) logger[level](describeTokenEvent(event), { token: event.source, event: event.kind });
+/** Logs what token managers report and counts it in the metrics. */
+export class TokenReporting {
+  readonly #logger: Logger;
+  readonly #metrics: Metrics;
+  readonly #clock: Clock;
+  /** By source: its last failure that was logged. */
+  readonly #failures = new Map<string, { readonly monoMs: number; readonly severity: string }>();
+
+  constructor(logger: Logger, metrics: Metrics, clock: Clock) {
+    this.#logger = logger;
+    this.#metrics = metrics;
+    this.#clock = clock;
+  }
+
+  report(event: TokenEvent): void {
+    count(event, this.#metrics);
+    const level = this.#levelOf(event);
+    if (level === null) return;
+    this.#logger[level](describeTokenEvent(event), { token: event.source, event: event.kind });
+  }
+
+  /** At `debug`: a static token that is read again, all but the first rejection of a token, repeated failures. */
+  #levelOf(event: TokenEvent): (typeof LEVELS)[TokenEventKind] {
+    if (event.kind === 'acquired') {
+      this.#failures.delete(event.source);
+      if (event.isSame) return 'debug';
+    }
+    if (event.kind === 'renewal_failed' && this.#isRecentFailure(event.source, event.severity))
+      return 'debug';
+    if (event.kind === 'rejected') {
+      const isRepeated = event.isRepeated || event.outcome === 'joined' || event.outcome === 'superseded';
+      if (isRepeated) return 'debug';
+    }
+    return LEVELS[event.kind];
+  }
+
+  /** Whether a failure of the same severity was logged a moment ago; else this one will be. */
+  #isRecentFailure(source: string, severity: string): boolean {
+    const monoMs = this.#clock.monoMs();
+    const logged = this.#failures.get(source);
+    if (logged?.severity === severity && monoMs - logged.monoMs < FAILURE_LOG_EVERY_MS) return true;
+    this.#failures.set(source, { monoMs, severity });
+    return false;
+  }
 }
 
 function count(event: TokenEvent, { tokens }: Metrics): void {

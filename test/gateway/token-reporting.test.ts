@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { TokenReporting } from '../../src/gateway/token-reporting.ts';
+import type { Logger } from '../../src/observability/logger.ts';
+import { Metrics } from '../../src/observability/metrics.ts';
 import { Gateway, until } from '../helpers/gateway.ts';
 import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
+import { VirtualClock } from '../helpers/virtual-clock.ts';
 
 const QUESTION = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };
 
@@ -27,6 +31,38 @@ test('#13 an upstream that refuses every token is one warning a token and an ent
   await gateway.end();
   const warnings = gateway.log.split('\n').filter((line) => /"level":"warn".*"event":"rejected"/.test(line));
   assert.equal(warnings.length, 2, warnings.join('\n'));
+});
+
+test('#3 a dead source is a warning once and then every minute, and at once after it was back', () => {
+  const clock = new VirtualClock();
+  const lines: string[] = [];
+  const note = (level: string) => (message: string) => void lines.push(`${level} ${message}`);
+  const logger = {
+    debug: () => {},
+    info: note('info'),
+    warn: note('warn'),
+    error: note('error'),
+  } as unknown as Logger;
+  const reporting = new TokenReporting(logger, new Metrics({ hasProcessMetrics: false }), clock);
+  let failures = 0;
+  const fail = (severity: 'transient' | 'credentials' = 'transient') => {
+    failures += 1;
+    reporting.report({
+      ...{ kind: 'renewal_failed', source: 'corp', reason: 'demand', durationMs: 1, severity, failures },
+      ...{ message: `token_url: refused, trace ${failures}`, remainingMs: null, nextAttemptInMs: 4_000 },
+    });
+  };
+  for (let second = 0; second < 180; second += 4) {
+    fail();
+    clock.stall(4_000);
+  }
+  assert.equal(lines.length, 3, lines.join('\n'));
+  fail('credentials');
+  assert.equal(lines.length, 4, 'another kind of failure is news');
+  const acquired = { durationMs: 1, lifeMs: 300_000, isExpiryKnown: true, isSame: false, issuerSkewMs: null };
+  reporting.report({ kind: 'acquired', source: 'corp', reason: 'demand', ...acquired });
+  fail();
+  assert.match(lines.at(-1) ?? '', /^warn corp: /);
 });
 
 test('what a source says of itself is told behind its name, which stands there once', async () => {

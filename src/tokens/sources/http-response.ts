@@ -28,8 +28,7 @@ export function checkDenied(
     isOneOf(expected, resolvePointer(json, pointer).value),
   );
   if (!isMatch) return;
-  const what = `credentials refused with status ${response.status}${errors.quoteError(json)}`;
-  throw errors.misconfigured('denied', `${what}. Check the credentials.`);
+  throw errors.denied(response, json);
 }
 
 /** Throws unless the response is what `success` says. Many issuers send their errors with status 200. */

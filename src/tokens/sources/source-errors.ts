@@ -39,23 +39,27 @@ export class SourceErrors {
     const body = parseBody(response);
     const json = body.kind === 'json' || body.kind === 'form' ? body.value : undefined;
     const { status } = response;
-    if (status >= 300 && status < 400)
-      return this.#ofIssuer(field, `redirect (status ${status}) not followed. Configure the final URL.`, {
-        response,
-        json,
-      });
+    if (status >= 300 && status < 400) {
+      const advice = 'Configure the final URL.';
+      return this.#ofIssuer(field, response, json, `redirect (status ${status}) not followed`, { advice });
+    }
     const quoted = this.quoteError(json);
-    const what = `refused with status ${status}${quoted === '' ? `: ${describeBody(response, body)}` : quoted}`;
-    return this.#ofIssuer(field, what, { response, json });
+    const found = quoted === '' ? `: ${describeBody(response, body)}` : quoted;
+    return this.#ofIssuer(field, response, json, `refused with status ${status}${found}`);
+  }
+
+  /** A response that the setting `denied` matches. */
+  denied(response: IssuerResponse, json: unknown): TokenSourceError {
+    const what = `credentials refused with status ${response.status}${this.quoteError(json)}`;
+    const assessment = { severity: 'credentials', advice: 'Check the credentials.' } as const;
+    return this.#ofIssuer('denied', response, json, what, assessment);
   }
 
   /** Success by its status and an error by its content: the old token is kept, the issuer asked again. */
   unusable(field: string, response: IssuerResponse, json: unknown, what: string): TokenSourceError {
     // The status says success, so only a known code of the body can be about credentials.
-    return this.#ofIssuer(field, `${what}${this.quoteError(json)}`, {
-      response: { ...response, status: 200 },
-      json,
-    });
+    const assessment = assessError(200, json);
+    return this.#ofIssuer(field, response, json, `${what}${this.quoteError(json)}`, assessment);
   }
 
   /** The body is none of the kinds that can hold a token. */
@@ -76,11 +80,14 @@ export class SourceErrors {
 
   #ofIssuer(
     field: string,
+    response: IssuerResponse,
+    json: unknown,
     what: string,
-    { response, json }: { readonly response: IssuerResponse; readonly json: unknown },
+    known: { readonly severity?: SourceErrorSeverity; readonly advice?: string } = {},
   ): TokenSourceError {
-    const { severity, advice } = assessError(response.status, json);
-    return this.#error(field, advice === '' ? what : `${what}. ${advice}`, {
+    const { severity, advice } = { ...assessError(response.status, json), ...known };
+    const sentences = [describeSkew(response), advice].filter((sentence) => sentence !== '');
+    return this.#error(field, [what, ...sentences].join('. '), {
       severity,
       retryAfterMs: parseRetryAfter(headerOf(response, 'retry-after'), issuerNowMs(response)),
     });
@@ -97,4 +104,17 @@ export class SourceErrors {
   ): TokenSourceError {
     return new TokenSourceError(this.#scrub(`${this.source}: ${field}: ${what}`), facts);
   }
+}
+
+/** Issuers that sign with a timestamp accept 300 s, strict ones less; smaller differences are network and rounding. */
+const MIN_SKEW_MS = 30_000;
+
+/** A clock that is off, beside an error that it may have caused (`timestamp out of range`); empty when it is not. */
+function describeSkew({ serverDateWallMs, sentWallMs, receivedWallMs }: IssuerResponse): string {
+  if (serverDateWallMs === undefined) return '';
+  const skewMs = (sentWallMs + receivedWallMs) / 2 - serverDateWallMs;
+  if (Math.abs(skewMs) < MIN_SKEW_MS) return '';
+  const seconds = Math.round(Math.abs(skewMs) / 1000);
+  const span = seconds < 600 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+  return `This machine's clock is ${span} ${skewMs > 0 ? 'ahead of' : 'behind'} the issuer's: check both clocks`;
 }

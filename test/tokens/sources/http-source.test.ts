@@ -317,6 +317,24 @@ for (const [name, body, tokenAt] of USUAL) {
   });
 }
 
+test("#20 a clock that is off is named beside the issuer's error, by minutes and direction", async (t) => {
+  const body = { code: 10005, msg: 'timestamp out of range' };
+  const success = { json: { '/code': 0 } };
+  for (const [clockOffsetMs, words] of [
+    [
+      -720_000,
+      /^home_grown: success: \/code is 10005.*out of range"\)\. This machine's clock is 12 min ahead of the issuer's: check both clocks$/,
+    ],
+    [400_000, /\. This machine's clock is \d{3} s behind the issuer's: check both clocks$/],
+    [5_000, /out of range"\)$/],
+  ] as const) {
+    const { failure } = await bench(t, { body, clockOffsetMs }, { success });
+    assert.match((await failure()).message, words);
+    const refused = await bench(t, { body, clockOffsetMs, status: 400 }, {});
+    assert.equal(/clock/.test((await refused.failure()).message), Math.abs(clockOffsetMs) > 30_000);
+  }
+});
+
 test('#23 expires_at.zone holds for the pointer and, without one, for the usual members', async (t) => {
   const inShanghai = new Date(inAnHour * 1000 + 8 * 3_600_000).toISOString().slice(0, 19).replace('T', ' ');
   const { acquire } = await bench(
