@@ -288,7 +288,7 @@ export class UpstreamClient extends OpenAI {
    * `GET /models` for ourselves rather than for a client: resolves at the headers of a 2xx response, rejects as `call`
    * does and when nothing came within `timeoutMs`. Costs the upstream no tokens, so it also shows whether it is there.
    */
-  async fetchModels(timeoutMs: number): Promise<UpstreamResponse> {
+  async fetchModels(timeoutMs: number, signal?: AbortSignal): Promise<UpstreamResponse> {
     const controller = new AbortController();
     const timer = new AttemptTimer((error) => controller.abort(error));
     const response = await this.call({
@@ -299,7 +299,7 @@ export class UpstreamClient extends OpenAI {
       clientHeaders: { accept: 'application/json' },
       body: null,
       isJson: false,
-      signal: controller.signal,
+      signal: signal === undefined ? controller.signal : AbortSignal.any([controller.signal, signal]),
       timer,
       headersTimeoutMs: timeoutMs,
       tokenWaitMs: timeoutMs,

@@ -1,5 +1,4 @@
 import type { Clock, Timer } from '../../lib/clock.ts';
-import { AttemptTimer } from '../../upstream/attempt-timer.ts';
 import type { RoutedUpstream } from './routed-upstream.ts';
 
 interface ProbeSettings {
@@ -53,29 +52,12 @@ export class UpstreamProbes {
   }
 
   async #isResponding({ client }: RoutedUpstream): Promise<boolean> {
-    const controller = new AbortController();
-    const timer = new AttemptTimer((error) => controller.abort(error));
     try {
-      const response = await client.call({
-        method: 'GET',
-        path: '/models',
-        query: '',
-        model: '',
-        clientHeaders: {},
-        body: null,
-        isJson: false,
-        signal: AbortSignal.any([controller.signal, this.#controller.signal]),
-        timer,
-        headersTimeoutMs: PROBE_TIMEOUT_MS,
-        tokenWaitMs: PROBE_TIMEOUT_MS,
-        tokenWaitedMs: 0,
-      });
+      const response = await client.fetchModels(PROBE_TIMEOUT_MS, this.#controller.signal);
       response.body.destroy(new Error('only the status is needed'));
       return true;
     } catch {
       return false;
-    } finally {
-      timer.clear();
     }
   }
 }

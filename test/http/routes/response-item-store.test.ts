@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ResponseItemStore } from '../../src/http/routes/response-item-store.ts';
+import { ResponseItemStore } from '../../../src/http/routes/response-item-store.ts';
 
 const message = (id: string, text: string) => ({
   type: 'message',
@@ -8,7 +8,7 @@ const message = (id: string, text: string) => ({
   content: [{ type: 'output_text', text }],
 });
 
-test('S124 an item is known to the client that was told it, and to no other', () => {
+test('S124 an item is known to the client that it was sent to, and to no other', () => {
   const items = new ResponseItemStore();
   items.save('ragflow', message('msg_1', 'Hello'));
   assert.deepEqual(items.find('ragflow', 'msg_1'), message('msg_1', 'Hello'));
