@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { IncomingHttpHeaders } from 'node:http';
 import { type BodyFields, noFields, readFormBody, readJsonBody } from '../../openai/request/body-fields.ts';
-import { refuseCostlyJson } from '../../openai/request/json-body.ts';
+import { refuseCostlyJson } from '../../openai/request/parsed-request.ts';
 import type { BodyReader } from '../body/body-reader.ts';
 import { Upload, uploadTooLarge } from '../body/upload.ts';
 import type { RequestContext } from '../middleware/request-context.ts';

@@ -20,10 +20,10 @@ export function editElements(array: string, edit: (element: string, position: nu
 
 /** What becomes of one member; nothing: it stays. */
 interface Edit {
-  isRemoved?: true;
+  readonly isRemoved?: true;
   /** JSON text in place of the value. */
-  json?: string;
-  newKey?: string;
+  readonly json?: string;
+  readonly newKey?: string;
 }
 
 /** A set of edits to the members of one object, applied in one pass by `toString`. */
@@ -42,27 +42,24 @@ export class MemberEdits {
 
   /** The text of the member's value as it stands (the last one, as JSON.parse takes it), without pending edits. */
   valueOf(key: string): string | undefined {
-    const member = this.#members.findLast((candidate) => candidate.key === key);
-    return member === undefined ? undefined : this.#text.slice(member.valueStart, member.valueEnd);
+    for (let position = this.#members.length - 1; position >= 0; position--) {
+      const member = this.#members[position];
+      if (member?.key === key) return this.#text.slice(member.valueStart, member.valueEnd);
+    }
+    return undefined;
   }
 
   /** Puts JSON text in place of the value of each member of that name. */
   replace(key: string, json: string): void {
-    this.#edit(key, (edit) => {
-      edit.json = json;
-    });
+    this.#edit(key, { json });
   }
 
   remove(key: string): void {
-    this.#edit(key, (edit) => {
-      edit.isRemoved = true;
-    });
+    this.#edit(key, { isRemoved: true });
   }
 
   rename(key: string, newKey: string): void {
-    this.#edit(key, (edit) => {
-      edit.newKey = newKey;
-    });
+    this.#edit(key, { newKey });
   }
 
   /** Adds a member behind the others. */
@@ -72,16 +69,13 @@ export class MemberEdits {
 
   /** Replaces the value, or adds the member when there is none. */
   set(key: string, json: string): void {
-    if (this.#members.some((member) => member.key === key)) this.replace(key, json);
-    else this.insert(key, json);
+    if (this.valueOf(key) === undefined) this.insert(key, json);
+    else this.replace(key, json);
   }
 
-  #edit(key: string, change: (edit: Edit) => void): void {
-    for (const [position, member] of this.#members.entries()) {
-      if (member.key !== key) continue;
-      const edit = this.#edits[position] ?? {};
-      change(edit);
-      this.#edits[position] = edit;
+  #edit(key: string, edit: Edit): void {
+    for (let position = 0; position < this.#members.length; position++) {
+      if (this.#members[position]?.key === key) this.#edits[position] = { ...this.#edits[position], ...edit };
     }
   }
 
@@ -89,7 +83,8 @@ export class MemberEdits {
   toString(): string {
     if (this.#edits.length === 0 && this.#inserted === '') return this.#text;
     const [text, members, edits] = [this.#text, this.#members, this.#edits];
-    const lastKept = members.findLastIndex((_member, position) => edits[position]?.isRemoved !== true);
+    let lastKept = members.length - 1;
+    while (lastKept >= 0 && edits[lastKept]?.isRemoved === true) lastKept--;
     let edited = '';
     let copiedTo = 0;
     for (let position = 0; position <= lastKept; position++) {

@@ -1,6 +1,6 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { isJsonObject, parseJson } from '../../lib/json/json-object.ts';
-import { cutNumberArrays } from '../../lib/json/number-arrays.ts';
+import { cutNumberArrays } from '../../lib/json/json-scanner.ts';
 import { counted } from '../../lib/text/format.ts';
 import { type ErrorContext, invalidBodyError, throwVendorError } from '../errors/upstream-error.ts';
 import { parseResponseJson } from '../response-body.ts';

@@ -3,7 +3,7 @@ import { MemberEdits } from '../../lib/json/json-edits.ts';
 import { isJsonObject, parseJson } from '../../lib/json/json-object.ts';
 import { readMembers } from '../../lib/json/json-scanner.ts';
 import { type FormField, readForm } from '../multipart/multipart-form.ts';
-import { parseBody, refuseSecondModel, textOfJson } from './json-body.ts';
+import { parseBody, refuseSecondModel, textOfJson } from './parsed-request.ts';
 
 /** The fields of a passed-through body, of which only the model may be changed. */
 export interface BodyFields {
