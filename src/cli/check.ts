@@ -7,6 +7,7 @@ import { FerryError } from '../lib/errors/ferry-error.ts';
 import { SecretRegistry } from '../lib/secret.ts';
 import { readModelsResponse } from '../openai/models/models-response.ts';
 import type { Repair } from '../openai/vendors/repairs.ts';
+import { checkStore } from '../request-log/store-check.ts';
 import type { RoutedUpstream } from '../routing/upstream-state/routed-upstream.ts';
 import type { TokenManager } from '../tokens/manager/token-manager.ts';
 import { type UpstreamResponse, UpstreamStatusError } from '../upstream/response.ts';
@@ -58,9 +59,11 @@ async function checkParts(
     clock: systemClock,
     onCircuit: () => {},
   });
+  const { dbtype: type, dbaddr: path } = config;
   const results = [
     ...skipped.map(({ name, defect }) => report(false, `upstream ${name}: ${defect}`)),
     ...(await Promise.all([
+      ...(type === 'none' ? [] : [checkRequestLog({ type, path })]),
       ...Array.from(tokenManagers.values(), (manager) => checkToken(manager, patienceMs)),
       ...upstreams.map((upstream) => checkUpstream(upstream, patienceMs)),
     ])),
@@ -68,6 +71,15 @@ async function checkParts(
   await Promise.all(Array.from(tokenManagers.values(), (manager) => manager.stop()));
   await Promise.all(upstreams.map(({ client }) => client.close()));
   return results.every((isGood) => isGood) ? 0 : 1;
+}
+
+async function checkRequestLog(address: Parameters<typeof checkStore>[0]): Promise<boolean> {
+  try {
+    await checkStore(address);
+    return report(true, `request log: the ${address.type} database can be written`);
+  } catch (error) {
+    return report(false, `request log: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 async function checkToken(manager: TokenManager, patienceMs: number): Promise<boolean> {

@@ -3,14 +3,14 @@ import { counted } from '../lib/text/format.ts';
 import type { Runtime } from './runtime.ts';
 import { tokenTrouble } from './token-reporting.ts';
 
-/** The content of `/readyz`. `reloadProblem`: why the file as it is now is not in use; null when it is. */
+/** The content of `/readyz`. `problems`: of parts that outlive a runtime; null for one that works. */
 export function readinessOf(
   runtime: Runtime,
   phase: Readiness['phase'],
-  reloadProblem: string | null,
+  problems: readonly (string | null)[],
 ): Readiness {
   const degraded = degradedParts(runtime);
-  if (reloadProblem !== null) degraded.push(reloadProblem);
+  for (const problem of problems) if (problem !== null) degraded.push(problem);
   const tokens = Array.from(runtime.tokenManagers.values(), (manager) => {
     const { name, state, remainingMs } = manager.status();
     const remainingSeconds = remainingMs === null ? null : Math.max(0, Math.round(remainingMs / 1000));

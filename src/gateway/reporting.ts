@@ -1,11 +1,13 @@
 import { basename } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { FerryError } from '../lib/errors/ferry-error.ts';
+import { counted } from '../lib/text/format.ts';
 import { logExcerpt } from '../lib/text/log-excerpt.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import { REPAIRS, type Repair } from '../openai/vendors/repairs.ts';
 import type { RequestLogEvent } from '../request-log/record-writer.ts';
+import type { RequestLog } from '../request-log/request-log.ts';
 import type { CircuitState } from '../routing/upstream-state/circuit.ts';
 import type { ReloadResult } from './reload.ts';
 import type { Runtime } from './runtime.ts';
@@ -64,11 +66,11 @@ export function reportRequestLogEvent(event: RequestLogEvent, logger: Logger): v
   switch (event.kind) {
     case 'available': {
       const { waitingRows, droppedRows } = event;
-      logger.info('request log: the database is back', { waitingRows, droppedRows });
+      logger.info('request log: the database is available again', { waitingRows, droppedRows });
       return;
     }
     case 'unavailable':
-      logger.warn(`request log: ${event.message}; requests are served, their records wait in the queue`, {
+      logger.warn(`request log: ${event.message} Requests are served; their records wait in memory.`, {
         code: event.code,
       });
       return;
@@ -77,6 +79,21 @@ export function reportRequestLogEvent(event: RequestLogEvent, logger: Logger): v
       logger.error(`request log: ${event.message}`);
       return;
   }
+}
+
+/** The state of the request log for `/readyz`; null when records can be written. */
+export function requestLogProblem(requestLog: RequestLog): string | null {
+  if (requestLog.problem === null) return null;
+  const { queued, dropped } = requestLog.stats();
+  return `request log: ${requestLog.problem} ${counted(queued, 'record')} waiting, ${dropped} lost`;
+}
+
+/** Logs the records that were lost since `droppedBefore`, when the shutdown began. */
+export function reportLostRecords(requestLog: RequestLog, droppedBefore: number, logger: Logger): void {
+  const records = requestLog.stats().dropped - droppedBefore;
+  if (records === 0) return;
+  const reason = requestLog.problem ?? 'The database did not take them in time.';
+  logger.error(`request log: ${counted(records, 'record')} lost at shutdown. ${reason}`, { records });
 }
 
 /**

@@ -27,9 +27,11 @@ import {
   reportCircuit,
   reportConfig,
   reportInternalError,
+  reportLostRecords,
   reportReload,
   reportRequestLogEvent,
   reportUncaughtError,
+  requestLogProblem,
 } from './reporting.ts';
 import { Runtime, type RuntimeParts } from './runtime.ts';
 import { TokenReporting, tokenGauges } from './token-reporting.ts';
@@ -166,7 +168,9 @@ class Service implements RunningService {
     await closed;
     for (const runtime of [this.#runtime, ...this.#retired]) await runtime.close();
     this.#fanout.flush();
+    const { dropped } = this.#requestLog.stats();
     await this.#requestLog.close();
+    reportLostRecords(this.#requestLog, dropped, this.#logger);
     this.#logger.info('shutdown complete');
     await this.#logger.close();
   }
@@ -264,7 +268,11 @@ class Service implements RunningService {
     const app = createApp({
       requests: this.#requests,
       runtime: () => this.#runtime.routes,
-      readiness: () => readinessOf(this.#runtime, this.#currentPhase(), this.#reloads?.problem ?? null),
+      readiness: () =>
+        readinessOf(this.#runtime, this.#currentPhase(), [
+          this.#reloads?.problem ?? null,
+          requestLogProblem(this.#requestLog),
+        ]),
       metrics: async () => ({ text: await this.#metrics.text(), contentType: this.#metrics.contentType }),
       onInflight: (step) => this.#metrics.inflight(step),
       onInternalError: (error) => reportInternalError(error, this.#logger),

@@ -57,6 +57,8 @@ export class RecordWriter {
   #droppedInOutage = 0;
   /** Failed inserts in a row; 0 while the store is available. */
   #failures = 0;
+  /** The message of the last failed insert. */
+  #fault = '';
   #isDropping = false;
   #isFlushing = false;
   #isStopped = false;
@@ -78,6 +80,12 @@ export class RecordWriter {
   /** How many rows `push` may take now. Asked before rows are encoded, so that a full queue costs next to nothing. */
   get room(): number {
     return this.#queuedChars >= this.#maxChars ? 0 : this.#maxRows - this.#queuedRows;
+  }
+
+  /** Why records cannot be written now; null when they can, as far as is known. */
+  get problem(): string | null {
+    if (this.#failures === 0) return this.#isDropping ? 'The queue is full.' : null;
+    return this.#fault;
   }
 
   get counts(): { written: number; dropped: number; queued: number } {
@@ -180,6 +188,7 @@ export class RecordWriter {
     const fault =
       error instanceof StoreError ? error : new StoreError('unavailable', 'UNKNOWN', String(error), error);
     this.#failures += 1;
+    this.#fault = fault.message;
     if (this.#failures === 1) {
       this.#droppedInOutage = 0;
       this.#onEvent({ kind: 'unavailable', fault: fault.fault, code: fault.code, message: fault.message });
@@ -187,7 +196,9 @@ export class RecordWriter {
     this.#retry = this.#clock.schedule(
       () => {
         this.#retry = null;
-        this.#startInsert();
+        // Without rows too, so that a store that is available again is noticed in an idle service.
+        if (this.#batches.length > 0) this.#startInsert();
+        else this.open();
       },
       retryDelayMs(fault.fault, this.#failures),
     );

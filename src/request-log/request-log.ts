@@ -53,6 +53,8 @@ export interface RequestLog {
   /** Queues a batch. Never throws, never blocks; what a full queue drops is counted. */
   acceptRecords(records: readonly RequestRecord[]): void;
   stats(): RequestLogStats;
+  /** Why records cannot be written now, for people; null when they can. */
+  readonly problem: string | null;
   /** Every request that was accepted before, as far as the store is available; else rejects with `StoreError`. */
   recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage>;
   /** Writes what waits and closes, within `maxMs` (5 s by default); then the rest is dropped. Never rejects. */
@@ -137,6 +139,10 @@ class StoredRequestLog implements RequestLog {
     return this.#writer.counts;
   }
 
+  get problem(): string | null {
+    return this.#writer.problem;
+  }
+
   async recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage> {
     return this.#store.hold(async () => {
       await this.#writer.hurry();
@@ -178,6 +184,8 @@ function selectionOf(settings: RequestLogSettings): ConstructorParameters<typeof
 
 /** `dbtype: none`: records are discarded, and not counted as lost. */
 class NoRequestLog implements RequestLog {
+  readonly problem = null;
+
   acceptRecords(): void {}
 
   stats(): RequestLogStats {

@@ -44,8 +44,19 @@ test('configuration, tokens and upstreams that are in order: a line each, exit c
   lineOf(ended, /^ok {4}configuration .*config\.yaml$/);
   lineOf(ended, /^ok {4}token corp: obtained, (299|300) s left$/);
   lineOf(ended, /^ok {4}upstream chat: answers$/);
-  assert.equal(ended.lines.length, 3);
+  lineOf(ended, /^ok {4}request log: the sqlite database can be written$/);
+  assert.equal(ended.lines.length, 4);
   assert.ok(ended.elapsedMs < 100_000, `nothing is waited for: ${ended.elapsedMs} ms`);
+});
+
+test('a request log that cannot be written fails the check', async (t) => {
+  const model = await startModel(t);
+  const ended = await runCommand('check', {
+    dbaddr: 'config.yaml/db.sqlite',
+    upstreams: [{ name: 'chat', endpoint: model.url, sk: 'key-of-chat' }],
+  });
+  assert.equal(ended.code, 1, ended.stdout + ended.stderr);
+  lineOf(ended, /^FAIL {2}request log: The database config\.yaml\/db\.sqlite /);
 });
 
 test('repairs that the list of models needed are named', async (t) => {

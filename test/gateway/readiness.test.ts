@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { Gateway } from '../helpers/gateway.ts';
 import { refusingUrl } from '../helpers/raw-upstream.ts';
 import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
+import { until } from '../helpers/until.ts';
 
 test('what does not work is said in words, one failure in the singular', async (t) => {
   const issuer = await ScriptedIssuer.start({ status: 401, body: { error: 'invalid_client' } });
@@ -40,4 +41,22 @@ test('not ready until every source that an upstream uses has had a token', async
   assert.equal(before.status, 503);
   assert.match(before.degraded.join('\n'), /token corp: /);
   assert.equal((await fetch(`${gateway.url}/livez`)).status, 200);
+});
+
+test('a database that cannot be written is in /readyz and in the log at once, and what is lost at shutdown is counted', async () => {
+  await using gateway = await Gateway.start({
+    upstreams: [{ name: 'lone', endpoint: await refusingUrl(), sk: 'key-of-lone', allow: ['m'] }],
+    // A directory of that name cannot be opened as a file.
+    dbaddr: '/proc/self/fd',
+  });
+  await until(() => gateway.log.includes('request log: '), 'the log line');
+  const { status, degraded } = await gateway.readiness();
+  assert.equal(status, 200);
+  assert.match(
+    degraded.join('\n'),
+    /^request log: The database \/proc\/self\/fd .*\. 0 records waiting, 0 lost$/m,
+  );
+  await (await gateway.post('/v1/chat/completions', { model: 'm', messages: [] })).text();
+  await gateway.end();
+  assert.match(gateway.log, /request log: 1 record lost at shutdown\. The database \/proc\/self\/fd /);
 });

@@ -141,6 +141,19 @@ test('a file that is no database is reported once with what to do, and rows go o
   await until(() => log.stats().written === 2, 'the rows are written');
 });
 
+test('why records cannot be written is known until the store is available again, also without new records', async (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  writeFileSync(path, 'not a database '.repeat(1_000));
+  const { log, clock, events } = openLog(t, { path });
+  await until(() => events.length === 1, 'the fault at the start');
+  assert.match(log.problem ?? '', /no SQLite database/);
+  rmSync(path);
+  await clock.advance(30_000);
+  await until(() => events.length === 2, 'the store is available again');
+  assert.deepEqual(events[1], { kind: 'available', waitingRows: 0, droppedRows: 0 });
+  assert.equal(log.problem, null);
+});
+
 test('close gives up within its bound when the store is away, and counts what is lost', async (t) => {
   const { log, unlock } = await openLockedLog(t);
   log.acceptRecords([sampleRecord(), sampleRecord()]);

@@ -11,7 +11,7 @@ import {
   type StoreFault,
 } from '../request-store.ts';
 import { parsePostgresAddress } from './postgres-address.ts';
-import { migrate } from './postgres-migrations.ts';
+import { checkMigration, migrate } from './postgres-migrations.ts';
 import { PostgresPartitions } from './postgres-partitions.ts';
 
 export interface PostgresDatabaseOptions {
@@ -95,6 +95,11 @@ export class PostgresDatabase {
       );
       return rowCount ?? 0;
     });
+  }
+
+  /** Rejects when records could not be written; changes nothing. */
+  check(): Promise<void> {
+    return this.#use((client) => checkMigration(client, this.#place));
   }
 
   async recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage> {

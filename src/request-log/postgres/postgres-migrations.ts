@@ -53,7 +53,16 @@ const POSTGRES_MIGRATIONS: readonly Migration[] = [
 const LOCK = 7_046_028;
 
 /** Applies the steps that are missing. The database may have tables of other programs, which are not touched. */
-export async function migrate(client: PoolClient, place: string): Promise<void> {
+export function migrate(client: PoolClient, place: string): Promise<void> {
+  return inMigration(client, place, 'COMMIT');
+}
+
+/** Rejects when `migrate` or an insert would; everything is rolled back. */
+export function checkMigration(client: PoolClient, place: string): Promise<void> {
+  return inMigration(client, place, 'ROLLBACK');
+}
+
+async function inMigration(client: PoolClient, place: string, end: 'COMMIT' | 'ROLLBACK'): Promise<void> {
   await client.query('BEGIN');
   try {
     await client.query(`SELECT pg_advisory_xact_lock(${LOCK})`);
@@ -62,7 +71,9 @@ export async function migrate(client: PoolClient, place: string): Promise<void> 
          (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at TIMESTAMPTZ NOT NULL DEFAULT now())`,
     );
     await migrateFrom(client, await stepOf(client), place);
-    await client.query('COMMIT');
+    // Inserts nothing, and fails without the permission to insert.
+    if (end === 'ROLLBACK') await client.query(`INSERT INTO ${TABLE} SELECT * FROM ${TABLE} WHERE false`);
+    await client.query(end);
   } catch (error) {
     await client.query('ROLLBACK').catch(() => undefined);
     throw error;

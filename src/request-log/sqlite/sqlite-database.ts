@@ -4,7 +4,7 @@ import Database from 'better-sqlite3';
 import { COLUMNS, type ColumnValue, TABLE, valuesOf } from '../request-row.ts';
 import type { InsertResult, RowBatch } from '../request-store.ts';
 import { openFaultOf, storeFaultOf } from './sqlite-errors.ts';
-import { migrate } from './sqlite-migrations.ts';
+import { checkMigration, migrate } from './sqlite-migrations.ts';
 
 /** Rows of one INSERT statement: fewer native calls; more rows gain nothing (measured). */
 const ROWS_PER_STATEMENT = 8;
@@ -186,6 +186,22 @@ class OpenDatabase {
       if (this.connection.inTransaction) this.#rollback.run();
       throw error;
     }
+  }
+}
+
+/** False: the file does not exist. Throws `StoreError` when it cannot be written; changes nothing. */
+export function checkSqliteFile(path: string): boolean {
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) return false;
+  try {
+    const connection = new Database(path, { fileMustExist: true });
+    try {
+      checkMigration(connection, path);
+    } finally {
+      connection.close();
+    }
+    return true;
+  } catch (error) {
+    throw openFaultOf(error, path);
   }
 }
 

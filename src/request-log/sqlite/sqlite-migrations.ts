@@ -56,27 +56,37 @@ export const SQLITE_MIGRATIONS: readonly Migration[] = [
 
 /** Applies the steps that are missing. The file may have tables of other programs, which are not touched. */
 export function migrate(connection: Database.Database, path: string): void {
-  connection
-    .transaction(() => {
-      connection.exec(
-        `CREATE TABLE IF NOT EXISTS tokenferry_migrations
+  connection.transaction(() => applySteps(connection, path)).immediate();
+}
+
+/** Throws when `migrate` would; everything it does is rolled back. */
+export function checkMigration(connection: Database.Database, path: string): void {
+  connection.exec('BEGIN IMMEDIATE');
+  try {
+    applySteps(connection, path);
+  } finally {
+    if (connection.inTransaction) connection.exec('ROLLBACK');
+  }
+}
+
+function applySteps(connection: Database.Database, path: string): void {
+  connection.exec(
+    `CREATE TABLE IF NOT EXISTS tokenferry_migrations
          (number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL)`,
-      );
-      const done = connection.prepare('SELECT max(number) FROM tokenferry_migrations').pluck().get() as
-        | number
-        | null;
-      const newest = SQLITE_MIGRATIONS.at(-1)?.number ?? 0;
-      if (done !== null && done > newest) throw newerVersion(path);
-      if (done === null && hasTable(connection)) throw foreignTable(path);
-      const note = connection.prepare('INSERT INTO tokenferry_migrations VALUES (?, ?, ?)');
-      for (const step of SQLITE_MIGRATIONS) {
-        if (done !== null && step.number <= done) continue;
-        connection.exec(step.sql);
-        note.run(step.number, step.name, Date.now());
-      }
-      if (missingColumns(connection).length > 0) throw foreignTable(path);
-    })
-    .immediate();
+  );
+  const done = connection.prepare('SELECT max(number) FROM tokenferry_migrations').pluck().get() as
+    | number
+    | null;
+  const newest = SQLITE_MIGRATIONS.at(-1)?.number ?? 0;
+  if (done !== null && done > newest) throw newerVersion(path);
+  if (done === null && hasTable(connection)) throw foreignTable(path);
+  const note = connection.prepare('INSERT INTO tokenferry_migrations VALUES (?, ?, ?)');
+  for (const step of SQLITE_MIGRATIONS) {
+    if (done !== null && step.number <= done) continue;
+    connection.exec(step.sql);
+    note.run(step.number, step.name, Date.now());
+  }
+  if (missingColumns(connection).length > 0) throw foreignTable(path);
 }
 
 /** Whether the database has a table of this name, ours or not. */
