@@ -48,8 +48,8 @@ export class SseReader {
   #endedInCarriageReturn = false;
   /** The parser is between events, so that a plain event needs no parser. */
   #isIdle = true;
-  /** Follows the JSON of the event that is open. */
-  #json = new JsonValueScanner();
+  /** Follows the JSON of the event that is open; null: no line was looked into since the last event. */
+  #json: JsonValueScanner | null = null;
   /** Data lines of the event that is open. */
   #openLines = 0;
   /** The last event was ended by its JSON; a blank line should follow. */
@@ -169,7 +169,7 @@ export class SseReader {
     }
     const trimmed = line.trim();
     if (trimmed.startsWith('data:')) return this.#repairData(trimmed, 5);
-    if (this.#json.isInside || beginsJsonValue(trimmed.charCodeAt(0))) {
+    if (this.#json?.isInside === true || beginsJsonValue(trimmed.charCodeAt(0))) {
       this.#onRepair?.('sse_missing_data_field');
       return this.#repairData(`data: ${trimmed}`, 6);
     }
@@ -189,6 +189,7 @@ export class SseReader {
   /** Whether this line ends exactly where a JSON value ends; several values on one line count as one event here. */
   #completesValue(line: string, valueStart: number, isFirst: boolean): boolean {
     let at = skipBlanks(line, valueStart);
+    this.#json ??= new JsonValueScanner();
     if (!this.#json.isInside && !(isFirst && beginsJsonValue(line.charCodeAt(at)))) return false;
     while (at < line.length) {
       const end = this.#json.scan(line, at);
@@ -200,7 +201,7 @@ export class SseReader {
   }
 
   #closeEvent(): void {
-    if (this.#json.isInside) this.#json = new JsonValueScanner();
+    if (this.#json?.isInside === true) this.#json = null;
     this.#openLines = 0;
   }
 

@@ -2,7 +2,7 @@ import { isJsonObject, parseJson } from '../../lib/json/json-object.ts';
 import { readUsage } from '../usage/usage.ts';
 import { ResponseIdentity } from './assembly/response-identity.ts';
 import { ChatStream } from './chat-stream.ts';
-import { type ChatResponse, type ChatResponseOptions, choiceCountOf } from './response-format.ts';
+import type { ChatResponse, ChatResponseOptions } from './response-format.ts';
 import { isCanonicalResponse, withAbsentNulls } from './writing/canonical-response.ts';
 import { ResponseCollector } from './writing/response-collector.ts';
 
@@ -48,7 +48,7 @@ function relay(body: Buffer, options: ChatResponseOptions): ChatResponse | null 
     model: options.replyModel === 'requested' ? options.requestedModel : null,
     legacyFunctions: options.legacyFunctions,
     splitsThinkTags: options.profile.thinkTags === 'split',
-    choiceCount: choiceCountOf(options),
+    choiceCount: options.endpoint === 'chat' ? options.choiceCount : undefined,
   });
   if (!isCanonical) return null;
   const isRelayed = filled === text;

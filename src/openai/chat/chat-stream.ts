@@ -18,7 +18,7 @@ import { ResponseIdentity } from './assembly/response-identity.ts';
 import type { StreamWriter } from './assembly/response-sink.ts';
 import { BodyEvents } from './framing/body-events.ts';
 import { parsePayload } from './framing/event-payload.ts';
-import { type ChatStreamOptions, choiceCountOf, type ResponseStream } from './response-format.ts';
+import type { ChatStreamOptions, ResponseStream } from './response-format.ts';
 import { type ChunkFacts, hasUnreadText } from './shapes/chunk-facts.ts';
 import { isListOfChunks, parseEvent } from './shapes/event-parser.ts';
 import { withExactArguments } from './shapes/tool-fragments.ts';
@@ -110,7 +110,7 @@ export class ChatStream implements ResponseStream {
       meter: this.#meter,
       splitsThinkTags: profile.thinkTags === 'split',
       isCumulative: profile.cumulative === 'always',
-      choiceCount: choiceCountOf(options),
+      choiceCount: endpoint === 'chat' ? options.choiceCount : undefined,
       onRepair,
       scrub,
       newCallId,

@@ -14,7 +14,10 @@ export interface ChatResponseOptions {
   readonly legacyFunctions: boolean;
   /** The upstream's content-type; only its charset is believed. */
   readonly contentType: string | null;
-  /** How many choices were asked for (`n`); 1 makes every index of a chat 0. Absent: not known. */
+  /**
+   * How many choices were asked for (`n`); 1 makes every index of a chat 0. Absent: not known. Not used for completions, in
+   * which every prompt of a list has `n` choices.
+   */
   readonly choiceCount?: number | undefined;
   /** The prompt's text, asked for only when usage must be estimated. */
   readonly promptForEstimate?: (() => string) | undefined;
@@ -36,11 +39,6 @@ export interface ChatStreamOptions extends ChatResponseOptions {
   readonly estimateUsage?: 'exactly' | 'roughly' | 'no' | undefined;
   /** The longest event, in UTF-16 units, that is buffered before the response counts as invalid. */
   readonly maxEventBytes: number;
-}
-
-/** In completions every prompt of a list has `n` choices, so that `n` alone says nothing. */
-export function choiceCountOf(options: ChatResponseOptions): number | undefined {
-  return options.endpoint === 'chat' ? options.choiceCount : undefined;
 }
 
 /** An upstream's bytes on their way to the events that the client asked for. Pure: no sockets, no timers. */

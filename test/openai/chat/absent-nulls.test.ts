@@ -45,7 +45,7 @@ test('S28 S29 each of several choices gets what it lacks', () => {
   }
 });
 
-test('S29 a reply that lacks nothing is relayed as its own bytes', () => {
+test('S29 a response that lacks nothing is relayed as its own bytes', () => {
   const text = `{"id":"a","object":"chat.completion","created":1763683200,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"x","refusal":null},"logprobs":null,"finish_reason":"stop"}],${USAGE}}`;
   const reply = read(text);
   assert.equal(String(reply.body), text);

@@ -29,7 +29,7 @@ function rewritten(object: unknown, overrides: Overrides = {}) {
   return result.json;
 }
 
-test('S25-S35 a canonical reply is relayed as its own bytes', () => {
+test('S25-S35 a canonical response is relayed as its own bytes', () => {
   const odd = JSON.stringify(canonical()).replace(
     '"logprobs":null',
     '"logprobs":null,"n":12345678901234567890,"w":1.0',
@@ -41,7 +41,7 @@ test('S25-S35 a canonical reply is relayed as its own bytes', () => {
   assert.deepEqual(usage, { promptTokens: 5, completionTokens: 2, totalTokens: 7 });
 });
 
-test('S35 a line end after a canonical reply is cut off and the rest relayed', () => {
+test('S35 a line end after a canonical response is cut off and the rest relayed', () => {
   const { isRelayed, body } = reply(`${JSON.stringify(canonical())}\n`);
   assert.equal(isRelayed, true);
   assert.equal(body.toString(), JSON.stringify(canonical()));

@@ -18,7 +18,7 @@ import {
 
 const HELLO = sse(ROLE, text('Hello'), text(' world'));
 
-test('end markers of a server’s own end an answer that has no finish reason', () => {
+test('end markers of a server’s own end a response that has no finish reason', () => {
   for (const mark of ['[END]', '[done]', 'EOF', '<eof>', '"finished"', '[FINISH]', 'complete', 'Stop']) {
     assert.equal(stream(`${HELLO}data: ${mark}\n\n`).text, PLAIN, mark);
   }
@@ -46,7 +46,7 @@ test('usage after such a marker is still read', () => {
   assert.equal(usage?.completion_tokens, 2);
 });
 
-test('when text goes on it was no end, and without any text it is no answer', () => {
+test('when text goes on it was no end, and without any text it is no response', () => {
   const early = read(`${sse(ROLE, text('Hello'))}data: {"status":"finished"}\n\n${sse(text(' world'))}`);
   assert.equal(early.choices[0]?.content, 'Hello world');
   assert.equal(early.failure?.kind, 'disconnected');
@@ -54,7 +54,7 @@ test('when text goes on it was no end, and without any text it is no answer', ()
   assert.notEqual(read(`${sse(ROLE)}event: done\ndata: {}\n\n`).failure, null);
 });
 
-test('an answer that an unknown end marker follows may be ended though the connection stays open', () => {
+test('a response that an unknown end marker follows may be ended though the connection stays open', () => {
   const open = new ChatStream(optionsFor());
   open.push(Buffer.from(HELLO));
   assert.equal(open.canEnd, false);

@@ -81,7 +81,7 @@ function messageOf(object: object): { content: unknown; tool_calls?: { function:
   }
 }
 
-test('text that is wrapped or called otherwise is told, or shown by an error', () => {
+test('text that is wrapped or called otherwise is written, or shown by an error', () => {
   const chunks = [ROLE, text('Hello'), text(' world'), STOP];
   let told = 0;
   for (const path of [
@@ -113,7 +113,7 @@ test('text that is wrapped or called otherwise is told, or shown by an error', (
   assert.ok(told > 25, `${told} were told`);
 });
 
-test('a tool call that is wrapped or called otherwise is told with its name, or is an error', () => {
+test('a tool call that is wrapped or called otherwise is written with its name, or is an error', () => {
   const chunks = [
     ROLE,
     chunk({ tool_calls: [{ index: 0, ...CALL }] }),
@@ -224,7 +224,7 @@ test('a finish under another name counts when no finish_reason is given', () => 
   assert.equal(finishOf({ stop_reason: '</answer>' }), 'stop');
 });
 
-test('an answer without text, message and delta is an error, and an empty message is not', () => {
+test('a response without text, message and delta is an error, and an empty message is not', () => {
   const bare = { ...completion({}), choices: [{ index: 0, finish_reason: 'stop' }] };
   assert.equal(messageOf(bare), null);
   assert.equal(messageOf(completion({ content: '' }))?.content, '');

@@ -54,7 +54,7 @@ test('a text beside a delta that says nothing is read, and one that repeats the 
   assert.deepEqual(told([ROLE, beside({ content: 'Hello' }, { text: 'Hello' }), STOP, DONE]), ['Hello stop']);
 });
 
-test('a message beside the empty delta of the last chunk is the answer when no delta had one', () => {
+test('a message beside the empty delta of the last chunk is the response when no delta had one', () => {
   const last = beside({}, { message: { role: 'assistant', content: 'Hello' }, finish_reason: 'stop' });
   assert.deepEqual(told([ROLE, last, DONE]), ['Hello stop']);
   assert.deepEqual(told([ROLE, text('Hello'), last, DONE]), ['Hello stop']);
@@ -89,7 +89,7 @@ test('what stands beside a message or delta is read though the rest could be sen
   assert.equal(reported.usage?.totalTokens, 7);
 });
 
-test('an error in any words beside an answer without text is one, whole and in the last chunk', () => {
+test('an error in any words beside a response without text is one, whole and in the last chunk', () => {
   const empty = {
     index: 0,
     message: { role: 'assistant', content: '' },
@@ -114,12 +114,12 @@ test('an error in any words beside an answer without text is one, whole and in t
   ]);
 });
 
-test('several deltas in a list are told one after the other', () => {
+test('several deltas in a list are written one after the other', () => {
   const list = beside([{ content: 'a' }, { content: 'b' }], { finish_reason: 'stop' });
   assert.deepEqual(told([ROLE, list, DONE]), ['ab stop']);
 });
 
-test('a stop with nothing before it does not make a cut answer complete', () => {
+test('a stop with nothing before it does not make a cut response complete', () => {
   assert.deepEqual(told([ROLE, text('a'), LENGTH, STOP, DONE]), ['a length']);
   const filtered = chunk({}, 'content_filter');
   assert.deepEqual(told([ROLE, text('a'), filtered, usageChunk(USAGE), STOP, DONE]), ['a content_filter']);
@@ -157,7 +157,7 @@ test('an event named error is one whatever its data are', () => {
   }
 });
 
-test('words without JSON behind an answer that has no finish reason are why it ended', () => {
+test('words without JSON behind a response that has no finish reason are why it ended', () => {
   for (const words of [
     'Internal Server Error\n',
     'data: Internal Server Error\n\n',
@@ -183,7 +183,7 @@ test('words without JSON behind an answer that has no finish reason are why it e
   assert.equal(stream(`${sse(ROLE, text('a'))}finished\n`).failure, null);
 });
 
-test('two answers where one was asked for are never one text', () => {
+test('two responses where one was asked for are never one text', () => {
   const one = { choiceCount: 1 };
   const message = (index: number, content: string) => ({
     index,
@@ -232,7 +232,7 @@ test('cumulative text that begins anew is repeated by itself', () => {
   assert.deepEqual(said('Hello', ' world', 'Hello world!'), ['Hello world! stop']);
 });
 
-test('S64 logprobs of a delta without text, as of half a character, are told with what follows', () => {
+test('S64 logprobs of a delta without text, as of half a character, are written with what follows', () => {
   const of = (delta: object, token: string, finish: string | null = null) =>
     choices({ index: 0, delta, logprobs: { content: [{ token }], refusal: null }, finish_reason: finish });
   const rest = [of({ content: '\u{1f600}' }, 'second'), of({ content: 'b' }, 'third'), STOP, DONE];

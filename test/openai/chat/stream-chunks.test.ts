@@ -162,13 +162,13 @@ test('S51 Q54 content in the finish chunk comes before the finish', () => {
   assert.equal(chunks.length, 3);
 });
 
-test('S51 Q64 the finish is told once, at the end, though the upstream repeats it', () => {
+test('S51 Q64 the finish is written once, at the end, though the upstream repeats it', () => {
   assert.equal(stream(sse(ROLE, text('Hello'), text(' world'), STOP, STOP, DONE)).text, PLAIN);
   const eager = sse(ROLE, chunk({ content: 'Hello' }, 'stop'), chunk({ content: ' world' }, 'stop'), DONE);
   assert.equal(textOf(eager), 'Hello world');
 });
 
-test('S52 text after a finish is told before it', () => {
+test('S52 text after a finish is written before it', () => {
   assert.equal(textOf(sse(ROLE, text('Hello'), STOP, text(' world'), DONE)), 'Hello world');
 });
 
@@ -266,7 +266,7 @@ test('Q51 role and empty content first, then no role: unchanged', () => {
   assert.equal(stream(PLAIN).text, PLAIN);
 });
 
-test('Q52 role in every delta is told once', () => {
+test('Q52 role in every delta is written once', () => {
   const body = sse(
     chunk({ role: 'assistant', content: 'a' }),
     chunk({ role: 'assistant', content: 'b' }),
@@ -275,7 +275,7 @@ test('Q52 role in every delta is told once', () => {
   assert.equal(textOf(body), 'ab');
 });
 
-test('Q53 no role or an odd one: assistant', () => {
+test('Q53 no role or an unknown one: assistant', () => {
   for (const role of [undefined, null, '', 'tool', 'AI', 'model']) {
     assert.equal(read(sse(chunk({ role, content: 'x' }), STOP)).choices[0]?.role, 'assistant', String(role));
   }
@@ -480,7 +480,7 @@ test('delta members that OpenAI does not know pass with their delta or alone', (
   assert.deepEqual(chunks[2]?.choices[0].delta, { audio: { id: 'a' } });
 });
 
-test('S62 a surrogate pair that the upstream split between two events is told whole', () => {
+test('S62 a surrogate pair that the upstream split between two events is written whole', () => {
   const [high, low] = ['\ud83c', '\udf89'];
   const { chunks } = read(sse(ROLE, text(`a${high}`), text(`${low}b`), STOP, DONE));
   assert.deepEqual(
@@ -489,7 +489,7 @@ test('S62 a surrogate pair that the upstream split between two events is told wh
   );
 });
 
-test('S62 half a pair that stays alone is told at the end and breaks nothing', () => {
+test('S62 half a pair that stays alone is written at the end and breaks nothing', () => {
   assert.equal(textOf(sse(ROLE, text('a\ud83c'), STOP, DONE)), 'a\ud83c');
 });
 

@@ -52,7 +52,7 @@ test('S107 a cut text_completion stream fails', () => {
   assert.equal(stream(sse(textChunk('Hel')), COMPLETIONS).failure?.kind, 'disconnected');
 });
 
-test('S107 whole replies: canonical relayed, chat rewritten, SSE aggregated', () => {
+test('S107 whole responses: canonical relayed, chat rewritten, SSE aggregated', () => {
   const whole = JSON.stringify(textChunk('Hello', 'stop', { usage: USAGE }));
   const relayed = reply(whole, COMPLETIONS);
   assert.equal(relayed.isRelayed, true);

@@ -66,12 +66,12 @@ test('an error that is null, empty or false is none', () => {
   }
 });
 
-test('base_resp with code 0 beside an answer is none', () => {
+test('base_resp with code 0 beside a response is none', () => {
   const fine = { base_resp: { status_code: 0, status_msg: '' } };
   assert.equal(read(sse({ ...text('x'), ...fine }, { ...STOP, ...fine })).choices[0]?.content, 'x');
 });
 
-test('after a failure nothing more is told', () => {
+test('after a failure nothing more is written', () => {
   const { stream: chat, text: out } = stream(sse(ROLE, text('a'), { error: { message: 'no' } }, text('b')));
   assert.ok(!out.includes('"b"'));
   assert.equal(chat.push(Buffer.from(sse(text('c')))), '');

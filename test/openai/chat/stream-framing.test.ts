@@ -109,7 +109,7 @@ test('Q17 no blank line between events: each data: line with complete JSON is on
   assertPlain(PLAIN.replaceAll('\n\n', '\n'));
 });
 
-test('Q17 without blank lines each event is still told as soon as its line is complete', () => {
+test('Q17 without blank lines each event is still written as soon as its line is complete', () => {
   const chat = new ChatStream(optionsFor());
   assert.equal(chat.push(Buffer.from(`data: ${JSON.stringify(ROLE)}\n`)), sse(ROLE));
   assert.equal(chat.push(Buffer.from(`data: ${JSON.stringify(text('Hello'))}\n`)), sse(text('Hello')));
@@ -243,7 +243,7 @@ test('JSON that is no completion says so, and does not call the body empty', () 
   }
 });
 
-test('[DONE] alone is no answer', () => {
+test('[DONE] alone is no response', () => {
   assert.equal(stream(sse(DONE)).failure?.kind, 'invalid_response');
   assert.equal(stream(sse(ROLE, DONE)).failure?.kind, 'invalid_response');
 });
@@ -380,7 +380,7 @@ test('Q46 the charset of the header decodes the body', () => {
   assert.equal(stream(PLAIN, { contentType: 'text/event-stream; charset=nobody-knows' }).text, PLAIN);
 });
 
-test('Q47 S61 an event of 5 MB is read, and its text told in lines of at most 1 MiB', () => {
+test('Q47 S61 an event of 5 MB is read, and its text written in lines of at most 1 MiB', () => {
   const long = 'é'.repeat(2_500_000);
   const bytes = Buffer.from(sse(ROLE, text(long), STOP, DONE));
   const pieces = Array.from({ length: Math.ceil(bytes.length / 16_384) }, (_, n) =>

@@ -153,7 +153,7 @@ function comparable(text: string): string {
   });
 }
 
-test('S131 S132 1,000 answers in all habits and framings keep their meaning, in any pieces', () => {
+test('S131 S132 1,000 responses in all habits and framings keep their meaning, in any pieces', () => {
   for (let seed = 1; seed <= 1000; seed++) {
     const random = randomFrom(seed);
     const answer = answerFrom(random);
@@ -220,7 +220,7 @@ function damaged(body: Buffer, random: Random): Buffer {
   return bytes;
 }
 
-test('S132 2,000 damaged streams: never a crash, broken JSON, an empty answer or another result in other pieces', () => {
+test('S132 2,000 damaged streams: never a crash, broken JSON, an empty response or another result in other pieces', () => {
   for (let seed = 1; seed <= 2000; seed++) {
     const random = randomFrom(seed * 7919);
     const body = damaged(Buffer.from(framed(objectsOf(answerFrom(random), random), random)), random);

@@ -42,12 +42,12 @@ test('Q88 split: a block that is never closed is reasoning', () => {
   assertSplit('<think>hm </th', 'hm </th', '');
 });
 
-test('split: reasoning is told while it comes', () => {
+test('split: reasoning is written while it comes', () => {
   const { text: out } = stream(sse(ROLE, text('<think>'), text('first ')), SPLIT);
   assert.match(out, /"reasoning_content":"first "/);
 });
 
-test('split: an answer without tags is told when it grows beyond the hold, and nothing is lost', () => {
+test('split: a response without tags is written when it grows beyond the hold, and nothing is lost', () => {
   const tags = new ThinkTags();
   let out = '';
   const piece = 'x'.repeat(1000);

@@ -208,7 +208,7 @@ test('S73 Q118 interleaved fragments: call 0 whole, then call 1', () => {
   ]);
 });
 
-test('S73 a call is told at once when the one before has complete arguments', () => {
+test('S73 a call is written at once when the one before has complete arguments', () => {
   const { text: out } = stream(sse(ROLE, calls(opening(0, 'a', 'f', '{}')), calls(opening(1, 'b', 'g'))));
   assert.match(out, /"name":"g"/);
 });
@@ -315,7 +315,7 @@ test('Q124 content and a call in one delta: content first', () => {
   assert.deepEqual([choices[0]?.content, choices[0]?.calls[0]?.name], ['I call', 'f']);
 });
 
-test('a name that comes after the arguments is still told first', () => {
+test('a name that comes after the arguments is still written first', () => {
   const body = sse(
     calls({ index: 0, id: 'a', function: { arguments: '{"x"' } }),
     calls({ index: 0, function: { name: 'f', arguments: ':1}' } }),
@@ -324,12 +324,12 @@ test('a name that comes after the arguments is still told first', () => {
   assert.deepEqual(callsOf(body), [['f', '{"x":1}']]);
 });
 
-test('an announced call that never comes is no answer', () => {
+test('an announced call that never comes is no response', () => {
   assert.equal(stream(sse(ROLE, CALLED, DONE)).failure?.kind, 'invalid_response');
   assert.equal(read(sse(ROLE, text('x'), CALLED, DONE)).choices[0]?.finish, 'stop');
 });
 
-test('S61 long arguments are told in several chunks', () => {
+test('S61 long arguments are written in several chunks', () => {
   const long = JSON.stringify({ x: 'é'.repeat(700_000) });
   assert.deepEqual(callsOf(sse(calls(opening(0, 'a', 'f', long)), STOP)), [['f', long]]);
   assert.deepEqual(callsOf(sse(ROLE, calls(opening(0, 'a', 'f')), calls(more(0, long)), CALLED, DONE)), [

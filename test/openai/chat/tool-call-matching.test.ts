@@ -53,7 +53,7 @@ test('an empty object before the arguments is none of them', () => {
   assert.deepEqual(told(calls(call('f', '{}')), text('so'), END), [['f', '{}']]);
 });
 
-test('an empty object in two pieces is told once, and nothing comes in its place', () => {
+test('an empty object in two pieces is written once, and nothing comes in its place', () => {
   const next = call('g', ULM, { index: 1, id: 'c2' });
   for (const known of [{ index: 0, id: 'c1', type: 'function' }, { id: 'c1' }]) {
     const parts = [calls(call('f', '', known)), calls(more('{')), calls(more('}'))];
@@ -66,7 +66,7 @@ test('an empty object in two pieces is told once, and nothing comes in its place
   }
 });
 
-test('a call that comes again as a whole is told once', () => {
+test('a call that comes again as a whole is written once', () => {
   const parts = [calls(call('f', '')), calls(more('{"city":')), calls(more('"Ulm"}'))];
   assert.deepEqual(told(...parts, calls(call('f', ULM)), END), [['f', ULM]]);
   assert.deepEqual(told(...parts, chunk({ tool_calls: [call('f', ULM)] }, 'tool_calls')), [['f', ULM]]);
@@ -124,7 +124,7 @@ test('arguments that begin again with other ones are an error that shows them', 
   assert.match(fault(...late, END), /complete: \{"a":1\}/);
 });
 
-test('a name in pieces is an error, since nobody can tell where it ends', () => {
+test('a name in pieces is an error, since where it ends cannot be seen', () => {
   for (const known of [{ index: 0, id: 'c1' }, { index: 0 }]) {
     const rest = [calls({ index: 0, function: { name: 'ther' } }), calls(more(ULM)), END];
     assert.match(fault(calls(call('wea', '', known)), ...rest), /in pieces: wea, ther/);
@@ -138,7 +138,7 @@ test('calls in a list of lists or as JSON in a text are calls, also beside text'
   }
 });
 
-test('announced calls that nobody can read are an error beside text as well', () => {
+test('announced calls that cannot be parsed are an error beside text as well', () => {
   const odd = chunk({ toolUse: [{ tool: 'f', with: ULM }] });
   assert.match(fault(text('so'), odd, END), /toolUse/);
   assert.deepEqual(told(text('so'), END), []);
@@ -196,7 +196,7 @@ test('a legacy call is read as leniently as the others', () => {
   }
 });
 
-test('Q117 cumulative calls without ids are told once, by their indexes or their places', () => {
+test('Q117 cumulative calls without ids are written once, by their indexes or their places', () => {
   for (const isNumbered of [true, false]) {
     const both = (...list: readonly (readonly [string, string])[]) =>
       calls(...list.map(([name, args], index) => call(name, args, isNumbered ? { index } : {})));

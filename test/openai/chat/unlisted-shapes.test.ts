@@ -38,7 +38,7 @@ test('chunks as the elements of one JSON array that grows are a stream', () => {
   assertHello(`[${HELLO.map((one) => JSON.stringify(one)).join(',\n')}]\n`);
 });
 
-test('S59 the elements of such an array are told one by one, and not at its end', () => {
+test('S59 the elements of such an array are written one by one, and not at its end', () => {
   const grown = new ChatStream(optionsFor());
   const told = ['[', ...HELLO.map((one) => ` ${JSON.stringify(one)},\n`)].map((piece) =>
     grown.push(Buffer.from(piece)),
@@ -69,13 +69,13 @@ test('the sizes of a doubly chunked body between the events are not events', () 
   assertHello(`${sized.join('')}0\r\n\r\n`);
 });
 
-test('gzip that no header tells of is an error, as a stream and whole', () => {
+test('gzip without a header for it is an error, as a stream and whole', () => {
   assert.notEqual(failed(gzipSync(PLAIN)).message, '');
   const whole = gzipSync(JSON.stringify(completion({ content: 'Hello world' })));
   assert.equal(failureOfReply(whole).code, 'upstream_invalid_response');
 });
 
-test('chunks and replies inside of {"response": ...} are taken out', () => {
+test('chunks and responses inside of {"response": ...} are taken out', () => {
   assertHello(sse(...HELLO.map((response) => ({ response })), DONE));
   assertHelloReply({ response: completion({ content: 'Hello world' }) });
 });

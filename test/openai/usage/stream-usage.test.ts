@@ -26,7 +26,7 @@ test('S54 the usage chunk comes once, after the finish and directly before [DONE
   assert.equal(stream(body, ASKED).text, body);
 });
 
-test('S55 Q99 usage that nobody asked for is taken out, and known all the same', () => {
+test('S55 Q99 usage that was not asked for is taken out, and known all the same', () => {
   const body = PLAIN.replace('data: [DONE]', `data: ${JSON.stringify(usageChunk(USAGE))}\n\ndata: [DONE]`);
   const { text: out, stream: chat } = stream(body);
   assert.equal(out, PLAIN);
@@ -67,7 +67,7 @@ test('Q100 S57 no usage although asked: estimated and marked', async () => {
   assert.equal(chat.isUsageEstimated, true);
 });
 
-test('Q100 nobody asked: nothing is estimated, unless the caller wants it', () => {
+test('Q100 not asked for: nothing is estimated, unless the caller wants it', () => {
   const prompt = () => assert.fail('the prompt is not asked for');
   assert.equal(stream(PLAIN, { promptForEstimate: prompt }).stream.usage, null);
   const { text: out, stream: chat } = stream(PLAIN, { estimateUsage: 'exactly' });
@@ -75,7 +75,7 @@ test('Q100 nobody asked: nothing is estimated, unless the caller wants it', () =
   assert.ok((chat.usage?.completionTokens ?? 0) > 0);
 });
 
-test('Q100 a long answer is estimated piece by piece', async () => {
+test('Q100 a long response is estimated piece by piece', async () => {
   await loadTokenCounter();
   const words = Array.from({ length: 2000 }, () =>
     text(' a few words more of the answer that is rather long'),
@@ -120,7 +120,7 @@ test('Q104 completion_tokens missing: total minus prompt', () => {
   });
 });
 
-test('Q105 usage before the finish is told after it', () => {
+test('Q105 usage before the finish is written after it', () => {
   const body = sse(ROLE, text('x'), usageChunk(USAGE), STOP, DONE);
   assert.deepEqual(read(body, ASKED).usage, USAGE);
 });
@@ -217,7 +217,7 @@ for (const [vendor, beside] of BESIDE) {
   });
 }
 
-test('Q107 the usage of the reply itself counts, whatever stands beside it and in which order', () => {
+test('Q107 the usage of the response itself counts, whatever stands beside it and in which order', () => {
   const beside = {
     timings: { prompt_n: 1, predicted_n: 2 },
     x_groq: { usage: { prompt_tokens: 99, completion_tokens: 99 } },

@@ -4,7 +4,7 @@ import type { OnRepair } from '../../vendors/repairs.ts';
 import { type ChoiceFacts, hasOutput } from '../shapes/chunk-facts.ts';
 import type { ToolFragment } from '../shapes/tool-fragments.ts';
 import type { CallStep, ChoiceExtras, ResponseSink, TextKind } from './response-sink.ts';
-import { CumulativeText, endsInHalf, piecesOf } from './text-pieces.ts';
+import { CumulativeText, piecesOf } from './text-pieces.ts';
 import { ThinkTags } from './think-tags.ts';
 import { ToolCalls } from './tool-calls.ts';
 
@@ -260,6 +260,12 @@ function finishReasonFor(
   if (calls.count === 0) return given === 'tool_calls' ? 'stop' : given;
   const isCut = given === 'length' || given === 'content_filter';
   return isCut && !calls.areComplete ? given : 'tool_calls';
+}
+
+/** Whether a text ends with the first half of a character, whose other half is in the next delta. */
+function endsInHalf(text: string): boolean {
+  const last = text.charCodeAt(text.length - 1);
+  return last >= 0xd800 && last <= 0xdbff;
 }
 
 /** Whether logprobs are those of any token. */

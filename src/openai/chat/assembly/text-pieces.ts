@@ -18,12 +18,6 @@ export function piecesOf(text: string): readonly string[] {
   return pieces;
 }
 
-/** Whether a text ends with the first half of a character, whose other half is in the next delta. */
-export function endsInHalf(text: string): boolean {
-  const last = text.charCodeAt(text.length - 1);
-  return last >= 0xd800 && last <= 0xdbff;
-}
-
 function isHighSurrogate(code: number): boolean {
   return code >= 0xd800 && code <= 0xdbff;
 }
