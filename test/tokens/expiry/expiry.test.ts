@@ -101,7 +101,7 @@ const READINGS: readonly [string, ExpiryHint, object][] = [
 ];
 
 for (const [name, given, expected] of READINGS) {
-  test(`#23 an expiry is read: ${name}`, () => assert.deepEqual(parseExpiry(given), expected));
+  test(`#23 an expiry is parsed: ${name}`, () => assert.deepEqual(parseExpiry(given), expected));
 }
 
 for (const never of [1_000_000_000, 1_576_800_000, 999_999_999_999]) {
@@ -111,7 +111,7 @@ for (const never of [1_000_000_000, 1_576_800_000, 999_999_999_999]) {
   });
 }
 
-test('#23 a date of a moment ago where a life was expected is an end that is over', () => {
+test('#23 a date of a moment ago where a life was expected is an expired end', () => {
   const { expiresAtWallMs } = resolveExpiry([hint(NOW_S - 10, 'relative')], 'opaque', NOW);
   assert.equal(expiresAtWallMs, NOW - 10_000);
 });
@@ -141,7 +141,7 @@ test('#23 a configured zone follows summer time', () => {
   assert.deepEqual(parsed, absolute(Date.UTC(2026, 6, 1, 16)));
 });
 
-test('#23 a date without a time zone that is over here was written elsewhere', () => {
+test('#23 a date without a time zone that has passed here is of another zone', () => {
   const noon = hint('2026-11-21 12:00:00');
   assert.deepEqual(
     parseExpiry(noon, localNoon),

@@ -22,10 +22,10 @@ const PACKED: readonly [string, string, Buffer][] = [
 ];
 
 for (const [name, encoding, bytes] of PACKED) {
-  test(`an answer is unpacked: ${name}`, async () => assert.equal(await read(bytes, encoding), ANSWER));
+  test(`a response is decompressed: ${name}`, async () => assert.equal(await read(bytes, encoding), ANSWER));
 }
 
-test('#5 an answer that unpacks to more than 256 KiB is too long, however small it was', async () => {
+test('#5 a response that decompresses to more than 256 KiB is too large, however small it was', async () => {
   const bomb = Buffer.alloc(1024 * 1024, ' ');
   for (const [encoding, bytes] of [
     ['gzip', gzipSync(bomb)],
@@ -46,11 +46,11 @@ const WRITTEN: readonly [string, string | undefined, Buffer][] = [
 ];
 
 for (const [name, contentType, bytes] of WRITTEN) {
-  test(`an answer is decoded: ${name}`, async () =>
+  test(`a response is decoded: ${name}`, async () =>
     assert.equal(await read(bytes, undefined, contentType), ANSWER));
 }
 
-test('an answer in GBK is JSON, also where the second byte of a character looks like a backslash', async () => {
+test('a response in GBK is JSON, also where the second byte of a character looks like a backslash', async () => {
   const bytes = Buffer.concat([Buffer.from('{"msg":"'), Buffer.from([0xd5, 0x5c]), Buffer.from('"}')]);
   const text = await read(bytes, undefined, 'application/json; charset=GBK');
   assert.deepEqual(Object.keys(JSON.parse(text)), ['msg']);

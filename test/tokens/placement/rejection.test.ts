@@ -12,7 +12,7 @@ const withBody = (path: string, equals: RejectionRules['body'][number]['equals']
   body: [{ path, equals }],
 });
 
-test('by default 401 refuses the token, 403 does not, and 407 never does', () => {
+test('by default 401 rejects the token, 403 does not, and 407 never does', () => {
   assert.equal(isTokenRejection(401, none, null, ONLY_401), true);
   assert.equal(isTokenRejection(403, none, null, ONLY_401), false);
   assert.equal(isTokenRejection(200, none, null, ONLY_401), false);
@@ -20,11 +20,11 @@ test('by default 401 refuses the token, 403 does not, and 407 never does', () =>
   assert.equal(isTokenRejection(407, challenge('Bearer error="invalid_token"'), null, ONLY_401), false);
 });
 
-test('#33 a 403 refuses the token when the rules say so', () => {
+test('#33 a 403 rejects the token when the rules say so', () => {
   assert.equal(isTokenRejection(403, none, null, { statuses: [401, 403], body: [] }), true);
 });
 
-test('WWW-Authenticate with invalid_token refuses the token on any status', () => {
+test('WWW-Authenticate with invalid_token rejects the token on any status', () => {
   for (const header of [
     'Bearer realm="x", error="invalid_token", error_description="expired"',
     'Bearer error=invalid_token',
@@ -37,7 +37,7 @@ test('WWW-Authenticate with invalid_token refuses the token on any status', () =
   }
 });
 
-test('#33 a body matcher finds a refusal in a 200, as number or text', () => {
+test('#33 a body matcher finds a rejection in a 200, as number or text', () => {
   const rules = withBody('/error_code', [110, 111]);
   assert.equal(isTokenRejection(200, none, '{"error_code":110}', rules), true);
   assert.equal(isTokenRejection(200, none, '{"error_code":"111"}', rules), true);
@@ -71,7 +71,7 @@ test('a body matcher follows JSON pointers with escapes and indexes, and matches
   assert.equal(isTokenRejection(200, none, '{"a":1}', withBody('/a/b', [1])), false);
 });
 
-test('a body of more than 16 KiB is an answer and not parsed', () => {
+test('a body of more than 16 KiB is not parsed', () => {
   const long = JSON.stringify({ error_code: 110, text: 'x'.repeat(17_000) });
   assert.equal(isTokenRejection(200, none, long, withBody('/error_code', [110])), false);
 });

@@ -69,7 +69,7 @@ test('neither a token nor the hash of a recipe can be read in the table', async 
   });
 });
 
-test('a row that was moved, changed or sealed with another key opens for nobody', async () => {
+test('a row that was moved, changed or encrypted with another key is not decrypted', async () => {
   await withStore(async (store, url) => {
     await store.put('one', TOKEN);
     await store.put('two', { ...TOKEN, value: 'another-token' });
@@ -90,11 +90,11 @@ test('a row that was moved, changed or sealed with another key opens for nobody'
   });
 });
 
-test('a shared_key that is no 32 bytes is refused', () => {
+test('a shared_key of another length than 32 bytes is invalid', () => {
   assert.throws(() => new TokenCipher(new Secret('c2hvcnQ=')), /32 bytes/);
 });
 
-test('the age of a shared token is told by the clock of the database, whatever the replicas’ clocks say', async () => {
+test('the age of a shared token is by the clock of the database, whatever the replicas’ clocks say', async () => {
   const url = await postgres.createDatabase();
   const replica = (aheadMs: number): { store: PostgresTokenStore; wallMs: () => number } => {
     const clock = { ...systemClock, wallMs: () => systemClock.wallMs() + aheadMs };
@@ -157,7 +157,7 @@ test('the others hear of a new token at once, also after the database was away',
   await Promise.all([one.close(), two.close()]);
 });
 
-test('a database that is not there, or accepts and never answers, rejects within 4 s', async () => {
+test('a database that is not there, or accepts and never responds, rejects within 4 s', async () => {
   await using silent = await new LoopbackServer(createServer()).listening();
   const failing = async (port: number): Promise<void> => {
     const store = storeOn(`postgres://x:password-of-x@127.0.0.1:${port}/x`);

@@ -138,7 +138,7 @@ test('#17 with sharing, replicas on an exclusive issuer make one call a period, 
   assert.equal(fingerprints(fleet).size, 1);
 });
 
-test('a refused token is renewed once for all replicas', async () => {
+test('a rejected token is renewed once for all replicas', async () => {
   const fleet = makeFleet(4);
   await startAll(fleet);
   const replays = fleet.tokenManagers.map((manager) => {
@@ -152,7 +152,7 @@ test('a refused token is renewed once for all replicas', async () => {
   assert.equal(fingerprints(fleet).size, 1);
 });
 
-test('refusals that another replica has answered already do not use up the forced renewals', async () => {
+test('rejections that another replica has renewed for already do not use up the forced renewals', async () => {
   const fleet = makeFleet(2);
   await startAll(fleet);
   const [one, two] = fleet.tokenManagers;
@@ -184,7 +184,7 @@ test('a replica that starts later takes the stored token with the life that is l
   assert.equal(late.value?.remainingMs(), 199_800);
 });
 
-test('a stored token that has ended, or is from the future, is not taken', async () => {
+test('a stored token that has expired, or is from the future, is not taken', async () => {
   for (const issuedAgoMs of [290_000, -5_000]) {
     const fleet = makeFleet(1);
     const stored = {
@@ -232,7 +232,7 @@ test('a store that is away: replicas obtain their own tokens, and meet again whe
   assert.equal(fingerprints(fleet).size, 1);
 });
 
-test('a store that is away and an exclusive issuer: the last token serves to its end, nobody asks behind the others', async () => {
+test('an unavailable store and an exclusive issuer: the last token serves until it expires, no replica asks the issuer', async () => {
   const fleet = makeFleet(2, 'exclusive');
   await startAll(fleet);
   fleet.store.isAway = true;
@@ -247,7 +247,7 @@ test('a store that is away and an exclusive issuer: the last token serves to its
   );
 });
 
-test('a store that is away is said once, with its code and without its address', async () => {
+test('an unavailable store is reported once, with its code and without its address', async () => {
   const fleet = makeFleet(1);
   fleet.store.isAway = true;
   const notes: string[] = [];

@@ -72,7 +72,7 @@ for (const [name, output] of FORMS) {
   });
 }
 
-test('a helper of kubectl is told what it expects to be told', async () => {
+test('a kubectl credential plugin gets its KUBERNETES_EXEC_INFO', async () => {
   const code =
     "const i = JSON.parse(process.env.KUBERNETES_EXEC_INFO); console.log(i.kind + '-' + process.env.MORE)";
   assert.equal(
@@ -122,7 +122,7 @@ test('#30 a code other than 0 is an error with the scrubbed end of stderr', asyn
   assert.equal(error.severity, 'transient');
 });
 
-test('#30 of a long stderr its end is told: that is where a traceback says what happened', async () => {
+test('#30 of a long stderr the end is quoted, where a traceback has its reason', async () => {
   const code =
     "console.error('Traceback: ' + 'in a frame '.repeat(200)); console.error('LoginError: password=hunter2 refused'); process.exit(1)";
   const { message } = await node(code).failure();
@@ -139,7 +139,7 @@ test('#30 one instance runs at a time', async (t) => {
   assert.equal(await readFile(log, 'utf8'), 'in\nout\nin\nout\n');
 });
 
-test('a program that does not exist is a fault of the configuration', async () => {
+test('a program that does not exist is an error of the configuration', async () => {
   const error = await makeSource({ type: 'exec', command: ['/no/such/program'] }).failure();
   assert.equal(error.message, 'corp: command: cannot start /no/such/program (ENOENT)');
   assert.equal(error.severity, 'credentials');
@@ -177,7 +177,7 @@ for (const [output, settings, message] of NONSENSE) {
   });
 }
 
-test('#8 #30 output that can never be a token is a fault of the configuration, an empty one is not', async () => {
+test('#8 #30 output that can never be a token is an error of the configuration, an empty one is not', async () => {
   const severityOf = async (output: string) => (await node(print(output)).failure()).severity;
   assert.equal(await severityOf('Welcome to corp-login 2.1\nabcdef'), 'credentials');
   assert.equal(await severityOf('{"a":1}'), 'credentials');

@@ -98,7 +98,7 @@ const FAILURES: readonly [string, ScriptedIssuerOptions, RegExp][] = [
 ];
 
 for (const [name, answer, message] of FAILURES) {
-  test(`#7 a home-grown answer with ${name} says what is wrong, without its values`, async (t) => {
+  test(`#7 a home-grown response with ${name} says what is wrong, without its values`, async (t) => {
     const { failure } = await bench(t, answer, HOME_GROWN);
     const error = await failure();
     assert.match(error.message, message);
@@ -310,7 +310,7 @@ const USUAL: readonly [string, object, string][] = [
 ];
 
 for (const [name, body, tokenAt] of USUAL) {
-  test(`without expires_at the usual members are looked at: ${name}`, async (t) => {
+  test(`without expires_at the usual members are parsed: ${name}`, async (t) => {
     const { acquire } = await bench(t, { body }, { tokenAt });
     const { lifetimeMs = 0, expiresAtWallMs = 0 } = await acquire();
     assert.ok(lifetimeMs === 3_600_000 || expiresAtWallMs === inAnHour * 1000);
@@ -391,7 +391,7 @@ async function chain(t: TestContext, refusesForce = false) {
   return { asked, issuer, acquire };
 }
 
-test('#14 a chained source is asked by force once for each refused token, however often the attempt is repeated', async (t) => {
+test('#14 a chained source is renewed once for each rejected token, however often the attempt is repeated', async (t) => {
   const { asked, acquire } = await chain(t);
   const refused = { force: true, previousFingerprint: 'one' };
   for (let attempt = 0; attempt < 3; attempt++) await acquire(refused);

@@ -32,7 +32,7 @@ test('a static token is given as it is, a JWT with its end', async () => {
   assert.equal(token.expiresAtWallMs, exp * 1000);
 });
 
-test('a static token that is over says so', async () => {
+test('an expired static token says so', async () => {
   const { failure } = makeSource({ type: 'static', value: new Secret(unsignedJwt({ exp: 1_700_000_000 })) });
   assert.match(
     (await failure()).message,
@@ -45,7 +45,7 @@ test('#31 a token from the environment is freed of quotes, Bearer and line ends'
   assert.equal((await acquire()).value, 'abcdef');
 });
 
-test('a variable that is not set is a fault of the configuration, and names the variable', async () => {
+test('a variable that is not set is an error of the configuration, and names the variable', async () => {
   const error = await makeSource({ type: 'env', name: 'LLM_TOKEN' }, { env: {} }).failure();
   assert.equal(error.message, 'corp: name: environment variable LLM_TOKEN is not set');
   assert.equal(error.severity, 'credentials');
@@ -85,7 +85,7 @@ test('a pointer finds the token in a file of JSON', async (t) => {
   assert.match(error.message, /is not JSON \(13 characters\)\. Remove token_at/);
 });
 
-test('#29 an empty, missing or unreadable file is a transient failure after three looks', async (t) => {
+test('#29 an empty, missing or unreadable file is a transient failure after three reads', async (t) => {
   const path = join(await folder(t), 'token');
   const { failure } = makeSource({ type: 'file', path });
   const started = performance.now();
@@ -113,7 +113,7 @@ for (const [name, bytes] of [
   });
 }
 
-test('#8 #29 a file that holds something else than a token is a fault of the configuration', async (t) => {
+test('#8 #29 a file that holds something else than a token is an error of the configuration', async (t) => {
   const path = join(await folder(t), 'token');
   const severities: string[] = [];
   for (const content of ['<html>', 'a banner\nabcdef', Buffer.from([0, 1, 2, 250]), 'x'.repeat(300_000)]) {
@@ -133,7 +133,7 @@ test('#29 a file that is being written is read again 50 and 200 ms later', async
   assert.equal((await pending).value, 'abcdef');
 });
 
-test('#29 a file that still holds the refused token is looked at again 50 and 200 ms later', async (t) => {
+test('#29 a file that still holds the rejected token is read again 50 and 200 ms later', async (t) => {
   const path = join(await folder(t), 'token');
   await writeFile(path, 'refused');
   const { acquire } = makeSource({ type: 'file', path });
@@ -279,7 +279,7 @@ test('#28 a key that was replaced in its file is another recipe', async (t) => {
   assert.notEqual(await keyOf(), await keyOf());
 });
 
-test('a key that cannot be read or does not fit, and a wrong template, are faults of the configuration', async () => {
+test('a key that cannot be read or does not fit, and a wrong template, are errors of the configuration', async () => {
   const curve = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
   const key = new Secret(curve.export({ type: 'pkcs8', format: 'pem' }).toString());
   assert.throws(
@@ -336,7 +336,7 @@ test('own code may be the only export, a named one, and return bare text', async
   );
 });
 
-test('own code that throws, hangs or returns nonsense is described', async (t) => {
+test('user code that throws, hangs or returns something invalid is described', async (t) => {
   const code = `
     export const throws = () => { throw new Error('no luck with AbCdEfGhIjKlMnOpQrStUvWxYz012345') };
     export const hangs = () => new Promise(() => {});
@@ -355,7 +355,7 @@ test('own code that throws, hangs or returns nonsense is described', async (t) =
   assert.match(await failure('odd'), /returned no value, but an object with the key token/);
 });
 
-test('#28 changed code is another key and is loaded anew; a missing module is a fault of the configuration', async (t) => {
+test('#28 changed code is another key and is loaded anew; a missing module is an error of the configuration', async (t) => {
   const module = await moduleWith(t, "export default () => 'one-token'");
   const one = makeSource({ type: 'function', module });
   assert.equal((await one.acquire()).value, 'one-token');

@@ -110,7 +110,7 @@ test('WeChat: secret in the query, errors under status 200', async (t) => {
   assert.equal((await failure()).severity, 'credentials');
 });
 
-test('#14 WeChat stable_token: force_refresh only when the last token was refused', async (t) => {
+test('#14 WeChat stable_token: force_refresh only when the last token was rejected', async (t) => {
   const { issuer, acquire } = await standIn(
     t,
     { body: (token: IssuedToken) => ({ access_token: token.value, expires_in: 7200 }) },

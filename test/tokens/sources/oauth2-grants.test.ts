@@ -96,7 +96,7 @@ test('client_secret_jwt signs with the secret; the audience can be set', async (
 });
 
 for (const auth of ['private_key_jwt', 'client_secret_jwt'] as const) {
-  test(`#18 on a machine whose clock is wrong, ${auth} follows the clock of the issuer after its first answer`, async (t) => {
+  test(`#18 on a machine whose clock is wrong, ${auth} follows the clock of the issuer after its first response`, async (t) => {
     const skewMs = -3_600_000;
     const { issuer, acquire, failure } = await bench(
       t,
@@ -167,7 +167,7 @@ test('token_exchange sends the tokens of other sources and what they are', async
   });
 });
 
-test('id_token and further values can be taken from the answer', async (t) => {
+test('id_token and further values can be taken from the response', async (t) => {
   const { acquire } = await bench(
     t,
     { tokenField: 'id_token', extra: { tenant: '/tenant/id' } },
@@ -202,7 +202,7 @@ test('password logs in once and renews with the refresh token it got, each rotat
   assert.deepEqual(grantsOf(issuer), ['password', 'refresh-1', 'refresh-2']);
 });
 
-test('#41 a refused refresh token leads to one new login in the same acquisition', async (t) => {
+test('#41 a rejected refresh token leads to one new login in the same acquisition', async (t) => {
   const { issuer, acquire } = await bench(t, PASSWORD, rotating());
   await acquire();
   issuer.script({ status: 400, body: { error: 'invalid_grant' } });
@@ -251,7 +251,7 @@ test('#43 a stored refresh token is not sent for another issuer or client', asyn
   assert.deepEqual(grantsOf(other.issuer), ['first-one']);
 });
 
-test('#41 when the stored token is refused the configured one is tried, then the fault is named', async (t) => {
+test('#41 when the stored token is rejected the configured one is tried, then the error is reported', async (t) => {
   const { issuer, acquire, failure } = await bench(
     t,
     { grant: 'refresh_token', refreshToken: new Secret('first-one') },

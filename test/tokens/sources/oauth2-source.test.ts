@@ -231,7 +231,7 @@ test('#5 a giant body is cut off at 256 KiB and its connection destroyed', async
   assert.equal(issuer.concurrent, 0);
 });
 
-test('#37 a reset before the answer is retried once on a fresh connection', async (t) => {
+test('#37 a reset before the response is retried once on a fresh connection', async (t) => {
   const { issuer, acquire } = await bench(t);
   await acquire();
   issuer.script({ reset: 'before' });
@@ -240,7 +240,7 @@ test('#37 a reset before the answer is retried once on a fresh connection', asyn
   assert.notEqual(issuer.calls[1]?.connection, issuer.calls[2]?.connection);
 });
 
-test('#37 a second reset is an error, and so is a cut within the answer', async (t) => {
+test('#37 a second reset is an error, and so is a cut within the response', async (t) => {
   const { issuer, failure } = await bench(t);
   issuer.script({ reset: 'before' }, { reset: 'before' }, { reset: 'within' });
   assert.match((await failure()).message, /^corp: token_url: (re|c)\w+ the connection before it answered/);
@@ -269,12 +269,12 @@ test('#20 the Date header tells the time of the issuer', async (t) => {
   assert.ok(Math.abs(lifeMs - 300_000) < 2000, String(lifeMs));
 });
 
-test('#23 a token that is over by the clock of the issuer is an error that says so', async (t) => {
+test('#23 a token that has expired by the clock of the issuer is an error that says so', async (t) => {
   const { failure } = await bench(t, { body: { access_token: 'abcdef', expires_at: 1_700_000_000 } });
   assert.match((await failure()).message, /token expired \d+ s ago by the issuer's clock/);
 });
 
-test('#20 a Date header by which a new token has ended is not believed when our clock says otherwise', async (t) => {
+test('#20 a Date header by which a new token has expired is ignored when our clock says otherwise', async (t) => {
   const { acquire } = await bench(t, {
     clockOffsetMs: 365 * 86_400_000,
     body: { access_token: 'abcdef', expires_at: Math.round(Date.now() / 1000) + 300 },
@@ -302,7 +302,7 @@ test('#23 hints that disagree are noted with the name of the source', async (t) 
   assert.match((await acquire()).notes?.[0] ?? '', /^corp: expires_at and expires_in disagree/);
 });
 
-test('a compressed answer is read although none was asked for', async (t) => {
+test('a compressed response is decompressed although none was requested', async (t) => {
   const { gzipSync } = await import('node:zlib');
   const { createServer } = await import('node:http');
   const server = createServer((_request, response) => {
@@ -323,7 +323,7 @@ test('a compressed answer is read although none was asked for', async (t) => {
   assert.equal((await acquire()).value, 'abcdef');
 });
 
-test('a form-encoded answer is read, a missing token_type is no error', async (t) => {
+test('a form-encoded response is parsed, a missing token_type is no error', async (t) => {
   const { acquire } = await bench(t, {
     body: 'access_token=abcdef&expires_in=60',
     headers: { 'content-type': 'application/x-www-form-urlencoded' },
