@@ -115,7 +115,7 @@ function buildUpstream(
     {
       failures: config.cool_down.failures,
       firstPauseMs: config.cool_down.first,
-      longestPauseMs: config.cool_down.max,
+      maxPauseMs: config.cool_down.max,
     },
     parts.clock,
     (state) => parts.onCircuit(upstream.name, state),

@@ -39,7 +39,7 @@ export class AttemptLog {
   /** The upstream of the last attempt and its own name for the model; null before the first. */
   upstream: string | null = null;
   upstreamModel: string | null = null;
-  /** Headers of the reply that served the request and that its client is told, flat. */
+  /** Flat headers of the served response that its client gets too. */
   headersForClient: readonly string[] = [];
   #upstreamMs = 0;
 

@@ -5,7 +5,7 @@ export interface AccessSettings {
   readonly name: string;
   readonly allow: readonly string[];
   readonly deny: readonly string[];
-  /** What clients say: what the upstream is told. */
+  /** The model's name for clients: its name at the upstream. */
   readonly aliases: Readonly<Record<string, string>>;
   /** SHA-256 digests of the keys that may use it instead of the global ones; null: the global ones. */
   readonly keyDigests: ReadonlySet<string> | null;
@@ -37,7 +37,7 @@ export class UpstreamAccess {
   /** First allow, then deny; the model under either of its names, or the normalised path. */
   admits(model: string, path: string): boolean {
     const own = this.upstreamModel(model);
-    // An alias is a promise by itself: whoever lists it does not have to repeat it under `allow`.
+    // An alias is allowed without being repeated under `allow`.
     const isAllowed =
       this.#allows(own) ||
       this.#allows(path) ||

@@ -29,7 +29,7 @@ export function newUpstream(
     headers: { headers: {}, forwardHeaders: [], isKeepingHeaders: false },
     credentials,
   });
-  const circuit = new Circuit({ failures: 3, firstPauseMs: 5_000, longestPauseMs: 60_000 }, clock);
+  const circuit = new Circuit({ failures: 3, firstPauseMs: 5_000, maxPauseMs: 60_000 }, clock);
   return new RoutedUpstream(
     {
       name,

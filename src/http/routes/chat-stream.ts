@@ -43,7 +43,7 @@ interface EventWriter {
 
 /**
  * Writes `head` and the rest of a committed stream to the client and finishes the attempt, so that a break still counts
- * against the upstream. Resolves with the failure, of which the client was told by an error event, or null.
+ * against the upstream. Resolves with the failure, which was sent as an error event, or null.
  */
 export function relayStream(
   attempt: Attempt,

@@ -5,14 +5,14 @@ interface CircuitSettings {
   /** How many failures in a row open the circuit. */
   readonly failures: number;
   readonly firstPauseMs: number;
-  readonly longestPauseMs: number;
+  readonly maxPauseMs: number;
 }
 
 export type CircuitState = 'closed' | 'cooling' | 'probing';
 
 /**
- * The health of one upstream. `failures` in a row, or one failure that means "nobody is there", open it for a pause
- * that doubles up to `longestPauseMs`; when the pause is over one request at a time may try (half open).
+ * The health of one upstream. `failures` in a row, or one that shows that the upstream is down, open it for a pause
+ * that doubles up to `maxPauseMs`; when the pause is over one request at a time may try (half open).
  */
 export class Circuit {
   readonly #settings: CircuitSettings;
@@ -23,10 +23,10 @@ export class Circuit {
   #pauseMs = 0;
   #coolsUntilMonoMs = 0;
   #isProbing = false;
-  /** The running pause was ended by a sign of life. */
+  /** The running pause was ended early by `endPause`. */
   #isEndedEarly = false;
-  /** Such a sign was wrong once since the circuit opened: the next ones are not believed. */
-  #wasMisled = false;
+  /** A request failed after such an end since the circuit opened: `endPause` is ignored until a success. */
+  #isEndPauseIgnored = false;
 
   constructor(settings: CircuitSettings, clock: Clock, onChange: (state: CircuitState) => void = () => {}) {
     this.#settings = settings;
@@ -54,8 +54,8 @@ export class Circuit {
   }
 
   /**
-   * Called when an attempt begins. True: it is the probe, and its `succeed` or `fail` decides; attempts beside it (an
-   * upstream that is alone is asked by everybody) can close the circuit but not keep it open.
+   * Called when an attempt begins. True: it is the probe, and its `succeed` or `fail` decides; attempts beside it (all
+   * requests try a lone upstream) can close the circuit but not keep it open.
    */
   begin(): boolean {
     if (this.#pauseMs === 0 || this.#isProbing || this.remainingMs > 0) return false;
@@ -63,9 +63,9 @@ export class Circuit {
     return true;
   }
 
-  /** A sign of life that cost no request: the pause is over now, and the next request is its probe. */
+  /** The upstream responded to a check that costs no request: the pause is over, and the next request is the probe. */
   endPause(): void {
-    if (this.remainingMs === 0 || this.#wasMisled) return;
+    if (this.remainingMs === 0 || this.#isEndPauseIgnored) return;
     this.#coolsUntilMonoMs = this.#clock.monoMs();
     this.#isEndedEarly = true;
   }
@@ -74,25 +74,25 @@ export class Circuit {
     this.#failuresInRow = 0;
     this.#isProbing = false;
     this.#isEndedEarly = false;
-    this.#wasMisled = false;
+    this.#isEndPauseIgnored = false;
     if (this.#pauseMs === 0) return;
     this.#pauseMs = 0;
     this.#onChange('closed');
   }
 
-  /** `counts` is `no` when the attempt said nothing of the upstream: the client left, or the fault was not its own. */
+  /** `counts` is `no` when the failure says nothing of the upstream: the client left, or the error was its own. */
   fail(counts: CountsAgainst, isProbe: boolean): void {
     if (isProbe) this.#isProbing = false;
     if (counts === 'no') return;
     this.#failuresInRow += 1;
     const isOpening = isProbe || counts === 'cools_at_once' || this.#failuresInRow >= this.#settings.failures;
     if (!isOpening) return;
-    // Requests that were under way when it opened fail too; they say nothing new.
+    // Requests that were running when it opened fail too, and do not prolong the pause.
     if (this.#pauseMs > 0 && !isProbe) return;
-    this.#wasMisled ||= this.#isEndedEarly;
+    this.#isEndPauseIgnored ||= this.#isEndedEarly;
     this.#isEndedEarly = false;
     const doubled = this.#pauseMs === 0 ? this.#settings.firstPauseMs : this.#pauseMs * 2;
-    this.#pauseMs = Math.min(doubled, this.#settings.longestPauseMs);
+    this.#pauseMs = Math.min(doubled, this.#settings.maxPauseMs);
     this.#coolsUntilMonoMs = this.#clock.monoMs() + this.#pauseMs;
     this.#onChange('cooling');
   }

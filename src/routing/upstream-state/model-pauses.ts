@@ -9,7 +9,7 @@ interface Pause {
 }
 
 /** So that a client that invents model names cannot fill memory. */
-const MOST_PAUSES = 1_000;
+const MAX_PAUSES = 1_000;
 
 /** The models for which one upstream is left alone for a while: it asked to be (429), or does not have them (404). */
 export class ModelPauses {
@@ -21,8 +21,8 @@ export class ModelPauses {
   }
 
   pause(model: string, reason: PauseReason, durationMs: number): void {
-    if (this.#pauses.size >= MOST_PAUSES) this.#dropEnded();
-    if (this.#pauses.size >= MOST_PAUSES) return;
+    if (this.#pauses.size >= MAX_PAUSES) this.#dropExpired();
+    if (this.#pauses.size >= MAX_PAUSES) return;
     this.#pauses.set(model, { reason, untilMonoMs: this.#clock.monoMs() + durationMs });
   }
 
@@ -41,7 +41,7 @@ export class ModelPauses {
     if (this.#pauses.size > 0) this.#pauses.delete(model);
   }
 
-  #dropEnded(): void {
+  #dropExpired(): void {
     const now = this.#clock.monoMs();
     for (const [model, pause] of this.#pauses) if (pause.untilMonoMs <= now) this.#pauses.delete(model);
   }

@@ -6,7 +6,7 @@ import { VirtualClock } from '../../helpers/virtual-clock.ts';
 function newCircuit(): { circuit: Circuit; clock: VirtualClock; changes: CircuitState[] } {
   const clock = new VirtualClock();
   const changes: CircuitState[] = [];
-  const settings = { failures: 3, firstPauseMs: 1_000, longestPauseMs: 4_000 };
+  const settings = { failures: 3, firstPauseMs: 1_000, maxPauseMs: 4_000 };
   return { circuit: new Circuit(settings, clock, (state) => changes.push(state)), clock, changes };
 }
 
