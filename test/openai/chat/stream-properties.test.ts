@@ -238,7 +238,7 @@ test('S132 2,000 damaged streams: never a crash, broken JSON, an empty response 
     };
     const whole = stream(body, overrides);
     assert.ok(whole.stream.isFinished !== (whole.failure !== null), label);
-    assert.notEqual(whole.failure?.message, 'The upstream sent a reply that cannot be read.', label);
+    assert.notEqual(whole.failure?.message, 'The upstream sent a response that cannot be parsed.', label);
     try {
       checkCanonicalStream(whole.text, { ...overrides, form: overrides.endpoint });
     } catch (error) {

@@ -95,7 +95,7 @@ function foreignShape(api: string): FerryError {
 const CONTENT_MEMBERS = ['choices', 'object', 'usage', 'output', 'result', 'message', 'error'];
 
 /**
- * `{"code":0,"msg":"ok","data":{…}}` → what is inside, also when that is JSON in a string. A member of any other name is
+ * `{"code":0,"msg":"ok","data":{…}}` (Q42) → what is inside, also when that is JSON in a string. A member of any other name is
  * opened only for choices, since names mean many things. Errors are found before.
  */
 function withoutEnvelope(object: JsonObject): JsonObject {
