@@ -11,6 +11,7 @@ import { RunningRequests, restarting } from '../http/middleware/running-requests
 import type { Readiness } from '../http/routes/health.ts';
 import { systemClock } from '../lib/clock.ts';
 import { SecretRegistry } from '../lib/secret.ts';
+import { packageVersion } from '../lib/version.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
 import { Metrics } from '../observability/metrics.ts';
 import { RecordFanout } from '../observability/record-fanout.ts';
@@ -255,6 +256,7 @@ class Service implements RunningService {
 
   #createMetrics(): Metrics {
     return new Metrics({
+      version: packageVersion(),
       secrets: this.#secrets,
       beforeText: () => this.#fanout.flush(),
       recordCounts: () => this.#requestLog.stats(),

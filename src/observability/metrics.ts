@@ -18,6 +18,8 @@ interface RecordCounts {
 }
 
 export interface MetricsOptions {
+  /** Of tokenferry, for `build_info`. */
+  readonly version?: string | undefined;
   readonly upstreamGauges?: (() => readonly UpstreamGauge[]) | undefined;
   readonly tokenGauges?: (() => readonly TokenGauge[]) | undefined;
   readonly recordCounts?: (() => RecordCounts) | undefined;
@@ -45,6 +47,12 @@ export class Metrics {
   #inflight = 0;
 
   constructor(options: MetricsOptions = {}) {
+    new Gauge({
+      name: `${PREFIX}build_info`,
+      help: 'Always 1; the versions of tokenferry and of Node.',
+      labelNames: ['version', 'node'],
+      registers: [this.#registry],
+    }).set({ version: options.version ?? 'unknown', node: process.versions.node }, 1);
     this.requests = new RequestMetrics(this.#registry, PREFIX);
     this.tokens = new TokenMetrics(this.#registry, PREFIX, safely(options.tokenGauges, []));
     this.#beforeText = options.beforeText;
