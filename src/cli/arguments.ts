@@ -2,7 +2,7 @@ import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { ConfigError } from '../config/config-error.ts';
 import { findConfigFile, type IsNeeded, type LoadedConfig, loadConfig } from '../config/load/load-config.ts';
 import { durationMs } from '../config/types/quantities.ts';
-import { ProxyVariableError } from '../lib/net/environment-proxy.ts';
+import { ProxyVariableError } from '../lib/net/proxy.ts';
 import { TokenSourceError } from '../tokens/sources/token-source.ts';
 
 /** InvalidValue words on the command line, or a configuration that cannot be used: exit code 2. */

@@ -113,7 +113,7 @@ async function checkUpstream({ name, client }: RoutedUpstream, patienceMs: numbe
     if (!(error instanceof FerryError)) return report(false, `${what}: ${String(error)}`);
     if (error.kind === 'token_unavailable')
       return report(false, `${what}: not asked, because there is no token for it`);
-    return report(false, `${what}: ${error.message.replace(`Upstream "${name}" `, '')}`);
+    return report(false, `${what}: ${error.message.replace(/^Upstream "[^"]*":? /, '')}`);
   }
 }
 

@@ -79,7 +79,7 @@ function oauth2Settings(source: Of<'oauth2'>): Settings<'oauth2'> {
       actorToken: source.actor_token,
       actorTokenType: source.actor_token_type,
       tokenField: source.token_field,
-      tls: tlsSettings(source.tls),
+      tls: source.tls,
       proxy: source.proxy,
     }),
   };
@@ -106,7 +106,7 @@ function httpSettings(source: Of<'http'>): Settings<'http'> {
       refreshIn: source.refresh_in_at,
       force: source.force as Settings<'http'>['force'] | null,
       expiresAt: expirySettings(source.expires_at),
-      tls: tlsSettings(source.tls),
+      tls: source.tls,
       proxy: source.proxy,
     }),
   };
@@ -141,10 +141,4 @@ function expirySettings(expiry: Of<'http'>['expires_at']) {
     ...(unit === 'auto' ? {} : { unit }),
     ...(zone === null ? {} : { zone }),
   };
-}
-
-function tlsSettings(tls: Of<'http'>['tls']) {
-  if (tls === null) return null;
-  const { ca, cert, key, passphrase, servername, min } = tls;
-  return given({ ca, cert, key, passphrase, servername, min });
 }

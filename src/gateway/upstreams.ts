@@ -196,17 +196,7 @@ function connectionSettings(config: Config, upstream: UpstreamConfig, origin: st
     origin,
     connectTimeoutMs: upstream.connect_timeout || config.connect_timeout,
     maxHeaderBytes: config.limits.header_bytes,
-    ...given({ tls: tls === null ? null : tlsSettings(tls), proxy }),
-  };
-}
-
-function tlsSettings(tls: NonNullable<UpstreamConfig['tls']>) {
-  return {
-    caFile: tls.ca ?? undefined,
-    certFile: tls.cert ?? undefined,
-    keyFile: tls.key ?? undefined,
-    servername: tls.servername ?? undefined,
-    minVersion: tls.min,
+    ...given({ tls, proxy }),
   };
 }
 

@@ -151,7 +151,7 @@ test('a proxy that refuses the credentials, or is away, is what the error names,
   });
   const { response, text } = await ask(gateway, 'chat', 'm');
   assert.equal(response.status, 502, text);
-  assert.match(errorIn(text).message, /the proxy on the way answered 407.*credentials/);
+  assert.match(errorIn(text).message, /the proxy responded to CONNECT with 407.*credentials/);
   assert.equal(model.received.length, 0);
   await gateway.end();
   assert.ok(!`${text}${gateway.log}`.includes('wrong-password'));

@@ -1,5 +1,6 @@
 import { accessSync, constants } from 'node:fs';
 import { resolve } from 'node:path';
+import { isPem } from '../../lib/net/tls.ts';
 import type { Secret } from '../../lib/secret.ts';
 import type { Config } from '../config.ts';
 import type { PathStep } from '../config-error.ts';
@@ -45,7 +46,7 @@ export function signingKeyFiles(config: Config, directory: string): string[] {
     .flatMap((signer) => {
       const key = signer?.key?.reveal() ?? '';
       // HS algorithms sign with the text itself.
-      const isFile = key !== '' && !signer?.alg.startsWith('HS') && !/-----BEGIN|\n/.test(key);
+      const isFile = key !== '' && !signer?.alg.startsWith('HS') && !isPem(key) && !key.includes('\n');
       return isFile ? [resolve(directory, key)] : [];
     });
 }

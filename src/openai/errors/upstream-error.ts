@@ -1,7 +1,7 @@
 import { type ErrorKind, FerryError, type FerryErrorFacts } from '../../lib/errors/ferry-error.ts';
+import { retryAfterMs } from '../../lib/net/retry-after.ts';
 import { cleanMessage, excerptOf, isHtml } from '../../lib/text/sanitize.ts';
 import { meaningOfText, textSays } from './error-meanings.ts';
-import { readRetryAfter } from './retry-after.ts';
 import { findVendorError, parseVendorError, type VendorError } from './vendor-error.ts';
 
 /** The request that an error belongs to, and what the configuration says of errors. */
@@ -125,7 +125,7 @@ function toFerryError(failure: Failure): FerryError {
 }
 
 function waitOf({ context, source }: Failure, isRateLimit: boolean): number | undefined {
-  return readRetryAfter({
+  return retryAfterMs({
     headers: context.headers ?? (() => undefined),
     text: source,
     nowWallMs: context.nowWallMs ?? Date.now(),

@@ -1,10 +1,10 @@
-import { type Dispatcher, request } from 'undici';
+import { Agent, type Dispatcher, Pool, ProxyAgent, request } from 'undici';
 import type { Clock } from '../../lib/clock.ts';
+import { fixedProxy, type ProxySetting, proxyFor } from '../../lib/net/proxy.ts';
+import { readTls, type TlsOptions, type TlsSettings } from '../../lib/net/tls.ts';
+import { type TransportFailure, transportFailure } from '../../lib/net/transport-failure.ts';
 import { TokenSourceError } from '../sources/token-source.ts';
 import { BodyTooLarge, MAX_BODY_BYTES, readBody } from './issuer-body.ts';
-import { makeDispatcher, type ProxySetting } from './issuer-dispatcher.ts';
-import { describeFailure, isReset } from './issuer-failure.ts';
-import { readTlsMaterial, type TlsMaterial, type TlsSettings } from './issuer-tls.ts';
 
 /** One request to an issuer, complete. */
 export interface IssuerRequest {
@@ -70,7 +70,7 @@ export type SendToIssuer = (issuerRequest: IssuerRequest) => Promise<IssuerRespo
  */
 export class IssuerClient {
   /** The certificates in use; they belong to the source's key, so that a renewed certificate makes another source. */
-  readonly tls: TlsMaterial;
+  readonly tls: TlsOptions;
   readonly #options: IssuerClientOptions;
   #dispatcher: Dispatcher;
 
@@ -80,7 +80,7 @@ export class IssuerClient {
     const { source, connection, baseDir } = options;
     const invalid = (what: string) => new TokenSourceError(`${source}: ${what}`, { severity: 'credentials' });
     try {
-      this.tls = readTlsMaterial(connection.tls, baseDir);
+      this.tls = readTls(connection.tls, baseDir);
     } catch (error) {
       throw invalid(`tls: cannot read a file (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`);
     }
@@ -103,7 +103,8 @@ export class IssuerClient {
     try {
       return await exchange(send);
     } catch (error) {
-      const isRetried = error instanceof SendError && isReset(error.cause) && !context.signal.aborted;
+      const isRetried =
+        error instanceof SendError && this.#failureOf(error).stage === 'reset' && !context.signal.aborted;
       if (!isRetried) throw this.#describe(error, context.signal);
     }
     this.#reconnect();
@@ -171,12 +172,20 @@ export class IssuerClient {
     if (signal.aborted) return 'no complete response before the attempt was aborted';
     if (error instanceof BodyTooLarge) return `response body larger than ${MAX_BODY_BYTES / 1024} KiB`;
     if (error instanceof BodyError) return 'connection broken in the middle of the response';
-    const { proxy } = this.#options.connection;
-    return describeFailure(error.cause, {
-      isTls: /^https:/i.test(error.url),
-      hasClientCertificate: this.tls.cert !== undefined,
-      isProxied: proxy !== undefined && proxy !== '' && proxy !== 'environment',
-    });
+    const { code, text } = this.#failureOf(error);
+    return code === 'UND_ERR_SOCKET' ? `${text}${this.#closedHint(error.url)}` : text;
+  }
+
+  #failureOf({ cause }: SendError): TransportFailure {
+    return transportFailure(cause, fixedProxy(this.#options.connection.proxy) !== null);
+  }
+
+  /** A server that closes without a response has often met something else than it expects. */
+  #closedHint(url: string): string {
+    if (!/^https:/i.test(url)) return ': is HTTPS served where http:// is configured?';
+    return this.tls.cert === undefined
+      ? ': is a client certificate required (tls.cert and tls.key)?'
+      : ': is tls.cert accepted there?';
   }
 }
 
@@ -197,4 +206,32 @@ class BodyError extends Error {
     super('incomplete body', { cause });
     this.name = 'BodyError';
   }
+}
+
+const CONNECT_TIMEOUT_MS = 3_000;
+/** The caller's signal ends a call long before; this is for a caller without one. */
+const RESPONSE_TIMEOUT_MS = 120_000;
+/** One flight at a time is the rule; a few more for sources that share an issuer by accident. */
+const MAX_CONNECTIONS = 4;
+
+/** The connections of one issuer: its own certificates, its own proxy, shared with no other source. */
+function makeDispatcher(tls: TlsOptions, proxy: ProxySetting | undefined): Dispatcher {
+  const common = {
+    connections: MAX_CONNECTIONS,
+    headersTimeout: RESPONSE_TIMEOUT_MS,
+    bodyTimeout: RESPONSE_TIMEOUT_MS,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    connect: { ...tls, timeout: CONNECT_TIMEOUT_MS },
+  };
+  const through = (uri: string): Dispatcher => new ProxyAgent({ ...common, uri, requestTls: tls });
+  const fixed = fixedProxy(proxy);
+  if (fixed !== null) return through(fixed);
+  // One source may call several origins, and NO_PROXY may exempt some.
+  return new Agent({
+    ...common,
+    factory: (origin, options) => {
+      const found = proxyFor(origin, proxy, process.env);
+      return found === null ? new Pool(origin, options) : through(found);
+    },
+  });
 }

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject, randomUUID } from 'node:crypto';
 import { CompactSign } from 'jose';
+import { isPem, readPem } from '../../lib/net/tls.ts';
 import type { Secret } from '../../lib/secret.ts';
-import { pem } from '../issuer/issuer-tls.ts';
 import { RequestScope } from '../template/request-scope.ts';
 import { TemplateError, type TemplateJson, TemplateTree } from '../template/template.ts';
 import type { SourceErrors } from './source-errors.ts';
@@ -42,7 +42,7 @@ function isShared({ alg }: KeySettings): boolean {
 function pemText({ key }: KeySettings, baseDir: string | undefined): string {
   const material = key.reveal();
   // Keys in environment variables often carry their line ends as two characters.
-  return pem(material.includes('-----BEGIN') ? material.replaceAll('\\n', '\n') : material, baseDir);
+  return readPem(isPem(material) ? material.replaceAll('\\n', '\n') : material, baseDir);
 }
 
 /** Why a key cannot be read, as a code: messages of OpenSSL are for specialists. */

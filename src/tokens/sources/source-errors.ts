@@ -1,3 +1,4 @@
+import { parseRetryAfter } from '../../lib/net/retry-after.ts';
 import { logExcerpt } from '../../lib/text/log-excerpt.ts';
 import { headerOf, type IssuerResponse, issuerNowMs } from '../issuer/issuer-client.ts';
 import {
@@ -7,7 +8,6 @@ import {
   parseBody,
   quoteError,
 } from '../issuer/issuer-response.ts';
-import { parseRetryAfter } from '../issuer/retry-after.ts';
 import { type SourceErrorSeverity, TokenSourceError } from './token-source.ts';
 
 /**

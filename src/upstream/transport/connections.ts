@@ -1,10 +1,8 @@
-import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import type { SecureContextOptions } from 'node:tls';
 import { buildConnector, Client, type Dispatcher, Pool, ProxyAgent } from 'undici';
-import type { Secret } from '../../lib/secret.ts';
+import { type ProxySetting, proxyFor } from '../../lib/net/proxy.ts';
+import { readTls, type TlsSettings } from '../../lib/net/tls.ts';
 import { InterimResponses } from './interim-responses.ts';
-import { proxyOf } from './upstream-proxy.ts';
 
 /** How to reach one upstream's origin. Files are read when the connections are opened. */
 export interface ConnectionSettings {
@@ -12,17 +10,8 @@ export interface ConnectionSettings {
   readonly origin: string;
   readonly connectTimeoutMs: number;
   readonly maxHeaderBytes: number;
-  readonly tls?:
-    | {
-        readonly caFile?: string | undefined;
-        readonly certFile?: string | undefined;
-        readonly keyFile?: string | undefined;
-        readonly servername?: string | undefined;
-        readonly minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined;
-      }
-    | undefined;
-  /** The URL of an HTTP CONNECT proxy, which may carry credentials; or `environment`. */
-  readonly proxy?: Secret | undefined;
+  readonly tls?: TlsSettings | undefined;
+  readonly proxy?: ProxySetting | undefined;
 }
 
 /** A handler that learns over which connection its request goes. */
@@ -37,6 +26,7 @@ export interface ConnectionHandler extends Dispatcher.DispatchHandler {
  */
 export class Connections {
   readonly origin: string;
+  readonly isProxied: boolean;
   readonly #dispatcher: Dispatcher;
   /** One more pool of the same kind. Null behind a proxy, whose tunnels are not opened for one request alone. */
   readonly #newPool: (() => Dispatcher) | null;
@@ -44,7 +34,7 @@ export class Connections {
   constructor(settings: ConnectionSettings) {
     const { origin, connectTimeoutMs, maxHeaderBytes } = settings;
     this.origin = origin;
-    const tls = { ...readTls(settings), timeout: connectTimeoutMs };
+    const tls = { ...readTls(settings.tls), timeout: connectTimeoutMs };
     const pool: Pool.Options = {
       headersTimeout: 0,
       bodyTimeout: 0,
@@ -55,14 +45,16 @@ export class Connections {
       keepAliveMaxTimeout: 60_000,
       factory: (target, options) => new Connection(target, options as Client.Options),
     };
-    const proxy = proxyOf(origin, settings.proxy, process.env);
+    const proxy = proxyFor(origin, settings.proxy, process.env);
     if (proxy === null) {
       const connect = buildConnector({ ...tls, allowH2: false, autoSelectFamily: true });
       this.#newPool = () => new Pool(origin, { ...pool, connect });
       this.#dispatcher = this.#newPool();
+      this.isProxied = false;
       return;
     }
     this.#newPool = null;
+    this.isProxied = true;
     this.#dispatcher = new ProxyAgent({
       ...pool,
       uri: proxy,
@@ -150,21 +142,4 @@ export class Connection extends Client {
       socket.bytesRead === this.#bytesAtRequest
     );
   }
-}
-
-/** Of Node's TLS, with every file read. */
-type TlsOptions = Pick<SecureContextOptions, 'ca' | 'cert' | 'key' | 'minVersion'> & {
-  readonly servername?: string;
-};
-
-function readTls(settings: ConnectionSettings): TlsOptions {
-  const { tls } = settings;
-  if (tls === undefined) return {};
-  return {
-    ...(tls.caFile === undefined ? {} : { ca: readFileSync(tls.caFile) }),
-    ...(tls.certFile === undefined ? {} : { cert: readFileSync(tls.certFile) }),
-    ...(tls.keyFile === undefined ? {} : { key: readFileSync(tls.keyFile) }),
-    ...(tls.servername === undefined ? {} : { servername: tls.servername }),
-    ...(tls.minVersion === undefined ? {} : { minVersion: tls.minVersion }),
-  };
 }

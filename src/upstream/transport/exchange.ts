@@ -149,7 +149,7 @@ export class Exchange implements ConnectionHandler, BodySource {
       this.#dispatch(request);
       return;
     }
-    this.#fail(fromTransport(error, this.#upstream));
+    this.#fail(fromTransport(error, this.#upstream, this.#connections.isProxied));
   }
 
   pause(): void {

@@ -418,5 +418,5 @@ test('a chained source without a token is named, and the issuer is not called', 
 
 test('a value that no header can carry is described, not quoted', async (t) => {
   const { failure } = await bench(t, {}, { headers: { 'X-Key': new Secret('inner\nline-break') } });
-  assert.match((await failure()).message, /^home_grown: url: cannot be asked: a header, /);
+  assert.match((await failure()).message, /^home_grown: url: invalid request, a header, /);
 });

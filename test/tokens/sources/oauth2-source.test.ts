@@ -243,7 +243,7 @@ test('#37 a reset before the response is retried once on a fresh connection', as
 test('#37 a second reset is an error, and so is a cut within the response', async (t) => {
   const { issuer, failure } = await bench(t);
   issuer.script({ reset: 'before' }, { reset: 'before' }, { reset: 'within' });
-  assert.match((await failure()).message, /^corp: token_url: (re|c)\w+ the connection before it answered/);
+  assert.match((await failure()).message, /^corp: token_url: connection \w+ before a response/);
   assert.match((await failure()).message, /connection broken in the middle of the response/);
   assert.equal(issuer.callCount, 3);
 });
@@ -252,7 +252,7 @@ test('#3 a refused connection is transient and names no host', async (t) => {
   const { issuer, failure } = await bench(t);
   await issuer.close();
   const error = await failure();
-  assert.equal(error.message, 'corp: token_url: refused the connection (ECONNREFUSED)');
+  assert.equal(error.message, 'corp: token_url: connection refused (ECONNREFUSED)');
   assert.equal(error.severity, 'transient');
 });
 

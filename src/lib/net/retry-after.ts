@@ -1,7 +1,7 @@
 /** Longest pause that is believed and passed on; openai-node ignores anything longer (S86, Q143). */
-const LONGEST_WAIT_MS = 60_000;
+const MAX_WAIT_MS = 60_000;
 
-/** Numbers above are points in time, not waits: seconds since 1970, and the same in milliseconds. */
+/** Numbers from here on are points in time, not waits: seconds since 1970, and the same in milliseconds. */
 const EPOCH_SECONDS_FROM = 1e9;
 const EPOCH_MS_FROM = 1e12;
 
@@ -16,38 +16,41 @@ interface RetryHints {
   readonly isRateLimit: boolean;
 }
 
-/** How long the upstream asks to wait, in ms within (0, 60000]; undefined when it gives no usable answer. */
-export function readRetryAfter(hints: RetryHints): number | undefined {
+/** How long the upstream asks to wait, in ms within (0, 60000]; undefined when it says nothing usable. */
+export function retryAfterMs(hints: RetryHints): number | undefined {
   const { headers, nowWallMs } = hints;
   const stated =
-    usable(parseMs(headers('retry-after-ms'))) ?? usable(parseWait(headers('retry-after'), nowWallMs));
+    usable(parseMs(headers('retry-after-ms'))) ?? usable(parseRetryAfter(headers('retry-after'), nowWallMs));
   if (stated !== undefined || !hints.isRateLimit) return stated;
   return usable(resetWait(hints)) ?? usable(waitInText(hints.text));
 }
 
 function usable(ms: number | undefined): number | undefined {
   if (ms === undefined || !Number.isFinite(ms) || ms <= 0) return undefined;
-  return Math.min(Math.ceil(ms), LONGEST_WAIT_MS);
+  return Math.min(Math.ceil(ms), MAX_WAIT_MS);
 }
 
 function parseMs(value: string | undefined): number | undefined {
   return value === undefined || value.trim() === '' ? undefined : Number(value);
 }
 
-/** `20`, `1.5`, `6m0s`, `350ms`, an HTTP date, or a point in time as a number. */
-function parseWait(value: string | undefined, nowWallMs: number): number | undefined {
+/**
+ * A `Retry-After` in milliseconds from `nowWallMs`: seconds or a date (RFC 9110), and what else is sent in its place and
+ * in reset headers: `1.5`, `6m0s`, `350ms`, a point in time as a number. Undefined when it is absent, past, negative or
+ * nonsense. How much of it is honoured is for the caller to decide.
+ */
+export function parseRetryAfter(value: string | undefined, nowWallMs: number): number | undefined {
   const text = value?.trim();
   if (!text) return undefined;
   const number = Number(text);
-  if (!Number.isNaN(number)) {
-    if (number >= EPOCH_MS_FROM) return number - nowWallMs;
-    if (number >= EPOCH_SECONDS_FROM) return number * 1000 - nowWallMs;
-    return number * 1000;
-  }
-  const span = parseSpan(text);
-  if (span !== undefined) return span;
-  const date = Date.parse(text);
-  return Number.isNaN(date) ? undefined : date - nowWallMs;
+  const ms = Number.isNaN(number)
+    ? (parseSpan(text) ?? Date.parse(text) - nowWallMs)
+    : number >= EPOCH_MS_FROM
+      ? number - nowWallMs
+      : number >= EPOCH_SECONDS_FROM
+        ? number * 1000 - nowWallMs
+        : number * 1000;
+  return Number.isFinite(ms) && ms >= 0 ? ms : undefined;
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -68,7 +71,7 @@ function resetWait({ headers, nowWallMs }: RetryHints): number | undefined {
   const others: number[] = [];
   for (const window of ['-requests', '-tokens', '']) {
     for (const prefix of ['x-ratelimit', 'ratelimit']) {
-      const wait = usable(parseWait(headers(`${prefix}-reset${window}`), nowWallMs));
+      const wait = usable(parseRetryAfter(headers(`${prefix}-reset${window}`), nowWallMs));
       if (wait === undefined) continue;
       const remaining = headers(`${prefix}-remaining${window}`)?.trim();
       (remaining === '0' ? exhausted : others).push(wait);

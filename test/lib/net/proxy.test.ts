@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { environmentProxy } from '../../../src/lib/net/environment-proxy.ts';
+import { proxyFor } from '../../../src/lib/net/proxy.ts';
+import { Secret } from '../../../src/lib/secret.ts';
+
+const environmentProxy = (url: string, env: Readonly<Record<string, string>>) =>
+  proxyFor(url, 'environment', env);
 
 function isExempt(list: string, url: string): boolean {
   const env = { HTTP_PROXY: 'http://h:1', HTTPS_PROXY: 'http://s:1', NO_PROXY: list };
@@ -109,4 +113,20 @@ test('NO_PROXY: IPv6 addresses and networks, with and without brackets', () => {
     ['fd00::/8', 'http://[fe80::9]', false],
     ['fd00::/129', 'http://[fd00::]', false],
   ]);
+});
+
+const ORIGIN = 'https://llm.corp.example:8443';
+
+test('a proxy is the one that is configured, and without one there is none, whatever the environment says', () => {
+  const env = { HTTPS_PROXY: 'http://other:1' };
+  assert.equal(proxyFor(ORIGIN, new Secret('http://u:p@proxy:3128'), env), 'http://u:p@proxy:3128');
+  assert.equal(proxyFor(ORIGIN, 'http://proxy:3128', env), 'http://proxy:3128');
+  assert.equal(proxyFor(ORIGIN, undefined, env), null);
+  assert.equal(proxyFor(ORIGIN, '', env), null);
+});
+
+test('environment: the variables decide', () => {
+  const env = { HTTPS_PROXY: 'http://s:1', NO_PROXY: '[fd00::]/8' };
+  assert.equal(proxyFor(ORIGIN, new Secret('environment'), env), 'http://s:1');
+  assert.equal(proxyFor('https://[fd00::1]:8443', new Secret('environment'), env), null);
 });

@@ -1,9 +1,10 @@
 import { isIP } from 'node:net';
+import { Secret } from '../secret.ts';
 import { NetworkSet } from './network-set.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A variable that should name a proxy and does not; its value may hold a password and is not quoted. */
+/** A variable that should contain the URL of a proxy and does not; its value may contain a password and is not quoted. */
 export class ProxyVariableError extends Error {
   readonly code = 'PROXY_VARIABLE';
 
@@ -13,12 +14,36 @@ export class ProxyVariableError extends Error {
   }
 }
 
+/** A `proxy` setting: the URL of an HTTP CONNECT proxy, credentials in it included, or `environment`. */
+export type ProxySetting = string | Secret;
+
+/** In place of a URL: HTTP_PROXY, HTTPS_PROXY and NO_PROXY decide. */
+const ENVIRONMENT = 'environment';
+
+/** The URL of a setting that names one proxy for every host; null: there is none, or it depends on the host. */
+export function fixedProxy(setting: ProxySetting | undefined): string | null {
+  const url = setting instanceof Secret ? setting.reveal() : (setting ?? '');
+  return url === '' || url === ENVIRONMENT ? null : url;
+}
+
+/**
+ * The URL of the proxy on the way to `url`, credentials included; null: there is none. Throws `ProxyVariableError`.
+ */
+export function proxyFor(
+  url: string | URL,
+  setting: ProxySetting | undefined,
+  env: Environment,
+): string | null {
+  const isByEnvironment = (setting instanceof Secret ? setting.reveal() : setting) === ENVIRONMENT;
+  return isByEnvironment ? environmentProxy(url, env) : fixedProxy(setting);
+}
+
 /**
  * The URL of the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for `url`, credentials included; null: there is
  * none. Small letters win, HTTP_PROXY serves https:// as well when HTTPS_PROXY is empty, as clients commonly read them.
  * Throws `ProxyVariableError`.
  */
-export function environmentProxy(url: string | URL, env: Environment): string | null {
+function environmentProxy(url: string | URL, env: Environment): string | null {
   const { protocol, hostname, port } = new URL(url);
   const isSecure = protocol === 'https:';
   const target = { hostname, port: Number(port) || (isSecure ? 443 : 80) };

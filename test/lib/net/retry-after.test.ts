@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readRetryAfter } from '../../../src/openai/errors/retry-after.ts';
+import { retryAfterMs } from '../../../src/lib/net/retry-after.ts';
 
 const now = Date.UTC(2026, 10, 21, 12, 0, 0);
 
 function wait(headers: Record<string, string>, text = '', isRateLimit = true): number | undefined {
-  return readRetryAfter({ headers: (name) => headers[name], text, nowWallMs: now, isRateLimit });
+  return retryAfterMs({ headers: (name) => headers[name], text, nowWallMs: now, isRateLimit });
 }
 
 test('Q143 retry-after is read as seconds, as a float and as an HTTP date', () => {
