@@ -15,7 +15,7 @@ export interface ExpiryHint {
   readonly zone?: string;
 }
 
-/** Where the end of the token's life stands in an answer: a JSON pointer or a header, not both. */
+/** Where the end of the token's life stands in a response: a JSON pointer or a header, not both. */
 export interface ExpiresAtSettings {
   readonly pointer?: string;
   readonly header?: string;
@@ -101,7 +101,7 @@ const MAX_LIFE_MS = 10 * 365 * 86_400_000;
 const JWT_SECONDS_BELOW = 1e11;
 
 /**
- * Joins the hints of an answer with the times inside the token, when it is a JWT: the earliest end wins.
+ * Joins the hints of a response with the times inside the token, when it is a JWT: the earliest end wins.
  * `nowWallMs` is the issuer's own time (its `Date` header) if known, else the local time of the response.
  */
 export function resolveExpiry(hints: readonly ExpiryHint[], token: string, nowWallMs: number): Expiry {

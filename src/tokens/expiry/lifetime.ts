@@ -27,7 +27,7 @@ export class Lifetime {
     this.#endWallMs = issued.wallMs + lifeMs;
   }
 
-  /** The same end, of a life of `lifeMs` if that is longer: what is left of a token that is handed out again. */
+  /** The same end, of a life of `lifeMs` if that is longer: the rest of a token that is issued again. */
   asEndOf(lifeMs: number): Lifetime {
     if (lifeMs <= this.lifeMs) return this;
     return new Lifetime({ monoMs: this.#endMonoMs - lifeMs, wallMs: this.#endWallMs - lifeMs }, lifeMs);

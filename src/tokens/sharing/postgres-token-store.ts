@@ -243,9 +243,9 @@ class PostgresHints {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#timer?.cancel();
-    const ended = this.#client?.end().catch(() => {});
+    const closed = this.#client?.end().catch(() => {});
     // A connection that is still being made ends by its own timeout.
-    if (this.#isListening) await ended;
+    if (this.#isListening) await closed;
   }
 
   async #listen(): Promise<void> {

@@ -1,6 +1,6 @@
 /** A token as replicas share it. */
 export interface StoredToken {
-  /** Counts the tokens of a recipe; the fence of `put`. */
+  /** Counts the tokens of a source; the fencing token of `put`. */
   readonly generation: number;
   readonly value: string;
   /** Wall clock when the token was requested; its life counts from there. */

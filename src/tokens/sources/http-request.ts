@@ -24,12 +24,12 @@ export interface HttpSettings extends ConnectionSettings {
   /** Another source whose token templates know as `token`. */
   readonly token?: string;
   readonly success?: ResponseMatch;
-  /** Which responses mean that the credentials are wrong: asked again slowly, lest the account gets locked. */
+  /** Which responses mean that the credentials are wrong: retried slowly, as issuers lock accounts. */
   readonly denied?: ResponseMatch;
   /** JSON pointer | `header:NAME` | `cookie:NAME` | `regex:PATTERN` (first group) | `form:NAME` | `body`. */
   readonly tokenAt: string;
   readonly expiresAt?: ExpiresAtSettings;
-  /** JSON pointer to the seconds after which the issuer wants to be asked again. */
+  /** JSON pointer to the seconds after which the token should be renewed. */
   readonly refreshIn?: string;
   /** Added to query (`in: query`) or body (`in: body`) only when a fresh token is a must. */
   readonly force?: {

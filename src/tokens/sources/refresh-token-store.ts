@@ -49,7 +49,7 @@ export class RefreshTokenStore {
 
   /**
    * What to try when the server rejected `token`: the configured one, if it is another; else nothing. The rejected
-   * one is not forgotten: servers also answer invalid_grant while their own store is coming up.
+   * one is not forgotten: servers also send invalid_grant while their own store is starting.
    */
   instead(token: string): string | undefined {
     return token === this.#first ? undefined : this.#first;

@@ -55,7 +55,7 @@ export class SourceErrors {
     return this.#ofIssuer('denied', response, json, what, assessment);
   }
 
-  /** Success by its status and an error by its content: the old token is kept, the issuer asked again. */
+  /** Success by its status and an error by its content: the old token is kept and the acquisition retried. */
   unusable(field: string, response: IssuerResponse, json: unknown, what: string): TokenSourceError {
     // The status says success, so only a known code of the body can be about credentials.
     const assessment = assessError(200, json);

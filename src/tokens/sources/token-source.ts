@@ -1,7 +1,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { SecretRegistry } from '../../lib/secret.ts';
 
-/** Why a token is being asked for; metrics label acquisitions with it. */
+/** Why a token is acquired; a label of the metrics. */
 export type AcquireReason = 'start' | 'demand' | 'renewal' | 'rejected' | 'manual';
 
 /** What a source knows about one acquisition. */
@@ -11,7 +11,7 @@ export interface AcquireContext {
   readonly reason: AcquireReason;
   /** True: the last token was rejected; a cached one is of no use. */
   readonly force: boolean;
-  /** `fingerprintOf` the token held so far, so that a shared store can tell whether it has a newer one. */
+  /** `fingerprintOf` the token held so far, to compare with that of a shared store. */
   readonly previousFingerprint?: string;
   readonly clock: Clock;
 }
@@ -28,7 +28,7 @@ export interface RawToken {
   readonly expiresAtWallMs?: number;
   /** The issuer stated no time zone and that of this machine was assumed: the end may be hours too late. */
   readonly isLocalTime?: true;
-  /** When the issuer wants to be asked again, in milliseconds from now. */
+  /** When the issuer recommends to renew, in milliseconds from now. */
   readonly refreshInMs?: number;
   /** The token is rejected as not yet valid before this moment of the issuer's wall clock. */
   readonly notBeforeWallMs?: number;
