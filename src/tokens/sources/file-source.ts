@@ -77,6 +77,7 @@ export class FileSource implements TokenSource {
       bytes = await readFile(this.#path);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+      if (code === 'EISDIR') throw this.#errors.misconfigured('path', `${path} is a directory`);
       throw this.#errors.transient('path', `cannot read ${path} (${code})`);
     }
     if (bytes.length > MAX_FILE) throw this.#errors.misconfigured('path', `${path} is too large for a token`);

@@ -16,6 +16,8 @@ interface Findings {
   readonly nowWallMs: number;
   readonly refreshInMs?: number | undefined;
   readonly extra?: Readonly<Record<string, string>>;
+  /** The value never changes while the process runs. */
+  readonly isFixed?: true;
 }
 
 /**
@@ -34,6 +36,8 @@ export function rawToken(errors: SourceErrors, findings: Findings): RawToken {
     const ago = Math.round((nowWallMs - (expiry.expiresAtWallMs ?? nowWallMs)) / 1000);
     const isIssuers = response?.serverDateWallMs !== undefined;
     const what = `token expired ${ago} s ago by ${isIssuers ? "the issuer's" : "this machine's"} clock`;
+    if (findings.isFixed === true)
+      throw errors.misconfigured(field, `${what}. Replace it, or check the clock.`);
     throw errors.transient(field, isIssuers ? what : `${what}. Check the clock.`);
   }
   const isDateIgnored = response !== findings.response;

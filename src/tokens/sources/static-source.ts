@@ -25,7 +25,8 @@ export class StaticSource implements TokenSource {
 
   async acquire({ clock }: AcquireContext): Promise<RawToken> {
     const value = this.#value.reveal();
-    return rawToken(this.#errors, { field: 'value', value, hints: [], nowWallMs: clock.wallMs() });
+    const nowWallMs = clock.wallMs();
+    return rawToken(this.#errors, { field: 'value', value, hints: [], nowWallMs, isFixed: true });
   }
 }
 
@@ -55,8 +56,11 @@ export class EnvSource implements TokenSource {
   async acquire({ clock }: AcquireContext): Promise<RawToken> {
     const variable = this.#variable;
     const value = this.#env[variable];
-    if (value === undefined)
-      throw this.#errors.misconfigured('name', `environment variable ${variable} is not set`);
-    return rawToken(this.#errors, { field: `name ${variable}`, value, hints: [], nowWallMs: clock.wallMs() });
+    if (value === undefined || value.trim() === '') {
+      const what = value === undefined ? 'is not set' : 'is empty';
+      throw this.#errors.misconfigured('name', `environment variable ${variable} ${what}`);
+    }
+    const nowWallMs = clock.wallMs();
+    return rawToken(this.#errors, { field: `name ${variable}`, value, hints: [], nowWallMs, isFixed: true });
   }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { compactVerify, decodeJwt, decodeProtectedHeader } from 'jose';
 import { fingerprintOf, Secret } from '../../../src/lib/secret.ts';
@@ -34,10 +34,12 @@ test('a static token is given as it is, a JWT with its end', async () => {
 
 test('an expired static token says so', async () => {
   const { failure } = makeSource({ type: 'static', value: new Secret(unsignedJwt({ exp: 1_700_000_000 })) });
+  const { message, severity } = await failure();
   assert.match(
-    (await failure()).message,
-    /^corp: value: token expired \d+ s ago by this machine's clock\. Check the clock\.$/,
+    message,
+    /^corp: value: token expired \d+ s ago by this machine's clock\. Replace it, or check the clock\.$/,
   );
+  assert.equal(severity, 'credentials');
 });
 
 test('#31 a token from the environment is freed of quotes, Bearer and line ends', async () => {
@@ -49,6 +51,11 @@ test('a variable that is not set is an error of the configuration, and names the
   const error = await makeSource({ type: 'env', name: 'LLM_TOKEN' }, { env: {} }).failure();
   assert.equal(error.message, 'corp: name: environment variable LLM_TOKEN is not set');
   assert.equal(error.severity, 'credentials');
+  const empty = await makeSource({ type: 'env', name: 'T' }, { env: { T: ' ' } }).failure();
+  assert.deepEqual(
+    [empty.message, empty.severity],
+    ['corp: name: environment variable T is empty', 'credentials'],
+  );
 });
 
 test('#28 another value in the environment is another key', () => {
@@ -122,7 +129,8 @@ test('#8 #29 a file that holds something else than a token is an error of the co
   }
   await writeFile(path, 'abcdef');
   severities.push((await makeSource({ type: 'file', path, tokenAt: '/t' }).failure()).severity);
-  assert.deepEqual(severities, Array(5).fill('credentials'));
+  severities.push((await makeSource({ type: 'file', path: dirname(path) }).failure()).severity);
+  assert.deepEqual(severities, Array(6).fill('credentials'));
 });
 
 test('#29 a file that is being written is read again 50 and 200 ms later', async (t) => {
