@@ -8,7 +8,7 @@ import type { BodyReader } from './body/body-reader.ts';
 import { type ClientAuth, refuseForbiddenPath } from './middleware/client-auth.ts';
 import type { ClientQuotas } from './middleware/client-quota.ts';
 import { refuseForeignHosts, sendPreflight } from './middleware/cross-origin.ts';
-import { RequestForm } from './middleware/http-conformance.ts';
+import { RequestForm, refuseUpgrade } from './middleware/http-conformance.ts';
 import { type RecordingSettings, RequestContext } from './middleware/request-context.ts';
 import { barePath, type RequestPath, type RequestPaths } from './middleware/request-path.ts';
 import type { RunningRequests, UseCount } from './middleware/running-requests.ts';
@@ -99,14 +99,15 @@ function accept(parts: AppParts): (request: Request, response: Response, next: (
   return (request, response, next) => {
     const runtime = parts.runtime();
     // 1. Valid HTTP, and a path that means one thing only.
-    let target: RequestPath;
+    let target: RequestPath | null = null;
     let refusal: FerryError | null = null;
     try {
       form.check(request);
       target = runtime.paths.parse(request.url);
+      refuseUpgrade(request);
     } catch (error) {
       refusal = asFerryError(error);
-      target = { path: barePath(request.url), query: '', isApi: false };
+      target ??= { path: barePath(request.url), query: '', isApi: false };
       response.shouldKeepAlive = false;
       form.refused(request);
     }

@@ -185,27 +185,65 @@ for (const [path, type] of [
   });
 }
 
-test('a request to change the protocol changes nothing and does not travel on', async () => {
-  for (const fields of [
-    [
-      'Connection: Upgrade',
-      'Upgrade: websocket',
-      'Sec-WebSocket-Version: 13',
-      'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-    ],
-    ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA'],
-  ]) {
-    arrived = '';
-    const client = await RawClient.connect(gateway.port);
-    for (const more of [fields, []]) {
-      client.send(rawPost('/v1/chat/completions', CHAT, more));
-      assert.equal((await client.answer()).status, 200);
-    }
-    assert.equal(requestsIn(arrived).length, 2);
-    assert.doesNotMatch(arrived, /upgrade|websocket|http2/i);
-    client.close();
+test('an offer of HTTP/2 changes nothing and does not travel on', async () => {
+  arrived = '';
+  const client = await RawClient.connect(gateway.port);
+  const offer = [
+    'Connection: Upgrade, HTTP2-Settings',
+    'Upgrade: h2c',
+    'HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA',
+  ];
+  for (const more of [offer, []]) {
+    client.send(rawPost('/v1/chat/completions', CHAT, more));
+    assert.equal((await client.answer()).status, 200);
   }
+  assert.equal(requestsIn(arrived).length, 2);
+  assert.doesNotMatch(arrived, /upgrade|http2/i);
+  client.close();
 });
+
+for (const [what, fields] of [
+  [
+    'a WebSocket',
+    ['Connection: keep-alive, Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='],
+  ],
+  ['a WebSocket whose upgrade a proxy removed', ['Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==']],
+  ['another protocol', ['Connection: upgrade', 'Upgrade: h2c, spdy/3']],
+] as const) {
+  test(`a request for ${what} is a 426 in JSON on every path, and reaches no upstream`, async () => {
+    arrived = '';
+    for (const target of [
+      '/v1/realtime?model=m',
+      '/v1/responses',
+      '/v1/chat/completions',
+      '/v1/files',
+      '/nowhere',
+    ]) {
+      for (const method of ['GET', 'POST']) {
+        const client = await RawClient.connect(gateway.port);
+        const head = [
+          `${method} ${target} HTTP/1.1`,
+          'Host: 127.0.0.1',
+          'Authorization: Bearer secret',
+          ...fields,
+        ];
+        const next = rawPost('/v1/chat/completions', CHAT);
+        client.send(`${head.join('\r\n')}\r\n\r\n\x81\x05hello${next}`);
+        const answer = await client.answer();
+        assert.equal(answer.status, 426, answer.text);
+        assert.deepEqual(
+          [errorIn(answer.body).code, errorIn(answer.body).type],
+          ['upgrade_not_supported', 'invalid_request_error'],
+        );
+        assert.match(answer.headers.upgrade ?? '', /HTTP\/1\.1/);
+        assert.ok(answer.headers['x-request-id']);
+        await until(() => client.isClosed, 'the end of the connection');
+        assert.doesNotMatch(client.received, /HTTP\/1\.1 2/);
+      }
+    }
+    assert.equal(arrived, '');
+  });
+}
 
 test('targets of other forms reach nobody: authority, asterisk, other schemes', async () => {
   for (const line of [

@@ -46,6 +46,22 @@ function refuseUnconforming({ headers, httpVersion, rawHeaders }: IncomingMessag
   }
 }
 
+/** Other versions of HTTP and TLS, which a server may ignore (RFC 9110, 7.8). Java's HttpClient offers `h2c` on every plain connection. */
+const IGNORED_PROTOCOL = /^\s*(?:h2c|(?:http|tls)\/[\d.]+)?\s*$/i;
+
+/**
+ * Throws `upgrade_not_supported` for a request to speak another protocol (WebSocket on `/v1/realtime`): it is no request
+ * of the API, and nothing of it goes to an upstream. A proxy may have removed `upgrade`, which belongs to one connection.
+ */
+export function refuseUpgrade({ headers }: IncomingMessage): void {
+  const { upgrade = '', 'sec-websocket-key': key } = headers;
+  const isWebSocket = key !== undefined || /websocket/i.test(upgrade);
+  if (!isWebSocket && upgrade.split(',').every((protocol) => IGNORED_PROTOCOL.test(protocol))) return;
+  throw new FerryError('upgrade_not_supported', {
+    message: `${isWebSocket ? 'WebSocket is' : 'Protocol upgrades are'} not supported: use plain HTTP requests, with "stream": true for a stream.`,
+  });
+}
+
 /** A name, an IPv4 address or an IPv6 address in brackets, and a port (RFC 3986, 3.2.2); may be empty. */
 const HOST = /^(?:[\w.~!$&'()*+,;=%-]*|\[[\w.:%-]*\])(?::\d{0,5})?$/;
 

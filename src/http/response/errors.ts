@@ -23,7 +23,9 @@ export function sendError(context: RequestContext, error: FerryError): void {
   const isClosing = CLOSING.has(error.kind);
   dropUnreadBody(response, isClosing || !response.shouldKeepAlive);
   const extra = retryHeaders(error);
-  if (isClosing) extra.push('connection', 'close');
+  if (error.kind === 'upgrade_not_supported')
+    extra.push('upgrade', 'HTTP/1.1', 'connection', 'upgrade, close');
+  else if (isClosing) extra.push('connection', 'close');
   sendJson(context, error.status, JSON.stringify(error.toBody()), extra);
 }
 
@@ -32,7 +34,12 @@ function lastEvent({ path }: RequestContext, error: FerryError): string {
 }
 
 /** After other errors the rest of the body is dropped and the connection used again; not after these. */
-const CLOSING: ReadonlySet<ErrorKind> = new Set(['body_too_large', 'request_timeout', 'shutting_down']);
+const CLOSING: ReadonlySet<ErrorKind> = new Set([
+  'body_too_large',
+  'request_timeout',
+  'shutting_down',
+  'upgrade_not_supported',
+]);
 
 function retryHeaders(error: FerryError): string[] {
   const headers: string[] = [];

@@ -83,6 +83,7 @@ export const ERROR_TABLE = {
   request_timeout: refused(408, 'invalid_request_error', 'request_incomplete', { shouldRetry: null }),
   unknown_path: refused(404, 'not_found_error', 'unknown_path'),
   method_not_allowed: refused(405, 'invalid_request_error', 'method_not_allowed'),
+  upgrade_not_supported: refused(426, 'invalid_request_error', 'upgrade_not_supported'),
   unsupported_endpoint: refused(501, 'invalid_request_error', 'unsupported_endpoint'),
   invalid_api_key: refused(401, 'authentication_error', 'invalid_api_key'),
   not_permitted: refused(403, 'permission_error', 'not_permitted'),
