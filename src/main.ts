@@ -19,7 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(args: readonly string[]) 
 const USAGE = `usage: tokenferry [command] [options]
 
   serve    run the gateway (default; without a configuration: the demo)   --config FILE
-  check    check the configuration, upstreams and tokens                  --config FILE [--wait 15s]
+  check    check the configuration, this machine, upstreams and tokens    --config FILE [--wait 15s] [--chat] [--model NAME]
   verify   test a running gateway as an OpenAI client                     --url URL --key KEY --model MODEL
   token    obtain a token and print its lifetime, not its value           NAME --config FILE [--refresh] [--show]
   list     upstreams and models of the configuration, without secrets     --config FILE

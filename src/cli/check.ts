@@ -1,160 +1,151 @@
-import { dirname } from 'node:path';
+import { type Config, type UpstreamConfig, upstreamDefect } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load/load-config.ts';
 import { buildTokenManagers } from '../gateway/tokens.ts';
 import { buildUpstreams } from '../gateway/upstreams.ts';
 import { systemClock } from '../lib/clock.ts';
-import { FerryError } from '../lib/errors/ferry-error.ts';
 import { SecretRegistry } from '../lib/secret.ts';
-import { readModelsResponse } from '../openai/models/models-response.ts';
-import type { Repair } from '../openai/vendors/repairs.ts';
-import { checkStore } from '../request-log/store-check.ts';
 import type { RoutedUpstream } from '../routing/upstream-state/routed-upstream.ts';
 import type { TokenManager } from '../tokens/manager/token-manager.ts';
-import { type UpstreamResponse, UpstreamStatusError } from '../upstream/response.ts';
 import { durationArgument, loadOrThrow, readArguments, withUsage } from './arguments.ts';
+import { type Finding, printFinding, withWaitLine } from './check-report.ts';
+import {
+  checkAddress,
+  checkCertificateFiles,
+  checkLogFile,
+  checkRequestLog,
+  checkServerCertificates,
+  judgeClocks,
+} from './machine-check.ts';
 import { revocationWarning } from './token.ts';
+import { UpstreamCheck } from './upstream-check.ts';
 
-const USAGE = `usage: tokenferry check [--config FILE] [--wait 15s]
+const USAGE = `usage: tokenferry check [--config FILE] [--wait 15s] [--chat] [--model NAME]
 
-  --wait  how long each token source and each upstream is asked; longer than any healthy one needs`;
+  --wait   how long each token source and each upstream is asked; longer than any healthy one needs
+  --chat   sends one chat of a few tokens to each upstream as well
+  --model  the model of that chat; default: the first that is configured or listed and no embedding model
 
-/** Of something that takes longer, it is said what is waited for. */
-const QUIET_MS = 2_000;
-/** A longer list of models is not looked at. */
-const MAX_LIST_BYTES = 8 * 1024 * 1024;
+Exit code 0: no line says FAIL (warn is no failure). 1: at least one does. 2: the configuration cannot be used.`;
+
+interface CheckSettings {
+  readonly patienceMs: number;
+  readonly isChatAsked: boolean;
+  readonly model: string | null;
+}
 
 /**
- * `tokenferry check`: the configuration, every token source and every upstream, all at once, a line for each as soon as it
- * is known; exit code 1 when one fails.
+ * `tokenferry check`: the configuration, this machine, every token source and every upstream, all at once, a line for each
+ * as soon as it is known; exit code 1 when one fails.
  */
 export async function check(args: readonly string[]): Promise<number> {
   return withUsage(USAGE, async () => {
-    const { values } = readArguments(args, { wait: { type: 'string', default: '15s' } });
+    const { values } = readArguments(args, {
+      wait: { type: 'string', default: '15s' },
+      chat: { type: 'boolean' },
+      model: { type: 'string' },
+    });
     const patienceMs = durationArgument('--wait', values.wait);
     const loaded = loadOrThrow(values.config);
-    for (const warning of loaded.warnings) console.log(`warn  ${warning}`);
-    console.log(`ok    configuration ${loaded.files[0] ?? ''}`);
+    for (const warning of loaded.warnings) printFinding({ verdict: 'warn', text: warning });
+    printFinding({ verdict: 'ok', text: `configuration ${loaded.files[0] ?? ''}` });
     for (const [name, source] of Object.entries(loaded.config.tokens)) {
       const cost = revocationWarning(name, source);
-      if (cost !== null) console.log(`warn  token ${cost}`);
+      if (cost !== null) printFinding({ verdict: 'warn', text: `token ${cost}` });
     }
-    return checkParts(loaded, patienceMs);
+    const model = values.model ?? null;
+    const isChatAsked = values.chat === true || model !== null;
+    return (await new Check(loaded, { patienceMs, isChatAsked, model }).run()) ? 0 : 1;
   });
 }
 
-async function checkParts(
-  { config, secrets: known, files }: LoadedConfig,
-  patienceMs: number,
-): Promise<number> {
-  const secrets = new SecretRegistry();
-  for (const secret of known) secrets.add(secret.reveal());
-  const tokenManagers = buildTokenManagers(config, {
-    secrets,
-    clock: systemClock,
-    baseDir: dirname(files[0] ?? '.'),
-    onEvent: () => {},
-  });
-  const { upstreams, skipped } = buildUpstreams(config, {
-    tokenManagers,
-    clock: systemClock,
-    onCircuit: () => {},
-  });
-  const { dbtype: type, dbaddr: path } = config;
-  const results = [
-    ...skipped.map(({ name, defect }) => report(false, `upstream ${name}: ${defect}`)),
-    ...(await Promise.all([
-      ...(type === 'none' ? [] : [checkRequestLog({ type, path })]),
-      ...Array.from(tokenManagers.values(), (manager) => checkToken(manager, patienceMs)),
-      ...upstreams.map((upstream) => checkUpstream(upstream, patienceMs)),
-    ])),
-  ];
-  await Promise.all(Array.from(tokenManagers.values(), (manager) => manager.stop()));
-  await Promise.all(upstreams.map(({ client }) => client.close()));
-  return results.every((isGood) => isGood) ? 0 : 1;
-}
+class Check {
+  readonly #config: Config;
+  readonly #directory: string;
+  readonly #settings: CheckSettings;
+  readonly #secrets = new SecretRegistry();
+  readonly #tokenManagers: ReadonlyMap<string, TokenManager>;
+  /** How far each server's clock is ahead, by what it is called in the output. */
+  readonly #skewsMs = new Map<string, number>();
 
-async function checkRequestLog(address: Parameters<typeof checkStore>[0]): Promise<boolean> {
-  try {
-    await checkStore(address);
-    return report(true, `request log: the ${address.type} database can be written`);
-  } catch (error) {
-    return report(false, `request log: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
-async function checkToken(manager: TokenManager, patienceMs: number): Promise<boolean> {
-  const what = `token ${manager.name}`;
-  try {
-    const lease = await patiently(manager.get({ maxWaitMs: patienceMs }), () => {
-      const error = manager.status().lastError;
-      return `${what}: ${error === null ? 'no answer yet; asked' : `${error}; asked again`} for up to ${patienceMs / 1000} s`;
+  constructor({ config, directory, secrets }: LoadedConfig, settings: CheckSettings) {
+    this.#config = config;
+    this.#directory = directory;
+    this.#settings = settings;
+    for (const secret of secrets) this.#secrets.add(secret.reveal());
+    this.#tokenManagers = buildTokenManagers(config, {
+      secrets: this.#secrets,
+      clock: systemClock,
+      baseDir: directory,
+      onEvent: (event) => {
+        if (event.kind === 'acquired' && event.issuerSkewMs !== null)
+          this.#skewsMs.set(`token ${event.source}`, event.issuerSkewMs);
+      },
     });
-    return report(true, `${what}: obtained, ${Math.round(lease.remainingMs() / 1000)} s left`);
-  } catch {
-    return report(
-      false,
-      `${what}: ${manager.status().lastError ?? `no token within ${patienceMs / 1000} s`}`,
-    );
+  }
+
+  /** True when nothing failed. */
+  async run(): Promise<boolean> {
+    const { patienceMs } = this.#settings;
+    const { upstreams, skipped } = this.#build(this.#config);
+    const results = await Promise.all([
+      printed(skipped.map(({ name, defect }) => ({ verdict: 'fail', text: `upstream ${name}: ${defect}` }))),
+      printed(checkAddress(this.#config)),
+      printed(checkRequestLog(this.#config)),
+      printed(checkLogFile(this.#config)),
+      printed(checkCertificateFiles(this.#config, this.#directory)),
+      printed(checkServerCertificates(this.#config, patienceMs)),
+      ...Array.from(this.#tokenManagers.values(), (manager) => printed(this.#checkToken(manager))),
+      ...upstreams.map((upstream) => printed(this.#checkUpstream(upstream))),
+    ]);
+    const readings = Array.from(this.#skewsMs, ([server, skewMs]) => ({ server, skewMs }));
+    results.push(await printed(judgeClocks(readings, Date.now())));
+    await Promise.all(Array.from(this.#tokenManagers.values(), (manager) => manager.stop()));
+    await Promise.all(upstreams.map(({ client }) => client.close()));
+    return results.every((isGood) => isGood);
+  }
+
+  async #checkToken(manager: TokenManager): Promise<Finding[]> {
+    const { patienceMs } = this.#settings;
+    const what = `token ${manager.name}`;
+    try {
+      const lease = await withWaitLine(manager.get({ maxWaitMs: patienceMs }), () => {
+        const error = manager.status().lastError;
+        return `${what}: ${error === null ? 'no answer yet; asked' : `${error}; asked again`} for up to ${patienceMs / 1000} s`;
+      });
+      const seconds = Math.round(lease.remainingMs() / 1000);
+      return [{ verdict: 'ok', text: `${what}: obtained, ${seconds} s left` }];
+    } catch {
+      const error = manager.status().lastError ?? `no token within ${patienceMs / 1000} s`;
+      return [{ verdict: 'fail', text: `${what}: ${error}` }];
+    }
+  }
+
+  #checkUpstream(upstream: RoutedUpstream): Promise<Finding[]> {
+    const { name } = upstream;
+    const config = this.#config.upstreams.find((one) => one.name === name && upstreamDefect(one) === null);
+    const endpoint = config?.endpoint ?? null;
+    const check = new UpstreamCheck(upstream, {
+      ...this.#settings,
+      endpoint: endpoint === null || config?.paths.models !== null ? null : new URL(endpoint),
+      at: (other) => (config === undefined ? null : this.#upstreamAt(config, other)),
+      scrub: (text) => this.#secrets.scrub(text),
+      onDate: (serverMs, oursMs) => this.#skewsMs.set(`upstream ${name}`, serverMs - oursMs),
+    });
+    return check.run();
+  }
+
+  #upstreamAt(upstream: UpstreamConfig, endpoint: URL): RoutedUpstream | null {
+    const upstreams = [{ ...upstream, endpoint: endpoint.href }];
+    return this.#build({ ...this.#config, upstreams }).upstreams[0] ?? null;
+  }
+
+  #build(config: Config) {
+    const parts = { tokenManagers: this.#tokenManagers, clock: systemClock, onCircuit: () => {} };
+    return buildUpstreams(config, parts);
   }
 }
 
-async function checkUpstream({ name, client }: RoutedUpstream, patienceMs: number): Promise<boolean> {
-  const what = `upstream ${name}`;
-  try {
-    const reply = await patiently(client.fetchModels(patienceMs), () =>
-      // Of its token there is a line already.
-      client.hasToken() ? `${what}: no answer yet; asked for up to ${patienceMs / 1000} s` : null,
-    );
-    const repairs = await modelsRepairs(reply);
-    const repaired = repairs.length === 0 ? '' : ` (repaired in its list of models: ${repairs.join(', ')})`;
-    return report(true, `${what}: answers${repaired}`);
-  } catch (error) {
-    if (error instanceof UpstreamStatusError) return judgeStatus(what, error.response.status);
-    if (!(error instanceof FerryError)) return report(false, `${what}: ${String(error)}`);
-    if (error.kind === 'token_unavailable')
-      return report(false, `${what}: not asked, because there is no token for it`);
-    return report(false, `${what}: ${error.message.replace(/^Upstream "[^"]*":? /, '')}`);
-  }
-}
-
-/** The repairs that a list of models needed; none when the list does not come or is none: the upstream answers all the same. */
-async function modelsRepairs({ body }: UpstreamResponse): Promise<Repair[]> {
-  const repairs = new Set<Repair>();
-  const timer = setTimeout(() => body.destroy(new Error('the list of models is not needed')), QUIET_MS);
-  try {
-    readModelsResponse(await body.readAll(MAX_LIST_BYTES), 0, (repair) => repairs.add(repair));
-  } catch {
-    repairs.clear();
-  } finally {
-    clearTimeout(timer);
-    body.destroy(new Error('the list of models was read'));
-  }
-  return [...repairs];
-}
-
-/** Many gateways do not list models; that they answer at all, and not with a refusal, is what counts. */
-function judgeStatus(what: string, status: number): boolean {
-  if (status === 401 || status === 403) return report(false, `${what}: refuses the credentials (${status})`);
-  if (status >= 500) return report(false, `${what}: answers GET /models with ${status}`);
-  const meaning =
-    status === 404 ? "it lists no models, or the endpoint's path is wrong" : 'it lists no models';
-  return report(true, `${what}: answers (GET /models gives ${status}: ${meaning})`);
-}
-
-/** As `work` ends; while it has not, what `tell` says is printed once. Null: nothing. */
-async function patiently<Result>(work: Promise<Result>, tell: () => string | null): Promise<Result> {
-  const timer = setTimeout(() => {
-    const text = tell();
-    if (text !== null) console.log(`wait  ${text}`);
-  }, QUIET_MS);
-  try {
-    return await work;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-function report(isGood: boolean, text: string): boolean {
-  console.log(`${isGood ? 'ok   ' : 'FAIL '} ${text}`);
-  return isGood;
+/** Prints findings when they are there; false when one is a failure. */
+async function printed(findings: readonly Finding[] | Promise<readonly Finding[]>): Promise<boolean> {
+  return (await findings).map(printFinding).every((isGood) => isGood);
 }

@@ -12,7 +12,7 @@ const USAGE = `usage: tokenferry verify [--url URL] [--key KEY] [--model MODEL] 
   --embedding-model  default: the first listed model that looks like one; without one, embeddings are skipped`;
 
 /** How RAGFlow, Cherry Studio and others guess the kind of a model from its name. */
-const EMBEDDING_NAME = /embed|bge|gte|e5-/i;
+export const EMBEDDING_NAME = /embed|bge|gte|e5-/i;
 
 const TIMEOUT_MS = 60_000;
 

@@ -54,6 +54,16 @@ export interface UpstreamCall extends ExchangeControl {
   readonly tokenWaitedMs: number;
 }
 
+/** A request of our own, such as those of `tokenferry check`. */
+interface ProbeRequest {
+  readonly method: 'GET' | 'POST';
+  /** What follows our `/v1`, with a leading slash. */
+  readonly path: string;
+  /** The upstream's own name of the model, for path templates. */
+  readonly model: string;
+  readonly body: object | null;
+}
+
 interface UpstreamClientSettings {
   /** The upstream's configured name. */
   readonly name: string;
@@ -285,20 +295,32 @@ export class UpstreamClient extends OpenAI {
   }
 
   /**
-   * `GET /models` for ourselves rather than for a client: resolves at the headers of a 2xx response, rejects as `call`
-   * does and when nothing came within `timeoutMs`. Costs the upstream no tokens, so it also shows whether it is there.
+   * `GET /models` for ourselves rather than for a client. Costs the upstream no tokens, so it also shows whether it is
+   * there.
    */
-  async fetchModels(timeoutMs: number, signal?: AbortSignal): Promise<UpstreamResponse> {
+  fetchModels(timeoutMs: number, signal?: AbortSignal): Promise<UpstreamResponse> {
+    return this.probe({ method: 'GET', path: '/models', model: '', body: null }, timeoutMs, signal);
+  }
+
+  /**
+   * A small request of our own: resolves at the headers of a 2xx response, rejects as `call` does and when nothing came
+   * within `timeoutMs`, which runs on over the body.
+   */
+  async probe(request: ProbeRequest, timeoutMs: number, signal?: AbortSignal): Promise<UpstreamResponse> {
     const controller = new AbortController();
     const timer = new AttemptTimer((error) => controller.abort(error));
+    const { method, path, model, body } = request;
     const response = await this.call({
-      method: 'GET',
-      path: '/models',
+      method,
+      path,
       query: '',
-      model: '',
-      clientHeaders: { accept: 'application/json' },
-      body: null,
-      isJson: false,
+      model,
+      clientHeaders: {
+        accept: 'application/json',
+        ...(body === null ? {} : { 'content-type': 'application/json' }),
+      },
+      body: body === null ? null : Buffer.from(JSON.stringify(body)),
+      isJson: body !== null,
       signal: signal === undefined ? controller.signal : AbortSignal.any([controller.signal, signal]),
       timer,
       headersTimeoutMs: timeoutMs,
@@ -308,7 +330,6 @@ export class UpstreamClient extends OpenAI {
       timer.clear();
       throw error;
     });
-    // The limit runs on over the body; it ends with the body or ends it.
     if (response.body.isSettled) timer.clear();
     else response.body.onSettled = () => timer.clear();
     return response;

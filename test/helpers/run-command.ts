@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { mock } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 
@@ -29,6 +30,26 @@ export async function runCommand(
     await writeFile(file, stringify(config));
     return await run([command, '--config', file, ...(options.args ?? [])], folder, options.env ?? {});
   } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** Calls a command within this process, which takes a tenth of the time; nothing else may print meanwhile. */
+export async function callCommand(
+  command: (args: readonly string[]) => Promise<number>,
+  config: object,
+  args: readonly string[] = [],
+): Promise<{ readonly code: number; readonly stdout: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'tokenferry-command-'));
+  const lines: string[] = [];
+  const print = mock.method(console, 'log', (...words: unknown[]) => void lines.push(`${words.join(' ')}\n`));
+  try {
+    const file = join(folder, 'config.yaml');
+    await writeFile(file, stringify(config));
+    const code = await command(['--config', file, ...args]);
+    return { code, stdout: lines.join('') };
+  } finally {
+    print.mock.restore();
     await rm(folder, { recursive: true });
   }
 }

@@ -15,7 +15,7 @@ interface TlsSection {
 }
 
 /** Every `tls` of the configuration that is set. */
-function tlsSections(config: Config): TlsSection[] {
+export function tlsSections(config: Config): TlsSection[] {
   const server = config.tls === null ? [] : [{ path: ['tls'], ca: null, ...config.tls }];
   const sources = Object.entries(config.tokens).flatMap(([name, source]) =>
     'tls' in source && source.tls !== null ? [{ path: ['tokens', name, 'tls'], ...source.tls }] : [],

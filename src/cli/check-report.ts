@@ -1,0 +1,35 @@
+/** What one check found: `fail` makes the exit code 1, `warn` does not. */
+export interface Finding {
+  readonly verdict: 'ok' | 'warn' | 'fail';
+  readonly text: string;
+  /** Lines for the configuration that would repair it, to be pasted. */
+  readonly suggestion?: string;
+}
+
+/** Of something that takes longer, it is said what is waited for. */
+const QUIET_MS = 2_000;
+
+const LABELS = { ok: 'ok    ', warn: 'warn  ', fail: 'FAIL  ' } as const;
+
+/** Prints a finding; true unless it is a failure. */
+export function printFinding({ verdict, text, suggestion }: Finding): boolean {
+  console.log(`${LABELS[verdict]}${text}`);
+  if (suggestion !== undefined) console.log(`      ${suggestion}`);
+  return verdict !== 'fail';
+}
+
+/** As `work` ends; while it has not, what `describe` returns is printed once. Null: nothing. */
+export async function withWaitLine<Result>(
+  work: Promise<Result>,
+  describe: () => string | null,
+): Promise<Result> {
+  const timer = setTimeout(() => {
+    const text = describe();
+    if (text !== null) console.log(`wait  ${text}`);
+  }, QUIET_MS);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
+  }
+}
