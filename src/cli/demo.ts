@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
-import { countdownLine } from '../demo/countdown.ts';
-import { instructions } from '../demo/instructions.ts';
+import { countdownLine, instructions } from '../demo/console.ts';
 import { type Demo, startDemo } from '../demo/stack.ts';
 import { argumentProblem, asksForHelp } from './arguments.ts';
 

@@ -9,11 +9,11 @@ interface DemoIssuerOptions {
   readonly clientSecret: string;
   readonly lifetimeMs: number;
   readonly clock: Clock;
-  /** Called with the serial (from 1) of each token that is handed out. */
+  /** Called with the serial (from 1) of each token that is issued. */
   readonly onIssue?: (serial: number) => void;
 }
 
-/** What the issuer knows of a token that it handed out. */
+/** A valid token. */
 export interface LiveToken {
   /** 1 for the first token. */
   readonly serial: number;
@@ -21,8 +21,8 @@ export interface LiveToken {
 }
 
 /**
- * A stand-in for a company's identity provider: OAuth2 client credentials (RFC 6749 section 4.4, secret in the
- * Basic header or in the form), tokens that really end.
+ * A company's identity provider: OAuth2 client credentials (RFC 6749 section 4.4, secret in the Basic header or in the
+ * form), with tokens that expire.
  */
 export class DemoIssuer {
   readonly tokenUrl: string;
@@ -53,12 +53,12 @@ export class DemoIssuer {
       return value;
     };
     const server = await listenOnLoopback((request, response) => {
-      answer(request, response, options, issue).catch(() => response.destroy());
+      respond(request, response, options, issue).catch(() => response.destroy());
     });
     return new DemoIssuer(server.origin, () => server.close(), tokens, options);
   }
 
-  /** The token's facts while it lives; null when it is unknown or has ended. */
+  /** Null: the token is unknown or expired. */
   find(token: string): LiveToken | null {
     const known = this.#tokens.get(token);
     if (known === undefined) return null;
@@ -73,7 +73,7 @@ export class DemoIssuer {
   }
 }
 
-async function answer(
+async function respond(
   request: IncomingMessage,
   response: ServerResponse,
   options: DemoIssuerOptions,

@@ -2,16 +2,17 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** More than any request of a demo; a larger one ends the connection. Bytes. */
+/** More than any request of a demo, in bytes; a larger one closes the connection. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
 /** A plain HTTP server on a free port of 127.0.0.1. */
 interface LoopbackServer {
   readonly origin: string;
-  /** Ends open connections too. */
+  /** Closes open connections too. */
   close(): Promise<void>;
 }
 
+/** Starts a server on a free port. */
 export async function listenOnLoopback(listener: RequestListener): Promise<LoopbackServer> {
   const server = createServer(listener);
   server.listen(0, '127.0.0.1');
@@ -27,7 +28,7 @@ export async function listenOnLoopback(listener: RequestListener): Promise<Loopb
   };
 }
 
-/** The body as text. Rejects when the sender leaves or sends more than `MAX_BODY_BYTES`. */
+/** The body as text. Rejects when the client disconnects or sends more than `MAX_BODY_BYTES`. */
 export async function readText(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -39,6 +40,7 @@ export async function readText(request: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
+/** Sends a JSON response. */
 export function sendJson(response: ServerResponse, status: number, body: object): void {
   const text = JSON.stringify(body);
   response.writeHead(status, {

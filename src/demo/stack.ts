@@ -10,17 +10,17 @@ import type { TokenStatus } from '../tokens/manager/token-status.ts';
 import { DemoIssuer } from './issuer.ts';
 import { CHAT_MODELS, DemoModel, EMBEDDING_MODEL } from './model.ts';
 
-/** The same at every start, so that an application configured for the demo works again tomorrow. Loopback only. */
+/** The same at every start, so that a configured application keeps working. Loopback only. */
 const DEMO_KEY = 'sk-tokenferry-demo';
 
 const CLIENT_ID = 'demo-app';
 const CLIENT_SECRET = 'demo-app-secret';
 
 interface DemoOptions {
-  /** Where the gateway listens on 127.0.0.1; a free port is taken when this one is not. */
+  /** Where the gateway listens on 127.0.0.1; another free port when this one is in use. */
   readonly port: number;
   readonly tokenLifetimeMs: number;
-  /** Called with the serial (from 1) of each token that the issuer hands out. */
+  /** Called with the serial (from 1) of each token that is issued. */
   readonly onIssue: (serial: number) => void;
 }
 
@@ -30,9 +30,9 @@ export interface Demo {
   readonly url: string;
   readonly key: string;
   readonly models: readonly string[];
-  /** The token that the gateway holds. */
+  /** The state of the gateway's token. */
   token(): TokenStatus | undefined;
-  /** Ends everything and removes the records. */
+  /** Stops everything and removes the records. */
   close(): Promise<void>;
 }
 
@@ -46,16 +46,16 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
   });
   const model = await DemoModel.start({ issuer, tokenLifetimeMs: options.tokenLifetimeMs });
   const folder = await mkdtemp(join(tmpdir(), 'tokenferry-demo-'));
-  const closeAround = async (): Promise<void> => {
+  const closeServers = async (): Promise<void> => {
     await Promise.all([issuer.close(), model.close()]);
     await rm(folder, { recursive: true, force: true });
   };
   try {
-    const port = await takeablePort(options.port);
+    const port = await availablePort(options.port);
     const file = join(folder, 'config.yaml');
     // JSON is YAML.
     await writeFile(file, JSON.stringify(demoConfig(port, issuer, model, folder), null, 2), { mode: 0o600 });
-    // The log goes to standard error, where it does not mix with what the demo prints.
+    // The log goes to standard error, separate from the output of the demo.
     const service = await startService(loadConfig(file, {}), { logDescriptor: 2 });
     return {
       url: `http://127.0.0.1:${port}`,
@@ -64,16 +64,16 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
       token: () => service.status().tokens[0],
       async close() {
         await service.close();
-        await closeAround();
+        await closeServers();
       },
     };
   } catch (error) {
-    await closeAround();
+    await closeServers();
     throw error;
   }
 }
 
-/** What a user would write, in the same keys: the shortest useful configuration. */
+/** The shortest useful configuration, with the keys that a user would write. */
 function demoConfig(port: number, issuer: DemoIssuer, model: DemoModel, folder: string): object {
   return {
     address: `127.0.0.1:${port}`,
@@ -96,8 +96,8 @@ function demoConfig(port: number, issuer: DemoIssuer, model: DemoModel, folder: 
   };
 }
 
-/** `wanted` when nobody listens there, else a free port. */
-async function takeablePort(wanted: number): Promise<number> {
+/** `wanted` when it is free, else another free port. */
+async function availablePort(wanted: number): Promise<number> {
   for (const port of [wanted, 0]) {
     const server = createServer();
     server.listen(port, '127.0.0.1');

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
-import { wordVector } from '../../src/demo/word-vector.ts';
+import { wordVector } from '../../src/demo/model.ts';
 import { checkCanonicalReply, checkCanonicalStream } from '../helpers/canonical-checker.ts';
 import { type CircuitEvent, Gateway, until } from '../helpers/gateway.ts';
 import { randomFrom } from '../helpers/seeded-random.ts';

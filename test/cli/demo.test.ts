@@ -26,7 +26,7 @@ test('the demo prints examples that work as printed, reports its token and leave
   });
   for await (const text of child.stdout.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
     printed += text;
-    if (/token 1 .*ends in/.test(printed)) break;
+    if (/token 1 .*expires in/.test(printed)) break;
   }
   child.stdout.resume();
 

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import OpenAI from 'openai';
 import { DemoIssuer } from '../../src/demo/issuer.ts';
-import { DemoModel } from '../../src/demo/model.ts';
-import { wordVector } from '../../src/demo/word-vector.ts';
+import { DemoModel, wordVector } from '../../src/demo/model.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 
 const LIFETIME_MS = 300_000;

@@ -1,7 +1,7 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { wordVector } from '../../src/demo/word-vector.ts';
+import { wordVector } from '../../src/demo/model.ts';
 import { sendJson } from './json-answer.ts';
 import { LoopbackServer } from './loopback-server.ts';
 

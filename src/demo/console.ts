@@ -1,3 +1,5 @@
+import type { TokenStatus } from '../tokens/manager/token-status.ts';
+
 interface DemoFacts {
   /** Without `/v1`. */
   readonly url: string;
@@ -7,8 +9,8 @@ interface DemoFacts {
 }
 
 /**
- * What the demo prints at its start. The examples begin in the first column, because indented Python does not run
- * when it is pasted, and work as they stand in a shell in this repository.
+ * The text that the demo prints at its start. The examples begin in the first column, because pasted Python must not be
+ * indented, and work unchanged in a shell in this repository.
  */
 export function instructions({ url, key, models, tokenLifetimeMs }: DemoFacts): string {
   const life =
@@ -17,8 +19,8 @@ export function instructions({ url, key, models, tokenLifetimeMs }: DemoFacts): 
       : `${tokenLifetimeMs / 1000}-second`;
   return [
     '',
-    `tokenferry demo: an identity provider with ${life} tokens, a model that insists on them, and the gateway`,
-    'in front. All of it is on this machine; nothing is kept. Ctrl-C ends it. For your own endpoint, write a',
+    `tokenferry demo: an identity provider with ${life} tokens, a model that requires them, and the gateway`,
+    'in front. Everything runs on this machine; nothing is kept. Ctrl-C stops it. For your own endpoint, write a',
     'config.yaml (README.md shows ten lines that do) and start again.',
     '',
     `  base URL   ${url}/v1`,
@@ -73,4 +75,30 @@ function nodeLines(url: string, key: string): string[] {
     'console.log();',
     'END',
   ];
+}
+
+const BAR_WIDTH = 24;
+
+/** `4:07`; `0:00` for negative durations. */
+function minutesAndSeconds(durationMs: number): string {
+  const seconds = Math.max(0, Math.round(durationMs / 1000));
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+}
+
+/** One line about the token in use: its number, its remaining life, the time to the renewal. */
+export function countdownLine(token: TokenStatus): string {
+  if (token.remainingMs === null) return `no token yet (${token.state})${reason(token)}`;
+  const next =
+    token.nextAttemptInMs === null ? '' : ` · renewal in ${minutesAndSeconds(token.nextAttemptInMs)}`;
+  const bar = barOf(token.remainingMs / (token.lifeMs ?? token.remainingMs));
+  return `token ${token.generation} ${bar} expires in ${minutesAndSeconds(token.remainingMs)} · ${token.state}${next}${reason(token)}`;
+}
+
+function reason(token: TokenStatus): string {
+  return token.consecutiveFailures > 0 && token.lastError !== null ? ` · ${token.lastError}` : '';
+}
+
+function barOf(share: number): string {
+  const full = Math.round(Math.min(1, Math.max(0, share)) * BAR_WIDTH);
+  return '█'.repeat(full) + '░'.repeat(BAR_WIDTH - full);
 }
