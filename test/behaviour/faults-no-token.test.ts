@@ -53,7 +53,7 @@ for (const kind of KINDS) {
       [{ outcome: 'token_unavailable', status: null }],
     );
     const { status, degraded } = await gateway.readiness();
-    assert.equal(status, 200, 'ready: it serves what it can');
+    assert.equal(status, 503, 'not ready before its only source has had a token');
     assert.ok(!degraded.some((one) => one.includes('cooling')), degraded.join());
     assert.match(degraded.join(), /token dead: missing/);
   });
