@@ -1,6 +1,10 @@
+import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
+import type { Transform } from 'node:stream';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
+import { decoderOf } from '../../lib/net/content-coding.ts';
 import { inSeconds } from '../../lib/text/format.ts';
+import { shorten } from '../../lib/text/sanitize.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 
 export interface BodyReaderSettings {
@@ -49,6 +53,63 @@ export class BodyReader {
     if (declared > maxBytes) throw tooLarge(maxBytes);
     if (this.#bufferedBytes + declared > this.#settings.maxBufferedBytes) throw noRoom();
     return (await this.#gather(context, maxBytes, Number.POSITIVE_INFINITY)).bytes;
+  }
+
+  /**
+   * Reads a body whole without its `content-encoding`, of which the limit holds as well: it is parsed here, and upstreams
+   * seldom decode one. Throws as `read` does, `unsupported_encoding` before anything is read, and `invalid_json` for a
+   * body that cannot be decoded.
+   */
+  async readDecoded(context: RequestContext, limitBytes: number): Promise<Buffer> {
+    const { headers } = context;
+    const { 'content-encoding': encoding } = headers;
+    if (encoding === undefined) return this.read(context, limitBytes);
+    const coding = codingOf(encoding);
+    const makeDecoder = coding === null ? null : decoderOf(coding);
+    if (makeDecoder === undefined) throw unsupportedEncoding(encoding);
+    const body = await this.read(context, limitBytes);
+    // From here on the headers describe the body as it is sent on.
+    delete headers['content-encoding'];
+    if (makeDecoder === null || body.length === 0) return body;
+    const decoder = makeDecoder(body[0] ?? 0, 'strict');
+    const decoded = await this.#decode(context, decoder, { body, coding: coding ?? '', limitBytes });
+    this.#bufferedBytes -= body.length;
+    context.bufferedBytes -= body.length;
+    return decoded;
+  }
+
+  async #decode(
+    context: RequestContext,
+    decoder: Transform,
+    { body, coding, limitBytes }: { body: Buffer; coding: string; limitBytes: number },
+  ): Promise<Buffer> {
+    const { maxBufferedBytes } = this.#settings;
+    const maxBytes = Math.min(limitBytes, maxBufferedBytes);
+    const chunks: Buffer[] = [];
+    let size = 0;
+    decoder.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size > maxBytes) decoder.destroy(tooLarge(maxBytes));
+      else if (this.#bufferedBytes + chunk.length > maxBufferedBytes) decoder.destroy(noRoom());
+      else {
+        this.#bufferedBytes += chunk.length;
+        context.bufferedBytes += chunk.length;
+        chunks.push(chunk);
+      }
+    });
+    decoder.end(body);
+    try {
+      await once(decoder, 'end', { signal: context.signal });
+    } catch (error) {
+      decoder.destroy();
+      context.signal.throwIfAborted();
+      if (error instanceof FerryError) throw error;
+      throw new FerryError('invalid_json', {
+        message: `Invalid request body: it cannot be decoded as its Content-Encoding says (${coding}).`,
+        cause: error,
+      });
+    }
+    return Buffer.concat(chunks, size);
   }
 
   /**
@@ -130,6 +191,18 @@ export class BodyReader {
 
 function isPausedByReader(request: IncomingMessage): boolean {
   return request.isPaused() || request.readableLength > 0;
+}
+
+/** null: the body is not encoded. Of several codings, which nobody was seen to send, the whole list. */
+function codingOf(encoding: string): string | null {
+  const coding = encoding.trim().toLowerCase();
+  return coding === '' || coding === 'identity' ? null : coding;
+}
+
+function unsupportedEncoding(encoding: string): FerryError {
+  return new FerryError('unsupported_encoding', {
+    message: `Unsupported Content-Encoding: ${shorten(encoding, 60)}. Send the body plain, or with one of gzip, deflate, br and zstd.`,
+  });
 }
 
 function tooLarge(limitBytes: number): FerryError {

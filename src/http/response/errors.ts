@@ -25,6 +25,7 @@ export function sendError(context: RequestContext, error: FerryError): void {
   const extra = retryHeaders(error);
   if (error.kind === 'upgrade_not_supported')
     extra.push('upgrade', 'HTTP/1.1', 'connection', 'upgrade, close');
+  else if (error.kind === 'unsupported_encoding') extra.push('accept-encoding', 'gzip, deflate, br, zstd');
   else if (isClosing) extra.push('connection', 'close');
   sendJson(context, error.status, JSON.stringify(error.toBody()), extra);
 }

@@ -125,7 +125,7 @@ export async function readModelRequest(
   { router, bodies, bodyLimitBytes }: ModelRouteSettings,
 ): Promise<ParsedRequest> {
   const { outcome } = context;
-  const body = await bodies.read(context, bodyLimitBytes);
+  const body = await bodies.readDecoded(context, bodyLimitBytes);
   context.receivedBody(body);
   const request = parseRequest(body, kind);
   outcome.model = request.model;

@@ -1,5 +1,3 @@
-import { isUtf8 } from 'node:buffer';
-import type { IncomingHttpHeaders } from 'node:http';
 import { type BodyFields, noFields, readFormBody, readJsonBody } from '../../openai/request/body-fields.ts';
 import { refuseCostlyJson } from '../../openai/request/parsed-request.ts';
 import type { BodyReader } from '../body/body-reader.ts';
@@ -42,12 +40,16 @@ export async function readPassedBody(context: RequestContext, limits: PassedBody
   if (length !== undefined && declared > maxBytes) throw uploadTooLarge(maxBytes);
   // JSON is read whole, also when it comes in chunks of unknown length: its model decides where it goes.
   if (isJson(type)) {
-    const body = await readWhole(context, bodies, limits.bodyLimitBytes);
-    return json(body, body.length > 0 && !isCompressed(headers, body));
+    const body = await bodies.readDecoded(context, limits.bodyLimitBytes);
+    context.outcome.requestBytes = body.length;
+    return json(body, body.length > 0);
   }
   const isForm = /^multipart\/form-data/i.test(type);
   if (declared <= limits.replayLimitBytes) {
-    const body = await readWhole(context, bodies, limits.replayLimitBytes);
+    const body = await (isForm
+      ? bodies.readDecoded(context, limits.replayLimitBytes)
+      : bodies.read(context, limits.replayLimitBytes));
+    context.outcome.requestBytes = body.length;
     if (isForm) return { body, fields: readFormBody(body, type, true), isJson: false };
     // Many servers read JSON whatever its type says, and clients leave the type out (S18).
     return isObject(body) ? json(body, false) : unknown(body);
@@ -75,17 +77,6 @@ function json(body: Buffer, isDeclared: boolean): PassedBody {
 /** Whether the first character that is no white space (RFC 8259, 2) and no byte order mark begins an object. */
 function isObject(body: Buffer): boolean {
   return /^(?:\xef\xbb\xbf)?[ \t\r\n]*\{/.test(body.toString('latin1', 0, OBJECT_BEGINS_WITHIN));
-}
-
-async function readWhole(context: RequestContext, bodies: BodyReader, limitBytes: number): Promise<Buffer> {
-  const body = await bodies.read(context, limitBytes);
-  context.outcome.requestBytes = body.length;
-  return body;
-}
-
-/** Whether the body is compressed, as its header says: text is not, whatever the header says. */
-function isCompressed(headers: IncomingHttpHeaders, body: Buffer): boolean {
-  return (headers['content-encoding'] ?? 'identity') !== 'identity' && !isUtf8(body);
 }
 
 /** Not the types that hold several documents: application/json-seq, application/jsonl. */

@@ -79,6 +79,7 @@ export const ERROR_TABLE = {
   invalid_request: refused(400, 'invalid_request_error', 'invalid_request'),
   missing_model: refused(400, 'invalid_request_error', 'missing_model'),
   body_too_large: refused(413, 'invalid_request_error', 'body_too_large'),
+  unsupported_encoding: refused(415, 'invalid_request_error', 'unsupported_content_encoding'),
   headers_too_large: refused(431, 'invalid_request_error', 'headers_too_large'),
   request_timeout: refused(408, 'invalid_request_error', 'request_incomplete', { shouldRetry: null }),
   unknown_path: refused(404, 'not_found_error', 'unknown_path'),

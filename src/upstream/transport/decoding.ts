@@ -1,32 +1,7 @@
 import type { Transform } from 'node:stream';
-import {
-  constants,
-  createBrotliDecompress,
-  createGunzip,
-  createInflate,
-  createInflateRaw,
-  createZstdDecompress,
-} from 'node:zlib';
+import { decoderOf } from '../../lib/net/content-coding.ts';
 import { ResponseBody } from './body.ts';
 import { fromBrokenBody } from './transport-error.ts';
-
-/** The decoders of `content-encoding`; each hands out what it has after every write, so that streams stay live. */
-const DECODERS: ReadonlyMap<string, (firstByte: number) => Transform> = new Map([
-  ['gzip', () => createGunzip({ finishFlush: constants.Z_SYNC_FLUSH })],
-  ['x-gzip', () => createGunzip({ finishFlush: constants.Z_SYNC_FLUSH })],
-  ['deflate', decoderOfDeflate],
-  ['br', () => createBrotliDecompress()],
-  ['zstd', () => createZstdDecompress()],
-]);
-
-/** The lower half of the first byte in zlib's format (RFC 1950); raw deflate begins with it only for stored blocks that nobody sends. */
-const ZLIB = 0x08;
-
-/** RFC 9110 means zlib's format; many servers send its inside alone. */
-function decoderOfDeflate(firstByte: number): Transform {
-  const options = { finishFlush: constants.Z_SYNC_FLUSH };
-  return (firstByte & 0x0f) === ZLIB ? createInflate(options) : createInflateRaw(options);
-}
 
 /**
  * The body behind its `content-encoding`. We ask for none, but corporate proxies compress all the same. An
@@ -38,7 +13,7 @@ export function decodeContent(
   upstream: string,
 ): ResponseBody {
   const coding = contentEncoding?.trim().toLowerCase() ?? '';
-  const makeDecoder = DECODERS.get(coding);
+  const makeDecoder = decoderOf(coding);
   if (makeDecoder === undefined) return body;
   // Made when the first byte is there.
   let decoder: Transform | null = null;
@@ -51,7 +26,7 @@ export function decodeContent(
     },
   });
   const begin = (firstByte: number): Transform => {
-    decoder = makeDecoder(firstByte);
+    decoder = makeDecoder(firstByte, 'lenient');
     decoder.on('data', (chunk: Buffer) => decoded.push(chunk));
     decoder.on('end', () => decoded.finish());
     decoder.on('error', (error) => decoded.fail(fromBrokenBody(error, upstream)));
