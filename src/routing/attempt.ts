@@ -179,6 +179,8 @@ export class Attempt {
     this.request.signal.removeEventListener('abort', this.#onRequestAborted);
     if (error !== null) {
       this.#blame(error);
+      if (error.kind === 'auth_rejected' && this.#isCommitted && this.response !== null)
+        this.upstream.client.reportRejected(this.response);
       // Ends whatever of it is still running.
       this.#controller.abort(error);
       this.response?.body.destroy(error);

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import OpenAI from 'openai';
 
 import { FerryError } from '../lib/errors/ferry-error.ts';
@@ -158,10 +159,14 @@ export class UpstreamClient extends OpenAI {
     return response === null ? null : onlyOk(response);
   }
 
+  /** Null: no other token is to be had, so that the rejection is the result. */
   async #replay(call: UpstreamCall, rejected: UpstreamResponse): Promise<UpstreamResponse | null> {
     const { credentials } = this;
     if (credentials.kind !== 'token' || rejected.lease === null) return null;
-    if (call.body !== null && !Buffer.isBuffer(call.body)) return null;
+    if (call.body !== null && !Buffer.isBuffer(call.body)) {
+      if (await this.#startRenewal(credentials, rejected)) throw this.#cannotReplay(rejected);
+      return null;
+    }
     call.timer.clear();
     const renewed = await credentials.manager
       .renewAfter(rejected.lease, {
@@ -181,6 +186,31 @@ export class UpstreamClient extends OpenAI {
     if (response.isTokenRejected) credentials.manager.reportRejected(renewed);
     else if (!this.hasBodyMatchers || !response.ok) this.reportAccepted(response);
     return response;
+  }
+
+  /**
+   * Reports a rejection that no replay can follow, such as one in the middle of a stream: the token is renewed for the
+   * next request.
+   */
+  reportRejected(response: UpstreamResponse): void {
+    const { credentials } = this;
+    if (credentials.kind === 'token') void this.#startRenewal(credentials, response);
+  }
+
+  /** Reports a rejection without waiting for the renewal. False: a renewal would not help or is not permitted now. */
+  async #startRenewal({ manager }: TokenCredentials, { lease, status }: UpstreamResponse): Promise<boolean> {
+    if (lease === null) return false;
+    const renewal = manager.renewAfter(lease, { status }).catch(() => undefined);
+    // A denial is there at once.
+    return (await Promise.race([renewal, nextTurn(undefined)])) !== null;
+  }
+
+  #cannotReplay({ status }: UpstreamResponse): FerryError {
+    return new FerryError('token_unavailable', {
+      message: `Upstream "${this.name}" rejected its token, which is being renewed; the request body is too large to be sent again (limits.replay). Retry in a second.`,
+      upstreamStatus: status,
+      retryAfterMs: 1_000,
+    });
   }
 
   /** Whether the beginning of a 2xx response's body says that the token is no longer good (`reject.body`). */

@@ -113,17 +113,28 @@ for (const [what, body] of [
   });
 }
 
-test('#35 an upload that is streamed through is not sent twice: the refusal of its token is the answer', async () => {
+test('#35 an upload that is streamed through is not sent twice: its rejected token is renewed, and the client may send it again', async () => {
   await withTokens({ config: { limits: { replay: '1KiB' } } }, async ({ gateway, issuer, model }) => {
     await ask(gateway, 'chat', 'm');
+    const callsBefore = issuer.callCount;
     issuer.revokeAll();
-    const upload = await gateway.post('/v1/files', 'x'.repeat(100_000), {
-      headers: { 'content-type': 'application/octet-stream' },
-    });
+    const send = () =>
+      gateway.post('/v1/files', 'x'.repeat(100_000), {
+        headers: { 'content-type': 'application/octet-stream' },
+      });
+    const upload = await send();
     const text = await upload.text();
-    assert.equal(upload.status, 502, text);
-    assert.equal(errorIn(text).code, 'upstream_auth_error');
+    assert.equal(upload.status, 503, text);
+    assert.equal(errorIn(text).code, 'upstream_auth_unavailable');
+    assert.equal(upload.headers.get('retry-after'), '1');
+    assert.equal(upload.headers.get('x-should-retry'), null);
     assert.equal(model.received.filter(({ path }) => path === '/v1/files').length, 1);
+    // The rejection was reported: the token is renewed, and the upstream, which has no files, does not cool down.
+    const again = await send();
+    assert.equal(again.status, 404, await again.text());
+    assert.equal(again.headers.get('x-tokenferry-attempts'), '1');
+    assert.equal(issuer.callCount, callsBefore + 1);
+    assert.deepEqual((await gateway.readiness()).degraded, []);
     // What fits into memory is replayed.
     const small = await gateway.post('/v1/files', 'x'.repeat(500), {
       headers: { 'content-type': 'application/octet-stream' },
@@ -131,6 +142,52 @@ test('#35 an upload that is streamed through is not sent twice: the refusal of i
     await small.text();
     const sent = model.received.filter(({ text: body }) => body.length === 500);
     assert.equal(sent.at(-1) !== undefined && issuer.isLive(sent.at(-1)?.token ?? ''), true);
+  });
+});
+
+test('#33 a rejection with status 200 on a path that is passed through is renewed and replayed', async () => {
+  const options: TokenSceneOptions = {
+    source: { reject: { body: [{ '/error_code': [111] }] } },
+    model: (issuer) => ({
+      isLive: () => true,
+      intercept: (request, response) => {
+        response.writeHead(200, { 'content-type': 'application/json' });
+        response.end(issuer.isLive(request.token) ? '{"data":[]}' : REFUSAL_IN_200);
+        return true;
+      },
+    }),
+  };
+  await withTokens(options, async ({ gateway, issuer }) => {
+    for (const _round of [1, 2]) {
+      issuer.revokeAll();
+      const response = await fetch(`${gateway.url}/v1/files`);
+      assert.equal(await response.text(), '{"data":[]}');
+      assert.equal(response.headers.get('x-tokenferry-attempts'), '1');
+    }
+  });
+});
+
+test('a rejection in the middle of a stream cannot be replayed, but the token is renewed for the next request', async () => {
+  let isRejecting = true;
+  const options: TokenSceneOptions = {
+    model: () => ({
+      intercept: (_request, response) => {
+        if (!isRejecting) return false;
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.write(
+          'data: {"id":"c","choices":[{"index":0,"delta":{"role":"assistant","content":"all "}}]}\n\n',
+        );
+        response.end('data: {"error":{"message":"token expired","code":401}}\n\n');
+        return true;
+      },
+    }),
+  };
+  await withTokens(options, async ({ gateway, issuer }) => {
+    const { text } = await ask(gateway, 'stream', 'm');
+    assert.match(text, /"error"/);
+    isRejecting = false;
+    await until(() => issuer.callCount === 2, 'the token is renewed');
+    assert.equal((await ask(gateway, 'stream', 'm')).response.status, 200);
   });
 });
 

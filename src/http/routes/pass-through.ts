@@ -4,7 +4,7 @@ import { cleanMessage, shorten } from '../../lib/text/sanitize.ts';
 import type { VendorError } from '../../openai/errors/vendor-error.ts';
 import type { BodyFields } from '../../openai/request/body-fields.ts';
 import type { Attempt } from '../../routing/attempt.ts';
-import { type AttemptPolicy, callOf, callUpstream, errorIn } from '../../routing/attempt-call.ts';
+import { type AttemptPolicy, callOf, callUpstream, checkToken, errorIn } from '../../routing/attempt-call.ts';
 import { refuseLongModelName } from '../../routing/candidates.ts';
 import type { Matcher } from '../../routing/glob.ts';
 import type { ClientIdentity, RoutedRequest } from '../../routing/routed-request.ts';
@@ -81,7 +81,8 @@ export async function passAttempt(request: PassedRequest, attempt: Attempt): Pro
   if (expected === null) {
     await refusePage(attempt, response, policy);
     attempt.limitIdleTime(response.body);
-    await response.body.ready();
+    const head = await response.body.peek();
+    if (head !== null) checkToken(attempt, response, head);
     attempt.commit(null);
     await relayRaw(context, attempt, response, null);
     return;

@@ -67,12 +67,13 @@ export class ResponseBody {
     });
   }
 
-  /** Resolves when there is something to read or the body is over, and leaves it there. Throws as `next` does. */
-  async ready(): Promise<void> {
+  /** The next piece, which is left there to be read; null at the end. Throws as `next` does. */
+  async peek(): Promise<Buffer | null> {
     const chunk = await this.next();
-    if (chunk === null) return;
+    if (chunk === null) return null;
     this.#chunks.unshift(chunk);
     this.#unreadBytes += chunk.length;
+    return chunk;
   }
 
   /** Everything that arrived and was not read yet as one piece, without waiting; null when there is nothing. */
