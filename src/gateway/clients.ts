@@ -5,8 +5,6 @@ import { sha256Hex } from '../lib/secret.ts';
 import { anyMatcher, globMatcher, type Matcher } from '../routing/glob.ts';
 import type { ClientIdentity } from '../routing/routed-request.ts';
 
-const ANYTHING = (): boolean => true;
-
 /** Every valid key of a configuration: the global list, named clients, and the lists of upstreams. */
 export function clientAuthSettings(config: Config): ClientAuthSettings {
   const identities = new Map<string, ClientIdentity>();
@@ -21,8 +19,8 @@ export function clientAuthSettings(config: Config): ClientAuthSettings {
       name: `key-${number}`,
       keyDigest,
       isGlobal,
-      mayUseModel: ANYTHING,
-      mayUsePath: ANYTHING,
+      mayUseModel: null,
+      mayUsePath: null,
     });
   }
   for (const client of config.clients) {
@@ -77,7 +75,7 @@ function anonymousClient(config: Config, hasKeys: boolean): ClientIdentity | nul
   const isNeeded = hasKeys && !config.noauth && !config.upstreams.some((upstream) => upstream.noauth);
   if (isNeeded) return null;
   const isGlobal = config.noauth || !hasKeys;
-  return { name: null, keyDigest: null, isGlobal, mayUseModel: ANYTHING, mayUsePath: ANYTHING };
+  return { name: null, keyDigest: null, isGlobal, mayUseModel: null, mayUsePath: null };
 }
 
 /** True: nobody configured keys and nobody said that none are needed, so only this machine may come in. */

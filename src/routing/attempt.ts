@@ -72,7 +72,10 @@ export class Attempt {
     this.signal = this.#controller.signal;
     this.timer = new AttemptTimer((error) => this.#controller.abort(error));
     this.#isProbe = upstream.circuit.begin();
-    request.log.begin(upstream.name, this.model);
+    const { log } = request;
+    log.count += 1;
+    log.upstream = upstream.name;
+    log.upstreamModel = this.model;
     request.signal.addEventListener('abort', this.#onRequestAborted);
     if (request.signal.aborted) this.#onRequestAborted();
   }
@@ -192,7 +195,9 @@ export class Attempt {
       elapsedMs: this.elapsedMs,
       tokenRenewed: this.#isTokenRenewed,
     };
-    this.request.log.end(error === null ? entry : { ...entry, detail: error.detail ?? error.message });
+    const { log } = this.request;
+    log.attempts.push(error === null ? entry : { ...entry, detail: error.detail ?? error.message });
+    log.upstreamMs += entry.elapsedMs;
     this.upstream.limiter.release();
   }
 

@@ -1,9 +1,9 @@
 import type { Clock } from '../lib/clock.ts';
 import { asFerryError, FerryError } from '../lib/errors/ferry-error.ts';
+import { shorten } from '../lib/text/sanitize.ts';
 import type { ParsedRequest } from '../openai/request/parsed-request.ts';
 import { Attempt } from './attempt.ts';
 import { refusedParameter } from './attempt-call.ts';
-import { allPaused, isTakeable, takeNext } from './candidates.ts';
 import { backoffAfter, mostActionable, nextStep } from './retry-policy.ts';
 import type { RoutedRequest } from './routed-request.ts';
 import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
@@ -144,7 +144,11 @@ export class Failover {
     if (outcome !== 'acquired') {
       const error = refusal(upstream.name, outcome);
       this.#errors.push(error);
-      request.log.refused(upstream.name, upstream.upstreamModel(request.model), {
+      const { log } = request;
+      log.count += 1;
+      log.upstream = upstream.name;
+      log.upstreamModel = upstream.upstreamModel(request.model);
+      log.attempts.push({
         upstream: upstream.name,
         outcome: error.kind,
         status: null,
@@ -170,6 +174,58 @@ export class Failover {
     if (!isPausing) return error;
     return mostActionable([error, allPaused(this.#left, this.#request)]) ?? error;
   }
+}
+
+/**
+ * Takes the best of `left` out of it: healthy with a token, and of those one with a free slot, then healthy, then cooling
+ * (tried only when nothing else is left), then those whose queue is full. Upstreams that are rate limited for this model
+ * are not tried at all; null when only such are left.
+ */
+export function takeNext(left: RoutedUpstream[], request: RoutedRequest): RoutedUpstream | null {
+  let best = -1;
+  let bestRank = Number.POSITIVE_INFINITY;
+  for (let index = 0; index < left.length && bestRank > 0; index++) {
+    const rank = rankOf(left[index] as RoutedUpstream, request);
+    if (rank < bestRank) {
+      bestRank = rank;
+      best = index;
+    }
+  }
+  if (best === -1) return null;
+  return (best === left.length - 1 ? left.pop() : left.splice(best, 1)[0]) ?? null;
+}
+
+/** False: it is rate limited for this model. */
+export function isTakeable(upstream: RoutedUpstream, request: RoutedRequest): boolean {
+  return Number.isFinite(rankOf(upstream, request));
+}
+
+function rankOf(upstream: RoutedUpstream, request: RoutedRequest): number {
+  const pause = upstream.pauses.get(upstream.upstreamModel(request.model));
+  if (pause !== null) return pause.reason === 'model_not_found' ? 6 : Number.POSITIVE_INFINITY;
+  const { hasFreeSlot } = upstream.limiter;
+  if (!hasFreeSlot && upstream.limiter.isQueueFull) return 5;
+  if (!upstream.circuit.isOpenForRequests()) return 4;
+  return (upstream.client.hasToken() ? 0 : 2) + (hasFreeSlot ? 0 : 1);
+}
+
+/** 429 when all that is left is rate limited, with the shortest remaining time; `quota_exhausted` when that is why for all. */
+export function allPaused(left: readonly RoutedUpstream[], request: RoutedRequest): FerryError {
+  const pauses = left
+    .map((upstream) => upstream.pauses.get(upstream.upstreamModel(request.model)))
+    .filter((pause) => pause !== null);
+  const retryAfterMs = pauses.length === 0 ? 1_000 : Math.min(...pauses.map((pause) => pause.remainingMs));
+  const isQuota = pauses.length > 0 && pauses.every(({ reason }) => reason === 'quota_exhausted');
+  if (isQuota) {
+    return new FerryError('quota_exhausted', {
+      message: `The quota of every upstream for model "${shorten(request.model)}" is exhausted (429).`,
+      retryAfterMs,
+    });
+  }
+  return new FerryError('rate_limited', {
+    message: `Every upstream for model "${shorten(request.model)}" is rate limited (429). Retry after the time in retry-after.`,
+    retryAfterMs,
+  });
 }
 
 function refusal(name: string, outcome: 'queue_full' | 'timed_out'): FerryError {

@@ -29,7 +29,7 @@ export class ModelList {
     const lists = await Promise.all(usable.map((upstream) => this.#modelsOf(upstream)));
     const models = new Map<string, ListedModel>();
     for (const model of lists.flat()) {
-      if (!models.has(model.id) && client.mayUseModel(model.id)) models.set(model.id, model);
+      if (!models.has(model.id) && client.mayUseModel?.(model.id) !== false) models.set(model.id, model);
     }
     return [...models.values()];
   }

@@ -10,8 +10,10 @@ export interface ClientIdentity {
   readonly keyDigest: string | null;
   /** True: the key is in the global `authorization` list or belongs to a named client, or no key is needed at all. */
   readonly isGlobal: boolean;
-  readonly mayUseModel: Matcher;
-  readonly mayUsePath: Matcher;
+  /** Null: any. */
+  readonly mayUseModel: Matcher | null;
+  /** Null: any. */
+  readonly mayUsePath: Matcher | null;
 }
 
 /** What routing has to know of a request, whatever its endpoint. */
@@ -31,37 +33,17 @@ export interface RoutedRequest {
   readonly log: AttemptLog;
 }
 
-/** The attempts of one request, for its record, and how long upstreams worked for it. */
+/** The attempts of one request, for its record, and how long upstreams worked for it. Written by routing only. */
 export class AttemptLog {
+  /** Those that are over. */
   readonly attempts: AttemptRecord[] = [];
   /** Attempts that were begun; the last one may still be running. */
   count = 0;
   /** The upstream of the last attempt and its own name for the model; null before the first. */
   upstream: string | null = null;
   upstreamModel: string | null = null;
+  /** Milliseconds in which an upstream was working on the request. */
+  upstreamMs = 0;
   /** Flat headers of the served response that its client gets too. */
   headersForClient: readonly string[] = [];
-  #upstreamMs = 0;
-
-  begin(upstream: string, upstreamModel: string): void {
-    this.count += 1;
-    this.upstream = upstream;
-    this.upstreamModel = upstreamModel;
-  }
-
-  end(attempt: AttemptRecord): void {
-    this.attempts.push(attempt);
-    this.#upstreamMs += attempt.elapsedMs;
-  }
-
-  /** The queue of the upstream refused the request: recorded as an attempt, though nothing was sent. */
-  refused(upstream: string, upstreamModel: string, entry: AttemptRecord): void {
-    this.begin(upstream, upstreamModel);
-    this.attempts.push(entry);
-  }
-
-  /** Milliseconds in which an upstream was working on the request. */
-  get upstreamMs(): number {
-    return this.#upstreamMs;
-  }
 }

@@ -1,8 +1,11 @@
-import { findCandidates, type LoadBalancing } from './candidates.ts';
+import { FerryError } from '../lib/errors/ferry-error.ts';
+import { shorten } from '../lib/text/sanitize.ts';
 import { Failover, type FailoverSettings } from './failover.ts';
-import type { RoutedRequest } from './routed-request.ts';
+import type { ClientIdentity, RoutedRequest } from './routed-request.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
 import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
+
+type LoadBalancing = 'order' | 'random' | 'least_busy';
 
 interface RouterSettings extends FailoverSettings {
   readonly policy: LoadBalancing;
@@ -50,4 +53,92 @@ export class Router {
   isKnownModel(model: string): boolean {
     return this.#knownModels.has(model);
   }
+}
+
+/**
+ * The upstreams that may serve `request`, in the order of the policy. Throws `model_not_found` when none admits the
+ * model, `not_permitted` when only the key is what is missing, and `upstream_misconfigured` when `skipped` ones, which
+ * lack an endpoint or credentials, are all that there is.
+ */
+export function findCandidates(
+  upstreams: readonly RoutedUpstream[],
+  request: RoutedRequest,
+  policy: LoadBalancing,
+  random: () => number,
+  skipped: readonly UpstreamAccess[] = [],
+): RoutedUpstream[] {
+  const { client, model, path } = request;
+  const candidates: RoutedUpstream[] = [];
+  let isAdmitted = false;
+  for (const upstream of upstreams) {
+    if (!upstream.admits(model, path)) continue;
+    isAdmitted = true;
+    if (upstream.admitsClient(client)) candidates.push(upstream);
+  }
+  if (!isAdmitted) throw misconfigured(skipped, request) ?? noSuchModel(model);
+  if (candidates.length === 0 || !mayUse(client, model, path)) throw notPermitted(request);
+  return arrange(candidates, policy, random);
+}
+
+function arrange(
+  candidates: RoutedUpstream[],
+  policy: LoadBalancing,
+  random: () => number,
+): RoutedUpstream[] {
+  if (candidates.length === 1 || policy === 'order') return candidates;
+  if (policy === 'least_busy') return candidates.sort((left, right) => left.load - right.load);
+  for (let last = candidates.length - 1; last > 0; last--) {
+    const other = Math.floor(random() * (last + 1));
+    [candidates[last], candidates[other]] = [
+      candidates[other] as RoutedUpstream,
+      candidates[last] as RoutedUpstream,
+    ];
+  }
+  return candidates;
+}
+
+/** Amazon's resource names are the longest that providers have. UTF-16 units. */
+const MAX_MODEL_NAME = 2048;
+
+/** Throws `model_not_found` for a name of many megabytes: what is learned of models is kept by their names. */
+export function refuseLongModelName(model: string): void {
+  if (model.length > MAX_MODEL_NAME) throw noSuchModel(model);
+}
+
+/** `model_not_found`: no upstream serves `model`, or none that this client may use. */
+export function noSuchModel(model: string): FerryError {
+  return new FerryError('model_not_found', {
+    message: `The model "${shorten(model)}" does not exist here. GET /v1/models lists the models that do.`,
+    param: 'model',
+  });
+}
+
+/** Null: no skipped upstream would serve this request of this client. */
+function misconfigured(
+  skipped: readonly UpstreamAccess[],
+  { client, model, path }: RoutedRequest,
+): FerryError | null {
+  if (!mayUse(client, model, path)) return null;
+  const skippedOnes = skipped.filter((one) => one.admits(model, path) && one.admitsClient(client));
+  if (skippedOnes.length === 0) return null;
+  const names = skippedOnes.map(({ name }) => `"${name}"`).join(', ');
+  return new FerryError('upstream_misconfigured', {
+    message: `The model "${shorten(model)}" has only upstreams that are misconfigured: ${names} has no endpoint or no credentials. Run "tokenferry check" on the gateway.`,
+  });
+}
+
+function mayUse({ mayUseModel, mayUsePath }: ClientIdentity, model: string, path: string): boolean {
+  return mayUseModel?.(model) !== false && mayUsePath?.(path) !== false;
+}
+
+function notPermitted(request: RoutedRequest): FerryError {
+  if (request.client.keyDigest === null && !request.client.isGlobal) {
+    return new FerryError('invalid_api_key', {
+      message: `The model "${shorten(request.model)}" needs an API key: send it as "Authorization: Bearer <key>".`,
+    });
+  }
+  return new FerryError('not_permitted', {
+    message: `This API key may not use the model "${shorten(request.model)}" on ${shorten(request.path)}.`,
+    param: 'model',
+  });
 }

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../src/lib/errors/ferry-error.ts';
-import { allPaused, findCandidates, isTakeable, takeNext } from '../../src/routing/candidates.ts';
+import { allPaused, isTakeable, takeNext } from '../../src/routing/failover.ts';
 import { anyMatcher } from '../../src/routing/glob.ts';
 import type { ClientIdentity } from '../../src/routing/routed-request.ts';
+import { findCandidates } from '../../src/routing/router.ts';
 import type { RoutedUpstream } from '../../src/routing/upstream-state/routed-upstream.ts';
 import { VirtualClock } from '../helpers/virtual-clock.ts';
 import { makeRig } from '../tokens/manager/manager-rig.ts';

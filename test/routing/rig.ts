@@ -60,8 +60,8 @@ export const ANYBODY: ClientIdentity = {
   name: 'anybody',
   keyDigest: 'digest-of-anybody',
   isGlobal: true,
-  mayUseModel: () => true,
-  mayUsePath: () => true,
+  mayUseModel: null,
+  mayUsePath: null,
 };
 
 export function newRequest(facts: Partial<RoutedRequest> = {}): RoutedRequest {

@@ -47,6 +47,7 @@ export class ClientAuth {
 
 /** Throws `not_permitted` for a path that `clients[].paths` does not name, the list of models included. */
 export function refuseForbiddenPath({ path, method }: RequestContext, client: ClientIdentity): void {
+  if (client.mayUsePath === null) return;
   const asked = `${method} ${path}`;
   if (client.mayUsePath(asked)) return;
   throw new FerryError('not_permitted', {

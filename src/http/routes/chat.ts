@@ -5,9 +5,8 @@ import { type ParsedRequest, parseRequest, type RequestKind } from '../../openai
 import type { AdaptedRequest } from '../../openai/request/request-adaptation.ts';
 import type { Attempt } from '../../routing/attempt.ts';
 import { type AttemptPolicy, adaptTo, callOf, callUpstream, readBody } from '../../routing/attempt-call.ts';
-import { refuseLongModelName } from '../../routing/candidates.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
-import type { Router } from '../../routing/router.ts';
+import { type Router, refuseLongModelName } from '../../routing/router.ts';
 import type { UpstreamCall } from '../../upstream/client.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { BodyReader } from '../body/body-reader.ts';

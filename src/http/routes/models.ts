@@ -1,6 +1,6 @@
-import { noSuchModel } from '../../routing/candidates.ts';
 import type { ModelList } from '../../routing/model-list.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
+import { noSuchModel } from '../../routing/router.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { sendJson } from '../response/json.ts';
 

@@ -82,7 +82,7 @@ test('a response that was not complete is recorded as client_gone and aborts the
     const { context, records } = newRequest({ onDisconnect }, false);
     const aborted: FerryError[] = [];
     context.onAbort = (reason) => aborted.push(reason);
-    context.outcome.log.begin('one', 'm');
+    context.outcome.log.upstream = 'one';
     context.closed();
     assert.equal(context.signal.aborted, onDisconnect === 'abort');
     assert.equal(aborted.length, onDisconnect === 'abort' ? 1 : 0);
