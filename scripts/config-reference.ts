@@ -28,6 +28,9 @@ replaced once in values, never in keys and never in a replaced value; \`$\${\` i
 \`upstreams\`, \`authorization\`, \`clients\`, \`notify\`, \`dbaddr\`, \`shared\` and \`admin\` counts as a secret: it is redacted
 wherever it would be printed.
 
+**Variables in a file**: a \`.env\` beside the configuration file (lines \`NAME=value\`, quotes as in a shell) is read by \`npm start\` and
+every command, and again on reload. The environment of the process wins. \`tokenferry init\` writes one, readable by its owner only.
+
 **Names of files** that are read (certificates, \`\${file:...}\`, \`path\`, \`module\`) are relative to the configuration
 file; those that are written (\`dbaddr\`, \`log.file\`) to the working directory.
 

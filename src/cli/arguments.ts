@@ -1,9 +1,10 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 import { ConfigError } from '../config/config-error.ts';
-import { findConfigFile, type IsNeeded, type LoadedConfig, loadConfig } from '../config/load/load-config.ts';
+import { findConfigFile, type IsNeeded, type LoadedConfig } from '../config/load/load-config.ts';
 import { durationMs } from '../config/types/quantities.ts';
 import { ProxyVariableError } from '../lib/net/proxy.ts';
 import { TokenSourceError } from '../tokens/sources/token-source.ts';
+import { loadWithEnvironment } from './environment-file.ts';
 
 /** InvalidValue words on the command line, or a configuration that cannot be used: exit code 2. */
 export class UsageError extends Error {}
@@ -72,10 +73,10 @@ export function durationArgument(option: string, text: string): number {
   throw new UsageError(`${option} must be a duration: seconds as a number, or 500ms, 30s, 5m, 2h, 7d.`);
 }
 
-/** The configuration of `--config` or the default paths; null when there is none. */
+/** The configuration of `--config` or the default paths, with the `.env` beside it; null when there is none. */
 export function findAndLoad(explicit: string | undefined, isNeeded?: IsNeeded): LoadedConfig | null {
   const file = findConfigFile(explicit, process.cwd());
-  return file === null ? null : loadConfig(file, process.env, isNeeded);
+  return file === null ? null : loadWithEnvironment(file, isNeeded);
 }
 
 /** As `findAndLoad`; throws when there is no configuration. */

@@ -1,6 +1,6 @@
-import { loadConfig } from '../config/load/load-config.ts';
 import { type RunningService, startService } from '../gateway/server.ts';
 import { findAndLoad, readArguments, withUsage } from './arguments.ts';
+import { loadWithEnvironment } from './environment-file.ts';
 
 const USAGE = 'usage: tokenferry [serve] [--config FILE]';
 
@@ -18,7 +18,7 @@ export async function serve(args: readonly string[]): Promise<number> {
     let service: RunningService;
     try {
       const file = loaded.files[0] ?? '';
-      service = await startService(loaded, { loadAgain: () => loadConfig(file, process.env) });
+      service = await startService(loaded, { loadAgain: () => loadWithEnvironment(file) });
     } catch (error) {
       console.error(`tokenferry cannot start: ${startProblem(error, loaded.config.address)}`);
       return 1;
