@@ -11,7 +11,7 @@ export class AttemptTimer {
   #goal: NodeJS.Timeout | null = null;
   /** The idle limit, which measures silence. At most one of the two runs. */
   #silence: IdleTimer | null = null;
-  /** What the client is told when the running limit passes; read by the timer's callback. */
+  /** Makes the error of the running limit when it passes. */
   #makeError: (() => FerryError | null) | null = null;
 
   constructor(onExpired: (error: FerryError) => void) {
@@ -20,7 +20,7 @@ export class AttemptTimer {
 
   /**
    * Starts a limit of `limitMs` in place of the running one; 0 or less means no limit. When it passes, `makeError`
-   * says what that means; null means that it was not the upstream's doing, and the limit starts again.
+   * makes the error; null: the upstream was not the cause, and the limit starts again.
    */
   start(limitMs: number, makeError: () => FerryError | null, restarts: 'on_bytes' | 'never' = 'never'): void {
     this.clear();

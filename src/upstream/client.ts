@@ -213,7 +213,7 @@ export class UpstreamClient extends OpenAI {
     });
   }
 
-  /** Whether the beginning of a 2xx response's body says that the token is no longer good (`reject.body`). */
+  /** Whether the beginning of a 2xx response's body rejects the token (`reject.body`). */
   rejectsTokenIn(response: UpstreamResponse, bodyText: string): boolean {
     return this.hasBodyMatchers && this.#rejectsToken(response, bodyText);
   }
@@ -393,7 +393,7 @@ function onlyOk(response: UpstreamResponse): UpstreamResponse {
 /** Statuses of proxies and limiters that respond before the token is checked, and those of a check that failed. */
 const BEFORE_THE_TOKEN: ReadonlySet<number> = new Set([401, 407, 408, 425, 429]);
 
-/** The request was understood and is at fault itself: whoever says so has accepted its token. */
+/** The request was understood and is at fault itself, so its token was accepted. */
 function isClientError(status: number): boolean {
   return status >= 400 && status < 500 && !BEFORE_THE_TOKEN.has(status);
 }

@@ -17,14 +17,14 @@ const CONNECTION_HEADERS: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-/** What a client may say to us, or a proxy before us, and `keep_header` does not pass on. */
+/** Headers of a client, or of a proxy before us, that `keep_header` does not forward. */
 const CLIENT_HEADERS: ReadonlySet<string> = new Set([
   // Its credentials.
   'api-key',
   'authorization',
   'cookie',
   'x-api-key',
-  // Where it comes from: an upstream would believe it of us.
+  // Where it comes from: an upstream would take it for a statement of ours.
   'cf-connecting-ip',
   'fastly-client-ip',
   'forwarded',
@@ -35,7 +35,7 @@ const CLIENT_HEADERS: ReadonlySet<string> = new Set([
   'x-original-forwarded-for',
   'x-original-host',
   'x-real-ip',
-  // What makes another request of it than the one that was admitted.
+  // Turns it into another request than the one that was admitted.
   'x-http-method',
   'x-http-method-override',
   'x-method-override',
@@ -43,13 +43,13 @@ const CLIENT_HEADERS: ReadonlySet<string> = new Set([
   'x-original-uri',
   'x-original-url',
   'x-rewrite-url',
-  // Our answers are plain; an upstream that compresses costs CPU twice.
+  // Our responses are not compressed; an upstream that compresses costs CPU twice.
   'accept-encoding',
 ]);
-/** Address, host, user, certificate, path: what proxies say of the client. */
+/** Address, host, user, certificate, path: what proxies report of the client. */
 const FORWARDED = 'x-forwarded-';
 
-/** Sent on for every upstream; a body goes as it came, and with it what says how to read it. */
+/** Forwarded to every upstream; a body is forwarded as it came, and with it the headers that describe it. */
 const ALWAYS_FORWARDED = ['content-type', 'content-encoding', 'accept', 'openai-beta'] as const;
 
 export interface HeaderSettings {

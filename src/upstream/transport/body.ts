@@ -3,7 +3,7 @@ import { FerryError } from '../../lib/errors/ferry-error.ts';
 /** Above this many unread bytes the upstream's socket is paused; it resumes when the reader catches up. */
 const HIGH_WATER_BYTES = 128 * 1024;
 
-/** What a reader of each piece wants next: another one, no more, or another one when a promise is kept. */
+/** What a reader of each piece wants next: another one, no more, or another one once a promise has resolved. */
 export type ReadDirective = 'more' | 'enough' | Promise<void>;
 
 interface EachReader {
@@ -11,11 +11,11 @@ interface EachReader {
   /** False: the reader had enough before the end. */
   readonly resolve: (hasEnded: boolean) => void;
   readonly reject: (error: Error) => void;
-  /** While it looks at a piece or waits for its promise, pieces are kept for it. */
+  /** While it handles a piece or waits for its promise, pieces are buffered for it. */
   isBusy: boolean;
 }
 
-/** What fills the body. An object and not three closures: a stream of short replies makes thousands of them a second. */
+/** What fills the body. An object and not three closures: short responses make thousands of them a second. */
 export interface BodySource {
   pause(): void;
   resume(): void;
@@ -23,10 +23,10 @@ export interface BodySource {
 }
 
 /**
- * The body of an upstream's reply, read in pieces or whole. It buffers at most `HIGH_WATER_BYTES` beyond what was
+ * The body of an upstream's response, read in pieces or whole. It buffers at most `HIGH_WATER_BYTES` beyond what was
  * read, so that a client that does not read stalls the upstream instead of filling memory.
  *
- * One reader at a time. Whoever does not read to the end calls `destroy`, which closes the socket.
+ * One reader at a time. A reader that stops before the end calls `destroy`, which closes the socket.
  */
 export class ResponseBody {
   readonly #source: BodySource;
@@ -51,7 +51,7 @@ export class ResponseBody {
     return this.#isEnded || this.#error !== null;
   }
 
-  /** True: bytes wait for the reader, so silence is the reader's doing. */
+  /** True: bytes are buffered for the reader, so that silence is not the upstream's. */
   get isBacklogged(): boolean {
     return this.#unreadBytes > 0;
   }
@@ -101,7 +101,7 @@ export class ResponseBody {
     });
   }
 
-  /** Gives the reader what was kept for it, then the end if there is one. */
+  /** Gives the reader what was buffered for it, then the end if there is one. */
   #serveEach(reader: EachReader): void {
     for (let chunk = this.takeBuffered(); chunk !== null; chunk = this.takeBuffered()) {
       if (!this.#handTo(reader, chunk)) return;
@@ -132,7 +132,7 @@ export class ResponseBody {
     return false;
   }
 
-  /** A mistake in the reader is the reader's: it must not reach the transport, whose call this is. */
+  /** A defect in the reader must not reach the transport, which is the caller. */
   #ask(reader: EachReader, chunk: Buffer): ReadDirective {
     try {
       return reader.take(chunk);
@@ -154,7 +154,7 @@ export class ResponseBody {
       size += chunk.length;
       if (size > limitBytes) {
         const error = new FerryError('invalid_response', {
-          message: `The upstream's reply is larger than limits.response (${limitBytes} bytes). Raise the limit or ask for less.`,
+          message: `Upstream response too large: more than ${limitBytes} bytes (limits.response). Raise the limit or ask for less.`,
         });
         this.destroy(error);
         throw error;

@@ -22,7 +22,7 @@ export interface ConnectionHandler extends Dispatcher.DispatchHandler {
 
 /**
  * The pooled connections to one upstream. Timeouts are off here: `AttemptTimer` owns them, since undici's own
- * clock ticks only every half second and knows nothing of first content.
+ * timers are exact to half a second only and end with the headers or the body, not with first content.
  */
 export class Connections {
   readonly origin: string;
@@ -60,7 +60,7 @@ export class Connections {
       uri: proxy,
       connectTimeout: connectTimeoutMs,
       requestTls: tls,
-      // A proxy with a certificate of its own has it from the authority that we were told to trust.
+      // A proxy with a certificate of its own has it from the same authority (tls.ca).
       ...(tls.ca === undefined ? {} : { proxyTls: { ca: tls.ca } }),
       // Also for http://: the other way rewrites the request.
       proxyTunnel: true,
