@@ -19,7 +19,7 @@ const CONCURRENCY = 2;
 const USAGE = `npm test -- [words] [options]
 
   routing tokens/lease   only test files whose path contains one of the words, no checks
-  --name 'renews once'   only tests whose title matches
+  --name 'one renewal'   only tests whose title matches
   --no-check             all tests, no checks`;
 
 const { values, positionals: words } = toolOptions(USAGE, {
