@@ -31,7 +31,7 @@ const START_LIMIT_MS = 30_000;
 const POLL_MS = 250;
 
 /** One suite on SQLite and one on a PostgreSQL, whose binaries need their install script. */
-const TESTS_IN_BARE_BASE = ['request-log/sqlite-reader', 'request-log/postgres-store'];
+const TESTS_IN_BARE_BASE = ['request-log/sqlite/sqlite-reader', 'request-log/postgres/postgres-store'];
 
 /** The key that applications send is one that only the suite uses. */
 const CONFIG = `address: ":8888"

@@ -6,13 +6,14 @@
 export class IdleTimer {
   readonly #limitMs: number;
   readonly #onIdle: () => void;
-  #touchedMs = performance.now();
+  #touchedMs: number;
   /** null after `stop`. */
   #timer: NodeJS.Timeout | null;
 
   constructor(limitMs: number, onIdle: () => void) {
     this.#limitMs = limitMs;
     this.#onIdle = onIdle;
+    this.#touchedMs = performance.now();
     this.#timer = setTimeout(() => this.#fire(), limitMs);
   }
 

@@ -6,12 +6,13 @@ export class HistogramSeries {
   readonly bounds: readonly number[];
   /** One count for each bound, not cumulated, and one for what is above them all. */
   readonly counts: number[];
-  sum = 0;
+  sum: number;
 
   constructor(labels: Readonly<Record<string, string>>, bounds: readonly number[]) {
     this.labels = labels;
     this.bounds = bounds;
     this.counts = new Array<number>(bounds.length + 1).fill(0);
+    this.sum = 0;
   }
 
   /** Counts a duration in milliseconds; what is no positive finite number counts as 0, as one NaN would spoil the sum. */
@@ -25,11 +26,9 @@ export class HistogramSeries {
   }
 }
 
-interface BatchHistogramOptions<Label extends string> {
+interface BatchHistogramOptions {
   readonly name: string;
   readonly help: string;
-  /** In the order in which they are exposed. */
-  readonly labelNames: readonly Label[];
   readonly buckets: readonly number[];
   readonly registry: Registry;
 }
@@ -44,29 +43,23 @@ export class BatchHistogram<Label extends string> {
   readonly help: string;
   readonly type = 'histogram';
   readonly aggregator = 'sum';
-  readonly #labelNames: readonly Label[];
   readonly #buckets: readonly number[];
   readonly #series = new Map<string, HistogramSeries>();
 
-  constructor({ name, help, labelNames, buckets, registry }: BatchHistogramOptions<Label>) {
+  constructor({ name, help, buckets, registry }: BatchHistogramOptions) {
     this.name = name;
     this.help = help;
-    this.#labelNames = labelNames;
     this.#buckets = buckets;
     // The type is a union of prom-client's own classes, of which the registry needs what this class has.
     registry.registerMetric(this as unknown as Metric);
   }
 
-  /** The series of these labels, to be kept by whoever observes often. */
+  /** The series of these labels, which are exposed in their order, to be kept by whoever observes often. */
   series(labels: Readonly<Record<Label, string>>): HistogramSeries {
-    const values = this.#labelNames.map((name) => labels[name]);
-    const key = values.join('\n');
+    const key = Object.values(labels).join('\n');
     let series = this.#series.get(key);
     if (series === undefined) {
-      series = new HistogramSeries(
-        Object.fromEntries(this.#labelNames.map((name, at) => [name, values[at] ?? ''])),
-        this.#buckets,
-      );
+      series = new HistogramSeries(labels, this.#buckets);
       this.#series.set(key, series);
     }
     return series;

@@ -79,26 +79,21 @@ class WinstonLogger implements Logger {
   readonly #output: LogOutput;
   readonly #clock: Clock;
   #maxSeverity: number;
-  readonly #requestLine: (record: RequestRecord) => string;
+  readonly #isJson: boolean;
+  readonly #paint: Paint;
+  readonly #isoTime = new IsoTime();
+  readonly #localTime: (wallMs: number) => string;
 
   constructor(options: LoggerOptions) {
     const descriptor = options.descriptor ?? 1;
     const isTerminal = options.file === null && isatty(descriptor);
     const isColoured = options.isColoured ?? (isTerminal && !process.env.NO_COLOR);
-    const paint = isColoured ? terminalPaint : noPaint;
-    const localTime = isTerminal ? timeOfDay : dateAndTime;
-    const isoTime = new IsoTime();
     this.#clock = options.clock ?? systemClock;
     this.#maxSeverity = SEVERITY[options.level];
-    this.#requestLine =
-      options.format === 'json'
-        ? (record) => requestLineJson(record, isoTime)
-        : (record) => requestLineText(record, paint, localTime(record.createdAtMs + record.elapsedMs));
-    const entryText =
-      options.format === 'json'
-        ? (entry: LogEntry) => entryJson(entry, isoTime)
-        : (entry: LogEntry) => entryLine(entry, paint, localTime);
-    const text = (entry: LogEntry) => options.secrets.scrub(entry.lines ?? entryText(entry));
+    this.#isJson = options.format === 'json';
+    this.#paint = isColoured ? terminalPaint : noPaint;
+    this.#localTime = isTerminal ? timeOfDay : dateAndTime;
+    const text = (entry: LogEntry) => options.secrets.scrub(entry.lines ?? this.#entryText(entry));
     this.#output = new LogOutput(options.file ?? descriptor, {
       clock: this.#clock,
       lossNotice: (lines) => `${text(this.#entry('warn', 'log lines were lost', { lines }))}\n`,
@@ -139,7 +134,10 @@ class WinstonLogger implements Logger {
       let lines = '';
       for (const record of records) {
         if (SEVERITY[LEVEL_OF_OUTCOME[record.outcome]] > this.#maxSeverity) continue;
-        lines += lines === '' ? this.#requestLine(record) : `\n${this.#requestLine(record)}`;
+        if (lines !== '') lines += '\n';
+        lines += this.#isJson
+          ? requestLineJson(record, this.#isoTime)
+          : requestLineText(record, this.#paint, this.#localTime(record.createdAtMs + record.elapsedMs));
       }
       if (lines === '') return;
       // The level of the entry always passes: each line was filtered by its own.
@@ -166,6 +164,10 @@ class WinstonLogger implements Logger {
       // A fact whose getter or toJSON throws: the message is written without facts.
       this.#winston.log(this.#entry(level, message, undefined));
     }
+  }
+
+  #entryText(entry: LogEntry): string {
+    return this.#isJson ? entryJson(entry, this.#isoTime) : entryLine(entry, this.#paint, this.#localTime);
   }
 
   #entry(level: LogLevel, message: string, facts: object | undefined): LogEntry {

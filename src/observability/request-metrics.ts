@@ -67,21 +67,18 @@ export class RequestMetrics {
     this.#seconds = new BatchHistogram({
       name: `${prefix}request_seconds`,
       help: 'Time from the arrival of a request to its end, streams included.',
-      labelNames: ['path', 'model', 'upstream'],
       buckets: REQUEST_BUCKETS,
       registry,
     });
     this.#firstToken = new BatchHistogram({
       name: `${prefix}first_token_seconds`,
       help: 'Time from the arrival of a request to its first content.',
-      labelNames: ['model', 'upstream'],
       buckets: FIRST_TOKEN_BUCKETS,
       registry,
     });
     this.#overhead = new BatchHistogram({
       name: `${prefix}overhead_seconds`,
       help: 'Time of a request in which no upstream was working.',
-      labelNames: ['path'],
       buckets: OVERHEAD_BUCKETS,
       registry,
     });

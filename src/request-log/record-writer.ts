@@ -147,13 +147,15 @@ export class RecordWriter {
     if (this.#insert !== null || this.#batches.length === 0) return;
     let rows = 0;
     let count = 0;
+    let values = '';
     for (const batch of this.#batches) {
       if (count > 0 && rows + batch.rows > MAX_ROWS_PER_INSERT) break;
       rows += batch.rows;
+      values += count === 0 ? batch.values : `,${batch.values}`;
       count += 1;
     }
-    const values = this.#batches.splice(0, count).map((batch) => batch.values);
-    this.#insert = this.#write({ rows, values: values.join(',') });
+    this.#batches.splice(0, count);
+    this.#insert = this.#write({ rows, values });
   }
 
   async #write(batch: RowBatch): Promise<void> {

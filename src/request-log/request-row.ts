@@ -164,12 +164,13 @@ interface AttemptJson {
 
 function attemptsJson(attempts: readonly AttemptRecord[]): string {
   if (attempts.length === 0) return '[]';
-  const rows = attempts.map(({ upstream, outcome, status, elapsedMs, tokenRenewed, detail }) => {
-    const json: AttemptJson = { upstream, outcome, status, ms: whole(elapsedMs) };
-    if (tokenRenewed) json.token_renewed = true;
-    if (detail !== undefined) json.detail = detail;
-    return json;
-  });
+  const rows: AttemptJson[] = [];
+  for (const { upstream, outcome, status, elapsedMs, tokenRenewed, detail } of attempts) {
+    const row: AttemptJson = { upstream, outcome, status, ms: whole(elapsedMs) };
+    if (tokenRenewed) row.token_renewed = true;
+    if (detail !== undefined) row.detail = detail;
+    rows.push(row);
+  }
   return JSON.stringify(rows);
 }
 

@@ -1,140 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SecretRegistry } from '../../src/lib/secret.ts';
-import { Metrics, type MetricsOptions } from '../../src/observability/metrics.ts';
-import { failedRecord, sampleRecord } from '../request-log/sample-record.ts';
-
-function quiet(options: MetricsOptions = {}): Metrics {
-  return new Metrics({ hasProcessMetrics: false, ...options });
-}
-
-/** The lines of one metric, without comments. */
-async function series(metrics: Metrics, name: string): Promise<string[]> {
-  const lines = (await metrics.text()).split('\n');
-  return lines.filter(
-    (line) => line.startsWith(`tokenferry_${name}{`) || line.startsWith(`tokenferry_${name} `),
-  );
-}
-
-test('a batch of requests is counted by path, client, model, upstream, outcome and status', async () => {
-  const metrics = quiet();
-  metrics.requests.acceptRecords([sampleRecord(), sampleRecord(), failedRecord()]);
-  metrics.requests.acceptRecords([sampleRecord()]);
-  const labels = 'path="/v1/chat/completions",client="ragflow",model="gpt-4o"';
-  assert.deepEqual(await series(metrics, 'requests_total'), [
-    `tokenferry_requests_total{${labels},upstream="chat",outcome="ok",status="200"} 3`,
-    `tokenferry_requests_total{${labels},upstream="backup",outcome="upstream_error",status="502"} 1`,
-  ]);
-});
-
-test('times go into histograms in seconds', async () => {
-  const metrics = quiet();
-  metrics.requests.acceptRecords([
-    sampleRecord({ elapsedMs: 1_500, overheadMs: 0.8, firstTokenMs: 400 }),
-    failedRecord(),
-  ]);
-  const text = await metrics.text();
-  const chat = 'path="/v1/chat/completions",model="gpt-4o",upstream="chat"';
-  assert.ok(text.includes(`tokenferry_request_seconds_bucket{le="1",${chat}} 0`));
-  assert.ok(text.includes(`tokenferry_request_seconds_bucket{le="2.5",${chat}} 1`));
-  assert.ok(text.includes(`tokenferry_request_seconds_sum{${chat}} 1.5`));
-  assert.ok(text.includes('tokenferry_first_token_seconds_sum{model="gpt-4o",upstream="chat"} 0.4'));
-  assert.ok(text.includes('tokenferry_overhead_seconds_bucket{le="0.001",path="/v1/chat/completions"} 2'));
-});
-
-test('a histogram has the form that Prometheus demands: cumulated buckets up to +Inf, sum and count', async () => {
-  const metrics = quiet();
-  metrics.requests.acceptRecords([0.4, 1.5, 70_000].map((overheadMs) => sampleRecord({ overheadMs })));
-  const text = await metrics.text();
-  const lines = text.split('\n').filter((line) => line.startsWith('tokenferry_overhead_seconds'));
-  const bounds = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30, '+Inf'];
-  const counts = [1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3];
-  const path = 'path="/v1/chat/completions"';
-  assert.deepEqual(lines, [
-    ...bounds.map((le, at) => `tokenferry_overhead_seconds_bucket{le="${le}",${path}} ${counts[at]}`),
-    `tokenferry_overhead_seconds_sum{${path}} ${0.0004 + 0.0015 + 70}`,
-    `tokenferry_overhead_seconds_count{${path}} 3`,
-  ]);
-  assert.match(text, /^# TYPE tokenferry_overhead_seconds histogram$/m);
-});
-
-test('tokens are summed by client, model and kind, and what has none adds nothing', async () => {
-  const metrics = quiet();
-  metrics.requests.acceptRecords([sampleRecord(), sampleRecord({ completionTokens: null }), failedRecord()]);
-  assert.deepEqual(await series(metrics, 'tokens_total'), [
-    'tokenferry_tokens_total{client="ragflow",model="gpt-4o",kind="prompt"} 400',
-    'tokenferry_tokens_total{client="ragflow",model="gpt-4o",kind="completion"} 100',
-  ]);
-});
-
-test('every attempt counts, and a move to another upstream counts with its reason', async () => {
-  const metrics = quiet();
-  metrics.requests.acceptRecords([failedRecord(), failedRecord(), sampleRecord()]);
-  assert.deepEqual(await series(metrics, 'attempts_total'), [
-    'tokenferry_attempts_total{upstream="chat",outcome="unreachable"} 2',
-    'tokenferry_attempts_total{upstream="backup",outcome="auth_rejected"} 2',
-    'tokenferry_attempts_total{upstream="chat",outcome="ok"} 1',
-  ]);
-  assert.deepEqual(await series(metrics, 'failovers_total'), [
-    'tokenferry_failovers_total{from="chat",to="backup",reason="unreachable"} 2',
-  ]);
-});
-
-test('a second try at the same upstream is no failover', async () => {
-  const metrics = quiet();
-  const attempt = {
-    upstream: 'chat',
-    outcome: 'retryable_status',
-    status: 503,
-    elapsedMs: 1,
-    tokenRenewed: false,
-  } as const;
-  metrics.requests.acceptRecords([
-    sampleRecord({ attempts: [attempt, { ...attempt, outcome: 'ok', status: 200 }] }),
-  ]);
-  assert.deepEqual(await series(metrics, 'failovers_total'), []);
-});
-
-test('names that clients invent do not make series: paths, unknown models, too many models', async () => {
-  const metrics = quiet();
-  for (let count = 0; count < 2_000; count++) {
-    metrics.requests.acceptRecords([
-      sampleRecord({ path: `/v1/invented/${count}` }),
-      sampleRecord({ model: `invented-${count}`, isKnownModel: false }),
-      sampleRecord({ model: `gpt-${count}`, isKnownModel: true }),
-    ]);
-  }
-  const lines = await series(metrics, 'requests_total');
-  assert.ok(lines.length <= 503, String(lines.length));
-  assert.ok(lines.some((line) => line.includes('path="other"') && line.endsWith(' 2000')));
-  assert.ok(lines.some((line) => line.includes('model="other"') && line.endsWith(' 3501')));
-});
-
-test('what is missing has a label of its own', async () => {
-  const metrics = quiet();
-  metrics.requests.acceptRecords([sampleRecord({ client: null, model: null, upstream: null, attempts: [] })]);
-  const [line] = await series(metrics, 'requests_total');
-  assert.match(line ?? '', /client="none",model="none",upstream="none"/);
-});
-
-test('a clock that lies does not throw', async () => {
-  const metrics = quiet();
-  metrics.requests.acceptRecords([
-    sampleRecord({ elapsedMs: Number.NaN, overheadMs: -5, firstTokenMs: Number.POSITIVE_INFINITY }),
-  ]);
-  assert.equal((await series(metrics, 'requests_total')).length, 1);
-});
-
-test('labels are escaped', async () => {
-  const metrics = quiet();
-  metrics.requests.acceptRecords([sampleRecord({ model: 'a"b\\c\nd' })]);
-  assert.match((await series(metrics, 'requests_total'))[0] ?? '', /model="a\\"b\\\\c\\nd"/);
-});
+import { Metrics } from '../../src/observability/metrics.ts';
+import { sampleRecord } from '../request-log/sample-record.ts';
+import { ownMetrics, series } from './series.ts';
 
 test('states are read when the text is made: inflight, upstreams, records, lost log lines', async () => {
   let upstreams = [{ upstream: 'chat', isUp: true, isCooling: false }];
   let written = 5;
-  const metrics = quiet({
+  const metrics = ownMetrics({
     upstreamGauges: () => upstreams,
     recordCounts: () => ({ written, dropped: 2, queued: 7 }),
     droppedLogLines: () => 3,
@@ -161,7 +35,7 @@ test('states are read when the text is made: inflight, upstreams, records, lost 
 
 test('token sources show their life left and their state, and events are counted', async () => {
   let state = 'fresh';
-  const metrics = quiet({
+  const metrics = ownMetrics({
     tokenGauges: () => [
       {
         source: 'corp',
@@ -208,8 +82,8 @@ test('token sources show their life left and their state, and events are counted
   );
 });
 
-test('a callback that throws costs its own gauge and not the page', async () => {
-  const metrics = quiet({
+test('a callback that throws costs its own gauge and not the whole text', async () => {
+  const metrics = ownMetrics({
     tokenGauges: () => {
       throw new Error('a manager is being replaced');
     },
@@ -219,7 +93,7 @@ test('a callback that throws costs its own gauge and not the page', async () => 
 });
 
 test('reloads are counted by result, from zero', async () => {
-  const metrics = quiet();
+  const metrics = ownMetrics();
   metrics.configReloaded('failed');
   assert.deepEqual(await series(metrics, 'config_reload_total'), [
     'tokenferry_config_reload_total{result="ok"} 0',
@@ -228,7 +102,7 @@ test('reloads are counted by result, from zero', async () => {
 });
 
 test('what waits in a batch is counted before the text is made', async () => {
-  const metrics: Metrics = quiet({ beforeText: () => metrics.requests.acceptRecords([sampleRecord()]) });
+  const metrics: Metrics = ownMetrics({ beforeText: () => metrics.requests.acceptRecords([sampleRecord()]) });
   assert.match((await series(metrics, 'requests_total'))[0] ?? '', / 1$/);
 });
 
@@ -243,11 +117,11 @@ test('two instances do not share anything, and the process has its usual metrics
   assert.match(second.contentType, /^text\/plain; version=0\.0\.4/);
 });
 
-test('no living secret is in the text, wherever a client put it', async () => {
+test('no secret is in the text, wherever a client put it', async () => {
   const secrets = new SecretRegistry();
   const secret = 'sk-secret"value\\93hd7';
   secrets.add(secret);
-  const metrics = quiet({ secrets });
+  const metrics = ownMetrics({ secrets });
   const facts = { id: secret, path: `/v1/${secret}`, userAgent: secret, errorMessage: secret };
   metrics.requests.acceptRecords([
     sampleRecord({ ...facts, model: secret, isKnownModel: false }),

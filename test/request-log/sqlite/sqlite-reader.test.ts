@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { StoreError } from '../../src/request-log/request-store.ts';
-import { SqliteDatabase } from '../../src/request-log/sqlite/sqlite-database.ts';
-import { openSqliteReader } from '../../src/request-log/sqlite/sqlite-reader.ts';
-import { temporaryDirectory } from '../helpers/temporary-directory.ts';
-import { sampleRecord } from './sample-record.ts';
-import { batchOf } from './store-contract.ts';
+import { StoreError } from '../../../src/request-log/request-store.ts';
+import { SqliteDatabase } from '../../../src/request-log/sqlite/sqlite-database.ts';
+import { openSqliteReader } from '../../../src/request-log/sqlite/sqlite-reader.ts';
+import { temporaryDirectory } from '../../helpers/temporary-directory.ts';
+import { sampleRecord } from '../sample-record.ts';
+import { batchOf } from '../store-contract.ts';
 
 test('a reader follows what the gateway writes, in the order of writing', (t) => {
   const path = join(temporaryDirectory(t), 'db.sqlite');

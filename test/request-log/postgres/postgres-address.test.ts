@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parsePostgresAddress } from '../../src/request-log/postgres/postgres-address.ts';
+import { parsePostgresAddress } from '../../../src/request-log/postgres/postgres-address.ts';
 
 test('a URL is handed to the driver as it is; its place names no user and no password', () => {
   const address = parsePostgresAddress('postgresql://app:pass@db.corp:5433/llm?sslmode=require');
