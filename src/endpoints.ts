@@ -72,6 +72,8 @@ const LABELLED_GENERATION: Partial<Endpoint> = { isGeneration: true, hasMetricLa
 /** Every endpoint that differs from plain pass-through, which serves all other paths below `/v1`. */
 export const ENDPOINTS: readonly Endpoint[] = [
   served('/v1/chat/completions', 'chat', { isExpected: true }),
+  // What `store: true` has kept.
+  passed('/v1/chat/completions/**', { isStateful: true }),
   served('/v1/completions', 'completions', { isExpected: true }),
   served('/v1/embeddings', 'embeddings', { isExpected: true, timeLimit: 'embeddingsTimeoutMs' }),
   served('/v1/rerank', 'rerank', { timeLimit: 'embeddingsTimeoutMs' }),

@@ -9,6 +9,7 @@ test('each path has one row', () => {
 
 for (const [path, row] of [
   ['/v1/chat/completions', '/v1/chat/completions'],
+  ['/v1/chat/completions/chatcmpl-1', '/v1/chat/completions/**'],
   ['/v1/responses', '/v1/responses'],
   ['/v1/responses/resp_1/cancel', '/v1/responses/**'],
   ['/v1/audio/speech', '/v1/audio/speech'],

@@ -16,7 +16,7 @@ import { sendError } from './response/errors.ts';
 import { type ChatRouteSettings, type ModelRouteSettings, serveChat } from './routes/chat.ts';
 import { serveEmbeddings } from './routes/embeddings.ts';
 import { type Readiness, sendLive, sendReady } from './routes/health.ts';
-import { listModels, showModel } from './routes/models.ts';
+import { askForModel, listModels, showListedModel } from './routes/models.ts';
 import { type PassThroughSettings, passThrough } from './routes/pass-through.ts';
 import { serveRerank } from './routes/rerank.ts';
 import { ResponseItemStore } from './routes/response-item-store.ts';
@@ -161,13 +161,13 @@ function routesOf(parts: AppParts): Readonly<Record<ServedRoute, Handler>> {
     responses: forClients((context, client, { chat, passThrough: passed }) =>
       serveResponses(context, client, chat, passed, items),
     ),
-    models: forClients(
-      (context, client, { models }) =>
-        context.path === '/v1/models'
-          ? listModels(context, client, models)
-          : showModel(context, client, models),
-      'free',
-    ),
+    models: forClients(async (context, client, { models, quotas, chat }) => {
+      if (context.path === '/v1/models') return listModels(context, client, models);
+      if (await showListedModel(context, client, models)) return;
+      const ask = (): Promise<void> => askForModel(context, client, chat);
+      const quota = quotas.of(client);
+      await (quota === null ? ask() : quota.run(context, ask));
+    }, 'free'),
     pass_through: forClients((context, client, { passThrough: passed }) =>
       passThrough(context, client, passed),
     ),

@@ -105,11 +105,14 @@ export function refuseLongModelName(model: string): void {
   if (model.length > MAX_MODEL_NAME) throw noSuchModel(model);
 }
 
-/** `model_not_found`: no upstream serves `model`, or none that this client may use. */
-export function noSuchModel(model: string): FerryError {
+/** `model_not_found`: no upstream serves `model`, or none that this client may use; `cause`: what one of them said. */
+export function noSuchModel(model: string, cause?: FerryError): FerryError {
   return new FerryError('model_not_found', {
     message: `The model "${shorten(model)}" does not exist here. GET /v1/models lists the models that do.`,
     param: 'model',
+    upstreamStatus: cause?.upstreamStatus,
+    detail: cause?.detail ?? cause?.message,
+    cause,
   });
 }
 

@@ -1,6 +1,10 @@
+import { FerryError } from '../../lib/errors/ferry-error.ts';
+import { readModelResponse } from '../../openai/models/models-response.ts';
+import { type AttemptPolicy, callOf, callUpstream, readBody } from '../../routing/attempt-call.ts';
+
 import type { ModelList } from '../../routing/model-list.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
-import { noSuchModel } from '../../routing/router.ts';
+import { noSuchModel, type Router, refuseLongModelName } from '../../routing/router.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { sendJson } from '../response/json.ts';
 
@@ -15,25 +19,80 @@ export async function listModels(
   sendJson(context, 200, JSON.stringify({ object: 'list', data }));
 }
 
-/** Serves `GET /v1/models/{id}`, for ids with slashes, colons and percent-encoded characters too. */
-export async function showModel(
+/**
+ * Serves `GET /v1/models/{id}` of a listed model, for ids with slashes, colons and percent-encoded characters too.
+ * False: no list has it.
+ */
+export async function showListedModel(
   context: RequestContext,
   client: ClientIdentity,
   models: ModelList,
-): Promise<void> {
+): Promise<boolean> {
   context.request.resume();
-  const raw = context.path.slice('/v1/models/'.length);
-  const id = decode(raw);
+  const [id, raw] = idsIn(context);
   const data = await models.listFor(client);
   const model = data.find((candidate) => candidate.id === id || candidate.id === raw);
-  if (model === undefined) throw noSuchModel(id);
+  if (model === undefined) return false;
   sendJson(context, 200, JSON.stringify(model));
+  return true;
 }
 
-function decode(text: string): string {
+/** Clients wait for it as for a list. */
+const TIMEOUT_MS = 5_000;
+
+/**
+ * Asks the upstreams that admit a model which no list has: many serve models that they do not list. Throws
+ * `model_not_found` when none of them knows it.
+ */
+export async function askForModel(
+  context: RequestContext,
+  client: ClientIdentity,
+  { router, policy }: { readonly router: Router; readonly policy: AttemptPolicy },
+): Promise<void> {
+  const [id, raw] = idsIn(context);
+  context.outcome.model = id;
+  refuseLongModelName(id);
+  const routed = context.routed(id, client);
   try {
-    return decodeURIComponent(text);
+    const failover = router.begin(routed);
+    for (;;) {
+      const attempt = await failover.next();
+      try {
+        const isRenamed = attempt.model !== id;
+        attempt.path = `/v1/models/${isRenamed ? encodeURIComponent(attempt.model.toWellFormed()) : raw}`;
+        const call = callOf(attempt, { method: 'GET', body: null, isJson: false, timeoutMs: TIMEOUT_MS });
+        const response = await callUpstream(attempt, call, policy);
+        const body = await readBody(attempt, response, policy.maxResponseBytes);
+        const model = readModelResponse(body, policy.nowSeconds());
+        if (model === null) throw new FerryError('model_not_found', { message: 'The response is no model.' });
+        attempt.commit(response);
+        attempt.finish(null);
+        context.outcome.isKnownModel = router.served(routed);
+        sendJson(context, 200, JSON.stringify({ ...model, id }));
+        return;
+      } catch (error) {
+        await failover.failed(attempt, error, null);
+      }
+    }
+  } catch (error) {
+    throw isUnknownModel(error) ? noSuchModel(id, error) : error;
+  }
+}
+
+/** Upstreams without this path say so in several ways. */
+const UNKNOWN: ReadonlySet<number> = new Set([200, 400, 404, 405, 422, 501]);
+
+function isUnknownModel(error: unknown): error is FerryError {
+  if (!(error instanceof FerryError)) return false;
+  return error.kind === 'model_not_found' || UNKNOWN.has(error.upstreamStatus ?? 0);
+}
+
+/** The id, and as it stands in the path. */
+function idsIn({ path }: RequestContext): readonly [id: string, raw: string] {
+  const raw = path.slice('/v1/models/'.length);
+  try {
+    return [decodeURIComponent(raw), raw];
   } catch {
-    return text;
+    return [raw, raw];
   }
 }

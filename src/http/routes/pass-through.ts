@@ -253,7 +253,8 @@ export function unknownToAll(
 
 /** As it is written in the configuration. What is kept under a name goes with it: files by their ids, and the like. */
 function patternsOf(path: string): string {
-  const name = /^\/v1\/[^/]+/.exec(path)?.[0] ?? path;
-  const patterns = endpointOf(path).isStateful ? [name, `${name}/**`] : [shorten(path)];
+  const row = endpointOf(path);
+  const name = row.path.replace(/\/\*\*$/, '');
+  const patterns = row.isStateful ? [name, `${name}/**`] : [shorten(path)];
   return JSON.stringify(patterns).replaceAll('","', '", "');
 }

@@ -72,6 +72,12 @@ export function readModelsResponse(body: Buffer, createdSeconds: number, onRepai
   return [...models.values()];
 }
 
+/** Any upstream's response to `GET /v1/models/{id}`; null for a body that is no model. Throws `invalid_response` for no JSON. */
+export function readModelResponse(body: Buffer, createdSeconds: number): ListedModel | null {
+  const json = parse(body);
+  return isJsonObject(json) ? readModel(json, createdSeconds) : null;
+}
+
 function parse(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString('utf8').replace(/^\ufeff/, ''));
