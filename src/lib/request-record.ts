@@ -10,13 +10,13 @@ export interface AttemptRecord {
   readonly elapsedMs: number;
   /** True: the upstream rejected the token and the request was replayed with a renewed one. */
   readonly tokenRenewed: boolean;
-  /** Why it failed, for people; without secrets. */
+  /** Why it failed, in words; without secrets. */
   readonly detail?: string;
 }
 
 /**
- * The facts of one request, frozen when it ends. No field can hold a credential: there is none for the
- * upstream's key, and `headers` holds only what `record.keep_headers` names.
+ * The facts of one request, frozen when it is finished. No field has a credential: there is none for the upstream's key,
+ * and `headers` has only those of `record.keep_headers`.
  */
 export interface RequestRecord {
   readonly id: string;

@@ -49,7 +49,7 @@ test('the issuer hands out a new token for good credentials, in the header or in
   assert.equal((await obtain(issuer, 'basic', 'wrong')).status, 401);
 });
 
-test('the model serves a token until its last millisecond and then answers 401', async (t) => {
+test('the model accepts a token until its last millisecond and then responds with 401', async (t) => {
   const { clock, issuer, model } = await startBoth(t);
   const { access_token: apiKey } = (await (await obtain(issuer, 'basic')).json()) as { access_token: string };
   const client = new OpenAI({ baseURL: model.endpoint, apiKey, maxRetries: 0 });

@@ -4,7 +4,7 @@ import OpenAI from 'openai';
 import { startDemo } from '../../src/demo/stack.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 
-test('the demo answers with its own key through the gateway, and no other key', async (t) => {
+test('the demo responds through the gateway to its own key, and to no other', async (t) => {
   const issued: number[] = [];
   const demo = await startDemo({
     port: 0,
@@ -25,7 +25,7 @@ test('the demo answers with its own key through the gateway, and no other key', 
   await assert.rejects(stranger.models.list(), { status: 401 });
 });
 
-test('a taken port is no obstacle, and after the end nobody listens', async (t) => {
+test('a port in use is replaced by a free one, and after close nothing listens', async (t) => {
   const other = await StandInModel.start();
   t.after(() => other.close());
   const demo = await startDemo({ port: other.port, tokenLifetimeMs: 300_000, onIssue: () => undefined });

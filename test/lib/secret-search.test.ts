@@ -36,7 +36,7 @@ test('a secret is found at every position, the very start and end included', () 
   }
 });
 
-test('texts shorter than any needle, empty ones and no needles at all are no trouble', () => {
+test('finds nothing in short and empty texts, and nothing without needles', () => {
   assert.deepEqual(new SecretSearch(['sk-0123456789abcdef']).findIn('sk-'), []);
   assert.deepEqual(new SecretSearch(['sk-0123456789abcdef']).findIn(''), []);
   assert.deepEqual(new SecretSearch([]).findIn('anything'), []);

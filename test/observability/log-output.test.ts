@@ -21,7 +21,7 @@ test('lines are appended to a file, in order, and its directory is made', async 
   assert.equal(statSync(path).mode & 0o007, 0, 'not for everybody');
 });
 
-test('a file that was rotated away is left for a new one of the old name', async (t) => {
+test('after a rotation lines go to a new file of the same name', async (t) => {
   const path = join(temporaryDirectory(t), 'out.log');
   const clock = new VirtualClock();
   const output = new LogOutput(path, { clock });
@@ -93,7 +93,7 @@ const CHILD = `
   }, 5);
 `;
 
-test('a reader that is stuck blocks nobody: the process goes on, and lines beyond the bound are lost', async () => {
+test('a reader that is stuck does not block the process; lines beyond the bound are lost', async () => {
   const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', CHILD], { stdio: 'pipe' });
   child.stdout.pause();
   let report = '';
@@ -109,7 +109,7 @@ test('a reader that is stuck blocks nobody: the process goes on, and lines beyon
   assert.ok(tookMs < 10_000, report);
 });
 
-test('a reader that goes away ends neither the process nor its work', async () => {
+test('a reader that closes the pipe does not stop the process', async () => {
   const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', CHILD], { stdio: 'pipe' });
   child.stdout.destroy();
   let report = '';

@@ -47,7 +47,7 @@ test('a message is one JSON line with time, level, message and its facts', async
   );
 });
 
-test('what is quieter than the level is not written', async (t) => {
+test('entries below the level are not written', async (t) => {
   const text = await logged(t, { level: 'warn' }, (logger) => {
     for (const level of ['debug', 'info', 'warn', 'error'] as const) logger[level](level);
   });
@@ -69,7 +69,7 @@ test('the level can change while the service runs', async (t) => {
   );
 });
 
-test('facts cannot forge a line or its head, and odd facts do not throw', async (t) => {
+test('facts cannot forge a line or its head, and facts that JSON has no form for do not throw', async (t) => {
   const cycle: Record<string, unknown> = {};
   cycle.self = cycle;
   const text = await logged(t, {}, (logger) => {
@@ -179,14 +179,14 @@ test('text is for a person: local time, level, status, what, where, how long, wh
   );
 });
 
-test('colours only where they are wanted', async (t) => {
+test('text is coloured only when configured', async (t) => {
   const one = (isColoured: boolean) =>
     logged(t, { format: 'text', isColoured }, (logger) => logger.error('no'));
   assert.ok((await one(true)).includes('\u001b[31merror\u001b[39m'));
   assert.ok(!(await one(false)).includes('\u001b'));
 });
 
-test('no living secret is in any line, of a message, its facts, an error or a request', async (t) => {
+test('no secret is in any line, of a message, its facts, an error or a request', async (t) => {
   const secrets = new SecretRegistry();
   const values = ['eyJhbGciOiJub25lIn0.c2VjcmV0.x', 'pass"word\\93hd7', 'a+b/c=d&e 93hd7'];
   for (const value of values) secrets.add(value);

@@ -104,7 +104,7 @@ test('what is missing has a label of its own', async () => {
   assert.match(line ?? '', /client="none",model="none",upstream="none"/);
 });
 
-test('a clock that lies does not throw', async () => {
+test('durations that are no positive finite numbers do not throw', async () => {
   const metrics = ownMetrics();
   metrics.requests.acceptRecords([
     sampleRecord({ elapsedMs: Number.NaN, overheadMs: -5, firstTokenMs: Number.POSITIVE_INFINITY }),

@@ -123,7 +123,7 @@ test('a read-only disk that becomes writable is used from then on', async (t) =>
   await until(() => log.stats().written === 1, 'the row is written');
 });
 
-test('a file that is no database is reported once with what to do, and rows go on being taken', async (t) => {
+test('a file that is no database is reported once with what to do, and rows are still queued', async (t) => {
   const path = join(temporaryDirectory(t), 'db.sqlite');
   writeFileSync(path, 'not a database '.repeat(1_000));
   const { log, clock, events } = openLog(t, { path });
@@ -154,7 +154,7 @@ test('why records cannot be written is known until the store is available again,
   assert.equal(log.problem, null);
 });
 
-test('close gives up within its bound when the store is away, and counts what is lost', async (t) => {
+test('close ends although the store is unavailable, and counts what is lost', async (t) => {
   const { log, unlock } = await openLockedLog(t);
   log.acceptRecords([sampleRecord(), sampleRecord()]);
   await log.close();
@@ -162,7 +162,7 @@ test('close gives up within its bound when the store is away, and counts what is
   unlock();
 });
 
-test('the pause between tries grows to five seconds, and is long where only a person can help', () => {
+test('the pause between retries grows to five seconds, and is 30 seconds where a person has to act', () => {
   assert.deepEqual(
     [1, 2, 3, 4, 5, 6, 40].map((n) => retryDelayMs('unavailable', n)),
     [250, 500, 1000, 2000, 4000, 5000, 5000],

@@ -42,7 +42,7 @@ test('requests older than the retention go, step by step, and younger ones stay'
   assert.equal(await count(), 0);
 });
 
-test('a store that is away is asked again the next round', async (t) => {
+test('an unavailable store is tried again in the next round', async (t) => {
   const clock = new VirtualClock();
   let asked = 0;
   const deleteBefore = () => {

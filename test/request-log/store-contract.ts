@@ -55,7 +55,7 @@ export function storeContract(name: string, open: OpenStore): void {
     assert.deepEqual([found?.elapsedMs, found?.firstTokenMs, found?.attempts[0]?.elapsedMs], [2, 0, 2]);
   });
 
-  contract('has no answer to an id that was never written', async (store) => {
+  contract('returns nothing for an id that was never written', async (store) => {
     assert.equal(await requestById(store, 'req_none'), null);
     assert.deepEqual(await store.recent({}, { limit: 10 }), { requests: [], next: null });
   });

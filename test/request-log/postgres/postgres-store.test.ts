@@ -127,7 +127,7 @@ test('replicas that start at one time make one table and one partition', async (
   assert.equal((await first?.recent({}, { limit: 10 }))?.requests.length, 4);
 });
 
-test('what PostgreSQL has no room for is replaced or refused alone', async (t) => {
+test('a value that PostgreSQL cannot store is replaced, or its row alone is rejected', async (t) => {
   const database = open(t, await postgres.createDatabase());
   const records = [
     sampleRecord({ id: 'nul', model: 'a\u0000b', errorMessage: '\ud800' }),
@@ -140,7 +140,7 @@ test('what PostgreSQL has no room for is replaced or refused alone', async (t) =
   assert.equal((await requestById(database, 'plain'))?.id, 'plain');
 });
 
-test('a database that is not there, not ours or newer is told apart from one that is away', async (t) => {
+test('a database that is missing, not ours or newer is distinguished from an unavailable one', async (t) => {
   await fails(open(t, postgres.urlOf('nowhere')).insert(batchOf([])), 'unusable', /does not exist.*3D000/);
   await fails(open(t, './db.sqlite').insert(batchOf([])), 'unusable', /neither a postgres:/);
   await fails(
@@ -157,7 +157,7 @@ test('a database that is not there, not ours or newer is told apart from one tha
   await fails(open(t, newer).insert(batchOf([])), 'unusable', /newer tokenferry/);
 });
 
-test('a table that was dropped under us is made again', async (t) => {
+test('a table that was dropped is created again', async (t) => {
   const url = await postgres.createDatabase();
   const database = open(t, url);
   await database.insert(batchOf([sampleRecord()]));
@@ -166,7 +166,7 @@ test('a table that was dropped under us is made again', async (t) => {
   assert.deepEqual(await database.insert(batchOf([sampleRecord()])), { written: 1, refused: 0 });
 });
 
-test('rows wait while the server is away, and are written when it is back', async (t) => {
+test('rows wait while the server is unavailable, and are written afterwards', async (t) => {
   const clock = new VirtualClock();
   const events: RequestLogEvent[] = [];
   const log = createRequestLog(
@@ -198,7 +198,7 @@ test('rows wait while the server is away, and are written when it is back', asyn
   for (const id of ['waited_1', 'waited_2']) assert.equal((await requestById(log, id))?.id, id);
 });
 
-test('the whole service keeps its records there, and starts and serves while the server is away', async () => {
+test('the whole service writes its records there, and starts and serves while the server is unavailable', async () => {
   await using model = await StandInModel.start();
   const dbaddr = await postgres.createDatabase();
   await postgres.halt();

@@ -49,7 +49,7 @@ test('a database with tables of another program is shared, and those are left al
   other.close();
 });
 
-test('a table of our name that is not ours is refused with what to do', (t) => {
+test('a table of our name that is not ours is rejected with what to do', (t) => {
   const path = join(temporaryDirectory(t), 'db.sqlite');
   const other = new Database(path);
   other.exec('CREATE TABLE tokenferry_requests (something TEXT)');
@@ -61,7 +61,7 @@ test('a table of our name that is not ours is refused with what to do', (t) => {
   );
 });
 
-test('a database of a newer version is refused untouched', (t) => {
+test('a database of a newer version is rejected and not changed', (t) => {
   const path = join(temporaryDirectory(t), 'db.sqlite');
   databaseAt(t, path).insert(batchOf([sampleRecord()]));
   const newer = new Database(path);

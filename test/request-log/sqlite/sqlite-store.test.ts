@@ -36,7 +36,7 @@ test('a new database and its directory are made, for this user only', (t) => {
   assert.equal(statSync(`${path}-wal`).mode & 0o777, 0o600);
 });
 
-test('a file that is no database is refused with what to do, and not overwritten', (t) => {
+test('a file that is no database is rejected with what to do, and not overwritten', (t) => {
   const path = join(temporaryDirectory(t), 'db.sqlite');
   writeFileSync(path, 'address: ":8888"\n'.repeat(100));
   const before = statSync(path).size;
@@ -48,7 +48,7 @@ test('a file that is no database is refused with what to do, and not overwritten
   assert.equal(statSync(path).size, before);
 });
 
-test('a database with torn pages is refused, and used again after it was moved away', (t) => {
+test('a corrupt database is rejected, and a new one is used after it was moved', (t) => {
   const path = join(temporaryDirectory(t), 'db.sqlite');
   const first = databaseAt(t, path);
   for (let round = 0; round < 20; round++) first.insert(batchOf(Array(20).fill(sampleRecord())));
@@ -73,7 +73,7 @@ test('one row that SQLite refuses costs itself and not its batch', (t) => {
   assert.deepEqual(database.insert(batchOf(records)), { written: 2, refused: 1 });
 });
 
-test('rows go to a new file after the old one was moved away under the open connection', async (t) => {
+test('rows go to a new file after the open one was moved', async (t) => {
   const path = join(temporaryDirectory(t), 'db.sqlite');
   let nowMs = 0;
   t.mock.method(performance, 'now', () => nowMs);
@@ -85,7 +85,7 @@ test('rows go to a new file after the old one was moved away under the open conn
   assert.ok(existsSync(path));
 });
 
-test('a path whose directory is a file is a fault that passes', async (t) => {
+test('a path whose directory is a file is a temporary fault', async (t) => {
   const directory = join(temporaryDirectory(t), 'closed');
   writeFileSync(directory, '');
   const store = storeAt(join(directory, 'db.sqlite'));
@@ -107,7 +107,7 @@ test('a read-only directory is a temporary fault', { skip: process.getuid?.() ==
   assert.deepEqual(database.insert(batchOf([sampleRecord()])), { written: 1, refused: 0 });
 });
 
-test('a worker that dies rejects what it was asked, and the next call starts another', async (t) => {
+test('a worker that exits rejects its calls, and the next call starts another', async (t) => {
   const path = join(temporaryDirectory(t), 'db.sqlite');
   // Its own start is the one thing that can be made to fail from outside.
   const store = new WorkerStore({ type: 'sqlite', path, maxBodyBytes: 1, redact: ['('] });
@@ -118,7 +118,7 @@ test('a worker that dies rejects what it was asked, and the next call starts ano
   await assert.rejects(requestById(store, 'req_sample'), died);
 });
 
-test('a batch that cannot be read is refused whole, and does not stand in the way of the next', (t) => {
+test('a batch that cannot be parsed is rejected completely, and does not block the next', (t) => {
   const database = databaseAt(t, join(temporaryDirectory(t), 'db.sqlite'));
   assert.deepEqual(database.insert({ rows: 2, values: '"a",[redacted]' }), { written: 0, refused: 2 });
   assert.deepEqual(database.insert({ rows: 2, values: '1,2,3' }), { written: 0, refused: 2 });
