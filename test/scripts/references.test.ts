@@ -31,16 +31,16 @@ test('every test file that the documentation names, and every script of `npm run
   const missing: string[] = [];
   for (const path of [...filesOf('*.md'), ...filesOf('docs/*.md')]) {
     const text = readFileSync(join(root, path), 'utf8');
-    for (const [command, words] of text.matchAll(/npm test -- ([a-z][\w/ -]*)/g))
-      for (const word of words!.split(' '))
+    for (const [command, words = ''] of text.matchAll(/npm test -- ([a-z][\w/ -]*)/g))
+      for (const word of words.split(' '))
         if (!tests.some((test) => test.includes(word))) missing.push(`${path}: ${command}`);
-    for (const [command, script] of text.matchAll(/npm run ([a-z][a-z:-]*)/g))
-      if (!(script! in scripts)) missing.push(`${path}: ${command}`);
+    for (const [command, script = ''] of text.matchAll(/npm run ([a-z][a-z:-]*)/g))
+      if (!(script in scripts)) missing.push(`${path}: ${command}`);
   }
   for (const line of readFileSync(join(root, 'docs/failover.md'), 'utf8').split('\n')) {
     const lastCell = line.startsWith('|') ? (line.split('|').at(-2) ?? '') : '';
-    for (const [, word] of lastCell.matchAll(/`([a-z][a-z0-9-]+)`/g))
-      if (!tests.some((test) => test.includes(word!))) missing.push(`docs/failover.md: ${word}`);
+    for (const [, word = ''] of lastCell.matchAll(/`([a-z][a-z0-9-]+)`/g))
+      if (!tests.some((test) => test.includes(word))) missing.push(`docs/failover.md: ${word}`);
   }
   assert.deepEqual(missing, []);
 });
