@@ -48,7 +48,8 @@ export function adaptTo(
   needs: AdaptationNeeds = {},
 ): AdaptedRequest {
   const { upstream, model } = attempt;
-  attempt.learnedDrops = upstream.learnedDrops.get(model);
+  const { learnedDrops } = upstream;
+  if (!learnedDrops.isEmpty) attempt.learnedDrops = learnedDrops.get(model);
   return adaptRequest(request, {
     upstreamModel: model,
     profile: upstream.profile,

@@ -71,7 +71,7 @@ export class Attempt {
     this.#startedMonoMs = clock.monoMs();
     this.signal = this.#controller.signal;
     this.timer = new AttemptTimer((error) => this.#controller.abort(error));
-    this.#isProbe = upstream.circuit.begin();
+    this.#isProbe = !upstream.circuit.isFaultless && upstream.circuit.begin();
     const { log } = request;
     log.count += 1;
     log.upstream = upstream.name;
@@ -167,8 +167,8 @@ export class Attempt {
     const { circuit, pauses, client } = this.upstream;
     this.#isCommitted = true;
     this.#isProbe = false;
-    circuit.succeed();
-    pauses.clear(this.model);
+    if (!circuit.isFaultless) circuit.succeed();
+    if (!pauses.isEmpty) pauses.clear(this.model);
     if (checked === null) return;
     client.reportAccepted(checked);
     this.request.log.headersForClient = checked.headers.forClient();

@@ -201,11 +201,12 @@ export function isTakeable(upstream: RoutedUpstream, request: RoutedRequest): bo
 }
 
 function rankOf(upstream: RoutedUpstream, request: RoutedRequest): number {
-  const pause = upstream.pauses.get(upstream.upstreamModel(request.model));
+  const { pauses, circuit, limiter } = upstream;
+  const pause = pauses.isEmpty ? null : pauses.get(upstream.upstreamModel(request.model));
   if (pause !== null) return pause.reason === 'model_not_found' ? 6 : Number.POSITIVE_INFINITY;
-  const { hasFreeSlot } = upstream.limiter;
-  if (!hasFreeSlot && upstream.limiter.isQueueFull) return 5;
-  if (!upstream.circuit.isOpenForRequests()) return 4;
+  const { hasFreeSlot } = limiter;
+  if (!hasFreeSlot && limiter.isQueueFull) return 5;
+  if (!circuit.isFaultless && !circuit.isOpenForRequests()) return 4;
   return (upstream.client.hasToken() ? 0 : 2) + (hasFreeSlot ? 0 : 1);
 }
 

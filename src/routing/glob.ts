@@ -6,7 +6,7 @@ export type Matcher = (text: string) => boolean;
  * begins with `/`) a single `*` stays within one segment and `**` crosses them, as in every other gateway.
  */
 export function globMatcher(pattern: string): Matcher {
-  if (!/[*?]/.test(pattern)) return (text) => text === pattern;
+  if (isExact(pattern)) return (text) => text === pattern;
   if (pattern === '*' || pattern === '**') return () => true;
   const isPath = pattern.startsWith('/');
   const source = pattern.replace(/\*\*|\*|\?|[\\^$.+()[\]{}|]/g, (part) => {
@@ -23,10 +23,17 @@ export function globMatcher(pattern: string): Matcher {
   return (text) => (text.length <= MAX_REGEXP_LENGTH ? expression.test(text) : followed(text));
 }
 
+function isExact(pattern: string): boolean {
+  return !/[*?]/.test(pattern);
+}
+
 /** True when one of the patterns matches; a matcher of no patterns matches nothing. */
 export function anyMatcher(patterns: readonly string[]): Matcher {
-  const matchers = patterns.map(globMatcher);
-  return (text) => matchers.some((matches) => matches(text));
+  // Names without wildcards are found at once, however many there are.
+  const names = new Set(patterns.filter(isExact));
+  const matchers = patterns.filter((pattern) => !isExact(pattern)).map(globMatcher);
+  if (matchers.length === 0) return (text) => names.has(text);
+  return (text) => names.has(text) || matchers.some((matches) => matches(text));
 }
 
 /** The same whatever the case: servers that ignore case would serve what is denied in another spelling. */

@@ -18,14 +18,16 @@ export interface AccessSettings {
 export class UpstreamAccess {
   readonly name: string;
   readonly #settings: AccessSettings;
-  readonly #allows: Matcher;
-  readonly #denies: Matcher;
+  /** Null: everything. */
+  readonly #allows: Matcher | null;
+  /** Null: nothing. */
+  readonly #denies: Matcher | null;
 
   constructor(settings: AccessSettings) {
     this.name = settings.name;
     this.#settings = settings;
-    this.#allows = settings.allow.length === 0 ? () => true : anyMatcher(settings.allow);
-    this.#denies = settings.deny.length === 0 ? () => false : anyMatcherInAnyCase(settings.deny);
+    this.#allows = settings.allow.length === 0 ? null : anyMatcher(settings.allow);
+    this.#denies = settings.deny.length === 0 ? null : anyMatcherInAnyCase(settings.deny);
   }
 
   /** The upstream's own name for what the client calls `model`. */
@@ -36,14 +38,18 @@ export class UpstreamAccess {
 
   /** First allow, then deny; the model under either of its names, or the normalised path. */
   admits(model: string, path: string): boolean {
+    const allows = this.#allows;
+    const denies = this.#denies;
+    if (allows === null && denies === null) return true;
     const own = this.upstreamModel(model);
     // An alias is allowed without being repeated under `allow`.
     const isAllowed =
-      this.#allows(own) ||
-      this.#allows(path) ||
-      (own !== model && this.#allows(model)) ||
+      allows === null ||
+      allows(own) ||
+      allows(path) ||
+      (own !== model && allows(model)) ||
       Object.hasOwn(this.#settings.aliases, model);
-    return isAllowed && !this.#denies(own) && !this.#denies(model) && !this.#denies(path);
+    return isAllowed && (denies === null || !(denies(own) || denies(model) || denies(path)));
   }
 
   admitsClient(client: ClientIdentity): boolean {

@@ -226,7 +226,11 @@ export class UpstreamClient extends OpenAI {
   #rejectsToken({ status, headers }: UpstreamResponse, bodyText: string | null): boolean {
     const { credentials } = this;
     if (credentials.kind !== 'token') return false;
-    return isTokenRejection(status, (name) => headers.get(name) ?? undefined, bodyText, credentials.reject);
+    const { reject } = credentials;
+    const challenge = headers.get('www-authenticate');
+    // Most responses give none of the three signs.
+    if (challenge === null && bodyText === null && !reject.statuses.includes(status)) return false;
+    return isTokenRejection(status, challenge, bodyText, reject);
   }
 
   /**

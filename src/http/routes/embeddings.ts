@@ -102,7 +102,7 @@ async function embedWithinLimit(
   const { batchLimits } = attempt.upstream;
   const { inputs } = exchange.wanted;
   for (;;) {
-    const limit = batchLimits.get(attempt.model);
+    const limit = batchLimits.isEmpty ? batchLimits.unlearned : batchLimits.get(attempt.model);
     const sent = limit > 0 ? Math.min(limit, inputs) : inputs;
     try {
       if (sent < inputs) return await embedInParts(exchange, attempt, adapted.body, limit);

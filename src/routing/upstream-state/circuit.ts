@@ -18,6 +18,8 @@ export class Circuit {
   readonly #settings: CircuitSettings;
   readonly #clock: Clock;
   readonly #onChange: (state: CircuitState) => void;
+  /** Closed, and nothing has failed since the last success: spares requests a look at it. */
+  isFaultless = true;
   #failuresInRow = 0;
   /** Zero while closed; doubles with each pause. */
   #pauseMs = 0;
@@ -71,6 +73,7 @@ export class Circuit {
   }
 
   succeed(): void {
+    this.isFaultless = true;
     this.#failuresInRow = 0;
     this.#isProbing = false;
     this.#isEndedEarly = false;
@@ -84,6 +87,7 @@ export class Circuit {
   fail(counts: CountsAgainst, isProbe: boolean): void {
     if (isProbe) this.#isProbing = false;
     if (counts === 'no') return;
+    this.isFaultless = false;
     this.#failuresInRow += 1;
     const isOpening = isProbe || counts === 'cools_at_once' || this.#failuresInRow >= this.#settings.failures;
     if (!isOpening) return;

@@ -8,24 +8,24 @@ const MAX_MODELS = 1_000;
 /** One value per model of one upstream, learned from what it refused; forgotten after an hour. */
 class LearnedByModel<Value> {
   readonly #byModel = new NodeCache({ stdTTL: REMEMBERED_SECONDS, checkperiod: 0, useClones: false });
-  /** Spares requests the cache look-up until something was learned. */
-  #isEmpty = true;
-  readonly #unlearned: Value;
+  /** Nothing was learned yet: spares requests the look-up. */
+  isEmpty = true;
+  /** The value of models of which nothing was learned. */
+  readonly unlearned: Value;
 
-  /** `unlearned` is the value of models of which nothing was learned. */
   constructor(unlearned: Value) {
-    this.#unlearned = unlearned;
+    this.unlearned = unlearned;
   }
 
   get(model: string): Value {
-    return this.#isEmpty ? this.#unlearned : (this.#byModel.get<Value>(keyOf(model)) ?? this.#unlearned);
+    return this.#byModel.get<Value>(keyOf(model)) ?? this.unlearned;
   }
 
   protected set(model: string, value: Value): void {
     const key = keyOf(model);
     if (!this.#byModel.has(key) && this.#byModel.keys().length >= MAX_MODELS) this.#byModel.flushAll();
     this.#byModel.set(key, value);
-    this.#isEmpty = false;
+    this.isEmpty = false;
   }
 }
 

@@ -13,6 +13,8 @@ const MAX_PAUSES = 1_000;
 
 /** The models for which one upstream is left alone for a while: it asked to be (429), or does not have them (404). */
 export class ModelPauses {
+  /** No model is paused: spares requests the look-up. */
+  isEmpty = true;
   readonly #clock: Clock;
   readonly #pauses = new Map<string, Pause>();
 
@@ -24,21 +26,22 @@ export class ModelPauses {
     if (this.#pauses.size >= MAX_PAUSES) this.#dropExpired();
     if (this.#pauses.size >= MAX_PAUSES) return;
     this.#pauses.set(model, { reason, untilMonoMs: this.#clock.monoMs() + durationMs });
+    this.isEmpty = false;
   }
 
   /** The running pause of `model`, null when there is none. */
   get(model: string): { readonly reason: PauseReason; readonly remainingMs: number } | null {
-    if (this.#pauses.size === 0) return null;
     const pause = this.#pauses.get(model);
     if (pause === undefined) return null;
     const remainingMs = pause.untilMonoMs - this.#clock.monoMs();
     if (remainingMs > 0) return { reason: pause.reason, remainingMs };
-    this.#pauses.delete(model);
+    this.clear(model);
     return null;
   }
 
   clear(model: string): void {
-    if (this.#pauses.size > 0) this.#pauses.delete(model);
+    this.#pauses.delete(model);
+    this.isEmpty = this.#pauses.size === 0;
   }
 
   #dropExpired(): void {

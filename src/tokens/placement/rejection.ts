@@ -19,25 +19,24 @@ export interface RejectionRules {
 const MAX_REJECTION = 16 * 1024;
 
 /**
- * Whether an upstream's response rejects the token. `header` gives a response header by its lower-case name;
- * `bodyText` is the body or the first SSE event, null when it was not read. 407 is about a proxy, never about
- * this token.
+ * Whether an upstream's response rejects the token. `challenge` is its `www-authenticate`; `bodyText` is the body or the
+ * first SSE event, null when it was not read. 407 is about a proxy, never about this token.
  */
 export function isTokenRejection(
   status: number,
-  header: (name: string) => string | undefined,
+  challenge: string | null,
   bodyText: string | null,
   rules: RejectionRules,
 ): boolean {
   if (status === 407) return false;
   if (rules.statuses.includes(status)) return true;
-  if (namesInvalidToken(header('www-authenticate'))) return true;
+  if (challenge !== null && namesInvalidToken(challenge)) return true;
   return bodyText !== null && rules.body.length > 0 && matchesBody(bodyText, rules.body);
 }
 
 /** RFC 6750 section 3.1: `WWW-Authenticate: Bearer …, error="invalid_token"`, whatever the status. */
-function namesInvalidToken(header: string | undefined): boolean {
-  return header !== undefined && /\berror\s*=\s*"?invalid_token\b/i.test(header);
+function namesInvalidToken(challenge: string): boolean {
+  return /\berror\s*=\s*"?invalid_token\b/i.test(challenge);
 }
 
 function matchesBody(text: string, matchers: readonly BodyMatcher[]): boolean {

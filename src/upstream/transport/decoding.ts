@@ -7,12 +7,8 @@ import { fromBrokenBody } from './transport-error.ts';
  * The body behind its `content-encoding`. We ask for none, but corporate proxies compress all the same. An
  * unknown coding is handed on as it is: the reader then reports what it sees.
  */
-export function decodeContent(
-  body: ResponseBody,
-  contentEncoding: string | null,
-  upstream: string,
-): ResponseBody {
-  const coding = contentEncoding?.trim().toLowerCase() ?? '';
+export function decodeContent(body: ResponseBody, contentEncoding: string, upstream: string): ResponseBody {
+  const coding = contentEncoding.trim().toLowerCase();
   const makeDecoder = decoderOf(coding);
   if (makeDecoder === undefined) return body;
   // Made when the first byte is there.

@@ -119,7 +119,8 @@ export class Exchange implements ConnectionHandler, BodySource {
     const body = new ResponseBody(this);
     this.#body = body;
     const headers = new ResponseHeaders(values);
-    const decoded = decodeContent(body, headers.get('content-encoding'), this.#upstream);
+    const coding = headers.get('content-encoding');
+    const decoded = coding === null ? body : decodeContent(body, coding, this.#upstream);
     this.response = new UpstreamResponse(status, headers, decoded);
     this.#resolve?.(this.response);
   }
