@@ -27,7 +27,8 @@ test('every document that code or documentation names is in the repository', () 
 
 test('every test file that the documentation names, and every script of `npm run`, exists', () => {
   const tests = filesOf('test/**/*.test.ts');
-  const scripts = (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object }).scripts;
+  const scripts = (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object })
+    .scripts;
   const missing: string[] = [];
   for (const path of [...filesOf('*.md'), ...filesOf('docs/*.md')]) {
     const text = readFileSync(join(root, path), 'utf8');
