@@ -24,7 +24,8 @@ export const systemClock: Clock = {
   wallMs: () => Date.now(),
   monoMs: () => performance.now(),
   schedule(run, delayMs) {
-    const handle = setTimeout(run, delayMs);
+    // A time that has passed already is negative, for which Node prints a warning.
+    const handle = setTimeout(run, Math.max(0, delayMs));
     handle.unref();
     return { cancel: () => clearTimeout(handle) };
   },
