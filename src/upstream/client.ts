@@ -96,6 +96,8 @@ const NO_TIMEOUT_MS = 2 ** 31 - 1;
 export class UpstreamClient extends OpenAI {
   readonly name: string;
   readonly credentials: UpstreamCredentials;
+  /** True: `reject.body` is configured, so bodies have to be looked at before anything of them is forwarded. */
+  readonly hasBodyMatchers: boolean;
   readonly #connections: Connections;
   readonly #paths: UpstreamPaths;
   readonly #headers: RequestHeaders;
@@ -112,10 +114,18 @@ export class UpstreamClient extends OpenAI {
       timeout: NO_TIMEOUT_MS,
       maxRetries: 0,
       logLevel: 'off',
-      fetch: (url, init) => transport(connections.origin, String(url), init as unknown as Init),
+      // The SDK's own signal is left alone: nothing aborts it, and one that it would compose of the attempt's and its own
+      // costs 5 µs a request.
+      fetch: (url, init) => {
+        const request = init as unknown as Init;
+        const path = String(url).slice(connections.origin.length);
+        return request.exchange.send(path, request) as unknown as Promise<Response>;
+      },
     });
     this.name = settings.name;
-    this.credentials = settings.credentials;
+    const { credentials } = settings;
+    this.credentials = credentials;
+    this.hasBodyMatchers = credentials.kind === 'token' && credentials.reject.body.length > 0;
     this.#connections = connections;
     this.#paths = new UpstreamPaths(settings.paths);
     this.#headers = new RequestHeaders(settings.headers);
@@ -216,11 +226,6 @@ export class UpstreamClient extends OpenAI {
   /** Whether the beginning of a 2xx response's body rejects the token (`reject.body`). */
   rejectsTokenIn(response: UpstreamResponse, bodyText: string): boolean {
     return this.hasBodyMatchers && this.#rejectsToken(response, bodyText);
-  }
-
-  /** True: `reject.body` is configured, so bodies have to be looked at before anything of them is forwarded. */
-  get hasBodyMatchers(): boolean {
-    return this.credentials.kind === 'token' && this.credentials.reject.body.length > 0;
   }
 
   #rejectsToken({ status, headers }: UpstreamResponse, bodyText: string | null): boolean {
@@ -375,18 +380,8 @@ export class UpstreamClient extends OpenAI {
 }
 
 /** What `buildRequest` makes and `fetch` gets. */
-interface Init extends Omit<WireRequest, 'path'> {
+interface Init extends WireRequest {
   readonly exchange: Exchange;
-}
-
-/**
- * The SDK's `fetch` option. Its own signal is left alone: nothing aborts it, and one that it would compose of the
- * attempt's and its own costs 5 µs a request.
- */
-function transport(origin: string, url: string, init: Init): Promise<Response> {
-  const { exchange, method, headers, body } = init;
-  const path = url.slice(origin.length);
-  return exchange.send({ method, path, headers, body }) as unknown as Promise<Response>;
 }
 
 function onlyOk(response: UpstreamResponse): UpstreamResponse {

@@ -30,7 +30,7 @@ export class ResponseHeaders {
     let flat: string[] | null = null;
     for (const name in this.#values) {
       const value = this.#values[name];
-      if (typeof value !== 'string' || !isForClient(name) || !PLAIN_TEXT.test(value)) continue;
+      if (!FOR_CLIENT.test(name) || typeof value !== 'string' || !PLAIN_TEXT.test(value)) continue;
       flat ??= [];
       flat.push(name, value);
     }
@@ -43,11 +43,8 @@ export class ResponseHeaders {
   }
 }
 
+const FOR_CLIENT = /^(?:x-ratelimit|openai)-/;
 const PLAIN_TEXT = /^[\x20-\x7e]{1,256}$/;
-
-function isForClient(name: string): boolean {
-  return name.startsWith('x-ratelimit-') || name.startsWith('openai-');
-}
 
 /** At most this much of an error body is read: enough for any message, not for a hostile stream. */
 const MAX_ERROR_BODY_BYTES = 256 * 1024;
@@ -60,6 +57,8 @@ const MAX_ERROR_BODY_WAIT_MS = 500;
  */
 export class UpstreamResponse {
   readonly status: number;
+  /** True: 2xx. */
+  readonly ok: boolean;
   readonly headers: ResponseHeaders;
   readonly body: ResponseBody;
   /** Empty, as of every `Response` that was not fetched from a URL: hosts belong into no log line of the SDK. */
@@ -75,12 +74,9 @@ export class UpstreamResponse {
 
   constructor(status: number, headers: ResponseHeaders, body: ResponseBody) {
     this.status = status;
+    this.ok = status >= 200 && status < 300;
     this.headers = headers;
     this.body = body;
-  }
-
-  get ok(): boolean {
-    return this.status >= 200 && this.status < 300;
   }
 
   /** The error text of a response that is not `ok`, cut off rather than refused when it is too long. Never rejects. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { InterimResponses } from '../../src/upstream/transport/interim-responses.ts';
+import { InterimResponses } from '../../src/upstream/transport/connections.ts';
 
 const RESPONSE = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}';
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';

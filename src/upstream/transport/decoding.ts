@@ -8,8 +8,7 @@ import { fromBrokenBody } from './transport-error.ts';
  * unknown coding is handed on as it is: the reader then reports what it sees.
  */
 export function decodeContent(body: ResponseBody, contentEncoding: string, upstream: string): ResponseBody {
-  const coding = contentEncoding.trim().toLowerCase();
-  const makeDecoder = decoderOf(coding);
+  const makeDecoder = decoderOf(contentEncoding.trim().toLowerCase());
   if (makeDecoder === undefined) return body;
   // Made when the first byte is there.
   let decoder: Transform | null = null;

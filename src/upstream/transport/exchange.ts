@@ -9,11 +9,9 @@ import type { Connection, ConnectionHandler, Connections } from './connections.t
 import { decodeContent } from './decoding.ts';
 import { fromBrokenBody, fromTransport } from './transport-error.ts';
 
-/** One HTTP request as it goes on the wire. */
+/** One HTTP request as it goes on the wire, its path aside. */
 export interface WireRequest {
   readonly method: string;
-  /** Path and query. */
-  readonly path: string;
   /** Flat name, value, … */
   readonly headers: string[];
   /** A stream can be sent once only: no second try on a stale socket. */
@@ -56,11 +54,11 @@ export class Exchange implements ConnectionHandler, BodySource {
   }
 
   /**
-   * Sends the request and resolves at the response's headers, of whatever status. Rejects with a `FerryError`, or the
+   * Sends a request to `path`, query included, and resolves at the response's headers, of whatever status. Rejects with a `FerryError`, or the
    * signal's reason. Aborting the signal closes the socket at any moment, connecting and waiting in the pool included. A
    * request that met a stale connection is sent once more over a new one.
    */
-  send({ method, path, headers, body }: WireRequest): Promise<UpstreamResponse> {
+  send(path: string, { method, headers, body }: WireRequest): Promise<UpstreamResponse> {
     const control = this.#control as ExchangeControl;
     const { signal } = control;
     if (signal.aborted) return Promise.reject(abortReason(signal));
