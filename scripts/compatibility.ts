@@ -1,4 +1,4 @@
-/** `node scripts/compatibility.ts`: writes docs/compatibility.md from the vectors, what clients made of them, and test titles. */
+/** `node scripts/compatibility.ts`: writes docs/compatibility.md from the vectors, the results of the clients, and the titles of tests. */
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { REPAIRS } from '../src/openai/vendors/repairs.ts';
@@ -13,20 +13,20 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const PREAMBLE = `# Compatibility
 
 Written by \`npm run test:clients -- --write\`; do not edit. After a change of test titles alone,
-\`node scripts/compatibility.ts\` is enough, and a test says when it is due.
+\`node scripts/compatibility.ts\` is enough, and a test fails when the page is out of date.
 
-Unmodified clients read each answer below through a running tokenferry whose upstream writes it in the way that the
-row names. What counts is that they have the same text, reasoning, tool calls, finish and usage as when they read
-the answer from a well-behaved upstream without tokenferry, with usage asked for and without; and that they raise
-each fault with its status and words, after the text that was told before it.
+Unmodified clients parse each response below through a running tokenferry whose upstream sends it in the form that the
+row names. They must have the same text, reasoning, tool calls, finish reason and usage as when they parse the response of a
+conforming upstream without tokenferry, with and without requested usage; and they must raise each fault with its status and
+message, after the text that was sent before it.
 `;
 
-const REPAIRS_PREAMBLE = `What a response needed before clients could read it. Each is counted once for a response in
-\`tokenferry_repairs_total{upstream,repair}\`, logged at \`debug\` the first time that an upstream needs it, and named by
-\`tokenferry check\` where its probe needed it.
+const REPAIRS_PREAMBLE = `Changes that a response needed before clients could parse it. Each is counted once per response in
+\`tokenferry_repairs_total{upstream,repair}\`, logged at \`debug\` the first time for each upstream, and reported by
+\`tokenferry check\` if its probe needed it.
 `;
 
-const LEGEND = `**✓** read right · **●** read right, and wrongly without tokenferry · **–** not read in this form
+const LEGEND = `**✓** parsed correctly · **●** parsed correctly, but not without tokenferry · **–** not tested in this form
 `;
 
 interface Titled {
@@ -45,7 +45,7 @@ export function compatibilityPage(): string {
   return [
     PREAMBLE,
     `## Clients\n\n${clientTable(results)}`,
-    `## Answers\n\n${LEGEND}\n${matrix(chats, results)}`,
+    `## Responses\n\n${LEGEND}\n${matrix(chats, results)}`,
     `## Embeddings\n\n${LEGEND}\n${matrix(EMBEDDINGS_VECTORS, results)}`,
     `## Faults\n\n${faultTable()}`,
     `## Repairs\n\n${REPAIRS_PREAMBLE}\n${repairTable()}`,
@@ -82,10 +82,7 @@ function clientTable(results: Map<string, ClientResult>): string {
     const wrong = Object.keys(result?.unaided ?? {}).length;
     return `| ${letterOf(position)} | ${name} | ${result?.version ?? ''} | ${ways} | ${read} of ${read} | ${wrong} |`;
   });
-  return table(
-    ['', 'Client', 'Version', 'Ways of reading', 'Right', 'Answers misread without tokenferry'],
-    rows,
-  );
+  return table(['', 'Client', 'Version', 'Modes', 'Correct', 'Misparsed without tokenferry'], rows);
 }
 
 interface Row {
@@ -101,7 +98,7 @@ function matrix(vectors: readonly Row[], results: Map<string, ClientResult>): st
   return table(['Upstream', 'Number', ...CLIENTS.map((_, position) => letterOf(position))], rows);
 }
 
-/** The tests fail unless all is right, so a cell says only whether it was read and whether help was needed. */
+/** The tests fail unless every result is correct, so a cell shows only whether it was tested and whether it needed a repair. */
 function cell(vector: string, client: Client, result: ClientResult | undefined): string {
   const isRead =
     (STREAM_VECTORS.some(({ name }) => name === vector) && client.streams.length > 0) ||
