@@ -8,7 +8,6 @@ import type { RecordingSettings } from '../http/middleware/request-context.ts';
 import { RequestPaths } from '../http/middleware/request-path.ts';
 import { UseCount } from '../http/middleware/running-requests.ts';
 import type { Clock } from '../lib/clock.ts';
-import type { RequestRecord } from '../lib/request-record.ts';
 import type { SecretRegistry } from '../lib/secret.ts';
 import type { Repair } from '../openai/vendors/repairs.ts';
 import type { AttemptPolicy } from '../routing/attempt-call.ts';
@@ -37,7 +36,7 @@ export interface RuntimeParts {
   readonly onCircuit: (upstream: string, state: CircuitState) => void;
   /** A repair that an upstream's response needed; at most once per response and kind. */
   readonly onRepair: (upstream: string, repair: Repair) => void;
-  readonly onRecord: (record: RequestRecord) => void;
+  readonly records: RecordingSettings['records'];
   /** The runtime whose unchanged parts are taken over; null for the first one. */
   readonly previous: Runtime | null;
   /** The token managers of the runtime that is current at the time of the call. */
@@ -184,7 +183,7 @@ function recordingSettings(config: Config, parts: RuntimeParts): RecordingSettin
     content: config.record.content,
     maxContent: config.record.max_body,
     onDisconnect: config.on_disconnect,
-    onRecord: parts.onRecord,
+    records: parts.records,
   };
 }
 

@@ -105,9 +105,9 @@ class Service implements RunningService {
     this.#bodies = new BodyReader(this.#bodyBounds(config));
     this.#logger = createLogger({ ...config.log, secrets: this.#secrets, descriptor: options.logDescriptor });
     this.#requestLog = this.#openRequestLog(config);
-    this.#runtime = this.#buildRuntime(loaded, config, null);
     this.#metrics = this.#createMetrics();
     this.#fanout = this.#connectSinks();
+    this.#runtime = this.#buildRuntime(loaded, config, null);
     this.#repairs = new RepairReports(this.#logger, this.#metrics);
     this.#tokenReporting = new TokenReporting(this.#logger, this.#metrics, systemClock);
     this.#quotas.update(clientQuotaSettings(config));
@@ -187,7 +187,7 @@ class Service implements RunningService {
       bodies: this.#bodies,
       previous: inUse,
       currentTokenManagers: () => this.#runtime.tokenManagers,
-      onRecord: (record) => this.#fanout.add(record),
+      records: this.#fanout,
       onTokenEvent: (event) => {
         this.#tokenReporting.report(event);
         this.#options.onTokenEvent?.(event);

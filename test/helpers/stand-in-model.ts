@@ -225,9 +225,10 @@ class Completion {
 
   whole(words: readonly string[]): object {
     const text = words.join('');
+    const message = { role: 'assistant', content: text, refusal: null };
     const choice =
       this.#kind === 'chat'
-        ? { index: 0, message: { role: 'assistant', content: text }, finish_reason: 'stop', logprobs: null }
+        ? { index: 0, message, finish_reason: 'stop', logprobs: null }
         : { index: 0, text, finish_reason: 'stop', logprobs: null };
     const object = this.#kind === 'chat' ? 'chat.completion' : 'text_completion';
     return { ...this.#head, object, choices: [choice], usage: this.#usage(words.length) };

@@ -17,7 +17,8 @@ export interface RecordingSettings {
   readonly maxContent: number;
   /** `finish`: the upstream's response is read to its end for the record after the client has disconnected. */
   readonly onDisconnect: 'abort' | 'finish';
-  readonly onRecord: (record: RequestRecord) => void;
+  /** Takes the record of each finished request. */
+  readonly records: { add(record: RequestRecord): void };
 }
 
 interface Tokens {
@@ -164,7 +165,7 @@ export class RequestContext {
   /** The route has returned and no longer changes the outcome. */
   served(): void {
     this.#isServed = true;
-    if (this.#isClosed) this.#settings.onRecord(this.#record());
+    if (this.#isClosed) this.#settings.records.add(this.#record());
   }
 
   /** The response is closed. */
@@ -177,7 +178,7 @@ export class RequestContext {
       this.outcome.fail(gone);
       if (this.#settings.onDisconnect === 'abort' || this.outcome.log.upstream === null) this.abort(gone);
     }
-    if (this.#isServed) this.#settings.onRecord(this.#record());
+    if (this.#isServed) this.#settings.records.add(this.#record());
   }
 
   #record(): RequestRecord {

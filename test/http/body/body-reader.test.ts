@@ -32,7 +32,7 @@ async function withReader(
     content: 'none',
     maxContent: 0,
     onDisconnect: 'abort',
-    onRecord: () => undefined,
+    records: { add: () => undefined },
   } as const;
   const server = createServer((request, response) => {
     const context = new RequestContext({ request, response, path: '/', query: '', ip: '' }, recording);

@@ -24,7 +24,7 @@ function newRequest(
     content: 'none',
     maxContent: 8,
     onDisconnect: 'abort',
-    onRecord: (record) => records.push(record),
+    records: { add: (record) => void records.push(record) },
     ...facts,
   };
   const request = { method: 'POST', headers } as IncomingMessage;
