@@ -1,7 +1,6 @@
-import { Counter, type Registry } from 'prom-client';
+import { Counter, type Metric, type Registry } from 'prom-client';
 import { endpointOf } from '../endpoints.ts';
 import type { RequestRecord } from '../lib/request-record.ts';
-import { BatchHistogram, type HistogramSeries } from './batch-histogram.ts';
 
 /** Seconds; a chat may take minutes, a cached embedding milliseconds. */
 const REQUEST_BUCKETS = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
@@ -110,9 +109,9 @@ export class RequestMetrics {
       kind.requests += 1;
       kind.promptTokens += record.promptTokens ?? 0;
       kind.completionTokens += record.completionTokens ?? 0;
-      kind.seconds.observeMs(record.elapsedMs);
-      kind.overhead.observeMs(record.overheadMs);
-      if (record.firstTokenMs !== null) kind.firstToken.observeMs(record.firstTokenMs);
+      observeMs(kind.seconds, record.elapsedMs);
+      observeMs(kind.overhead, record.overheadMs);
+      if (record.firstTokenMs !== null) observeMs(kind.firstToken, record.firstTokenMs);
       this.#sumAttempts(record.attempts);
     }
     this.#countBatch();
@@ -189,4 +188,101 @@ export class RequestMetrics {
     }
     this.#countedAttempts.clear();
   }
+}
+
+/** One series of a histogram: how many values up to each bound, and their sum. */
+interface HistogramSeries {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly bounds: readonly number[];
+  /** One count for each bound, not cumulated, and one for what is above them all. */
+  readonly counts: number[];
+  sum: number;
+}
+
+/** Counts a duration in milliseconds; what is no positive finite number counts as 0, as one NaN would spoil the sum. */
+function observeMs(series: HistogramSeries, ms: number): void {
+  const seconds = ms > 0 && ms < Number.POSITIVE_INFINITY ? ms / 1000 : 0;
+  const { bounds, counts } = series;
+  let at = 0;
+  while (at < bounds.length && seconds > (bounds[at] as number)) at += 1;
+  counts[at] = (counts[at] as number) + 1;
+  series.sum += seconds;
+}
+
+interface BatchHistogramOptions {
+  readonly name: string;
+  readonly help: string;
+  readonly buckets: readonly number[];
+  readonly registry: Registry;
+}
+
+/**
+ * A histogram whose series the caller keeps: an observation costs 0.03 µs, where that of prom-client, which looks its
+ * series up by a string of all labels, costs 0.5 µs, and each request makes three. The registry of
+ * prom-client exposes it as any other metric: `registerMetric`, and `get` when the text is made.
+ */
+class BatchHistogram<Label extends string> {
+  readonly name: string;
+  readonly help: string;
+  readonly type = 'histogram';
+  readonly aggregator = 'sum';
+  readonly #buckets: readonly number[];
+  readonly #series = new Map<string, HistogramSeries>();
+
+  constructor({ name, help, buckets, registry }: BatchHistogramOptions) {
+    this.name = name;
+    this.help = help;
+    this.#buckets = buckets;
+    // The type is a union of prom-client's own classes, of which the registry needs what this class has.
+    registry.registerMetric(this as unknown as Metric);
+  }
+
+  /** The series of these labels, which are exposed in their order, to be kept by whoever observes often. */
+  series(labels: Readonly<Record<Label, string>>): HistogramSeries {
+    const key = Object.values(labels).join('\n');
+    let series = this.#series.get(key);
+    if (series === undefined) {
+      series = {
+        labels,
+        bounds: this.#buckets,
+        counts: new Array<number>(this.#buckets.length + 1).fill(0),
+        sum: 0,
+      };
+      this.#series.set(key, series);
+    }
+    return series;
+  }
+
+  async get(): Promise<object> {
+    const { name, help, type, aggregator } = this;
+    const values = [...this.#series.values()].flatMap((series) => samplesOf(name, series));
+    return { name, help, type, aggregator, values };
+  }
+
+  reset(): void {
+    this.#series.clear();
+  }
+}
+
+interface Sample {
+  readonly metricName: string;
+  readonly labels: Readonly<Record<string, string | number>>;
+  readonly value: number;
+}
+
+/** The samples of one series as Prometheus reads them: cumulated buckets, sum and count. */
+function samplesOf(name: string, { labels, bounds, counts, sum }: HistogramSeries): Sample[] {
+  const samples: Sample[] = [];
+  let count = 0;
+  counts.forEach((inBucket, at) => {
+    count += inBucket;
+    samples.push({
+      metricName: `${name}_bucket`,
+      labels: { le: bounds[at] ?? '+Inf', ...labels },
+      value: count,
+    });
+  });
+  samples.push({ metricName: `${name}_sum`, labels, value: sum });
+  samples.push({ metricName: `${name}_count`, labels, value: count });
+  return samples;
 }
