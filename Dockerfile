@@ -21,6 +21,7 @@ RUN node scripts/build.ts \
 
 FROM ${BASE}
 ENV NODE_ENV=production \
+    TOKENFERRY_IMAGE=1 \
     TOKENFERRY_LIVEZ=http://127.0.0.1:8888/livez
 COPY --from=build /build/package.json /build/config.sample.yaml /app/
 COPY --from=build /build/node_modules /app/node_modules

@@ -10,6 +10,12 @@ export async function serve(args: readonly string[]): Promise<number> {
     const { values } = readArguments(args, {});
     const loaded = findAndLoad(values.config);
     if (loaded === null) {
+      if (process.env.TOKENFERRY_IMAGE !== undefined) {
+        console.error(
+          'No configuration in this container: mount a folder with config.yaml at /data, or the file at /config.yaml. To try the demo, run the command "demo".',
+        );
+        return 2;
+      }
       console.log(
         'No configuration found (./config.yaml, /config.yaml): starting the demo. README.md shows a configuration of ten lines.\n',
       );

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname } from 'node:path';
+import { isatty } from 'node:tty';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load/load-config.ts';
 import { createApp } from '../http/app.ts';
@@ -11,6 +12,7 @@ import { RunningRequests, restarting } from '../http/middleware/running-requests
 import type { Readiness } from '../http/routes/health.ts';
 import { systemClock } from '../lib/clock.ts';
 import { SecretRegistry } from '../lib/secret.ts';
+import { counted, inSeconds } from '../lib/text/format.ts';
 import { packageVersion } from '../lib/version.ts';
 import { createLogger, type Logger } from '../observability/logger.ts';
 import { Metrics } from '../observability/metrics.ts';
@@ -103,7 +105,12 @@ class Service implements RunningService {
     const { config } = loaded;
     this.#options = options;
     this.#bodies = new BodyReader(this.#bodyBounds(config));
-    this.#logger = createLogger({ ...config.log, secrets: this.#secrets, descriptor: options.logDescriptor });
+    this.#logger = createLogger({
+      ...config.log,
+      format: config.log.format ?? defaultLogFormat(config, options.logDescriptor),
+      secrets: this.#secrets,
+      descriptor: options.logDescriptor,
+    });
     this.#requestLog = this.#openRequestLog(config);
     this.#metrics = this.#createMetrics();
     this.#fanout = this.#connectSinks();
@@ -157,7 +164,13 @@ class Service implements RunningService {
     this.#phase = 'draining';
     this.#reloads?.close();
     // Keeps listening, so that new requests get a 503 and probes see that the service drains.
-    this.#requests.refuseNew();
+    const running = this.#requests.refuseNew();
+    if (running > 0) {
+      const graceMs = this.#runtime.config.shutdown_grace;
+      this.#logger.info(
+        `shutting down: waiting up to ${inSeconds(graceMs)} for ${counted(running, 'running request')}; a second signal ends them at once`,
+      );
+    }
     const hasEnded = await this.#requests.drained(this.#runtime.config.shutdown_grace);
     if (!hasEnded) {
       this.#requests.abortAll(restarting());
@@ -309,4 +322,9 @@ function requestLogSettings({ record, dbtype, dbaddr }: Config): RequestLogSetti
     include: record.include,
     redact: record.redact.map((pattern) => pattern.source),
   };
+}
+
+/** People read text in a terminal; everything else that reads standard output parses JSON. */
+function defaultLogFormat({ log }: Config, descriptor: number | undefined): 'json' | 'text' {
+  return log.file === null && isatty(descriptor ?? 1) ? 'text' : 'json';
 }

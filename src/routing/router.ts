@@ -1,4 +1,5 @@
 import { FerryError } from '../lib/errors/ferry-error.ts';
+import { nearestWord } from '../lib/text/nearest-word.ts';
 import { shorten } from '../lib/text/sanitize.ts';
 import { Failover, type FailoverSettings } from './failover.ts';
 import type { ClientIdentity, RoutedRequest } from './routed-request.ts';
@@ -75,7 +76,8 @@ export function findCandidates(
     isAdmitted = true;
     if (upstream.admitsClient(client)) candidates.push(upstream);
   }
-  if (!isAdmitted) throw misconfigured(skipped, request) ?? noSuchModel(model);
+  if (!isAdmitted)
+    throw misconfigured(skipped, request) ?? noSuchModel(model, undefined, nearestModel(upstreams, request));
   if (candidates.length === 0 || !mayUse(client, model, path)) throw notPermitted(request);
   return arrange(candidates, policy, random);
 }
@@ -105,10 +107,27 @@ export function refuseLongModelName(model: string): void {
   if (model.length > MAX_MODEL_NAME) throw noSuchModel(model);
 }
 
-/** `model_not_found`: no upstream serves `model`, or none that this client may use; `cause`: what one of them said. */
-export function noSuchModel(model: string, cause?: FerryError): FerryError {
+/** A longer name is compared with nothing: the cost grows with its length. UTF-16 units. */
+const MAX_COMPARED_NAME = 64;
+
+/** The configured model that the client probably means, of those that it may use; null when none is near. */
+function nearestModel(upstreams: readonly RoutedUpstream[], { client, model }: RoutedRequest): string | null {
+  if (model.length > MAX_COMPARED_NAME) return null;
+  const usable = upstreams
+    .filter((upstream) => upstream.admitsClient(client))
+    .flatMap((upstream) => upstream.namedModels)
+    .filter((name) => client.mayUseModel?.(name) !== false);
+  return nearestWord(model, usable);
+}
+
+/**
+ * `model_not_found`: no upstream serves `model`, or none that this client may use; `cause`: what one of them said;
+ * `nearest`: the model that is probably meant.
+ */
+export function noSuchModel(model: string, cause?: FerryError, nearest: string | null = null): FerryError {
+  const hint = nearest === null ? '' : ` Did you mean "${nearest}"?`;
   return new FerryError('model_not_found', {
-    message: `The model "${shorten(model)}" does not exist here. GET /v1/models lists the models that do.`,
+    message: `The model "${shorten(model)}" does not exist here.${hint} GET /v1/models lists the models that do.`,
     param: 'model',
     upstreamStatus: cause?.upstreamStatus,
     detail: cause?.detail ?? cause?.message,

@@ -43,6 +43,23 @@ test('an upstream is a candidate for the names and paths that it allows, less th
   assert.deepEqual(candidatesOf(upstreams, audio), ['all']);
 });
 
+test('the error for an unknown model names the nearest one that this client may use', () => {
+  const upstreams = [
+    newUpstream('chat', { allow: ['qwen3-32b', 'deepseek-r1'] }),
+    newUpstream('others', { allow: ['qwen3-32c'], clients: new Set(['somebody-else']) }),
+  ];
+  const messageFor = (model: string): string => {
+    try {
+      findCandidates(upstreams, newRequest({ model }), 'order', Math.random);
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return '';
+  };
+  assert.match(messageFor('qwen3-32d'), /does not exist here\. Did you mean "qwen3-32b"\? GET \/v1\/models/);
+  assert.match(messageFor('gpt-4o'), /does not exist here\. GET \/v1\/models/);
+});
+
 test('what is denied is denied in any spelling of its letters, what is allowed only in its own', () => {
   const upstreams = [
     newUpstream('no-secret', { deny: ['Secret-*', '/v1/Moderations'] }),

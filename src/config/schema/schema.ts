@@ -113,7 +113,10 @@ const record = sectionOr(
 const log = sectionOr(
   {
     level: field(choice('debug', 'info', 'warn', 'error'), 'info', 'Minimum level that is written.'),
-    format: field(choice('json', 'text'), 'json', 'Format of a line.'),
+    format: optional(
+      choice('json', 'text'),
+      'Format of a line. Default: text when standard output is a terminal and no `file` is set, else json.',
+    ),
     file: optional(text, 'File instead of standard output.'),
   },
   'The log.',

@@ -62,8 +62,10 @@ export class RunningRequests {
     });
   }
 
-  refuseNew(): void {
+  /** Returns how many requests are running. */
+  refuseNew(): number {
     this.#isRefusing = true;
+    return this.#running.length;
   }
 
   abortAll(reason: FerryError): void {
