@@ -1,5 +1,5 @@
 import { FerryError } from '../lib/errors/ferry-error.ts';
-import { parseJson } from '../lib/json/json-object.ts';
+import { isJsonObject, parseJson } from '../lib/json/json-object.ts';
 import { cleanMessage, excerptOf } from '../lib/text/sanitize.ts';
 import type { TokenText } from '../openai/embeddings/token-ids.ts';
 import {
@@ -49,6 +49,7 @@ export function adaptTo(
 ): AdaptedRequest {
   const { upstream, model } = attempt;
   const { learnedDrops } = upstream;
+  attempt.sent = request;
   if (!learnedDrops.isEmpty) attempt.learnedDrops = learnedDrops.get(model);
   return adaptRequest(request, {
     upstreamModel: model,
@@ -167,9 +168,15 @@ export function errorContext(
   return {
     ...namesOf(attempt),
     scrub,
+    responseFormat: responseFormatOf(attempt.sent),
     isRetryable,
     headers: (name) => response.headers.get(name) ?? undefined,
   };
+}
+
+function responseFormatOf(request: ParsedRequest | null): string | undefined {
+  const format = request?.json.response_format;
+  return isJsonObject(format) && typeof format.type === 'string' ? format.type : undefined;
 }
 
 /** What an error text may repeat of the request. A path that stands for a model is none: the text speaks of the path. */

@@ -3,6 +3,7 @@ import type { Clock } from '../lib/clock.ts';
 import { FerryError } from '../lib/errors/ferry-error.ts';
 import type { AttemptRecord } from '../lib/request-record.ts';
 import { inSeconds } from '../lib/text/format.ts';
+import type { ParsedRequest } from '../openai/request/parsed-request.ts';
 import { AttemptTimer } from '../upstream/attempt-timer.ts';
 import type { UpstreamResponse } from '../upstream/response.ts';
 import type { RoutedRequest } from './routed-request.ts';
@@ -45,6 +46,8 @@ export class Attempt {
   response: UpstreamResponse | null = null;
   /** Set when the next call is a replay with a renewed token. */
   rejection: TokenRejection | null = null;
+  /** The request as it was parsed; null for one that is passed through. */
+  sent: ParsedRequest | null = null;
   /** What the upstream's refusals had taught when the request was adapted for this attempt. */
   learnedDrops: readonly string[] = [];
   readonly #clock: Clock;
@@ -208,9 +211,10 @@ export class Attempt {
   #blame(error: FerryError): void {
     const { circuit, pauses } = this.upstream;
     if (error.kind === 'rate_limited' || error.kind === 'quota_exhausted') {
-      pauses.pause(this.model, error.kind, error.retryAfterMs ?? DEFAULT_RATE_PAUSE_MS);
+      pauses.pause(this.model, error.kind, error.retryAfterMs ?? DEFAULT_RATE_PAUSE_MS, error.message);
     }
-    if (error.kind === 'model_not_found') pauses.pause(this.model, 'model_not_found', MISSING_MODEL_PAUSE_MS);
+    if (error.kind === 'model_not_found')
+      pauses.pause(this.model, 'model_not_found', MISSING_MODEL_PAUSE_MS, error.message);
     // That an upstream lacks an endpoint which only some have says nothing of its health.
     const isOptionalPath = error.kind === 'path_not_found' && !endpointOf(this.path).isExpected;
     circuit.fail(isOptionalPath ? 'no' : error.row.countsAgainst, this.#isProbe);

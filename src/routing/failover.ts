@@ -214,17 +214,19 @@ function rankOf(upstream: RoutedUpstream, request: RoutedRequest): number {
 export function allPaused(left: readonly RoutedUpstream[], request: RoutedRequest): FerryError {
   const pauses = left
     .map((upstream) => upstream.pauses.get(upstream.upstreamModel(request.model)))
-    .filter((pause) => pause !== null);
-  const retryAfterMs = pauses.length === 0 ? 1_000 : Math.min(...pauses.map((pause) => pause.remainingMs));
-  const isQuota = pauses.length > 0 && pauses.every(({ reason }) => reason === 'quota_exhausted');
-  if (isQuota) {
+    .filter((pause) => pause !== null)
+    .sort((left, right) => left.remainingMs - right.remainingMs);
+  const [shortest] = pauses;
+  const retryAfterMs = shortest?.remainingMs ?? 1_000;
+  const words = shortest?.message ? ` ${shortest.message}` : '';
+  if (pauses.length > 0 && pauses.every(({ reason }) => reason === 'quota_exhausted')) {
     return new FerryError('quota_exhausted', {
-      message: `The quota of every upstream for model "${shorten(request.model)}" is exhausted (429).`,
+      message: `The quota of every upstream for model "${shorten(request.model)}" is exhausted (429).${words}`,
       retryAfterMs,
     });
   }
   return new FerryError('rate_limited', {
-    message: `Every upstream for model "${shorten(request.model)}" is rate limited (429). Retry after the time in retry-after.`,
+    message: `Every upstream for model "${shorten(request.model)}" is rate limited (429).${words}`,
     retryAfterMs,
   });
 }

@@ -126,7 +126,7 @@ class ClientQuota {
 
   #refusal(limit: string, retryAfterMs?: number): FerryError {
     return new FerryError('client_rate_limited', {
-      message: `Rate limit reached: the API key "${this.#name}" is limited to ${limit}. Retry after the time in retry-after.`,
+      message: `Rate limit reached: the API key "${this.#name}" is limited to ${limit}.`,
       retryAfterMs,
     });
   }

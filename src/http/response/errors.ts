@@ -45,16 +45,8 @@ const CLOSING: ReadonlySet<ErrorKind> = new Set([
 function retryHeaders(error: FerryError): string[] {
   const headers: string[] = [];
   if (error.shouldRetry !== null) headers.push('x-should-retry', String(error.shouldRetry));
-  const retryAfterMs =
-    error.retryAfterMs ?? (error.status === 429 || error.status === 503 ? DEFAULT_RETRY_AFTER_MS : undefined);
-  if (retryAfterMs !== undefined) {
-    const boundedMs = Math.min(MAX_RETRY_AFTER_MS, Math.max(1, Math.ceil(retryAfterMs)));
-    headers.push('retry-after', String(Math.ceil(boundedMs / 1000)), 'retry-after-ms', String(boundedMs));
-  }
+  const { waitMs } = error;
+  if (waitMs !== undefined)
+    headers.push('retry-after', String(Math.ceil(waitMs / 1000)), 'retry-after-ms', String(waitMs));
   return headers;
 }
-
-/** For a 429 or 503 without a time of its own. */
-const DEFAULT_RETRY_AFTER_MS = 1_000;
-/** openai for Node ignores longer waits (S86). */
-const MAX_RETRY_AFTER_MS = 60_000;

@@ -75,7 +75,9 @@ export async function askForModel(
       }
     }
   } catch (error) {
-    throw isUnknownModel(error) ? noSuchModel(id, error) : error;
+    if (!isUnknownModel(error)) throw error;
+    const isInUpstreamsWords = error.kind === 'model_not_found' && error.upstreamStatus === 404;
+    throw isInUpstreamsWords ? error : noSuchModel(id, error);
   }
 }
 

@@ -1,6 +1,7 @@
 import { endpointOf } from '../../endpoints.ts';
 import { asFerryError, type ErrorKind, FerryError } from '../../lib/errors/ferry-error.ts';
 import { cleanMessage, shorten } from '../../lib/text/sanitize.ts';
+import { quoteIn404 } from '../../openai/errors/upstream-error.ts';
 import type { VendorError } from '../../openai/errors/vendor-error.ts';
 import type { BodyFields } from '../../openai/request/body-fields.ts';
 import type { Attempt } from '../../routing/attempt.ts';
@@ -242,7 +243,7 @@ export function unknownToAll(
   const isSaidByApi = error.code === 'unsupported_endpoint';
   const otherwise = isSaidByApi ? '' : ', or check the end of their endpoints (a missing or a doubled /v1)';
   return new FerryError(isSaidByApi ? 'unsupported_endpoint' : 'path_not_found', {
-    message: `No upstream that was asked knows ${shorten(path)} (asked: ${names}). List it for one that has it, allow: ${patternsOf(path)}, and for those that have not, deny: ${patternsOf(path)}${otherwise}.`,
+    message: `No upstream that was asked knows ${shorten(path)} (asked: ${names}). List it for one that has it, allow: ${patternsOf(path)}, and for those that have not, deny: ${patternsOf(path)}${otherwise}.${isSaidByApi ? quoteIn404(error.message) : ''}`,
     status: error.status,
     code: error.code,
     upstreamStatus: error.upstreamStatus,

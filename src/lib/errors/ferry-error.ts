@@ -53,11 +53,30 @@ export class FerryError extends Error {
     return ERROR_TABLE[this.kind];
   }
 
+  /** How long the client is told to wait, in (0, 60000] ms; undefined: it is not told. */
+  get waitMs(): number | undefined {
+    const isWaitExpected = this.status === 429 || this.status === 503;
+    const waitMs = this.retryAfterMs ?? (isWaitExpected ? DEFAULT_WAIT_MS : undefined);
+    return waitMs && Math.min(MAX_WAIT_MS, Math.max(1, Math.ceil(waitMs)));
+  }
+
+  /** The message for the client. Applications show no headers: a rate limit names the time to wait in its text. */
+  get clientMessage(): string {
+    const { waitMs } = this;
+    if (this.status !== 429 || waitMs === undefined) return this.message;
+    return `${this.message.replace(/[\s.]*$/, '')}. Retry after ${Math.ceil(waitMs / 1000)} s.`;
+  }
+
   /** The body that every OpenAI client understands: `{"error":{message,type,param,code}}`, all four keys. */
   toBody(): { error: { message: string; type: string; param: string | null; code: string | null } } {
-    return { error: { message: this.message, type: this.type, param: this.param, code: this.code } };
+    return { error: { message: this.clientMessage, type: this.type, param: this.param, code: this.code } };
   }
 }
+
+/** For a 429 or 503 without a time of its own. */
+const DEFAULT_WAIT_MS = 1_000;
+/** openai for Node ignores longer waits (S86). */
+const MAX_WAIT_MS = 60_000;
 
 /** Whatever was thrown as a FerryError: what is none yet was not converted where it entered, and so is `internal`. */
 export function asFerryError(error: unknown): FerryError {

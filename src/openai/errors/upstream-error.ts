@@ -14,6 +14,8 @@ export interface ErrorContext {
   readonly path: string;
   /** Replaces living secrets in text that came from outside. */
   readonly scrub: (text: string) => string;
+  /** `response_format.type` of the request; undefined when it has none or is not known. */
+  readonly responseFormat?: string | undefined;
   /** Whether `retry.statuses` names this status. Default: 408, 425, 500, 502-504, 520-529. */
   readonly isRetryable?: (status: number) => boolean;
   /** Header of the upstream's response by lower-case name. */
@@ -237,6 +239,7 @@ function detailOf({ found, upstreamStatus }: Failure, excerpt: string): string {
 interface SentenceFacts {
   readonly model: string | null;
   readonly path: string;
+  readonly responseFormat?: string | undefined;
   /** The status of the response, or the one that a 200's error implies. */
   readonly status: number;
   /** The status on the wire. */
@@ -257,21 +260,24 @@ function sentenceFor(kind: ErrorKind, facts: SentenceFacts): string {
   switch (kind) {
     case 'client_fault':
     case 'content_filtered':
-      return withSchemaWords(words) || `The upstream rejected the request with status ${status}.`;
+      return (
+        withSchemaWords(words, facts.responseFormat) ||
+        `The upstream rejected the request with status ${status}.`
+      );
     case 'context_overflow':
       return withOverflowWords(words);
     case 'model_not_found':
-      return `The model${model === null ? '' : ` '${model}'`} does not exist or is not offered here.`;
+      return `The model${model === null ? '' : ` '${model}'`} does not exist or is not offered here.${quoteIn404(facts.excerpt)}`;
     case 'rate_limited':
-      return `The upstream's rate limit is exceeded${quote}`;
+      return `The upstream's rate limit is exceeded (429).${quoteWithout(MISREAD_IN_RATE_LIMIT, facts.excerpt)}`;
     case 'quota_exhausted':
-      return `The upstream's quota is exhausted${quote}`;
+      return `The upstream's quota is exhausted (429).${quoteWithout(null, facts.excerpt)}`;
     case 'auth_rejected':
       return rejectedCredentialsMessage(statusOr(401, facts));
     case 'forbidden':
       return `Upstream permission denied: the upstream does not allow this with the gateway's credentials (status ${statusOr(403, facts)}). Check their permissions.`;
     case 'path_not_found':
-      return `Upstream path not found for ${facts.path}: the configured endpoint is probably wrong. Check it for a missing or a doubled /v1.`;
+      return `Upstream path not found for ${facts.path}: the configured endpoint is probably wrong. Check it for a missing or a doubled /v1.${quoteIn404(facts.excerpt)}`;
     case 'redirect':
       return `The upstream returned a redirect (status ${status}) to another origin, which is not followed. Check its configured endpoint.`;
     default:
@@ -279,6 +285,25 @@ function sentenceFor(kind: ErrorKind, facts: SentenceFacts): string {
         ? `The upstream reported an error${quote}`
         : `The upstream returned status ${status}${quote}`;
   }
+}
+
+/** RAGFlow sorts errors by the first of its words that it finds, and retries some for minutes (S90). */
+const MISREAD_IN_404 =
+  /server|timeout|timed out|unavailable|capacity|quota|credit|billing|balance|rate.?limit|too many|\bkeys?\b|auth|forbidden|permission|\b(?:401|403|429|5\d\d)\b/i;
+/** It gives up at a quota, and waits at a rate limit. */
+const MISREAD_IN_RATE_LIMIT = /quota|capacity|credit|billing|balance/i;
+
+/** The upstream's own words behind ours, without the sentences that are `misread`; '' when nothing is left. */
+function quoteWithout(misread: RegExp | null, excerpt: string): string {
+  const sentences = excerpt.split(/(?<=[.!?;])\s+|(?<=[。；])/);
+  const kept = misread === null ? sentences : sentences.filter((sentence) => !misread.test(sentence));
+  const words = kept.join(' ').trim();
+  return /\p{L}/u.test(words) ? ` Upstream: ${words}` : '';
+}
+
+/** An excerpt of what an upstream said, behind our message of a 404; '' when nothing of it is left. */
+export function quoteIn404(excerpt: string): string {
+  return quoteWithout(MISREAD_IN_404, excerpt);
 }
 
 /** The message of `auth_rejected`: rejected are the gateway's own credentials, not the client's. */
@@ -298,9 +323,15 @@ function withOverflowWords(message: string): string {
 }
 
 /** LangChain falls back to another way of structured output when it reads these words (S91). */
-function withSchemaWords(message: string): string {
+function withSchemaWords(message: string, responseFormat: string | undefined): string {
   const words = "'response_format' of type 'json_schema' is not supported with this model";
-  return isSchemaUnsupported(message) && !message.includes(words) ? `${words}: ${message}` : message;
+  const isOtherType =
+    responseFormat === undefined
+      ? message.includes('json_object') && !message.includes('json_schema')
+      : responseFormat !== 'json_schema';
+  return !isOtherType && isSchemaUnsupported(message) && !message.includes(words)
+    ? `${words}: ${message}`
+    : message;
 }
 
 const SCHEMA_UNSUPPORTED =

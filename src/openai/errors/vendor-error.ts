@@ -125,6 +125,12 @@ function isDetail(detail: unknown): boolean {
 }
 
 function read(json: unknown, depth: number): VendorError | null {
+  const found = readAny(json, depth);
+  if (found === null || found.message !== '' || !isJsonObject(json)) return found;
+  return { ...found, message: textsBeside(json) };
+}
+
+function readAny(json: unknown, depth: number): VendorError | null {
   if (depth === 0) return null;
   if (typeof json === 'string') return fromText(json, depth);
   if (Array.isArray(json)) return fromList(json, depth);
@@ -132,7 +138,10 @@ function read(json: unknown, depth: number): VendorError | null {
   const message = messageOf(json);
   const own = fromFields(json, message);
   if (/^\s*\{/.test(message)) return merge(fromText(message, depth), own);
-  if (isJsonObject(json.message)) return merge(read(json.message, depth - 1) ?? own, own);
+  if (isJsonObject(json.message)) {
+    const inner = read(json.message, depth - 1);
+    return merge(inner === null || inner.message === '' ? blank(textsIn(json.message)) : inner, own);
+  }
   for (const name of WRAPPERS) {
     const inside = json[name];
     if (typeof inside !== 'object' && typeof inside !== 'string') continue;
@@ -140,6 +149,34 @@ function read(json: unknown, depth: number): VendorError | null {
     if (inner !== null) return merge(inner, own);
   }
   return own;
+}
+
+/** Where messages stand as a list or an object of texts: NestJS's `message`, `errors` by field of Rails and Laravel. */
+const LISTED = [...MESSAGES, 'errors'];
+/** Of a long list of texts the first ones say enough. */
+const MAX_TEXTS = 20;
+
+function textsBeside(json: JsonObject): string {
+  for (const name of LISTED) {
+    const text = typeof json[name] === 'object' ? textsIn(json[name]) : '';
+    if (text !== '') return text;
+  }
+  return '';
+}
+
+/** All texts of a list or of an object, those of an object behind their names: `model: is unknown; n: too large`. */
+function textsIn(value: unknown, depth = 3): string {
+  if (typeof value === 'string') return value.trim();
+  if (depth === 0 || typeof value !== 'object' || value === null) return '';
+  const isList = Array.isArray(value);
+  return Object.entries(value)
+    .slice(0, MAX_TEXTS)
+    .map(([name, member]): string => {
+      const text = textsIn(member, depth - 1);
+      return isList || text === '' ? text : `${name}: ${text}`;
+    })
+    .filter((text) => text !== '')
+    .join('; ');
 }
 
 /** A message that is itself a JSON error (gateways put one inside the other) is opened. */
@@ -161,7 +198,11 @@ function fromList(list: readonly unknown[], depth: number): VendorError | null {
   const entries = list
     .filter(isJsonObject)
     .filter((entry) => typeof entry.msg === 'string' && Array.isArray(entry.loc));
-  if (entries.length === 0) return list.length > 0 ? read(list[0], depth - 1) : null;
+  if (entries.length === 0) {
+    const isTexts = list.length > 1 && list.every((entry) => typeof entry === 'string');
+    if (isTexts) return blank(textsIn(list));
+    return list.length > 0 ? read(list[0], depth - 1) : null;
+  }
   const listed = entries.slice(0, 20).map((entry) => `${placeOf(entry.loc)}: ${String(entry.msg)}`);
   const first = entries[0] as JsonObject;
   return {
@@ -209,7 +250,8 @@ function exactStatus(meaning: Meaning | undefined, httpStatus: number | null): n
 function messageOf(json: JsonObject): string {
   const text = MESSAGES.map((name) => json[name]).find(isNonEmpty);
   const word = [json.error, json.err].find(isNonEmpty);
-  const said = text ?? word ?? codedMessage(json)?.message ?? '';
+  const listed = MESSAGES.map((name) => json[name]).find(isTexts);
+  const said = text ?? (listed && textsIn(listed)) ?? word ?? codedMessage(json)?.message ?? '';
   const reason = filterReason(json.innererror);
   return reason === '' ? said : `${said} (${reason})`;
 }
@@ -285,6 +327,10 @@ function textOrNull(value: unknown): string | null {
 
 function isNonEmpty(value: unknown): value is string {
   return typeof value === 'string' && value.trim() !== '';
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.length > 0 && value.every(isNonEmpty);
 }
 
 /** The failure of a company's own interface: `{"resultCode":"0009","resultMsg":"token invalid"}`. */

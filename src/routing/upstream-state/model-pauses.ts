@@ -6,6 +6,15 @@ type PauseReason = 'rate_limited' | 'quota_exhausted' | 'model_not_found';
 interface Pause {
   readonly reason: PauseReason;
   readonly untilMonoMs: number;
+  /** What the upstream said, as its client was told. */
+  readonly message: string;
+}
+
+/** A pause that has not passed. */
+interface RunningPause {
+  readonly reason: PauseReason;
+  readonly remainingMs: number;
+  readonly message: string;
 }
 
 /** So that a client that invents model names cannot fill memory. */
@@ -22,19 +31,19 @@ export class ModelPauses {
     this.#clock = clock;
   }
 
-  pause(model: string, reason: PauseReason, durationMs: number): void {
+  pause(model: string, reason: PauseReason, durationMs: number, message = ''): void {
     if (this.#pauses.size >= MAX_PAUSES) this.#dropExpired();
     if (this.#pauses.size >= MAX_PAUSES) return;
-    this.#pauses.set(model, { reason, untilMonoMs: this.#clock.monoMs() + durationMs });
+    this.#pauses.set(model, { reason, untilMonoMs: this.#clock.monoMs() + durationMs, message });
     this.isEmpty = false;
   }
 
   /** The running pause of `model`, null when there is none. */
-  get(model: string): { readonly reason: PauseReason; readonly remainingMs: number } | null {
+  get(model: string): RunningPause | null {
     const pause = this.#pauses.get(model);
     if (pause === undefined) return null;
     const remainingMs = pause.untilMonoMs - this.#clock.monoMs();
-    if (remainingMs > 0) return { reason: pause.reason, remainingMs };
+    if (remainingMs > 0) return { reason: pause.reason, remainingMs, message: pause.message };
     this.clear(model);
     return null;
   }

@@ -548,6 +548,64 @@ test('S81 S82 every message is text and never empty', () => {
   }
 });
 
+test('Q129 Q143 behind our own words of a 404 and a 429 stand those of the upstream', () => {
+  for (const [status, message, words] of [
+    [
+      404,
+      'The model `gpt-4o` does not exist or you do not have access to it.',
+      'or you do not have access to it.',
+    ],
+    [404, "model 'gpt-4o' not found, try pulling it first", 'try pulling it first'],
+    [
+      429,
+      'Rate limit reached for gpt-4o on tokens per min (TPM): Limit 30000.',
+      'tokens per min (TPM): Limit 30000.',
+    ],
+    [402, 'Insufficient Balance', 'Upstream: Insufficient Balance'],
+  ] as const) {
+    assert.ok(answered(status, { error: { message } }).message.includes(words), message);
+  }
+  const hidden = answered(404, {
+    error: { message: 'Model gpt-4o not found on 10.0.0.7:8000 for TOKEN-123. Ask the server team.' },
+  });
+  assert.match(hidden.message, /Upstream: Model gpt-4o not found/);
+  assert.doesNotMatch(hidden.message, /10\.0\.0|TOKEN|server/);
+  const google = answered(429, {
+    error: { message: 'You exceeded your current quota. Please retry in 20.5s.' },
+  });
+  assert.match(google.message, /rate limit.* Upstream: Please retry in 20\.5s\.$/);
+});
+
+test('S90 every 429 names in its text the seconds to wait, since applications show no headers', () => {
+  for (const [headers, ends] of [
+    [{ 'retry-after': '20' }, 'Retry after 20 s.'],
+    [{ 'retry-after': '0.4' }, 'Retry after 1 s.'],
+    [{ 'retry-after': '7200' }, 'Retry after 60 s.'],
+    [{}, 'Retry after 1 s.'],
+  ] as const) {
+    const { message } = answered(429, { error: { message: 'Slow down!' } }, headers).toBody().error;
+    assert.ok(message.includes('Upstream: Slow down!') && message.endsWith(ends), message);
+  }
+  assert.doesNotMatch(answered(503, '', { 'retry-after': '20' }).toBody().error.message, /20 s/);
+});
+
+test('S91 a refused json_object is not called json_schema', () => {
+  const message = "'response_format' is not supported by this model";
+  const said = (responseFormat?: string, words = message): string =>
+    fromErrorResponse({
+      ...context,
+      ...(responseFormat !== undefined && { responseFormat }),
+      status: 400,
+      body: JSON.stringify({ error: { message: words } }),
+      headers: () => undefined,
+    }).message;
+  assert.match(said('json_schema'), /of type 'json_schema' is not supported with this model/);
+  assert.match(said(), /of type 'json_schema' is not supported with this model/);
+  assert.equal(said('json_object'), message);
+  const named = 'response_format json_object is not supported';
+  assert.equal(said(undefined, named), named);
+});
+
 test('S90 our own 400 and 404 texts have none of the words that RAGFlow misreads', () => {
   const misread = /server|timeout|unavailable|capacity|quota|rate limit|\bkey\b|auth/i;
   const ours = [

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
 import { parseChatResponse } from '../../../src/openai/chat/chat-response.ts';
-import { codedMessage } from '../../../src/openai/errors/vendor-error.ts';
+import { codedMessage, parseVendorError } from '../../../src/openai/errors/vendor-error.ts';
 import { chunk, DONE, optionsFor, ROLE, read, STOP, sse, text } from '../upstream-bytes.ts';
 
 /** Errors of companies' own interfaces, as they come with a status of 200, and the kind that each is. */
@@ -69,3 +69,30 @@ test('and no error when the answer goes on, has its finish, or when they are no 
     'Hello!',
   );
 });
+
+for (const [what, body, message] of [
+  // NestJS 11, ValidationPipe.
+  [
+    'a list of texts',
+    { statusCode: 400, message: ['model must be a string', 'n must be a number'], error: 'Bad Request' },
+    'model must be a string; n must be a number',
+  ],
+  // Rails, Laravel: `errors` by field.
+  [
+    'lists by field',
+    { errors: { model: ['is unknown'], n: ['is too large', 'is odd'] } },
+    'model: is unknown; n: is too large; is odd',
+  ],
+  ['a list under errors', { errors: ['first', 'second'] }, 'first; second'],
+  [
+    'an object of languages',
+    { error: { code: 'E1', message: { en: 'no such thing' } } },
+    'en: no such thing',
+  ],
+  ['an object with a text', { error: { message: { text: 'broken', hint: '' } } }, 'text: broken'],
+  ['a list of details', { detail: ['one', 'two'] }, 'one; two'],
+] as const) {
+  test(`an error message that is ${what} is read`, () => {
+    assert.equal(parseVendorError(body)?.message, message);
+  });
+}

@@ -11,10 +11,10 @@ function newPauses(): { pauses: ModelPauses; clock: VirtualClock } {
 test('a pause is of one model, has a reason, and ends by itself', async () => {
   const { pauses, clock } = newPauses();
   assert.equal(pauses.get('a'), null);
-  pauses.pause('a', 'rate_limited', 1_000);
+  pauses.pause('a', 'rate_limited', 1_000, 'Slow down.');
   pauses.pause('b', 'model_not_found', 60_000);
   await clock.advance(400);
-  assert.deepEqual(pauses.get('a'), { reason: 'rate_limited', remainingMs: 600 });
+  assert.deepEqual(pauses.get('a'), { reason: 'rate_limited', remainingMs: 600, message: 'Slow down.' });
   assert.equal(pauses.get('c'), null);
   await clock.advance(600);
   assert.equal(pauses.get('a'), null);
@@ -25,7 +25,7 @@ test('a later pause of the same model takes the place of the earlier, and a succ
   const { pauses } = newPauses();
   pauses.pause('a', 'model_not_found', 60_000);
   pauses.pause('a', 'quota_exhausted', 1_000);
-  assert.deepEqual(pauses.get('a'), { reason: 'quota_exhausted', remainingMs: 1_000 });
+  assert.deepEqual(pauses.get('a'), { reason: 'quota_exhausted', remainingMs: 1_000, message: '' });
   pauses.clear('a');
   assert.equal(pauses.get('a'), null);
   pauses.clear('never paused');
