@@ -44,7 +44,7 @@ test('an import of a higher layer is a violation', () => {
   assert.deepEqual(rulesOf(found), ['layer']);
 });
 
-test('an import up the steps within a layer is a violation, one down is none', () => {
+test('an import up the steps within a layer is a violation, one down is not', () => {
   const [low, high] = ['src/openai/chat/framing/probe.ts', 'src/openai/chat/writing/probe.ts'];
   const up = seeded(
     { path: high, text: '' },
@@ -105,7 +105,7 @@ test('of the commands only verify may use the openai client', () => {
   assert.deepEqual(rulesOf(seeded({ path: 'src/cli/check.ts', text })), ['owner']);
 });
 
-test('a package that nobody owns is a violation, a builtin module is not', () => {
+test('a package without an owner is a violation, a builtin module is not', () => {
   assert.deepEqual(
     rulesOf(seeded({ path: 'src/http/probe.ts', text: "import _ from '@scope/new/deep';\n" })),
     ['owner'],
@@ -145,7 +145,7 @@ test('a folder of more than 20 files is a violation', () => {
   assert.deepEqual(rulesOf(violationsIn(files)), ['folder']);
 });
 
-test('text that only looks like an import is none', () => {
+test('text that only looks like an import is not one', () => {
   const text =
     " * import { a } from '../routing/router.ts'\nconst shown = \"import OpenAI from 'openai'\";\n";
   assert.deepEqual(importsOf(text), []);

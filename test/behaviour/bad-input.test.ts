@@ -52,7 +52,7 @@ const authorized = { headers: { authorization: `Bearer ${KEY}` } };
 const post = (body: unknown, path = '/v1/chat/completions') => gateway.post(path, body, authorized);
 
 for (const path of ['/v1/chat/completions', '/v1/completions', '/v1/embeddings', '/v1/rerank']) {
-  test(`malformed JSON on ${path} is a 400 that says where it breaks`, async () => {
+  test(`malformed JSON on ${path} is a 400 with the position of the error`, async () => {
     await refuses(await post('{"model": "m", "messages": [}', path), {
       status: 400,
       code: 'invalid_json',
@@ -90,7 +90,7 @@ for (const path of ['/v1/chat/completions', '/v1/completions', '/v1/embeddings',
   });
 }
 
-test('a wrong key is a 401 and says that it is the client key', async () => {
+test('a wrong key is a 401 Invalid API key', async () => {
   const response = await gateway.post('/v1/chat/completions', GOOD, {
     headers: { authorization: 'Bearer nope' },
   });
@@ -104,7 +104,7 @@ test('no key at all is a 401, and so is every way in which clients write "no key
   }
 });
 
-test('a declared over-long body is refused before it is read', async () => {
+test('a body whose content-length is over the limit is refused before it is read', async () => {
   const head = rawPost('/v1/chat/completions', '', [`Authorization: Bearer ${KEY}`]).replace(
     'Content-Length: 0',
     'Content-Length: 70000',
@@ -115,12 +115,12 @@ test('a declared over-long body is refused before it is read', async () => {
   assert.equal(answer.headers.connection, 'close');
 });
 
-test('S21 a client that is still sending an over-long body hears the 413 instead of a reset', async () => {
+test('S21 a client that is still sending a body over the limit receives the 413 instead of a reset', async () => {
   const long = JSON.stringify({ ...GOOD, padding: 'x'.repeat(8 * 1024 * 1024) });
   await refuses(await post(long), { status: 413, code: 'body_too_large', says: /65536 bytes/ });
 });
 
-test('S21 an over-long body of unknown length is a 413', async () => {
+test('S21 a body over the limit without a content-length is a 413', async () => {
   const chunks = ReadableStream.from(
     (async function* () {
       for (let sent = 0; sent < 64; sent++) yield Buffer.alloc(16 * 1024, 0x20);
@@ -146,7 +146,7 @@ test('a wrong method is a 405 with the method that works', async () => {
   await refuses(response, { status: 405, code: 'method_not_allowed' });
 });
 
-test('a path that is none of the API is a 404 in JSON that suggests /v1, with a key and without', async () => {
+test('a path outside the API is a 404 in JSON that suggests /v1, with and without a key', async () => {
   for (const path of [
     '/nowhere',
     '/',
@@ -167,7 +167,7 @@ test('a path that is none of the API is a 404 in JSON that suggests /v1, with a 
   }
 });
 
-test('a path of the API that no upstream takes needs a key and is then a 404', async () => {
+test('a path of the API that no upstream serves needs a key and is then a 404', async () => {
   const response = await fetch(`${gateway.url}/v1/images/generations`);
   await refuses(response, { status: 401, code: 'invalid_api_key', type: 'authentication_error' });
   await refuses(await post({ model: 'dall-e' }, '/v1/images/generations'), {
@@ -177,7 +177,7 @@ test('a path of the API that no upstream takes needs a key and is then a 404', a
   });
 });
 
-test('messages for 400 and 404 avoid the words by which RAGFlow takes them for outages', async () => {
+test('messages of 400 and 404 avoid the words that RAGFlow classifies as outages', async () => {
   const misleading = /server|timeout|unavailable|capacity|quota|rate limit|\bkey\b|auth/i;
   for (const body of ['{', '[]', '{}', '{"model":"zzz"}']) {
     assert.doesNotMatch(errorIn(await (await post(body)).text()).message, misleading);

@@ -29,7 +29,7 @@ async function isGone(gateway: Gateway): Promise<void> {
   assert.match(await gateway.metrics(), /^tokenferry_inflight 1$/m, 'only the one for the metrics');
 }
 
-test('a client that leaves before the only upstream is asked again ends the request: no second attempt is begun', async () => {
+test('a client that disconnects before the retry of the only upstream ends the request: no second attempt is made', async () => {
   await using raw = await RawUpstream.start(answering(httpAnswer('{}', { status: 503 })));
   await using gateway = await Gateway.start({
     retry: { backoff: '30s' },
@@ -53,7 +53,7 @@ for (const [kind, path, body] of [
   ['stream', '/v1/chat/completions', STREAM],
   ['embeddings', '/v1/embeddings', EMBEDDINGS],
 ] as const) {
-  test(`S65 ${kind}: a client that leaves before the upstream's headers frees the upstream within a second`, async () => {
+  test(`S65 ${kind}: a client that disconnects before the upstream's headers frees the upstream within a second`, async () => {
     await using raw = await RawUpstream.start(silent);
     await using gateway = await Gateway.start({
       upstreams: [{ name: 'lone', endpoint: raw.url, sk: 'key-of-lone', allow: ['m'] }],
@@ -67,7 +67,7 @@ for (const [kind, path, body] of [
     await isGone(gateway);
   });
 
-  test(`S65 ${kind}: a client that leaves while it waits for a token leaves nothing behind`, async () => {
+  test(`S65 ${kind}: a client that disconnects while it waits for a token leaks nothing`, async () => {
     await using issuer = await ScriptedIssuer.start({ hang: true });
     await using model = await StandInModel.start();
     await using gateway = await Gateway.start({
@@ -84,7 +84,7 @@ for (const [kind, path, body] of [
   });
 }
 
-test('S65 a client that leaves in mid-stream frees the upstream within a second', async () => {
+test('S65 a client that disconnects in mid-stream frees the upstream within a second', async () => {
   await using model = await StandInModel.start({ reply: 'word '.repeat(1_000), wordDelayMs: 20 });
   await using gateway = await Gateway.start({
     upstreams: [{ name: 'lone', endpoint: model.url, sk: 'key-of-lone', allow: ['m'] }],
@@ -98,7 +98,7 @@ test('S65 a client that leaves in mid-stream frees the upstream within a second'
   await isGone(gateway);
 });
 
-test('a client that leaves while the first of two upstreams is tried: the second is never asked', async () => {
+test('a client that disconnects during the attempt at the first of two upstreams: the second is never called', async () => {
   await using raw = await RawUpstream.start(silent);
   await using model = await StandInModel.start();
   await using gateway = await Gateway.start({
@@ -117,7 +117,7 @@ test('a client that leaves while the first of two upstreams is tried: the second
   assert.equal(model.received.length, 0);
 });
 
-test('a client that leaves within its own request is recorded and costs no upstream anything', async () => {
+test('a client that disconnects within its own request is recorded and reaches no upstream', async () => {
   await using model = await StandInModel.start();
   await using gateway = await Gateway.start({
     upstreams: [{ name: 'lone', endpoint: model.url, sk: 'key-of-lone', allow: ['m'] }],
@@ -131,7 +131,7 @@ test('a client that leaves within its own request is recorded and costs no upstr
   assert.equal(model.connections, 0);
 });
 
-test('on_disconnect: finish reads the rest for the record', async () => {
+test('on_disconnect: finish reads the response to its end for the record', async () => {
   await using model = await StandInModel.start({ reply: 'one two three four five', wordDelayMs: 40 });
   await using gateway = await Gateway.start({
     on_disconnect: 'finish',

@@ -5,7 +5,7 @@ import { Gateway } from '../helpers/gateway.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 import { ask, checkGood, LIMITS } from './fault-rig.ts';
 
-test('while another one can serve, a cooling upstream gets nothing but one probe at a time', async () => {
+test('while another upstream can serve, a cooling one gets only one probe at a time', async () => {
   let isSick = true;
   await using sick = await StandInModel.start({
     reply: 'all is well',
@@ -53,7 +53,7 @@ test('while another one can serve, a cooling upstream gets nothing but one probe
   assert.equal(sick.received.length, 14, 'the probe was good: it is back');
 });
 
-test('a lone upstream is asked by every request, however often it failed', async () => {
+test('the only upstream is called by every request, however often it failed', async () => {
   await using model = await StandInModel.start({
     intercept: (_request, response) => {
       response.writeHead(500);

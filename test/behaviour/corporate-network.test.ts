@@ -34,7 +34,7 @@ const gatewayTo = (endpoint: string, upstream: object, config: object = {}): Pro
     upstreams: [{ name: 'lone', endpoint, sk: 'key-of-lone', ...upstream }],
   });
 
-test('an upstream of a private authority is reached through tls.ca, and without it the error says what to set', async () => {
+test('an upstream with a private certificate authority is reached with tls.ca, and without it the error names tls.ca', async () => {
   await using model = await SecureModel.start(pki.server);
   await using trusting = await gatewayTo(model.url, { tls: { ca: file('ca.pem'), min: 'TLSv1.3' } });
   assert.equal((await ask(trusting, 'chat', 'm')).response.status, 200);
@@ -46,7 +46,7 @@ test('an upstream of a private authority is reached through tls.ca, and without 
   assert.doesNotMatch(text, /localhost|127\.0\.0\.1/);
 });
 
-test('tls.servername is what is asked for and checked; without it the name of the host is', async () => {
+test('tls.servername is the name of SNI and of the certificate check; the default is the host', async () => {
   await using model = await SecureModel.start(pki.server);
   const byAddress = `https://127.0.0.1:${model.port}/v1`;
   const tls = { ca: file('ca.pem') };
@@ -57,7 +57,7 @@ test('tls.servername is what is asked for and checked; without it the name of th
   assert.equal((await ask(unnamed, 'chat', 'm')).response.status, 502);
 });
 
-test('tls.min refuses an upstream that only speaks older TLS', async () => {
+test('tls.min refuses an upstream that only supports an older TLS version', async () => {
   await using model = await SecureModel.start({ ...pki.server, maxVersion: 'TLSv1.2' });
   const tls = { ca: file('ca.pem') };
   await using modern = await gatewayTo(model.url, { tls: { ...tls, min: 'TLSv1.3' } });
@@ -66,7 +66,7 @@ test('tls.min refuses an upstream that only speaks older TLS', async () => {
   assert.equal((await ask(patient, 'chat', 'm')).response.status, 200);
 });
 
-test('#42 a client certificate that is renewed: issuer and upstream are reached with the new one, old connections go, a running stream stays', async () => {
+test('#42 a renewed client certificate: issuer and upstream get the new one, old connections are closed, a running stream continues', async () => {
   const [cert, key] = [file('rotating-c.pem'), file('rotating-k.pem')];
   const write = async (pair: { cert: string; key: string }): Promise<void> => {
     await writeFile(key, pair.key);
@@ -142,7 +142,7 @@ test('a plain http upstream behind a proxy is reached through a tunnel', async (
   assert.deepEqual(proxy.seen, [`CONNECT 127.0.0.1:${model.port}`]);
 });
 
-test('a proxy that refuses the credentials, or is away, is what the error names, without them', async () => {
+test('a proxy that rejects the credentials or is down is named in the error, without the credentials', async () => {
   await using model = await SecureModel.start(pki.server);
   await using proxy = await ConnectProxy.start('user:right');
   await using gateway = await gatewayTo(model.url, {

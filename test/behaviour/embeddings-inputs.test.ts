@@ -60,7 +60,7 @@ const ignoresDimensions: StandInOptions = {
   },
 };
 
-test('S115 dimensions reach the upstream, and a model that ignores them is told of in a 400', async (context) => {
+test('S115 dimensions reach the upstream, and a model that ignores them is a 400', async (context) => {
   const { model, gateway } = await ferry(context, ignoresDimensions, { embedding_batch: 2 });
   for (const [input, encoding_format] of [
     ['a', 'float'],
@@ -97,7 +97,7 @@ test('S115 an upstream that shortens its vectors is relayed', async (context) =>
   );
 });
 
-test('S113 blank inputs go out as they are to an upstream that takes them', async (context) => {
+test('S113 blank inputs are sent unchanged to an upstream that accepts them', async (context) => {
   const { model, gateway } = await ferry(context, {});
   const body = '{"model":"m","input":["a",""," \\n"],"encoding_format":"float"}';
   const response = await gateway.post('/v1/embeddings', body);
@@ -138,7 +138,7 @@ for (const [what, vectorsOf] of [
   ['leaves out', (inputs: readonly unknown[]) => inputs.filter((input) => !isBlank(input)).map(() => [1])],
   ['leaves empty', (inputs: readonly unknown[]) => inputs.map((input) => (isBlank(input) ? [] : [1]))],
 ] as const) {
-  test(`S113 Q156 an upstream that ${what} the vectors of blank inputs is asked again with a full stop`, async (context) => {
+  test(`S113 Q156 an upstream that ${what} the vectors of blank inputs gets the request again with a full stop`, async (context) => {
     const { model, gateway } = await ferry(context, {
       intercept: ({ body }, response) => {
         response.end(
@@ -156,7 +156,7 @@ for (const [what, vectorsOf] of [
   });
 }
 
-test('S115 dimensions that the profile does not send are still the length that must come', async (context) => {
+test('S115 dimensions that the profile does not send are still the required length of the vectors', async (context) => {
   const { model, gateway } = await ferry(context, ignoresDimensions, { drop_params: ['dimensions'] });
   const post = (dimensions: number) => gateway.post('/v1/embeddings', { model: 'm', input: 'a', dimensions });
   assert.equal((await post(4)).status, 200);
@@ -164,7 +164,7 @@ test('S115 dimensions that the profile does not send are still the length that m
   assert.ok(model.received.every(({ body }) => !('dimensions' in body)));
 });
 
-test('S113 what an upstream refuses all the same is a 400 with the place of the blank', async (context) => {
+test('S113 an input that an upstream still refuses is a 400 with the index of the blank', async (context) => {
   const { model, gateway } = await ferry(
     context,
     refusing(() => ({ status: 400, message: 'input is not valid' })),
@@ -178,7 +178,7 @@ test('S113 what an upstream refuses all the same is a 400 with the place of the 
   assert.ok(model.received.length >= 2);
 });
 
-test('S113 with learn: false the upstream’s refusal is told at once, with the place of the blank', async (context) => {
+test('S113 with learn: false the upstream’s refusal is passed on at once, with the index of the blank', async (context) => {
   const refusal = refusing((inputs) => (inputs.some(isBlank) ? { status: 422, message: 'too short' } : null));
   const { model, gateway } = await ferry(context, refusal, { learn: false });
   const response = await gateway.post('/v1/embeddings', { model: 'm', input: '' });
@@ -189,7 +189,7 @@ test('S113 with learn: false the upstream’s refusal is told at once, with the 
 
 const HELLO = [9906, 1917, 0];
 
-test('S108 LangChain’s token ids reach another model than OpenAI’s as the text that they stand for', async (context) => {
+test('S108 LangChain’s token ids are converted to text for other models than OpenAI’s', async (context) => {
   const { model, gateway } = await ferry(context, {});
   const many = await gateway.post('/v1/embeddings', { model: 'bge-m3', input: [HELLO, [9906]] });
   assert.equal(many.status, 200);
@@ -201,7 +201,7 @@ test('S108 LangChain’s token ids reach another model than OpenAI’s as the te
   assert.deepEqual(sent(model), [['Hello world!', 'Hello'], 'Hello world!', [HELLO]]);
 });
 
-test('S108 the model behind an alias is what decides', async (context) => {
+test('S108 the model behind an alias decides about token ids', async (context) => {
   const model = await StandInModel.start();
   context.after(() => model.close());
   const gateway = await Gateway.start({
@@ -213,7 +213,7 @@ test('S108 the model behind an alias is what decides', async (context) => {
   assert.deepEqual(sent(model), [['Hello world!']]);
 });
 
-test('S108 token_ids: refuse is a 400 that says what to set; what is no token id is one with its place', async (context) => {
+test('S108 token_ids: refuse is a 400 that names the setting; an invalid token id is a 400 with its index', async (context) => {
   const refusal = await ferry(context, {}, { token_ids: 'refuse' });
   const refused = await refusal.gateway.post('/v1/embeddings', { model: 'bge-m3', input: [HELLO] });
   assert.equal(refused.status, 400);
@@ -228,14 +228,14 @@ test('S108 token_ids: refuse is a 400 that says what to set; what is no token id
   assert.equal(model.received.length, 0);
 });
 
-test('S108 token_ids: pass sends them as they are', async (context) => {
+test('S108 token_ids: pass sends them unchanged', async (context) => {
   const { gateway, model } = await ferry(context, {}, { token_ids: 'pass' });
   const body = '{"model":"bge-m3","input":[[9906,1917],[250001]],"encoding_format":"float"}';
   assert.equal((await gateway.post('/v1/embeddings', body)).status, 200);
   assert.equal(model.received[0]?.text, body);
 });
 
-test('S120 embeddings and rerank that stay silent end with 504 after embeddings_timeout', async (context) => {
+test('S120 embeddings and rerank without a response are a 504 after embeddings_timeout', async (context) => {
   const upstream = await RawUpstream.start(silent);
   context.after(() => upstream.close());
   const gateway = await Gateway.start({
@@ -271,7 +271,7 @@ test('S120 embeddings and rerank that stay silent end with 504 after embeddings_
   }
 });
 
-test('S114 Q157 a split request whose upstream tells no usage is estimated by what each part sent', async (context) => {
+test('S114 Q157 the usage of a split request without usage is estimated from what each part sent', async (context) => {
   const model = await StandInModel.start({
     intercept: ({ body }, response) => {
       response.end(JSON.stringify({ embeddings: inputsOf(body.input).map(() => [0.5]) }));

@@ -4,7 +4,7 @@ import { checkCanonicalStream } from '../helpers/canonical-checker.ts';
 import { Gateway, until } from '../helpers/gateway.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 
-test('the first of two upstreams dies in mid-run: streams with content say so, all others answer, and the record shows both attempts', async () => {
+test('the first of two upstreams dies in mid-run: streams with content end in an error, all other requests succeed, and the record shows both attempts', async () => {
   await using first = await StandInModel.start({ reply: 'one two three four five six', wordDelayMs: 400 });
   await using second = await StandInModel.start({ reply: 'one two three four five six', wordDelayMs: 10 });
   await using gateway = await Gateway.start({

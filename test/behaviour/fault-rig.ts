@@ -80,7 +80,7 @@ export function testFault(what: string, fault: Fault, outcome: Outcome): void {
           context.test(`${kind}, nothing left: ${outcome.status} ${outcome.code}`, () =>
             checkAlone(stage.gateway, kind, outcome),
           ),
-          context.test(`${kind}, another upstream: it is ${isNext ? 'what answers' : 'not asked'}`, () =>
+          context.test(`${kind}, another upstream: it is ${isNext ? 'used' : 'not called'}`, () =>
             checkPair(stage, kind, outcome),
           ),
         ]),

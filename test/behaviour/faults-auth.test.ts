@@ -74,7 +74,7 @@ for (const kind of KINDS) {
     });
   });
 
-  test(`${kind}: a renewed token that is refused too is 502 upstream_auth_error after one replay`, async () => {
+  test(`${kind}: a renewed token that is rejected too is 502 upstream_auth_error after one replay`, async () => {
     await withTokens({ model: () => ({ isLive: () => false }) }, async ({ gateway, issuer, model }) => {
       const { response, text } = await ask(gateway, kind, 'm');
       assert.equal(response.status, 502, text);

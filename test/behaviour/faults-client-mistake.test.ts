@@ -30,7 +30,7 @@ for (const status of [400, 409, 413, 415, 422]) {
     code: 'invalid_value',
   };
   testFault(
-    `status ${status}: the client's own fault`,
+    `status ${status}: an error of the client's request`,
     { script: () => refusing(status, error) },
     { ...MISTAKE, status, upstreamStatus: status },
   );
@@ -91,7 +91,7 @@ function fastidious(...parameters: string[]): Promise<StandInModel> {
 }
 
 for (const kind of KINDS) {
-  test(`${kind}: refused parameters are dropped, named to the client, and not sent the next time`, async () => {
+  test(`${kind}: refused parameters are dropped, named in x-tokenferry-dropped, and not sent the next time`, async () => {
     await using model = await fastidious('user', 'chat_template_kwargs');
     await using gateway = await Gateway.start({
       ...LIMITS,
@@ -113,7 +113,7 @@ for (const kind of KINDS) {
   });
 }
 
-test("what the request means is never dropped: tools, response_format and stop are the client's to change", async () => {
+test('parameters that change the meaning are never dropped: tools, response_format and stop', async () => {
   await using model = await fastidious('tools', 'response_format', 'stop', 'tool_choice');
   await using gateway = await Gateway.start({
     ...LIMITS,

@@ -59,7 +59,7 @@ const BREAKS: readonly Break[] = [
 ];
 
 for (const { how, act, code, withinMs, coolsAtOnce } of BREAKS) {
-  test(`Q27 Q28 Q30 S92 S94 S95 S96 a stream that is ${how} after content ends with the error event, and nobody else is asked`, async () => {
+  test(`Q27 Q28 Q30 S92 S94 S95 S96 a stream that is ${how} after content ends with the error event, and no other upstream is called`, async () => {
     await using raw = await RawUpstream.start(async (connection) => {
       await connection.request();
       await connection.write(BEGINNING);
@@ -96,7 +96,7 @@ for (const { how, act, code, withinMs, coolsAtOnce } of BREAKS) {
   });
 }
 
-test('what comes after [DONE] changes nothing: a reset there is a good stream', async () => {
+test('anything after [DONE] is ignored: a reset there is a complete stream', async () => {
   const whole = BEGINNING + httpChunk(`${FINISH}data: [DONE]\n\n`);
   await using raw = await RawUpstream.start(async (connection) => {
     await connection.request();
@@ -131,7 +131,7 @@ for (const [how, pieces] of [
   ['in one piece with all else', [`${BEGINNING}${httpChunk(FINISH)}`]],
   ['later', [BEGINNING, httpChunk(FINISH)]],
 ] as const) {
-  test(`an upstream that finishes ${how} and never ends is waited for no longer than its last words may take`, async () => {
+  test(`an upstream that finishes ${how} and never ends is waited for only as long as its last events may take`, async () => {
     await using raw = await RawUpstream.start(async (connection) => {
       await connection.request();
       for (const piece of pieces) {

@@ -18,7 +18,7 @@ const good = await StandInModel.start();
 test.after(() => good.close());
 
 for (const kind of KINDS) {
-  test(`${kind}: a candidate that has its token is asked at once, before one that has none`, async () => {
+  test(`${kind}: a candidate with a token is called at once, before one without`, async () => {
     await using gateway = await Gateway.start({
       ...LIMITS,
       tokens: { dead: await dead('10s') },
@@ -58,7 +58,7 @@ for (const kind of KINDS) {
     assert.match(degraded.join(), /token dead: missing/);
   });
 
-  test(`#8 ${kind}: the issuer refuses the credentials: 503 at once with the reason, asked again in the background`, async () => {
+  test(`#8 ${kind}: the issuer rejects the credentials: 503 at once with the reason, retries in the background`, async () => {
     const issuer = await ScriptedIssuer.start({
       status: 401,
       body: { error: 'invalid_client', error_description: 'unknown client' },

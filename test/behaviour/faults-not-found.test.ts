@@ -42,7 +42,7 @@ testFault(
   },
 );
 
-test('an upstream that does not have a model is left alone for it, and for no other model', async () => {
+test('an upstream that does not have a model is called last for it, and for no other model', async () => {
   await using raw = await RawUpstream.start(answering(NO_MODEL));
   await using model = await StandInModel.start();
   await using gateway = await Gateway.start({
@@ -61,7 +61,7 @@ test('an upstream that does not have a model is left alone for it, and for no ot
   assert.deepEqual(attempts, ['2', '1', '1', '2']);
 });
 
-test('404s on paths that are passed through say nothing against the upstream', async () => {
+test('404s on passed-through paths do not count against the upstream', async () => {
   await using raw = await RawUpstream.start(answering(NO_PATH));
   await using gateway = await Gateway.start({
     ...LIMITS,
@@ -75,7 +75,7 @@ test('404s on paths that are passed through say nothing against the upstream', a
   assert.deepEqual((await gateway.readiness()).degraded, []);
 });
 
-test("a file that an upstream does not have is the client's 404, in the upstream's words", async () => {
+test("a file that an upstream does not have is a 404 with the upstream's message", async () => {
   await using raw = await RawUpstream.start(
     answering(
       httpAnswer(

@@ -15,7 +15,7 @@ const ODD: Outcome = {
   withinMs: 300,
 };
 
-testFault('a status that nobody knows', { script: () => answering(httpAnswer('{}', { status: 599 })) }, ODD);
+testFault('an unknown status', { script: () => answering(httpAnswer('{}', { status: 599 })) }, ODD);
 
 testFault(
   'a redirect to another origin',
@@ -42,7 +42,7 @@ testFault(
 );
 
 for (const kind of KINDS) {
-  test(`${kind}: a redirect is never followed, so that the token stays where it belongs`, async () => {
+  test(`${kind}: a redirect is never followed, so that the token is sent nowhere else`, async () => {
     await using target = await StandInModel.start();
     await using raw = await RawUpstream.start(redirecting(`${target.url}/chat/completions`, 307));
     await using gateway = await Gateway.start({
@@ -56,7 +56,7 @@ for (const kind of KINDS) {
 }
 
 testFault(
-  'another protocol than the one that was asked for (101)',
+  'a switch to another protocol (101)',
   {
     script: () =>
       answering('HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n'),
@@ -64,7 +64,7 @@ testFault(
   { ...ODD, upstreamStatus: null },
 );
 
-test('announcements before the answer (100, 103) are not the answer, also when nobody asked for them', async () => {
+test('interim responses (100, 103) are skipped, requested or not', async () => {
   const body = JSON.stringify({
     object: 'list',
     data: [{ object: 'embedding', index: 0, embedding: [1] }],

@@ -72,7 +72,7 @@ function counting(script: (count: number) => string): { script: RawScript; count
 const TOO_MANY = (seconds: string): string =>
   httpAnswer('{"error":{"message":"slow down"}}', { status: 429, headers: { 'retry-after': seconds } });
 
-test('during the pause the upstream hears nothing of that model, and the client hears the time that is left', async () => {
+test('during the pause the upstream gets no request for that model, and retry-after is the remaining time', async () => {
   const upstream = counting(() => TOO_MANY('4'));
   await withScripts([upstream.script], async (gateway) => {
     await ask(gateway, 'chat', 'm');
@@ -101,7 +101,7 @@ test('of two paused upstreams the client gets the shorter time', async () => {
   });
 });
 
-test('a pause of hours is believed for 60 s', async () => {
+test('a retry-after of hours counts as 60 s', async () => {
   await withScripts([limited('7200')], async (gateway) => {
     for (let asked = 0; asked < 2; asked++) {
       const { response } = await ask(gateway, 'chat', 'm');
@@ -111,7 +111,7 @@ test('a pause of hours is believed for 60 s', async () => {
   });
 });
 
-test('while one upstream pauses, requests go to the other without asking the first', async () => {
+test('while one upstream pauses, requests go to the other without calling the first', async () => {
   await using model = await StandInModel.start();
   const paused = counting(() => TOO_MANY('30'));
   await using raw = await RawUpstream.start(paused.script);

@@ -24,7 +24,11 @@ const TIMEOUT: Outcome = {
 const ROLE =
   'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n';
 
-testTightFault('S96 an upstream that accepts and says nothing', { script: () => silent }, TIMEOUT);
+testTightFault(
+  'S96 an upstream that accepts the connection and sends nothing',
+  { script: () => silent },
+  TIMEOUT,
+);
 
 testTightFault(
   'Q30 S96 headers and then nothing',
@@ -53,7 +57,7 @@ testTightFault(
 );
 
 testTightFault(
-  'a JSON body that drips for ever',
+  'a JSON body that arrives slowly and never ends',
   {
     script: (kind: Kind) => async (connection) => {
       await connection.request();
@@ -69,7 +73,7 @@ testTightFault(
 );
 
 testTightFault(
-  'an error reply whose body never ends',
+  'an error response whose body never ends',
   {
     script: () => async (connection) => {
       await connection.request();
@@ -90,7 +94,7 @@ testTightFault(
   },
 );
 
-test('a slow stream that keeps moving is never killed, however long it takes', async () => {
+test('a slow stream that makes progress is never aborted, however long it takes', async () => {
   await using model = await StandInModel.start({
     reply: 'one two three four five six seven',
     wordDelayMs: 300,

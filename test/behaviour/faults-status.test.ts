@@ -63,7 +63,7 @@ test('408, 504 and 524 become 504, 503 and 529 become 503, the rest of retry.sta
   }
 });
 
-test('a 503 that passes is survived by the second try of the only candidate, after the back-off', async () => {
+test('after a temporary 503 the retry of the only candidate succeeds, after the back-off', async () => {
   const good = JSON.stringify({
     object: 'list',
     data: [{ object: 'embedding', index: 0, embedding: [1] }],

@@ -33,7 +33,7 @@ testFault(
 );
 
 testFault(
-  'an upstream that closes without an answer',
+  'an upstream that closes without a response',
   {
     script: () => async (connection) => {
       await connection.request();
@@ -50,7 +50,7 @@ testFault(
 );
 
 const plain = await RawUpstream.start(nonsense);
-testFault('an upstream that does not speak TLS', { endpoint: plain.tlsUrl }, { ...UNREACHABLE, says: /TLS/ });
+testFault('an upstream without TLS', { endpoint: plain.tlsUrl }, { ...UNREACHABLE, says: /TLS/ });
 test.after(() => plain.close());
 
 // 192.0.2.0/24 (RFC 5737) is nobody's; where the network refuses it at once, that is unreachable just as well.
@@ -67,7 +67,7 @@ const EMBEDDING = JSON.stringify({
   usage: { prompt_tokens: 1, total_tokens: 1 },
 });
 
-test('a pooled connection that was closed meanwhile costs nothing: the request goes out once more', async () => {
+test('a pooled connection that was closed meanwhile causes no failure: the request is sent once more', async () => {
   await using upstream = await RawUpstream.start(staleAfter(httpAnswer(EMBEDDING)));
   await using gateway = await Gateway.start({
     ...LIMITS,
@@ -82,7 +82,7 @@ test('a pooled connection that was closed meanwhile costs nothing: the request g
   assert.equal(upstream.connections, 4);
 });
 
-test('many pooled connections that a network dropped at once cost nothing either: the second try has a new one', async () => {
+test('many pooled connections dropped at once cause no failure: the second try has a new connection', async () => {
   const many = 12;
   let arrived = 0;
   let letGo = (): void => undefined;

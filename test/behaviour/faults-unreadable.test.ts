@@ -44,7 +44,7 @@ for (const [what, { body, type }] of Object.entries(JUNK)) {
 }
 
 testFault(
-  'an answer without choices',
+  'a response without choices',
   {
     script: () =>
       answering(httpAnswer('{"id":"x","object":"chat.completion","created":1,"model":"m","choices":[]}')),

@@ -90,7 +90,7 @@ function checkOnlyProbes(events: readonly CircuitEvent[], arrivalsMs: readonly n
   return pauses;
 }
 
-test(`${REQUESTS} requests over three upstreams of which two flap: none fails, no answer is another's, and a cooling one gets only its probes`, async (context) => {
+test(`${REQUESTS} requests over three upstreams of which two flap: none fails, none gets another's response, and a cooling upstream gets only probes`, async (context) => {
   const random = randomFrom(SEED);
   const upstreams = await Promise.all([0, 1, 2].map(() => startUpstream(random)));
   context.after(() => Promise.all(upstreams.map(({ model }) => model.close())));

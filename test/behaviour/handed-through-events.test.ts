@@ -102,7 +102,7 @@ async function checkRow(gateway: Gateway, reply: Response, code: string): Promis
 for (const [how, broken] of Object.entries(BREAKS)) {
   for (const isBeside of [false, true]) {
     const where = isBeside ? ', beside an upstream that is asked by chat' : '';
-    test(`S126 /responses that are handed through and ${how} end with the error event${where}`, async () => {
+    test(`S126 passed-through /responses that ${how} end with the error event${where}`, async () => {
       await using upstream = await RawUpstream.start(breaking(BEGUN, broken));
       await using gateway = await gatewayBefore(upstream.url, isBeside);
       const reply = await gateway.post('/v1/responses', { model: 'm', input: 'x', stream: true });
@@ -122,7 +122,7 @@ for (const [how, broken] of Object.entries(BREAKS)) {
     });
   }
 
-  test(`S92 another stream of events that is handed through and ${how} ends with an error event`, async () => {
+  test(`S92 another passed-through event stream that ${how} ends with an error event`, async () => {
     const begun = event({ type: 'thread.run.created', id: 'run_1' });
     await using upstream = await RawUpstream.start(breaking(begun, broken));
     await using gateway = await gatewayBefore(upstream.url, false);
@@ -139,7 +139,7 @@ for (const [how, broken] of Object.entries(BREAKS)) {
   });
 }
 
-test('S126 a Responses stream that ends in order without its last event is broken too', async () => {
+test('S126 a Responses stream that ends without its final event is broken too', async () => {
   await using upstream = await RawUpstream.start(async (connection) => {
     await connection.request();
     await connection.write(chunkedHead() + httpChunk(BEGUN) + httpChunk(''));
@@ -181,7 +181,7 @@ test('S126 an upstream that counts the bytes of its stream does not cut the erro
   assert.equal(read(await reply.text()).at(-1)?.name, 'error');
 });
 
-test('a stream of events that is handed through is recorded as one, with the tokens that it tells', async () => {
+test('a passed-through event stream is recorded as a stream, with its usage', async () => {
   const texts: Readonly<Record<string, string>> = {
     '/v1/responses': BEGUN + NEXT + COMPLETED,
     '/v1/responses/resp_1': BEGUN + NEXT + COMPLETED,
@@ -213,7 +213,7 @@ test('a stream of events that is handed through is recorded as one, with the tok
   }
 });
 
-test('a reply that is no stream of events is recorded as none although the client asked for one', async () => {
+test('a response that is no event stream is not recorded as one although the client requested a stream', async () => {
   const whole = httpAnswer(JSON.stringify({ ...response, status: 'completed', usage: USAGE }));
   await using upstream = await RawUpstream.start(async (connection) => {
     for (;;) {

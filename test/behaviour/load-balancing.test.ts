@@ -33,7 +33,7 @@ test('random: all get about the same share, and a failure of one is still served
   });
 });
 
-test('random: what has a memory at one upstream always goes to the same one', async () => {
+test('random: paths with stored state always go to the same upstream', async () => {
   await withThree({ lb_policy: 'random' }, async (gateway, models) => {
     for (let count = 0; count < 12; count++) await (await fetch(`${gateway.url}/v1/files/file-1`)).text();
     assert.deepEqual(
@@ -43,7 +43,7 @@ test('random: what has a memory at one upstream always goes to the same one', as
   });
 });
 
-test('least_busy: a request goes where the fewest run', async () => {
+test('least_busy: a request goes to the upstream with the fewest running requests', async () => {
   await withThree(
     { lb_policy: 'least_busy' },
     async (gateway, models) => {

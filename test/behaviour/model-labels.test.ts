@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Gateway } from '../helpers/gateway.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 
-test('ids in the paths of requests without a model take no label away from a model', async () => {
+test('ids in paths of requests without a model do not use up the labels of models', async () => {
   await using model = await StandInModel.start({
     intercept: (request, response) => {
       if (request.method !== 'GET') return false;

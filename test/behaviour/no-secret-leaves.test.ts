@@ -13,7 +13,7 @@ const STATIC_KEY = 'static-upstream-key-91b2';
 const SECRET = 'issuer-secret-d03f';
 const HEADER_VALUE = 'fixed-header-value-77c1';
 
-test('no configured secret and no token is in the log, the database, the metrics, the probes or any answer', async () => {
+test('no configured secret and no token is in the log, the database, the metrics, the probes or any response', async () => {
   await using issuer = await ScriptedIssuer.start({ makeToken: (serial) => `issued-token-${serial}-af93e1` });
   // An upstream that repeats every credential it was given, in errors and in answers.
   await using echoing = await StandInModel.start({

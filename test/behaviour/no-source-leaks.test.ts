@@ -98,7 +98,7 @@ function badSources(refusing: ScriptedIssuer): Record<string, object> {
   );
 }
 
-test('no secret of any kind of source is in the log, the database, the metrics, the probes or any answer', async () => {
+test('no secret of any type of source is in the log, the database, the metrics, the probes or any response', async () => {
   await using issuer = await ScriptedIssuer.start({ makeToken: (serial) => `${secret('issued')}-${serial}` });
   // An issuer that quotes the whole request in its refusal, its Basic header included.
   await using refusing = await ScriptedIssuer.start({

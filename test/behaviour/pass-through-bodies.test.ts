@@ -56,7 +56,7 @@ async function scene(
   await run(gateway, model);
 }
 
-test('a JSON body that comes in chunks is read for its model on passed-through paths too', async () => {
+test('a chunked JSON body is parsed for its model on passed-through paths too', async () => {
   await scene(async (gateway, model) => {
     const text = JSON.stringify({ model: 'm1', input: 'x'.repeat(1000) });
     const answer = await postChunked(gateway, '/v1/responses', 'application/json', [
@@ -68,7 +68,7 @@ test('a JSON body that comes in chunks is read for its model on passed-through p
   });
 });
 
-test('S18 JSON is read for its model on passed-through paths whatever its type says, and a model beside the rules is refused', async () => {
+test('S18 JSON is parsed for its model on passed-through paths with any content-type, and a model that is not allowed is refused', async () => {
   await scene(async (gateway, model) => {
     for (const type of [
       null,
@@ -95,7 +95,7 @@ test('S18 JSON is read for its model on passed-through paths whatever its type s
   });
 });
 
-test('S20 what declares itself JSON and is not is a 400 on passed-through paths too, and nothing is sent', async () => {
+test('S20 a JSON content-type without valid JSON is a 400 on passed-through paths too, and nothing is sent', async () => {
   await scene(async (gateway, model) => {
     const text = '{"model":"m1","input":"é"}';
     const utf16 = Buffer.from(`\ufeff${text}`, 'utf16le');
@@ -128,7 +128,7 @@ test('S20 what declares itself JSON and is not is a 400 on passed-through paths 
   });
 });
 
-test('JSON that is no object, several documents of JSON, and compressed JSON go through', async () => {
+test('JSON that is not an object, several JSON documents, and compressed JSON are passed through', async () => {
   await scene(async (gateway, model) => {
     for (const [body, headers] of [
       [Buffer.from('[{"model":"other"}]'), { 'content-type': 'application/json' }],
@@ -145,7 +145,7 @@ test('JSON that is no object, several documents of JSON, and compressed JSON go 
   });
 });
 
-test('a passed-through JSON body that would be objects, texts or numbers by the million is refused before it is parsed', async () => {
+test('a passed-through JSON body of millions of objects, strings or numbers is refused before it is parsed', async () => {
   await scene(async (gateway, model) => {
     for (const [more, what] of [
       [`"x":${'['.repeat(300_000)}`, 'levels of nesting'],

@@ -50,7 +50,7 @@ const OTHER = JPEG.toString('base64');
 const URI = `data:image/png;base64,${B64}`;
 const ADDRESS = 'https://images.example.com/a.png?sig=x';
 
-test('S123 what is canonical and as asked stays byte for byte', async () => {
+test('S123 a canonical response in the requested format is passed through byte for byte', async () => {
   for (const [item, format] of [
     [{ b64_json: B64, revised_prompt: 'a big ferry' }, undefined],
     [{ b64_json: B64 }, 'b64_json'],
@@ -69,7 +69,7 @@ test('S123 what is canonical and as asked stays byte for byte', async () => {
   }
 });
 
-test('S123 Q163 base64 is found wherever it stands, and comes as b64_json, or as a data URI when url was asked for', async () => {
+test('S123 Q163 base64 is found in any member, and returned as b64_json, or as a data URI when url was requested', async () => {
   const shapes: Record<string, Answering> = {
     'b64_json without created': json({ data: [{ b64_json: B64 }] }),
     image: json({ image: B64 }),
@@ -93,7 +93,7 @@ test('S123 Q163 base64 is found wherever it stands, and comes as b64_json, or as
   }
 });
 
-test('S123 Q163 a data URI given as url is b64_json for who asked for that', async () => {
+test('S123 Q163 a data URI given as url is returned as b64_json when that was requested', async () => {
   const images = await drawn(json({ created: 1, data: [{ url: URI, revised_prompt: 'p' }] }), 'b64_json');
   assert.deepEqual(images, { created: 1, data: [{ b64_json: B64, revised_prompt: 'p' }] });
 });
@@ -106,7 +106,7 @@ test('S123 several images stay several, each with its own type', async () => {
   assert.deepEqual((asUrls as { usage?: unknown }).usage, { total_tokens: 2 });
 });
 
-test('Q163 addresses are handed on, also where b64_json was asked for, and are never fetched', async () => {
+test('Q163 addresses are passed on, even if b64_json was requested, and are never fetched', async () => {
   await using trap = await ByteUpstream.start(answerText(PNG, 'image/png'));
   const address = `${trap.url}/a.png`;
   for (const answering of [
@@ -123,7 +123,7 @@ test('Q163 addresses are handed on, also where b64_json was asked for, and are n
   assert.equal(trap.taken.length, 0);
 });
 
-test('S123 edits and variations are read in the same way, by the format in their form', async () => {
+test('S123 edits and variations are handled the same way, by the format in their form', async () => {
   scene.answer(json({ image: B64 }));
   for (const path of ['/v1/images/edits', '/images/variations']) {
     const form = formOf([
@@ -136,7 +136,7 @@ test('S123 edits and variations are read in the same way, by the format in their
   }
 });
 
-test('S123 an error in a 200, a page, an empty list and a task to wait for are errors', async () => {
+test('S123 an error in a 200, an HTML page, an empty list and an asynchronous task are errors', async () => {
   for (const [answering, status, code] of [
     [json({ error: { message: 'prompt is too rude', code: 400 } }), 400, null],
     [json({ created: 1, data: [], error: { message: 'boom', code: 500 } }), 502, 'upstream_error'],
@@ -154,7 +154,7 @@ test('S123 an error in a 200, a page, an empty list and a task to wait for are e
   }
 });
 
-test('S123 a stream of partial images passes untouched, and an error as its first event is an error', async () => {
+test('S123 a stream of partial images is passed through unchanged, and an error as its first event is an error', async () => {
   const events = [0, 1]
     .map((index) => ({ type: 'image_generation.partial_image', partial_image_index: index, b64_json: OTHER }))
     .map(

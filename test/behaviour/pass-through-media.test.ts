@@ -31,7 +31,7 @@ async function withUpstream(url: string, run: (gateway: Gateway) => Promise<void
   await run(gateway);
 }
 
-test('S121 S122 S123 replies that come byte by byte are read the same', async () => {
+test('S121 S122 S123 responses that arrive byte by byte are parsed the same', async () => {
   for (const [path, body, type, expected] of [
     ['/v1/audio/transcriptions', '{"result":"Grüße, 你好"}', 'application/json', '{"text":"Grüße, 你好"}'],
     ['/v1/audio/transcriptions', '  {"text":"Grüße"}', 'text/html', '  {"text":"Grüße"}'],
@@ -65,7 +65,7 @@ test('tokens that the upstream counted are in the record', async () => {
   });
 });
 
-test('speech that breaks off is cut for the client too, and recorded as stream_broken', async () => {
+test('speech that is cut is cut for the client too, and recorded as stream_broken', async () => {
   await using upstream = await ByteUpstream.start((_request, response) => {
     response.writeHead(200, { 'content-type': 'audio/mpeg', 'content-length': '1000' });
     response.write(MP3);
@@ -83,7 +83,7 @@ test('speech that breaks off is cut for the client too, and recorded as stream_b
   });
 });
 
-test('a token refused in the body of a 200 is renewed and the call replayed for sounds and pictures too', async () => {
+test('a token rejected in the body of a 200 is renewed and the request replayed for audio and images too', async () => {
   await using issuer = await ScriptedIssuer.start();
   const good = {
     '/v1/audio/transcriptions': answerText('{"text":"ok"}'),

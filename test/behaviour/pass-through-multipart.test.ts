@@ -41,7 +41,7 @@ async function scene(run: (scene: Scene) => Promise<void>, settings: object = {}
   await run({ gateway, first, second });
 }
 
-test('S121 the model of a form decides where it goes, streamed or kept, chunked or not, in any order', async () => {
+test('S121 the model of a form selects the upstream, streamed or buffered, chunked or not, in any order', async () => {
   await scene(async ({ gateway, first }) => {
     for (const size of [0, 100, 400 * KIB, 3 * KIB * KIB]) {
       for (const isChunked of [false, true]) {
@@ -72,7 +72,7 @@ test('the record of an upload names its model', async () => {
   });
 });
 
-test('S121 a length that the client said is what the upstream gets, and chunks are where it said none', async () => {
+test('S121 the upstream gets the client’s content-length, or chunks if there is none', async () => {
   await scene(async ({ gateway, first }) => {
     const form = formOf([model('whisper'), file(400 * KIB)]);
     await sendForm(`${gateway.url}${PATH}`, form);
@@ -82,7 +82,7 @@ test('S121 a length that the client said is what the upstream gets, and chunks a
   });
 });
 
-test('S121 an alias is put into the form, and nothing else of it changes', async () => {
+test('S121 an alias is replaced in the form, and nothing else changes', async () => {
   await scene(async ({ gateway, first }) => {
     for (const [alias, own] of [
       ['alias', 'Systran/faster-whisper-large-v3'],
@@ -108,7 +108,7 @@ test('S121 an alias is put into the form, and nothing else of it changes', async
   });
 });
 
-test('an alias is put into passed-through JSON too, and nothing else of it changes', async () => {
+test('an alias is replaced in passed-through JSON too, and nothing else changes', async () => {
   await scene(async ({ gateway, first }) => {
     const text =
       '{ "input" : "alias é 12345678901234567890" , "model":"alias","n":1.0, "x":{"model":"alias"}}';
@@ -121,7 +121,7 @@ test('an alias is put into passed-through JSON too, and nothing else of it chang
   });
 });
 
-test('what looks like a field within a file, in a file called model or in a longer boundary is no model', async () => {
+test('text that looks like a field within a file, in a file called model or in a longer boundary is no model', async () => {
   await scene(async ({ gateway, second }) => {
     const inside = formOf([model('whisper')], 'another-boundary');
     const longer = Buffer.from(
@@ -143,7 +143,7 @@ test('what looks like a field within a file, in a file called model or in a long
   });
 });
 
-test('a form without a model within the first 64 KiB of a streamed upload has its path as the model', async () => {
+test('a form without a model within the first 64 KiB of a streamed upload is routed by its path', async () => {
   await scene(async ({ gateway, second }) => {
     const form = formOf([file(400 * KIB), model('whisper')]);
     const answer = await sendForm(`${gateway.url}${PATH}`, form);
@@ -155,7 +155,7 @@ test('a form without a model within the first 64 KiB of a streamed upload has it
   });
 });
 
-test('two models in one form are refused: the upstream might go by the other', async () => {
+test('two models in one form are refused: the upstream might use the other one', async () => {
   await scene(async ({ gateway, first, second }) => {
     const answer = await sendForm(`${gateway.url}${PATH}`, formOf([model('whisper'), model('other')]));
     assert.equal(answer.status, 400);
@@ -164,7 +164,7 @@ test('two models in one form are refused: the upstream might go by the other', a
   });
 });
 
-test('S121 a second model behind a long file is refused too, and no upstream gets the form whole', async () => {
+test('S121 a second model after a long file is refused too, and no upstream gets the complete form', async () => {
   await scene(async ({ gateway, first, second }) => {
     for (const size of [100, 400 * KIB, 3 * KIB * KIB]) {
       for (const isChunked of [false, true]) {
@@ -181,7 +181,7 @@ test('S121 a second model behind a long file is refused too, and no upstream get
   });
 });
 
-test('forms that an upstream could read in another way are a 400 that says so', async () => {
+test('forms that an upstream could parse differently are a 400', async () => {
   await scene(async ({ gateway, first, second }) => {
     const plain = formOf([model('whisper'), file(100)]);
     const empty = formOf([{ ...model('denied'), filename: '' }, model('whisper')]);
@@ -198,7 +198,7 @@ test('forms that an upstream could read in another way are a 400 that says so', 
   });
 });
 
-test('an upload goes on its way while it is still coming, and waits when the upstream does', async () => {
+test('an upload is forwarded while it arrives, with back-pressure of the upstream', async () => {
   let release: (() => void) | null = null;
   await using slow = await ByteUpstream.start(undefined, (request, response) => {
     let size = 0;
@@ -236,7 +236,7 @@ test('an upload goes on its way while it is still coming, and waits when the ups
   assert.equal(JSON.parse((await answer).text).text, String(form.length));
 });
 
-test('S65 a client that leaves in the middle of an upload ends the call to the upstream, whatever on_disconnect', async () => {
+test('S65 a client that disconnects in the middle of an upload aborts the request to the upstream, with any on_disconnect', async () => {
   for (const onDisconnect of ['abort', 'finish']) {
     await scene(
       async ({ gateway, first }) => {
@@ -256,7 +256,7 @@ test('S65 a client that leaves in the middle of an upload ends the call to the u
   }
 });
 
-test('an upload that no upstream took goes to the next one whole', async () => {
+test('an upload of which the upstream received nothing fails over completely', async () => {
   await using good = await ByteUpstream.start();
   await using gateway = await Gateway.start({
     noauth: true,
@@ -275,7 +275,7 @@ test('an upload that no upstream took goes to the next one whole', async () => {
   }
 });
 
-test('an upload of which an upstream took more than the beginning is not sent to another one', async () => {
+test('an upload of which an upstream received a part is not sent to another one', async () => {
   await using breaking = await ByteUpstream.start(undefined, (request) => {
     request.on('data', () => {
       if (request.socket.bytesRead > 512 * KIB) request.socket.resetAndDestroy();
@@ -297,7 +297,7 @@ test('an upload of which an upstream took more than the beginning is not sent to
   assert.equal(other.taken.length, 0);
 });
 
-test('a client that writes all of its upload before it reads hears what the upstream said at once', async () => {
+test('a client that writes its whole upload before it reads gets the early response of the upstream', async () => {
   await using early = await ByteUpstream.start(undefined, (_request, response) => {
     response.writeHead(400, { 'content-type': 'application/json' });
     response.end(

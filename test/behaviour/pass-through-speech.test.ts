@@ -37,7 +37,7 @@ const FLAC = Buffer.concat([Buffer.from('fLaC\x00\x00'), Buffer.alloc(90, 4)]);
 const AAC = Buffer.concat([Buffer.from([0xff, 0xf1, 0x50, 0x80]), Buffer.alloc(90, 5)]);
 const PCM = Buffer.from(Array.from({ length: 600 }, (_, index) => (index * 37) % 251));
 
-test('S122 speech comes byte for byte with a content-type that fits, by the upstream, the bytes or the format', async () => {
+test('S122 speech is passed through byte for byte with the content-type of the upstream, the bytes or the format', async () => {
   for (const [bytes, type, format, expected] of [
     [MP3, 'audio/mpeg', undefined, 'audio/mpeg'],
     [MP3, 'audio/mp3', undefined, 'audio/mp3'],
@@ -74,7 +74,7 @@ async function openSpeech(): Promise<IncomingMessage> {
   return response;
 }
 
-test('S122 speech is handed on as it comes, and no faster than it is read', async () => {
+test('S122 speech is streamed, no faster than it is read', async () => {
   let go: (() => void) | null = null;
   scene.answer(async (_request, response) => {
     response.writeHead(200, { 'content-type': 'audio/mpeg' });
@@ -94,7 +94,7 @@ test('S122 speech is handed on as it comes, and no faster than it is read', asyn
   assert.ok(Buffer.concat(rest).equals(MP3.subarray(5)));
 });
 
-test('S122 a client that does not read holds the upstream back', async () => {
+test('S122 a client that does not read slows the upstream down', async () => {
   let written = 0;
   let isHeldBack = false;
   scene.answer((_request, response) => {
@@ -122,7 +122,7 @@ test('S122 a client that does not read holds the upstream back', async () => {
   assert.equal(size, 64 * 256 * 1024);
 });
 
-test('S122 Q162 sound written as text becomes sound: base64, hexadecimal, data URIs, bare and in JSON', async () => {
+test('S122 Q162 audio encoded as text is decoded: base64, hexadecimal, data URIs, bare and in JSON', async () => {
   const base64 = MP3.toString('base64');
   const shapes: Record<string, Answering> = {
     audio: json({ audio: base64 }),
@@ -161,7 +161,7 @@ test('S122 Q162 sound written as text becomes sound: base64, hexadecimal, data U
   assert.equal(samples.headers['content-type'], 'audio/pcm');
 });
 
-test('Q162 an address in place of the sound is a 502 that says so; nothing is fetched, and the upstream stays healthy', async () => {
+test('Q162 an address instead of audio is a 502; nothing is fetched, and the upstream stays healthy', async () => {
   await using trap = await ByteUpstream.start(answerText(MP3, 'audio/mpeg'));
   for (const answering of [
     json({ audio: `${trap.url}/a.mp3` }),
@@ -222,7 +222,7 @@ test('S122 errors stay JSON, with a status of 200 as well', async () => {
   }
 });
 
-test('S122 another upstream speaks when the first one answers with a page or an error in a 200', async () => {
+test('S122 another upstream is used when the first one responds with an HTML page or an error in a 200', async () => {
   for (const bad of [
     answerText('<html>', 'text/html'),
     json({ error: { message: 'overloaded', code: 503 } }),

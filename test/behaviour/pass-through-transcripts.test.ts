@@ -149,7 +149,7 @@ test('S121 text, srt and vtt come as text/plain, from text as from JSON', async 
   }
 });
 
-test('S121 captions cannot be made of a text without times: a 502 that says so, and the upstream stays healthy', async () => {
+test('S121 subtitles from text without times are a 502, and the upstream stays healthy', async () => {
   const answer = await transcribe(json({ text: HELLO }), 'srt');
   assert.equal(answer.status, 502);
   const error = errorIn(answer.text);
@@ -173,7 +173,7 @@ test('S121 verbose_json passes; an envelope around it is taken off', async () =>
   }
 });
 
-test('S121 an error in a 200 is the error, whatever format was asked for', async () => {
+test('S121 an error in a 200 is the error, with any requested format', async () => {
   for (const format of [undefined, 'text', 'srt', 'verbose_json']) {
     for (const [answering, status, code] of [
       [json({ error: { message: 'The audio is too short', code: 400 } }), 400, null],
@@ -216,7 +216,7 @@ test('S121 a stream of transcript events passes as it is, unless its first event
   errorIn(failed.text);
 });
 
-test('S121 a format that stands behind the first 64 KiB of an upload is not known, so the reply stays as it came', async () => {
+test('S121 a format after the first 64 KiB of an upload is unknown, so the response is passed through unchanged', async () => {
   const own = await PassThroughScene.open({ limits: { replay: '64KiB' } });
   try {
     const form = formOf([

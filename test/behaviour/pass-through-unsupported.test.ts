@@ -38,7 +38,7 @@ async function refusal(gateway: Gateway, path: string, body?: object): Promise<R
   return { status: response.status, ...errorIn(text) };
 }
 
-test('S127 S2 a path that no upstream allows is a 404 unsupported_endpoint that says what to configure', async () => {
+test('S127 S2 a path that no upstream allows is a 404 unsupported_endpoint with the line to configure', async () => {
   await withCases([{ allow: ['gpt-4o'] }], async (gateway, [one]) => {
     for (const [path, body, allow] of [
       ['/v1/moderations', { input: 'x' }, '/v1/moderations'],
@@ -60,7 +60,7 @@ test('S127 S2 a path that no upstream allows is a 404 unsupported_endpoint that 
   });
 });
 
-test('S127 what the message says to configure makes the path work', async () => {
+test('S127 the line to configure from the message makes the path work', async () => {
   await withCases(
     [{ allow: ['gpt-4o'] }, { allow: ['/v1/moderations', '/v1/files', '/v1/files/**'] }],
     async (gateway) => {
@@ -78,7 +78,7 @@ test('S127 what the message says to configure makes the path work', async () => 
   );
 });
 
-test('S127 a model that is named and that nobody has is model_not_found on these paths too', async () => {
+test('S127 an unknown model is model_not_found on these paths too', async () => {
   await withCases([{ allow: ['gpt-4o'] }], async (gateway) => {
     const { status, code, message } = await refusal(gateway, '/v1/moderations', {
       model: 'omni',
@@ -118,7 +118,7 @@ const UNKNOWN = {
   ],
 } as const;
 
-test('S127 upstreams that do not know the path are named: 404 when their APIs say so, 502 when a web server does', async () => {
+test('S127 upstreams without the path are named: 404 when their API responds so, 502 when a web server does', async () => {
   for (const [expected, answers] of Object.entries(UNKNOWN)) {
     for (const answer of answers) {
       await withCases([{ answer }, { answer }, { allow: ['gpt-4o'] }], async (gateway, upstreams) => {
@@ -157,7 +157,7 @@ test('S127 a path that no upstream offers is recorded as the client’s mistake;
   }
 });
 
-test('S127 an upstream that fails may have the path: its failure is told, whichever was asked first', async () => {
+test('S127 an upstream that fails may have the path: the client gets its failure, in any order', async () => {
   const unknown = { answer: UNKNOWN.unsupported_endpoint[0] };
   const failing = { answer: answerText('{"error":{"message":"busy"}}', 'application/json', 503) };
   for (const cases of [
@@ -171,7 +171,7 @@ test('S127 an upstream that fails may have the path: its failure is told, whiche
   }
 });
 
-test('S127 /responses that upstreams do not know are told alike beside one that is asked by chat', async () => {
+test('S127 /responses that upstreams do not have is the same 404 beside an upstream with via_chat', async () => {
   for (const profile of [{}, { responses: 'via_chat' }]) {
     await using unknowing = await ByteUpstream.start(UNKNOWN.unsupported_endpoint[0]);
     await using gateway = await Gateway.start({
@@ -200,7 +200,7 @@ test('S127 an upstream that has the path serves it when another one has not', as
   }
 });
 
-test('S127 a page in a 200 is no answer: the start page of a web server does not reach the client', async () => {
+test('S127 an HTML page in a 200 is invalid: the start page of a web server does not reach the client', async () => {
   const page = answerText('<!doctype html><title>Welcome</title>', 'text/html; charset=utf-8');
   await withCases([{ answer: page }, {}], async (gateway) => {
     const response = await gateway.post('/v1/moderations', { input: 'x' });
@@ -216,7 +216,7 @@ test('S127 a page in a 200 is no answer: the start page of a web server does not
   });
 });
 
-test('a thing that an upstream does not have is a 404 in its words', async () => {
+test('an object that an upstream does not have is a 404 with its message', async () => {
   for (const [answer, says] of [
     [
       answerText('{"error":{"message":"No such File object: file-1","code":null}}', 'application/json', 404),

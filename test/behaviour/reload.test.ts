@@ -154,7 +154,7 @@ test('running streams finish on the old configuration, and what only they used i
     );
   }));
 
-test('a bad file changes nothing, and says so in the log, the metrics and readyz, until it is good again', () =>
+test('an invalid file changes nothing, and is reported in the log, the metrics and readyz until it is valid again', () =>
   Stage.run(async (stage) => {
     await stage.start(stage.config());
     await stage.write('authorization: client-key-2\nupstreams:\n  - endpiont: nonsense-value\nrecord: {}\n');
@@ -174,7 +174,7 @@ test('a bad file changes nothing, and says so in the log, the metrics and readyz
     assert.equal(await stage.status('client-key-3'), 200);
   }));
 
-test('other settings for how a token is kept cost no new token; another secret does', () =>
+test('other settings of renewal cause no new token; another secret does', () =>
   Stage.run(async (stage) => {
     await stage.start(stage.config());
     assert.equal(await stage.status(), 200);
@@ -215,7 +215,7 @@ test('what cannot change is named and kept, the rest is used', () =>
     await stage.says(/dbaddr changed/);
   }));
 
-test('a reload names the keys that changed, without values, and says when nothing did', () =>
+test('a reload logs the keys that changed, without values, or that nothing changed', () =>
   Stage.run(async (stage) => {
     await stage.start(stage.config());
     const changed = stage.config({ authorization: 'key-of-the-log-test', timeout: 77 });

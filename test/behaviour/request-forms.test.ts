@@ -62,7 +62,7 @@ for (const [where, refusal] of [
   ['DashScope', error('This model only support stream mode, please enable the stream parameter.')],
   ['OpenAI', error("Unsupported value: 'stream' does not support false.", { param: 'stream' })],
 ] as const) {
-  test(`Q47b an upstream that refuses what is no stream is asked for one, and remembered (${where})`, async (context) => {
+  test(`Q47b an upstream that only streams is sent stream requests, and remembered (${where})`, async (context) => {
     const { model, gateway, chat } = await ferry(context, (body) => (body.stream === true ? null : refusal));
     const first = await chat({});
     assert.equal(first.headers.get('x-tokenferry-attempts'), '2');
@@ -82,7 +82,7 @@ for (const [where, refusal] of [
   });
 }
 
-test('Q47b another model of the same upstream is asked as the client asked', async (context) => {
+test('Q47b another model of the same upstream gets the request unchanged', async (context) => {
   const { model, chat } = await ferry(context, (body) =>
     body.model === 'streams' && body.stream !== true ? { detail: 'Stream must be set to true' } : null,
   );
@@ -91,7 +91,7 @@ test('Q47b another model of the same upstream is asked as the client asked', asy
   assert.equal(bodies(model).at(-1)?.stream, undefined);
 });
 
-test('S67 an upstream that refuses streams is asked for whole replies, of which streams are made', async (context) => {
+test('S67 an upstream that refuses streams is sent requests without, whose responses become streams', async (context) => {
   const { model, gateway, chat } = await ferry(context, (body) =>
     body.stream === true ? error('Streaming is not supported by this model.') : null,
   );
@@ -129,7 +129,7 @@ test('Q47b with learn: false the client gets the refusal', async (context) => {
   assert.equal(model.received.length, 1);
 });
 
-test('S98 a refused length limit goes out under its other name; both go out as they are', async (context) => {
+test('S98 a refused length limit is sent under its other name; both are sent unchanged', async (context) => {
   const { model, chat } = await ferry(context, (body) =>
     'max_tokens' in body
       ? error(
@@ -155,7 +155,7 @@ test('S98 a refused length limit goes out under its other name; both go out as t
   );
 });
 
-test('S99 limits of 1 to 16 go out as they are, and a minimum is told so that Dify asks again', async (context) => {
+test('S99 limits of 1 to 16 are sent unchanged, and the error of a minimum makes Dify retry', async (context) => {
   const { model, chat } = await ferry(context, (body) =>
     (body.max_tokens as number) < 3 ? error('max_tokens must be at least 3', { param: 'max_tokens' }) : null,
   );
@@ -169,7 +169,7 @@ test('S99 limits of 1 to 16 go out as they are, and a minimum is told so that Di
   assert.equal(errorIn(await response.text()).code, 'integer_below_min_value');
 });
 
-test('S100 sampling parameters pass; refused penalties are left out, temperature and top_p where the profile says so', async (context) => {
+test('S100 sampling parameters are passed on; refused penalties are dropped, temperature and top_p only by the profile', async (context) => {
   const refuses =
     (...names: string[]): Refusal =>
     (body) => {
@@ -316,7 +316,7 @@ test('S104 stop in every form, seed, user, metadata and response_format pass, or
   await isGood(response);
 });
 
-test('S104 metadata that is only allowed with store is left out', async (context) => {
+test('S104 metadata that is only allowed with store is dropped', async (context) => {
   const { chat } = await ferry(context, (body) =>
     'metadata' in body ? error("The 'metadata' parameter is only allowed when 'store' is enabled.") : null,
   );
@@ -325,7 +325,7 @@ test('S104 metadata that is only allowed with store is left out', async (context
   await isGood(response);
 });
 
-test('S105 stream_options without stream are left out for an upstream that refuses them', async (context) => {
+test('S105 stream_options without stream are dropped for an upstream that refuses them', async (context) => {
   const { model, chat } = await ferry(context, (body) =>
     'stream_options' in body && body.stream !== true
       ? error('The stream_options parameter is only allowed when stream is enabled.', {
@@ -337,7 +337,7 @@ test('S105 stream_options without stream are left out for an upstream that refus
   assert.equal(model.received.length, 1);
 });
 
-test('S106 a prefixed or tagged model is resolved by its alias, and reply_model says whose name the reply has', async (context) => {
+test('S106 a prefixed or tagged model is resolved by its alias, and reply_model selects the name in the response', async (context) => {
   const models = { 'openai/gpt-4o': 'gpt-4o-240806', 'qwen3:latest': 'Qwen/Qwen3-32B' };
   for (const [reply_model, of] of [
     ['upstream', (name: keyof typeof models) => models[name]],
@@ -360,7 +360,7 @@ test('S106 a prefixed or tagged model is resolved by its alias, and reply_model 
   }
 });
 
-test('Q145 many requests at once that an upstream refuses for one parameter are all answered', async (context) => {
+test('Q145 many concurrent requests that an upstream refuses for one parameter all succeed', async (context) => {
   const { model, chat } = await ferry(context, (body) =>
     'seed' in body ? error('seed: Extra inputs are not permitted') : null,
   );

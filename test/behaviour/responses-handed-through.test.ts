@@ -126,7 +126,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
 const post = (gateway: Gateway, model: string, isStream: boolean): Promise<Response> =>
   gateway.post('/v1/responses', { model, input: 'hello', ...(isStream && { stream: true }) });
 
-test('/responses that are handed through: what is no answer is the next one’s turn, and an error when nothing is left', {
+test('passed-through /responses: after an invalid response the next upstream is tried, and the last one is an error', {
   concurrency: true,
 }, async (context) => {
   await using goodOne = await RawUpstream.start(good);
@@ -237,7 +237,7 @@ for (const [what, answer] of [
   });
 }
 
-test('a handed-through reply whose body never begins is an error with a status, not a cut connection', async () => {
+test('a passed-through response whose body never starts is an error with a status, not a cut connection', async () => {
   await using upstream = await RawUpstream.start(stoppingAfter('', 'audio/mpeg'));
   await using gateway = await Gateway.start({
     ...TIGHT_LIMITS,

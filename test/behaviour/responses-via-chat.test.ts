@@ -120,7 +120,7 @@ test('S2 S3 /responses works as every spelling of its path', async () => {
   });
 });
 
-test('S125 reasoning, text and tool calls of one answer are items in their order', async () => {
+test('S125 reasoning, text and tool calls of one response are items in their order', async () => {
   const call = { index: 0, id: 'call_1', type: 'function', function: { name: 'weather', arguments: '' } };
   const intercept = saying(
     chunk({ role: 'assistant', content: '' }),
@@ -148,7 +148,7 @@ test('S125 reasoning, text and tool calls of one answer are items in their order
   });
 });
 
-test('S125 an answer that ends at the limit is an incomplete Response', async () => {
+test('S125 a response that ends at the limit is an incomplete Response', async () => {
   const intercept = saying(
     chunk({ role: 'assistant', content: '' }),
     chunk({ content: 'Hel' }),
@@ -163,7 +163,7 @@ test('S125 an answer that ends at the limit is an incomplete Response', async ()
   });
 });
 
-test('S124 what a chat cannot do is a 400 with a clear code, and no upstream is asked', async () => {
+test('S124 what a chat cannot do is a 400 with a clear code, and no upstream is called', async () => {
   await withModel({}, async ({ model, gateway }) => {
     for (const [more, param] of [
       [{ previous_response_id: 'resp_1' }, 'previous_response_id'],
@@ -181,7 +181,7 @@ test('S124 what a chat cannot do is a 400 with a clear code, and no upstream is 
   });
 });
 
-test('S124 a stored Response cannot be asked for: a JSON error, as the upstream makes it', async () => {
+test('S124 a stored Response cannot be requested: a JSON error, as the upstream sends it', async () => {
   await withModel({}, async ({ gateway }) => {
     for (const method of ['GET', 'DELETE']) {
       const reply = await fetch(`${gateway.url}/v1/responses/resp_1`, { method });
@@ -214,7 +214,7 @@ test('S125 before content the next upstream takes over, whether it fails by stat
   }
 });
 
-test('S124 an upstream without /chat/completions is told of by that path, and cools down', async () => {
+test('S124 an upstream without /chat/completions is an error with that path, and cools down', async () => {
   const page = httpAnswer('<html><body>404 page not found</body></html>', {
     status: 404,
     headers: { 'content-type': 'text/html' },
@@ -233,7 +233,7 @@ test('S124 an upstream without /chat/completions is told of by that path, and co
   assert.equal((await gateway.readiness()).degraded.length, 1);
 });
 
-test('an alias is what the upstream is told, and the reply names the model as the configuration says', async () => {
+test('an alias is sent to the upstream, and reply_model selects the name in the response', async () => {
   await using model = await StandInModel.start();
   for (const [replyModel, name] of [
     ['upstream', 'real'],
@@ -277,7 +277,7 @@ test('S126 silence within the stream ends it with the same event', async () => {
   assert.equal(error?.code, 'upstream_timeout');
 });
 
-test('S126 headers that went out early are followed by comments, and by the error event when nobody serves', async () => {
+test('S126 early headers are followed by comments, and by the error event when every upstream fails', async () => {
   await using bad = await RawUpstream.start(async (connection) => {
     await connection.request();
     await sleep(200);
@@ -299,7 +299,7 @@ test('S126 headers that went out early are followed by comments, and by the erro
   assert.equal(typeof error?.message, 'string');
 });
 
-test('S126 a stream that runs when the service ends is told so', async () => {
+test('S126 a stream that is running at shutdown ends with shutting_down', async () => {
   await withModel(
     { reply: 'word '.repeat(500), wordDelayMs: 20 },
     async ({ gateway }) => {
@@ -313,7 +313,7 @@ test('S126 a stream that runs when the service ends is told so', async () => {
   );
 });
 
-test('S65 a client that leaves in mid-stream frees the upstream within a second', async () => {
+test('S65 a client that disconnects in mid-stream frees the upstream within a second', async () => {
   await withModel({ reply: 'word '.repeat(1_000), wordDelayMs: 20 }, async ({ model, gateway }) => {
     const client = await RawClient.connect(gateway.port);
     client.send(rawPost('/v1/responses', JSON.stringify(STREAM)));
@@ -326,7 +326,7 @@ test('S65 a client that leaves in mid-stream frees the upstream within a second'
   });
 });
 
-test('S124 a parameter that the upstream refuses is left out or renamed, as for chats', async () => {
+test('S124 a parameter that the upstream refuses is dropped or renamed, as for chats', async () => {
   const intercept = ({ body }: ReceivedRequest, response: ServerResponse): boolean => {
     const refused = ['max_tokens', 'user'].find((name) => name in body);
     if (refused === undefined) return false;
@@ -392,7 +392,7 @@ test('pass_through.deny refuses it here as well', async () => {
   );
 });
 
-test('S124 an upstream with /responses of its own is handed the request and its reply byte for byte', async () => {
+test('S124 for an upstream with /responses request and response are passed through byte for byte', async () => {
   const own = '{"id":"resp_own",  "object":"response","n":1.0}';
   await using upstream = await StandInModel.start({
     intercept: (_request, response) => {
@@ -440,7 +440,7 @@ test('S124 S125 upstreams with and without /responses take over from each other'
   assert.equal(await handed.text(), own);
 });
 
-test('S124 an answer is known by its id for the next turn, unless the client said store: false', async () => {
+test('S124 a response is found by its id in the next turn, unless the client sent store: false', async () => {
   await withModel({}, async ({ model, gateway }) => {
     const referring = (id: string) => ({
       model: 'm',

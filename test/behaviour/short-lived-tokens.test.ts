@@ -5,7 +5,7 @@ import { errorIn, Gateway } from '../helpers/gateway.ts';
 import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 
-test('tokens of 2 s at 50 requests a second: nothing fails, nothing is refused, the issuer is asked no more than promised', async () => {
+test('tokens of 2 s at 50 requests a second: no failure, no rejection, no more issuer calls than allowed', async () => {
   const seconds = 10;
   await using issuer = await ScriptedIssuer.start({ lifetimeMs: 2_000 });
   await using model = await StandInModel.start({ isLive: (token) => issuer.isLive(token), wordDelayMs: 5 });
@@ -41,7 +41,7 @@ test('tokens of 2 s at 50 requests a second: nothing fails, nothing is refused, 
   assert.ok(issuer.callCount <= bound, `${issuer.callCount} calls, at most ${bound}`);
 });
 
-test('a token revoked while 50 requests hold it: 50 times 401, one renewal, 50 good answers', async () => {
+test('a token revoked during 50 requests: 50 times 401, one renewal, 50 successes', async () => {
   await using issuer = await ScriptedIssuer.start();
   const held: (() => void)[] = [];
   let isHolding = true;
@@ -82,7 +82,7 @@ test('a token revoked while 50 requests hold it: 50 times 401, one renewal, 50 g
   assert.equal(model.received.length, 100);
 });
 
-test('an issuer that is down at the start: the service starts, says so, waits at most max_wait, and recovers', async () => {
+test('an issuer that is down at the start: the service starts, reports it, waits at most max_wait, and recovers', async () => {
   await using issuer = await ScriptedIssuer.start({ status: 503 });
   await using model = await StandInModel.start({ isLive: (token) => issuer.isLive(token) });
   await using gateway = await Gateway.start({

@@ -27,7 +27,7 @@ test('a model whose upstreams lack an endpoint or credentials is a 500 that name
   assert.ok(model.received.every(({ token }) => token === 'key-of-good'));
 });
 
-test('clients that may not use an upstream hear nothing of what it lacks', async () => {
+test('clients that may not use an upstream do not see its configuration errors', async () => {
   await using model = await StandInModel.start();
   await using gateway = await Gateway.start({
     clients: [

@@ -16,7 +16,7 @@ const STREAM = JSON.stringify({ model: 'm', stream: true, messages: [{ role: 'us
 const ROLE = chunkFrame({ role: 'assistant', content: '' });
 const END = httpChunk(`${chunkFrame({}, 'stop')}data: [DONE]\n\n`) + httpChunk('');
 
-test('S59 an event is with the client before the upstream says the next one', async () => {
+test('S59 an event reaches the client before the upstream sends the next one', async () => {
   const words = Array.from({ length: 100 }, (_, position) => `word-${position};`);
   const heard = words.map(() => Promise.withResolvers<void>());
   await using raw = await RawUpstream.start(async (connection) => {
@@ -126,7 +126,7 @@ function residentBytes(pid: number): number {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
 }
 
-test('S130 two hundred streams at once are each their own, also when a fifth of the clients leaves, and leave nothing', async () => {
+test('S130 two hundred concurrent streams do not mix, also when a fifth of the clients disconnects, and nothing leaks', async () => {
   await using model = await StandInModel.start({
     reply: ({ messages }) => `${messages?.[0]?.content} `.repeat(30).trim(),
     firstDelayMs: 20,

@@ -43,7 +43,7 @@ async function withStream(
   client.close();
 }
 
-test('S36 the headers of a stream go out with its first content, not with the upstream’s headers or role', async () => {
+test('S36 the headers of a stream are sent with its first content, not with the upstream’s headers or role', async () => {
   await withStream({}, async ({ client, say }) => {
     await say(chunkedHead() + ROLE);
     await sleep(50);
@@ -60,7 +60,7 @@ test('S36 the headers of a stream go out with its first content, not with the up
   });
 });
 
-test('S36 S42 S129 an upstream that thinks: headers after early_headers, then comments, then the answer', async () => {
+test('S36 S42 S129 a slow upstream: headers after early_headers, then comments, then the response', async () => {
   await withStream({ early_headers: '30ms', keep_alive_comments: '20ms' }, async ({ client, say }) => {
     await until(
       () => client.received.includes('\r\n\r\n'),
@@ -94,7 +94,7 @@ test('S41 a comment is `: keep-alive` in a block of its own, never glued to an e
   });
 });
 
-test('S42 comments come every 15 s unless told otherwise, and 0 turns them off', async () => {
+test('S42 comments are sent every 15 s by default, and 0 turns them off', async () => {
   assert.equal(load(MINIMAL).config.keep_alive_comments, 15_000);
   await withStream({ keep_alive_comments: 0 }, async ({ client, say }) => {
     await say(chunkedHead() + ROLE + event({ content: 'word' }));
@@ -136,6 +136,6 @@ test('S43 keep_alive_chunks sends events with empty choices in silences, of the 
   });
 });
 
-test('S43 by default no event says nothing', async () => {
+test('S43 by default no event without content is sent', async () => {
   assert.equal(load(MINIMAL).config.keep_alive_chunks, 0);
 });

@@ -149,7 +149,7 @@ for (const { key, kind, goal, upstream, isTls, status, says, withSecond } of LIM
 }
 
 for (const kind of KINDS) {
-  test(`S95 ${kind}: a lone upstream is asked once and retry.same_upstream times more`, async () => {
+  test(`S95 ${kind}: the only upstream is called once and retry.same_upstream times more`, async () => {
     let asked = 0;
     await using model = await StandInModel.start({ intercept: (_request, response) => fails(response) });
     const fails = (response: { writeHead(status: number): { end(): void } }): true => {
@@ -167,7 +167,7 @@ for (const kind of KINDS) {
     assert.equal(asked, 3);
   });
 
-  test(`S95 ${kind}: of several upstreams each is asked once`, async () => {
+  test(`S95 ${kind}: of several upstreams each is called once`, async () => {
     await using model = await StandInModel.start({
       intercept: (_request, response) => {
         response.writeHead(503).end();

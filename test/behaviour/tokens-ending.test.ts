@@ -7,7 +7,7 @@ import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 import { ask, LIMITS } from './fault-rig.ts';
 
-test('#6 an issuer that is away for longer than a token lives: 503 with retry-after, nothing goes out without a token, back within 6 s of the issuer', async () => {
+test('#6 an issuer that is down for longer than a token’s lifetime: 503 with retry-after, nothing is sent without a token, recovery within 6 s', async () => {
   await using issuer = await ScriptedIssuer.start({ lifetimeMs: 2_000 });
   await using model = await StandInModel.start({
     reply: 'all is well',
@@ -50,7 +50,7 @@ test('#6 an issuer that is away for longer than a token lives: 503 with retry-af
   );
 });
 
-test('#34 a token that ends in the middle of a stream leaves the stream alone; the next request has the next one', async () => {
+test('#34 a token that expires in the middle of a stream does not affect it; the next request has the next token', async () => {
   await using issuer = await ScriptedIssuer.start({ lifetimeMs: 600 });
   await using model = await StandInModel.start({
     reply: 'one two three four five six seven eight nine ten',

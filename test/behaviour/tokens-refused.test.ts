@@ -52,7 +52,7 @@ test('#16 tokens that are revoked again and again under load: no failure, and on
   });
 });
 
-test('#13 a rejection whose replay is answered 400 proves the new token: later revocations are renewed as well', async () => {
+test('#13 a replay that returns 400 shows that the new token was accepted: later revocations are renewed as well', async () => {
   let isInvalid = true;
   const options: TokenSceneOptions = {
     model: (issuer) => ({
@@ -82,7 +82,7 @@ for (const [what, body] of [
   ['a JSON body', REFUSAL_IN_200],
   ['the first event of a stream', `data: ${REFUSAL_IN_200}\n\n`],
 ] as const) {
-  test(`#33 a refusal with status 200, in ${what}, is renewed and replayed; the client sees the second answer only`, async () => {
+  test(`#33 a rejection with status 200, in ${what}, is renewed and replayed; the client sees only the second response`, async () => {
     const refused = new Set<string>();
     const options: TokenSceneOptions = {
       source: { reject: { body: [{ '/error_code': [110, 111] }] } },
@@ -191,7 +191,7 @@ test('a rejection in the middle of a stream cannot be replayed, but the token is
   });
 });
 
-test('#32 a redirect of the upstream is not followed, and its token goes nowhere else', async () => {
+test('#32 a redirect of the upstream is not followed, and its token is sent nowhere else', async () => {
   const other = await StandInModel.start();
   await using upstream = await RawUpstream.start(
     answering(httpAnswer('', { status: 307, headers: { location: `${other.url}/chat/completions` } })),

@@ -88,7 +88,7 @@ test('#16 #17 two replicas, one PostgreSQL, an issuer that revokes the previous 
   }
 });
 
-test('#17 two replicas that share nothing end the life of each other’s tokens, and it is said', async () => {
+test('#17 two replicas without sharing revoke each other’s tokens, and it is reported', async () => {
   await using issuer = await ScriptedIssuer.start({ lifetimeMs: 60_000, exclusive: true });
   await using model = await StandInModel.start({ isLive: (token) => issuer.isLive(token) });
   const services = await replicas(issuer, model, { rotation: 'exclusive' });
@@ -133,7 +133,7 @@ test('two processes of one machine share one token through files that only their
   }
 });
 
-test('a database that goes away costs no request: an exclusive token serves on, and sharing goes on when it is back', async () => {
+test('an unavailable database fails no request: an exclusive token stays in use, and sharing resumes when it is back', async () => {
   await using issuer = await ScriptedIssuer.start({ lifetimeMs: 8_000, exclusive: true });
   await using model = await StandInModel.start({ isLive: (token) => issuer.isLive(token) });
   const services = await replicas(issuer, model, { rotation: 'exclusive', share: 'shared' });

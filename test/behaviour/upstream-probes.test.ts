@@ -38,7 +38,7 @@ function probesOf(model: StandInModel | undefined): number {
   return model?.received.filter(({ method, path }) => method === 'GET' && path === '/v1/models').length ?? 0;
 }
 
-test('a cooling upstream is asked for its models, and comes back early when it answers', async () => {
+test('a cooling upstream is probed with GET /models, and recovers early when it responds', async () => {
   await withFlapping('20ms', async (gateway, state, [first, second]) => {
     assert.equal(await chat(gateway), 'u1');
     await until(() => probesOf(first) >= 2, 'it is asked');
@@ -57,7 +57,7 @@ test('a cooling upstream is asked for its models, and comes back early when it a
   });
 });
 
-test('one that lists models but generates nothing costs one request, not one each probe', async () => {
+test('an upstream that lists models but fails to generate costs one request, not one per probe', async () => {
   await withFlapping('20ms', async (gateway, state, [first]) => {
     assert.equal(await chat(gateway), 'u1');
     state.hasModels = true;
@@ -72,7 +72,7 @@ test('one that lists models but generates nothing costs one request, not one eac
   });
 });
 
-test('without probe.every nobody is asked', async () => {
+test('without probe.every no probe is sent', async () => {
   await withFlapping(0, async (gateway, state, [first]) => {
     assert.equal(await chat(gateway), 'u1');
     state.hasModels = true;

@@ -158,7 +158,7 @@ test('waiting counts in the deadline, which ends it with 503', async () => {
   );
 });
 
-test('requests that wait for an upstream that begins to cool down go to another one', async () => {
+test('requests that wait for an upstream that starts to cool down go to another one', async () => {
   let isDead = false;
   await withModels(
     [
@@ -190,7 +190,7 @@ test('requests that wait for an upstream that begins to cool down go to another 
   );
 });
 
-test('parts of one embeddings request keep to the places as well', async () => {
+test('parts of one embeddings request respect the slots as well', async () => {
   await withModels(
     [{ config: { max_concurrency: 2, profile: { embedding_batch: 1 } } }],
     {},

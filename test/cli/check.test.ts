@@ -86,7 +86,7 @@ test('repairs that the list of models needed are named', async (t) => {
   );
 });
 
-test('what a check costs a running gateway is said; an upstream without a list of models answers', async (t) => {
+test('the effect of a check on a running gateway is reported; an upstream without a list of models is reachable', async (t) => {
   const [issuer, model] = [await startIssuer(t), await startModel(t)];
   model.set({
     intercept: (_request, response) => {
@@ -116,7 +116,7 @@ test('a file without --config is not ignored, exit code 2', async () => {
   );
 });
 
-test('a proxy variable that is none is said in one line, exit code 2', async () => {
+test('an invalid proxy variable is one line, exit code 2', async () => {
   const { code, stderr } = await runCommand(
     'check',
     { upstreams: [{ name: 'chat', endpoint: 'http://llm.example', sk: 'k', proxy: 'environment' }] },
@@ -145,14 +145,14 @@ before(async () => {
   await Promise.all([hanging.close(), model.close()]);
 });
 
-test('each line comes with its result, while slower ones are still asked; exit code 1', () => {
+test('each line is printed with its result, while slower ones are still running; exit code 1', () => {
   assert.equal(away.code, 1, away.stdout);
   const lastMs = lineOf(away, /^FAIL {2}token silent: no token within 8 s$/);
   assert.ok(lineOf(away, /^ok {4}upstream good: answers$/) < lastMs - 1_000);
   assert.ok(lineOf(away, /^FAIL {2}upstream down: connection refused/) < lastMs - 1_000);
 });
 
-test('what takes longer is named soon, with what went wrong so far and for how long it is asked', () => {
+test('a slow check is named early, with its last error and the remaining time', () => {
   const lastMs = lineOf(away, /^FAIL {2}token silent: no token within 8 s$/);
   const isSoon = (pattern: RegExp) => assert.ok(lineOf(away, pattern) < lastMs - 500);
   isSoon(/^wait {2}token gone: token_url: connection refused \(ECONNREFUSED\); asked again for up to 8 s$/);
@@ -160,7 +160,7 @@ test('what takes longer is named soon, with what went wrong so far and for how l
   lineOf(away, /^FAIL {2}token gone: token_url: connection refused \(ECONNREFUSED\)$/);
 });
 
-test('an upstream whose token is missing is said to be not asked', () => {
+test('an upstream without a token is reported as not called', () => {
   lineOf(away, /^FAIL {2}upstream waiting: not asked, because there is no token for it$/);
   assert.ok(!away.stdout.includes('wait  upstream waiting'));
   assert.ok(!away.stdout.includes('readyz'));

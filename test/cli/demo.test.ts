@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const main = join(root, 'src/main.ts');
 
-test('the demo prints examples that work as printed, reports its token and leaves nothing behind', async (t) => {
+test('the demo prints examples that work as printed, reports its token and leaks nothing', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'tokenferry-demo-test-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const child = spawn(process.execPath, [main, 'demo', '--port', '0'], {
@@ -46,7 +46,7 @@ test('the demo prints examples that work as printed, reports its token and leave
   assert.deepEqual(left, []);
 });
 
-test('a wrong flag is said in words, exit code 2', () => {
+test('a wrong flag is a clear error, exit code 2', () => {
   for (const args of [['--nope'], ['--port', 'x'], ['--token-life', '3']]) {
     const result = spawnSync(process.execPath, [main, 'demo', ...args], { encoding: 'utf8' });
     assert.equal(result.status, 2);

@@ -35,7 +35,7 @@ function isClear({ stderr }: EndedCommand, pattern: RegExp): void {
   assert.ok(!stderr.includes('usage:'), stderr);
 }
 
-test('without records by configuration it is said what to set, exit code 2', async () => {
+test('without configured records the error names the setting, exit code 2', async () => {
   const ended = await log({ dbtype: 'none' });
   assert.equal(ended.code, 2);
   isClear(

@@ -43,7 +43,7 @@ test('an address in use is a warning, one that this machine does not have a fail
   assert.match(foreign.stdout, /^FAIL {2}address 192\.0\.2\.7:8888: no address of this machine/m);
 });
 
-test('a database that cannot be written is a failure that says what to do, without its password', async (t) => {
+test('a database that cannot be written is a failure with what to do, without its password', async (t) => {
   const file = join(await folderFor(t), 'file');
   await writeFile(file, 'no database, and longer than the header of one. '.repeat(20));
   const foreign = await check({ dbtype: 'sqlite', dbaddr: file });

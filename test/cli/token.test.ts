@@ -67,7 +67,7 @@ test('a token is obtained; its lifetime and source are printed, its value only w
   assert.match(shown.stderr, /^source\s+corp \(oauth2\)$/m);
 });
 
-test('with one source its name may be left out, with several it is asked for', async () => {
+test('with one source its name may be omitted, with several it is required', async () => {
   assert.equal((await token({ only: { type: 'static', value: 'a-static-token' } })).code, 0);
   const two = await token({
     one: { type: 'static', value: 'abcdefg' },
@@ -81,7 +81,7 @@ test('with one source its name may be left out, with several it is asked for', a
   assert.equal((await token({ one: { type: 'static', value: 'abcdefg' } }, 'three')).code, 2);
 });
 
-test('a refusal is said in words, without the secret that the issuer quotes, exit code 1', async () => {
+test('a rejection is a clear error without the secret that the issuer quotes, exit code 1', async () => {
   issuer.script({
     status: 401,
     body: { error: 'invalid_client', error_description: `the secret ${SECRET} is wrong` },
@@ -95,7 +95,7 @@ test('a refusal is said in words, without the secret that the issuer quotes, exi
   assert.ok(!`${stdout}${stderr}`.includes(SECRET), stderr);
 });
 
-test('an issuer that is away is asked until `max_wait`, then the command ends, exit code 1', async () => {
+test('an issuer that is down is retried until `max_wait`, then the command ends, exit code 1', async () => {
   const away = corp({ token_url: 'http://127.0.0.1:1/token', refresh: { max_wait: 1 } });
   const { code, stderr } = await token({ corp: away }, 'corp');
   assert.equal(code, 1, stderr);

@@ -96,7 +96,7 @@ test('without any list of models a chat decides: it works, is below another path
   assert.match(nowhere.stdout, /^FAIL {2}upstream chat: a chat with m fails: Upstream path not found/m);
 });
 
-test('--chat takes the first model that is no embedding model, and says what the upstream says', async (t) => {
+test('--chat uses the first model that is no embedding model, and prints the upstream’s error', async (t) => {
   const model = await StandInModel.start({ models: ['bge-m3', 'big-chat'] });
   t.after(() => model.close());
   const good = await check(model.url, '--chat');
@@ -130,7 +130,7 @@ test('a chat is repeated without max_tokens where that is refused', async (t) =>
   assert.equal(code, 0, stdout);
 });
 
-test('without --chat nothing but the list of models is asked for', async (t) => {
+test('without --chat only the list of models is requested', async (t) => {
   const model = await StandInModel.start();
   t.after(() => model.close());
   assert.equal((await check(model.url)).code, 0);

@@ -37,7 +37,7 @@ test('a wrong key fails every check with a hint, exit code 1', async (t) => {
   assert.ok(!text.includes('wrong'));
 });
 
-test('an address without a server is said in words', async (t) => {
+test('an address without a server is a clear error', async (t) => {
   const { code, text } = await run(t, '--url', await refusingUrl(), '--model', 'm');
   assert.equal(code, 1);
   assert.match(text, /no connection to this URL: .*ECONNREFUSED/);
@@ -67,7 +67,7 @@ test('a stream without text or without an end, and too few vectors, are failures
   assert.match(broken.text, /FAIL {2}embeddings: 2 texts gave 1 vector\n/);
 });
 
-test('reasoning before the answer counts as the first text, and is marked', async (t) => {
+test('reasoning before the content counts as the first text, and is marked', async (t) => {
   const model = await StandInModel.start();
   t.after(() => model.close());
   const chunk = (delta: object, finish: string | null = null) =>
@@ -98,7 +98,7 @@ test('an unknown flag or an unusable URL is bad usage, exit code 2', async (t) =
   assert.equal((await run(t, '--url', 'ftp://x')).code, 2);
 });
 
-test('the verdict tells a growing text from one that comes in a burst, and a late first word', () => {
+test('the verdict distinguishes a growing text, one that comes in a burst, and a late first word', () => {
   assert.match(
     describeStream({ firstTextMs: 300, gapsMs: [40, 45, 50, 300, 41] }),
     /after 300 ms .* longest pause 300 ms/,

@@ -85,7 +85,7 @@ test('RAGFlow adds a chat model: a stream of "Hi" within ten seconds, without st
   assert.deepEqual(asked?.body.messages, [{ role: 'user', content: 'Hi' }]);
 });
 
-test('S19 S112 RAGFlow embeds in batches of 16 with a key that nobody knows', async () => {
+test('S19 S112 RAGFlow embeds in batches of 16 with unknown parameters', async () => {
   const inputs = Array.from({ length: 40 }, (_, position) => `chunk ${position}`);
   const wish = { way: 'embed', model: 'embed-canonical', inputs };
   const name = 'RAGFlow patterns, Python';
@@ -120,7 +120,7 @@ test('S108 S113 clients embed a blank among their texts, token ids and all, wher
   }
 });
 
-test('S117 S118 RAGFlow and Dify rerank on /rerank and /v1/rerank, whatever the upstream calls its scores', async () => {
+test('S117 S118 RAGFlow and Dify rerank on /rerank and /v1/rerank, with any name of the scores', async () => {
   const inputs = ['first', 'second', 'third', 'fourth'];
   const wishes = RERANK_VECTORS.flatMap(({ name: model }) => [
     { way: 'rerank', model, inputs, url: ferry.gatewayUrl },

@@ -16,7 +16,7 @@ export function testClients(platform: Platform): void {
   });
   after(() => ferry.close());
   for (const client of CLIENTS.filter((one) => platformOf(one) === platform)) {
-    test(`S7 S8 S13 S89 S132 ${client.name} reads every answer as from the upstream itself, and every error`, (context) =>
+    test(`S7 S8 S13 S89 S132 ${client.name} parses every response and every error as from a conforming upstream`, (context) =>
       testClient(client, ferry, context));
   }
 }

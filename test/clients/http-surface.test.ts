@@ -83,7 +83,7 @@ test('S12 the key is read from three headers, and any valid one wins', async () 
   }
 });
 
-test('S13 no key, an empty one and what stands for none are a 401 that is not tried again', async () => {
+test('S13 no key, an empty one and a placeholder for none are a 401 that is not retried', async () => {
   for (const authorization of ['', 'Bearer', 'Bearer undefined', 'Bearer null', 'Bearer EMPTY']) {
     const response = await get('/v1/models', { authorization });
     assert.equal(response.status, 401, authorization);
@@ -98,7 +98,7 @@ test('S14 the key of the client never reaches the upstream', async () => {
   assert.ok(!JSON.stringify(ferry.upstream.seen).includes(CLIENT_KEY));
 });
 
-test('S15 S16 browsers may call: preflights are answered without a key, replies and errors are readable', async () => {
+test('S15 S16 browsers may call: preflights need no key, responses and errors are readable', async () => {
   const asked = 'authorization, x-stainless-lang, http-referer, x-title, x-api-key';
   const preflight = await fetch(`${ferry.gatewayUrl}/v1/chat/completions`, {
     method: 'OPTIONS',
@@ -141,7 +141,7 @@ test('S17 S60 only the body decides on a stream, which is never compressed', asy
   }
 });
 
-test('S23 every reply has a request id, and a short one of the client is kept', async () => {
+test('S23 every response has a request id, and a short one of the client is kept', async () => {
   const own = await post('/v1/chat/completions', CHAT, { 'x-request-id': 'trip-42' });
   await own.text();
   assert.equal(own.headers.get('x-request-id'), 'trip-42');

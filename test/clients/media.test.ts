@@ -60,7 +60,7 @@ async function readings(client: Client, wishes: readonly (readonly [string, stri
 const modelsFor = (start: string, but: readonly string[] = []) =>
   Object.keys(HABITS).filter((name) => name.startsWith(start) && !but.includes(name));
 
-test('S121 S122 Dify adds and uses models that hear and speak', async () => {
+test('S121 S122 Dify adds and uses models for transcription and speech', async () => {
   const dify = withProgram(clientCalled('Dify SDK'), 'dify_media.py');
   const sha = createHash('sha256').update(SOUND).digest('hex');
   const spoken = modelsFor('speak-', ['speak-address', 'speak-error']);
@@ -79,7 +79,7 @@ test('S121 S122 Dify adds and uses models that hear and speak', async () => {
 });
 
 for (const client of CLIENTS) {
-  test(`S121 Q161 ${client.name} reads every transcript`, async () => {
+  test(`S121 Q161 ${client.name} parses every transcript`, async () => {
     const isNode = client.name.startsWith('openai-node');
     const heard = modelsFor('hear-', ['hear-silence']);
     const ways = [
@@ -131,7 +131,7 @@ for (const client of CLIENTS) {
     assert.match(refused?.error?.message ?? '', /voice "alloy" is unknown/);
   });
 
-  test(`S123 Q163 ${client.name} gets images as asked`, async () => {
+  test(`S123 Q163 ${client.name} gets images in the requested format`, async () => {
     const drawn = modelsFor('draw-', ['draw-address', 'draw-error']);
     for (const { id, value, error } of await readings(
       client,

@@ -65,7 +65,7 @@ test('S134 every chunk of every vector fits CreateChatCompletionStreamResponse',
   }
 });
 
-test('S134 every whole reply fits CreateChatCompletionResponse', async () => {
+test('S134 every JSON response fits CreateChatCompletionResponse', async () => {
   for (const { name } of WHOLE_VECTORS) {
     const { status, headers, text } = await chat(name);
     assert.equal(status, 200, `${name}: ${text}`);

@@ -125,14 +125,14 @@ async function wrongReadings(client: ResponsesClient): Promise<string[]> {
 }
 
 for (const client of CLIENTS) {
-  test(`S124 S125 S126 ${client.name} reads every answer and every error by its Responses API`, async () => {
+  test(`S124 S125 S126 ${client.name} parses every response and every error with its Responses API`, async () => {
     assert.deepEqual(await wrongReadings(client), []);
   });
 }
 
 /** What each client makes of its own answers when a conversation goes on. */
 for (const client of CLIENTS) {
-  test(`S124 ${client.name} goes on with what it was told, by its own history`, async () => {
+  test(`S124 ${client.name} continues a conversation with its own history`, async () => {
     const ways = client.name === 'AI SDK, openai' ? ['turns', 'turns-unstored'] : ['turns'];
     for (const way of ways) await goOn(client, way);
   });

@@ -31,7 +31,7 @@ test('an address for other machines needs keys, or noauth', () => {
     load(`${UPSTREAMS}address: "${address}"\n`);
 });
 
-test('a broken key is not taken for no key at all', () => {
+test('an invalid key is not treated as no key', () => {
   const text = `${UPSTREAMS}address: ":80"\nauthorization: "\${KEYS}"\n`;
   assert.deepEqual(problemsOf(text), ['5 authorization: environment variable KEYS is not set']);
 });
@@ -93,7 +93,7 @@ test('path patterns begin with a slash, with or without a method', () => {
   );
 });
 
-test('the first cool down is not longer than the longest', () => {
+test('the first cool down is not longer than the maximum', () => {
   assert.deepEqual(problemsOf(`${UPSTREAMS}cool_down: { first: 2m, max: 60 }\n`), [
     '4 cool_down.first: must not be longer than cool_down.max',
   ]);

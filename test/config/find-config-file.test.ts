@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { findConfigFile } from '../../src/config/load/load-config.ts';
 import { withFiles } from './config-text.ts';
 
-test('a named file is taken, whether it exists or not', () => {
+test('a named file is used, whether it exists or not', () => {
   assert.equal(findConfigFile('sub/x.yaml', '/srv'), '/srv/sub/x.yaml');
   assert.equal(findConfigFile('/etc/x.yaml', '/srv'), '/etc/x.yaml');
 });

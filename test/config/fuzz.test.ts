@@ -134,7 +134,7 @@ function* plantedTrees(count: number): Generator<string> {
   }
 }
 
-test('values of the wrong kind in every place give a ConfigError that does not show them', () => {
+test('values of the wrong type in every place give a ConfigError that does not contain them', () => {
   let broken = 0;
   loadAll(plantedTrees(200), (error, text) => {
     if (error === null) return;

@@ -17,7 +17,7 @@ test('variables, defaults and literals are replaced inside a scalar', () => {
   assert.equal(hostnameOf('>-\n  ${X}\n  b', { X: 'a' }), 'a b');
 });
 
-test('what was put in is not looked at again, neither as a variable nor as YAML', () => {
+test('a replaced value is not parsed again, neither as a variable nor as YAML', () => {
   assert.equal(hostnameOf('${X}', { X: '${Y}', Y: 'no' }), '${Y}');
   assert.equal(hostnameOf('${X}', { X: 'a: [1, "2"]\n# b' }), 'a: [1, "2"]\n# b');
   assert.equal(hostnameOf('${X}', { X: '"quoted"' }), '"quoted"');
@@ -44,7 +44,7 @@ test('a replaced value is text, and a number or boolean where the field wants on
   assert.equal(config.record.include.sample, 0.5);
 });
 
-test('every missing variable is a problem that names it, and nothing else is said of its key', () => {
+test('every missing variable is one problem that names it, and its key has no other', () => {
   const text = `authorization: "\${KEYS}"
 upstreams:
   - { endpoint: "\${URL}", sk: "\${A}\${B}" }
@@ -60,7 +60,7 @@ clients: [{ name: a, key: "\${K}" }]
   ]);
 });
 
-test('something that is no variable is a problem that shows the forms', () => {
+test('an invalid variable is a problem that shows the valid forms', () => {
   assert.match(
     problemsOf(`${MINIMAL}hostname: "\${a b}"\n`)[0] ?? '',
     /^5 hostname: not a variable: write \$\{NAME\}/,
@@ -88,7 +88,7 @@ test('a relative file is found beside the configuration', () => {
   assert.equal(config.hostname, 'beside');
 });
 
-test('what is put in below tokens, upstreams and the like becomes a secret, whole and in pieces', () => {
+test('a replaced value below tokens, upstreams and the like becomes a secret, whole and in parts', () => {
   const { secrets } = load(
     `record: {}
 authorization: "\${A}"
@@ -112,7 +112,7 @@ upstreams: [{ endpoint: "https://llm.example/\${E}", sk: asis, headers: { X-Team
   assert.ok(!values.has('host-h'));
 });
 
-test('a value that comes whole from outside is no template', () => {
+test('a value that is completely replaced is no template', () => {
   const { config } = load(
     `authorization: k
 tokens:

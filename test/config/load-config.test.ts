@@ -53,7 +53,7 @@ test('the message of the error is a list with file, line and path', () => {
   });
 });
 
-test('a file that cannot be read is a ConfigError that says why', () => {
+test('a file that cannot be read is a ConfigError with the reason', () => {
   assert.throws(
     () => loadConfig('/nowhere/config.yaml', {}),
     (error) =>
@@ -137,7 +137,7 @@ test('keys of other products are translated', () => {
   ]);
 });
 
-test('a key in the wrong place is told where it belongs', () => {
+test('for a key in the wrong place the error names the right one', () => {
   const text = `record: {}
 authorization: client-key
 upstreams:
@@ -186,7 +186,7 @@ tokens:
   ]);
 });
 
-test('a value of the wrong kind is said without the value', () => {
+test('the error of a value of the wrong type does not contain the value', () => {
   assert.deepEqual(
     problemsOf(`${MINIMAL}workers: "1"\nnoauth: maybe\nclients: { a: 1 }\nlog: loud\nretry: 5\n`),
     [

@@ -11,7 +11,7 @@ test('the default of a capability that is not built is accepted', () => {
   assert.deepEqual(findNotBuilt(config), []);
 });
 
-test('every place that asks for one is named with its line', () => {
+test('every place that uses one is named with its line', () => {
   const table = [
     { path: 'a.b', accepts: (value: unknown) => value === 1, what: 'this' },
     { path: 'list[].x', accepts: (value: unknown) => value === 0, what: 'that' },

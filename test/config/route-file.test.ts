@@ -39,7 +39,7 @@ upstreams:
     endpoint: https://api.openai.com/v1
 `;
 
-test('a file of openai-api-route works as it is; bodies are not kept, and the start says how to keep them', () => {
+test('a file of openai-api-route works unchanged; bodies are not stored, and the start logs how to store them', () => {
   const { config, warnings } = load(ROUTE_FILE);
   assert.equal(config.record.content, 'none');
   assert.deepEqual(
@@ -58,7 +58,7 @@ test('a file of openai-api-route works as it is; bodies are not kept, and the st
   assert.match(warnings[1] ?? '', /upstreams\[3\]: invalid, skipped/);
 });
 
-test('an unknown key is an error with the nearest name: a typing error does not change how the file is read', () => {
+test('an unknown key is an error with the nearest name: a typing error does not change the type of the file', () => {
   assert.deepEqual(
     problemsOf(
       'authorization: k\nupstreams:\n  - { sk: k, endpoint: "https://a.example/v1", tokn: corp, base_url: x }\ndeadlne: 60\n',

@@ -12,7 +12,7 @@ test('records in PostgreSQL need its address, as a URL or as libpq writes it', (
     );
 });
 
-test('an address where a file is meant is told', () => {
+test('an address where a file is expected is reported', () => {
   assert.match(
     problemsOf(`${MINIMAL}dbaddr: postgres://db/llm\n`).join('\n'),
     /dbaddr: is the address of a PostgreSQL: set dbtype: postgres/,

@@ -33,7 +33,7 @@ test('a source gets its defaults', () => {
   assert.equal(source.default_ttl, 240_000);
 });
 
-test('renewal is late where a new token ends the old one', () => {
+test('renewal is late where a new token revokes the old one', () => {
   assert.deepEqual(sourceOf(`${STATIC}, rotation: exclusive`).refresh.at, [0.75, 0.8]);
   assert.deepEqual(
     sourceOf(`${STATIC}, rotation: exclusive, refresh: { at: [0.3, 0.6] }`).refresh.at,
@@ -78,7 +78,7 @@ test('a token goes to one place or to several', () => {
   );
 });
 
-test('places that cannot work are told', () => {
+test('places that cannot work are reported', () => {
   const placed = (place: string) =>
     problemsOf(sources({ t: `${STATIC}, place: ${place}` }))[0]?.replace(/^\d+ tokens\.t\./, '');
   assert.equal(placed('{ heder: X }'), 'place.heder: unknown key; did you mean "header"?');
@@ -182,7 +182,7 @@ test('sources can be made from each other, but not in a cycle', () => {
   );
 });
 
-test('a source that nobody uses is a warning, one that another source uses is not', () => {
+test('an unused source is a warning, one that another source uses is not', () => {
   const text = `${sources({ a: `type: http, url: "${URL}", token: b` })}  b: { ${STATIC} }\n  c: { ${STATIC} }\n`;
   assert.deepEqual(warningsOf(text), ['7 tokens.c: is used by no upstream']);
 });
@@ -231,7 +231,7 @@ test('share: shared needs the database to share through; share: file needs nothi
   assert.match(warningsOf(shared + sources({ t: STATIC })).join(), /shared: is used by no source/);
 });
 
-test('a parameter of oauth2 may be a list, and an answer of http may be a refusal of the credentials', () => {
+test('a parameter of oauth2 may be a list, and a response of http may mean wrong credentials', () => {
   const oauth2 = sourceOf(
     'type: oauth2, token_url: "https://sso.example/t", client_id: a, client_secret: bcdefg, params: { resource: [a, b], audience: c }',
   );
@@ -244,7 +244,7 @@ test('a parameter of oauth2 may be a list, and an answer of http may be a refusa
   );
 });
 
-test('files with keys that sources sign with are watched; keys that stand in the file are not', () => {
+test('files with signing keys of sources are watched; keys within the configuration are not', () => {
   const url = 'token_url: "https://sso.example/t", client_id: a, auth: private_key_jwt';
   const { files, directory } = load(
     sources({

@@ -21,7 +21,7 @@ test('the token source exists, and a broken one exists too', () => {
   ]);
 });
 
-test('no second Authorization goes out beside sk', () => {
+test('no second Authorization is sent beside sk', () => {
   const text = upstreams(
     `{ ${E}, sk: k, forward_headers: [x-end-user, AUTHORIZATION] }`,
     `{ ${E}, sk: asis, headers: { authorization: "Basic x" } }`,
@@ -121,12 +121,12 @@ test('a certificate comes with its key, and the other way round', () => {
   ]);
 });
 
-test('the content of a key is not taken for the name of a file', () => {
+test('the content of a key is not treated as the name of a file', () => {
   const text = upstreams(`{ ${E}, sk: k, tls: { ca: "-----BEGIN CERTIFICATE-----" } }`);
   assert.deepEqual(problemsOf(text), ['3 upstreams[0].tls.ca: must be the name of a file, is its content']);
 });
 
-test('what an upstream lacks is told in words', () => {
+test('missing settings of an upstream are named', () => {
   const {
     upstreams: [one],
   } = load(upstreams(`{ ${E}, token: none }`)).config;

@@ -9,14 +9,14 @@ test('a duplicate key is a problem at its second place', () => {
   ]);
 });
 
-test('a syntax error has its line and our words, and what stands before it is checked all the same', () => {
+test('a syntax error has its line and a clear message, and the part before it is checked too', () => {
   assert.deepEqual(problemsOf(`wrkers: 1\nauthorization: "open\nupstreams: []\n`), [
     '1 wrkers: unknown key; did you mean "workers"?',
     '4 : YAML: a closing quote, bracket, comma or colon is missing',
   ]);
 });
 
-test('tabs, unknown tags and lost aliases are told apart', () => {
+test('tabs, unknown tags and undefined aliases have different messages', () => {
   assert.match(problemsOf('record:\n\tcontent: all\n').join(), /2 : YAML: .*tabs/);
   assert.match(problemsOf('hostname: !secret x\n').join(), /1 : YAML: an unknown tag/);
   assert.match(problemsOf('hostname: *name\n').join(), /1 hostname: an alias/);
@@ -52,12 +52,12 @@ test('aliases that multiply are stopped', () => {
   assert.match(problemsOf(text).join(), /too large or too deeply nested/);
 });
 
-test('an alias to what it is part of does not loop', () => {
+test('a recursive alias does not loop', () => {
   assert.ok(problemsOf('a: &a [*a]\n').length > 0);
   assert.ok(problemsOf('a: &a { b: *a }\n').length > 0);
 });
 
-test('nesting has an end', () => {
+test('nesting is limited', () => {
   assert.ok(problemsOf(`a: ${'['.repeat(5_000)}`).length > 0);
 });
 

@@ -49,7 +49,7 @@ test('the issuer hands out a new token for good credentials, in the header or in
   assert.equal((await obtain(issuer, 'basic', 'wrong')).status, 401);
 });
 
-test('the model accepts a token until its last millisecond and then responds with 401', async (t) => {
+test('the model accepts a token until its expiry and then responds with 401', async (t) => {
   const { clock, issuer, model } = await startBoth(t);
   const { access_token: apiKey } = (await (await obtain(issuer, 'basic')).json()) as { access_token: string };
   const client = new OpenAI({ baseURL: model.endpoint, apiKey, maxRetries: 0 });
@@ -59,7 +59,7 @@ test('the model accepts a token until its last millisecond and then responds wit
   await assert.rejects(client.models.list(), { status: 401 });
 });
 
-test('the model streams words with usage, embeds and names what it does not know', async (t) => {
+test('the model streams words with usage, embeds, and names unknown paths', async (t) => {
   const { issuer, model } = await startBoth(t);
   const { access_token: apiKey } = (await (await obtain(issuer, 'basic')).json()) as { access_token: string };
   const client = new OpenAI({ baseURL: model.endpoint, apiKey, maxRetries: 0 });
@@ -89,7 +89,7 @@ test('the model streams words with usage, embeds and names what it does not know
   await assert.rejects(client.chat.completions.create({ model: 'x', messages: [] }), { status: 404 });
 });
 
-test('texts that share words have vectors that are near each other, in Chinese too', () => {
+test('texts with common words have similar vectors, in Chinese too', () => {
   const cosine = (left: string, right: string) => {
     const [a, b] = [wordVector(left, 256), wordVector(right, 256)];
     return a.reduce((sum, value, index) => sum + value * (b[index] ?? 0), 0);

@@ -95,7 +95,7 @@ for (const [what, config, args] of [
   // There is nothing to ignore where no key is needed.
   ['without keys', {}, ['--exclude-checks', 'ignored_auth']],
 ] as const) {
-  test(`a gateway ${what} answers whatever openapi.yaml lets a client send as openapi.yaml says`, async (context) => {
+  test(`a gateway ${what} responds to every request that openapi.yaml allows as openapi.yaml describes`, async (context) => {
     await using upstream = await AgreeableUpstream.start();
     await using gateway = await Gateway.start({
       ...config,
@@ -127,7 +127,7 @@ for (const [what, config, args] of [
   });
 }
 
-test('the fuzzer notices a gateway that asks for no key where openapi.yaml says that it does', async () => {
+test('the fuzzer detects a gateway that requires no key where openapi.yaml does', async () => {
   await using upstream = await AgreeableUpstream.start();
   await using gateway = await Gateway.start({
     dbtype: 'none',

@@ -106,7 +106,7 @@ function withoutMark(body: Buffer): Buffer {
   return body.subarray(0, 3).equals(Buffer.from([0xef, 0xbb, 0xbf])) ? body.subarray(3) : body;
 }
 
-test(`${CASES} mutated requests: each is answered in HTTP and JSON or cut, none hurts the next, and no upstream sees what nobody sent`, async (context) => {
+test(`${CASES} mutated requests: each gets a response in HTTP and JSON or is cut, none affects the next, and no upstream sees a request that was not sent`, async (context) => {
   await using upstream = await AgreeableUpstream.start();
   upstream.isKeeping = true;
   await using gateway = await Gateway.start({

@@ -44,7 +44,7 @@ for (const [path, form] of [
   ['/v1/chat/completions', 'chat'],
   ['/v1/completions', 'completions'],
 ] as const) {
-  test(`S37 S92 ${CASES} generated requests for a stream on ${path}: every event is canonical and as openapi.yaml says`, async () => {
+  test(`S37 S92 ${CASES} generated requests for a stream on ${path}: every event is canonical and as openapi.yaml describes`, async () => {
     const random = randomFrom(SEED);
     await using upstream = await AgreeableUpstream.start((text) => inPieces(text, random));
     upstream.isKeeping = true;
@@ -86,7 +86,7 @@ for (const [path, form] of [
   });
 }
 
-test(`S125 ${CASES} generated requests for a stream on /v1/responses of an upstream that only chats: a 400 or the whole chain of events`, async (context) => {
+test(`S125 ${CASES} generated requests for a stream on /v1/responses with via_chat: a 400 or the complete sequence of events`, async (context) => {
   const random = randomFrom(SEED);
   await using upstream = await AgreeableUpstream.start((text) => inPieces(text, random));
   await using gateway = await Gateway.start({

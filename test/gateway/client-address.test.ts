@@ -11,7 +11,7 @@ function check(
     assert.equal(addresses.of(peer, forwardedFor), client, `${peer} forwarding ${forwardedFor}`);
 }
 
-test('without trusted proxies the header means nothing', () => {
+test('without trusted proxies the header is ignored', () => {
   check(
     [],
     [
@@ -36,7 +36,7 @@ test('addresses and networks of both families are trusted', () => {
   );
 });
 
-test('loopback, linklocal and uniquelocal stand for their networks', () => {
+test('loopback, linklocal and uniquelocal are their networks', () => {
   check(
     ['loopback'],
     [
@@ -74,7 +74,7 @@ test('of several hops the nearest that is not trusted is the client', () => {
   );
 });
 
-test('an entry with a port is read, and nothing before an entry that is no address is believed', () => {
+test('an entry with a port is parsed, and nothing before an invalid entry is trusted', () => {
   check(
     ['10.0.0.0/8'],
     [
@@ -87,6 +87,6 @@ test('an entry with a port is read, and nothing before an entry that is no addre
   );
 });
 
-test('what is no network is not passed over in silence', () => {
+test('an invalid network is not ignored', () => {
   assert.throws(() => new ClientAddresses(['proxy.example']), /"proxy.example" is no network/);
 });

@@ -5,7 +5,7 @@ import { refusingUrl } from '../helpers/raw-upstream.ts';
 import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
 import { until } from '../helpers/until.ts';
 
-test('what does not work is said in words, one failure in the singular', async (t) => {
+test('what is degraded is described, one failure in the singular', async (t) => {
   const issuer = await ScriptedIssuer.start({ status: 401, body: { error: 'invalid_client' } });
   t.after(() => issuer.close());
   await using gateway = await Gateway.start({
@@ -43,7 +43,7 @@ test('not ready until every source that an upstream uses has had a token', async
   assert.equal((await fetch(`${gateway.url}/livez`)).status, 200);
 });
 
-test('a database that cannot be written is in /readyz and in the log at once, and what is lost at shutdown is counted', async () => {
+test('a database that cannot be written is in /readyz and in the log at once, and records lost at shutdown are counted', async () => {
   await using gateway = await Gateway.start({
     upstreams: [{ name: 'lone', endpoint: await refusingUrl(), sk: 'key-of-lone', allow: ['m'] }],
     // A directory of that name cannot be opened as a file.

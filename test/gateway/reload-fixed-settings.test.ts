@@ -5,14 +5,14 @@ import { load, MINIMAL } from '../config/config-text.ts';
 
 const running = load(MINIMAL).config;
 
-test('an unchanged configuration is taken as it is, secrets and patterns included', () => {
+test('an unchanged configuration changes nothing, secrets and patterns included', () => {
   const text = MINIMAL.replace(/^record:.*$/m, 'record: { redact: ["a+b"] }');
   const first = load(text).config;
   assert.deepEqual(withFixedSettings(load(text).config, first).kept, []);
   assert.deepEqual(withFixedSettings(load(text.replace('a+b', 'a+c')).config, first).kept, ['record']);
 });
 
-test('what is opened once keeps its value and is named', () => {
+test('settings that need a restart keep their values and are named', () => {
   const next = load(`${MINIMAL}address: 127.0.0.1:9\ndbaddr: ./other.sqlite\ntimeout: 7\n`).config;
   const { config, kept } = withFixedSettings(next, running);
   assert.deepEqual(kept, ['address', 'dbaddr']);
@@ -29,7 +29,7 @@ test('the level of the log changes, its other settings do not', () => {
   assert.deepEqual(withFixedSettings(load(`${MINIMAL}log: { level: debug }\n`).config, running).kept, []);
 });
 
-test('the bound for headers is part of the listening server', () => {
+test('the limit of headers is part of the listening server', () => {
   const next = load(`${MINIMAL}limits: { header_bytes: 8KiB, body: 1KiB }\n`).config;
   const { config, kept } = withFixedSettings(next, running);
   assert.deepEqual(kept, ['limits.header_bytes']);

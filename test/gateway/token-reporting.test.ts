@@ -10,7 +10,7 @@ import { VirtualClock } from '../helpers/virtual-clock.ts';
 
 const QUESTION = { model: 'm', messages: [{ role: 'user', content: 'hi' }] };
 
-test('#13 an upstream that refuses every token is one warning a token and an entry of degraded, not a line a request', async () => {
+test('#13 an upstream that rejects every token is one warning per token and an entry of degraded, not a line per request', async () => {
   await using issuer = await ScriptedIssuer.start();
   await using model = await StandInModel.start({ isLive: () => false });
   await using gateway = await Gateway.start({
@@ -33,7 +33,7 @@ test('#13 an upstream that refuses every token is one warning a token and an ent
   assert.equal(warnings.length, 2, warnings.join('\n'));
 });
 
-test('#3 a dead source is a warning once and then every minute, and at once after it was back', () => {
+test('#3 a failing source is a warning once and then every minute, and at once after a recovery', () => {
   const clock = new VirtualClock();
   const lines: string[] = [];
   const note = (level: string) => (message: string) => void lines.push(`${level} ${message}`);
@@ -65,7 +65,7 @@ test('#3 a dead source is a warning once and then every minute, and at once afte
   assert.match(lines.at(-1) ?? '', /^warn corp: /);
 });
 
-test('what a source says of itself is told behind its name, which stands there once', async () => {
+test('a message of a source is logged after its name, which appears once', async () => {
   await using issuer = await ScriptedIssuer.start({ status: 503, body: 'away' });
   await using gateway = await Gateway.start({
     tokens: { corp: { ...issuer.source, refresh: { max_wait: '100ms' } } },
@@ -81,7 +81,7 @@ test('what a source says of itself is told behind its name, which stands there o
   assert.match(gateway.log, /corp: issuer has failed once \(token_url: refused with status 503: text of 4/);
 });
 
-test('#17 working tokens that die early make degraded ask who else uses the credentials', async () => {
+test('#17 valid tokens that are revoked early are reported in degraded as shared credentials', async () => {
   await using issuer = await ScriptedIssuer.start();
   await using model = await StandInModel.start({ isLive: (token) => issuer.isLive(token) });
   await using gateway = await Gateway.start({

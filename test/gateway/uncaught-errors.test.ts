@@ -13,7 +13,7 @@ const CARELESS = `export default () => {
   return { value: 'token-of-own-code', lifetime_ms: 60_000 };
 };`;
 
-test('an error that own code leaves uncaught is told as its, without its secrets, and the service goes on', async () => {
+test('an uncaught error of user code is logged as such, without its secrets, and the service continues', async () => {
   await using model = await StandInModel.start();
   const folder = await mkdtemp(join(tmpdir(), 'tokenferry-own-code-'));
   const module = join(folder, 'careless-source.mjs');

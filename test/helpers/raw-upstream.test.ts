@@ -29,7 +29,7 @@ async function outcomeOf(url: string, dispatcher = new Agent()): Promise<string>
   }
 }
 
-test('each script shows a client the fault that it is named after', async (t) => {
+test('each script has the fault that it is named after', async (t) => {
   const good = httpAnswer('{"ok":1}');
   const cases = [
     [answering(good), '200 {"ok":1}'],
@@ -49,14 +49,14 @@ test('each script shows a client the fault that it is named after', async (t) =>
   }
 });
 
-test('a silent upstream accepts and never answers', async (t) => {
+test('a silent upstream accepts and never responds', async (t) => {
   const upstream = await RawUpstream.start(silent);
   t.after(() => upstream.close());
   const dispatcher = new Agent({ headersTimeout: 30 });
   assert.equal(await outcomeOf(upstream.url, dispatcher), 'UND_ERR_HEADERS_TIMEOUT');
 });
 
-test('a stale connection dies under the second request, the next connection runs the next script', async (t) => {
+test('a stale connection is closed under the second request, the next connection runs the next script', async (t) => {
   const upstream = await RawUpstream.start(staleAfter(httpAnswer('1')), answering(httpAnswer('2')));
   t.after(() => upstream.close());
   const dispatcher = new Agent({ connections: 1 });
@@ -66,7 +66,7 @@ test('a stale connection dies under the second request, the next connection runs
   assert.equal(upstream.connections, 2);
 });
 
-test('TLS to a server that speaks none fails, and an address without a server refuses', async (t) => {
+test('TLS to a server without TLS fails, and an address without a server refuses', async (t) => {
   const upstream = await RawUpstream.start(nonsense);
   t.after(() => upstream.close());
   assert.match(await outcomeOf(upstream.tlsUrl), /^ERR_SSL|EPROTO/);

@@ -37,13 +37,13 @@ const joined = (all: readonly string[]): string => all.map((block) => `${block}\
 const renumbered = (all: readonly string[]): string =>
   joined(all.map((block, at) => block.replace(/"sequence_number":\d+/, `"sequence_number":${at}`)));
 
-test('the checker takes the whole chain', () => {
+test('the checker accepts the complete sequence', () => {
   const all = blocks();
   assert.equal(all.length, 24);
   assert.equal(checkResponsesStream(joined(all)).text, 'Hello world');
 });
 
-test('the checker misses every event that is left out, told twice or told too early', () => {
+test('the checker detects every event that is missing, sent twice or sent too early', () => {
   const all = blocks();
   for (let at = 0; at < all.length; at++) {
     const block = all[at] as string;
@@ -59,7 +59,7 @@ test('the checker misses every event that is left out, told twice or told too ea
   }
 });
 
-test('the checker sees another id, another text and a name that is not the type', () => {
+test('the checker detects another id, another text and a name that is not the type', () => {
   const all = blocks();
   for (const [at, block] of all.entries()) {
     const changes = [

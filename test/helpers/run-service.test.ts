@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { runService } from './run-service.ts';
 import { StandInModel } from './stand-in-model.ts';
 
-test('the gateway runs as a process of its own, answers, and ends with code 0', async (t) => {
+test('the gateway runs as a separate process, responds, and ends with code 0', async (t) => {
   const model = await StandInModel.start({ isLive: (token) => token === 'sk-upstream' });
   t.after(() => model.close());
   const service = await runService(

@@ -15,7 +15,7 @@ function post(url: string, body: object, token = 't'): Promise<Response> {
   });
 }
 
-test('the openai client reads its chat, stream, embeddings and models', async (t) => {
+test('the openai client parses its chat, stream, embeddings and models', async (t) => {
   const model = await StandInModel.start({ reply: 'one two three', writes: 7, dimension: 4 });
   t.after(() => model.close());
   const client = new OpenAI({ baseURL: model.url, apiKey: 'k', maxRetries: 0 });
@@ -50,7 +50,7 @@ test('the openai client reads its chat, stream, embeddings and models', async (t
   );
 });
 
-test('a token that is not live is refused with 401 and counted', async (t) => {
+test('an expired token is rejected with 401 and counted', async (t) => {
   const model = await StandInModel.start({ isLive: (token) => token === 'good' });
   t.after(() => model.close());
   assert.equal((await post(`${model.url}/chat/completions`, ask, 'bad')).status, 401);
@@ -63,7 +63,7 @@ test('a token that is not live is refused with 401 and counted', async (t) => {
   assert.deepEqual(model.received[1]?.body, ask);
 });
 
-test('its odd personality ends lines in CRLF, repeats role and usage and leaves out [DONE]', async (t) => {
+test('its irregular mode ends lines in CRLF, repeats role and usage and omits [DONE]', async (t) => {
   const model = await StandInModel.start({ reply: 'a b', quirks: ODD_QUIRKS });
   t.after(() => model.close());
   const text = await (await post(`${model.url}/chat/completions`, { ...ask, stream: true })).text();
@@ -73,7 +73,7 @@ test('its odd personality ends lines in CRLF, repeats role and usage and leaves 
   assert.ok(!text.includes('[DONE]') && !text.replaceAll('\r\n', '').includes('\n'));
 });
 
-test('a client that leaves in mid-stream is counted and nothing stays open', async (t) => {
+test('a client that disconnects in mid-stream is counted and nothing stays open', async (t) => {
   const model = await StandInModel.start({ wordDelayMs: 20, reply: 'a b c d e f g h' });
   t.after(() => model.close());
   const leaving = new AbortController();

@@ -43,7 +43,7 @@ async function isRefused(bytes: string | Uint8Array, what = String(bytes)): Prom
   assert.equal(model.received.length, before, `${what}: the upstream was asked`);
 }
 
-test('two ideas of where a request ends are refused: Content-Length with Transfer-Encoding, two lengths, odd codings', async () => {
+test('ambiguous request lengths are refused: Content-Length with Transfer-Encoding, two lengths, invalid codings', async () => {
   const head = 'POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n';
   await isRefused(
     `${head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n`,
@@ -75,7 +75,7 @@ test('control characters in a forwarded header cannot make an upstream look dead
   assert.deepEqual((await gateway.readiness()).degraded, []);
 });
 
-test('paths that climb, in every encoding, reach no upstream', async () => {
+test('paths with dot segments, in every encoding, reach no upstream', async () => {
   for (const path of [
     '/v1/files/../../admin',
     '/v1/files/..%2f..%2fadmin',
@@ -110,7 +110,7 @@ test('an absolute-form target is only its path: the request goes to the configur
   assert.equal(received?.headers.host, `127.0.0.1:${model.port}`);
 });
 
-test('TRACE and CONNECT, which repeat or tunnel what they are given, never reach an upstream', async () => {
+test('TRACE and CONNECT never reach an upstream', async () => {
   const before = model.received.length;
   const trace = await exchangeRaw(gateway.port, 'TRACE /v1/echo HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n');
   assert.equal(trace.status, 405, trace.text);
@@ -159,7 +159,7 @@ test('the upstream gets content-type, accept, openai-beta and its own credential
   assert.equal(headers?.authorization, `Bearer ${TOKEN}`);
 });
 
-test('keep_header passes on all but what belongs to the connection, to the client or to proxies', async () => {
+test('keep_header passes on all headers except those of the connection, the client and proxies', async () => {
   await exchangeRaw(
     gateway.port,
     rawPost('/v1/chat/completions', CHAT.replace('"m"', '"kept"'), [
@@ -180,7 +180,7 @@ test('keep_header passes on all but what belongs to the connection, to the clien
   }
 });
 
-test('to the client go content-type, content-disposition, x-ratelimit-* and openai-*, never cookies or challenges', async () => {
+test('the client gets content-type, content-disposition, x-ratelimit-* and openai-*, never cookies or challenges', async () => {
   const head =
     'HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\ncontent-disposition: attachment\r\nx-ratelimit-remaining-requests: 3\r\nopenai-version: 2020\r\nset-cookie: a=b\r\nwww-authenticate: Basic\r\nserver: internal-7\r\nx-internal-host: db1\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok';
   await using raw = await RawUpstream.start(answering(head));
@@ -199,7 +199,7 @@ test('to the client go content-type, content-disposition, x-ratelimit-* and open
   }
 });
 
-test('keys that pollute prototypes are data: they reach the upstream as they were, and nothing else changes', async () => {
+test('keys that could pollute prototypes are data: they reach the upstream unchanged, and nothing else changes', async () => {
   for (const body of [
     '{"__proto__":{"stream":true,"model":"x"},"model":"m","messages":[]}',
     '{"constructor":{"prototype":{"polluted":1}},"model":"m","messages":[]}',
@@ -230,7 +230,7 @@ test('deep JSON, a model given twice and invalid UTF-8 are refused', async () =>
   await isRefused(rawPost('/v1/embeddings', '{"model":"m","input":"\u00c0\u00af"}'), 'overlong UTF-8');
 });
 
-test('a key that an upstream could take for model is refused: Go reads Model and MODEL as the same', async () => {
+test('a key that an upstream could parse as model is refused: Go treats Model and MODEL as the same', async () => {
   for (const key of ['Model', 'MODEL', 'mOdel', '\\u004dodel']) {
     await isRefused(rawPost('/v1/chat/completions', `{"model":"m","${key}":"forbidden","messages":[]}`));
     await isRefused(rawPost('/v1/embeddings', `{"${key}":"forbidden","model":"m","input":"a"}`));
@@ -239,7 +239,7 @@ test('a key that an upstream could take for model is refused: Go reads Model and
   }
 });
 
-test('half characters in a body are data: the upstream gets them as they were written', async () => {
+test('lone surrogates in a body are data: the upstream gets them unchanged', async () => {
   for (const [path, body] of [
     ['/v1/chat/completions', '{"model":"m","messages":[{"role":"user","content":"\\ud83d"}]}'],
     ['/v1/embeddings', '{"model":"m","input":["\\ude00","a"],"encoding_format":"float"}'],
@@ -263,7 +263,7 @@ test('a byte order mark is taken off, other encodings are refused', async () => 
   }
 });
 
-test('deep JSON, wide JSON and endless numbers cost no more than a refusal, on every path that reads them', async () => {
+test('deep JSON, wide JSON and endless numbers are refused quickly, on every path that parses them', async () => {
   const startedMs = performance.now();
   for (const path of [
     '/v1/chat/completions',

@@ -27,7 +27,7 @@ async function answering(use: (response: ServerResponse, client: Socket) => Prom
   }
 }
 
-test('a client that takes nothing of what waits for it loses its connection', () =>
+test('a client that reads nothing is disconnected', () =>
   answering(async (response) => {
     assert.equal(response.write(MUCH), false);
     await drained(response, STALL_MS);
@@ -35,7 +35,7 @@ test('a client that takes nothing of what waits for it loses its connection', ()
     assert.equal(response.listenerCount('drain'), 0);
   }));
 
-test('a slow client is no stalled one, however long the whole takes', () =>
+test('a slow client is not a stalled one, however long it takes', () =>
   answering(async (response, client) => {
     assert.equal(response.write(MUCH), false);
     let isOver = false;

@@ -31,7 +31,7 @@ const bodyOf = (answer: string): string => answer.slice(answer.indexOf('\r\n\r\n
 /** Lets what was written in this turn go out. */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test('texts are chunks behind the headers, sized in bytes, one for each turn, and the end follows', async () => {
+test('texts are chunks after the headers, sized in bytes, one for each turn of the event loop, and then the end', async () => {
   const received = await exchange(request('/'), async (_path, response) => {
     const writer = new ChunkedWriter(response);
     response.writeHead(200, LAST);
@@ -48,7 +48,7 @@ test('texts are chunks behind the headers, sized in bytes, one for each turn, an
   );
 });
 
-test('what comes in one turn is one write to the socket', async () => {
+test('all data of one turn of the event loop is one write to the socket', async () => {
   let writes = 0;
   await exchange(request('/'), async (_path, response) => {
     const writer = new ChunkedWriter(response);
@@ -72,7 +72,7 @@ test('what comes in one turn is one write to the socket', async () => {
   });
 });
 
-test('a client of HTTP/1.0 gets the texts as they are', async () => {
+test('a client of HTTP/1.0 gets the texts without chunks', async () => {
   const received = await exchange(request('/', '1.0'), (_path, response) => {
     const writer = new ChunkedWriter(response);
     response.writeHead(200);
@@ -82,7 +82,7 @@ test('a client of HTTP/1.0 gets the texts as they are', async () => {
   assert.equal(bodyOf(received), 'one two three');
 });
 
-test('an answer that waits for an earlier one on its connection comes after it, whole', async () => {
+test('a response that waits for an earlier one on its connection is complete and comes after it', async () => {
   let first: ServerResponse | null = null;
   const received = await exchange(request('/first') + request('/second'), (path, response) => {
     const writer = new ChunkedWriter(response);
@@ -107,7 +107,7 @@ test('an answer that waits for an earlier one on its connection comes after it, 
   assert.equal(bodyOf(two ?? ''), '1\r\n2\r\n1\r\n3\r\n2\r\n45\r\n0\r\n\r\n');
 });
 
-test('a client that does not read is waited for, and a client that left takes nothing', async () => {
+test('back-pressure waits for a client that does not read, and nothing is written for one that disconnected', async () => {
   const server = createServer();
   await using loopback = await new LoopbackServer(server).listening();
   const client = connect(loopback.port, '127.0.0.1');

@@ -56,7 +56,7 @@ test('a key reaches no path that its paths do not name, the list of models inclu
   assert.equal(model.received.length, before);
 });
 
-test('a method before a path of a key admits that method alone, and a star stays within its segment', async () => {
+test('a method before a path of a key allows only that method, and a star does not match a slash', async () => {
   for (const [method, path, status] of [
     ['GET', '/v1/models', 200],
     ['GET', '/v1/models/m', 200],

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Gateway } from '../helpers/gateway.ts';
 import { RawClient } from '../helpers/raw-client.ts';
 
-test('requests that are refused before their body came leave nothing behind on the connection', async () => {
+test('requests that are refused before their body arrived leave no data on the connection', async () => {
   await using gateway = await Gateway.start({
     authorization: 'client-key',
     dbtype: 'none',

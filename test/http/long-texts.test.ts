@@ -20,7 +20,7 @@ after(async () => {
   await model.close();
 });
 
-test('a name that is too long for any model names none', async () => {
+test('a name that is too long is no model', async () => {
   const name = 'm'.repeat(2_048);
   for (const path of ['/v1/chat/completions', '/v1/embeddings', '/v1/images/generations']) {
     const before = model.received.length;

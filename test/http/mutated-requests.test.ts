@@ -55,7 +55,7 @@ function mutated(original: string, random: () => number): string {
   return text;
 }
 
-test('requests that are damaged at random get no 5xx, and none reaches the upstream as anything but a whole request of its own', async () => {
+test('randomly damaged requests get no 5xx, and none reaches the upstream except as one complete request', async () => {
   await using model = await StandInModel.start();
   await using gateway = await Gateway.start(
     { dbtype: 'none', upstreams: [{ name: 'one', endpoint: model.url, sk: 'upstream-key', allow: ['m'] }] },

@@ -5,7 +5,7 @@ import { StandInModel } from '../helpers/stand-in-model.ts';
 
 const CHAT = { model: 'm', messages: [{ role: 'user', content: 'hello' }] };
 
-test('beyond limits.concurrency requests get 503 and a time to wait; probes and metrics are answered', async () => {
+test('beyond limits.concurrency requests get 503 and retry-after; probes and metrics are served', async () => {
   await using model = await StandInModel.start({ firstDelayMs: 600 });
   await using gateway = await Gateway.start({
     limits: { concurrency: 2 },

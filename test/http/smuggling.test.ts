@@ -115,7 +115,7 @@ const AMBIGUOUS: readonly [what: string, fields: readonly string[], body: string
 
 for (const path of ['/v1/chat/completions', '/v1/files']) {
   for (const [what, fields, body] of AMBIGUOUS) {
-    test(`${what} on ${path} is refused, and nothing of it is taken for another request`, async () => {
+    test(`${what} on ${path} is refused, and nothing of it is parsed as another request`, async () => {
       const head = [`POST ${path} HTTP/1.1`, 'Host: 127.0.0.1', 'Content-Type: application/json', ...fields];
       const client = await RawClient.connect(gateway.port);
       client.send(`${head.join('\r\n')}\r\n\r\n${body}`);
@@ -168,7 +168,7 @@ for (const [path, type] of [
   const withTrailers = (trailers: string): string =>
     `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: ${type}\r\nTrailer: X-Trailer\r\nTransfer-Encoding: chunked\r\n\r\n${CHAT.length.toString(16)}\r\n${CHAT}\r\n0\r\n${trailers}\r\n`;
 
-  test(`trailers on ${path} are forgotten: none becomes a header or a credential`, async () => {
+  test(`trailers on ${path} are ignored: none becomes a header or a credential`, async () => {
     const trailers = 'Authorization: Bearer stolen\r\nX-Trailer: yes\r\nHost: evil\r\nX-Api-Key: stolen\r\n';
     const answer = await exchangeRaw(gateway.port, withTrailers(trailers));
     assert.equal(answer.status, 200, answer.text);
@@ -178,14 +178,14 @@ for (const [path, type] of [
     assert.doesNotMatch(requests[0]?.head ?? '', /stolen|trailer|evil/i);
   });
 
-  test(`a length in the trailers on ${path} is refused, and no request becomes whole by it`, async () => {
+  test(`a content-length in the trailers on ${path} is refused, and completes no request`, async () => {
     const answer = await exchangeRaw(gateway.port, withTrailers('Content-Length: 5\r\n'));
     assert.equal(answer.status, 400, answer.text);
     assert.equal(isWhole(arrived), false);
   });
 }
 
-test('an offer of HTTP/2 changes nothing and does not travel on', async () => {
+test('an offer of HTTP/2 is ignored and not forwarded', async () => {
   arrived = '';
   const client = await RawClient.connect(gateway.port);
   const offer = [
@@ -245,7 +245,7 @@ for (const [what, fields] of [
   });
 }
 
-test('targets of other forms reach nobody: authority, asterisk, other schemes', async () => {
+test('targets of other forms reach no upstream: authority, asterisk, other schemes', async () => {
   for (const line of [
     'GET evil.example:443 HTTP/1.1',
     'OPTIONS * HTTP/1.1',
@@ -268,7 +268,7 @@ test('targets of other forms reach nobody: authority, asterisk, other schemes', 
   assert.equal(arrived, '');
 });
 
-test('an absolute target is only its path, whoever it names', async () => {
+test('an absolute target is only its path, with any host', async () => {
   for (const target of [
     'http://evil.example/v1/echo?a=1',
     'https://user:pass@evil.example:8/v1/echo?a=1',
@@ -283,7 +283,7 @@ test('an absolute target is only its path, whoever it names', async () => {
   }
 });
 
-test('keys of a query that pollute prototypes travel as they are', async () => {
+test('keys of a query that could pollute prototypes are forwarded unchanged', async () => {
   const query = '__proto__[polluted]=1&constructor[prototype][polluted]=1&__proto__.polluted=1';
   const answer = await exchangeRaw(gateway.port, `GET /v1/echo?${query} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n`);
   assert.equal(answer.status, 200);
@@ -360,7 +360,7 @@ test('a request without a Host, with two or with one that names no host is refus
   }
 });
 
-test('what follows a request that was refused for its form reaches nobody, also behind an answer under way', async () => {
+test('data after a malformed request reaches no upstream, also behind a running response', async () => {
   const ordinary = 'GET /v1/echo HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n';
   const hidden = 'GET /v1/files HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n';
   for (const refused of [
@@ -383,7 +383,7 @@ test('what follows a request that was refused for its form reaches nobody, also 
   }
 });
 
-test('what is no HTTP/1 is refused and its connection closed: HTTP/2, HTTP/9, TLS, noise', async () => {
+test('data that is not HTTP/1 is refused and its connection closed: HTTP/2, HTTP/9, TLS, noise', async () => {
   for (const bytes of [
     'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\u0000\u0000\u0000\u0004\u0000',
     'GET /v1/echo HTTP/9.9\r\nHost: 127.0.0.1\r\n\r\n',
@@ -419,7 +419,7 @@ test('HTTP/1.0 with a coding that it does not know ends its connection', async (
   assert.equal(arrived, '');
 });
 
-test('noise behind a request does not fall into its answer: it is whole, and then the connection ends', async () => {
+test('noise after a request does not change its response: it is complete, and then the connection ends', async () => {
   await using model = await StandInModel.start({
     reply: 'one two three four',
     wordDelayMs: 30,

@@ -189,7 +189,7 @@ function post(body: string, headers: Record<string, string> = { authorization: `
 
 for (const [position, row] of ROWS.entries()) {
   const retry = row.retry === null ? 'by its status' : row.retry;
-  test(`S83 S87 the status, the code and whether to try again: ${row.what} is ${row.status} ${row.code ?? ''}, again ${retry}`, async () => {
+  test(`S83 S87 status, code and retry: ${row.what} is ${row.status} ${row.code ?? ''}, retry ${retry}`, async () => {
     const named = row.model ?? String(position);
     for (const stream of row.ask === undefined ? [false, true] : [false]) {
       const body = { model: named, stream, messages: [{ role: 'user', content: 'hello' }] };
@@ -237,7 +237,7 @@ test('S24 limits of the upstream are passed on, and none is made up', async () =
   }
 });
 
-test('S24 limits of the upstream go out with a stream and with embeddings, and its other headers and odd values stay', async () => {
+test('S24 limits of the upstream are sent with a stream and with embeddings, its other headers and invalid values are not', async () => {
   const given = {
     'x-ratelimit-remaining-tokens': '900',
     'openai-version': 'caf\u00e9',

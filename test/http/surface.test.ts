@@ -71,7 +71,7 @@ test('the key is taken from each of three headers, any valid one wins, and it ne
   }
 });
 
-test('OPTIONS needs no key and permits what was asked for', async () => {
+test('OPTIONS needs no key and permits the requested headers', async () => {
   for (const path of ['/v1/chat/completions', '/v1/models', '/embeddings', '/v1/anything/else']) {
     const response = await fetch(`${origin()}${path}`, {
       method: 'OPTIONS',
@@ -92,7 +92,7 @@ test('OPTIONS needs no key and permits what was asked for', async () => {
   }
 });
 
-test('every answer, errors and streams included, can be read by a page and exposes its id and waits', async () => {
+test('every response, errors and streams included, can be read by a page and exposes its id and retry headers', async () => {
   const answers = [
     await post('/v1/chat/completions'),
     await post('/v1/chat/completions', {}),
@@ -106,7 +106,7 @@ test('every answer, errors and streams included, can be read by a page and expos
   }
 });
 
-test('every answer says how many attempts it took, 0 when no upstream was asked, and then names none', async () => {
+test('every response has the number of attempts, 0 when no upstream was called, and then names none', async () => {
   const chat = (body: string) =>
     fetch(`${origin()}/v1/chat/completions`, { method: 'POST', headers: authorized, body });
   const unasked = [
@@ -140,7 +140,7 @@ test('a safe request id of the client is kept; any other is replaced', async () 
   }
 });
 
-test('S22 a connection is used again after each kind of error reply', async () => {
+test('S22 a connection is used again after each kind of error response', async () => {
   const client = await RawClient.connect(gateway.port);
   const auth = `Authorization: Bearer ${KEY}`;
   const requests: readonly [string, number][] = [
@@ -189,7 +189,7 @@ test('S7 S10 GET /v1/models may carry a body, and models with slashes and colons
   assert.equal(errorIn(await missing.text()).code, 'model_not_found');
 });
 
-test('S11 an alias gives a model an id that says what it is, in the list and in requests', async () => {
+test('S11 an alias gives a model an id that shows its type, in the list and in requests', async () => {
   await using own = await Gateway.start({
     dbtype: 'none',
     upstreams: [
@@ -215,7 +215,7 @@ test('S11 an alias gives a model an id that says what it is, in the list and in 
   assert.equal(model.received.at(-1)?.body.model, 'deploy-17');
 });
 
-test('S128 health is told without a key, outside of /v1 and below base_path', async () => {
+test('S128 health needs no key, outside of /v1 and below base_path', async () => {
   for (const path of ['/livez', '/readyz', '/health', '/agent/api/llm_proxy/livez', '/health/']) {
     const response = await fetch(`${origin()}${path}`);
     assert.equal(response.status, 200, path);
@@ -229,7 +229,7 @@ test('S128 health is told without a key, outside of /v1 and below base_path', as
   errorIn(await wrong.text());
 });
 
-test('without keys only this machine is answered: foreign Host and Origin are refused', async () => {
+test('without keys only this machine is served: foreign Host and Origin are refused', async () => {
   await using open = await Gateway.start({
     dbtype: 'none',
     upstreams: [{ name: 'one', endpoint: model.url, sk: 'upstream-key-1', allow: ['m'] }],

@@ -12,7 +12,7 @@ function randomOf(seed: number): () => number {
   };
 }
 
-test('what is found is what includes finds, for random needles and texts of few letters', () => {
+test('the search finds what includes() finds, for random needles and texts of few letters', () => {
   const random = randomOf(7);
   const word = (length: number) => Array.from({ length }, () => 'ab-é模'[Math.floor(random() * 5)]).join('');
   for (let round = 0; round < 3_000; round++) {
@@ -65,7 +65,7 @@ test('a secret is scrubbed as it is, percent-encoded, and escaped in JSON up to 
   assert.equal(secrets.scrub(text), text);
 });
 
-test('a secret that lives from now on is scrubbed from now on, and no longer than it lives', () => {
+test('a secret is scrubbed from its registration until its retention ends', () => {
   const secrets = new SecretRegistry();
   secrets.add('first-secret-value');
   const text = 'first-secret-value second-secret-value';

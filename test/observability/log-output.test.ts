@@ -35,7 +35,7 @@ test('after a rotation lines go to a new file of the same name', async (t) => {
   assert.equal(readFileSync(path, 'utf8'), 'after\n');
 });
 
-test('a full disk costs lines, counts them, and says so when there is room again', async (t) => {
+test('on a full disk lines are lost and counted, which is reported when there is room again', async (t) => {
   const disk = tinyDisk(t, 64);
   if (disk === null) return t.skip('this user may not mount a small disk');
   const path = join(disk, 'out.log');
@@ -93,7 +93,7 @@ const CHILD = `
   }, 5);
 `;
 
-test('a reader that is stuck does not block the process; lines beyond the bound are lost', async () => {
+test('a stuck reader does not block the process; lines beyond the limit are lost', async () => {
   const child = spawn(process.execPath, ['--input-type=module-typescript', '-e', CHILD], { stdio: 'pipe' });
   child.stdout.pause();
   let report = '';

@@ -69,7 +69,7 @@ test('the level can change while the service runs', async (t) => {
   );
 });
 
-test('facts cannot forge a line or its head, and facts that JSON has no form for do not throw', async (t) => {
+test('facts cannot forge a line or its head, and facts that JSON cannot represent do not throw', async (t) => {
   const cycle: Record<string, unknown> = {};
   cycle.self = cycle;
   const text = await logged(t, {}, (logger) => {
@@ -122,7 +122,7 @@ test('a finished request is one line that names what happened', async (t) => {
   assert.equal(failed?.failed, 'chat unreachable, backup 401 auth_rejected');
 });
 
-test('the outcome sets the level of a line, and each line of a batch is judged by its own', async (t) => {
+test('the outcome sets the level of each line of a batch', async (t) => {
   const outcomes: Outcome[] = [
     'ok',
     'client_error',
@@ -159,7 +159,7 @@ test('what a client puts into a name cannot break its line', async (t) => {
   assert.ok(!text.includes('\u202e'), 'and nothing turns its text around');
 });
 
-test('text is for a person: local time, level, status, what, where, how long, why', async (t) => {
+test('the text format has local time, level, status, request, upstream, duration and reason', async (t) => {
   const text = await logged(t, { format: 'text' }, (logger) => {
     logger.info('listening', { address: '127.0.0.1:8888', note: 'two words' });
     logger.acceptRecords([sampleRecord(), failedRecord()]);
@@ -226,7 +226,7 @@ test('logging to a disk that is full, and after close, throws nothing and counts
   assert.equal(logger.droppedLines, 5);
 });
 
-test('a record that is not one costs its batch and throws nothing', async (t) => {
+test('an invalid record loses its batch and throws nothing', async (t) => {
   const text = await logged(t, {}, (logger) => {
     logger.acceptRecords([{ ...sampleRecord(), attempts: null as never }]);
     logger.info('still here');

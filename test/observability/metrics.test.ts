@@ -33,7 +33,7 @@ test('states are read when the text is made: inflight, upstreams, records, lost 
   assert.deepEqual(await series(metrics, 'records_written_total'), ['tokenferry_records_written_total 6']);
 });
 
-test('token sources show their life left and their state, and events are counted', async () => {
+test('token sources show their remaining lifetime and their state, and events are counted', async () => {
   let state = 'fresh';
   const metrics = ownMetrics({
     tokenGauges: () => [
@@ -82,7 +82,7 @@ test('token sources show their life left and their state, and events are counted
   );
 });
 
-test('a callback that throws costs its own gauge and not the whole text', async () => {
+test('a callback that throws loses its own gauge and not the whole text', async () => {
   const metrics = ownMetrics({
     tokenGauges: () => {
       throw new Error('a manager is being replaced');
@@ -101,7 +101,7 @@ test('reloads are counted by result, from zero', async () => {
   ]);
 });
 
-test('what waits in a batch is counted before the text is made', async () => {
+test('records that wait in a batch are counted before the text is made', async () => {
   const metrics: Metrics = ownMetrics({ beforeText: () => metrics.requests.acceptRecords([sampleRecord()]) });
   assert.match((await series(metrics, 'requests_total'))[0] ?? '', / 1$/);
 });

@@ -41,7 +41,7 @@ test('64 records do not wait for the time to pass, and not inside the request th
   );
 });
 
-test('flush hands on at once what waits, and nothing when nothing does', async () => {
+test('flush passes on waiting records at once, and nothing when there are none', async () => {
   const clock = new VirtualClock();
   const sink = collector();
   const fanout = new RecordFanout({ sinks: { sink }, clock });
@@ -56,7 +56,7 @@ test('flush hands on at once what waits, and nothing when nothing does', async (
   assert.equal(clock.pending, 0);
 });
 
-test('a sink that throws touches neither the others nor the request, and is reported once a minute', async () => {
+test('a sink that throws affects neither the others nor the request, and is reported once a minute', async () => {
   const clock = new VirtualClock();
   const sink = collector();
   const faults: string[] = [];

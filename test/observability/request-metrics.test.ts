@@ -45,7 +45,7 @@ test('a histogram has the form that Prometheus demands: cumulated buckets up to 
   assert.match(text, /^# TYPE tokenferry_overhead_seconds histogram$/m);
 });
 
-test('tokens are summed by client, model and kind, and what has none adds nothing', async () => {
+test('tokens are summed by client, model and kind, and a request without any adds nothing', async () => {
   const metrics = ownMetrics();
   metrics.requests.acceptRecords([sampleRecord(), sampleRecord({ completionTokens: null }), failedRecord()]);
   assert.deepEqual(await series(metrics, 'tokens_total'), [
@@ -82,7 +82,7 @@ test('a second try at the same upstream is no failover', async () => {
   assert.deepEqual(await series(metrics, 'failovers_total'), []);
 });
 
-test('names that clients invent do not make series: paths, unknown models, too many models', async () => {
+test('names that clients invent create no series: paths, unknown models, too many models', async () => {
   const metrics = ownMetrics();
   for (let count = 0; count < 2_000; count++) {
     metrics.requests.acceptRecords([
@@ -97,7 +97,7 @@ test('names that clients invent do not make series: paths, unknown models, too m
   assert.ok(lines.some((line) => line.includes('model="other"') && line.endsWith(' 3501')));
 });
 
-test('what is missing has a label of its own', async () => {
+test('a missing value is the label `none`', async () => {
   const metrics = ownMetrics();
   metrics.requests.acceptRecords([sampleRecord({ client: null, model: null, upstream: null, attempts: [] })]);
   const [line] = await series(metrics, 'requests_total');

@@ -50,7 +50,7 @@ function head(length: number): string {
   return `POST / HTTP/1.1\r\nhost: h\r\ncontent-length: ${length}\r\n\r\n`;
 }
 
-test('a body that stalls is given up after the longest silence', async () => {
+test('a body that stalls is given up after the maximum silence', async () => {
   await withReader(BOUNDS, async (port) => {
     const client = await RawClient.connect(port);
     client.send(`${head(100)}only a part`);
@@ -58,7 +58,7 @@ test('a body that stalls is given up after the longest silence', async () => {
   });
 });
 
-test('a body that trickles is read, however long it takes in all', async () => {
+test('a body that arrives slowly is read, however long it takes in total', async () => {
   await withReader({ ...BOUNDS, stallMs: 400 }, async (port, _bodies, contexts) => {
     const client = await RawClient.connect(port);
     client.send(head(8));
@@ -146,7 +146,7 @@ test('headers over limits.header_bytes get 431 in our own form, and the next req
   assert.equal((await next.answer()).status, 200);
 });
 
-test('an upload that stalls on its way through is a 408, and speaks against no upstream', async () => {
+test('a passed-through upload that stalls is a 408, and does not count against the upstream', async () => {
   const model = await StandInModel.start();
   const folder = await mkdtemp(join(tmpdir(), 'tokenferry-stall-'));
   const file = join(folder, 'config.yaml');

@@ -68,7 +68,7 @@ for (const [path, body] of Object.entries(BODIES)) {
     }
   });
 
-  test(`another coding on ${path}, and two codings, are a 415 that names them`, async () => {
+  test(`an unsupported coding on ${path}, and two codings, are a 415 that names them`, async () => {
     const count = model.received.length;
     for (const coding of ['compress', 'aes128gcm', 'gzip, gzip', 'identity, br', 'lz4']) {
       const response = await post(path, coding, Buffer.from('any'));

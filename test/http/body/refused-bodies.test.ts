@@ -40,7 +40,7 @@ function head(path: string, length: number | null, fields: readonly string[] = [
   return `${[...lines, ...fields].join('\r\n')}\r\n\r\n`;
 }
 
-test('S21 a body of 50 MB is taken by default and reaches the upstream byte for byte', async () => {
+test('S21 a body of 50 MB is accepted by default and reaches the upstream byte for byte', async () => {
   assert.ok(load(MINIMAL).config.limits.body >= 50_000_000);
   await using own = await Gateway.start({
     dbtype: 'none',
@@ -71,7 +71,7 @@ for (const path of ['/v1/chat/completions', '/v1/embeddings', '/v1/rerank', '/v1
   });
 }
 
-test('S21 an upload over the limit hears the answer while it sends, and is stopped when it goes on', async () => {
+test('S21 a client with an upload over the limit receives the response while it sends, and is stopped when it continues', async () => {
   const client = await RawClient.connect(gateway.port, { allowHalfOpen: true });
   client.send(head('/v1/chat/completions', 4_000 * MEGABYTE));
   const block = Buffer.alloc(MEGABYTE, 0x20);
@@ -89,7 +89,7 @@ test('S21 an upload over the limit hears the answer while it sends, and is stopp
   assert.ok(sentBlocks < 4_000);
 });
 
-test('S21 a chunked upload over the limit hears the answer too', async () => {
+test('S21 a client with a chunked upload over the limit receives the response too', async () => {
   const client = await RawClient.connect(gateway.port);
   client.send(head('/v1/embeddings', null));
   const block = `${MEGABYTE.toString(16)}\r\n${' '.repeat(MEGABYTE)}\r\n`;
@@ -101,7 +101,7 @@ test('S21 a chunked upload over the limit hears the answer too', async () => {
   await until(() => client.isClosed, 'the end of the connection', 10_000);
 });
 
-test('S22 a client that expects 100-continue gets it, its answer, and its connection back', async () => {
+test('S22 a client that expects 100-continue gets it, its response, and can use its connection again', async () => {
   const client = await RawClient.connect(gateway.port);
   for (const path of ['/v1/chat/completions', '/v1/files', '/v1/chat/completions']) {
     client.send(head(path, CHAT.length, [AUTH, 'Expect: 100-continue']));
@@ -114,7 +114,7 @@ test('S22 a client that expects 100-continue gets it, its answer, and its connec
   client.close();
 });
 
-test('S22 a client that expects 100-continue for what is refused by its headers gets the refusal and no 100', async () => {
+test('S22 a client that expects 100-continue and is refused by its headers gets the refusal and no 100', async () => {
   for (const [request, status] of [
     [head('/v1/chat/completions', 3 * MEGABYTE, [AUTH, 'Expect: 100-continue']), 413],
     [head('/v1/files', 3 * MEGABYTE, [AUTH, 'Expect: 100-continue']), 413],
@@ -194,7 +194,7 @@ test('a refused body that never ends does not keep its connection', async () => 
   }
 });
 
-test('a connection of many refusals collects nothing', async () => {
+test('a connection with many refusals leaks nothing', async () => {
   let socket: Socket | null = null;
   await withRefusals(
     (response) => {
@@ -216,7 +216,7 @@ test('a connection of many refusals collects nothing', async () => {
   );
 });
 
-test('a refused body that does end costs its connection nothing', async () => {
+test('after a refused body that ends its connection stays open', async () => {
   await withRefusals(
     (response) => dropUnreadBody(response, false, { restMs: 400, lingerMs: 400 }),
     async (port) => {

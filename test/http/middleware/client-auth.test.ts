@@ -51,7 +51,7 @@ for (const headers of [
   { authorization: 'Bearer EMPTY' },
   { authorization: 'Bearer none', 'x-api-key': '', 'api-key': ' ' },
 ]) {
-  test(`S13 ${JSON.stringify(headers)} is no key: refused where one is needed, let in where none is`, () => {
+  test(`S13 ${JSON.stringify(headers)} is no key: refused where one is required, accepted where none is`, () => {
     const { kind, message, shouldRetry } = refusalOf(keyed, headers);
     assert.deepEqual([kind, shouldRetry], ['invalid_api_key', false]);
     assert.match(message, /^Missing API key/);
@@ -71,7 +71,7 @@ for (const authorization of [
   'Bearer __proto__',
   `Bearer ${'x'.repeat(60_000)}`,
 ]) {
-  test(`${authorization.slice(0, 60)} is another key, and it is not repeated`, () => {
+  test(`${authorization.slice(0, 60)} is another key, and the error does not repeat it`, () => {
     const { kind, message } = refusalOf(keyed, { authorization });
     assert.equal(kind, 'invalid_api_key');
     assert.match(message, /^Invalid API key/);
@@ -79,7 +79,7 @@ for (const authorization of [
   });
 }
 
-test('where no key is needed a known one is still known, and any other one lets in as nobody', () => {
+test('where no key is required a known one still identifies its client, and any other one is anonymous', () => {
   const open = new ClientAuth({ identities, anonymous });
   assert.equal(open.identify({ authorization: `Bearer ${KEY}` }), known);
   assert.equal(open.identify({ authorization: 'Bearer other' }), anonymous);

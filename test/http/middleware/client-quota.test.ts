@@ -72,7 +72,7 @@ test('a client gets rpm requests a minute and 429 with the time to wait after th
   });
 });
 
-test('lists of models are answered whatever is left', async () => {
+test('lists of models do not count against the limits', async () => {
   await withClients({ rpm: 1 }, async (gateway) => {
     await (await chat(gateway, 'k-limited')).text();
     const models = await fetch(`${gateway.url}/v1/models`, {
@@ -104,7 +104,7 @@ for (const stream of [false, true]) {
   });
 }
 
-test('a stream that the client left counts what it brought', async () => {
+test('a stream whose client disconnected counts the tokens up to then', async () => {
   await withClients(
     { tpm: 3 },
     async (gateway, model) => {
@@ -120,7 +120,7 @@ test('a stream that the client left counts what it brought', async () => {
   );
 });
 
-test('max_concurrency requests run at once; the place of one that ended or left is free again', async () => {
+test('max_concurrency requests run at once; the slot of a finished or disconnected one is free again', async () => {
   await withClients(
     { max_concurrency: 1 },
     async (gateway, model) => {
@@ -140,7 +140,7 @@ test('max_concurrency requests run at once; the place of one that ended or left 
   );
 });
 
-test('a limited client is told its own limits, not those that the upstream tells everybody', async () => {
+test('a limited client gets its own limits in the headers, not those of the upstream', async () => {
   await withClients(
     { rpm: 7 },
     async (gateway) => {

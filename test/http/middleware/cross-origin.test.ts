@@ -35,16 +35,16 @@ const FOREIGN = [
   'null',
 ];
 
-test('hosts of this machine are at home', () => {
+test('hosts of this machine are accepted', () => {
   for (const host of HOME) refuseForeignHosts({ host });
   refuseForeignHosts({});
 });
 
-test('any other Host is refused, however it mentions this machine', () => {
+test('any other Host is refused, also one that contains a name of this machine', () => {
   for (const host of FOREIGN) assert.throws(() => refuseForeignHosts({ host }), isForeign, host);
 });
 
-test('a page of this machine may ask, a page of any other may not', () => {
+test('a page of this machine may send requests, a page of any other may not', () => {
   for (const host of HOME) refuseForeignHosts({ host: 'localhost', origin: `http://${host}` });
   for (const origin of [
     'null',

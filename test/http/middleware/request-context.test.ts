@@ -59,7 +59,7 @@ test('the record is a frozen copy: what is written to the outcome afterwards cha
   assert.deepEqual([record?.outcome, record?.model, record?.errorCode], ['ok', null, null]);
 });
 
-test('the first failure is recorded, whatever follows it', () => {
+test('only the first failure is recorded', () => {
   const { context, records } = newRequest();
   context.outcome.fail(failure('timeout'));
   context.outcome.failStream(failure('disconnected'));
@@ -68,7 +68,7 @@ test('the first failure is recorded, whatever follows it', () => {
   assert.deepEqual([records[0]?.errorCode, records[0]?.outcome], ['upstream_timeout', 'upstream_error']);
 });
 
-test('a failure after the response had begun is a broken stream', () => {
+test('a failure after the start of the response is stream_broken', () => {
   const { context, records } = newRequest();
   context.outcome.failStream(failure('disconnected'));
   context.outcome.fail(failure('timeout'));
@@ -77,7 +77,7 @@ test('a failure after the response had begun is a broken stream', () => {
   assert.deepEqual([records[0]?.errorCode, records[0]?.outcome], ['upstream_disconnected', 'stream_broken']);
 });
 
-test('a response that was not complete is recorded as client_gone and aborts the request, but for its record', () => {
+test('an incomplete response is recorded as client_gone and aborts the request, except its record', () => {
   for (const onDisconnect of ['abort', 'finish'] as const) {
     const { context, records } = newRequest({ onDisconnect }, false);
     const aborted: FerryError[] = [];
@@ -91,7 +91,7 @@ test('a response that was not complete is recorded as client_gone and aborts the
   }
 });
 
-test('bodies are kept as record.content says, up to max_body, and only named headers', () => {
+test('bodies are stored by record.content, up to max_body, and only named headers', () => {
   for (const [content, isFailed, isKept] of [
     ['none', true, false],
     ['errors', false, false],

@@ -49,7 +49,7 @@ for (const [target, path, query = ''] of SPELLINGS) {
   });
 }
 
-test('what names no part of the API is no request for an upstream', () => {
+test('a path outside the API is not sent to an upstream', () => {
   for (const [target, isApi] of [
     ['/v1/anything', true],
     ['/files', true],
@@ -118,7 +118,7 @@ for (const target of [
   });
 }
 
-test('whatever is read has one /v1, no empty and no climbing segment, and is read as itself', () => {
+test('every parsed path has one /v1, no empty or dot segment, and is normalised to itself', () => {
   const random = randomFrom(3);
   const parts = [
     '/',
@@ -165,7 +165,7 @@ test('remembered paths are the same paths, and a flood of new ones is not rememb
   assert.throws(() => paths.parse('/v1/..'), 'and again');
 });
 
-test('no target is a trap: the longest that limits.header_bytes lets in is read in milliseconds', () => {
+test('the longest target that limits.header_bytes allows is parsed in milliseconds', () => {
   for (const part of [
     '/models',
     '/v1',

@@ -13,7 +13,7 @@ function newRequest(): RunningRequest & { readonly aborts: unknown[] } {
   return { response, slot: -1, aborts, abort: (reason) => void aborts.push(reason) };
 }
 
-test('requests are counted from their begin to their end, in whatever order they end', () => {
+test('requests are counted from their start to their end, in any order', () => {
   const running = new RunningRequests();
   const all = Array.from({ length: 50 }, newRequest);
   for (const request of all) running.add(request);
@@ -29,7 +29,7 @@ test('requests are counted from their begin to their end, in whatever order they
   }
 });
 
-test('abortAll reaches those that run and nobody else', () => {
+test('abortAll aborts only the running requests', () => {
   const running = new RunningRequests();
   const [ended, first, second] = [newRequest(), newRequest(), newRequest()];
   for (const request of [ended, first, second]) running.add(request);
@@ -38,7 +38,7 @@ test('abortAll reaches those that run and nobody else', () => {
   assert.deepEqual([ended.aborts, first.aborts, second.aborts], [[], [END], [END]]);
 });
 
-test('it is drained at once, when the last one ends, or not in time', async () => {
+test('drained resolves at once, when the last request ends, or at the time limit', async () => {
   const running = new RunningRequests();
   assert.equal(await running.drained(1_000), true);
   const request = newRequest();
@@ -50,7 +50,7 @@ test('it is drained at once, when the last one ends, or not in time', async () =
   assert.equal(await running.drained(5), false);
 });
 
-test('who comes while new ones are refused is not waited for', async () => {
+test('requests that arrive while new ones are refused are not waited for', async () => {
   const running = new RunningRequests();
   const [early, late] = [newRequest(), newRequest()];
   running.add(early);

@@ -38,7 +38,7 @@ async function trickle(client: RawClient, text: string, everyMs = 10): Promise<v
   }
 }
 
-test('a client that sends its headers byte by byte is ended with 408', async () => {
+test('a client that sends its headers byte by byte gets a 408', async () => {
   const client = await RawClient.connect(gateway.port);
   const sending = trickle(
     client,
@@ -51,7 +51,7 @@ test('a client that sends its headers byte by byte is ended with 408', async () 
   await sending;
 });
 
-test('a client that connects and says nothing is ended too', async () => {
+test('a client that connects and sends nothing is disconnected too', async () => {
   const client = await RawClient.connect(gateway.port);
   await until(() => client.isClosed, 'the end of the connection', 10_000);
 });
@@ -101,7 +101,7 @@ test('an idle connection is closed after keep_alive_timeout, and one that is use
   used.close();
 });
 
-test('five hundred idle connections cost nobody else an answer, and they go', async () => {
+test('five hundred idle connections delay no other request, and are closed', async () => {
   const idle = await Promise.all(Array.from({ length: 500 }, () => RawClient.connect(gateway.port)));
   const client = await RawClient.connect(gateway.port);
   client.send(rawPost('/v1/chat/completions', CHAT));

@@ -58,7 +58,7 @@ function newStream(context: TestContext): {
   return { wrote, stop: () => writer.dispose(), open, pass };
 }
 
-test('S43 an event of the same identity after each silence, and none while the stream speaks', (context) => {
+test('S43 a keep-alive event with the same id after each silence, and none while the stream sends content', (context) => {
   const { wrote, stop, open, pass } = newStream(context);
   for (let count = 0; count < 10; count++) {
     wrote(event({ content: 'word' }));
@@ -74,7 +74,7 @@ test('S43 an event of the same identity after each silence, and none while the s
   assert.equal(open.written.length, 3);
 });
 
-test('S43 none before the first event, within reasoning, or after what is no event', (context) => {
+test('S43 none before the first event, within reasoning, or after an incomplete event', (context) => {
   const { wrote, stop, open, pass } = newStream(context);
   pass(250);
   for (const text of [
@@ -94,7 +94,7 @@ test('S43 none before the first event, within reasoning, or after what is no eve
   stop();
 });
 
-test('S43 a client that has left, was told all or does not read gets none', (context) => {
+test('S43 a client that disconnected, got everything or does not read gets none', (context) => {
   const { wrote, stop, open, pass } = newStream(context);
   wrote(event({ content: 'word' }));
   for (const state of ['destroyed', 'writableEnded', 'writableNeedDrain'] as const) {

@@ -53,7 +53,7 @@ after(async () => {
   await second.close();
 });
 
-test('GET /v1/models/{id} of a model in no list asks the upstreams, one after the other', async () => {
+test('GET /v1/models/{id} of a model in no list is sent to the upstreams, one after the other', async () => {
   for (const [path, id] of [
     ['hidden-1', 'hidden-1'],
     ['org/hidden:1', 'org/hidden:1'],
@@ -80,7 +80,7 @@ test('a model that no upstream knows is a 404 model_not_found, as before', async
   assert.deepEqual((await gateway.readiness()).degraded, []);
 });
 
-test('an upstream that is busy does not make a model unknown', async () => {
+test('a busy upstream does not make a model unknown', async () => {
   assert.equal((await fetch(`${gateway.url}/v1/models/busy`)).status, 429);
 });
 

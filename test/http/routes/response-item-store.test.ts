@@ -16,13 +16,13 @@ test('S124 an item is known to the client that it was sent to, and to no other',
   assert.equal(items.find('ragflow', 'msg_2'), null);
 });
 
-test('S124 thinking is not kept', () => {
+test('S124 reasoning is not stored', () => {
   const items = new ResponseItemStore();
   items.save('a', { type: 'reasoning', id: 'rs_1' });
   assert.equal(items.find('a', 'rs_1'), null);
 });
 
-test('S124 what was not used for longest is forgotten first, within the bound for all together', () => {
+test('S124 the least recently used items are evicted first, within the limit of all together', () => {
   const items = new ResponseItemStore(1_000);
   for (const id of ['msg_1', 'msg_2', 'msg_3']) items.save('a', message(id, 'x'.repeat(200)));
   assert.notEqual(items.find('a', 'msg_1'), null);
@@ -31,7 +31,7 @@ test('S124 what was not used for longest is forgotten first, within the bound fo
   assert.notEqual(items.find('a', 'msg_1'), null);
 });
 
-test('S124 an item that is longer than the bound is not kept, and costs no other its place', () => {
+test('S124 an item over the limit is not stored, and evicts no other', () => {
   const items = new ResponseItemStore(1_000);
   items.save('a', message('msg_1', 'short'));
   items.save('b', message('msg_2', 'x'.repeat(2_000)));

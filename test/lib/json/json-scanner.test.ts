@@ -161,7 +161,7 @@ function randomValue(random: () => number, depth: number): string {
 
 const LIMITS = { levels: 9, containers: 99, strings: 99, members: 99, values: 99 };
 
-test('a survey finds the members where a reading of them alone finds them (seeded)', () => {
+test('a survey finds the same members as a search for them alone (seeded)', () => {
   const random = randomFrom(11);
   const pieces = ['1', '-2.5e3', '"x\\"}"', 'true', 'null', '[1,[2]]', '{"a":{"b":[]}}', '""', '[]', '{ }'];
   const space = (): string => ['', '', ' ', '\n\t'][Math.floor(random() * 4)] ?? '';
@@ -180,7 +180,7 @@ test('a survey counts the values of a text that is long enough to have too many'
   assert.equal(survey.exceeded, 'values');
 });
 
-test('a survey of what is no JSON takes linear time', () => {
+test('a survey of invalid JSON takes linear time', () => {
   const start = process.cpuUsage();
   for (const piece of ['"a":"b":', '"a":x', '{"a":', '" "']) {
     surveyJson(`{${piece.repeat(9_000)}${'x'.repeat(10_000_000)}`, { ...LIMITS, members: 1e4, strings: 1e6 });

@@ -16,7 +16,7 @@ test('addresses and networks of both families are found again', () => {
     assert.ok(!networks.has(outside), outside);
 });
 
-test('what is neither address nor network is not added', () => {
+test('text that is neither address nor network is not added', () => {
   const networks = new NetworkSet();
   const wrong = [
     '',

@@ -30,7 +30,7 @@ test('HTTPS_PROXY for https, HTTP_PROXY for both, small letters first, empty one
   assert.equal(environmentProxy(plain, { HTTP_PROXY: 'u:p@proxy.corp:3128' }), 'http://u:p@proxy.corp:3128');
 });
 
-test('a variable that names no proxy is told by its name, its value is not quoted', () => {
+test('an invalid proxy variable is reported by its name, without its value', () => {
   for (const value of ['socks5://u:secret@proxy:1080', 'http://u:secret@', 'u:secret@proxy:port'])
     assert.throws(
       () => environmentProxy('http://llm', { HTTP_PROXY: value }),
@@ -117,7 +117,7 @@ test('NO_PROXY: IPv6 addresses and networks, with and without brackets', () => {
 
 const ORIGIN = 'https://llm.corp.example:8443';
 
-test('a proxy is the one that is configured, and without one there is none, whatever the environment says', () => {
+test('only a configured proxy is used, whatever is in the environment', () => {
   const env = { HTTPS_PROXY: 'http://other:1' };
   assert.equal(proxyFor(ORIGIN, new Secret('http://u:p@proxy:3128'), env), 'http://u:p@proxy:3128');
   assert.equal(proxyFor(ORIGIN, 'http://proxy:3128', env), 'http://proxy:3128');
@@ -125,7 +125,7 @@ test('a proxy is the one that is configured, and without one there is none, what
   assert.equal(proxyFor(ORIGIN, '', env), null);
 });
 
-test('environment: the variables decide', () => {
+test('with `environment` the variables are used', () => {
   const env = { HTTPS_PROXY: 'http://s:1', NO_PROXY: '[fd00::]/8' };
   assert.equal(proxyFor(ORIGIN, new Secret('environment'), env), 'http://s:1');
   assert.equal(proxyFor('https://[fd00::1]:8443', new Secret('environment'), env), null);

@@ -42,7 +42,7 @@ test('Q143 x-ratelimit-reset-* are read as durations, seconds and points in time
   assert.equal(wait({ 'ratelimit-reset': '7' }), 7000);
 });
 
-test('the window that is used up decides, else the shortest', () => {
+test('the exhausted window counts, else the shortest', () => {
   const both = { 'x-ratelimit-reset-requests': '1s', 'x-ratelimit-reset-tokens': '9s' };
   assert.equal(wait(both), 1000);
   assert.equal(wait({ ...both, 'x-ratelimit-remaining-tokens': '0' }), 9000);

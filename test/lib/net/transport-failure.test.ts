@@ -27,7 +27,7 @@ const FAILURES: readonly [code: string, isProxied: boolean, stage: string, text:
 ];
 
 for (const [code, isProxied, stage, text] of FAILURES) {
-  test(`${code}${isProxied ? ' behind a proxy' : ''} is ${stage}, in the words that people search for`, () => {
+  test(`${code}${isProxied ? ' behind a proxy' : ''} is ${stage}, in the usual terms`, () => {
     const error = new Error('outer', { cause: Object.assign(new Error('hosts and secrets'), { code }) });
     const failure = transportFailure(error, isProxied);
     assert.equal(failure.stage, stage);
@@ -36,7 +36,7 @@ for (const [code, isProxied, stage, text] of FAILURES) {
   });
 }
 
-test('a circle of causes ends', () => {
+test('a cycle of causes ends', () => {
   const error = new Error('a');
   error.cause = error;
   assert.equal(transportFailure(error, DIRECT).stage, 'unknown');

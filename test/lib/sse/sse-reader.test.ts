@@ -58,7 +58,7 @@ test('an event beyond the maximum sets hasOverflowed, whatever its pieces, and n
   }
 });
 
-test('repairs are reported, and only where lines had to be put right', () => {
+test('repairs are reported, and only where lines were repaired', () => {
   const repairs: string[] = [];
   const reader = new SseReader({ maxEventLength: 100, onRepair: (repair) => repairs.push(repair) });
   reader.push('data: {"a":1}\n\n: hi\n\nevent: x\ndata: {"b":2}\n\n');

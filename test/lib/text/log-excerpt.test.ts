@@ -29,7 +29,7 @@ for (const [text, expected] of SENTENCES) {
   test(`foreign text is quoted as ${JSON.stringify(expected)}`, () => assert.equal(excerpt(text), expected));
 }
 
-test('foreign text is cut to their beginning, or to their end', () => {
+test('foreign text is cut to its beginning, or to its end', () => {
   const text = `first ${'x y '.repeat(2_000)}last`;
   assert.equal(excerpt(text).length, 200);
   assert.match(excerpt(text), /^first/);
