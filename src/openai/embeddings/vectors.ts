@@ -140,7 +140,8 @@ export function findVectors(json: unknown, onRepair: OnRepair): FoundVectors | n
   const [first] = list;
   const isUsual = holder.data === list && isJsonObject(first) && Array.isArray(first.embedding);
   if (list.length > 0 && !isUsual) onRepair('embeddings_format');
-  const vectors = readList(typeof first === 'number' ? [list] : list, onRepair);
+  const isOneVector = typeof first === 'number' || isNumberText(first);
+  const vectors = readList(isOneVector ? [list] : list, onRepair);
   return { vectors, model, usage: usageOf(holder) };
 }
 
@@ -152,7 +153,10 @@ function usageOf(holder: JsonObject): unknown {
 }
 
 function readList(list: readonly unknown[], onRepair: OnRepair): Vector[] {
-  const items = list.map((entry) => ({ index: positionOf(entry), vector: readVector(vectorOf(entry)) }));
+  const items = list.map((entry) => ({
+    index: positionOf(entry),
+    vector: readVector(vectorOf(entry), onRepair),
+  }));
   const indexes = new Set(items.map((item) => item.index));
   // Indexes that are missing, all 0 or doubled say nothing: then the order of arrival holds (Q150).
   const isOrdered = indexes.size === items.length && !indexes.has(null);
@@ -176,7 +180,7 @@ function vectorOf(entry: unknown): unknown {
   return VECTOR_NAMES.map((name) => entry[name]).find((value) => value !== undefined);
 }
 
-function readVector(value: unknown): Vector {
+function readVector(value: unknown, onRepair: OnRepair): Vector {
   if (typeof value === 'string') {
     const floats = vectorFromBase64(value);
     if (floats !== null) return floats;
@@ -184,10 +188,22 @@ function readVector(value: unknown): Vector {
   let flat = value;
   // `[[…]]` around one vector (llama.cpp); several inside would be vectors of tokens, which have no one meaning.
   while (Array.isArray(flat) && flat.length === 1 && Array.isArray(flat[0])) flat = flat[0];
+  if (Array.isArray(flat) && flat.length > 0 && flat.every(isNumberText)) {
+    onRepair('embeddings_number_texts');
+    flat = flat.map(Number);
+  }
   if (!Array.isArray(flat) || flat.length === 0 || !flat.every(Number.isFinite)) {
     throw brokenVector(undefined);
   }
   return flat as number[];
+}
+
+function isNumberText(value: unknown): value is string {
+  return (
+    typeof value === 'string' &&
+    value.length <= 40 &&
+    /^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*$/i.test(value)
+  );
 }
 
 function isText(value: unknown): value is string {

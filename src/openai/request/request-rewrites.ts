@@ -166,7 +166,7 @@ const SAYS_ROLE = /\broles?\b|developer|unknown variant/i;
 /** Rules about the order of messages speak of roles as well. */
 const SAYS_ORDER = /tool_calls?\b|prece+ding|alternat|followed by|(?:first|last) message|beginning/i;
 const REFUSES_ROLE =
-  /unknown|unexpected|invalid|unsupported|not (?:supported|allowed|valid|recogni[sz]ed)|must be|should be|expected|only/i;
+  /unknown|unexpected|invalid|unsupported|not (?:supported|allowed|valid|recogni[sz]ed)|must be|should be|expected|only|\bnot (?:one of|in|among|part of)\b|allowed values|\benum|取值|必须|不支持/i;
 
 /** "Streaming is not supported", "This model does not support streaming", "'stream' does not support true". */
 export function refusesStreaming(error: FerryError, request: RefusedRequest): boolean {

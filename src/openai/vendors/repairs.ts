@@ -65,6 +65,7 @@ export const REPAIRS = {
   embeddings_format:
     'The vectors are not in `data[].embedding` (Q152, Q153: Ollama, TEI, DashScope, Cohere).',
   embeddings_order: 'The vectors are not in the order of their indexes (Q149).',
+  embeddings_number_texts: 'The numbers of vectors are texts: `["0.1","-2e-3"]`.',
   rerank_format: 'The results are not in `results[].relevance_score` (Q159: Xinference, TEI, NIM, Voyage).',
   rerank_order: 'The results are not sorted by score (Q159).',
   // Lists of models.

@@ -167,6 +167,25 @@ test('Q153 other shapes of the same', () => {
   }
 });
 
+test('a vector whose numbers are texts of numbers is read, and the repair has a name', () => {
+  const numbers = ['0.5', '-2e-3', ' 1 ', '+.25', '3.'];
+  for (const body of [
+    { data: [{ index: 0, embedding: numbers }] },
+    { embedding: numbers },
+    { embeddings: [numbers] },
+    { data: [{ index: 0, embedding: [numbers] }] },
+  ]) {
+    const repairs: string[] = [];
+    const vectors = vectorsOf(body, { inputs: 1, onRepair: (repair) => repairs.push(repair) });
+    assert.deepEqual(vectors, [[0.5, -0.002, 1, 0.25, 3]]);
+    assert.ok(repairs.includes('embeddings_number_texts'));
+  }
+  for (const embedding of [['0.5', ''], ['NaN'], ['1e999'], ['0x10'], ['1', 2], ['1,5']]) {
+    const { kind } = failure({ data: [{ index: 0, embedding }] }, { inputs: 1 });
+    assert.equal(kind, 'invalid_response', JSON.stringify(embedding));
+  }
+});
+
 test('Q155 Q156 S111 fewer, more or no vectors are a mismatch, with a hint for token ids', () => {
   const error = failure(canonical([a]));
   assert.deepEqual([error.kind, error.status, error.code], ['mismatch', 502, 'upstream_mismatch']);

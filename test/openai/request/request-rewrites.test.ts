@@ -288,6 +288,9 @@ test('S101 Q146 the role developer is found in a refusal, and goes out as system
     'Unexpected message role.',
     "'developer' is not one of ['system', 'assistant', 'user', 'tool', 'function'] - 'messages.0.role': invalid",
     "messages.0.role: Input should be 'system', 'user', 'assistant' or 'tool'",
+    "'developer' is not one of ['system', 'assistant', 'user', 'function'] - 'messages.0.role'",
+    'role developer is not in enum [system user assistant tool]',
+    'role 取值必须是 system、user、assistant，不能是 developer',
     'Invalid role: developer',
   ]) {
     assert.equal(refusedOf(request, words), REWRITE.developer, words);
