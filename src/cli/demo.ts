@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
-import { countdownLine, instructions } from '../demo/console.ts';
+import { countdownLine, instructions, SHOWN_REQUESTS, screen } from '../demo/console.ts';
 import { type Demo, startDemo } from '../demo/stack.ts';
+import type { RequestRecord } from '../lib/request-record.ts';
 import { argumentProblem, asksForHelp } from './arguments.ts';
 
 const USAGE = 'usage: tokenferry demo [--port 8888] [--token-life SECONDS]';
 
-/** Where nobody watches: a sign of life this often. */
+/** Interval of the line that is printed without a terminal. */
 const PLAIN_LINE_EVERY_MS = 60_000;
 const TICK_MS = 1000;
 
@@ -31,8 +32,12 @@ export async function demo(args: readonly string[]): Promise<number> {
   }
   const stopped = untilStopped();
   const view = process.stdout.isTTY ? new LiveView() : new PlainView();
-  const started = await startDemo({ ...given, onIssue: (serial) => view.onIssue(serial) });
-  console.log(instructions({ ...started, tokenLifetimeMs: given.tokenLifetimeMs }));
+  const started = await startDemo({
+    ...given,
+    onIssue: (serial) => view.onIssue(serial),
+    onRecords: (records) => view.onRecords(records),
+  });
+  view.begin(instructions({ ...started, tokenLifetimeMs: given.tokenLifetimeMs }));
   view.show(started);
   const ticking = setInterval(() => view.show(started), TICK_MS);
   try {
@@ -73,19 +78,33 @@ async function untilStopped(): Promise<void> {
   await Promise.allSettled(signals);
 }
 
-/** One line that is written over every second; a renewal stays on the screen. */
+/** Redraws the screen of a terminal every second and after each request. */
 class LiveView {
-  onIssue(serial: number): void {
-    if (serial > 1) process.stdout.write(`\r\x1b[K${clockTime()}  token ${serial} issued\n`);
+  #running: Demo | null = null;
+  #requests: readonly RequestRecord[] = [];
+
+  onIssue(): void {
+    // The token's number on the screen shows it.
+  }
+
+  onRecords(records: readonly RequestRecord[]): void {
+    const asked = records.filter(({ path }) => path.startsWith('/v1/'));
+    this.#requests = [...this.#requests, ...asked].slice(-SHOWN_REQUESTS);
+    if (this.#running !== null && asked.length > 0) this.show(this.#running);
+  }
+
+  begin(): void {
+    process.stdout.write('\x1b[2J');
   }
 
   show(running: Demo): void {
-    const token = running.token();
-    if (token !== undefined) process.stdout.write(`\r\x1b[K${fitted(countdownLine(token))}`);
+    this.#running = running;
+    const lines = screen(running, running.token(), this.#requests, process.stdout.columns || 80);
+    process.stdout.write(`\x1b[H${lines.map((line) => `${line}\x1b[K`).join('\n')}\n\x1b[J`);
   }
 
   end(): void {
-    process.stdout.write('\r\x1b[Kstopping\n');
+    process.stdout.write('stopping\n');
   }
 }
 
@@ -97,6 +116,14 @@ class PlainView {
 
   onIssue(serial: number): void {
     this.#issued = serial;
+  }
+
+  onRecords(): void {
+    // Only its own lines: the output of a pipe is read by programs.
+  }
+
+  begin(text: string): void {
+    console.log(text);
   }
 
   show(running: Demo): void {
@@ -121,9 +148,4 @@ class PlainView {
 
 function clockTime(): string {
   return new Date().toTimeString().slice(0, 8);
-}
-
-/** A line that wraps could not be written over. */
-function fitted(line: string): string {
-  return line.slice(0, Math.max(20, (process.stdout.columns || 80) - 1));
 }

@@ -1,3 +1,4 @@
+import type { RequestRecord } from '../lib/request-record.ts';
 import type { TokenStatus } from '../tokens/manager/token-status.ts';
 
 interface DemoFacts {
@@ -29,7 +30,7 @@ export function instructions({ url, key, models, tokenLifetimeMs }: DemoFacts): 
     '',
     'Try it in a second terminal:',
     '',
-    curlLine(url, key),
+    `${curlLine(url, key)} | ${TEXT_ONLY}`,
     '',
     'With the openai client for Python (pip install openai):',
     '',
@@ -46,9 +47,12 @@ export function instructions({ url, key, models, tokenLifetimeMs }: DemoFacts): 
   ].join('\n');
 }
 
+/** Of each chunk only its text, so that a person can read the stream while it arrives. */
+const TEXT_ONLY = `grep --line-buffered -o '"content":"[^"]*"'`;
+
 function curlLine(url: string, key: string): string {
   const body = '{"model":"demo-chat","stream":true,"messages":[{"role":"user","content":"Hello"}]}';
-  return `curl -N ${url}/v1/chat/completions -H 'Authorization: Bearer ${key}' -H 'Content-Type: application/json' -d '${body}'`;
+  return `curl -sN ${url}/v1/chat/completions -H 'Authorization: Bearer ${key}' -H 'Content-Type: application/json' -d '${body}'`;
 }
 
 function pythonLines(url: string, key: string): string[] {
@@ -75,6 +79,47 @@ function nodeLines(url: string, key: string): string[] {
     'console.log();',
     'END',
   ];
+}
+
+/** Requests that stay on the screen; with the rest of it they fit into 24 lines. */
+export const SHOWN_REQUESTS = 6;
+
+/** The screen of a terminal: URL and key stay in sight, below them the token, the last requests and a line to try. */
+export function screen(
+  { url, key, models }: Omit<DemoFacts, 'tokenLifetimeMs'>,
+  token: TokenStatus | undefined,
+  requests: readonly RequestRecord[],
+  columns: number,
+): string[] {
+  const lines = [
+    'tokenferry demo: a stand-in issuer and model behind the gateway, all on this machine. Ctrl-C stops it.',
+    '',
+    `  base URL   ${url}/v1`,
+    `  API key    ${key}`,
+    `  models     ${models.join(', ')}`,
+    '',
+    token === undefined ? 'starting' : countdownLine(token),
+    '',
+    ...(requests.length === 0 ? ['No requests yet.'] : requests.map(requestLine)),
+    '',
+    'Try it in a second terminal:',
+  ];
+  // A line that wraps would move the rest of the screen; the command has to stay whole to be copied.
+  return [...lines.map((line) => line.slice(0, columns - 1)), `${curlLine(url, key)} | ${TEXT_ONLY}`];
+}
+
+function requestLine({
+  createdAtMs,
+  path,
+  model,
+  status,
+  outcome,
+  elapsedMs,
+  firstTokenMs,
+}: RequestRecord): string {
+  const time = new Date(createdAtMs).toTimeString().slice(0, 8);
+  const first = firstTokenMs === null ? '' : `, first content after ${Math.round(firstTokenMs)} ms`;
+  return `${time}  ${status} ${outcome}  ${path}  ${model ?? '-'}  ${Math.round(elapsedMs)} ms${first}`;
 }
 
 const BAR_WIDTH = 24;

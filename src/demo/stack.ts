@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { loadConfig } from '../config/load/load-config.ts';
 import { startService } from '../gateway/server.ts';
 import { systemClock } from '../lib/clock.ts';
+import type { RequestRecord } from '../lib/request-record.ts';
 import type { TokenStatus } from '../tokens/manager/token-status.ts';
 import { DemoIssuer } from './issuer.ts';
 import { CHAT_MODELS, DemoModel, EMBEDDING_MODEL } from './model.ts';
@@ -22,6 +23,8 @@ interface DemoOptions {
   readonly tokenLifetimeMs: number;
   /** Called with the serial (from 1) of each token that is issued. */
   readonly onIssue: (serial: number) => void;
+  /** Gets the records of finished requests, within 100 ms. */
+  readonly onRecords?: (records: readonly RequestRecord[]) => void;
 }
 
 /** Issuer, model and gateway, all on 127.0.0.1 and in this process. */
@@ -56,7 +59,10 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
     // JSON is YAML.
     await writeFile(file, JSON.stringify(demoConfig(port, issuer, model, folder), null, 2), { mode: 0o600 });
     // The log goes to standard error, separate from the output of the demo.
-    const service = await startService(loadConfig(file, {}), { logDescriptor: 2 });
+    const service = await startService(loadConfig(file, {}), {
+      logDescriptor: 2,
+      ...(options.onRecords === undefined ? {} : { onRecords: options.onRecords }),
+    });
     return {
       url: `http://127.0.0.1:${port}`,
       key: DEMO_KEY,

@@ -11,6 +11,7 @@ import { ClientQuotas } from '../http/middleware/client-quota.ts';
 import { RunningRequests, restarting } from '../http/middleware/running-requests.ts';
 import type { Readiness } from '../http/routes/health.ts';
 import { systemClock } from '../lib/clock.ts';
+import type { RequestRecord } from '../lib/request-record.ts';
 import { SecretRegistry } from '../lib/secret.ts';
 import { counted, inSeconds } from '../lib/text/format.ts';
 import { packageVersion } from '../lib/version.ts';
@@ -44,6 +45,8 @@ export interface ServiceOptions {
   readonly onTokenEvent?: (event: TokenEvent) => void;
   /** Called when an upstream starts to cool down or is back. */
   readonly onCircuit?: (upstream: string, state: CircuitState) => void;
+  /** Gets the records of finished requests in batches, within 100 ms. */
+  readonly onRecords?: (records: readonly RequestRecord[]) => void;
   /** File descriptor of the log; standard output unless given. */
   readonly logDescriptor?: number;
   /** Maximum silence within a request body, in milliseconds; 30 s unless given. */
@@ -259,9 +262,15 @@ class Service implements RunningService {
   }
 
   #connectSinks(): RecordFanout {
+    const { onRecords } = this.#options;
     return new RecordFanout({
       clock: systemClock,
-      sinks: { log: this.#logger, metrics: this.#metrics.requests, 'request log': this.#requestLog },
+      sinks: {
+        log: this.#logger,
+        metrics: this.#metrics.requests,
+        'request log': this.#requestLog,
+        ...(onRecords === undefined ? {} : { observer: { acceptRecords: onRecords } }),
+      },
       onFault: (sink, error) =>
         this.#logger.error(`the ${sink} failed on a batch of records`, { error: String(error) }),
     });
