@@ -185,7 +185,8 @@ function forClients(route: ClientRoute, cost: 'counted' | 'free' = 'counted'): H
     const client = runtime.auth.identify(context.headers);
     context.outcome.client = client;
     refuseForbiddenPath(context, client);
-    const quota = cost === 'free' ? null : runtime.quotas.of(client);
+    const { quotas } = runtime;
+    const quota = cost === 'free' || quotas.isEmpty ? null : quotas.of(client);
     runtime.use.begin();
     try {
       if (quota === null) await route(context, client, runtime);

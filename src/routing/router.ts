@@ -78,8 +78,8 @@ export function findCandidates(
   }
   if (!isAdmitted)
     throw misconfigured(skipped, request) ?? noSuchModel(model, undefined, nearestModel(upstreams, request));
-  if (candidates.length === 0 || !mayUse(client, model, path)) throw notPermitted(request);
-  return arrange(candidates, policy, random);
+  if (candidates.length === 0 || isForbidden(client, model, path)) throw notPermitted(request);
+  return candidates.length === 1 ? candidates : arrange(candidates, policy, random);
 }
 
 function arrange(
@@ -87,7 +87,7 @@ function arrange(
   policy: LoadBalancing,
   random: () => number,
 ): RoutedUpstream[] {
-  if (candidates.length === 1 || policy === 'order') return candidates;
+  if (policy === 'order') return candidates;
   if (policy === 'least_busy') return candidates.sort((left, right) => left.load - right.load);
   for (let last = candidates.length - 1; last > 0; last--) {
     const other = Math.floor(random() * (last + 1));
@@ -140,7 +140,7 @@ function misconfigured(
   skipped: readonly UpstreamAccess[],
   { client, model, path }: RoutedRequest,
 ): FerryError | null {
-  if (!mayUse(client, model, path)) return null;
+  if (isForbidden(client, model, path)) return null;
   const skippedOnes = skipped.filter((one) => one.admits(model, path) && one.admitsClient(client));
   if (skippedOnes.length === 0) return null;
   const names = skippedOnes.map(({ name }) => `"${name}"`).join(', ');
@@ -149,8 +149,8 @@ function misconfigured(
   });
 }
 
-function mayUse({ mayUseModel, mayUsePath }: ClientIdentity, model: string, path: string): boolean {
-  return mayUseModel?.(model) !== false && mayUsePath?.(path) !== false;
+function isForbidden({ mayUseModel, mayUsePath }: ClientIdentity, model: string, path: string): boolean {
+  return mayUseModel?.(model) === false || mayUsePath?.(path) === false;
 }
 
 function notPermitted(request: RoutedRequest): FerryError {

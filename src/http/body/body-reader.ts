@@ -5,6 +5,8 @@ import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { decoderOf } from '../../lib/net/content-coding.ts';
 import { inSeconds } from '../../lib/text/format.ts';
 import { shorten } from '../../lib/text/sanitize.ts';
+import { type ParsedRequest, parseRequest, type RequestKind } from '../../openai/request/parsed-request.ts';
+import { type Router, refuseLongModelName } from '../../routing/router.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 
 export interface BodyReaderSettings {
@@ -187,6 +189,29 @@ export class BodyReader {
     this.#bufferedBytes -= context.bufferedBytes;
     context.bufferedBytes = 0;
   }
+}
+
+/** What reading a body that names a model needs of one configuration. */
+interface ModelBodySettings {
+  readonly router: Pick<Router, 'isKnownModel'>;
+  readonly bodies: BodyReader;
+  readonly bodyLimitBytes: number;
+}
+
+/** Reads a body that names a model, and notes its facts for the record. */
+export async function readModelRequest(
+  context: RequestContext,
+  kind: RequestKind,
+  { router, bodies, bodyLimitBytes }: ModelBodySettings,
+): Promise<ParsedRequest> {
+  const { outcome } = context;
+  const body = await bodies.readDecoded(context, bodyLimitBytes);
+  context.receivedBody(body);
+  const request = parseRequest(body, kind);
+  outcome.model = request.model;
+  refuseLongModelName(request.model);
+  outcome.isKnownModel = router.isKnownModel(request.model);
+  return request;
 }
 
 function isPausedByReader(request: IncomingMessage): boolean {

@@ -14,10 +14,13 @@ export interface QuotaSettings {
 
 /** The quotas of all limited clients, by the clients' names. Outlives a reload, so that a reload resets no limit. */
 export class ClientQuotas {
+  /** No client has limits. */
+  isEmpty = true;
   readonly #quotas = new Map<string, ClientQuota>();
 
   /** Replaces the limits: quotas of clients that are still limited keep what was used of them. */
   update(settings: ReadonlyMap<string, QuotaSettings>): void {
+    this.isEmpty = settings.size === 0;
     for (const name of this.#quotas.keys()) if (!settings.has(name)) this.#quotas.delete(name);
     for (const [name, limits] of settings) {
       const quota = this.#quotas.get(name);
@@ -28,8 +31,7 @@ export class ClientQuotas {
 
   /** Null for a client without limits. */
   of({ name }: ClientIdentity): ClientQuota | null {
-    if (this.#quotas.size === 0 || name === null) return null;
-    return this.#quotas.get(name) ?? null;
+    return name === null ? null : (this.#quotas.get(name) ?? null);
   }
 }
 

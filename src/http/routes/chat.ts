@@ -1,15 +1,15 @@
 import { parseChatResponse } from '../../openai/chat/chat-response.ts';
 import { ChatStream } from '../../openai/chat/chat-stream.ts';
 import type { ChatStreamOptions, ResponseFormat } from '../../openai/chat/response-format.ts';
-import { type ParsedRequest, parseRequest, type RequestKind } from '../../openai/request/parsed-request.ts';
+import type { ParsedRequest, RequestKind } from '../../openai/request/parsed-request.ts';
 import type { AdaptedRequest } from '../../openai/request/request-adaptation.ts';
 import type { Attempt } from '../../routing/attempt.ts';
 import { type AttemptPolicy, adaptTo, callOf, callUpstream, readBody } from '../../routing/attempt-call.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
-import { type Router, refuseLongModelName } from '../../routing/router.ts';
+import type { Router } from '../../routing/router.ts';
 import type { UpstreamCall } from '../../upstream/client.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
-import type { BodyReader } from '../body/body-reader.ts';
+import { type BodyReader, readModelRequest } from '../body/body-reader.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { droppedHeaders, sendJson } from '../response/json.ts';
 import { type SseSettings, SseWriter } from '../response/sse-writer.ts';
@@ -115,22 +115,6 @@ export async function serveChatAttempt(exchange: ChatExchange, attempt: Attempt)
   context.outcome.isUsageEstimated = stream.isUsageEstimated;
   if (failure !== null) context.outcome.failStream(failure);
   writer.end();
-}
-
-/** Reads a body that names a model, and notes its facts for the record. */
-export async function readModelRequest(
-  context: RequestContext,
-  kind: RequestKind,
-  { router, bodies, bodyLimitBytes }: ModelRouteSettings,
-): Promise<ParsedRequest> {
-  const { outcome } = context;
-  const body = await bodies.readDecoded(context, bodyLimitBytes);
-  context.receivedBody(body);
-  const request = parseRequest(body, kind);
-  outcome.model = request.model;
-  refuseLongModelName(request.model);
-  outcome.isKnownModel = router.isKnownModel(request.model);
-  return request;
 }
 
 function chatCall(

@@ -35,9 +35,10 @@ import type { Attempt } from '../../routing/attempt.ts';
 import { type AttemptPolicy, adaptTo, callOf, callUpstream, readBody } from '../../routing/attempt-call.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
 import type { AttemptTimer } from '../../upstream/attempt-timer.ts';
+import { readModelRequest } from '../body/body-reader.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { droppedHeaders, sendJson } from '../response/json.ts';
-import { type ModelRouteSettings, readModelRequest } from './chat.ts';
+import type { ModelRouteSettings } from './chat.ts';
 
 /** Parts of one split request that are under way at once: enough to hide latency, few enough not to be a burst. */
 const MAX_PARTS_AT_ONCE = 4;

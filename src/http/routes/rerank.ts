@@ -2,9 +2,10 @@ import { endpointOf } from '../../endpoints.ts';
 import { emptyRerankResponse, readRerankRequest, readRerankResponse } from '../../openai/rerank/rerank.ts';
 import { adaptTo, callOf, callUpstream, readBody } from '../../routing/attempt-call.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
+import { readModelRequest } from '../body/body-reader.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { droppedHeaders, sendJson } from '../response/json.ts';
-import { type ModelRouteSettings, readModelRequest } from './chat.ts';
+import type { ModelRouteSettings } from './chat.ts';
 
 /** Serves `POST /v1/rerank` (Jina's and Cohere's convention). */
 export async function serveRerank(

@@ -7,9 +7,10 @@ import type { AttemptPolicy } from '../../routing/attempt-call.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
 import type { Router } from '../../routing/router.ts';
 import type { RoutedUpstream } from '../../routing/upstream-state/routed-upstream.ts';
+import { readModelRequest } from '../body/body-reader.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { SseWriter } from '../response/sse-writer.ts';
-import { type ChatExchange, type ChatRouteSettings, readModelRequest, serveChatAttempt } from './chat.ts';
+import { type ChatExchange, type ChatRouteSettings, serveChatAttempt } from './chat.ts';
 import {
   type PassedRequest,
   type PassThroughSettings,

@@ -386,7 +386,7 @@ export class ChatStream implements ResponseStream {
   }
 
   #excerptOf(text: string): string {
-    return excerptOf(text, this.#options.scrub);
+    return text === '' ? '' : excerptOf(text, this.#options.scrub);
   }
 
   readonly #onRepair: OnRepair = (repair) => {

@@ -1,6 +1,5 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { type Element, type Member, readElements, readMembers } from '../../lib/json/json-scanner.ts';
-import { areTokenIds } from './token-ids.ts';
 
 export type VectorEncoding = 'float' | 'base64';
 
@@ -27,6 +26,16 @@ export function readEmbeddingsRequest(json: Readonly<Record<string, unknown>>): 
     hasTokenIds: areTokenIds(input),
     dimensions: dimensionsOf(json),
   };
+}
+
+/** A list of token ids, or a list of such lists. */
+export function areTokenIds(input: unknown): input is readonly unknown[] {
+  if (!Array.isArray(input)) return false;
+  const [first] = input as readonly unknown[];
+  return (
+    typeof first === 'number' ||
+    (Array.isArray(first) && (first.length === 0 || typeof first[0] === 'number'))
+  );
 }
 
 /** `dimensions` of a parsed request when it says a length; what is no such number is the upstream's to refuse. */

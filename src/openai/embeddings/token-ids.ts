@@ -41,16 +41,6 @@ function importEncoding(encoding: TokenEncoding): Promise<{ decode: TokenText }>
     : import('gpt-tokenizer/encoding/o200k_base');
 }
 
-/** A list of token ids, or a list of such lists. */
-export function areTokenIds(input: unknown): input is readonly unknown[] {
-  if (!Array.isArray(input)) return false;
-  const [first] = input as readonly unknown[];
-  return (
-    typeof first === 'number' ||
-    (Array.isArray(first) && (first.length === 0 || typeof first[0] === 'number'))
-  );
-}
-
 /** The error for a client whose upstream accepts texts only. */
 export function refusedTokenIds(): FerryError {
   return new FerryError('invalid_request', {

@@ -1,7 +1,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { Secret } from '../../lib/secret.ts';
 import type { Lifetime } from '../expiry/lifetime.ts';
-import { type OutgoingRequest, type PreparedPlacement, placeAll } from '../placement/placement.ts';
+import type { OutgoingRequest } from '../placement/placement.ts';
 
 export type { OutgoingRequest } from '../placement/placement.ts';
 
@@ -13,7 +13,7 @@ export interface LeaseFacts {
   readonly secret: Secret;
   readonly clock: Clock;
   readonly lifetime: Lifetime;
-  readonly placements: readonly PreparedPlacement[];
+  readonly apply: (request: OutgoingRequest) => void;
 }
 
 /** The right to use one token for one attempt; `apply` writes it into a request. */
@@ -26,9 +26,13 @@ export class Lease {
   readonly fingerprint: string;
   /** The bare token, for sources that acquire theirs with this one and for `tokenferry token --show`. */
   readonly secret: Secret;
+  /**
+   * Writes the token into its places of a request; safe to call again on the same request with a renewed lease. Throws
+   * `PlacementError` when the request has no place for it. A function, so that no text of a lease shows the token.
+   */
+  readonly apply: (request: OutgoingRequest) => void;
   readonly #clock: Clock;
   readonly #lifetime: Lifetime;
-  readonly #placements: readonly PreparedPlacement[];
 
   constructor(facts: LeaseFacts) {
     this.source = facts.source;
@@ -37,19 +41,11 @@ export class Lease {
     this.secret = facts.secret;
     this.#clock = facts.clock;
     this.#lifetime = facts.lifetime;
-    this.#placements = facts.placements;
+    this.apply = facts.apply;
   }
 
   /** Milliseconds until the token expires, negative afterwards. */
   remainingMs(): number {
     return this.#lifetime.remainingMs(this.#clock.monoMs(), this.#clock.wallMs());
-  }
-
-  /**
-   * Places the token as configured, replacing whatever stood in its places; safe to call again on the same
-   * request with a renewed lease. Throws `PlacementError` when the request has no place for it.
-   */
-  apply(request: OutgoingRequest): void {
-    placeAll(this.#placements, request);
   }
 }

@@ -165,11 +165,11 @@ export class NewTokenLag {
     if (before?.isProven === true) this.#previous = before.isRejected ? null : before;
   }
 
-  /** An upstream accepted the newest token for the first time, at this age. */
-  accepted(token: CurrentToken, ageMs: number): void {
+  /** An upstream accepted the newest token for the first time. */
+  accepted(token: CurrentToken, now: Moment): void {
     this.#previous = null;
     if (token.wasRejectedUnproven)
-      this.#lagMs = Math.min(MAX_LAG_MS, Math.max(MIN_LAG_MS, LAG_MARGIN * ageMs));
+      this.#lagMs = Math.min(MAX_LAG_MS, Math.max(MIN_LAG_MS, LAG_MARGIN * token.ageMs(now)));
   }
 
   /** For a replay, when the newest token was rejected and cannot be renewed now. */

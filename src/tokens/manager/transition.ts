@@ -506,10 +506,10 @@ function keepSameToken(step: Step, issued: IssuedToken, before: CurrentToken): v
 function createToken({ state, rules }: Step, issued: IssuedToken, renewBelowMs: number): CurrentToken {
   const { name, settings, createLease } = rules;
   const { lifetime, fingerprint, secret, isExpiryKnown } = issued;
-  const placements = preparePlacements(settings.placements, secret.reveal(), issued.extra);
+  const apply = preparePlacements(settings.placements, secret.reveal(), issued.extra);
   const { generation } = state;
   return new CurrentToken({
-    lease: createLease({ source: name, generation, fingerprint, secret, lifetime, placements }),
+    lease: createLease({ source: name, generation, fingerprint, secret, lifetime, apply }),
     lifetime,
     isExpiryKnown,
     renewBelowMs,
@@ -750,6 +750,6 @@ function proveToken({ state, now }: Step, lease: Lease): void {
   const { token } = state;
   if (token === null || token.isProven || token.lease.generation !== lease.generation) return;
   token.isProven = true;
-  state.newTokenLag.accepted(token, token.ageMs(now));
+  state.newTokenLag.accepted(token, now);
   state.forcedRenewals.noteProven();
 }

@@ -27,7 +27,7 @@ export type Placement = PlacementOptions &
 export const BEARER_PLACEMENT: Placement = { header: 'authorization', prefix: 'Bearer ' };
 
 /** A placement with the strings of one token prepared, so that applying it costs a few pushes. */
-export type PreparedPlacement =
+type PreparedPlacement =
   | { readonly into: 'header'; readonly name: string; readonly value: string }
   | { readonly into: 'query'; readonly name: string; readonly text: string }
   | { readonly into: 'cookie'; readonly name: string; readonly text: string }
@@ -41,18 +41,26 @@ export class PlacementError extends Error {
   }
 }
 
-/** Fills a token into its placements. A placement of a value that the response did not have is left out. */
+/**
+ * Fills a token into its placements: the returned function writes them into a request, replacing whatever stood there, and
+ * throws `PlacementError` when none of them found a place. A placement of a value that the response did not have is left
+ * out.
+ */
 export function preparePlacements(
   placements: readonly Placement[],
   token: string,
   extra: Readonly<Record<string, string>> = {},
-): PreparedPlacement[] {
+): (request: OutgoingRequest) => void {
   const prepared: PreparedPlacement[] = [];
   for (const placement of placements) {
     const value = placement.extra === undefined ? token : extra[placement.extra];
     if (value !== undefined) prepared.push(prepare(placement, value));
   }
-  return prepared;
+  return (request) => {
+    let isPlaced = false;
+    for (const placement of prepared) isPlaced = place(placement, request) || isPlaced;
+    if (!isPlaced) throw new PlacementError('no place for the token: the request body is not a JSON object');
+  };
 }
 
 function prepare(placement: Placement, value: string): PreparedPlacement {
@@ -73,13 +81,6 @@ function prepare(placement: Placement, value: string): PreparedPlacement {
 /** RFC 6265 `cookie-octet`; a value with anything else is percent-encoded, as not every server parses quotes. */
 function cookieValue(value: string): string {
   return /^[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*$/.test(value) ? value : encodeURIComponent(value);
-}
-
-/** Writes every placement into `request`; throws when none of them found a place. */
-export function placeAll(placements: readonly PreparedPlacement[], request: OutgoingRequest): void {
-  let isPlaced = false;
-  for (const placement of placements) isPlaced = place(placement, request) || isPlaced;
-  if (!isPlaced) throw new PlacementError('no place for the token: the request body is not a JSON object');
 }
 
 function place(placement: PreparedPlacement, request: OutgoingRequest): boolean {

@@ -2,12 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
 import {
+  areTokenIds,
   batchesOf,
   batchLimitFrom,
   EmbeddingInputs,
   readEmbeddingsRequest,
 } from '../../../src/openai/embeddings/embeddings-request.ts';
-import { areTokenIds, loadTokenText, tokenIdsFor } from '../../../src/openai/embeddings/token-ids.ts';
+import { loadTokenText, tokenIdsFor } from '../../../src/openai/embeddings/token-ids.ts';
 import { parseRequest } from '../../../src/openai/request/parsed-request.ts';
 import { adaptRequest } from '../../../src/openai/request/request-adaptation.ts';
 import { REWRITE } from '../../../src/openai/request/request-rewrites.ts';

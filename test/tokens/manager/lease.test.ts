@@ -4,7 +4,6 @@ import {
   type OutgoingRequest,
   type Placement,
   PlacementError,
-  placeAll,
   preparePlacements,
 } from '../../../src/tokens/placement/placement.ts';
 import { makeRig } from './manager-rig.ts';
@@ -55,7 +54,10 @@ test('a header placement replaces the header of that name, however often it is t
 
 test('repetitions of a header beside each other are all taken out at once', () => {
   const headers = ['x-token', 'a', 'x-token', 'b', 'x-token', 'c', 'x-token', 'd', 'accept', '*/*'];
-  placeAll(preparePlacements([{ header: 'X-Token' }], 'T-1'), {
+  preparePlacements(
+    [{ header: 'X-Token' }],
+    'T-1',
+  )({
     path: '/',
     headers,
     body: null,

@@ -70,7 +70,9 @@ export class ResponseIdentity {
     const { id, created, model } = chunk;
     if (this.#fixed === null) {
       if (typeof id !== 'string' || typeof model !== 'string' || !isSeconds(created)) return null;
-      this.note(chunk);
+      this.#id ??= id || null;
+      this.#created ??= created;
+      this.upstreamModel ??= model || null;
     }
     const { fixed } = this;
     if (id !== fixed.id || created !== fixed.created) return null;
