@@ -7,6 +7,7 @@ import nodeModule from 'node:module';
  */
 const COMMANDS: Readonly<Record<string, () => Promise<(args: readonly string[]) => Promise<number>>>> = {
   serve: async () => (await import('./cli/serve.ts')).serve,
+  init: async () => (await import('./cli/init.ts')).init,
   check: async () => (await import('./cli/check.ts')).check,
   verify: async () => (await import('./cli/verify.ts')).verify,
   token: async () => (await import('./cli/token.ts')).token,
@@ -19,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(args: readonly string[]) 
 const USAGE = `usage: tokenferry [command] [options]
 
   serve    run the gateway (default; without a configuration: the demo)   --config FILE
+  init     write a configuration from a curl line of the token endpoint   --from-curl LINE --endpoint URL [--output FILE]
   check    check the configuration, this machine, upstreams and tokens    --config FILE [--wait 15s] [--chat] [--model NAME]
   verify   test a running gateway as an OpenAI client                     --url URL --key KEY --model MODEL
   token    obtain a token and print its lifetime, not its value           NAME --config FILE [--refresh] [--show]

@@ -58,6 +58,11 @@ export async function check(args: readonly string[]): Promise<number> {
   });
 }
 
+/** Asks the token sources and upstreams of a configuration, as `check` does; prints nothing but what it waits for. */
+export function checkConnections(loaded: LoadedConfig, settings: CheckSettings): Promise<Finding[]> {
+  return new Check(loaded, settings).connections();
+}
+
 class Check {
   readonly #config: Config;
   readonly #directory: string;
@@ -102,6 +107,19 @@ class Check {
     await Promise.all(Array.from(this.#tokenManagers.values(), (manager) => manager.stop()));
     await Promise.all(upstreams.map(({ client }) => client.close()));
     return results.every((isGood) => isGood);
+  }
+
+  async connections(): Promise<Finding[]> {
+    const { upstreams } = this.#build(this.#config);
+    const managers = [...this.#tokenManagers.values()];
+    try {
+      const tokens = await Promise.all(managers.map((manager) => this.#checkToken(manager)));
+      const answers = await Promise.all(upstreams.map((upstream) => this.#checkUpstream(upstream)));
+      return [...tokens.flat(), ...answers.flat()];
+    } finally {
+      await Promise.all(managers.map((manager) => manager.stop()));
+      await Promise.all(upstreams.map(({ client }) => client.close()));
+    }
   }
 
   async #checkToken(manager: TokenManager): Promise<Finding[]> {

@@ -9,7 +9,7 @@ import { type IsNeeded, type LoadedConfig, loadConfig } from '../config/load/loa
 const SET_BY_FILE = new Set<string>();
 
 /** The `.env` that belongs to a configuration file: the one beside it. */
-function environmentFileOf(configFile: string): string {
+export function environmentFileOf(configFile: string): string {
   return join(dirname(resolve(configFile)), '.env');
 }
 

@@ -81,7 +81,7 @@ export class UpstreamCheck {
     if (status === 401 || status === 403) {
       return this.#upstream.client.credentials.kind === 'as_is'
         ? this.#found('ok', `answers (GET /models gives ${status} without a client's key; sk: asis)`)
-        : this.#found('fail', `refuses the credentials (${status})`);
+        : { ...this.#found('fail', `refuses the credentials (${status})`), cause: 'credentials' };
     }
     if (status >= 500) return this.#found('fail', `answers GET /models with ${status}`);
     if (status >= 300 && status < 400) return this.#describeRedirect(status, result.location);
@@ -200,7 +200,10 @@ export class UpstreamCheck {
   }
 
   #chatFails(model: string, error: FerryError): Finding {
-    return this.#found('fail', `a chat with ${model} fails: ${error.message}`);
+    const found = this.#found('fail', `a chat with ${model} fails: ${error.message}`);
+    return error.kind === 'auth_rejected' || error.kind === 'forbidden'
+      ? { ...found, cause: 'credentials' }
+      : found;
   }
 
   async #askModels(upstream: RoutedUpstream): Promise<ModelsResult> {
@@ -271,8 +274,9 @@ export class UpstreamCheck {
   }
 
   #found(verdict: Finding['verdict'], text: string, base?: URL): Finding {
-    const suggestion = base === undefined ? {} : { suggestion: `endpoint: ${shownUrl(base)}` };
-    return { verdict, text: `${this.#what}: ${text}`, ...suggestion };
+    const found: Finding = { verdict, text: `${this.#what}: ${text}` };
+    if (base === undefined) return found;
+    return { ...found, suggestion: `endpoint: ${shownUrl(base)}`, cause: { base: base.href } };
   }
 }
 

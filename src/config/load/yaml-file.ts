@@ -8,6 +8,7 @@ import {
   type Node,
   parseAllDocuments,
   type Scalar,
+  stringify,
   type YAMLMap,
 } from 'yaml';
 import { formatPath, type PathStep } from '../config-error.ts';
@@ -35,6 +36,11 @@ type ScalarHook = (value: string | FileScalar, path: readonly PathStep[], line: 
 /** Far more than any configuration has: aliases can let a small file grow without bounds. */
 const MAX_NODES = 100_000;
 const DEEPEST = 64;
+
+/** A value as YAML 1.2, for files that people go on with; long texts stay on one line. */
+export function formatYaml(value: object): string {
+  return stringify(value, { lineWidth: 0 });
+}
 
 /** Parses YAML 1.2. Syntax errors and duplicate keys are all collected; what can be read is read regardless. */
 export function parseYaml(text: string, onScalar: ScalarHook): YamlFile {

@@ -1,0 +1,401 @@
+import { randomUUID } from 'node:crypto';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, relative, resolve } from 'node:path';
+import { createInterface } from 'node:readline/promises';
+import { formatYaml } from '../config/load/yaml-file.ts';
+import { systemClock } from '../lib/clock.ts';
+import { isJsonObject } from '../lib/json/json-object.ts';
+import { Secret, SecretRegistry } from '../lib/secret.ts';
+import { IssuerClient, type IssuerRequest, type IssuerResponse } from '../tokens/issuer/issuer-client.ts';
+import { describeResponse, parseBody } from '../tokens/issuer/issuer-response.ts';
+import { SourceErrors } from '../tokens/sources/source-errors.ts';
+import { TokenSourceError } from '../tokens/sources/token-source.ts';
+import { CommandFailure, readArguments, UsageError, withUsage } from './arguments.ts';
+import { checkConnections } from './check.ts';
+import { type Finding, printFinding } from './check-report.ts';
+import { type CurlRequest, encodePairs, parseCurl } from './curl-line.ts';
+import { environmentFileOf, loadWithEnvironment } from './environment-file.ts';
+import { CurlError } from './shell-words.ts';
+import { draftSource } from './source-draft.ts';
+import { describeIssuerResponse, type FoundToken, findToken } from './token-finder.ts';
+
+const USAGE = `usage: tokenferry init [--from-curl LINE] [--endpoint URL] [--output config.yaml] [--name corp] [--model NAME] [--force]
+
+  --from-curl  the curl line, in quotes, with which you get a token
+  --endpoint   base URL of the upstream that takes the token, usually up to /v1
+  --output     the configuration file that is written; its secrets go into the .env beside it
+  --name       what the token source is called
+  --model      the model of the chat that is tried
+  --force      overwrites the configuration file, and adds to a .env that exists
+
+What is missing is asked for. One or two tokens are obtained, and one chat of a few tokens is sent.`;
+
+/** Puts a question to a person and resolves with the line that they type. */
+type Ask = (question: string) => Promise<string>;
+
+interface InitSettings {
+  readonly line: string;
+  readonly endpoint: string;
+  readonly output: string;
+  readonly name: string;
+  readonly model: string | null;
+  readonly isForced: boolean;
+}
+
+/** Before the issuer was asked. */
+const UNKNOWN_TOKEN: FoundToken = {
+  tokenAt: '/access_token',
+  value: '',
+  expiresAt: null,
+  lifetimeMs: null,
+  refreshInAt: null,
+};
+const CALL_TIMEOUT_MS = 30_000;
+const PATIENCE_MS = 15_000;
+
+/**
+ * `tokenferry init`: from a curl line of the token endpoint to a configuration that was tried. Exit code 0: it works; 1: the
+ * issuer gave no token, and nothing is written, or the upstream does not work, and the files are written for repair.
+ */
+export async function init(args: readonly string[], ask: Ask | null = terminalAsk()): Promise<number> {
+  return withUsage(USAGE, async () => {
+    const text = { type: 'string' } as const;
+    const { values } = readArguments(args, {
+      'from-curl': text,
+      endpoint: text,
+      output: { ...text, default: 'config.yaml' },
+      name: { ...text, default: 'corp' },
+      model: text,
+      force: { type: 'boolean' },
+    });
+    const isForced = values.force === true;
+    const output = resolve(values.output);
+    if (!/^[A-Za-z]\w*$/.test(values.name)) throw new UsageError('--name must be letters, digits and _.');
+    refuseExisting(output, isForced);
+    const line = values['from-curl'] ?? (await askForCurl(ask));
+    const endpoint = baseUrl(values.endpoint ?? (await askForEndpoint(ask)));
+    const settings = { line, endpoint, output, name: values.name, model: values.model ?? null, isForced };
+    try {
+      return await new Init(settings).run();
+    } catch (error) {
+      if (error instanceof CurlError) throw new UsageError(error.message);
+      if (error instanceof TokenSourceError) throw new CommandFailure(1, error.message, error);
+      throw error;
+    }
+  });
+}
+
+/** Null: nobody is there to be asked. */
+function terminalAsk(): Ask | null {
+  if (!process.stdin.isTTY || !process.stdout.isTTY) return null;
+  return async (question) => {
+    const terminal = createInterface({ input: process.stdin, output: process.stdout });
+    try {
+      return await terminal.question(question);
+    } finally {
+      terminal.close();
+    }
+  };
+}
+
+/** A line that ends in a backslash goes on. */
+async function askForCurl(ask: Ask | null): Promise<string> {
+  if (ask === null)
+    throw new UsageError("--from-curl is missing: the curl line with which you get a token, in ' quotes.");
+  let line = await ask('The curl line with which you get a token:\n> ');
+  while (/\\\s*$/.test(line)) line = `${line.trimEnd()}\n${await ask('> ')}`;
+  return line;
+}
+
+function askForEndpoint(ask: Ask | null): Promise<string> {
+  if (ask === null)
+    throw new UsageError('--endpoint is missing: the base URL of the upstream, usually up to /v1.');
+  return ask('The base URL of the upstream that takes the token (https://llm.corp.example/v1):\n> ');
+}
+
+function baseUrl(text: string): string {
+  const url = URL.parse(text.trim());
+  if (url === null || !/^https?:$/.test(url.protocol))
+    throw new UsageError('--endpoint must be an http:// or https:// URL.');
+  return text.trim();
+}
+
+function refuseExisting(output: string, isForced: boolean): void {
+  if (isForced) return;
+  for (const file of [output, environmentFileOf(output)]) {
+    if (existsSync(file))
+      throw new UsageError(`${file} exists. Name another file with --output, or use --force.`);
+  }
+}
+
+/** Where issuers' tokens go when an upstream refuses them as `Authorization: Bearer`. */
+const OTHER_PLACES = [
+  // Azure OpenAI and gateways in front of it.
+  { header: 'api-key' },
+  // Huawei Cloud.
+  { header: 'X-Auth-Token' },
+  // Baidu, WeChat.
+  { query: 'access_token' },
+] as const;
+
+/** Success codes of issuers that respond to errors with status 200: Feishu, DingTalk, home-grown ones. */
+const SUCCESS_MEMBERS = ['code', 'errcode', 'error_code', 'errorCode', 'ret'];
+
+class Init {
+  readonly #settings: InitSettings;
+  readonly #secrets = new SecretRegistry();
+  /** Values of the curl line that came from variables of the environment. */
+  readonly #fromVariables = new Map<string, string>();
+
+  constructor(settings: InitSettings) {
+    this.#settings = settings;
+  }
+
+  async run(): Promise<number> {
+    const request = parseCurl(this.#settings.line, (name) => {
+      const value = process.env[name];
+      if (value !== undefined && value !== '') this.#fromVariables.set(value, name);
+      return value;
+    });
+    // An issuer may repeat them in its errors.
+    for (const value of this.#draft(request, UNKNOWN_TOKEN).variables.values())
+      for (const part of [value, ...value.split(/[^\w+/=.~%-]+/)]) this.#secrets.add(part);
+    const response = await this.#call(request);
+    const found = findToken(response);
+    const isOk = response.status >= 200 && response.status < 300;
+    console.log(`${request.method} ${request.url}: status ${response.status}`);
+    for (const line of describeIssuerResponse(response, isOk ? found : null))
+      console.log(`      ${this.#secrets.scrub(line)}`);
+    if (!isOk) throw this.#refused(response);
+    if (found === null) throw noToken(response);
+    this.#secrets.add(found.value);
+    printFinding({ verdict: 'ok', text: describeFound(found) });
+    const draft = this.#draft(request, found, successOf(response));
+    for (const note of [...describeRequest(request), ...draft.notes])
+      printFinding({ verdict: 'warn', text: note });
+    return this.#finish(draft.source, draft.variables);
+  }
+
+  #draft(request: CurlRequest, found: FoundToken, success: Readonly<Record<string, string | number>> = {}) {
+    const { name } = this.#settings;
+    const variables = this.#fromVariables;
+    return draftSource(request, found, { name, env: process.env, variables, nowMs: Date.now(), success });
+  }
+
+  /** As curl would call it. */
+  async #call(request: CurlRequest): Promise<IssuerResponse> {
+    const { tls, proxy } = request;
+    const files = { ca: tls.ca, cert: tls.cert, key: tls.cert === null ? null : (tls.key ?? tls.cert) };
+    const given = Object.fromEntries(Object.entries(files).filter(([, file]) => file !== null));
+    const client = new IssuerClient({
+      source: this.#settings.name,
+      field: 'curl line',
+      connection: {
+        tls: {
+          ...(given as Record<string, string>),
+          ...(tls.passphrase === null ? {} : { passphrase: new Secret(tls.passphrase) }),
+        },
+        ...(proxy === null ? {} : { proxy }),
+      },
+      baseDir: process.cwd(),
+    });
+    const context = { signal: AbortSignal.timeout(CALL_TIMEOUT_MS), clock: systemClock };
+    try {
+      return await client.call((send) => send(issuerRequest(request)), context);
+    } finally {
+      await client.close();
+    }
+  }
+
+  #refused(response: IssuerResponse): CommandFailure {
+    const { name } = this.#settings;
+    if (response.status >= 300 && response.status < 400) {
+      const target = URL.parse(String(response.headers.location ?? ''));
+      const where = target === null ? '' : ` to ${target.origin}${target.pathname}`;
+      return new CommandFailure(
+        1,
+        `${name}: the issuer redirects${where}, which is not followed. Use the URL that it redirects to.`,
+      );
+    }
+    const error = new SourceErrors(name, this.#secrets).refused('curl line', response);
+    return new CommandFailure(1, `${error.message}\nNothing was written.`, error);
+  }
+
+  /** Tries the source with the upstream, writes both files and says what comes next. */
+  async #finish(source: object, variables: ReadonlyMap<string, string>): Promise<number> {
+    const { output, name } = this.#settings;
+    const tried = await this.#tryOut(source, variables);
+    for (const finding of tried.findings) printFinding(finding);
+    const environment = environmentFileOf(output);
+    if (variables.size > 0) this.#writeVariables(environment, variables);
+    writeFileSync(output, configText(name, tried.config), { flag: this.#settings.isForced ? 'w' : 'wx' });
+    const names = [...variables.keys()].join(', ');
+    console.log(
+      `\nWritten: ${output}${names === '' ? '' : `\n         ${environment} (${names}), readable by you only`}`,
+    );
+    const isGood = tried.findings.every(({ verdict }) => verdict !== 'fail');
+    console.log(`Next:    ${this.#nextCommand(isGood)}`);
+    return isGood ? 0 : 1;
+  }
+
+  #nextCommand(isGood: boolean): string {
+    const { output } = this.#settings;
+    const file = output === resolve('config.yaml') ? '' : ` --config ${relative(process.cwd(), output)}`;
+    const isNpm = process.env.npm_lifecycle_event === 'start';
+    const command = (words: string) =>
+      isNpm ? `npm start${words === '' ? '' : ` --${words}`}` : `tokenferry${words}`;
+    return isGood
+      ? `${command(file)}   starts the gateway`
+      : `correct the lines that say FAIL, then ${command(` check --chat${file}`)}`;
+  }
+
+  /** The configuration that works, or the first one when none does. */
+  async #tryOut(source: object, variables: ReadonlyMap<string, string>) {
+    const first = this.#configOf(source, this.#settings.endpoint);
+    let config = first;
+    let findings = await this.#check(config, variables);
+    const other = baseIn(findings);
+    if (other !== null) {
+      for (const finding of findings)
+        if (finding.verdict === 'fail') printFinding({ ...finding, verdict: 'warn' });
+      config = this.#configOf(source, other);
+      findings = await this.#check(config, variables);
+    }
+    if (!areRefused(findings)) return { config, findings };
+    for (const place of OTHER_PLACES) {
+      const placed = this.#configOf({ ...source, place }, other ?? this.#settings.endpoint);
+      const results = await this.#check(placed, variables);
+      if (results.some(({ verdict }) => verdict === 'fail')) continue;
+      const [[kind, where] = []] = Object.entries(place);
+      printFinding({
+        verdict: 'warn',
+        text: `the upstream takes the token as ${kind} ${where}, not as Bearer`,
+      });
+      return { config: placed, findings: results };
+    }
+    return { config, findings };
+  }
+
+  #configOf(source: object, endpoint: string): object {
+    const { name } = this.#settings;
+    return { tokens: { [name]: source }, upstreams: [{ name: 'llm', endpoint, token: name }] };
+  }
+
+  /** From files, as every command reads it. */
+  async #check(config: object, variables: ReadonlyMap<string, string>): Promise<Finding[]> {
+    const folder = mkdtempSync(join(tmpdir(), 'tokenferry-init-'));
+    try {
+      const file = join(folder, 'config.yaml');
+      writeFileSync(file, formatYaml(config), { mode: 0o600 });
+      writeFileSync(join(folder, '.env'), environmentText(variables), { mode: 0o600 });
+      const { model } = this.#settings;
+      return await checkConnections(loadWithEnvironment(file), {
+        patienceMs: PATIENCE_MS,
+        isChatAsked: true,
+        model,
+      });
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }
+
+  /** Lines of a `.env` that exists stay, but for those of the same names. */
+  #writeVariables(file: string, variables: ReadonlyMap<string, string>): void {
+    const exists = existsSync(file);
+    const isOurs = (line: string) => variables.has(/^\s*(?:export\s+)?(\w+)\s*=/.exec(line)?.[1] ?? '');
+    const kept = exists
+      ? readFileSync(file, 'utf8')
+          .split('\n')
+          .filter((line) => !isOurs(line))
+      : [];
+    const before = kept.join('\n').trimEnd();
+    writeFileSync(file, `${before}${before === '' ? '' : '\n'}${environmentText(variables)}`, {
+      mode: 0o600,
+      flag: this.#settings.isForced ? 'w' : 'wx',
+    });
+    chmodSync(file, 0o600);
+  }
+}
+
+function issuerRequest({ method, url, query, headers, body, basic }: CurlRequest): IssuerRequest {
+  const sent: Record<string, string> = {};
+  for (const [name, value] of headers) sent[name.toLowerCase()] = rendered(value);
+  if (basic !== null) {
+    const pair = Buffer.from(`${basic.username}:${basic.password}`).toString('base64');
+    sent.authorization = `Basic ${pair}`;
+  }
+  const search =
+    query.length === 0 ? '' : `?${encodePairs(query.map(([name, value]) => [name, rendered(value)]))}`;
+  return { method, url: `${url}${search}`, headers: sent, body: body === null ? null : rendered(body) };
+}
+
+/** What stands for a command of the line, which a shell would have run. */
+function rendered(text: string): string {
+  return text
+    .replaceAll('{{uuid}}', () => randomUUID())
+    .replaceAll('{{now_s}}', () => String(Math.floor(Date.now() / 1000)))
+    .replaceAll('{{now_ms}}', () => String(Date.now()));
+}
+
+function describeRequest({ isMultipart, isInsecure }: CurlRequest): string[] {
+  const notes: string[] = [];
+  if (isMultipart)
+    notes.push('the multipart form (-F) is sent as an urlencoded one, which this issuer takes.');
+  if (isInsecure)
+    notes.push('-k was left out: certificates are always checked. tls.ca names the authority to trust.');
+  return notes;
+}
+
+function describeFound({ tokenAt, expiresAt, lifetimeMs }: FoundToken): string {
+  const life =
+    lifetimeMs === null
+      ? 'its lifetime is not stated, 240 s are assumed (default_ttl)'
+      : `it lives ${Math.round(lifetimeMs / 1000)} s${expiresAt === null ? '' : ` (${expiresAt})`}`;
+  return `the token is at ${tokenAt}, ${life}`;
+}
+
+function noToken(response: IssuerResponse): CommandFailure {
+  const what = describeResponse(response, parseBody(response));
+  return new CommandFailure(1, `no token was found in the response: ${what}.\nNothing was written.`);
+}
+
+function successOf(response: IssuerResponse): Record<string, string | number> {
+  const body = parseBody(response);
+  const json = body.kind === 'json' && isJsonObject(body.value) ? body.value : {};
+  const name = SUCCESS_MEMBERS.find((member) => json[member] === 0 || json[member] === '0');
+  return name === undefined ? {} : { [`/${name}`]: 0 };
+}
+
+function areRefused(findings: readonly Finding[]): boolean {
+  return findings.some(({ cause }) => cause === 'credentials');
+}
+
+/** The base URL that works in place of the given one. */
+function baseIn(findings: readonly Finding[]): string | null {
+  for (const { verdict, cause } of findings)
+    if (verdict === 'fail' && typeof cause === 'object') return cause.base.replace(/\/$/, '');
+  return null;
+}
+
+function environmentText(variables: ReadonlyMap<string, string>): string {
+  return Array.from(variables, ([name, value]) => `${name}=${quoted(name, value)}\n`).join('');
+}
+
+/** By the rules of Node's parseEnv, which knows no escape of a quote within quotes. */
+function quoted(name: string, value: string): string {
+  if (/^[\w+/.:@%^,~=-]*$/.test(value)) return value;
+  const quote = ["'", '`', '"'].find((one) => !value.includes(one));
+  if (quote === undefined || (quote === '"' && value.includes('\\n')))
+    throw new UsageError(
+      `the value of ${name} cannot be written to a .env: export ${name} and use "$${name}" in the curl line.`,
+    );
+  return `${quote}${value}${quote}`;
+}
+
+function configText(name: string, config: object): string {
+  return `# Written by \`tokenferry init\`. Every key: docs/configuration.md; more about tokens.${name}: docs/tokens.md.
+# What applications send as their API key; without one only this machine is served:
+# authorization: choose-a-key
+${formatYaml(config)}`;
+}
