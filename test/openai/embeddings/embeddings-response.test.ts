@@ -199,7 +199,7 @@ test('S116 vectors hold finite numbers only', () => {
   for (const vector of [
     '[NaN,1]',
     '[1,null]',
-    '["1"]',
+    '["one"]',
     '[]',
     '[1,[2]]',
     '[1,Infinity]',
