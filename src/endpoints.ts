@@ -119,6 +119,32 @@ export const ENDPOINTS: readonly Endpoint[] = [
   passed('/ui/**', { route: 'admin' }),
 ];
 
+/** Another spelling of an endpoint. */
+interface Spelling {
+  /** Without `/v1`. `{model}` is the model of a body that names none. */
+  readonly path: string;
+  readonly means: string;
+  /** Parameters of the query that belong to the spelling. */
+  readonly query: readonly string[];
+}
+
+function azure(name: string): Spelling {
+  return { path: `/openai/deployments/{model}/${name}`, means: `/v1/${name}`, query: ['api-version'] };
+}
+
+/** How other vendors' clients spell our endpoints. */
+export const SPELLINGS: readonly Spelling[] = [
+  // Cohere's API v2 (2024-11), of its SDKs.
+  { path: '/v2/rerank', means: '/v1/rerank', query: [] },
+  // Azure OpenAI, of `AzureOpenAI` in OpenAI's SDKs.
+  azure('chat/completions'),
+  azure('completions'),
+  azure('embeddings'),
+];
+
+/** What a POST to the base URL itself means: RAGFlow's Go side has no path for rerank (conf/models/openai-api-compatible.json). */
+export const POSTED_BASE_URL = '/v1/rerank';
+
 const PASS_THROUGH: Endpoint = passed('/v1/**');
 const EXACT: ReadonlyMap<string, Endpoint> = new Map(ENDPOINTS.map((endpoint) => [endpoint.path, endpoint]));
 const PATTERNS = ENDPOINTS.filter(({ path }) => path.endsWith('*')).map((endpoint) => ({

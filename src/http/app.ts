@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
-import { ENDPOINTS } from '../endpoints.ts';
+import { ENDPOINTS, POSTED_BASE_URL } from '../endpoints.ts';
 import { asFerryError, FerryError } from '../lib/errors/ferry-error.ts';
 import type { ModelList } from '../routing/model-list.ts';
 import type { ClientIdentity } from '../routing/routed-request.ts';
@@ -12,7 +12,7 @@ import { RequestForm, refuseUpgrade } from './middleware/http-conformance.ts';
 import { type RecordingSettings, RequestContext } from './middleware/request-context.ts';
 import { barePath, type RequestPath, type RequestPaths } from './middleware/request-path.ts';
 import type { RunningRequests, UseCount } from './middleware/running-requests.ts';
-import { sendError } from './response/errors.ts';
+import { sendError, unknownPath } from './response/errors.ts';
 import { type ChatRouteSettings, type ModelRouteSettings, serveChat } from './routes/chat.ts';
 import { serveEmbeddings } from './routes/embeddings.ts';
 import { type Readiness, sendLive, sendReady } from './routes/health.ts';
@@ -104,17 +104,18 @@ function accept(parts: AppParts): (request: Request, response: Response, next: (
     try {
       form.check(request);
       target = runtime.paths.parse(request.url);
+      if (request.method === 'POST' && target.path === '/v1') target = { ...target, path: POSTED_BASE_URL };
       refuseUpgrade(request);
     } catch (error) {
       refusal = asFerryError(error);
-      target ??= { path: barePath(request.url), query: '', isApi: false };
+      target ??= { path: barePath(request.url), query: '', isApi: false, model: null };
       response.shouldKeepAlive = false;
       form.refused(request);
     }
     // 2. The context: from here on the request is recorded.
-    const { path, query, isApi } = target;
+    const { path, query, isApi, model } = target;
     const context = new RequestContext(
-      { request, response, path, query, ip: runtime.clientIp(request) },
+      { request, response, path, query, model, ip: runtime.clientIp(request) },
       runtime.recording,
     );
     response.locals = { runtime, context, isApi } satisfies Locals as unknown as Response['locals'];
@@ -203,7 +204,7 @@ function only(method: string): Handler {
   return (request, response) => {
     response.setHeader('allow', `${method}, OPTIONS`);
     throw new FerryError('method_not_allowed', {
-      message: `Method not allowed: ${request.method} ${localsOf(response).context.path}. Use ${method}.`,
+      message: `Method not allowed: ${request.method} ${localsOf(response).context.typedPath}. Use ${method}.`,
     });
   };
 }
@@ -218,19 +219,6 @@ async function sendMetrics(parts: AppParts, response: Response): Promise<void> {
     'x-request-id': context.id,
   });
   response.end(text);
-}
-
-/** For a person who opens the base URL in a browser. */
-const BASE_URL_HINT =
-  'This is tokenferry. The base URL for applications ends with /v1; they append a path, e.g. /v1/chat/completions. GET /v1/models lists the models.';
-
-function unknownPath(context: RequestContext): FerryError {
-  return new FerryError('unknown_path', {
-    message:
-      context.path === '/v1'
-        ? BASE_URL_HINT
-        : `Unknown path: ${context.path.slice(0, 200)}. The base URL of the API ends with /v1, e.g. /v1/chat/completions.`,
-  });
 }
 
 function errorHandler(parts: AppParts): ErrorRequestHandler {

@@ -207,7 +207,7 @@ export async function readModelRequest(
   const { outcome } = context;
   const body = await bodies.readDecoded(context, bodyLimitBytes);
   context.receivedBody(body);
-  const request = parseRequest(body, kind);
+  const request = parseRequest(body, kind, context.modelInPath);
   outcome.model = request.model;
   refuseLongModelName(request.model);
   outcome.isKnownModel = router.isKnownModel(request.model);

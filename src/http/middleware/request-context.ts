@@ -3,7 +3,9 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import type { Clock } from '../../lib/clock.ts';
 import { FerryError, type Outcome } from '../../lib/errors/ferry-error.ts';
 import type { RequestRecord } from '../../lib/request-record.ts';
+import { shorten } from '../../lib/text/sanitize.ts';
 import { AttemptLog, type ClientIdentity, type RoutedRequest } from '../../routing/routed-request.ts';
+import { barePath } from './request-path.ts';
 
 /** What the record takes from the configuration rather than from the request. */
 export interface RecordingSettings {
@@ -65,6 +67,8 @@ interface RequestFacts {
   readonly path: string;
   readonly query: string;
   readonly ip: string;
+  /** The model that the path names (Azure's spelling). */
+  readonly model?: string | null;
 }
 
 /** An id sent by the client is used only when it is short and printable. */
@@ -85,6 +89,8 @@ export class RequestContext {
   /** Without `?`. */
   readonly query: string;
   readonly ip: string;
+  /** The model that the path names, for a body that names none; null for nearly all. */
+  readonly modelInPath: string | null;
   readonly startedMonoMs: number;
   readonly createdAtMs: number;
   /** True: the record may want request and response bodies. */
@@ -103,7 +109,10 @@ export class RequestContext {
   #isClosed = false;
   #isServed = false;
 
-  constructor({ request, response, path, query, ip }: RequestFacts, settings: RecordingSettings) {
+  constructor(
+    { request, response, path, query, ip, model = null }: RequestFacts,
+    settings: RecordingSettings,
+  ) {
     this.request = request;
     this.response = response;
     this.method = request.method ?? '';
@@ -111,11 +120,19 @@ export class RequestContext {
     this.path = path;
     this.query = query;
     this.ip = ip;
+    this.modelInPath = model;
     this.#settings = settings;
     this.startedMonoMs = settings.clock.monoMs();
     this.createdAtMs = settings.clock.wallMs();
     this.keepsContent = settings.content !== 'none';
     this.id = requestId(request.headers, this.createdAtMs);
+  }
+
+  /** The path as the client wrote it, for texts that it is to find again. */
+  get typedPath(): string {
+    // Set by Express before a route rewrites `url`.
+    const { originalUrl, url = '' } = this.request as IncomingMessage & { readonly originalUrl?: string };
+    return shorten(barePath(originalUrl ?? url), 200);
   }
 
   /** Aborted when the client disconnects or the service ends, with the FerryError that says so. */

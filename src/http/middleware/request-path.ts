@@ -1,4 +1,4 @@
-import { ENDPOINTS } from '../../endpoints.ts';
+import { ENDPOINTS, SPELLINGS } from '../../endpoints.ts';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 
 /** The path of a refused request target, for its record: the query and the authority may hold a key. */
@@ -17,6 +17,8 @@ export interface RequestPath {
   readonly query: string;
   /** True: it began with `/v1`, or with a name of the API. Anything else is never sent to an upstream. */
   readonly isApi: boolean;
+  /** The model that a path of Azure names; null for all others. */
+  readonly model: string | null;
 }
 
 /** Paths outside the API, to which no `/v1` is added. */
@@ -27,6 +29,12 @@ const API_NAME = new RegExp(`^/(?:${firstSegments(/^\/v1\//).join('|')})(?:/|$)`
 
 /** Endpoints that were configured as a client's base URL, to which the client appended a path. */
 const PASTED_ENDPOINT = pastedEndpoint();
+
+const SPELLED = SPELLINGS.map(({ path, means, query }) => ({
+  pattern: new RegExp(`^${path.replace('{model}', '([^/]+)')}$`),
+  means,
+  query: new Set(query),
+}));
 
 function firstSegments(root: RegExp): string[] {
   const names = ENDPOINTS.filter(({ path }) => root.test(path)).map(
@@ -72,13 +80,28 @@ export function parseRequestPath(target: string, basePath: string): RequestPath 
   if (AMBIGUOUS.test(plain)) throw notAllowed();
   const written = withoutBase(plain.replace(/\/{2,}/g, '/').replace(/\/$/, '') || '/', basePath);
   const isOutside = OUTSIDE_API.test(written);
+  const spelled = isOutside ? null : spelledPath(written, query);
+  if (spelled !== null) return spelled;
   const path = isOutside ? written : apiPath(written);
   if (ENCODED_SLASH.test(path)) throw notAllowed();
   return {
     path,
     query,
     isApi: !isOutside && (/^\/v1(?:\/|$)/.test(written) || API_NAME.test(written)),
+    model: null,
   };
+}
+
+function spelledPath(written: string, query: string): RequestPath | null {
+  const rest = withoutVersion(written);
+  for (const spelling of SPELLED) {
+    const match = spelling.pattern.exec(rest);
+    if (match === null) continue;
+    const kept = query.split('&').filter((part) => !spelling.query.has(part.split('=', 1)[0] ?? ''));
+    const model = match[1] === undefined ? null : decodeURIComponent(match[1]);
+    return { path: spelling.means, query: kept.join('&'), isApi: true, model };
+  }
+  return null;
 }
 
 function notAllowed(): FerryError {

@@ -1,5 +1,5 @@
 import { endpointOf } from '../../endpoints.ts';
-import { type ErrorKind, errorEvent, type FerryError } from '../../lib/errors/ferry-error.ts';
+import { type ErrorKind, errorEvent, FerryError } from '../../lib/errors/ferry-error.ts';
 import { responsesErrorEvent } from '../../openai/responses/responses-events.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { dropUnreadBody } from '../node-internals.ts';
@@ -49,4 +49,18 @@ function retryHeaders(error: FerryError): string[] {
   if (waitMs !== undefined)
     headers.push('retry-after', String(Math.ceil(waitMs / 1000)), 'retry-after-ms', String(waitMs));
   return headers;
+}
+
+/** For a person who opens the base URL in a browser. */
+const BASE_URL_HINT =
+  'This is tokenferry. The base URL for applications ends with /v1; they append a path, e.g. /v1/chat/completions. GET /v1/models lists the models.';
+
+/** `unknown_path` for a path that is none of the API. */
+export function unknownPath(context: RequestContext): FerryError {
+  return new FerryError('unknown_path', {
+    message:
+      /^(?:\/v1)?\/*$/.test(context.typedPath) || context.path === '/v1'
+        ? BASE_URL_HINT
+        : `Unknown path: ${context.typedPath}. The base URL of the API ends with /v1, e.g. /v1/chat/completions.`,
+  });
 }

@@ -4,6 +4,7 @@ import { adaptTo, callOf, callUpstream, readBody } from '../../routing/attempt-c
 import type { ClientIdentity } from '../../routing/routed-request.ts';
 import { readModelRequest } from '../body/body-reader.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
+import { unknownPath } from '../response/errors.ts';
 import { droppedHeaders, sendJson } from '../response/json.ts';
 import type { ModelRouteSettings } from './chat.ts';
 
@@ -15,6 +16,10 @@ export async function serveRerank(
 ): Promise<void> {
   const { router, policy } = settings;
   const request = await readModelRequest(context, 'rerank', settings);
+  const { query, documents } = request.json;
+  // A chat that was posted to the base URL itself.
+  if (query === undefined && documents === undefined && !/rerank\/*$/.test(context.typedPath))
+    throw unknownPath(context);
   const wanted = readRerankRequest(request.json);
   const routed = context.routed(request.model, client);
   const failover = router.begin(routed);

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
+import { MemberEdits } from '../../lib/json/json-edits.ts';
 import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
 import { findJsonFault, type JsonLimits, type Member, surveyJson } from '../../lib/json/json-scanner.ts';
 
@@ -24,14 +25,26 @@ export interface ParsedRequest {
   readonly usesLegacyFunctions: boolean;
 }
 
-/** Parses a request body; throws FerryError `invalid_json`, `invalid_request` or `missing_model`. */
-export function parseRequest(body: Buffer, kind: RequestKind): ParsedRequest {
+/**
+ * Parses a request body; throws FerryError `invalid_json`, `invalid_request` or `missing_model`. `modelInPath` is put into
+ * a body that names no model.
+ */
+export function parseRequest(
+  body: Buffer,
+  kind: RequestKind,
+  modelInPath: string | null = null,
+): ParsedRequest {
   const bytes = body[0] === 0xef && body[1] === 0xbb && body[2] === 0xbf ? body.subarray(3) : body;
   const text = textOfJson(bytes);
   const members = surveyBody(text);
   const json = parseObject(text);
   refuseDuplicates(members);
   refuseSecondModel(Object.keys(json));
+  if (modelInPath !== null && (json.model ?? '') === '') {
+    const edits = new MemberEdits(text, members);
+    edits.set('model', JSON.stringify(modelInPath));
+    return parseRequest(Buffer.from(edits.toString()), kind);
+  }
   const model = modelOf(json);
   const stream = json.stream === true;
   const hasTools = Array.isArray(json.tools) && json.tools.length > 0;

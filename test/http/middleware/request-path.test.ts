@@ -33,6 +33,11 @@ const SPELLINGS: readonly [target: string, path: string, query?: string][] = [
   ['/v1/%66iles/%7ea%2Db%5Fc%2Ed', '/v1/files/~a-b_c.d'],
   ['/v1/files/a%20b%25.c', '/v1/files/a%20b%25.c'],
   ['/v1/files/a..b/...', '/v1/files/a..b/...'],
+  ['/v2/rerank', '/v1/rerank'],
+  ['/v1/v2/rerank/', '/v1/rerank'],
+  ['/openai/deployments/m/chat/completions?api-version=2024-10-21', '/v1/chat/completions', ''],
+  ['/openai/deployments/m/completions?a=1&api-version=1', '/v1/completions', 'a=1'],
+  ['/v1/openai/deployments/org%2Fm/embeddings', '/v1/embeddings'],
   ['/livez', '/livez'],
   [`${BASE}/readyz/`, '/readyz'],
   ['/metrics', '/metrics'],
@@ -59,6 +64,9 @@ test('a path outside the API is not sent to an upstream', () => {
     ['/filesx', false],
     ['/v1x/models', false],
     ['/v2/chat/completions', false],
+    ['/v2/rerank', true],
+    ['/openai/deployments/m/chat/completions', true],
+    ['/openai/deployments/m/files', false],
     ['/livez', false],
   ] as const)
     assert.equal(parseRequestPath(target, '').isApi, isApi, target);
