@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
-import { createInterface } from 'node:readline/promises';
+import { createInterface, type Interface } from 'node:readline';
 import { formatYaml } from '../config/load/yaml-file.ts';
 import { systemClock } from '../lib/clock.ts';
 import { isJsonObject } from '../lib/json/json-object.ts';
@@ -31,8 +31,12 @@ const USAGE = `usage: tokenferry init [--from-curl LINE] [--endpoint URL] [--out
 
 What is missing is asked for. One or two tokens are obtained, and one chat of a few tokens is sent.`;
 
-/** Puts a question to a person and resolves with the line that they type. */
-type Ask = (question: string) => Promise<string>;
+/** Puts questions to a person. */
+interface Questions {
+  /** Resolves with the line that they type; an empty question asks for the rest of the answer before. */
+  ask(question: string): Promise<string>;
+  close(): void;
+}
 
 interface InitSettings {
   readonly line: string;
@@ -58,7 +62,10 @@ const PATIENCE_MS = 15_000;
  * `tokenferry init`: from a curl line of the token endpoint to a configuration that was tried. Exit code 0: it works; 1: the
  * issuer gave no token, and nothing is written, or the upstream does not work, and the files are written for repair.
  */
-export async function init(args: readonly string[], ask: Ask | null = terminalAsk()): Promise<number> {
+export async function init(
+  args: readonly string[],
+  questions: Questions | null = terminalQuestions(),
+): Promise<number> {
   return withUsage(USAGE, async () => {
     const text = { type: 'string' } as const;
     const { values } = readArguments(args, {
@@ -73,8 +80,13 @@ export async function init(args: readonly string[], ask: Ask | null = terminalAs
     const output = resolve(values.output);
     if (!/^[A-Za-z]\w*$/.test(values.name)) throw new UsageError('--name must be letters, digits and _.');
     refuseExisting(output, isForced);
-    const line = values['from-curl'] ?? (await askForCurl(ask));
-    const endpoint = baseUrl(values.endpoint ?? (await askForEndpoint(ask)));
+    let [line, endpoint] = [values['from-curl'], values.endpoint];
+    try {
+      line ??= await askForCurl(questions);
+      endpoint = baseUrl(endpoint ?? (await askForEndpoint(questions)));
+    } finally {
+      questions?.close();
+    }
     const settings = { line, endpoint, output, name: values.name, model: values.model ?? null, isForced };
     try {
       return await new Init(settings).run();
@@ -87,31 +99,79 @@ export async function init(args: readonly string[], ask: Ask | null = terminalAs
 }
 
 /** Null: nobody is there to be asked. */
-function terminalAsk(): Ask | null {
-  if (!process.stdin.isTTY || !process.stdout.isTTY) return null;
-  return async (question) => {
-    const terminal = createInterface({ input: process.stdin, output: process.stdout });
-    try {
-      return await terminal.question(question);
-    } finally {
-      terminal.close();
-    }
-  };
+function terminalQuestions(): TerminalQuestions | null {
+  const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
+  return isTerminal ? new TerminalQuestions(process.stdin, process.stdout) : null;
 }
 
+/** Asks in a terminal. Lines that are pasted together answer one question after the other. */
+export class TerminalQuestions implements Questions {
+  readonly #input: NodeJS.ReadableStream;
+  readonly #output: NodeJS.WritableStream;
+  readonly #lines: string[] = [];
+  #terminal: Interface | null = null;
+  #onLine: ((line: string | null) => void) | null = null;
+  #isEnded = false;
+
+  constructor(input: NodeJS.ReadableStream, output: NodeJS.WritableStream) {
+    this.#input = input;
+    this.#output = output;
+  }
+
+  async ask(question: string): Promise<string> {
+    const terminal = this.#open();
+    this.#output.write(question);
+    const line = this.#lines.shift() ?? (await this.#nextLine(terminal));
+    if (line === null) throw new UsageError('cancelled: nothing was written.');
+    return line;
+  }
+
+  close(): void {
+    this.#terminal?.close();
+  }
+
+  #nextLine(terminal: Interface): Promise<string | null> {
+    if (this.#isEnded) return Promise.resolve(null);
+    terminal.setPrompt(PROMPT);
+    terminal.prompt();
+    return new Promise((resolved) => {
+      this.#onLine = resolved;
+    });
+  }
+
+  #open(): Interface {
+    if (this.#terminal !== null) return this.#terminal;
+    const terminal = createInterface({ input: this.#input, output: this.#output });
+    terminal.on('line', (line) => {
+      const onLine = this.#onLine;
+      this.#onLine = null;
+      if (onLine === null) this.#lines.push(line);
+      else onLine(line);
+    });
+    terminal.on('close', () => {
+      this.#isEnded = true;
+      this.#onLine?.(null);
+    });
+    this.#terminal = terminal;
+    return terminal;
+  }
+}
+
+const PROMPT = '> ';
+
 /** A line that ends in a backslash goes on. */
-async function askForCurl(ask: Ask | null): Promise<string> {
-  if (ask === null)
+async function askForCurl(questions: Questions | null): Promise<string> {
+  if (questions === null)
     throw new UsageError("--from-curl is missing: the curl line with which you get a token, in ' quotes.");
-  let line = await ask('The curl line with which you get a token:\n> ');
-  while (/\\\s*$/.test(line)) line = `${line.trimEnd()}\n${await ask('> ')}`;
+  let line = await questions.ask('The curl line with which you get a token:\n');
+  while (/\\\s*$/.test(line)) line = `${line.trimEnd()}\n${await questions.ask('')}`;
   return line;
 }
 
-function askForEndpoint(ask: Ask | null): Promise<string> {
-  if (ask === null)
+function askForEndpoint(questions: Questions | null): Promise<string> {
+  if (questions === null)
     throw new UsageError('--endpoint is missing: the base URL of the upstream, usually up to /v1.');
-  return ask('The base URL of the upstream that takes the token (https://llm.corp.example/v1):\n> ');
+  return questions.ask('The base URL of the upstream that takes the token (https://llm.corp.example/v1):\n');
 }
 
 function baseUrl(text: string): string {

@@ -4,10 +4,11 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { mock, type TestContext, test } from 'node:test';
 import { parse } from 'yaml';
 import { check } from '../../src/cli/check.ts';
-import { init } from '../../src/cli/init.ts';
+import { init, TerminalQuestions } from '../../src/cli/init.ts';
 import { makeCertificates } from '../helpers/certificates.ts';
 import { type IssuedToken, ScriptedIssuer, type ScriptedIssuerOptions } from '../helpers/scripted-issuer.ts';
 import { type ReceivedRequest, StandInModel } from '../helpers/stand-in-model.ts';
@@ -589,18 +590,26 @@ test('what is missing is named where nobody can be asked, and asked for in a ter
   );
   assert.equal(wrong.code, 2);
   assert.match(wrong.text, /options that are not known here: --nope/);
-  const answers = [
-    `curl -u app:${SECRET} \\`,
-    `-d grant_type=client_credentials ${issuer.tokenUrl}`,
-    model.url,
-  ];
-  const questions: string[] = [];
-  const asked = await run(() =>
-    init(['--output', output], async (question) => {
-      questions.push(question);
-      return answers.shift() ?? '';
-    }),
+  const [input, screen] = [new PassThrough(), new PassThrough()];
+  // Pasted at once.
+  input.write(
+    `curl -u app:${SECRET} \\\n-d grant_type=client_credentials ${issuer.tokenUrl}\n${model.url}\n`,
   );
+  const asked = await run(() => init(['--output', output], new TerminalQuestions(input, screen)));
   assert.equal(asked.code, 0, asked.text);
-  assert.equal(questions.length, 3);
+  const shown = String(screen.read());
+  assert.match(shown, /The curl line with which you get a token:\n/);
+  assert.match(shown, /The base URL of the upstream/);
+});
+
+test('a terminal that is closed before the answer: cancelled, nothing written', async (t) => {
+  const { folder } = await rig(t, {});
+  const input = new PassThrough();
+  input.end('curl \\\n');
+  const output = join(folder, 'config.yaml');
+  const { code, text } = await run(() =>
+    init(['--output', output], new TerminalQuestions(input, new PassThrough())),
+  );
+  assert.equal(code, 2);
+  assert.match(text, /cancelled: nothing was written/);
 });
