@@ -8,7 +8,7 @@ type EndpointRoute = PathKey | 'pass_through' | 'live' | 'ready' | 'metrics' | '
 type PassedContent = 'json_or_events' | 'transcript' | 'speech' | 'images';
 
 interface Endpoint {
-  /** Normalised: one leading `/v1`. `/**` at its end stands for everything below it, `/*` for one more segment. */
+  /** Normalised: one leading `/v1`. `/**` at its end is everything below it, `/*` one more segment. */
   readonly path: string;
   readonly route: EndpointRoute;
   /** The methods that `route` serves. Others are passed through when `isPassedOtherwise`, else refused; null: all. */
@@ -22,7 +22,7 @@ interface Endpoint {
   readonly hasMetricLabel: boolean;
   /** True: every upstream is expected to have it, so that its absence (404) counts against the upstream. */
   readonly isExpected: boolean;
-  /** True: it makes something new of what is sent, so that another upstream may be asked after a failure. */
+  /** True: it generates output from the request alone, so that another upstream may be tried after a failure. */
   readonly isGeneration: boolean;
   /** True: it has a memory at one upstream, so that asking another one makes no sense. */
   readonly isStateful: boolean;

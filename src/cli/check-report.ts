@@ -8,7 +8,7 @@ export interface Finding {
   readonly cause?: 'credentials' | { readonly base: string };
 }
 
-/** Of something that takes longer, it is said what is waited for. */
+/** A check that takes longer is announced. */
 const QUIET_MS = 2_000;
 
 const LABELS = { ok: 'ok    ', warn: 'warn  ', fail: 'FAIL  ' } as const;

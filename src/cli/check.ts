@@ -128,7 +128,7 @@ class Check {
     try {
       const lease = await withWaitLine(manager.get({ maxWaitMs: patienceMs }), () => {
         const error = manager.status().lastError;
-        return `${what}: ${error === null ? 'no answer yet; asked' : `${error}; asked again`} for up to ${patienceMs / 1000} s`;
+        return `${what}: ${error === null ? 'no response yet; retrying' : `${error}; asked again`} for up to ${patienceMs / 1000} s`;
       });
       const seconds = Math.round(lease.remainingMs() / 1000);
       return [{ verdict: 'ok', text: `${what}: obtained, ${seconds} s left` }];

@@ -50,7 +50,7 @@ export async function demo(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** The text says what is wrong. */
+/** The string is the error. */
 function readArguments(args: readonly string[]): DemoArguments | string {
   try {
     const { values } = parseArgs({

@@ -94,7 +94,7 @@ function failure(error: unknown, dbaddr: string): unknown {
   if (error.code !== 'NO_FILE') return new CommandFailure(1, error.message, error);
   return new CommandFailure(
     1,
-    `There is no database ${resolve(dbaddr)}: no request was recorded yet, or tokenferry runs in another directory (a relative dbaddr counts from where it was started).`,
+    `There is no database ${resolve(dbaddr)}: no request was recorded yet, or tokenferry runs in another directory (a relative dbaddr is relative to its working directory).`,
     error,
   );
 }

@@ -34,7 +34,7 @@ export async function checkAddress(config: Config): Promise<Finding[]> {
 
 const LISTEN_ERRORS: Readonly<Record<string, string>> = {
   EACCES: 'permission denied to listen there. Use a port above 1023.',
-  EADDRNOTAVAIL: 'no address of this machine. Use one that it has, or ":PORT" for all of them.',
+  EADDRNOTAVAIL: 'not an address of this machine. Use one of its addresses, or ":PORT" for all of them.',
   ENOTFOUND: 'the host name is unknown. Use an address of this machine, or ":PORT" for all of them.',
 };
 
@@ -119,7 +119,7 @@ export function checkCertificateFiles(config: Config, directory: string): Findin
       const certificates = readFileSync(file, 'utf8').match(PEM_CERTIFICATE) ?? [];
       if (certificates.length === 0)
         return [{ verdict: 'fail', text: `${what}: no PEM certificate in this file` }];
-      // Of a chain the first one is shown; bundles of authorities contain expired ones that nobody needs.
+      // Of a chain the first one is shown; bundles of authorities contain expired ones that are not used.
       const shown = name === 'cert' || certificates.length === 1 ? certificates.slice(0, 1) : [];
       return shown.map((pem) => describeValidity(what, pem, 'Replace the file'));
     }),
@@ -131,7 +131,7 @@ function describeValidity(what: string, certificate: string | Buffer, advice: st
   try {
     parsed = new X509Certificate(certificate);
   } catch {
-    return { verdict: 'fail', text: `${what}: no certificate that can be read` };
+    return { verdict: 'fail', text: `${what}: no certificate that can be parsed` };
   }
   const nowMs = Date.now();
   const fromMs = Date.parse(parsed.validFrom);
@@ -165,7 +165,7 @@ export async function checkServerCertificates(config: Config, maxWaitMs: number)
       const certificate = await serverCertificate(url, servername, maxWaitMs);
       if (certificate === null) return [];
       const what = `certificate of ${url.host} (${users.join(', ')})`;
-      return [describeValidity(what, certificate, 'Whoever runs that server has to renew it')];
+      return [describeValidity(what, certificate, 'The operator of that server has to renew it')];
     }),
   );
   return found.flat();
@@ -196,7 +196,7 @@ function secureServers(config: Config): SecureServer[] {
   return [...servers.values()];
 }
 
-/** DER; null when none was shown in time. Whether it is trusted is not looked at: that is said of the upstream or token. */
+/** DER; null when none was received in time. Trust is not checked here: the check of the upstream or token does that. */
 function serverCertificate(url: URL, servername: string | null, maxWaitMs: number): Promise<Buffer | null> {
   const host = url.hostname.replace(/^\[|\]$/g, '');
   return new Promise((resolved) => {

@@ -11,7 +11,7 @@ import { type Finding, withWaitLine } from './check-report.ts';
 import { EMBEDDING_NAME } from './verify.ts';
 
 interface UpstreamCheckSettings {
-  /** How long the upstream is asked. */
+  /** How long the upstream is tried. */
   readonly patienceMs: number;
   /** True: one chat of a few tokens is sent as well. */
   readonly isChatAsked: boolean;
@@ -31,7 +31,7 @@ const MAX_LIST_BYTES = 8 * 1024 * 1024;
 /** A list of models that comes slower than this is not needed. */
 const LIST_WAIT_MS = 2_000;
 const MAX_CHAT_BYTES = 1024 * 1024;
-/** Models and the chat are asked for one after the other at each base URL. */
+/** Models and the chat are requested one after the other at each base URL. */
 const MAX_OTHER_BASES = 8;
 
 /** What `GET /models` led to. */
@@ -59,7 +59,7 @@ export class UpstreamCheck {
     const { patienceMs } = this.#settings;
     const result = await withWaitLine(this.#askModels(this.#upstream), () =>
       // Of its token there is a line already.
-      client.hasToken() ? `${this.#what}: no answer yet; asked for up to ${patienceMs / 1000} s` : null,
+      client.hasToken() ? `${this.#what}: no response yet; retrying for up to ${patienceMs / 1000} s` : null,
     );
     const settled = this.#judge(result);
     if (settled?.verdict === 'fail') return [settled];
@@ -73,27 +73,27 @@ export class UpstreamCheck {
     if (result.kind === 'listed') {
       const { repairs } = result;
       const repaired = repairs.length === 0 ? '' : ` (repaired in its list of models: ${repairs.join(', ')})`;
-      return this.#found('ok', `answers${repaired}`);
+      return this.#found('ok', `responds${repaired}`);
     }
     if (result.kind === 'failed') return this.#describeFailure(result.error);
     if (result.kind === 'no_list') return null;
     const { status } = result;
     if (status === 401 || status === 403) {
       return this.#upstream.client.credentials.kind === 'as_is'
-        ? this.#found('ok', `answers (GET /models gives ${status} without a client's key; sk: asis)`)
-        : { ...this.#found('fail', `refuses the credentials (${status})`), cause: 'credentials' };
+        ? this.#found('ok', `responds (GET /models returns ${status} without a client's key; sk: asis)`)
+        : { ...this.#found('fail', `rejects the credentials (${status})`), cause: 'credentials' };
     }
-    if (status >= 500) return this.#found('fail', `answers GET /models with ${status}`);
+    if (status >= 500) return this.#found('fail', `responds to GET /models with ${status}`);
     if (status >= 300 && status < 400) return this.#describeRedirect(status, result.location);
     if (status === 429)
-      return this.#found('warn', 'answers GET /models with 429: its rate limit is exceeded');
+      return this.#found('warn', 'responds to GET /models with 429: its rate limit is exceeded');
     return null;
   }
 
   #describeFailure(error: unknown): Finding {
     if (!(error instanceof FerryError)) return this.#found('fail', String(error));
     if (error.kind === 'token_unavailable')
-      return this.#found('fail', 'not asked, because there is no token for it');
+      return this.#found('fail', 'not called: there is no token for it');
     return this.#found('fail', error.message.replace(/^Upstream "[^"]*":? /, ''));
   }
 
@@ -112,7 +112,7 @@ export class UpstreamCheck {
   async #checkOtherBases(result: ModelsResult): Promise<Finding[]> {
     const isAsked = this.#settings.isChatAsked;
     const why =
-      result.kind === 'status' ? `GET /models gives ${result.status}` : 'GET /models gives no list of models';
+      result.kind === 'status' ? `GET /models returns ${result.status}` : 'GET /models returns no list of models';
     const others = this.#otherUpstreams();
     try {
       const listings = await Promise.all(others.map(({ upstream }) => this.#askModels(upstream)));
@@ -134,12 +134,12 @@ export class UpstreamCheck {
         kind === 'status' && 'status' in facts && (facts.status === 401 || facts.status === 403);
       const guarded = others[listings.findIndex(isGuarded)];
       if (guarded !== undefined) {
-        const text = `${why}, and the same below another path refuses the credentials. Check both; perhaps:`;
+        const text = `${why}, and the same below another path rejects the credentials. Check both; perhaps:`;
         return [this.#found('warn', text, guarded.base)];
       }
       const advice = isAsked
         ? NO_MODEL
-        : '; `check --chat --model NAME` finds out with a chat of a few tokens';
+        : '; `check --chat --model NAME` tests it with a chat of a few tokens';
       return [this.#found('warn', `${why}: it lists no models, or the endpoint's path is wrong${advice}`)];
     } finally {
       await Promise.all(others.map(({ upstream }) => upstream.client.close()));
@@ -165,7 +165,7 @@ export class UpstreamCheck {
   ): Promise<Finding[]> {
     const error = await this.#chat(this.#upstream, model);
     if (error === null) {
-      return [this.#found('ok', `answers (${why}: it lists no models)`), this.#chatWorks(model)];
+      return [this.#found('ok', `responds (${why}: it lists no models)`), this.#chatWorks(model)];
     }
     if (!isWrongPath(error)) return [this.#found('warn', why), this.#chatFails(model, error)];
     for (const { base, upstream } of others) {
@@ -223,7 +223,7 @@ export class UpstreamCheck {
   /** Null: the response is a chat that the gateway can use. */
   async #chat(upstream: RoutedUpstream, model: string): Promise<FerryError | null> {
     const error = await this.#sendChat(upstream, model, { max_tokens: 5 });
-    // Reasoning models want another name for it.
+    // Reasoning models require another name for it.
     const isPicky = error !== null && (error.upstreamStatus === 400 || error.upstreamStatus === 422);
     return isPicky ? this.#sendChat(upstream, model, {}) : error;
   }
@@ -282,7 +282,7 @@ export class UpstreamCheck {
 
 const NO_MODEL = '; name a model with --model NAME';
 
-/** A list that does not come in time is none; the upstream answers all the same. */
+/** A list that does not arrive in time is ignored; the upstream still responds. */
 async function readList({ body }: UpstreamResponse): Promise<ModelsResult> {
   const repairs = new Set<Repair>();
   const timer = setTimeout(() => body.destroy(new Error('the list of models is not needed')), LIST_WAIT_MS);

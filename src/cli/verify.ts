@@ -52,7 +52,7 @@ export async function verify(args: readonly string[]): Promise<number> {
   const model = settings.model ?? listed.find((id) => !EMBEDDING_NAME.test(id));
   const embeddingModel = settings.embeddingModel ?? listed.find((id) => EMBEDDING_NAME.test(id));
   if (model === undefined) {
-    report.fail('chat', 'no model to ask: none is listed, name one with --model');
+    report.fail('chat', 'no model to test: none is listed; name one with --model');
   } else {
     await report.check('chat', () => askOnce(client, model));
     await report.check('stream', () => streamOnce(client, model));
@@ -131,7 +131,7 @@ async function listModels(client: OpenAI): Promise<Finding<string[]>> {
   const ids: string[] = [];
   for await (const { id } of client.models.list()) ids.push(id);
   if (ids.length === 0)
-    throw new CheckFailure('the list is empty; applications that offer a choice will offer none');
+    throw new CheckFailure('the list of models is empty; applications will have none to choose from');
   const shown = ids.slice(0, 8).join(', ') + (ids.length > 8 ? ', …' : '');
   return { value: ids, facts: `${ids.length} listed: ${shown}` };
 }
@@ -145,7 +145,7 @@ async function askOnce(client: OpenAI, model: string): Promise<Finding<null>> {
     stream: false,
   });
   if (response.object !== 'chat.completion')
-    throw new CheckFailure(`object is "${response.object}", Dify insists on chat.completion`);
+    throw new CheckFailure(`object is "${response.object}", Dify requires chat.completion`);
   const message = response.choices[0]?.message;
   if (message === undefined) throw new CheckFailure('the response has no choice');
   const tokens = response.usage === undefined ? 'no usage' : `${response.usage.total_tokens} tokens`;
@@ -186,12 +186,12 @@ async function streamOnce(client: OpenAI, model: string): Promise<Finding<null>>
     lastMs = nowMs;
   }
   if (firstTextMs === null)
-    throw new CheckFailure('the stream had no text; applications show an empty answer');
+    throw new CheckFailure('the stream had no text; applications show an empty message');
   if (!hasContent)
-    throw new CheckFailure('the stream had reasoning and no content; applications show an empty answer');
+    throw new CheckFailure('the stream had reasoning and no content; applications show an empty message');
   if (!isFinished)
     throw new CheckFailure(
-      'the stream ended without a finish_reason; Vercel AI SDK and RAGFlow call that an error',
+      'the stream ended without a finish_reason; Vercel AI SDK and RAGFlow report that as an error',
     );
   const times: StreamTimes = { firstTextMs, gapsMs };
   const late = slowFirstText(times);
@@ -203,7 +203,7 @@ async function streamOnce(client: OpenAI, model: string): Promise<Finding<null>>
   };
 }
 
-/** The reasoning in a chunk, which RAGFlow and Dify show as well; the client's types do not know it. */
+/** The reasoning in a chunk, which RAGFlow and Dify show as well; the client's types do not have it. */
 function reasoningIn(delta: unknown): string {
   const { reasoning_content: thought } = (delta ?? {}) as { readonly reasoning_content?: unknown };
   return typeof thought === 'string' ? thought : '';
@@ -226,9 +226,7 @@ async function embedOnce(client: OpenAI, model: string): Promise<Finding<null>> 
   return {
     value: null,
     facts: `${model} makes vectors of ${first} dimensions`,
-    verdicts: [
-      `Create knowledge bases with ${first} dimensions; RAGFlow and Dify find that out by themselves.`,
-    ],
+    verdicts: [`Create knowledge bases with ${first} dimensions; RAGFlow and Dify detect that themselves.`],
   };
 }
 
@@ -293,7 +291,7 @@ export function describeStream({ firstTextMs, gapsMs }: StreamTimes): string {
   const longest = sorted.at(-1) ?? 0;
   const gaps = `one chunk every ${median.toFixed(0)} ms, the longest pause ${longest.toFixed(0)} ms`;
   if (sorted.filter((gap) => gap < BURST_MS).length > sorted.length * 0.9) {
-    return `A user waits ${wait} and then sees everything at once: something between the model and here buffers the stream, or the model is very fast (${gaps}).`;
+    return `A user waits ${wait} and then sees everything at once: a proxy between the model and this client buffers the stream, or the model is very fast (${gaps}).`;
   }
   return `A user sees the first word after ${wait} and the text grow: ${gaps}.`;
 }

@@ -4,7 +4,7 @@ interface ConfigProblem {
   readonly path: string;
   /** 1-based line in the file; null when the file could not be read. */
   readonly line: number | null;
-  /** For people, without any value of the file: a secret may stand in the wrong place. */
+  /** For people, without any value of the file: a secret may be in the wrong place. */
   readonly message: string;
 }
 
@@ -71,7 +71,7 @@ export class ProblemReport {
     this.#isNeeded = isNeeded;
   }
 
-  /** A problem of the file as a whole, whatever is needed of it. */
+  /** A problem of the file as a whole. */
   syntaxError(path: readonly PathStep[], message: string, line = this.#lineOf(path)): void {
     this.#errors.push({ path, problem: { path: formatPath(path), line, message } });
   }

@@ -22,7 +22,7 @@ interface RefreshConfig extends Omit<WrittenTokenSource['refresh'], 'at' | 'atte
   readonly attempt_timeout: number;
 }
 
-/** One source of `tokens`, told apart by `type`. */
+/** One source of `tokens`, distinguished by `type`. */
 export type TokenSourceConfig = Completed<WrittenTokenSource>;
 
 /**
@@ -90,7 +90,7 @@ export function upstreamDefect(one: Pick<UpstreamConfig, 'endpoint' | 'sk' | 'to
   return hasCredentials ? null : 'no credentials: set token, or sk, or `token: none` if none are needed';
 }
 
-/** Early enough to survive an outage of the issuer; late where each token ends another. */
+/** Early enough to survive an outage of the issuer; late where each token revokes another. */
 const REFRESH_AT = { overlap: [0.4, 0.5], exclusive: [0.75, 0.8] } as const;
 const ATTEMPT_TIMEOUT_MS = 10_000;
 

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { NAMED_NETWORKS, NetworkSet } from '../lib/net/network-set.ts';
 
-/** Finds a client's address behind proxies whose `X-Forwarded-For` is believed. */
+/** Finds a client's address behind proxies whose `X-Forwarded-For` is trusted. */
 export class ClientAddresses {
   readonly #trusted = new NetworkSet();
   readonly #hasTrusted: boolean;
@@ -16,7 +16,7 @@ export class ClientAddresses {
 
   /**
    * The nearest address that is not a trusted proxy's; '' when the socket is gone already. Of the header only the end
-   * is believed: what stands before an entry that is no address may be of the client's own making.
+   * is trusted: entries before one that is no address may be forged by the client.
    */
   of(peer: string | undefined, forwardedFor: string | readonly string[] | undefined): string {
     let address = plain(peer ?? '');

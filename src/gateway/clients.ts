@@ -78,7 +78,7 @@ function anonymousClient(config: Config, hasKeys: boolean): ClientIdentity | nul
   return { name: null, keyDigest: null, isGlobal, mayUseModel: null, mayUsePath: null };
 }
 
-/** True: nobody configured keys and nobody said that none are needed, so only this machine may come in. */
+/** True: neither keys nor `noauth` are configured, so only this machine may connect. */
 export function isLoopbackOnly(config: Config): boolean {
   return !hasAnyKey(config) && !config.noauth;
 }

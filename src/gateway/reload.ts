@@ -81,9 +81,9 @@ export class ConfigReloads {
       this.follow(loaded.files);
       const { config, kept } = withFixedSettings(loaded.config, current().config);
       const next = build(loaded, config);
-      // A file that was truncated while it was written looks like this; whoever wants no upstreams ends the process.
+      // A file that was truncated while it was written looks like this.
       if (next.upstreams.length === 0 && current().upstreams.length > 0)
-        throw new Error('it leaves no usable upstream');
+        throw new Error('it has no usable upstream');
       const changed = changedKeys(loaded.config, current().config);
       await Promise.race([next.start(), after(MAX_TOKEN_WAIT_MS, clock)]);
       if (this.#isClosed) {

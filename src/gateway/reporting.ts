@@ -92,13 +92,13 @@ export function requestLogProblem(requestLog: RequestLog): string | null {
 export function reportLostRecords(requestLog: RequestLog, droppedBefore: number, logger: Logger): void {
   const records = requestLog.stats().dropped - droppedBefore;
   if (records === 0) return;
-  const reason = requestLog.problem ?? 'The database did not take them in time.';
+  const reason = requestLog.problem ?? 'The database did not accept them in time.';
   logger.error(`request log: ${counted(records, 'record')} lost at shutdown. ${reason}`, { records });
 }
 
 /**
  * Logs an error that nothing caught: a defect of tokenferry, or of a token source's own module when its name is in the
- * stack. The message of such a module is sanitized as where it is thrown: it may hold secrets that only the module knows.
+ * stack. The message of such a module is sanitized as where it is thrown: it may contain secrets that only the module has.
  */
 export function reportUncaughtError(logger: Logger, error: unknown, tokens: Config['tokens']): void {
   const message = error instanceof Error ? error.message : String(error);

@@ -64,7 +64,7 @@ export interface RunningService {
   status(): { readonly tokens: readonly TokenStatus[] };
   /** Loads the configuration again. False: the previous one stays in use; the log says why. Never rejects. */
   reload(): Promise<boolean>;
-  /** Logs an error that nothing caught. Other requests go on. */
+  /** Logs an error that nothing caught. Other requests continue. */
   reportUncaughtError(error: unknown): void;
   /** Refuses new requests, waits up to `shutdown_grace` for running ones, flushes the queues. Never rejects. */
   close(): Promise<void>;
@@ -171,7 +171,7 @@ class Service implements RunningService {
     if (running > 0) {
       const graceMs = this.#runtime.config.shutdown_grace;
       this.#logger.info(
-        `shutting down: waiting up to ${inSeconds(graceMs)} for ${counted(running, 'running request')}; a second signal ends them at once`,
+        `shutting down: waiting up to ${inSeconds(graceMs)} for ${counted(running, 'running request')}; a second signal aborts them at once`,
       );
     }
     const hasEnded = await this.#requests.drained(this.#runtime.config.shutdown_grace);

@@ -133,7 +133,7 @@ export function tokenTrouble(manager: TokenManager): string | null {
   if (!isUsable) {
     if (state === 'dormant') return null;
     if (state === 'rejected' && consecutiveFailures === 0)
-      return `token ${name}: an upstream rejected it, another one is on its way`;
+      return `token ${name}: an upstream rejected it, its renewal is running`;
     return consecutiveFailures === 0
       ? `token ${name}: not obtained yet`
       : `token ${name}: missing, ${counted(consecutiveFailures, 'failure')}${because}`;

@@ -72,7 +72,7 @@ function managerSettings(source: TokenSourceConfig, sources: number): TokenManag
   };
 }
 
-/** Half of a usual attempt: after the first issuer of a chain the second one is still to be asked. */
+/** Half of a usual attempt: after the first issuer of a chain the second one is still to be called. */
 const MAX_CHAIN_WAIT_MS = 5_000;
 
 /** The token of one source as an input of another one: a chain of issuers. */

@@ -121,7 +121,7 @@ function accept(parts: AppParts): (request: Request, response: Response, next: (
     response.locals = { runtime, context, isApi } satisfies Locals as unknown as Response['locals'];
     track(context, parts);
     if (refusal !== null) throw refusal;
-    // 3. Overload, draining and CORS; probes and metrics are served whatever the load.
+    // 3. Overload, draining and CORS; probes and metrics are served under any load.
     const isOpen = OPEN_PATHS.has(path);
     if (!isOpen) {
       parts.requests.refuseWhenFull(runtime.maxRequests);

@@ -79,7 +79,7 @@ export class ChunkedWriter {
 /**
  * Resolves when the client has read enough for more to be written, or has disconnected; leaves no listener. A client
  * that takes nothing at all for `stallMs` is disconnected. Node's own timer of the socket measures that, by what the
- * socket has sent, so that a slow client is not taken for a stalled one.
+ * socket has sent, so that a slow client is not treated as a stalled one.
  */
 export function drained(response: ServerResponse, stallMs = MAX_STALL_MS): Promise<void> {
   return new Promise((resolve) => {

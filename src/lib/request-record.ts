@@ -3,7 +3,7 @@ import type { ErrorKind, Outcome } from './errors/ferry-error.ts';
 /** One attempt at one candidate. */
 export interface AttemptRecord {
   readonly upstream: string;
-  /** `ok`, or the kind of error that ended it. */
+  /** `ok`, or the kind of its error. */
   readonly outcome: 'ok' | 'stream_broken' | ErrorKind;
   /** The upstream's HTTP status; null when it never responded. */
   readonly status: number | null;

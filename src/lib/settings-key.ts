@@ -10,7 +10,7 @@ export function settingsKey(settings: unknown): string {
 
 function canonicalText(value: unknown): string {
   if (value instanceof Secret) return `secret:${JSON.stringify(value.reveal())}`;
-  // A pattern has no properties of its own that would tell it from another one.
+  // A pattern has no own properties by which it differs from another one.
   if (value instanceof RegExp) return JSON.stringify(String(value));
   if (Array.isArray(value)) return `[${value.map(canonicalText).join(',')}]`;
   if (typeof value === 'object' && value !== null) {

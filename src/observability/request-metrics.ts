@@ -199,7 +199,7 @@ interface HistogramSeries {
   sum: number;
 }
 
-/** Counts a duration in milliseconds; what is no positive finite number counts as 0, as one NaN would spoil the sum. */
+/** Counts a duration in milliseconds; what is no positive finite number counts as 0, as one NaN would make the sum NaN. */
 function observeMs(series: HistogramSeries, ms: number): void {
   const seconds = ms > 0 && ms < Number.POSITIVE_INFINITY ? ms / 1000 : 0;
   const { bounds, counts } = series;
@@ -237,7 +237,7 @@ class BatchHistogram<Label extends string> {
     registry.registerMetric(this as unknown as Metric);
   }
 
-  /** The series of these labels, which are exposed in their order, to be kept by whoever observes often. */
+  /** The series of these labels, which are exposed in their order, to be kept by frequent callers. */
   series(labels: Readonly<Record<Label, string>>): HistogramSeries {
     const key = Object.values(labels).join('\n');
     let series = this.#series.get(key);

@@ -76,7 +76,7 @@ export class TokenMetrics {
     addGauges(registry, prefix, read);
   }
 
-  /** An acquisition ended. `trigger`: start, demand, renewal, rejected, manual; `outcome`: `ok` or the kind of failure. */
+  /** An acquisition finished. `trigger`: start, demand, renewal, rejected, manual; `outcome`: `ok` or the kind of failure. */
   acquired(source: string, trigger: string, outcome: string, seconds: number): void {
     this.#acquired.inc({ source, trigger, outcome });
     this.#acquireSeconds.observe({ source }, seconds);

@@ -3,7 +3,7 @@ import { FerryError } from '../lib/errors/ferry-error.ts';
 import { isHtml } from '../lib/text/sanitize.ts';
 import { type ErrorContext, invalidBodyError } from './errors/upstream-error.ts';
 
-/** What the beginning of a response shows it to be, whatever its content-type says. */
+/** The type of a response by its first bytes, with any content-type. */
 export type ResponseShape = 'empty' | 'events' | 'json' | 'html' | 'text' | 'binary';
 
 /** So many bytes show the shape of any response. */
@@ -56,10 +56,10 @@ function cutCharacter(bytes: Buffer): number {
   return 0;
 }
 
-/** So much of a body that is not what was asked for is looked at for its excerpt. In UTF-16 units. */
+/** The part of an unexpected body that is used for its excerpt. In UTF-16 units. */
 const EXCERPT_SOURCE = 4000;
 
-/** The JSON of a whole response; throws `disconnected` for one that is cut, `invalid_response` for what is none. */
+/** The JSON of a whole response; throws `disconnected` for one that is cut, `invalid_response` for invalid JSON. */
 export function parseResponseJson(body: Buffer, context: ErrorContext): unknown {
   const text = textOf(body);
   try {
@@ -69,7 +69,7 @@ export function parseResponseJson(body: Buffer, context: ErrorContext): unknown 
   }
 }
 
-/** `invalid_response` with an excerpt of a body that is not what was asked for. */
+/** `invalid_response` with an excerpt of an unexpected body. */
 export function invalidResponseBody(body: Buffer, context: ErrorContext): FerryError {
   return invalidBodyError(textOf(body).slice(0, EXCERPT_SOURCE), context);
 }

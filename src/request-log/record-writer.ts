@@ -33,7 +33,7 @@ const MAX_ROWS_PER_INSERT = 1_000;
 const INSERT_EVERY_MS = 500;
 const FIRST_RETRY_MS = 250;
 const MAX_RETRY_MS = 5_000;
-/** A person has to act first; a rare retry is enough to notice that one did. */
+/** A person has to act first; a rare retry is enough to notice it. */
 const UNUSABLE_RETRY_MS = 30_000;
 
 /**

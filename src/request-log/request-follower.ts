@@ -45,7 +45,7 @@ export async function followPostgres(address: string, nowMs: () => number): Prom
   return new PageFollower(new PostgresDatabase({ address, redact: (body) => body, isReader: true }), nowMs);
 }
 
-/** Follows a store that knows when requests began but not in which order they were written. */
+/** Follows a store that has the start times of requests but not the order in which they were written. */
 export class PageFollower implements RequestFollower {
   readonly #pages: Pages;
   readonly #nowMs: () => number;

@@ -126,7 +126,7 @@ class StoredRequestLog implements RequestLog {
     if (rows > 0) this.#writer.push({ rows, values: this.#encode(values) });
   }
 
-  /** Redacts secrets in all columns, whatever a client or an upstream put there. */
+  /** Redacts secrets in all columns, with any data of clients and upstreams. */
   #encode(values: readonly ColumnValue[]): string {
     const text = JSON.stringify(values);
     if (this.#secrets.scrub(text) === text) return text.slice(1, -1);

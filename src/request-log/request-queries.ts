@@ -19,7 +19,7 @@ interface Tables {
   tokenferry_requests: RequestRow;
 }
 
-/** Builds SQL and runs nothing: the connection belongs to whoever opened it. */
+/** Builds SQL and runs nothing: the connection belongs to the caller. */
 type RequestBuilder = Kysely<Tables>;
 
 /** The builder of SQL for SQLite. */

@@ -18,7 +18,7 @@ import type { UpstreamCall } from '../upstream/client.ts';
 import { type UpstreamResponse, UpstreamStatusError } from '../upstream/response.ts';
 import type { Attempt } from './attempt.ts';
 
-/** What the configuration says of every attempt, whatever its endpoint. */
+/** The settings of every attempt, for all endpoints. */
 export interface AttemptPolicy {
   readonly replyModel: 'upstream' | 'requested';
   /** True: limits or the record need to know how many tokens were used. */
@@ -179,7 +179,7 @@ function responseFormatOf(request: ParsedRequest | null): string | undefined {
   return isJsonObject(format) && typeof format.type === 'string' ? format.type : undefined;
 }
 
-/** What an error text may repeat of the request. A path that stands for a model is none: the text speaks of the path. */
+/** The values of the request that an error text may repeat. A path used as a model is not one: the text is about the path. */
 function namesOf({ request, path, model }: Attempt): Pick<ErrorContext, 'model' | 'upstreamModel' | 'path'> {
   if (request.model === request.path) return { model: null, path };
   return { model: request.model, upstreamModel: model, path };
@@ -204,7 +204,7 @@ function statusError(
   return isOwn ? rejectedClientKey(failure, status, text, policy.scrub) : failure;
 }
 
-/** What `reject` names is a rejected token whatever its status says of the request: the client can do nothing about it. */
+/** A match of `reject` is a rejected token with any status: the client cannot fix it. */
 function rejectedToken(failure: FerryError): FerryError {
   if (failure.kind === 'auth_rejected') return failure;
   const { upstreamStatus } = failure;
@@ -236,7 +236,7 @@ function rejectedClientKey(
   });
 }
 
-/** The error that a text carries as JSON, in whatever shape; null when it carries none. */
+/** The error in a JSON text, in any shape; null when there is none. */
 export function errorIn(text: string): VendorError | null {
   const json = parseJson(text);
   return json === undefined ? null : parseVendorError(json);

@@ -15,11 +15,11 @@ interface AttemptBounds {
   readonly isLast: boolean;
   /** Monotonic time at which all attempts together must have brought content; `Infinity`: no deadline. */
   readonly deadlineMonoMs: number;
-  /** How long the request has waited in vain for tokens of other candidates: `max_wait` is for all together. */
+  /** How long the request has waited without success for tokens of other candidates: `max_wait` is for all together. */
   readonly tokenWaitedMs: number;
 }
 
-/** A response whose body rejected the token, and the error that says so. */
+/** A response whose body rejected the token, and its error. */
 interface TokenRejection {
   readonly response: UpstreamResponse;
   readonly error: FerryError;
@@ -38,9 +38,9 @@ export class Attempt {
   readonly deadlineMonoMs: number;
   readonly tokenWaitedMs: number;
   readonly timer: AttemptTimer;
-  /** Aborted when the client leaves or a limit passes, with the FerryError to report as its reason. */
+  /** Aborted when the client disconnects or a limit passes, with the FerryError to report as its reason. */
   readonly signal: AbortSignal;
-  /** Our path of what the upstream is asked: the client's own, unless its request is sent as a chat. */
+  /** The path of the upstream request: that of the client, unless it is sent as a chat. */
   path: string;
   /** The latest response, of any status. */
   response: UpstreamResponse | null = null;
@@ -127,7 +127,7 @@ export class Attempt {
 
   /**
    * From here on silence of `idle_timeout` ends the attempt. While unread bytes are buffered the silence is the reader's:
-   * nothing comes because nothing is asked for.
+   * nothing arrives because nothing is requested.
    */
   limitIdleTime(body: { readonly isBacklogged: boolean }, maxMs = Number.POSITIVE_INFINITY): void {
     const { name, limits } = this.upstream;
@@ -187,7 +187,7 @@ export class Attempt {
       this.#blame(error);
       if (error.kind === 'auth_rejected' && this.#isCommitted && this.response !== null)
         this.upstream.client.reportRejected(this.response);
-      // Ends whatever of it is still running.
+      // Aborts the rest of it.
       this.#controller.abort(error);
       this.response?.body.destroy(error);
     }
@@ -215,7 +215,7 @@ export class Attempt {
     }
     if (error.kind === 'model_not_found')
       pauses.pause(this.model, 'model_not_found', MISSING_MODEL_PAUSE_MS, error.message);
-    // That an upstream lacks an endpoint which only some have says nothing of its health.
+    // A missing optional endpoint does not count against an upstream's health.
     const isOptionalPath = error.kind === 'path_not_found' && !endpointOf(this.path).isExpected;
     circuit.fail(isOptionalPath ? 'no' : error.row.countsAgainst, this.#isProbe);
   }

@@ -36,13 +36,13 @@ export function anyMatcher(patterns: readonly string[]): Matcher {
   return (text) => names.has(text) || matchers.some((matches) => matches(text));
 }
 
-/** The same whatever the case: servers that ignore case would serve what is denied in another spelling. */
+/** Ignores case: servers that ignore case would serve a denied name in another spelling. */
 export function anyMatcherInAnyCase(patterns: readonly string[]): Matcher {
   const matches = anyMatcher(patterns.map((pattern) => pattern.toLowerCase()));
   return (text) => matches(text.toLowerCase());
 }
 
-/** Up to this length a regular expression with two stars is fast, whatever the name. UTF-16 units. */
+/** Up to this length a regular expression with two stars is fast, with any name. UTF-16 units. */
 const MAX_REGEXP_LENGTH = 128;
 
 /** One step of a pattern with several stars. */
@@ -96,7 +96,7 @@ function advance(
   }
 }
 
-/** Notes a position, and those behind its stars, which may also stand for nothing. */
+/** Notes a position, and those behind its stars, which may also match nothing. */
 function reach(steps: readonly Step[], reached: Uint8Array, position: number): void {
   for (let at = position; reached[at] !== 1; at++) {
     reached[at] = 1;

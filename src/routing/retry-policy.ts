@@ -44,7 +44,7 @@ export function nextStep(situation: Situation): NextStep {
   return isRetried ? 'same_upstream_after_backoff' : 'give_up';
 }
 
-/** The pause before the only upstream is asked again after `tries` attempts; doubles, in milliseconds. */
+/** The pause before the only upstream is retried after `tries` attempts; doubles, in milliseconds. */
 export function backoffAfter(tries: number, firstMs: number): number {
   return firstMs * 2 ** (tries - 1);
 }

@@ -16,7 +16,7 @@ export interface ClientIdentity {
   readonly mayUsePath: Matcher | null;
 }
 
-/** What routing has to know of a request, whatever its endpoint. */
+/** What routing needs of a request, for all endpoints. */
 export interface RoutedRequest {
   /** Normalised: one leading `/v1`, no query. */
   readonly path: string;
@@ -26,7 +26,7 @@ export interface RoutedRequest {
   readonly model: string;
   readonly client: ClientIdentity;
   readonly headers: IncomingHttpHeaders;
-  /** Aborted with a FerryError when the client leaves or the service ends. */
+  /** Aborted with a FerryError when the client disconnects or the service shuts down. */
   readonly signal: AbortSignal;
   /** Monotonic time of arrival. */
   readonly startedMonoMs: number;
@@ -37,7 +37,7 @@ export interface RoutedRequest {
 export class AttemptLog {
   /** Those that are over. */
   readonly attempts: AttemptRecord[] = [];
-  /** Attempts that were begun; the last one may still be running. */
+  /** Attempts that were started; the last one may still be running. */
   count = 0;
   /** The upstream of the last attempt and its own name for the model; null before the first. */
   upstream: string | null = null;

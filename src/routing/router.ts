@@ -121,7 +121,7 @@ function nearestModel(upstreams: readonly RoutedUpstream[], { client, model }: R
 }
 
 /**
- * `model_not_found`: no upstream serves `model`, or none that this client may use; `cause`: what one of them said;
+ * `model_not_found`: no upstream serves `model`, or none that this client may use; `cause`: the error of one of them;
  * `nearest`: the model that is probably meant.
  */
 export function noSuchModel(model: string, cause?: FerryError, nearest: string | null = null): FerryError {

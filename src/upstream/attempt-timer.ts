@@ -30,7 +30,7 @@ export class AttemptTimer {
     else this.#goal = setTimeout(() => this.#expire(), limitMs);
   }
 
-  /** Bytes arrived: an idle limit begins anew, any other runs on. */
+  /** Bytes arrived: an idle limit restarts, any other continues. */
   touch(): void {
     this.#silence?.touch();
   }

@@ -46,7 +46,7 @@ export interface UpstreamCall extends ExchangeControl {
   readonly clientHeaders: IncomingHttpHeaders;
   /** A stream can be sent once only: no replay, no second try on a stale socket. */
   readonly body: Buffer | Readable | null;
-  /** The length of a stream; null and absent: unknown, so it goes out in chunks. */
+  /** The length of a stream; null and absent: unknown, so it is sent in chunks. */
   readonly streamBytes?: number | null;
   readonly isJson: boolean;
   /** How long a token may be waited for. */
@@ -84,7 +84,7 @@ interface Outgoing {
   readonly exchange: Exchange;
 }
 
-/** The SDK's own limit ends at the headers; `AttemptTimer` goes on over the body. The longest that a timer can run. */
+/** The SDK's own limit ends at the headers; `AttemptTimer` also covers the body. The maximum of a timer. */
 const NO_TIMEOUT_MS = 2 ** 31 - 1;
 
 /**
@@ -241,7 +241,7 @@ export class UpstreamClient extends OpenAI {
   /**
    * Reports that the token was accepted, if the response proves it: a success does, and so does any other response to a
    * replay, which was a rejection with the token before, unless it may come from a proxy or a limiter that never looked at
-   * the token. With `reject.body` only the body proves it, so whoever has read that calls this.
+   * the token. With `reject.body` only the body proves it, so the reader of the body calls this.
    */
   reportAccepted(response: UpstreamResponse): void {
     const { credentials } = this;
@@ -257,7 +257,7 @@ export class UpstreamClient extends OpenAI {
     } catch (error) {
       if (!(error instanceof TokenUnavailable)) throw error;
       throw new FerryError('token_unavailable', {
-        message: `Upstream "${this.name}" cannot be used now: ${cleanMessage(error.message, (text) => text)}. GET /readyz says more.`,
+        message: `Upstream "${this.name}" cannot be used now: ${cleanMessage(error.message, (text) => text)}. See GET /readyz.`,
         retryAfterMs: error.retryAfterMs,
         ...(error.detail === null ? {} : { detail: error.detail }),
         cause: error,

@@ -52,7 +52,7 @@ const MAX_ERROR_BODY_BYTES = 256 * 1024;
 const MAX_ERROR_BODY_WAIT_MS = 500;
 
 /**
- * An upstream's response from its headers on; the body is read by whoever takes it. Has what the SDK reads of a
+ * An upstream's response from its headers on; the body is read by the caller. Has what the SDK reads of a
  * `Response`.
  */
 export class UpstreamResponse {
@@ -67,7 +67,7 @@ export class UpstreamResponse {
   lease: Lease | null = null;
   /** True: the upstream rejected a token before, and this is the response to the replay. */
   isReplayed = false;
-  /** True: it rejects the token as `reject` says, with whatever status. */
+  /** True: it rejects the token by `reject`, with any status. */
   isTokenRejected = false;
   /** What `text` has read; null before. */
   errorText: string | null = null;

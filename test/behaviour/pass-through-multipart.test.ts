@@ -192,7 +192,7 @@ test('forms that an upstream could parse differently are a 400', async () => {
     ] as const) {
       const answer = await sendForm(`${gateway.url}${PATH}`, Buffer.from(form as string), { type });
       assert.equal(answer.status, 400, answer.text);
-      assert.match(errorIn(answer.text).message, /can be read in more than one way/);
+      assert.match(errorIn(answer.text).message, /Ambiguous multipart form/);
     }
     assert.equal(first.taken.length + second.taken.length, 0);
   });

@@ -54,7 +54,7 @@ test('S127 S2 a path that no upstream allows is a 404 unsupported_endpoint with 
       assert.equal(status, 404, path);
       assert.equal(code, 'unsupported_endpoint', path);
       assert.ok(message.includes(`allow: ["${allow}"]`), message);
-      assert.match(message, /none was asked/);
+      assert.match(message, /no upstream allows it/);
     }
     assert.equal(one?.taken.length, 0);
   });
@@ -125,7 +125,7 @@ test('S127 upstreams without the path are named: 404 when their API responds so,
         const { status, code, message } = await refusal(gateway, '/v1/moderations', { input: 'x' });
         assert.equal(status, expected === 'upstream_not_found' ? 502 : 404);
         assert.equal(code, expected);
-        assert.match(message, /asked: "one", "two"\)/);
+        assert.match(message, /tried: "one", "two"\)/);
         assert.ok(message.includes('allow: ["/v1/moderations"]'), message);
         assert.ok(message.includes('deny: ["/v1/moderations"]'), message);
         assert.doesNotMatch(message, /127\.0\.0\.1|<|html/);
@@ -185,7 +185,7 @@ test('S127 /responses that upstreams do not have is the same 404 beside an upstr
     const { status, code, message } = await refusal(gateway, '/v1/responses', { model: 'm', input: 'x' });
     assert.equal(status, 404);
     assert.equal(code, 'unsupported_endpoint');
-    assert.match(message, /asked: "one"\)/);
+    assert.match(message, /tried: "one"\)/);
     assert.ok(message.includes('allow: ["/v1/responses"]'), message);
   }
 });

@@ -44,7 +44,7 @@ test('configuration, tokens and upstreams that are in order: a line each, exit c
   assert.equal(ended.code, 0, ended.stdout + ended.stderr);
   lineOf(ended, /^ok {4}configuration .*config\.yaml$/);
   lineOf(ended, /^ok {4}token corp: obtained, (299|300) s left$/);
-  lineOf(ended, /^ok {4}upstream chat: answers$/);
+  lineOf(ended, /^ok {4}upstream chat: responds$/);
   lineOf(ended, /^ok {4}address 127\.0\.0\.1:0: the system chooses a free port$/);
   lineOf(ended, /^ok {4}request log: the sqlite database can be written$/);
   lineOf(ended, /^ok {4}clock: within 30 s of (?:token corp|upstream chat), (?:token corp|upstream chat)$/);
@@ -82,7 +82,7 @@ test('repairs that the list of models needed are named', async (t) => {
   assert.equal(ended.code, 0, ended.stdout + ended.stderr);
   lineOf(
     ended,
-    /^ok {4}upstream chat: answers \(repaired in its list of models: models_list_form, model_id_name\)$/,
+    /^ok {4}upstream chat: responds \(repaired in its list of models: models_list_form, model_id_name\)$/,
   );
 });
 
@@ -103,7 +103,7 @@ test('the effect of a check on a running gateway is reported; an upstream withou
   lineOf(ended, /^warn {2}token corp: rotation is exclusive .* revokes the token of a running tokenferry$/);
   lineOf(
     ended,
-    /^warn {2}upstream chat: GET \/models gives 404: it lists no models, or the endpoint's path is wrong; `check --chat --model NAME` finds out with a chat of a few tokens$/,
+    /^warn {2}upstream chat: GET \/models returns 404: it lists no models, or the endpoint's path is wrong; `check --chat --model NAME` tests it with a chat of a few tokens$/,
   );
 });
 
@@ -156,12 +156,12 @@ test('a slow check is named early, with its last error and the remaining time', 
   const lastMs = lineOf(away, /^FAIL {2}token silent: no token within 8 s$/);
   const isSoon = (pattern: RegExp) => assert.ok(lineOf(away, pattern) < lastMs - 500);
   isSoon(/^wait {2}token gone: token_url: connection refused \(ECONNREFUSED\); asked again for up to 8 s$/);
-  isSoon(/^wait {2}token silent: no answer yet; asked for up to 8 s$/);
+  isSoon(/^wait {2}token silent: no response yet; retrying for up to 8 s$/);
   lineOf(away, /^FAIL {2}token gone: token_url: connection refused \(ECONNREFUSED\)$/);
 });
 
 test('an upstream without a token is reported as not called', () => {
-  lineOf(away, /^FAIL {2}upstream waiting: not asked, because there is no token for it$/);
+  lineOf(away, /^FAIL {2}upstream waiting: not called: there is no token for it$/);
   assert.ok(!away.stdout.includes('wait  upstream waiting'));
   assert.ok(!away.stdout.includes('readyz'));
 });

@@ -40,7 +40,7 @@ test('an address in use is a warning, one that this machine does not have a fail
   assert.match(free.stdout, /^ok {4}address 127\.0\.0\.1:\d+: free$/m);
   const foreign = await check({ address: '192.0.2.7:8888', noauth: true });
   assert.equal(foreign.code, 1, foreign.stdout);
-  assert.match(foreign.stdout, /^FAIL {2}address 192\.0\.2\.7:8888: no address of this machine/m);
+  assert.match(foreign.stdout, /^FAIL {2}address 192\.0\.2\.7:8888: not an address of this machine/m);
 });
 
 test('a database that cannot be written is a failure with what to do, without its password', async (t) => {

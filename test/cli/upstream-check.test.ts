@@ -52,7 +52,7 @@ for (const { configured, right } of [
     assert.equal(code, 1, stdout);
     assert.match(
       stdout,
-      /^FAIL {2}upstream chat: GET \/models gives 404, but the same below another path lists 2 models\. Set:$/m,
+      /^FAIL {2}upstream chat: GET \/models returns 404, but the same below another path lists 2 models\. Set:$/m,
     );
     assert.ok(stdout.includes(`\n      endpoint: ${origin(model)}${right}\n`), stdout);
   });
@@ -70,7 +70,7 @@ test('a web page in place of the list of models is no list; the path that has on
   t.after(() => model.close());
   const { code, stdout } = await check(origin(model));
   assert.equal(code, 1, stdout);
-  assert.match(stdout, /^FAIL {2}upstream chat: GET \/models gives no list of models, but/m);
+  assert.match(stdout, /^FAIL {2}upstream chat: GET \/models returns no list of models, but/m);
   assert.ok(stdout.includes(`endpoint: ${origin(model)}/v1\n`), stdout);
 });
 
@@ -80,7 +80,7 @@ test('without any list of models a chat decides: it works, is below another path
   assert.equal(right.code, 0, right.stdout);
   assert.match(
     right.stdout,
-    /^ok {4}upstream chat: answers \(GET \/models gives 404: it lists no models\)$/m,
+    /^ok {4}upstream chat: responds \(GET \/models returns 404: it lists no models\)$/m,
   );
   assert.match(right.stdout, /^ok {4}upstream chat: a chat with m works$/m);
   const wrong = await check(origin(model), '--model', 'm');
@@ -171,5 +171,5 @@ test('a 502 is a failure that names the upstream', async (t) => {
   t.after(() => model.close());
   const { code, stdout } = await check(model.url);
   assert.equal(code, 1);
-  assert.match(stdout, /^FAIL {2}upstream chat: answers GET \/models with 502$/m);
+  assert.match(stdout, /^FAIL {2}upstream chat: responds to GET \/models with 502$/m);
 });

@@ -33,7 +33,7 @@ test('the error names the key and the capability', () => {
   const row = NOT_BUILT_YET.find(({ path }) => path === 'workers');
   if (row === undefined) return;
   assert.deepEqual(problemsOf(`${MINIMAL}workers: 2\n`), [
-    `5 workers: not built yet: ${row.what}; leave this key out`,
+    `5 workers: not built yet: ${row.what}; remove this key`,
   ]);
 });
 

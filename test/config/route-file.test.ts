@@ -54,7 +54,7 @@ test('a file of openai-api-route works unchanged; bodies are not stored, and the
   assert.equal(third.authorization[0]?.reveal(), 'guest');
   assert.equal(fourth?.sk, null);
   assert.equal(fifth?.sk, 'asis');
-  assert.match(warnings[0] ?? '', /read as a file of openai-api-route.*add record: \{ content: all \}/);
+  assert.match(warnings[0] ?? '', /treated as a file of openai-api-route.*add record: \{ content: all \}/);
   assert.match(warnings[1] ?? '', /upstreams\[3\]: invalid, skipped/);
 });
 

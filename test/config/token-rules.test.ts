@@ -156,7 +156,7 @@ test('http has at most one body, and a GET has none', () => {
       }),
     ),
     [
-      '6 tokens.a.body_text: body_form and body_text are both given; leave one out',
+      '6 tokens.a.body_text: body_form and body_text are both given; remove one',
       '7 tokens.b.body_text: a GET has no body; use query, or another method',
     ],
   );

@@ -10,7 +10,7 @@ const E = 'endpoint: "https://llm.example/v1"';
 
 test('a token source or a key, not both', () => {
   const text = `${upstreams(`{ ${E}, sk: k, token: t }`)}tokens: { t: { type: env, name: T } }\n`;
-  assert.deepEqual(problemsOf(text), ['3 upstreams[0].sk: sk and token are both given; leave one out']);
+  assert.deepEqual(problemsOf(text), ['3 upstreams[0].sk: sk and token are both given; remove one']);
 });
 
 test('the token source exists, and a broken one exists too', () => {
@@ -29,8 +29,8 @@ test('no second Authorization is sent beside sk', () => {
     `{ ${E}, sk: k, headers: { x-authorization: a } }`,
   );
   assert.deepEqual(problemsOf(text), [
-    '3 upstreams[0].forward_headers[1]: is the header that sk is sent in; leave one out',
-    '4 upstreams[1].headers.authorization: is the header that sk is sent in; leave one out',
+    '3 upstreams[0].forward_headers[1]: is the header that sk is sent in; remove one',
+    '4 upstreams[1].headers.authorization: is the header that sk is sent in; remove one',
   ]);
 });
 
@@ -70,8 +70,8 @@ test('an endpoint is a base URL without credentials or fragment', () => {
       ),
     ),
     [
-      '3 upstreams[0].endpoint: must not hold credentials; use token, sk or headers',
-      '4 upstreams[1].endpoint: must not hold a fragment (#)',
+      '3 upstreams[0].endpoint: must not contain credentials; use token, sk or headers',
+      '4 upstreams[1].endpoint: must not contain a fragment (#)',
       '5 upstreams[2].endpoint: must be a URL that starts with http:// or https://',
     ],
   );
@@ -123,7 +123,7 @@ test('a certificate comes with its key, and the other way round', () => {
 
 test('the content of a key is not treated as the name of a file', () => {
   const text = upstreams(`{ ${E}, sk: k, tls: { ca: "-----BEGIN CERTIFICATE-----" } }`);
-  assert.deepEqual(problemsOf(text), ['3 upstreams[0].tls.ca: must be the name of a file, is its content']);
+  assert.deepEqual(problemsOf(text), ['3 upstreams[0].tls.ca: must be the name of a file, not its content']);
 });
 
 test('missing settings of an upstream are named', () => {

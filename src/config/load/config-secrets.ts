@@ -6,7 +6,7 @@ const CREDENTIAL_NAME = /auth|cookie|token|secret|password|api-?key|credential/i
 
 /**
  * Everything in the configuration that must never be printed: each secret field, the passwords inside URLs and
- * connection strings, headers and parameters whose name says that they are credentials, and `interpolated`,
+ * connection strings, headers and parameters whose name means credentials, and `interpolated`,
  * what the environment and files put in.
  */
 export function secretsOf(config: Config, interpolated: Iterable<string>): Secret[] {

@@ -46,7 +46,7 @@ export class Interpolator {
     this.#sources = sources;
   }
 
-  /** What stands in the place of one scalar; undefined, as if it were absent, when something is missing. */
+  /** The replacement of one scalar; undefined, as if it were absent, when something is missing. */
   fill(value: string | FileScalar, path: readonly PathStep[], line: number): string | FileScalar | undefined {
     const text = typeof value === 'string' ? value : value.text;
     if (!text.includes('${')) return value;
@@ -79,7 +79,7 @@ const VARIABLE = /^([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?$/s;
 
 /**
  * Replaces `${NAME}`, `${NAME:-default}` and `${file:/path}` in one scalar, once: what was put in is not looked
- * at again. `$${` stands for a literal `${`.
+ * at again. `$${` is a literal `${`.
  */
 function interpolate(
   text: string,
@@ -105,7 +105,7 @@ function interpolate(
 
 type Found = { readonly value: string } | { readonly problem: string };
 
-/** As in a shell, `:-` also stands in for a variable that is set and empty. */
+/** As in a shell, `:-` also replaces a variable that is set and empty. */
 function fromEnvironment(inner: string, env: InterpolationSources['env']): Found {
   const match = VARIABLE.exec(inner);
   const name = match?.[1];

@@ -105,8 +105,8 @@ function checkConfig(file: FileMapping, options: CheckOptions): Config | null {
 }
 
 const ROUTE_NOTICE =
-  'read as a file of openai-api-route, because it has no other keys. openai-api-route recorded request and response ' +
-  'bodies; here they are not kept: to keep them, add record: { content: all }';
+  'treated as a file of openai-api-route, because it has no other keys. openai-api-route recorded request and response ' +
+  'bodies; tokenferry does not store them: to store them, add record: { content: all }';
 
 function checkRules(config: Config, root: FileMapping, report: ProblemReport): void {
   const facts = {

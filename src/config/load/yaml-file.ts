@@ -26,11 +26,11 @@ interface YamlFile {
   }[];
   /** False when there is a syntax error. */
   readonly isWhole: boolean;
-  /** Whether what stands at `path` was read before the first syntax error: the rest is not what was meant. */
+  /** Whether the value at `path` was parsed before the first syntax error: the rest is unreliable. */
   isSound(path: readonly PathStep[]): boolean;
 }
 
-/** Called for each text or scalar; returns what stands in its place. */
+/** Called for each text or scalar; returns its replacement. */
 type ScalarHook = (value: string | FileScalar, path: readonly PathStep[], line: number) => FileValue;
 
 /** Far more than any configuration has: aliases can let a small file grow without bounds. */
@@ -90,7 +90,7 @@ class NodeReader {
     const offset = node.range?.[0] ?? 0;
     this.#visited++;
     if (path.length > DEEPEST || this.#visited > MAX_NODES) {
-      // Once is enough: every further node would say the same.
+      // Reported once: every further node would have the same problem.
       if (this.#visited < Number.MAX_SAFE_INTEGER)
         this.report(path, offset, 'too large or too deeply nested');
       this.#visited = Number.MAX_SAFE_INTEGER;
@@ -131,7 +131,7 @@ class NodeReader {
       }
       const here = [...path, key];
       if (own.has(key)) {
-        this.report(here, offset, 'the key is there twice');
+        this.report(here, offset, 'duplicate key');
         continue;
       }
       this.#remember(here, offset);
@@ -181,13 +181,13 @@ const YAML_ERRORS = {
   BAD_ALIAS: 'an alias (*name) has no anchor (&name) before it; put quotes around text that begins with *',
   BAD_DIRECTIVE: 'a line that begins with % is no YAML directive',
   BAD_DQ_ESCAPE: 'an unknown escape in double quotes; write \\\\ for a backslash, or use single quotes',
-  BAD_INDENT: 'the indentation does not fit the lines above',
+  BAD_INDENT: 'the indentation does not match the lines above',
   BAD_PROP_ORDER: 'anchor or tag in the wrong place',
   BAD_SCALAR_START: 'text that begins with this character needs quotes',
   BLOCK_AS_IMPLICIT_KEY:
     'a key is not followed by its value on its own level; check the indentation and colons',
   BLOCK_IN_FLOW: 'an indented list or mapping cannot stand inside { } or [ ]',
-  DUPLICATE_KEY: 'a key is there twice',
+  DUPLICATE_KEY: 'duplicate key',
   IMPOSSIBLE: 'not valid YAML',
   KEY_OVER_1024_CHARS: 'a key is too long; is a colon or quote missing?',
   MISSING_CHAR: 'a closing quote, bracket, comma or colon is missing',
@@ -199,6 +199,6 @@ const YAML_ERRORS = {
   RESOURCE_EXHAUSTION: 'too deeply nested',
   TAB_AS_INDENT: 'tabs cannot indent; use blanks',
   TAG_RESOLVE_FAILED: 'an unknown tag; put quotes around text that begins with !',
-  UNEXPECTED_TOKEN: 'something unexpected; check quotes, brackets and indentation',
-  BAD_COLLECTION_TYPE: 'a tag that does not fit its value',
+  UNEXPECTED_TOKEN: 'unexpected text; check quotes, brackets and indentation',
+  BAD_COLLECTION_TYPE: 'a tag that does not match its value',
 } as const satisfies Record<ErrorCode, string>;

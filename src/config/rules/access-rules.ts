@@ -15,7 +15,7 @@ export const addressIsSafe: Rule = ({ config, isIncomplete }) => {
     fault(
       ['address'],
       'other machines can reach this address and no key is required: set authorization or clients, ' +
-        'or noauth: true if that is meant, or listen on 127.0.0.1',
+        'or noauth: true if that is intended, or listen on 127.0.0.1',
     ),
   ];
 };
@@ -36,7 +36,7 @@ export const clientsHaveKeys: Rule = ({ config, isIncomplete }) => {
   const keys = config.clients.flatMap((client, index): RuleFinding[] => {
     const path: readonly PathStep[] = ['clients', index];
     if (client.key !== null && client.key_sha256 !== null)
-      return [fault([...path, 'key_sha256'], 'key and key_sha256 are both given; leave one out')];
+      return [fault([...path, 'key_sha256'], 'key and key_sha256 are both given; remove one')];
     const digest = client.key === null ? client.key_sha256 : sha256Hex(client.key.reveal());
     if (digest === null)
       return isIncomplete(...path) ? [] : [fault(path, 'has no key: set key or key_sha256')];

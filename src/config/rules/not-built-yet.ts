@@ -2,7 +2,7 @@ import type { Config } from '../config.ts';
 
 /** A capability that this version does not have: its keys are known, and only their defaults are accepted. */
 interface NotBuilt {
-  /** YAML path; `*` stands for any name, `[]` for each item of a list. */
+  /** YAML path; `*` is any name, `[]` each item of a list. */
   readonly path: string;
   /** Whether this value is accepted. */
   readonly accepts: (value: unknown) => boolean;
@@ -24,7 +24,7 @@ export const NOT_BUILT_YET: readonly NotBuilt[] = [
   { path: 'admin.key', accepts: isNull, what: 'the admin API and the dashboard' },
   { path: 'admin.address', accepts: isNull, what: 'the admin API and the dashboard' },
   { path: 'embeddings_cache.size', accepts: only(0), what: 'the embeddings cache' },
-  { path: 'upstreams[].type', accepts: only('openai'), what: 'upstreams that speak the Replicate API' },
+  { path: 'upstreams[].type', accepts: only('openai'), what: 'upstreams with the Replicate API' },
 ];
 
 interface NotBuiltFinding {
@@ -37,7 +37,7 @@ export function findNotBuilt(config: Config, table: readonly NotBuilt[] = NOT_BU
   return table.flatMap(({ path, accepts, what }) =>
     matches(config, path.replaceAll('[]', '.[]').split('.'))
       .filter(({ value }) => !accepts(value))
-      .map((match) => ({ path: match.path, message: `not built yet: ${what}; leave this key out` })),
+      .map((match) => ({ path: match.path, message: `not built yet: ${what}; remove this key` })),
   );
 }
 

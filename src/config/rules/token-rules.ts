@@ -7,7 +7,7 @@ import { headerFindings, NO_TOKEN } from './upstream-rules.ts';
 
 export const tokenNames: Rule = ({ tokenNames: names }) =>
   names.includes(NO_TOKEN)
-    ? [fault(['tokens', NO_TOKEN], 'this name means "no credentials"; take another one')]
+    ? [fault(['tokens', NO_TOKEN], 'this name means "no credentials"; use another one')]
     : [];
 
 /** The keys of a source that name another one. */
@@ -149,11 +149,11 @@ function httpFindings(source: Http, path: readonly PathStep[]): readonly RuleFin
   const [first, second] = bodies;
   const findings: RuleFinding[] = [...headerFindings(source.headers, [...path, 'headers'])];
   if (second !== undefined)
-    findings.push(fault([...path, second], `${first} and ${second} are both given; leave one out`));
+    findings.push(fault([...path, second], `${first} and ${second} are both given; remove one`));
   const { denied } = source;
   if (denied !== null && denied.status === null && Object.keys(denied.json).length === 0)
     findings.push(
-      fault([...path, 'denied'], 'needs status or json, or every response would count as a refusal'),
+      fault([...path, 'denied'], 'needs status or json, or every response would mean wrong credentials'),
     );
   if (first !== undefined && source.method === 'GET')
     findings.push(fault([...path, first], 'a GET has no body; use query, or another method'));

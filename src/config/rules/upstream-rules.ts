@@ -22,7 +22,7 @@ export const upstreamCredentials: Rule = ({ config, tokenNames, isIncomplete }) 
   config.upstreams.flatMap((one, index): RuleFinding[] => {
     const path: readonly PathStep[] = ['upstreams', index];
     if (one.sk !== null && one.token !== null)
-      return [fault([...path, 'sk'], 'sk and token are both given; leave one out')];
+      return [fault([...path, 'sk'], 'sk and token are both given; remove one')];
     if (one.token !== null && one.token !== NO_TOKEN && !tokenNames.includes(one.token))
       return [
         fault([...path, 'token'], `no source of this name in tokens${didYouMean(one.token, tokenNames)}`),
@@ -55,8 +55,8 @@ export const upstreamEndpoints: Rule = ({ config }) =>
     const path: readonly PathStep[] = ['upstreams', index, 'endpoint'];
     const { username, password, hash, pathname } = new URL(one.endpoint);
     if (username !== '' || password !== '')
-      return [fault(path, 'must not hold credentials; use token, sk or headers')];
-    if (hash !== '') return [fault(path, 'must not hold a fragment (#)')];
+      return [fault(path, 'must not contain credentials; use token, sk or headers')];
+    if (hash !== '') return [fault(path, 'must not contain a fragment (#)')];
     if (/\/(chat\/completions|completions|embeddings|rerank)\/*$/.test(pathname))
       return [
         caution(path, 'looks like one path of the API: the endpoint is the base URL, usually up to /v1'),
@@ -82,7 +82,7 @@ export const upstreamAuthorization: Rule = ({ config }) =>
     ];
   });
 
-const SENT_BY_SK = 'is the header that sk is sent in; leave one out';
+const SENT_BY_SK = 'is the header that sk is sent in; remove one';
 
 /** Header names and values must be valid in HTTP, or every request would fail. */
 export function headerFindings(

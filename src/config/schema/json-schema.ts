@@ -12,7 +12,7 @@ export function jsonSchema(): Record<string, unknown> {
   return { ...schema, title: 'tokenferry configuration' };
 }
 
-/** Takes out what only the reference needs, and lets null stand for "not set" where the file may say so. */
+/** Takes out what only the reference needs, and allows null for "not set" where the file allows it. */
 function forEditors(node: Record<string, unknown>): void {
   delete node.kind;
   if (node.default === null) delete node.default;

@@ -57,7 +57,7 @@ function findingsOf(issue: z.core.$ZodIssue, root: FileMapping): Finding[] {
   }));
 }
 
-/** For a key that is right and only stands in the wrong place, mostly by its indentation. */
+/** For a valid key in the wrong place, mostly by its indentation. */
 function belongs(path: readonly PathStep[], key: string): string {
   if (path.length > 0 && path[0] !== 'upstreams') return '';
   const home = homeOf(configSchema, key);
@@ -65,7 +65,7 @@ function belongs(path: readonly PathStep[], key: string): string {
   return home === '' ? '; it belongs at the top level' : `; it belongs below ${home}`;
 }
 
-/** A misspelt key is one mistake: that the right one is missing says nothing new. */
+/** A misspelt key is one problem: the missing right one is not reported as well. */
 function withoutEchoes(findings: readonly Finding[]): Finding[] {
   const meant = new Set(
     findings.flatMap(({ path, meant: key }) => (key ? [formatPath([...path.slice(0, -1), key])] : [])),
@@ -74,7 +74,7 @@ function withoutEchoes(findings: readonly Finding[]): Finding[] {
 }
 
 /**
- * The mapping without what stands at `paths`. List items stay where they are, so that the paths of the others
+ * The mapping without the values at `paths`. List items stay where they are, so that the paths of the others
  * stay true: the key above goes instead. What is missing takes its parent with it.
  */
 function without(root: FileMapping, paths: readonly (readonly PathStep[])[]): FileMapping {

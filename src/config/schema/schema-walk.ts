@@ -5,7 +5,7 @@ import { isMapping, scalarText } from '../types/scalar.ts';
 /** The schema of one key, without zod's wrappers. */
 interface SchemaNode {
   readonly shape: Readonly<Record<string, z.core.$ZodType>> | null;
-  /** The mappings that are allowed here, told apart by their `type`. */
+  /** The mappings that are allowed here, distinguished by their `type`. */
   readonly variants: readonly z.core.$ZodType[];
   /** The items of a list, or the values of a mapping whose keys the user chooses. */
   readonly item: z.core.$ZodType | null;
@@ -74,7 +74,7 @@ function child(value: unknown, step: PathStep): unknown {
   return isMapping(value) && Object.hasOwn(value, String(step)) ? value[String(step)] : undefined;
 }
 
-/** What the reference says of one key. */
+/** The entry of one key in the reference. */
 interface KeyFacts {
   readonly description: string;
   /** `duration`, `order | random` …; null for a mapping or list with keys of its own. */

@@ -302,5 +302,5 @@ export const configSchema = section(
   'The configuration of tokenferry.',
 );
 
-/** What the file says, checked and with defaults; before `complete` derives the rest. */
+/** The contents of the file, checked and with defaults; before `complete` derives the rest. */
 export type WrittenConfig = z.output<typeof configSchema>;

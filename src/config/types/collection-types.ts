@@ -70,7 +70,7 @@ export const statuses: FieldType<number[]> = {
 
 export type JsonValue = string | number | boolean | null | JsonValue[] | { [key: string]: JsonValue };
 
-/** Anything that JSON can say; numbers stay numbers here, and an empty value is null. */
+/** Any JSON; numbers stay numbers here, and an empty value is null. */
 export const json: FieldType<JsonValue> = {
   name: 'any JSON',
   json: {},

@@ -80,7 +80,7 @@ export function unwrapped(value: unknown): unknown {
   return value instanceof FileScalar ? value.value : value;
 }
 
-/** A list of what `item` says. */
+/** A list of `item`. */
 export function listOf<Item extends z.ZodType>(item: Item, description: string) {
   return z
     .array(item, { error: notA('list') })
@@ -88,7 +88,7 @@ export function listOf<Item extends z.ZodType>(item: Item, description: string) 
     .meta({ description });
 }
 
-/** A mapping from names of the user's choice to what `item` says. */
+/** A mapping from names of the user's choice to `item`. */
 export function named<Item extends z.ZodType>(item: Item, description: string) {
   return z
     .record(z.string(), item, { error: notA('mapping') })

@@ -88,7 +88,7 @@ function jsonRange(range: Range): Record<string, number> {
 
 /**
  * A time in milliseconds; in the file seconds as a number, or with its unit. The range is in milliseconds, and
- * no wider than a timer unless it says so.
+ * no longer than a timer can run unless it is configured.
  */
 export function duration(range: Range = {}): FieldType<number> {
   return {

@@ -1,6 +1,6 @@
 /**
  * A scalar of the file that is more than its text: a plain number or boolean, whose source must survive for
- * fields that are text (`sk: 0123`), or a replaced `${...}`, which is text unless the field wants a number or a
+ * fields that are text (`sk: 0123`), or a replaced `${...}`, which is text unless the field requires a number or a
  * boolean. Plain strings stay JavaScript strings; null stays absent.
  */
 export class FileScalar {
@@ -28,7 +28,7 @@ export interface FileMapping {
   readonly [key: string]: FileValue;
 }
 
-/** The text of a scalar, whatever YAML took it for; null when `value` is no scalar. */
+/** The text of a scalar, with any YAML type; null when `value` is not a scalar. */
 export function scalarText(value: unknown): string | null {
   if (typeof value === 'string') return value;
   if (value instanceof FileScalar) return value.text;

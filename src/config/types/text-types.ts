@@ -143,7 +143,7 @@ export const regularExpression: FieldType<RegExp> = {
     try {
       return new RegExp(read, 'g');
     } catch {
-      return new InvalidValue('is no valid regular expression');
+      return new InvalidValue('is not a valid regular expression');
     }
   },
 };
@@ -155,7 +155,7 @@ export const fileName: FieldType<string> = {
   read: (value) => {
     const read = word.read(value);
     if (read instanceof InvalidValue || !/-----BEGIN|\n/.test(read)) return read;
-    return new InvalidValue('must be the name of a file, is its content');
+    return new InvalidValue('must be the name of a file, not its content');
   },
 };
 
@@ -167,7 +167,7 @@ export const pathGlob: FieldType<string> = {
     const read = word.read(value);
     if (read instanceof InvalidValue || read === '*' || /^(?:[A-Z]+ +)?\/\S*$/.test(read)) return read;
     return new InvalidValue(
-      'must be a path that begins with /, or a method in capitals and a path; * and ** stand for any',
+      'must be a path that begins with /, or a method in capitals and a path; * and ** are wildcards',
     );
   },
 };

@@ -12,7 +12,7 @@ type PlacementConfig = (
   | { readonly cookie: string }
   | { readonly body: string }
 ) & {
-  /** Another value of the issuer's answer goes there, not the token. */
+  /** Another value of the issuer's response is placed there, not the token. */
   readonly extra?: string;
 };
 
@@ -66,7 +66,7 @@ interface BodyMatcherConfig {
   readonly equals: readonly (string | number | boolean | null)[];
 }
 
-/** `{ /error_code: [110, 111] }`, or a list of such; one that fits is enough. */
+/** `{ /error_code: [110, 111] }`, or a list of such; one match is enough. */
 export const bodyMatchers: FieldType<BodyMatcherConfig[]> = {
   name: 'mapping from JSON pointers to a value or a list of values',
   json: { type: ['object', 'array'] },

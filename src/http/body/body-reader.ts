@@ -218,7 +218,7 @@ function isPausedByReader(request: IncomingMessage): boolean {
   return request.isPaused() || request.readableLength > 0;
 }
 
-/** null: the body is not encoded. Of several codings, which nobody was seen to send, the whole list. */
+/** null: the body is not encoded. Several codings, which no known client sends, are the whole list. */
 function codingOf(encoding: string): string | null {
   const coding = encoding.trim().toLowerCase();
   return coding === '' || coding === 'identity' ? null : coding;

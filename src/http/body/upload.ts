@@ -17,7 +17,7 @@ interface UploadParts {
 /** The body for one attempt. */
 interface OpenedBody {
   readonly stream: Readable;
-  /** Null: the client did not say. */
+  /** Null: unknown. */
   readonly lengthBytes: number | null;
 }
 
@@ -39,7 +39,7 @@ export class Upload {
     this.#context = context;
     this.#parts = parts;
     context.outcome.requestBytes = parts.head.length;
-    // A body that is cut off can never be sent whole, whatever `on_disconnect` says of the response.
+    // A body that is cut off can never be sent completely, with any `on_disconnect`.
     context.request.once('close', () => {
       if (!context.request.complete) context.abort(requestCutOff());
     });

@@ -6,7 +6,7 @@ import { ALLOWED_METHODS, CORS_HEADERS } from './cross-origin.ts';
 import { newRequestId } from './request-context.ts';
 import type { RunningRequests } from './running-requests.ts';
 
-/** Refuses requests that are no valid HTTP/1.x, and whatever follows one that was refused on its connection. */
+/** Refuses requests that are not valid HTTP/1.x, and everything after a refused one on its connection. */
 export class RequestForm {
   readonly #refused = new WeakSet<Socket>();
 
@@ -26,7 +26,7 @@ export class RequestForm {
 
 /**
  * Refuses what Node lets through although it is no request of HTTP/1.x: a request line without a version (which Node
- * takes for HTTP/0.9, headers and body included) or with that of HTTP/2, which proxies before us may read differently;
+ * treats as HTTP/0.9, headers and body included) or with that of HTTP/2, which proxies before us may parse differently;
  * HTTP/1.1 without a `Host` (RFC 9112, 3.2; Node's own refusal would be a 400 without a body), with two or with an
  * invalid one; and HTTP/1.0 with a transfer coding, which it does not have (RFC 9112, 6.1).
  */
@@ -50,7 +50,7 @@ function refuseUnconforming({ headers, httpVersion, rawHeaders }: IncomingMessag
 const IGNORED_PROTOCOL = /^\s*(?:h2c|(?:http|tls)\/[\d.]+)?\s*$/i;
 
 /**
- * Throws `upgrade_not_supported` for a request to speak another protocol (WebSocket on `/v1/realtime`): it is no request
+ * Throws `upgrade_not_supported` for a request to switch to another protocol (WebSocket on `/v1/realtime`): it is no request
  * of the API, and nothing of it goes to an upstream. A proxy may have removed `upgrade`, which belongs to one connection.
  */
 export function refuseUpgrade({ headers }: IncomingMessage): void {
@@ -87,7 +87,7 @@ export function continueOnRead(serve: RequestListener): RequestListener {
   return (request, response) => {
     const { shouldKeepAlive } = response;
     let isAsked = false;
-    // Unless the body was asked for, what comes next may be it or another request.
+    // Unless the body was requested, the next bytes may be the body or another request.
     response.shouldKeepAlive = false;
     request.on('newListener', (event) => {
       if (event !== 'data' || isAsked || response.headersSent) return;
@@ -147,7 +147,7 @@ export function refuseConnect(socket: Duplex, running: RunningRequests, nowMs: n
     return;
   }
   const failure = new FerryError('method_not_allowed', {
-    message: 'CONNECT is not supported: this is no forward proxy.',
+    message: 'CONNECT is not supported: this is not a forward proxy.',
   });
   sendAndEnd(socket, failure, 'Method Not Allowed', nowMs, ['allow', ALLOWED_METHODS]);
 }
@@ -182,7 +182,7 @@ function sendAndEnd(
 }
 
 /**
- * Malformed bytes came after a request whose response is not finished: a second response would be taken for a part of
+ * Malformed bytes came after a request whose response is not finished: a second response would be parsed as a part of
  * the first, or for that of another request.
  */
 function endAfter(response: ServerResponse, socket: Socket): void {

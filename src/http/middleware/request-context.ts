@@ -42,7 +42,7 @@ class RequestOutcome {
   isUsageEstimated = false;
   requestBytes = 0;
   responseBytes = 0;
-  /** Kept as `record.content` says; null when not. */
+  /** Stored by `record.content`; null when not. */
   requestBody: Buffer | null = null;
   responseText: string | null = null;
   /** Written by `fail` and `failStream` only. */
@@ -54,7 +54,7 @@ class RequestOutcome {
     this.error ??= error;
   }
 
-  /** A failure after the response had begun. */
+  /** A failure after the start of the response. */
   failStream(error: FerryError): void {
     this.isStreamBroken = this.error === null;
     this.error ??= error;
@@ -93,7 +93,7 @@ export class RequestContext {
   readonly modelInPath: string | null;
   readonly startedMonoMs: number;
   readonly createdAtMs: number;
-  /** True: the record may want request and response bodies. */
+  /** True: the record may need request and response bodies. */
   readonly keepsContent: boolean;
   readonly outcome = new RequestOutcome();
   /** Flat `x-ratelimit-*` headers of the client's own limits; set by its quota. */
@@ -135,7 +135,7 @@ export class RequestContext {
     return shorten(barePath(originalUrl ?? url), 200);
   }
 
-  /** Aborted when the client disconnects or the service ends, with the FerryError that says so. */
+  /** Aborted when the client disconnects or the service shuts down, with that FerryError. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
@@ -144,13 +144,13 @@ export class RequestContext {
     return this.#settings.clock.monoMs() - this.startedMonoMs;
   }
 
-  /** Counts the request body, and keeps it when the record may want it. */
+  /** Counts the request body, and keeps it when the record may need it. */
   receivedBody(body: Buffer): void {
     this.outcome.requestBytes = body.length;
     if (this.keepsContent) this.outcome.requestBody = body;
   }
 
-  /** Counts what is written to the client, and keeps its beginning when the record may want it. */
+  /** Counts what is written to the client, and keeps its beginning when the record may need it. */
   wrote(text: Buffer | string, byteLength: number): void {
     const { outcome } = this;
     outcome.responseBytes += byteLength;

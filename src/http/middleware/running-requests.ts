@@ -26,7 +26,7 @@ export class RunningRequests {
   /** The last refused one of each connection. */
   readonly #refused = new WeakMap<Duplex, RunningRequest>();
   #isRefusing = false;
-  /** Called when the last one has ended. */
+  /** Called when the last one has finished. */
   #onDrained: (() => void) | null = null;
 
   /** A request that arrives while new ones are refused gets its response at once, so `drained` does not wait for it. */

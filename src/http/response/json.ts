@@ -7,7 +7,7 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 export function commonHeaders(context: RequestContext): string[] {
   const { limitHeaders } = context;
   const { upstream, count, headersForClient } = context.outcome.log;
-  // 0: no upstream was asked, so there is none to name.
+  // 0: no upstream was called, so there is none to name.
   const headers = [...CORS_HEADERS, 'x-request-id', context.id, 'x-tokenferry-attempts', String(count)];
   if (upstream !== null) headers.push('x-tokenferry-upstream', encodeHeader(upstream));
   if (limitHeaders.length > 0) headers.push(...limitHeaders);

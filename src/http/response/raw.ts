@@ -10,7 +10,7 @@ import type { RequestContext } from '../middleware/request-context.ts';
 import { drained } from '../node-internals.ts';
 import { commonHeaders } from './json.ts';
 
-/** Response headers that clients get; never set-cookie or www-authenticate, which speak of the upstream's host. */
+/** Response headers that clients get; never set-cookie or www-authenticate, which belong to the upstream's host. */
 const FORWARDED_HEADERS =
   /^(?:content-type|content-disposition|content-range|accept-ranges|x-ratelimit-.*|openai-.*)$/;
 
@@ -81,7 +81,7 @@ async function relayBody(
   }
 }
 
-/** The status is out: the rest of a stream of events is an error event, and of all else a cut connection has to say so. */
+/** The status was sent: a stream of events ends with an error event, any other response with a cut connection. */
 function breakOff(context: RequestContext, events: SseEventBuffer | null, failure: FerryError): void {
   const { response } = context;
   if (response.destroyed || failure.kind === 'client_gone' || events === null || !events.canAppendError) {

@@ -87,7 +87,7 @@ export class SseWriter {
     this.#writer.end();
   }
 
-  /** Stops all timers. To be called when the route is over, however it ended; idempotent. */
+  /** Stops all timers. To be called at the end of the route in any case; idempotent. */
   dispose(): void {
     clearTimeout(this.#early);
     this.#comments?.stop();

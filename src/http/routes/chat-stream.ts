@@ -100,7 +100,7 @@ class StreamRelay {
     return text + this.#settle(bytes === null);
   }
 
-  /** Looks whether the last text was the end of the stream; returns the error event when it ended badly. */
+  /** Checks whether the last text was the end of the stream; returns the error event when it ended with an error. */
   #settle(isBodyOver: boolean): string {
     const { failure, isFinished, canEnd } = this.#stream;
     if (failure !== null) {
@@ -148,7 +148,7 @@ class StreamRelay {
     this.#totalTimer = setTimeout(() => {
       this.#body.destroy(
         new FerryError('timeout', {
-          message: `The stream was ended after stream_total_timeout (${inSeconds(limitMs)}).`,
+          message: `The stream was aborted after stream_total_timeout (${inSeconds(limitMs)}).`,
         }),
       );
     }, limitMs);

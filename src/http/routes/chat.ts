@@ -33,9 +33,9 @@ export interface ChatExchange {
   readonly context: RequestContext;
   readonly request: ParsedRequest;
   readonly format: ResponseFormat;
-  /** Null: the client asked for a whole response. */
+  /** Null: the client requested a whole response. */
   readonly writer: SseWriter | null;
-  /** Parameters that are left out whatever upstream serves the request. */
+  /** Parameters that are dropped for every upstream. */
   readonly ignored: readonly string[];
   readonly policy: AttemptPolicy;
 }

@@ -94,7 +94,7 @@ async function embed(
   }
 }
 
-/** Sends what the upstream takes at once; when it says that this was too much, learns from it and sends less. */
+/** Sends as many inputs as the upstream accepts; when it refuses them as too many, learns the limit and sends fewer. */
 async function embedWithinLimit(
   exchange: EmbeddingsExchange,
   attempt: Attempt,

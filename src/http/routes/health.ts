@@ -1,6 +1,6 @@
 import type { RequestContext } from '../middleware/request-context.ts';
 
-/** What the service knows of its own state, for probes and people. */
+/** The state of the service, for probes and people. */
 export interface Readiness {
   /** False while starting and while draining. */
   readonly isReady: boolean;

@@ -42,7 +42,7 @@ const TIMEOUT_MS = 5_000;
 
 /**
  * Asks the upstreams that admit a model which no list has: many serve models that they do not list. Throws
- * `model_not_found` when none of them knows it.
+ * `model_not_found` when none of them has it.
  */
 export async function askForModel(
   context: RequestContext,
@@ -64,7 +64,8 @@ export async function askForModel(
         const response = await callUpstream(attempt, call, policy);
         const body = await readBody(attempt, response, policy.maxResponseBytes);
         const model = readModelResponse(body, policy.nowSeconds());
-        if (model === null) throw new FerryError('model_not_found', { message: 'The response is no model.' });
+        if (model === null)
+          throw new FerryError('model_not_found', { message: 'The response is not a model object.' });
         attempt.commit(response);
         attempt.finish(null);
         context.outcome.isKnownModel = router.served(routed);
@@ -81,7 +82,7 @@ export async function askForModel(
   }
 }
 
-/** Upstreams without this path say so in several ways. */
+/** Upstreams without this path respond in several ways. */
 const UNKNOWN: ReadonlySet<number> = new Set([200, 400, 404, 405, 422, 501]);
 
 function isUnknownModel(error: unknown): error is FerryError {
@@ -89,7 +90,7 @@ function isUnknownModel(error: unknown): error is FerryError {
   return error.kind === 'model_not_found' || UNKNOWN.has(error.upstreamStatus ?? 0);
 }
 
-/** The id, and as it stands in the path. */
+/** The id, and its form in the path. */
 function idsIn({ path }: RequestContext): readonly [id: string, raw: string] {
   const raw = path.slice('/v1/models/'.length);
   try {

@@ -94,7 +94,7 @@ export async function passAttempt(request: PassedRequest, attempt: Attempt): Pro
   await relayRaw(context, attempt, response, checked);
 }
 
-/** A 404 is thrown as what it says of the path. */
+/** A 404 is thrown as an unknown path or a missing object. */
 async function callForPassed(request: PassedRequest, attempt: Attempt): Promise<UpstreamResponse> {
   const { policy } = request;
   const call = passedCall(request, attempt);
@@ -147,7 +147,7 @@ function asksForEvents({ query, headers }: RequestContext, fields: BodyFields): 
 
 function candidatesFor(routed: RoutedRequest, router: Router): readonly RoutedUpstream[] {
   try {
-    // What was put at one upstream has to be found there again, whatever the policy is.
+    // An object that was stored at one upstream must be found there again, with any policy.
     return endpointOf(routed.path).isStateful
       ? router.candidates(routed, 'order').slice(0, 1)
       : router.candidates(routed);
@@ -175,7 +175,7 @@ export function refuseDenied(
   throw new FerryError('not_permitted', { message: `${method} ${path} is refused by pass_through.deny.` });
 }
 
-/** What servers say of a path that they do not have; a bare "not found" only where the path names no thing. */
+/** Texts of servers for an unknown path; a bare "not found" only where the path names no object. */
 const SAYS_PATH =
   /invalid url|unknown (?:request )?url|no (?:such )?(?:path|route|url|endpoint|handler)|(?:path|route|url|endpoint)\b.{0,80}\b(?:not|n't) (?:found|exist|support)|cannot (?:get|post|put|patch|delete)\b/i;
 const SAYS_NOTHING = /^(?:404:? ?)?(?:page )?not found\.?$/i;
@@ -184,9 +184,9 @@ const PATH_CODES: ReadonlySet<string> = new Set(['unknown_path', 'unknown_url', 
 const WITHOUT_ID = /^\/v1\/(?:[a-z_]+|audio\/[a-z]+|images\/[a-z]+)$/;
 
 /**
- * A 404 with an error object is about the thing that the client asked for (a file, a batch), unless it says that it is
+ * A 404 with an error object is about the requested object (a file, a batch), unless its text is
  * about the path: then the API is there and does not have it (S127). One without, as web servers and routers
- * send it, says that the API itself is somewhere else.
+ * send it, means that the API itself is at another path.
  */
 async function pathError(
   failure: unknown,
@@ -215,20 +215,20 @@ function isAboutPath({ message, code }: VendorError, path: string): boolean {
 }
 
 /**
- * No upstream admits a path that is asked for without a model: `unsupported_endpoint` (S127) with what to
- * configure, and the status 404. To speak of a model would mislead: none was named.
+ * No upstream allows a path that is requested without a model: `unsupported_endpoint` (S127) with the line to
+ * configure, and the status 404. The message does not mention a model, as the request has none.
  */
 function notOffered(path: string): FerryError {
   return new FerryError('unsupported_endpoint', {
     status: 404,
-    message: `${shorten(path)} is not offered here: no upstream allows it, so none was asked. To offer it, list it for an upstream that has it: allow: ${patternsOf(path)}.`,
+    message: `${shorten(path)} is not supported here: no upstream allows it. To support it, configure an upstream that has it with allow: ${patternsOf(path)}.`,
   });
 }
 
 /**
- * For `path_not_found`, that every upstream which was asked does not know the path: `unsupported_endpoint` as well when
- * their APIs say so, since then the client asks for what is not there; else `upstream_not_found`, since a web server's
- * page says that the endpoint itself may be wrong. Any other error as it is. `asked` are the names to tell.
+ * For `path_not_found` of every upstream that was tried: `unsupported_endpoint` as well when
+ * their APIs responded so, since then the path does not exist; else `upstream_not_found`, since a web server's
+ * page means that the endpoint itself may be wrong. Any other error unchanged. `isTold` selects the names in the message.
  */
 export function unknownToAll(
   error: unknown,
@@ -241,9 +241,9 @@ export function unknownToAll(
     .map(({ upstream }) => `"${upstream}"`);
   const names = [...new Set(asked)].join(', ');
   const isSaidByApi = error.code === 'unsupported_endpoint';
-  const otherwise = isSaidByApi ? '' : ', or check the end of their endpoints (a missing or a doubled /v1)';
+  const otherwise = isSaidByApi ? '' : ', or check the path of their endpoints (a missing or a doubled /v1)';
   return new FerryError(isSaidByApi ? 'unsupported_endpoint' : 'path_not_found', {
-    message: `No upstream that was asked knows ${shorten(path)} (asked: ${names}). List it for one that has it, allow: ${patternsOf(path)}, and for those that have not, deny: ${patternsOf(path)}${otherwise}.${isSaidByApi ? quoteIn404(error.message) : ''}`,
+    message: `No upstream that was tried has ${shorten(path)} (tried: ${names}). Configure one that has it with allow: ${patternsOf(path)}, and those that do not with deny: ${patternsOf(path)}${otherwise}.${isSaidByApi ? quoteIn404(error.message) : ''}`,
     status: error.status,
     code: error.code,
     upstreamStatus: error.upstreamStatus,

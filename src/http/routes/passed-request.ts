@@ -51,7 +51,7 @@ export async function readPassedBody(context: RequestContext, limits: PassedBody
       : bodies.read(context, limits.replayLimitBytes));
     context.outcome.requestBytes = body.length;
     if (isForm) return { body, fields: readFormBody(body, type, true), isJson: false };
-    // Many servers read JSON whatever its type says, and clients leave the type out (S18).
+    // Many servers parse JSON with any content-type, and clients omit the type (S18).
     return isObject(body) ? json(body, false) : unknown(body);
   }
   if (!isForm)
@@ -64,7 +64,7 @@ export async function readPassedBody(context: RequestContext, limits: PassedBody
   return { body: head, fields, isJson: false };
 }
 
-/** A body without known fields: the path stands for its model. */
+/** A body without known fields: the path is used as its model. */
 function unknown(body: PassedBody['body']): PassedBody {
   return { body, fields: noFields(Buffer.isBuffer(body) ? body : NOTHING), isJson: false };
 }

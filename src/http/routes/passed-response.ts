@@ -33,7 +33,7 @@ import type { CheckedBody } from '../response/raw.ts';
 interface GenerationRequest {
   readonly kind: 'generation';
   readonly isStream: boolean;
-  /** True: the upstream goes on with it by itself and is asked for it later. */
+  /** True: the upstream processes it in the background, and the client polls for it later. */
   readonly isBackground: boolean;
 }
 
@@ -106,7 +106,7 @@ export async function checkResponse(
   return { bytes: media.body, isWhole: true, contentType: media.contentType, usage: media.usage };
 }
 
-/** Web servers respond to paths that they do not know with their start page; only a file's content may be a page. */
+/** Web servers respond to unknown paths with their start page; only a file's content may be a page. */
 export async function refusePage(
   attempt: Attempt,
   response: UpstreamResponse,
@@ -132,12 +132,12 @@ function checkGeneration(
   return { bytes: body, isWhole: true, contentType: contentType ?? 'application/json', usage };
 }
 
-/** The content-type of events, whatever the upstream's says. */
+/** The content-type of events, with any content-type of the upstream. */
 function eventStreamType(contentType: string | null): string {
   return contentType !== null && isEventStream(contentType) ? contentType : 'text/event-stream';
 }
 
-/** Enough of a body to tell its shape; a sound does so with its first bytes, however few. */
+/** Enough of a body to detect its format; of audio the first bytes are enough. */
 async function firstBytes(body: ResponseBody): Promise<Buffer> {
   let head: Buffer = Buffer.alloc(0);
   while (head.length < SHAPE_BYTES && !isClearlyBinary(head)) {
@@ -158,7 +158,7 @@ interface EventSearch {
   readonly isBackground: boolean;
 }
 
-/** Events of a Responses stream that only say that it was accepted. */
+/** Events of a Responses stream that only acknowledge the request. */
 const ACCEPTED = /^(?:response\.(?:created|queued|in_progress)|keepalive|ping)$/;
 
 /**

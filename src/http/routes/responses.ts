@@ -24,7 +24,7 @@ import type { ResponseItemStore } from './response-item-store.ts';
 
 /**
  * Serves `POST /v1/responses`. It is passed through like any other path, but for upstreams that only chat
- * (`profile.responses: via_chat`): they are asked for a chat, which is sent as a Response. Upstreams of either kind take
+ * (`profile.responses: via_chat`): they are sent a chat, whose response is sent as a Response. Upstreams of either kind take
  * over from the other.
  */
 export async function serveResponses(
@@ -94,7 +94,7 @@ function passedRequest(
   return { context, body, fields, isJson: true, expected, policy };
 }
 
-/** Names the upstreams with /responses that do not know the path, as on other paths. */
+/** Names the upstreams that do not have the path /responses, as on other paths. */
 function unknownToNative(error: unknown, context: RequestContext, router: Router): unknown {
   const viaChat = new Set(router.upstreams.filter(isViaChat).map(({ name }) => name));
   const last = context.outcome.log.attempts.findLast(({ outcome }) => outcome === 'path_not_found');
@@ -105,7 +105,7 @@ function unknownToNative(error: unknown, context: RequestContext, router: Router
 
 /**
  * The candidates that can serve the request, and the chat for those that only chat. What a chat cannot do goes to the
- * others alone; when there are none, throws why it cannot.
+ * others only; when there are none, throws the reason.
  */
 function capableOf(
   request: ParsedRequest,

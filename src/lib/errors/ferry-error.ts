@@ -53,7 +53,7 @@ export class FerryError extends Error {
     return ERROR_TABLE[this.kind];
   }
 
-  /** How long the client is told to wait, in (0, 60000] ms; undefined: it is not told. */
+  /** The `retry-after` for the client, in (0, 60000] ms; undefined: none. */
   get waitMs(): number | undefined {
     const isWaitExpected = this.status === 429 || this.status === 503;
     const waitMs = this.retryAfterMs ?? (isWaitExpected ? DEFAULT_WAIT_MS : undefined);
@@ -78,7 +78,7 @@ const DEFAULT_WAIT_MS = 1_000;
 /** openai for Node ignores longer waits (S86). */
 const MAX_WAIT_MS = 60_000;
 
-/** Whatever was thrown as a FerryError: what is none yet was not converted where it entered, and so is `internal`. */
+/** Anything thrown as a FerryError; another error was not converted where it entered, and so is `internal`. */
 export function asFerryError(error: unknown): FerryError {
   if (error instanceof FerryError) return error;
   return new FerryError('internal', {

@@ -1,4 +1,4 @@
-/** What TypeScript's library does not know yet of `JSON`: source text access, in Node since 22. */
+/** Missing in TypeScript's library of `JSON`: source text access, in Node since 22. */
 interface SourceJson {
   parse(
     text: string,

@@ -40,7 +40,7 @@ export class MemberEdits {
     this.#members = members;
   }
 
-  /** The text of the member's value as it stands (the last one, as JSON.parse takes it), without pending edits. */
+  /** The text of the member's value (the last one, as in JSON.parse), without pending edits. */
   valueOf(key: string): string | undefined {
     for (let position = this.#members.length - 1; position >= 0; position--) {
       const member = this.#members[position];

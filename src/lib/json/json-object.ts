@@ -15,7 +15,7 @@ export function parseJson(text: string): unknown {
 
 /**
  * What should be a list: as it is, from an object whose keys are the indexes (as PHP writes lists with gaps), or of the
- * one object that stands in its place. Empty for anything else.
+ * one object in its place. Empty for anything else.
  */
 export function listFrom(value: unknown): readonly unknown[] {
   if (Array.isArray(value)) return value;
@@ -24,7 +24,7 @@ export function listFrom(value: unknown): readonly unknown[] {
   return keys.length > 0 && keys.every((key) => /^\d+$/.test(key)) ? Object.values(value) : [value];
 }
 
-/** The members that are not in `known` and say something; null when there are none. */
+/** The members that are not in `known` and not empty; null when there are none. */
 export function otherMembers(object: JsonObject, known: ReadonlySet<string>): Record<string, unknown> | null {
   let others: Record<string, unknown> | null = null;
   for (const name of Object.keys(object)) {

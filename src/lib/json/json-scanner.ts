@@ -1,12 +1,12 @@
 /**
- * The one scanner of JSON text: where values, members and elements stand, so that some can be changed and the rest stays
+ * The one scanner of JSON text: the places of values, members and elements, so that some can be changed and the rest stays
  * byte for byte; where a value in pieces ends; what a text costs to parse; and where it stops being JSON.
  *
  * It counts quotes and brackets and jumps between them with native searches. Text that JSON.parse would reject gets
  * spans of no meaning, but every function ends, in linear time and without recursion; `findJsonFault` alone checks.
  */
 
-/** Where one member of an object stands in the text; ends are exclusive, the key's span includes its quotes. */
+/** The place of one member of an object in the text; ends are exclusive, the key's span includes its quotes. */
 export interface Member {
   readonly key: string;
   readonly keyStart: number;
@@ -15,7 +15,7 @@ export interface Member {
   readonly valueEnd: number;
 }
 
-/** Where one element of an array stands in the text; the end is exclusive. */
+/** The place of one element of an array in the text; the end is exclusive. */
 export interface Element {
   readonly start: number;
   readonly end: number;
@@ -154,7 +154,7 @@ export class JsonValueScanner {
 
   /**
    * Scans on from `from`, which must be the first character of a value unless `isInside`. Returns the index after the
-   * value's last character, or -1 when the value goes on in the next piece.
+   * value's last character, or -1 when the value continues in the next piece.
    */
   scan(text: string, from: number): number {
     let at = from;
@@ -180,7 +180,7 @@ export class JsonValueScanner {
     return -1;
   }
 
-  /** Scans the rest of a string; returns the index after its closing quote, -1 when it goes on in the next piece. */
+  /** Scans the rest of a string; returns the index after its closing quote, -1 when it continues in the next piece. */
   #scanString(text: string, from: number): number {
     const start = this.#isEscaped ? from + 1 : from;
     for (let quote = text.indexOf('"', start); ; quote = text.indexOf('"', quote + 1)) {
@@ -201,7 +201,7 @@ export function beginsJsonValue(code: number): boolean {
   return code === OPEN_BRACE || code === OPEN_BRACKET || code === QUOTE;
 }
 
-/** The texts of the JSON values that stand in `text` one after the other; what stands between them is dropped. */
+/** The texts of the JSON values in `text`, one after the other; anything between them is dropped. */
 export function splitJsonValues(text: string): string[] {
   const values: string[] = [];
   const scanner = new JsonValueScanner();
@@ -310,7 +310,7 @@ function isSpaceOrComma(code: number): boolean {
 
 /** Where a text stops being JSON, and in which way. */
 export interface JsonFault {
-  /** Index of the first character that cannot stand there; the text's length when it merely ends too early. */
+  /** Index of the first invalid character; the text's length when it only ends too early. */
   readonly position: number;
   readonly line: number;
   readonly column: number;
@@ -402,7 +402,7 @@ interface CutArrays {
 /**
  * Cuts arrays of numbers out of the bytes of a JSON text: 300 KB of vectors in microseconds, since the numbers are
  * stepped over with the native search and nothing is decoded. Null: there are more than `maxArrays`, or one that holds
- * other things than numbers. The rest may be no JSON; whether it is says JSON.parse of the rest.
+ * other things than numbers. The rest may be invalid JSON; JSON.parse of the rest decides.
  */
 export function cutNumberArrays(body: Buffer, maxArrays: number): CutArrays | null {
   const arrays: Buffer[] = [];

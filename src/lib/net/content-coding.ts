@@ -30,7 +30,7 @@ function gunzip(_firstByte: number, ending: 'strict' | 'lenient'): Transform {
   return createGunzip(ending === 'lenient' ? LENIENT : {});
 }
 
-/** The lower half of the first byte in zlib's format (RFC 1950); raw deflate begins with it only for stored blocks that nobody sends. */
+/** The lower half of the first byte in zlib's format (RFC 1950); raw deflate begins with it only for stored blocks, which no known server sends. */
 const ZLIB = 0x08;
 
 /** RFC 9110 means zlib's format; many servers and clients send its inside alone. */

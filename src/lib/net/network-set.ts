@@ -25,7 +25,7 @@ export class NetworkSet {
     return isPrefix;
   }
 
-  /** False as well for what is no address. A zone (`fe80::1%eth0`) is ignored: it only says on which of our links. */
+  /** False as well for an invalid address. A zone (`fe80::1%eth0`) is ignored: it only names one of our links. */
   has(address: string): boolean {
     const [plain = ''] = address.split('%');
     const family = familyOf(plain);

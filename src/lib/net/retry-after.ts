@@ -1,4 +1,4 @@
-/** Longest pause that is believed and passed on; openai-node ignores anything longer (S86, Q143). */
+/** Maximum pause that is used and passed on; openai-node ignores anything longer (S86, Q143). */
 const MAX_WAIT_MS = 60_000;
 
 /** Numbers from here on are points in time, not waits: seconds since 1970, and the same in milliseconds. */
@@ -12,11 +12,11 @@ interface RetryHints {
   readonly text: string;
   /** Wall clock in milliseconds, for dates. */
   readonly nowWallMs: number;
-  /** False: only `retry-after` counts; reset headers on a 500 say nothing about when to come back. */
+  /** False: only `retry-after` counts; reset headers on a 500 do not mean a time to wait. */
   readonly isRateLimit: boolean;
 }
 
-/** How long the upstream asks to wait, in ms within (0, 60000]; undefined when it says nothing usable. */
+/** The time to wait that the upstream states, in ms within (0, 60000]; undefined when there is no valid one. */
 export function retryAfterMs(hints: RetryHints): number | undefined {
   const { headers, nowWallMs } = hints;
   const stated =
@@ -65,7 +65,7 @@ function parseSpan(text: string): number | undefined {
   return total;
 }
 
-/** Of the windows that are used up the longest; when none says so, the shortest: asking early costs one 429. */
+/** The longest of the exhausted windows; when none is, the shortest: a retry that is too early costs one 429. */
 function resetWait({ headers, nowWallMs }: RetryHints): number | undefined {
   const exhausted: number[] = [];
   const others: number[] = [];

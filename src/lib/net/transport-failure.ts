@@ -88,7 +88,7 @@ const FAMILIES: readonly (readonly [codes: RegExp, stage: Stage, text: string])[
 export function transportFailure(error: unknown, isProxied: boolean): TransportFailure {
   const code = codeOf(error);
   const message = messagesOf(error);
-  // undici says only in words what came: a 101 without a request for it, a syntax error, a proxy's status.
+  // undici has only a message for these: a 101 without a request for it, a syntax error, a proxy's status.
   if (/\bbad upgrade\b/.test(message)) return failure('protocol', '', 'invalid HTTP response (101)', false);
   const row = ROWS[code];
   if (row !== undefined) return failure(row[0], code, row[1], isProxied);
@@ -121,7 +121,7 @@ function* chainOf(error: unknown): Generator<object> {
   }
 }
 
-/** The innermost code: an outer UND_ERR_ one only says which layer noticed. */
+/** The innermost code: an outer UND_ERR_ one only names the layer that noticed. */
 function codeOf(error: unknown): string {
   let found = '';
   for (const { code } of chainOf(error) as Iterable<{ code?: unknown }>) {

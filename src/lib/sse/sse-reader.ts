@@ -52,7 +52,7 @@ export class SseReader {
   #json: JsonValueScanner | null = null;
   /** Data lines of the event that is open. */
   #openLines = 0;
-  /** The last event was ended by its JSON; a blank line should follow. */
+  /** The last event ended with its JSON; a blank line should follow. */
   #lacksBlankLine = false;
 
   constructor({ maxEventLength, onRepair }: SseReaderOptions) {

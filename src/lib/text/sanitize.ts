@@ -3,7 +3,7 @@
  * (S82, S97, Q148). All functions are linear in what they look at, and they look at `MAX_SCANNED` at most.
  */
 
-/** Characters of an upstream's text that are looked at; what matters stands at its beginning. */
+/** Characters of an upstream's text that are inspected; the reason is at its beginning. */
 const MAX_SCANNED = 4000;
 
 /** Longest text quoted from an upstream. */
@@ -34,7 +34,7 @@ export function isHtml(body: string): boolean {
   return /^\s*<(?:!doctype|html|head|body|\?xml|center|h1|div|p|script|title)\b/i.test(body.slice(0, 200));
 }
 
-/** The title when there is one (it says "502 Bad Gateway"), else the text without its tags. */
+/** The title when there is one (such as "502 Bad Gateway"), else the text without its tags. */
 function textOfHtml(html: string): string {
   const title = /<title[^>]{0,200}>([^<]{1,200})<\/title/i.exec(html)?.[1];
   if (title) return title;
@@ -53,7 +53,7 @@ function isPublicUrl(url: string): boolean {
   return /^(?:[a-z0-9-]{1,63}\.){1,5}(?:com|org|net|io|ai|dev|cn|co|app|cloud)$/i.test(host);
 }
 
-/** Addresses that are none of a client's business in any text: numbers, private names, names with ports. */
+/** Addresses that clients must not see in any text: numbers, private names, names with ports. */
 function withoutAddresses(text: string): string {
   return text
     .replace(/(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)(?::\d{1,5})?/g, '[address]')
@@ -79,7 +79,7 @@ const PRIVATE_HOST =
 const HOST =
   /(?<![\w.-])(?:[a-z0-9_-]{1,63}\.){1,8}(?:com|org|net|io|ai|dev|cn|co|de|eu|uk|us|jp|app|cloud|info|biz)(?![\w-])(?:\.[a-z]{2})?(?::\d{1,5})?/gi;
 
-/** Keys and tokens by their looks, beside those that `scrub` knows by value. */
+/** Keys and tokens by their format, beside those that `scrub` removes by value. */
 function withoutKeys(text: string): string {
   return text
     .replace(/\beyJ[\w-]{8,}(?:\.[\w-]*){0,4}/g, '[redacted]')
@@ -88,7 +88,7 @@ function withoutKeys(text: string): string {
     .replace(/\bAKIA[A-Z0-9]{12,}/g, '[redacted]');
 }
 
-/** Of a Python traceback the last line, of a JavaScript or Java stack what stands before it. */
+/** Of a Python traceback the last line, of a JavaScript or Java stack the text before it. */
 function withoutTrace(text: string): string {
   const python = text.indexOf('Traceback (most recent call last)');
   if (python !== -1) {

@@ -9,7 +9,7 @@ import { ResponseCollector } from './writing/response-collector.ts';
 /**
  * The whole body of a `stream: false` call → the canonical JSON (S27 to S35). Throws `FerryError` when it carries an error,
  * is empty, HTML, cut or no response at all. A canonical body is relayed as its own bytes; all else passes the stations of
- * a stream, so that whatever streams can contain is understood here as well.
+ * a stream, so that everything that streams can contain is handled here as well.
  */
 export function parseChatResponse(body: Buffer, options: ChatResponseOptions): ChatResponse {
   const relayed = relay(body, options);

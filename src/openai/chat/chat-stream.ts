@@ -29,7 +29,7 @@ import { ChunkWriter, TextChunkWriter } from './writing/chunk-writer.ts';
 interface OtherWriter {
   readonly identity: ResponseIdentity;
   readonly writer: StreamWriter;
-  /** A whole response was asked for, so that one JSON body is what should come. */
+  /** A whole response was requested, so that one JSON body is expected. */
   readonly isWhole?: boolean;
 }
 
@@ -41,14 +41,14 @@ const MAX_INVALID_EVENTS = 1000;
 const EXCERPT_LENGTH = 1000;
 /** So much of a body without events is kept for the error. */
 const STRAY_LENGTH = 2000;
-/** Longer than the sizes and boundaries that stand between events when a body is encoded twice. */
+/** Longer than the sizes and boundaries between events when a body is encoded twice. */
 const WORD = /\p{L}{4}/u;
 
 /**
  * Any upstream bytes → the canonical stream. Pure: no sockets, no timers; never throws for what an upstream sends.
  *
  * The way of a piece: bytes → events (`framing/body-events`) → JSON values (`framing/event-payload`) → a canonical chunk is
- * sent as its own text (`writing/canonical-relay`); of all others: what does it say (`shapes/event-parser`) → texts and
+ * sent as its own text (`writing/canonical-relay`); of all others: its contents (`shapes/event-parser`) → texts and
  * calls, choice by choice (`assembly/response-assembler`) → canonical chunks (`writing/chunk-writer`).
  */
 export class ChatStream implements ResponseStream {
@@ -304,7 +304,7 @@ export class ChatStream implements ResponseStream {
     if (failure !== null) this.#fail(failure);
   }
 
-  /** The upstream says that this is all. Without any reason and any content that is no response. */
+  /** The upstream's end marker. Without a finish reason and any content that is not a response. */
   #acceptDone(): void {
     const assembler = this.#assembler;
     if (assembler.hasContent || assembler.isComplete) this.#complete();
@@ -328,7 +328,7 @@ export class ChatStream implements ResponseStream {
     else this.#failAsInvalid();
   }
 
-  /** Writes the finish chunks, the usage chunk if asked for, `[DONE]`. */
+  /** Writes the finish chunks, the usage chunk if requested, `[DONE]`. */
   #complete(): void {
     const fault = this.#assembler.faultAtEnd(this.#excerptOf(this.#lastWords), this.#excerptOf(this.#unread));
     if (fault !== null) {
@@ -347,7 +347,7 @@ export class ChatStream implements ResponseStream {
     this.#writer.complete(this.#meter);
   }
 
-  /** Whether the body has the form that was asked for. */
+  /** Whether the body has the requested form. */
   #noteForm(): void {
     const { form } = this.#body;
     if (form === 'json' && !this.#isWhole) {
@@ -366,7 +366,9 @@ export class ChatStream implements ResponseStream {
     }
     const excerpt = this.#excerptOf(body);
     this.#fail(
-      invalidResponse(`The upstream sent JSON that is no completion${excerpt === '' ? '.' : `: ${excerpt}`}`),
+      invalidResponse(
+        `The upstream sent JSON that is not a completion${excerpt === '' ? '.' : `: ${excerpt}`}`,
+      ),
     );
   }
 

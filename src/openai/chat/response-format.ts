@@ -12,14 +12,14 @@ export interface ChatResponseOptions {
   readonly profile: Profile;
   /** The request used `functions`, so calls are written as `function_call`. */
   readonly legacyFunctions: boolean;
-  /** The upstream's content-type; only its charset is believed. */
+  /** The upstream's content-type; only its charset is used. */
   readonly contentType: string | null;
   /**
-   * How many choices were asked for (`n`); 1 makes every index of a chat 0. Absent: not known. Not used for completions, in
+   * The number of requested choices (`n`); 1 makes every index of a chat 0. Absent: unknown. Not used for completions, in
    * which every prompt of a list has `n` choices.
    */
   readonly choiceCount?: number | undefined;
-  /** The prompt's text, asked for only when usage must be estimated. */
+  /** The prompt's text, called only when usage must be estimated. */
   readonly promptForEstimate?: (() => string) | undefined;
   /** Replaces living secrets in text that came from outside. */
   readonly scrub: (text: string) => string;
@@ -30,10 +30,10 @@ export interface ChatResponseOptions {
 }
 
 export interface ChatStreamOptions extends ChatResponseOptions {
-  /** The client asked for a usage chunk. */
+  /** The client requested a usage chunk. */
   readonly includeUsage: boolean;
   /**
-   * Whether usage that the upstream does not give is estimated though the client asked for none: for limits `exactly`
+   * Whether missing usage is estimated although the client requested none: for limits `exactly`
    * (a tokenizer's count, 1.6 µs a token), for the record `roughly` (by length). Default: no.
    */
   readonly estimateUsage?: 'exactly' | 'roughly' | 'no' | undefined;
@@ -41,7 +41,7 @@ export interface ChatStreamOptions extends ChatResponseOptions {
   readonly maxEventBytes: number;
 }
 
-/** An upstream's bytes on their way to the events that the client asked for. Pure: no sockets, no timers. */
+/** Converts an upstream's bytes to the events that the client requested. Pure: no sockets, no timers. */
 export interface ResponseStream {
   /** Events that are complete so far, '' if none. Never throws for what an upstream sends. */
   push(bytes: Uint8Array): string;
@@ -74,7 +74,7 @@ export interface ChatResponse {
 
 /** The form in which the response of a chat upstream is written: as a chat, or as what another API makes of it. */
 export interface ResponseFormat {
-  /** Where the upstream is asked, behind our `/v1`; undefined: where the client asked. */
+  /** The path at the upstream, behind our `/v1`; undefined: that of the client. */
   readonly path: string | undefined;
   openStream(options: ChatStreamOptions): ResponseStream;
   /** Throws FerryError for what is no response. */

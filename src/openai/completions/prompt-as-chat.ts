@@ -40,5 +40,5 @@ export function planPromptAsChat(plan: ChatPlan, json: Readonly<Record<string, u
 }
 
 function impossible(param: string, message: string): FerryError {
-  return new FerryError('invalid_request', { message: `${message}: it only takes chats.`, param });
+  return new FerryError('invalid_request', { message: `${message}: it only supports chats.`, param });
 }

@@ -7,7 +7,7 @@ import { editElements } from '../../lib/json/json-edits.ts';
  */
 export const FILLED = '.';
 
-/** How upstreams say that a text is empty. */
+/** Texts of upstreams for an empty input. */
 export const SAYS_EMPTY = /empty|blank|at least (?:1|one)|min_?length|too[_ ]?short|whitespace|为空/i;
 
 /** Positions listed in an error. */
@@ -28,7 +28,7 @@ export function fillBlanks(text: string): string {
 }
 
 /**
- * Whether an error of embeddings is about blank inputs. TEI returns 413; OpenAI says only that `$.input` is invalid,
+ * Whether an error of embeddings is about blank inputs. TEI returns 413; OpenAI only reports that `$.input` is invalid,
  * others not even that, so that any error counts that names no other parameter of the request.
  */
 export function refusesBlank(error: FerryError, json: Json): boolean {
@@ -40,7 +40,7 @@ export function refusesBlank(error: FerryError, json: Json): boolean {
   return isAboutRequest && !others.some((name) => words.includes(name));
 }
 
-/** True: the message says so, which has priority over what it may say of the number of inputs. */
+/** True: the message names blank inputs, which has priority over a number of inputs in it. */
 export function saysBlank(error: FerryError): boolean {
   return SAYS_EMPTY.test(error.message);
 }
@@ -53,7 +53,7 @@ export function namingBlanks(error: FerryError, { input }: Json): FerryError {
   const [where, are] = positions.length === 1 ? ['input at position', 'is'] : ['inputs at positions', 'are'];
   const which = isList ? `The ${where} ${listed} of the list ${are} blank` : 'The input is blank';
   return new FerryError('client_fault', {
-    message: `${error.message} ${which}: leave out what has no text.`,
+    message: `${error.message} ${which}: remove blank inputs.`,
     status: 400,
     upstreamStatus: error.upstreamStatus,
     type: 'invalid_request_error',

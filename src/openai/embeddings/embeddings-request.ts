@@ -38,7 +38,7 @@ export function areTokenIds(input: unknown): input is readonly unknown[] {
   );
 }
 
-/** `dimensions` of a parsed request when it says a length; what is no such number is the upstream's to refuse. */
+/** `dimensions` of a parsed request when it is a length; any other value is left to the upstream to refuse. */
 function dimensionsOf(json: Readonly<Record<string, unknown>>): number | null {
   const { dimensions } = json;
   return Number.isSafeInteger(dimensions) && (dimensions as number) > 0 ? (dimensions as number) : null;
@@ -59,7 +59,7 @@ function invalidInput(message: string): FerryError {
 }
 
 /**
- * The inputs of one embeddings body as they stand in its text, to send some of them: batches for an upstream
+ * The inputs of one embeddings body in its text, to send some of them: batches for an upstream
  * with a limit, or those that no cache has. Everything else of the body goes along byte for byte.
  */
 export class EmbeddingInputs {

@@ -18,7 +18,7 @@ export interface EmbeddingsResponseOptions extends Omit<ErrorContext, 'model' | 
   readonly upstream?: string;
   /** How many vectors this call must give. */
   readonly inputs: number;
-  /** What the client asked for. */
+  /** What the client requested. */
   readonly encoding: VectorEncoding;
   readonly requestedModel: string;
   readonly replyModel: 'upstream' | 'requested';
@@ -35,7 +35,7 @@ export interface VectorResponse {
   readonly isUsageEstimated: boolean;
   /** Null: the upstream named none. */
   readonly upstreamModel: string | null;
-  /** True: the body is the canonical float response as it stands. */
+  /** True: the body is the canonical float response already. */
   readonly isCanonical: boolean;
 }
 
@@ -51,7 +51,7 @@ export interface EmbeddingsResponse {
 /**
  * The canonical response for the client from an upstream's body: exactly one vector an input, in order, floats or
  * base64 as asked. Throws FerryError: the error inside the body, `mismatch`, `invalid_response`, `disconnected`, and
- * `client_fault` for vectors of another length than `dimensions` asked for.
+ * `client_fault` for vectors of another length than the requested `dimensions`.
  */
 export function readEmbeddingsResponse(body: Buffer, options: EmbeddingsResponseOptions): EmbeddingsResponse {
   const response = readVectors(body, options);

@@ -14,7 +14,7 @@ export type TokenText = (ids: readonly number[]) => string;
 /** The models whose vocabulary is cl100k, also behind a provider's prefix. */
 const OPENAI_MODEL = /(?:^|\/)text-embedding-(?:3-|ada-)/;
 
-/** What `auto` means for a model, by the name that the upstream knows it by. */
+/** What `auto` means for a model, by its name at the upstream. */
 export function tokenIdsFor(
   policy: TokenIdsPolicy,
   upstreamModel: string,
@@ -77,7 +77,7 @@ function decodedOrNull(ids: readonly number[], textOf: TokenText): string | null
   }
 }
 
-/** Throws with the first id that is none, found by halving: millions of ids cost as much as to decode them twice. */
+/** Throws with the first invalid id, found by halving: millions of ids cost as much as to decode them twice. */
 function fail(ids: readonly number[], textOf: TokenText, place: string): never {
   let from = 0;
   let to = ids.length;
@@ -92,7 +92,7 @@ function fail(ids: readonly number[], textOf: TokenText, place: string): never {
 function noTokenId(position: string): FerryError {
   return new FerryError('invalid_request', {
     message:
-      `The input at position ${position} is no token id of OpenAI's encoding, by which token ids are read for this ` +
+      `The input at position ${position} is not a token id of OpenAI's encoding, which is used to decode token ids for this ` +
       'model: send texts (in LangChain for Python: check_embedding_ctx_length=False).',
     param: `input.${position}`,
   });

@@ -65,7 +65,7 @@ function parseFloats(text: Buffer): Float32Array {
   return floats;
 }
 
-const BROKEN = 'The upstream returned a vector that is no list of finite numbers.';
+const BROKEN = 'The upstream returned a vector that is not a list of finite numbers.';
 
 /** FerryError `invalid_response`: what should be a vector is no list of finite numbers. */
 function brokenVector(cause: unknown): FerryError {
@@ -95,7 +95,7 @@ interface FoundVectors {
   readonly usage: unknown;
 }
 
-/** Members in which vectors stand (Q149 to Q156). */
+/** Members that hold vectors (Q149 to Q156). */
 const LIST_NAMES = [
   // OpenAI, and envelopes around it.
   'data',
@@ -129,7 +129,7 @@ const INDEX_NAMES = [
 ];
 
 /**
- * The vectors of a parsed response, whatever its shape (Q149-Q156), in the order of the inputs; null when
+ * The vectors of a parsed response, in any shape (Q149-Q156), in the order of the inputs; null when
  * there are none in it. Throws FerryError `invalid_response` for vectors that are no lists of finite numbers.
  */
 export function findVectors(json: unknown, onRepair: OnRepair): FoundVectors | null {
@@ -158,7 +158,7 @@ function readList(list: readonly unknown[], onRepair: OnRepair): Vector[] {
     vector: readVector(vectorOf(entry), onRepair),
   }));
   const indexes = new Set(items.map((item) => item.index));
-  // Indexes that are missing, all 0 or doubled say nothing: then the order of arrival holds (Q150).
+  // Indexes that are missing, all 0 or doubled are ignored: then the order of arrival counts (Q150).
   const isOrdered = indexes.size === items.length && !indexes.has(null);
   const isSorted = items.every(({ index }, at) => at === 0 || (index ?? 0) > (items[at - 1]?.index ?? 0));
   if (isOrdered && !isSorted) {

@@ -1,6 +1,6 @@
 import type { ErrorKind } from '../../lib/errors/ferry-error.ts';
 
-/** What a code or a text says about a failure: an HTTP status, and the kind where the status alone is too coarse. */
+/** The meaning of a code or a text: an HTTP status, and the kind where the status alone is too coarse. */
 export interface Meaning {
   readonly status: number;
   readonly kind?: ErrorKind;
@@ -236,8 +236,8 @@ export function meaningOfWord(name: string | null): Meaning | undefined {
 const SENTENCE = '(?:[^.\\n]|\\.(?=\\S)){0,120}?';
 
 /**
- * How vendors say in prose what their codes do not say, the most specific first. The comments quote what was seen (Q42,
- * Q47, Q140 to Q144, tests in upstream-error.test.ts); what matches no row is taken for a failure of the upstream.
+ * Texts of vendors for failures without a specific code, the most specific first. The comments quote what was seen (Q42,
+ * Q47, Q140 to Q144, tests in upstream-error.test.ts); a text that matches no row is a failure of the upstream.
  */
 const WORDINGS: readonly (readonly [MeaningName, RegExp])[] = [
   [
@@ -345,7 +345,7 @@ const BY_WORDING: ReadonlyMap<MeaningName, RegExp> = new Map(WORDINGS);
 const NOT_OVERFLOW =
   /max_(?:completion_)?tokens (?:is too large|must be (?:at|less|greater|a|an|between|positive))|rate limit|per (?:minute|day)|file size/i;
 
-/** Whether a text says this, whatever else it says. */
+/** Whether a text contains this. */
 export function textSays(text: string, name: 'overflow' | 'filter' | 'quota' | 'model'): boolean {
   return BY_WORDING.get(name)?.test(text) === true && !(name === 'overflow' && NOT_OVERFLOW.test(text));
 }

@@ -4,7 +4,7 @@ import { cleanMessage, excerptOf, isHtml } from '../../lib/text/sanitize.ts';
 import { meaningOfText, textSays } from './error-meanings.ts';
 import { findVendorError, parseVendorError, type VendorError } from './vendor-error.ts';
 
-/** The request that an error belongs to, and what the configuration says of errors. */
+/** The request that an error belongs to, and the settings for errors. */
 export interface ErrorContext {
   /** The model as the client named it; null when the request has none. */
   readonly model: string | null;
@@ -83,7 +83,7 @@ export function throwVendorError(json: unknown, context: ErrorContext): void {
 export function invalidBodyError(body: string, context: ErrorContext): FerryError {
   const excerpt = excerptOf(body, context.scrub);
   const what =
-    body.trim() === '' ? 'an empty body' : isHtml(body) ? 'an HTML page' : 'something else than JSON';
+    body.trim() === '' ? 'an empty body' : isHtml(body) ? 'an HTML page' : 'a body that is not JSON';
   return new FerryError('invalid_response', {
     message: `The upstream returned ${what}${excerpt === '' ? '.' : `: ${excerpt}`}`,
     upstreamStatus: 200,
@@ -143,7 +143,7 @@ function kindOf(failure: Failure): ErrorKind {
   if (status === 429) return isQuota(failure) ? 'quota_exhausted' : 'rate_limited';
   if (found?.kind) return found.kind;
   if (status === 403) return textSays(text, 'quota') ? 'quota_exhausted' : 'forbidden';
-  // A proxy before the upstream wants credentials: ours to fix, as with a 403.
+  // A proxy before the upstream requires credentials: a fault of our configuration, as a 403 is.
   if (status === 407) return 'forbidden';
   if (status === 404) return namesModel(failure) ? 'model_not_found' : 'path_not_found';
   // 304 is no redirect.
@@ -156,7 +156,7 @@ function kindOf(failure: Failure): ErrorKind {
   return 'invalid_response';
 }
 
-/** Google says "You exceeded your current quota" of a minute's quota too; what ends by waiting is a rate limit. */
+/** Google sends "You exceeded your current quota" for a minute's quota too; one that ends by waiting is a rate limit. */
 function isQuota(failure: Failure): boolean {
   if (failure.found?.kind === 'quota_exhausted') return true;
   return textSays(failure.text, 'quota') && waitOf(failure, true) === undefined;
@@ -166,7 +166,7 @@ function isUsuallyRetried(status: number): boolean {
   return [408, 425, 500, 502, 503, 504].includes(status) || (status >= 520 && status <= 529);
 }
 
-/** A 400 whose words say that the model is unknown, and which names it, is the 404 of other upstreams. */
+/** A 400 whose text names the model as unknown is the 404 of other upstreams. */
 function clientFaultOrModel(failure: Failure): ErrorKind {
   const isAboutModel = failure.status === 400 && repeatsModel(failure) && textSays(failure.text, 'model');
   return isAboutModel ? 'model_not_found' : 'client_fault';
@@ -206,7 +206,7 @@ function factsOf(kind: ErrorKind, failure: Failure, found: VendorError | null): 
 }
 
 /**
- * A code that only repeats the status says nothing (vLLM's `"code":400`). Dify tries again with a larger limit
+ * A code that only repeats the status is ignored (vLLM's `"code":400`). Dify tries again with a larger limit
  * when it finds `integer_below_min_value` (S99).
  */
 function codeOf(found: VendorError | null, { status, text }: Failure): string | null {
@@ -267,7 +267,7 @@ function sentenceFor(kind: ErrorKind, facts: SentenceFacts): string {
     case 'context_overflow':
       return withOverflowWords(words);
     case 'model_not_found':
-      return `The model${model === null ? '' : ` '${model}'`} does not exist or is not offered here.${quoteIn404(facts.excerpt)}`;
+      return `The model${model === null ? '' : ` '${model}'`} does not exist or is not available.${quoteIn404(facts.excerpt)}`;
     case 'rate_limited':
       return `The upstream's rate limit is exceeded (429).${quoteWithout(MISREAD_IN_RATE_LIMIT, facts.excerpt)}`;
     case 'quota_exhausted':
@@ -301,7 +301,7 @@ function quoteWithout(misread: RegExp | null, excerpt: string): string {
   return /\p{L}/u.test(words) ? ` Upstream: ${words}` : '';
 }
 
-/** An excerpt of what an upstream said, behind our message of a 404; '' when nothing of it is left. */
+/** An excerpt of the upstream's text, after our message of a 404; '' when nothing of it is left. */
 export function quoteIn404(excerpt: string): string {
   return quoteWithout(MISREAD_IN_404, excerpt);
 }

@@ -11,7 +11,7 @@ export interface VendorError {
   readonly param: string | null;
   /** The HTTP status that the body itself implies; null when it implies none. */
   readonly status: number | null;
-  /** The kind that a known code names; null when only the status or the text can tell. */
+  /** The kind of a known code; null when only the status or the text decides. */
   readonly kind: ErrorKind | null;
   /** The upstream's id of the failed call, for the log. */
   readonly requestId: string | null;
@@ -39,7 +39,7 @@ const MESSAGES = [
   'description',
 ];
 const CODES = ['code', 'error_code', 'errorCode', 'errcode', 'status_code', 'Code', 'errorcode', '__type'];
-/** Fields in which an error, or a more exact one, may stand. */
+/** Fields that may contain an error, or a more exact one. */
 const WRAPPERS = [
   'error',
   'Error',
@@ -54,20 +54,20 @@ const WRAPPERS = [
 
 /**
  * The error that a parsed 200 body or stream event carries; null when it carries none. Never throws.
- * A response with usable choices is no error, whatever else it says.
+ * A response with usable choices is no error, with any other members.
  */
 export function findVendorError(json: unknown): VendorError | null {
   const body = Array.isArray(json) ? json[0] : json;
   if (!isJsonObject(body) || hasPayload(body) || !isError(body)) return null;
   const found = parseVendorError(json);
-  // Some number their successes (1000, 3000) and say so in words.
+  // Some number their successes (1000, 3000) and have a text for them.
   const isSuccess = SAYS_SUCCESS.test(found?.message ?? '') && body.success !== false;
   return isSuccess && !isErrorValue(body.error) ? null : found;
 }
 
 const SAYS_SUCCESS = /^\W*(?:ok|success\w*)\W*$/i;
 
-/** The error of a body that is known to be one, from whatever shape it has; null for what is no object. */
+/** The error of a body that is known to be one, in any shape; null for anything but an object. */
 export function parseVendorError(json: unknown): VendorError | null {
   return read(json, MAX_DEPTH);
 }
@@ -79,7 +79,7 @@ function hasPayload(body: JsonObject): boolean {
   for (const name of ['embeddings', 'results', 'output', 'models', 'message', 'response']) {
     if (typeof body[name] === 'object' && body[name] !== null) return !isErrorValue(body.error);
   }
-  // Envelopes (Q42): a payload in `data` counts, whatever the code beside it.
+  // Envelopes (Q42): a payload in `data` counts, with any code beside it.
   if (isJsonObject(body.data)) return hasPayload(body.data);
   return Array.isArray(body.data) && body.data.length > 0 && !isErrorValue(body.error);
 }
@@ -106,7 +106,7 @@ function isError(body: JsonObject): boolean {
   return isDetail(body.detail) && !('id' in body || 'object' in body || 'usage' in body);
 }
 
-/** `error: null`, `""`, `{}`, `false` and `{"code":0}` say that there is none. */
+/** `error: null`, `""`, `{}`, `false` and `{"code":0}` mean that there is none. */
 function isErrorValue(value: unknown): boolean {
   if (value === true || (typeof value === 'string' && value !== '')) return true;
   if (typeof value === 'number') return value !== 0;
@@ -151,9 +151,9 @@ function readAny(json: unknown, depth: number): VendorError | null {
   return own;
 }
 
-/** Where messages stand as a list or an object of texts: NestJS's `message`, `errors` by field of Rails and Laravel. */
+/** Where messages are a list or an object of texts: NestJS's `message`, `errors` by field of Rails and Laravel. */
 const LISTED = [...MESSAGES, 'errors'];
-/** Of a long list of texts the first ones say enough. */
+/** Of a long list of texts the first ones are enough. */
 const MAX_TEXTS = 20;
 
 function textsBeside(json: JsonObject): string {
@@ -256,7 +256,7 @@ function messageOf(json: JsonObject): string {
   return reason === '' ? said : `${said} (${reason})`;
 }
 
-/** Azure's `innererror` says which filter was hit. */
+/** Azure's `innererror` names the filter that matched. */
 function filterReason(inner: unknown): string {
   if (!isJsonObject(inner)) return '';
   const results = isJsonObject(inner.content_filter_result) ? inner.content_filter_result : {};
@@ -266,7 +266,7 @@ function filterReason(inner: unknown): string {
   return [textOrNull(inner.code) ?? '', ...hits].filter((part) => part !== '').join(', ');
 }
 
-/** The member that a number stands in tells the vendor. */
+/** The member that contains a number identifies the vendor. */
 function meaningOfNumeric(json: JsonObject, code: unknown): Meaning | undefined {
   const number =
     typeof code === 'number'
@@ -286,7 +286,7 @@ function dialectOf(json: JsonObject, code: unknown): Dialect | null {
   return typeof code === 'string' && /^1\d{3}$/.test(code) ? 'zhipu' : null;
 }
 
-/** What the inner error leaves open is taken from around it: Spring's `status`, TGI's `error_type`. */
+/** What the inner error does not state is taken from the object around it: Spring's `status`, TGI's `error_type`. */
 function merge(inner: VendorError, outer: VendorError): VendorError {
   return {
     message: longer(inner, outer),
@@ -299,7 +299,7 @@ function merge(inner: VendorError, outer: VendorError): VendorError {
   };
 }
 
-/** `{"error":"Not Found","message":"No endpoint POST /x"}`: a text beside a bare word says more than the word. */
+/** `{"error":"Not Found","message":"No endpoint POST /x"}`: a text beside a single word is more specific than the word. */
 function longer(inner: VendorError, outer: VendorError): string {
   const isBareWord = inner.code === null && inner.type === null && inner.message.length < 40;
   if (inner.message === '' || (isBareWord && outer.message !== '')) return outer.message;
@@ -358,7 +358,7 @@ const NO_ERROR_WORDS = new Set([
 /** Where such an interface may put both. */
 const HEADS = ['status', 'header', 'head', 'meta', 'result', 'resp', 'ret'];
 
-/** A code that stands for a failure and the words beside it, whatever the two are called; null when there are none. */
+/** A code for a failure and the text beside it, under any names; null when there are none. */
 export function codedMessage(body: JsonObject): CodedMessage | null {
   const own = codedMessageIn(body);
   if (own !== null) return own;
@@ -383,14 +383,14 @@ function isFailingMember(name: string, value: unknown): boolean {
   return STATUS_NAME.test(name) && isFailedStatus(value);
 }
 
-/** A status or code that stands for a failure; success is 0, "0000", 200, "ok" and the like. */
+/** A status or code for a failure; success is 0, "0000", 200, "ok" and the like. */
 function isFailure(code: unknown): boolean {
   if (typeof code === 'number') return code !== 0 && !(code >= 200 && code < 300);
   if (typeof code !== 'string') return false;
   return !NO_ERROR_WORDS.has(code.toLowerCase()) && !/^(?:0+|2\d\d)$/.test(code);
 }
 
-/** A state or HTTP status that stands for a failure. */
+/** A state or HTTP status for a failure. */
 function isFailedStatus(status: unknown): boolean {
   if (typeof status === 'number') return status >= 400 && status < 600;
   return typeof status === 'string' && /^(?:error|fail|failed|failure|[45]\d\d)$/i.test(status);

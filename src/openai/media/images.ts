@@ -18,7 +18,7 @@ interface Picture {
   readonly revised_prompt?: string;
 }
 
-/** Members in which images stand, the most specific first (Q163). */
+/** Members that hold images, the most specific first (Q163). */
 const NAMES = [
   'b64_json',
   // Stability AI (`artifacts[].base64`).
@@ -47,7 +47,7 @@ const NAMES = [
   'artifacts',
   'predictions',
 ];
-/** What stands in these may be anything. */
+/** These may hold anything. */
 const LOOSE: ReadonlySet<string> = new Set(['data', 'output', 'outputs', 'result', 'results']);
 const MAX_DEPTH = 6;
 
@@ -55,8 +55,8 @@ const MAX_DEPTH = 6;
 const BESIDE = ['background', 'output_format', 'quality', 'size', 'usage'];
 
 /**
- * Images as `data[]` with `b64_json` or `url` as asked for, and `created` (Q163, S123). Base64 becomes a
- * `data:` URI where `url` was requested. A URL alone is passed on whatever was requested: it is never fetched, and an
+ * Images as `data[]` with `b64_json` or `url` as requested, and `created` (Q163, S123). Base64 becomes a
+ * `data:` URI where `url` was requested. A URL alone is passed on with any requested format: it is never fetched, and an
  * image that was generated and paid for is worth more than an error.
  */
 export function readImages(source: MediaSource, options: MediaReadOptions): MediaResponse {

@@ -1,11 +1,11 @@
-/** Bytes of a sound or a picture that an upstream wrote as text. */
+/** Bytes of audio or an image that an upstream sent as text. */
 export interface DecodedMedia {
   readonly bytes: Buffer;
-  /** What the text or the bytes themselves say that they are; null when neither does. */
+  /** The type that the text or the bytes themselves state; null when neither does. */
   readonly type: string | null;
 }
 
-/** What stands at which place of the bytes, as characters of the same codes. */
+/** The bytes at each offset, as characters of the same codes. */
 type Signs = readonly (readonly [type: string, ...places: readonly (readonly [number, string])[]])[];
 
 const SOUNDS: Signs = [
@@ -24,12 +24,12 @@ const PICTURES: Signs = [
   ['image/avif', [4, 'ftypavif']],
 ];
 
-/** The type of a sound by its first bytes; null for samples without a container, and for what is none. */
+/** The type of audio by its first bytes; null for samples without a container, and for other data. */
 export function soundTypeOf(bytes: Uint8Array): string | null {
   return containerTypeOf(bytes) ?? frameTypeOf(bytes);
 }
 
-/** The type of a sound that has a container. */
+/** The type of audio that has a container. */
 export function containerTypeOf(bytes: Uint8Array): string | null {
   return typeBy(SOUNDS, bytes);
 }
@@ -41,7 +41,7 @@ function frameTypeOf([first = 0, second = 0]: Uint8Array): string | null {
   return (second & 0x06) === 0 || (second & 0x18) === 0x08 ? null : 'audio/mpeg';
 }
 
-/** The type of a picture by its first bytes; null for what is none. */
+/** The type of an image by its first bytes; null for other data. */
 export function pictureTypeOf(bytes: Uint8Array): string | null {
   return typeBy(PICTURES, bytes);
 }
@@ -66,12 +66,12 @@ function readDataUri(text: string): { readonly type: string | null; readonly bas
   return { type, base64: text.slice(comma + 1) };
 }
 
-/** A text without a sign of its own is taken for bytes from here on: no sentence is so long without a space. */
+/** A text of this length without a space is treated as encoded bytes: no sentence is that long. */
 const MIN_UNMARKED_LENGTH = 256;
 
 /**
- * The sound that a text holds as a `data:` URI, base64 or hexadecimal digits; null when it holds none. Where the
- * place of the text does not say that it is a sound (`isNamed`), its bytes must.
+ * The audio that a text holds as a `data:` URI, base64 or hexadecimal digits; null when it holds none. Where the
+ * member of the text does not identify it as audio (`isNamed`), its bytes must.
  */
 export function decodeSound(text: string, isNamed: boolean): DecodedMedia | null {
   const uri = readDataUri(text);
@@ -83,7 +83,7 @@ export function decodeSound(text: string, isNamed: boolean): DecodedMedia | null
   return { bytes, type: type ?? uri?.type ?? null };
 }
 
-/** The base64 of a picture from a `data:` URI or bare; null when the text is none. */
+/** The base64 of an image from a `data:` URI or bare; null when the text is none. */
 export function pictureBase64(
   text: string,
   isNamed: boolean,
@@ -106,7 +106,7 @@ function fromBase64(text: string): Buffer | null {
   return isBase64(text) ? Buffer.from(text, 'base64') : null;
 }
 
-/** Also in its form for URLs, and with line ends. A search for what is none: it costs one pass and no stack. */
+/** Also in its form for URLs, and with line ends. A search for an invalid character: it costs one pass and no stack. */
 function isBase64(text: string): boolean {
   const padding = text.indexOf('=');
   return text.length >= 8 && (padding === -1 || padding >= text.length - 2) && !/[^\w+/=\r\n-]/.test(text);

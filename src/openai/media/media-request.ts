@@ -11,7 +11,7 @@ export interface MediaRequest {
   readonly kind: 'transcript' | 'speech' | 'images';
   /** `response_format`, lower case; null: absent. */
   readonly format: string | null;
-  /** False: it may stand in a part of the request that was not inspected. */
+  /** False: it may be in a part of the request that was not inspected. */
   readonly isFormatKnown: boolean;
 }
 

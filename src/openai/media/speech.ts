@@ -21,20 +21,20 @@ const TYPES: ReadonlyMap<string | null, string> = new Map([
   ['pcm', 'audio/pcm'],
 ]);
 
-/** Members that hold a sound by their names: `audio` (most), `data.audio` in hexadecimal (MiniMax, Q162), `b64`. */
+/** Members that hold audio by their names: `audio` (most), `data.audio` in hexadecimal (MiniMax, Q162), `b64`. */
 const NAMED = /audio|speech|sound|b64|base64|^(?:wav|mp3|pcm)$/i;
-/** Members that describe a sound. */
+/** Members that describe audio. */
 const NO_SOUND = /(?:id|format|type|name|length|size|duration|rate|model|codec|encoding|status)$/i;
 /** Members that may hold anything. */
 const LOOSE = /^(?:data|result|output|content|bytes|payload|response)$/i;
 const MAX_DEPTH = 5;
 
-/** Whether the response is the sound itself, to be streamed as it comes, by its first bytes. */
+/** Whether the response is the audio itself, to be streamed, by its first bytes. */
 export function isSound(shape: ResponseShape, contentType: string | null): boolean {
   return shape === 'binary' || (shape === 'text' && isSoundType(contentType));
 }
 
-/** The content-type for a sound: the upstream's own when it names one, else by the bytes, else by the requested format. */
+/** The content-type of audio: the upstream's own when it names one, else by the bytes, else by the requested format. */
 export function soundTypeFor(head: Buffer, contentType: string | null, format: string | null): string {
   if (contentType !== null && isSoundType(contentType)) return contentType;
   // Samples may begin like anything, also like a frame of MP3.
@@ -47,8 +47,8 @@ function isSoundType(contentType: string | null): boolean {
 }
 
 /**
- * The sound within a response that is text (Q162, S122): base64, hexadecimal or a `data:` URI, bare or in
- * JSON. A URL is never fetched: whoever chooses it would choose what is requested from inside this network.
+ * The audio within a response that is text (Q162, S122): base64, hexadecimal or a `data:` URI, bare or in
+ * JSON. A URL is never fetched: it would let an upstream send requests inside this network.
  */
 export function readSpeech(
   source: MediaSource,

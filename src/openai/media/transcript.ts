@@ -14,7 +14,7 @@ const TEXT_TYPE = 'text/plain; charset=utf-8';
 const TEXT_FORMATS: ReadonlySet<string> = new Set(['text', 'srt', 'vtt']);
 
 /**
- * A transcription or translation in the format that was asked for (Q161, S121): `{"text"}`, the verbose JSON
+ * A transcription or translation in the requested format (Q161, S121): `{"text"}`, the verbose JSON
  * of the upstream, or text. What has that form already stays byte for byte.
  */
 export function readTranscript(source: MediaSource, options: MediaReadOptions): MediaResponse {
@@ -55,7 +55,7 @@ function textIn(json: unknown): string {
   return text;
 }
 
-/** The object around the text with all that the upstream says of it (language, duration, segments). */
+/** The object around the text with all its members (language, duration, segments). */
 function verbose(json: unknown): JsonObject {
   return { ...holderOfTranscript(json), text: textIn(json) };
 }
@@ -70,7 +70,7 @@ function captions(json: unknown, format: 'srt' | 'vtt', { onRepair }: MediaReadO
   }
   if (text === '') return textResponse(format === 'vtt' ? 'WEBVTT\n\n' : '');
   throw unusableMedia(
-    `The upstream returned a transcript without times, of which no response_format "${format}" can be made. Ask for json or text.`,
+    `The upstream returned a transcript without times: response_format "${format}" is not possible. Request json or text.`,
   );
 }
 
@@ -118,7 +118,7 @@ const CHOICES: ReadonlySet<string> = new Set(['alternatives', 'choices', 'candid
 const MAX_DEPTH = 6;
 
 /**
- * The transcript in the JSON of an upstream, wherever it stands; '' for silence, null when there is none. Pieces are
+ * The transcript in the JSON of an upstream, in any member; '' for silence, null when there is none. Pieces are
  * joined in their order.
  */
 function findTranscript(json: unknown): string | null {
@@ -128,7 +128,7 @@ function findTranscript(json: unknown): string | null {
   return isJsonObject(json) && json.text === null ? '' : null;
 }
 
-/** The object that the transcript stands in; empty when it stands in none. */
+/** The object that contains the transcript; empty when there is none. */
 function holderOfTranscript(json: unknown): JsonObject {
   let holder = isJsonObject(json) ? json : {};
   for (let depth = 0; depth < MAX_DEPTH; depth++) {

@@ -9,7 +9,7 @@ export interface ListedModel {
   /** Seconds since 1970. */
   readonly created: number;
   readonly owned_by: string;
-  /** Tokens that fit into the model's context, where the upstream says so. */
+  /** Tokens that fit into the model's context, if the upstream states it. */
   readonly context_length?: number;
   /** As the upstream gave it: RAGFlow takes it for the context's size, so that it is never derived. */
   readonly max_tokens?: number;
@@ -38,7 +38,7 @@ const CREATED_NAMES = [
   'modified_at',
 ];
 
-/** Where a list of models may stand (Q164). */
+/** Where a list of models may be (Q164). */
 const LIST_NAMES = [
   'data',
   // Ollama, Gemini.
@@ -50,15 +50,15 @@ const LIST_NAMES = [
 ];
 
 /**
- * Any upstream's list of models, each id once, in its order. `createdSeconds` stands in where the upstream does
- * not say when. Throws FerryError `invalid_response` for a body that is no list.
+ * Any upstream's list of models, each id once, in its order. `createdSeconds` is used where the upstream does
+ * not state one. Throws FerryError `invalid_response` for a body that is no list.
  */
 export function readModelsResponse(body: Buffer, createdSeconds: number, onRepair?: OnRepair): ListedModel[] {
   const json = parse(body);
   const list = findList(json, LIST_NAMES, 3);
   if (list === null) {
     throw new FerryError('invalid_response', {
-      message: "The upstream's response is no list of models.",
+      message: "The upstream's response is not a list of models.",
     });
   }
   if (!isJsonObject(json) || json.data !== list) onRepair?.('models_list_form');
@@ -96,7 +96,7 @@ function readModel(entry: unknown, createdSeconds: number): ListedModel | null {
   const context = firstCount(json, CONTEXT_NAMES);
   const maxTokens = firstCount(json, ['max_tokens']);
   return {
-    // Gemini's resource names; clients say the bare one.
+    // Gemini's resource names; clients use the bare one.
     id: id.startsWith('models/') ? id.slice('models/'.length) : id,
     object: 'model',
     created: readCreated(json) ?? createdSeconds,

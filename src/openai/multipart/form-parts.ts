@@ -1,6 +1,6 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 
-/** A part of a form: where its value stands in the bytes; the end is exclusive and null while it has not come. */
+/** A part of a form: the offsets of its value in the bytes; the end is exclusive and null until it has arrived. */
 export interface FormPart {
   readonly name: string | null;
   readonly isFile: boolean;
@@ -14,10 +14,10 @@ const MAX_PART_HEAD_BYTES = 16 * 1024;
 /** No client's form has so many parts. */
 const MAX_PARTS = 1000;
 
-/** Boundaries are made so that they stand nowhere else; a body of nothing but them must not hold up everybody else. */
+/** Boundaries are chosen so that they occur nowhere else; a body of nothing but boundaries must not block other requests. */
 const MAX_MENTIONS = 100_000;
 
-/** So many bytes around a boundary say what it is. */
+/** This many bytes around a boundary decide whether it is one. */
 const BEFORE = 2;
 const BEHIND = 3;
 
@@ -28,7 +28,7 @@ type Mention = 'part' | 'close' | 'content' | 'ambiguous';
 
 /**
  * Divides a form that comes in pieces. Jumps from boundary to boundary with the native search, so that nothing within a
- * file is taken for a field, whatever it says. Throws `invalid_request` where readers differ: Go and PHP take a line
+ * file is parsed as a field. Throws `invalid_request` where parsers differ: Go and PHP take a line
  * feed alone for a line end, Werkzeug a carriage return too, busboy looks for headers before it looks for boundaries.
  */
 export class FormDivider {
@@ -69,10 +69,10 @@ export class FormDivider {
     const head = bytes.subarray(start, start + MAX_PART_HEAD_BYTES);
     const end = head.indexOf('\r\n\r\n');
     if (end === -1 && head.length === MAX_PART_HEAD_BYTES)
-      throw ambiguousForm(`the head of a part is longer than ${MAX_PART_HEAD_BYTES} bytes`);
+      throw ambiguousForm(`the headers of a part are longer than ${MAX_PART_HEAD_BYTES} bytes`);
     if (end === -1 && !isLast) return false;
     const text = head.toString('utf8', 0, end === -1 ? head.length : end);
-    if (text.includes(`\n${this.#dashed.toString()}`)) throw ambiguousForm('a part ends within its head');
+    if (text.includes(`\n${this.#dashed.toString()}`)) throw ambiguousForm('a part ends within its headersers');
     if (end === -1) return false;
     if (this.#parts.length === MAX_PARTS) throw ambiguousForm(`it has more than ${MAX_PARTS} parts`);
     const valueStart = this.#next + end + 4;
@@ -106,7 +106,7 @@ export class FormDivider {
     return true;
   }
 
-  /** Whether the boundary that comes next ends what stands before it; `before` are the bytes in front of it. */
+  /** Whether the next boundary ends the data before it; `before` are the bytes in front of it. */
   #isDelimiter(before: string, mention: Mention): boolean {
     const isFirst = this.#next === 0;
     const isLine = isFirst || /[\r\n]$/.test(before);
@@ -114,7 +114,7 @@ export class FormDivider {
     const valueStart = this.#parts.at(-1)?.valueStart ?? 0;
     const isWhole = isFirst || (before === '\r\n' && this.#next - BEFORE >= valueStart);
     if (this.#place === 'closed' || !isWhole || mention === 'content' || mention === 'ambiguous')
-      throw ambiguousForm('a boundary stands where only some readers see one');
+      throw ambiguousForm('a boundary is in a place where only some parsers find it');
     return true;
   }
 }
@@ -126,7 +126,7 @@ function mentionOf(behind: string): Mention {
   return /^\s/.test(behind) ? 'ambiguous' : 'content';
 }
 
-/** What the head of a part says of it. */
+/** What the headers of a part state. */
 interface PartHead {
   /** Null: the part has none that all readers agree on, and none of them takes it for the model. */
   readonly name: string | null;
@@ -147,29 +147,29 @@ const PARAMETER = /;[ \t]*([^\s=;"]+)[ \t]*=[ \t]*(?:"([^"\\]*)"|([^\s;"\\]+))/g
 /** Where a reader could see the name begin, be it within another parameter's value; never in `filename`. */
 const NAME = /(?<![\w-])name\s*[*=]/gi;
 
-/** A name that is, in whatever notation, the model's; encoded ones (RFC 2047, RFC 2231) count as such. */
+/** A name that is, in any notation, the model's; encoded ones (RFC 2047, RFC 2231) count as such. */
 const NAMES_MODEL = /(?<![\w-])name\s*(?:\*|=["'`\s]*(?:model["'`\s]*(?:[;,[\]]|$)|model["'`\s]|=\?))/i;
 const IS_MODEL = /^["'`\s]*(?:model["'`\s]*(?:\[.*)?$|=\?)/i;
 
-/** ASCII is the same in these, so that the model is what its bytes say. */
+/** ASCII is the same in these, so that the model is its bytes. */
 const OTHER_CHARSET =
   /\r\ncontent-type[ \t]*:[^\r\n]*charset\s*=(?!\s*["']?(?:utf-?8|us-ascii|ascii|iso-8859-\d{1,2}|windows-125\d)(?:["'\s;]|$))/i;
 const ENCODED = /\r\ncontent-transfer-encoding[ \t]*:(?![ \t]*(?:7bit|8bit|binary)[ \t]*(?:\r\n|$))/i;
 
 /**
  * Reads the head of a part, from the line end of its delimiter on. Throws `invalid_request` for a part that any reader
- * could take for the model unless it is the one plain field `model`: Go reads a file without a name as a field, PHP
+ * could parse as the model unless it is the one plain field `model`: Go parses a file without a name as a field, PHP
  * reads `model[]`, formidable the first `name=` anywhere, Java what RFC 2047 hides.
  */
 function readPartHead(head: string): PartHead {
   if (CONTROL.test(head.replaceAll('\r\n', '')))
-    throw ambiguousForm('control characters in the head of a part');
+    throw ambiguousForm('control characters in the headers of a part');
   const mentions = head.match(/\r\n[ \t]*content-disposition[ \t]*:/gi)?.length ?? 0;
   if (mentions === 0) return NAMELESS;
   const unfolded = head.replace(/\r\n[ \t]+/g, ' ');
   const disposition = /\r\ncontent-disposition:([^\r\n]*)/i.exec(unfolded)?.[1];
   if (mentions > 1 || disposition === undefined)
-    throw ambiguousForm('a part whose head does not have one plain Content-Disposition');
+    throw ambiguousForm('a part whose headers do not have exactly one plain Content-Disposition');
   const read = readPlain(disposition);
   if (read === null) {
     if (readingsOf(disposition).some((text) => NAMES_MODEL.test(text))) throw notPlain();
@@ -208,7 +208,7 @@ function readingsOf(text: string): string[] {
 }
 
 function notPlain(): Error {
-  return ambiguousForm('a part could be taken for "model" and is not its plain field', 'model');
+  return ambiguousForm('a part could be parsed as "model" and is not the plain field', 'model');
 }
 
 /**
@@ -217,7 +217,7 @@ function notPlain(): Error {
  */
 export function ambiguousForm(why: string, param: string | null = null): FerryError {
   return new FerryError('invalid_request', {
-    message: `The multipart form can be read in more than one way: ${why}.`,
+    message: `Ambiguous multipart form: ${why}.`,
     ...(param !== null && { param }),
   });
 }

@@ -1,6 +1,6 @@
 import { ambiguousForm, FormDivider, type FormPart } from './form-parts.ts';
 
-/** A field of a form that is no file: where its value stands in the bytes; the end is exclusive. */
+/** A field of a form that is no file: the offsets of its value in the bytes; the end is exclusive. */
 export interface FormField {
   readonly name: string;
   readonly valueStart: number;
@@ -8,7 +8,7 @@ export interface FormField {
 }
 
 interface ReadForm {
-  /** The fields (not the files) that stand whole in the bytes. */
+  /** The fields (not the files) that are complete in the bytes. */
   readonly fields: readonly FormField[];
   /** Takes what comes behind the bytes. Throws `invalid_request` for a second model in it. */
   readonly follow: (piece: Buffer) => void;
@@ -31,7 +31,7 @@ export function readForm(bytes: Buffer, contentType: string, isWhole: boolean): 
   return {
     fields,
     follow: (piece) => {
-      // Without a model in its beginning a form goes by its path, whatever comes later.
+      // Without a model in its beginning a form is routed by its path.
       if (!isNamed) return;
       divider.push(piece);
       refuseSecondModel(divider.parts);
@@ -53,7 +53,7 @@ function refuseSecondModel(parts: readonly FormPart[]): void {
   if (models.length > 1 && models.some(isModelField)) throw ambiguousForm('it has "model" twice', 'model');
 }
 
-/** Parameters as all readers divide them: no backslashes, no quote or semicolon that could be taken for an end. */
+/** Parameters that all parsers split alike: no backslashes, no quote or semicolon that could be parsed as an end. */
 const PLAIN_TYPE =
   /^\s*multipart\/form-data\s*(?:;\s*[\w!#$&+.^`|~-]+\s*=\s*(?:"[^"\\]*"|[^\s;,"\\]+)\s*)*;?\s*$/i;
 
@@ -74,6 +74,6 @@ export function boundaryOf(contentType: string): string | null {
   const isFirst = found !== null && /^;\s*$/.test(contentType.slice(found.index, first));
   const isAscii = /^[\t\x20-\x7e]*$/.test(contentType);
   if (!isAscii || found === null || named.length !== 1 || !isFirst || !PLAIN_TYPE.test(contentType))
-    throw ambiguousForm('its content-type does not name one boundary plainly');
+    throw ambiguousForm('its content-type does not have exactly one plain boundary');
   return found[1] ?? found[2] ?? null;
 }

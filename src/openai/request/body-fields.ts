@@ -77,7 +77,7 @@ function textAt(bytes: Buffer, { valueStart, valueEnd }: FormField): string {
   return bytes.toString('utf8', valueStart, valueEnd);
 }
 
-/** Without the byte order mark, which JSON.parse does not know. */
+/** Without the byte order mark, which JSON.parse does not accept. */
 function withoutMark(text: string): string {
   return text.replace(/^\ufeff/, '');
 }

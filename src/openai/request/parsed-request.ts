@@ -18,7 +18,7 @@ export interface ParsedRequest {
   readonly json: Readonly<Record<string, unknown>>;
   readonly model: string;
   readonly stream: boolean;
-  /** True: the client asked for `stream_options.include_usage` on a stream. */
+  /** True: the client requested `stream_options.include_usage` on a stream. */
   readonly includeUsage: boolean;
   readonly hasTools: boolean;
   /** True: the request uses `functions` / `function_call`, so the response must too. */
@@ -152,7 +152,7 @@ function surveyBody(text: string): readonly Member[] {
   });
 }
 
-/** Shorter bodies cost a few milliseconds at most, whatever they hold. */
+/** Shorter bodies cost a few milliseconds at most, with any content. */
 const HARMLESS_BYTES = 256 * 1024;
 
 /** Throws like `surveyBody` for a body that is passed through and parsed for a few of its members only. */
@@ -180,7 +180,7 @@ function describeFault(text: string): string {
   if (text.trim() === '') return 'The request body is empty: send a JSON object.';
   const fault = findJsonFault(text.slice(0, MAX_FAULT_POSITION));
   if (fault.isCutOff && text.length > MAX_FAULT_POSITION) {
-    return `The request body is not valid JSON: the fault lies behind position ${MAX_FAULT_POSITION}.`;
+    return `The request body is not valid JSON: the error is after position ${MAX_FAULT_POSITION}.`;
   }
   const place = `line ${fault.line}, column ${fault.column}`;
   return fault.isCutOff
@@ -193,7 +193,7 @@ export function refuseSecondModel(keys: Iterable<string>): void {
   for (const key of keys) {
     if (key.length !== 5 || key === 'model' || key.toLowerCase() !== 'model') continue;
     throw new FerryError('invalid_request', {
-      message: `The request body has "${key}": write "model" in small letters, and once.`,
+      message: `The request body has "${key}": use "model" in lower case, once.`,
       param: 'model',
     });
   }

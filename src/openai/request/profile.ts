@@ -12,13 +12,13 @@ export interface Profile {
   /** Parameters that are never sent to this upstream. */
   readonly dropParams: readonly string[];
   readonly renameParams: Readonly<Record<string, string>>;
-  /** Role that clients send → role that this upstream knows. */
+  /** Role that clients send → role that this upstream supports. */
   readonly roles: Readonly<Record<string, string>>;
   /** `text`: a message's content is sent as one text, never as a list of parts or as null. */
   readonly messageContent: 'keep' | 'text';
   /** Whether refused parameters are left out, and rewrites applied, for an hour. */
   readonly learn: boolean;
-  /** The upstream is always asked for a stream; `stream: false` is aggregated here. */
+  /** The upstream is always sent stream requests; responses for `stream: false` are assembled here. */
   readonly alwaysStream: boolean;
   /** Largest number of inputs in one embeddings call; 0: no limit known. */
   readonly embeddingBatch: number;

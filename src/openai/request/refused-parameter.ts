@@ -103,7 +103,7 @@ function nameInParam(param: string | null, sent: Readonly<Record<string, unknown
 }
 
 /**
- * The key of the request that the text names first. Words such as `user` and `store` stand in many sentences, so
+ * The key of the request that the text names first. Words such as `user` and `store` occur in many sentences, so
  * that a name counts when it is marked as one: quoted, behind a colon or "parameter", before a colon, or with `_`.
  */
 function nameInText(message: string, sent: Readonly<Record<string, unknown>>): string | null {

@@ -31,9 +31,9 @@ interface Adaptation {
   readonly wantUsage: boolean;
   /** Parameters that this upstream refused lately (`max_tokens` and `max_completion_tokens` are renamed), and rewrites. */
   readonly learnedDrops: readonly string[];
-  /** True: ask for a stream whatever the client asked. */
+  /** True: always request a stream. */
   readonly forceStream: boolean;
-  /** Puts token ids of an embeddings request back into text; absent or null: they go out as they are. */
+  /** Decodes token ids of an embeddings request to text; absent or null: they are sent unchanged. */
   readonly tokenText?: TokenText | null;
 }
 
@@ -42,7 +42,7 @@ export interface AdaptedRequest {
   readonly body: Buffer;
   /** What is not sent, or is rewritten, because of the profile or `learnedDrops` (`x-tokenferry-dropped`). */
   readonly dropped: readonly string[];
-  /** Whether the upstream is asked for a stream. */
+  /** Whether the upstream is sent a stream request. */
   readonly stream: boolean;
   /** Which of the upstream's endpoints the body is for: a prompt may have become a chat (`completions: via_chat`). */
   readonly endpoint: RequestKind;
@@ -96,7 +96,7 @@ function isGeneration(request: ParsedRequest): boolean {
   return request.kind === 'chat' || request.kind === 'completions';
 }
 
-/** Whether a stream is requested; an upstream that refused both ways is asked for streams. */
+/** Whether a stream is requested; an upstream that refused both is sent stream requests. */
 function isStream(request: ParsedRequest, { forceStream, profile, learnedDrops }: Adaptation): boolean {
   if (!isGeneration(request)) return request.stream;
   if (forceStream || profile.alwaysStream || learnedDrops.includes(REWRITE.notStreaming)) return true;

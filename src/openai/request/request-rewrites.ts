@@ -8,7 +8,7 @@ import type { ParsedRequest } from './parsed-request.ts';
  * refused parameters, under these names; no parameter's name has a colon.
  */
 export const REWRITE = {
-  /** `stream: false`, to an upstream that only streams: it is asked for a stream, which is aggregated here. */
+  /** `stream: false`, to an upstream that only streams: a stream is requested and assembled here. */
   notStreaming: 'stream:false',
   /** `stream: true`, to an upstream that does not stream: the stream is made of its whole response. */
   streaming: 'stream:true',
@@ -22,7 +22,7 @@ export const REWRITE = {
   developer: 'messages:developer',
   /** Embeddings of blank texts: a full stop is sent. */
   blankInputs: 'input:blank',
-  /** Embeddings of token ids: the text that they stand for is sent. */
+  /** Embeddings of token ids: their decoded text is sent. */
   tokenIds: 'input:token_ids',
 } as const;
 
@@ -163,7 +163,7 @@ const SAYS_NULL = /\b(?:null|none|nil|missing|required|undefined)\b|must be (?:p
 /** "A message must have content": only where the words are about a message. */
 const SAYS_MUST_HAVE = /must have/i;
 const SAYS_ROLE = /\broles?\b|developer|unknown variant/i;
-/** Rules about the order of messages speak of roles as well. */
+/** Errors about the order of messages contain roles as well. */
 const SAYS_ORDER = /tool_calls?\b|prece+ding|alternat|followed by|(?:first|last) message|beginning/i;
 const REFUSES_ROLE =
   /unknown|unexpected|invalid|unsupported|not (?:supported|allowed|valid|recogni[sz]ed)|must be|should be|expected|only|\bnot (?:one of|in|among|part of)\b|allowed values|\benum|取值|必须|不支持/i;

@@ -8,7 +8,7 @@ import type { OnRepair } from '../vendors/repairs.ts';
 /** What the response to a rerank request must fit. */
 interface RerankRequest {
   readonly documents: number;
-  /** How many results the client wants; all by default, never more than there are documents. */
+  /** The number of requested results; all by default, never more than there are documents. */
   readonly topN: number;
   readonly returnDocuments: boolean;
   /** The documents as the client sent them, for `return_documents`. */
@@ -34,7 +34,7 @@ function invalid(param: string, message: string): FerryError {
   return new FerryError('invalid_request', { message, param });
 }
 
-/** The response to an empty list of documents; no upstream needs to be asked (S118). */
+/** The response to an empty list of documents; no upstream is called (S118). */
 export function emptyRerankResponse(id: string, model: string): Buffer {
   return Buffer.from(
     JSON.stringify({ id, model, results: [], usage: { prompt_tokens: 0, total_tokens: 0 } }),
@@ -62,7 +62,7 @@ interface Result {
   readonly document?: unknown;
 }
 
-/** Members in which results stand (Q159). */
+/** Members that hold results (Q159). */
 const LIST_NAMES = [
   // Cohere, Jina, vLLM, Xinference; DashScope within `output`.
   'results',

@@ -185,7 +185,7 @@ function eventText(type: string, sequenceNumber: number, members: JsonObject): s
 /** Writes one event; `members` without its type and sequence number. */
 type Emit = (type: string, members: JsonObject) => void;
 
-/** Where an item stands in the output, under the id that all its events carry. */
+/** The position of an item in the output, by the id that all its events have. */
 interface ItemPlace {
   readonly id: string;
   readonly outputIndex: number;

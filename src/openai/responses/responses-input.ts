@@ -4,7 +4,7 @@ import { isJsonObject, type JsonObject, textFrom } from '../../lib/json/json-obj
 /** Returns an output item of an earlier response by its id; null: unknown. */
 export type Recall = (itemId: string) => JsonObject | null;
 
-/** Who may speak in a Responses input; a chat knows the same. */
+/** The roles of a Responses input; those of a chat are the same. */
 const ROLES: ReadonlySet<unknown> = new Set(['user', 'assistant', 'system', 'developer']);
 const LEADING_ROLES: ReadonlySet<unknown> = new Set(['system', 'developer']);
 
@@ -45,7 +45,7 @@ class Messages {
 
   add(message: JsonObject): void {
     const last = this.all.at(-1);
-    // Instructions and a system message behind them: templates of open models want a single one at the beginning.
+    // Instructions and a system message behind them: templates of open models require a single one at the beginning.
     const isLead = this.all.length === 1 && last?.role === 'system' && LEADING_ROLES.has(message.role);
     if (isLead && typeof last?.content === 'string' && typeof message.content === 'string') {
       this.all[0] = { ...last, content: `${last.content}\n\n${message.content}` };
@@ -56,7 +56,7 @@ class Messages {
   }
 
   addItem(item: unknown, param: string): void {
-    if (!isJsonObject(item)) throw malformed(param, `${param} is no item: an object is needed.`);
+    if (!isJsonObject(item)) throw malformed(param, `${param} is not an item: it must be an object.`);
     const type = item.type ?? (item.role === undefined ? undefined : 'message');
     switch (type) {
       case 'message':
@@ -76,7 +76,7 @@ class Messages {
       default:
         throw impossibleAsChat(
           param,
-          `${param} is of type ${named(type)}, which is not possible with this model: it only takes chats.`,
+          `${param} is of type ${named(type)}, which is not possible with this model: it only supports chats.`,
         );
     }
   }
@@ -103,13 +103,13 @@ class Messages {
     const id = textFrom(item.id) ?? '';
     if (id.startsWith('rs_')) return;
     if (this.#named.has(id))
-      throw malformed(param, `${param} names an item that was named before it: leave one of the two out.`);
+      throw malformed(param, `${param} refers to the same item as an earlier one: remove one of the two.`);
     this.#named.add(id);
     const recalled = this.#recall(id);
     if (recalled === null) {
       throw impossibleAsChat(
         param,
-        `${param} names an earlier item by its id, which is unknown: responses are not stored with this model. Send the item itself: set "store" to false in the client.`,
+        `${param} refers to an earlier item by its id, which is unknown: responses are not stored with this model. Send the item itself: set "store" to false in the client.`,
       );
     }
     this.addItem(recalled, param);
@@ -142,7 +142,7 @@ function contentOf(content: unknown, param: string, separator: string): unknown 
 }
 
 function partOf(part: unknown, param: string): JsonObject {
-  if (!isJsonObject(part)) throw malformed(param, `${param} is no part: an object is needed.`);
+  if (!isJsonObject(part)) throw malformed(param, `${param} is not a part: it must be an object.`);
   switch (part.type) {
     case 'input_text':
     case 'output_text':

@@ -17,7 +17,7 @@ export interface ResponsesAsChat {
 const IMPOSSIBLE: Readonly<Record<string, string>> = {
   previous_response_id: 'responses are not stored. Send the earlier messages as "input"',
   conversation: 'conversations are not stored. Send the earlier messages as "input"',
-  background: 'it answers while the client waits',
+  background: 'it responds while the client waits',
   prompt: 'prompts are not stored. Send "instructions" and "input"',
 };
 
@@ -26,7 +26,7 @@ const IGNORED = ['truncation', 'max_tool_calls', 'context_management', 'top_logp
 /** Values by which these ask for nothing. */
 const NOTHING: readonly unknown[] = [undefined, null, false, '', 0, 'disabled'];
 
-/** What the API of Responses knows: translated, or of no use to a chat. All else is the upstream's own and goes along. */
+/** The parameters of the Responses API: translated, or not used by a chat. All others are the upstream's own and are passed on. */
 const KNOWN: ReadonlySet<string> = new Set([
   ...Object.keys(IMPOSSIBLE),
   ...IGNORED,
@@ -97,8 +97,8 @@ function limitsOf(json: JsonObject): JsonObject {
   const effort = isJsonObject(json.reasoning) ? json.reasoning.effort : undefined;
   const most = json.max_output_tokens;
   return {
-    // The older of the two names: who does not know it says so and gets the other; who does not know the newer one
-    // tends to say nothing and to ignore it.
+    // The older of the two names: an upstream without it refuses it and gets the other; upstreams without the newer one
+    // often ignore it.
     ...(most !== undefined && most !== null && { max_tokens: most }),
     ...(effort !== undefined && effort !== null && { reasoning_effort: effort }),
   };
@@ -118,7 +118,7 @@ function responseFormatOf(format: JsonObject): JsonObject {
   return type === 'json_schema' ? { type, json_schema: schema } : format;
 }
 
-/** What both APIs know under one name (temperature, top_p, user, parallel_tool_calls), and what only the upstream knows. */
+/** Parameters with the same name in both APIs (temperature, top_p, user, parallel_tool_calls), and those of the upstream. */
 function ownMembers(json: JsonObject): JsonObject {
   const entries = Object.entries(json).filter(([name, value]) => !KNOWN.has(name) && value !== null);
   return Object.fromEntries(entries);
@@ -137,7 +137,7 @@ function echoOf(json: JsonObject): JsonObject {
     parallel_tool_calls: json.parallel_tool_calls !== false,
     previous_response_id: null,
     reasoning: { effort: textFrom(reasoning.effort), summary: textFrom(reasoning.summary) },
-    // Whatever was asked: nothing is kept.
+    // With any request: nothing is stored.
     store: false,
     temperature: numberIn(json.temperature),
     text: { ...text, format: isJsonObject(text.format) ? text.format : { type: 'text' } },
@@ -178,12 +178,12 @@ function chatToolsOf(tools: unknown, choice: unknown): ChatTools {
 }
 
 function functionOf(tool: unknown, param: string): JsonObject {
-  if (!isJsonObject(tool)) throw malformed(param, `${param} is no tool: an object is needed.`);
+  if (!isJsonObject(tool)) throw malformed(param, `${param} is not a tool: it must be an object.`);
   if (tool.type !== 'function') {
     const type = typeof tool.type === 'string' ? `"${tool.type.slice(0, 64)}"` : 'without a type';
     throw impossibleAsChat(
       param,
-      `The tool ${type} is not possible with this model: it only knows functions of the application.`,
+      `The tool ${type} is not possible with this model: it only supports functions of the application.`,
     );
   }
   // As chats have them; some clients write it here as well.
@@ -208,7 +208,7 @@ function choiceOf(choice: unknown): unknown {
   }
   throw impossibleAsChat(
     'tool_choice',
-    'This "tool_choice" is not possible with this model: it takes auto, none, required, allowed_tools or one function.',
+    'This "tool_choice" is not possible with this model: it supports auto, none, required, allowed_tools or one function.',
   );
 }
 

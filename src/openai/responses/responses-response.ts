@@ -13,7 +13,7 @@ import { ResponseWriter } from './responses-events.ts';
 interface ResponsesOptions {
   /** The members of a Response that repeat the request. */
   readonly echo: JsonObject;
-  /** Told every item of the output when all are complete. */
+  /** Called with every item of the output when all are complete. */
   readonly onItem?: ((item: JsonObject) => void) | undefined;
   /** Of the response's text, in UTF-16 units: the final Response repeats it, so it is kept. */
   readonly maxLength: number;

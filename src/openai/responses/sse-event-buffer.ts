@@ -56,7 +56,7 @@ export class SseEventBuffer {
     return this.#isClosed ? '' : '\n\n';
   }
 
-  /** True: a Responses stream whose last event is none that can be the last. */
+  /** True: a Responses stream whose last event cannot be the final one. */
   get isUnfinished(): boolean {
     return !this.#isSplit && UNFINISHED.test(this.#lastMatch(/"type"\s*:\s*"(response\.[\w.]+)"/g) ?? '');
   }

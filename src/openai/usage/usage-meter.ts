@@ -10,7 +10,7 @@ const MAX_PIECES = 64;
 interface UsageMeterOptions {
   /** Whether usage that the upstream does not give is estimated, and how. */
   readonly estimate: 'exactly' | 'roughly' | 'no';
-  /** The prompt's text, asked for only when usage is estimated. */
+  /** The prompt's text, called only when usage is estimated. */
   readonly prompt: (() => string) | undefined;
   readonly onRepair: OnRepair;
 }
@@ -34,7 +34,7 @@ export class UsageMeter {
     this.#options = options;
   }
 
-  /** Takes a usage object, and the chunk around it when that can be sent as it is. All zeros say nothing. */
+  /** Takes a usage object, and the chunk around it when that can be sent as it is. All zeros are ignored. */
   report(raw: unknown, frame: string | null): void {
     const usage = raw == null ? null : readUsage(raw, this.#isReported ? this.usage : null);
     if (usage === null || usage.totalTokens === 0) return;

@@ -24,7 +24,7 @@ export function isEndMarker(data: string): boolean {
   return text.length < 24 && MARK.test(text);
 }
 
-/** Whether an event without content says that the response is over: by its name, a flag or a type. */
+/** Whether an event without content ends the response: by its name, a flag or a type. */
 export function announcesEnd(value: unknown, name: string | undefined): boolean {
   if (name !== undefined && NAME.test(name)) return true;
   if (!isJsonObject(value)) return false;

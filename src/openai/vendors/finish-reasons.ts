@@ -7,7 +7,7 @@ type FinishMeaning = FinishReason | 'failed';
 interface FinishReasonRow {
   readonly words: RegExp;
   readonly meaning: FinishMeaning;
-  /** Who sends them, as far as anybody was seen to. */
+  /** The vendors that were seen to send them, as far as known. */
   readonly seenAt: string;
 }
 

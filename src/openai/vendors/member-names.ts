@@ -65,7 +65,7 @@ const CONTAINERS: ReadonlySet<string> = new Set(
 const CAPITAL_IN_NAME = /"(?=[a-z_]*[A-Z])\w{2,32}"\s*:/;
 
 /**
- * A JSON value whose members are called as OpenAI calls them, whatever the style of the server's language. `text` is
+ * A JSON value with OpenAI's names of its members, in any style of the server's language. `text` is
  * the value's JSON, by which nearly every value is seen to need nothing; null when it is not known.
  */
 export function withOwnNames(value: unknown, text: string | null): unknown {

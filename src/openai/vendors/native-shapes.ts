@@ -6,7 +6,7 @@ interface NativeShape {
   /** Row of docs/compatibility.md. */
   readonly seenAt: string;
   readonly repair: Repair;
-  /** The object in OpenAI's shape; null when it is none of this vendor. */
+  /** The object in OpenAI's shape; null when it is not of this vendor. */
   readonly read: (object: JsonObject) => JsonObject | null;
 }
 
@@ -69,7 +69,7 @@ function fromDashScope(object: JsonObject): JsonObject | null {
 /** `{result,is_end,is_truncated}`. */
 function fromBaidu(object: JsonObject): JsonObject | null {
   const { result, is_end: isEnd, is_truncated: isTruncated, ...rest } = object;
-  // Whole responses have no `is_end`; `{"result":"error"}` of anybody else has none of these.
+  // Whole responses have no `is_end`; `{"result":"error"}` of other vendors has none of these.
   const isBaidu = typeof isEnd === 'boolean' || typeof isTruncated === 'boolean' || isJsonObject(rest.usage);
   if (typeof result !== 'string' || !isBaidu) return null;
   const isOver = isEnd !== false;

@@ -7,24 +7,24 @@ export const REPAIRS = {
   charset: "The body is in another charset than UTF-8, as its content-type says (Q46: 'charset=gbk').",
   sse_missing_blank_line: 'Events follow each other without a blank line (Q17: Baseten and GLM gateways).',
   sse_missing_data_field: 'A line of JSON has no `data:` before it (Q13, Q25: pretty-printing servers).',
-  sse_field_name_case: '`Data:` in place of `data:`: servers that take the fields of events for headers.',
+  sse_field_name_case: '`Data:` in place of `data:`: servers that treat the fields of events as headers.',
   sse_wrapped_field: 'A proxy put `data:` before every line, also before comments (Q8: opencode#50871).',
   stray_text:
-    'Text between the events that is none (sizes of a body that was chunked twice, a proxy’s words).',
-  json_for_stream: 'A whole JSON response although a stream was asked for (Q34).',
-  ndjson_for_stream: 'JSON lines in place of events (Q33: Ollama), or one list that grows.',
-  stream_for_json: 'A stream of events although a whole response was asked for (Q35).',
+    'Text between the events that is not an event (sizes of a body that was chunked twice, text of a proxy).',
+  json_for_stream: 'A whole JSON response although a stream was requested (Q34).',
+  ndjson_for_stream: 'JSON lines instead of events (Q33: Ollama), or one list that grows.',
+  stream_for_json: 'A stream of events although a whole response was requested (Q35).',
   several_values_in_event:
     'Several JSON values in one event (Q15: Azure and Java gateways that merge events).',
   json_in_string: 'An event is a JSON string that holds the JSON.',
   invalid_json:
     'JSON with NaN, None, trailing commas or raw line ends (Q45: json.dumps of Python, hand-written JSON).',
-  invalid_event_skipped: 'An event that is no JSON was skipped (Q45).',
+  invalid_event_skipped: 'An event that is not valid JSON was skipped (Q45).',
   unknown_event_skipped: 'An event without a known meaning was skipped: pings, heartbeats (Q10, Q44).',
   done_spelling: 'The end marker is not spelled `[DONE]` (Q25).',
   done_missing: 'No `[DONE]` at the end (Q23: TGI and many others).',
   vendor_end_marker: 'An end marker of the server’s own in place of a finish reason.',
-  // What a chunk or a whole response says.
+  // Contents of a chunk or a whole response.
   envelope: 'The response is wrapped into an envelope: `{"code":0,"msg":"ok","data":{…}}` (Q42).',
   member_name_style: 'Members are named in the style of Java or C#: `finishReason`, `FinishReason`.',
   choices_form: '`choices` is an object in place of a list (PHP writes lists with gaps so).',
@@ -36,8 +36,8 @@ export const REPAIRS = {
   content_form: '`content` is a list of parts, an object or a number in place of a text (Q77: Mistral).',
   reasoning_name:
     'The reasoning has another name than `reasoning_content` (Q85: vLLM 0.9 and later, OpenRouter).',
-  think_tags_split: 'Reasoning in `<think>` tags was split off the content, as the profile asks (Q88, Q89).',
-  cumulative_text: 'Every delta repeats the text so far, as the profile says (Q65).',
+  think_tags_split: 'Reasoning in `<think>` tags was split off the content, by the profile (Q88, Q89).',
+  cumulative_text: 'Every delta repeats the text so far, by the profile (Q65).',
   identity_missing: '`id`, `created` or `model` is missing (Q48, Q81, Q82, Q84).',
   index_changed: 'The indexes of choices do not count from 0 (Q80).',
   finish_reason_name: 'A finish reason that OpenAI does not have (Q57 to Q61).',
@@ -73,11 +73,11 @@ export const REPAIRS = {
   model_id_name: 'Models are named by another member than `id` (Q164: Ollama, Gemini’s `models/x`).',
   // Media.
   transcript_format: 'The transcript is not in `text` (Q161: Whisper servers).',
-  captions_from_segments: 'Captions were made of segments with times (Q161).',
+  captions_from_segments: 'Subtitles were built from segments with times (Q161).',
   speech_as_text: 'Speech comes as base64 or hexadecimal digits in JSON or text (Q162: MiniMax).',
   image_format:
     'Images are not in `data[].b64_json` or `data[].url` (Q163: DashScope, Stability AI, Vertex AI).',
-  image_url_only: 'Images come as addresses although `b64_json` was asked for (Q163).',
+  image_url_only: 'Images come as addresses although `b64_json` was requested (Q163).',
 } as const satisfies Readonly<Record<string, string>>;
 
 /** One kind of defect of responses that was repaired; stable, since it is the label of a metric. */

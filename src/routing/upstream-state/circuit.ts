@@ -25,7 +25,7 @@ export class Circuit {
   #pauseMs = 0;
   #coolsUntilMonoMs = 0;
   #isProbing = false;
-  /** The running pause was ended early by `endPause`. */
+  /** The running pause ended early by `endPause`. */
   #isEndedEarly = false;
   /** A request failed after such an end since the circuit opened: `endPause` is ignored until a success. */
   #isEndPauseIgnored = false;
@@ -83,7 +83,7 @@ export class Circuit {
     this.#onChange('closed');
   }
 
-  /** `counts` is `no` when the failure says nothing of the upstream: the client left, or the error was its own. */
+  /** `counts` is `no` when the failure is not the upstream's: the client disconnected, or its request was invalid. */
   fail(counts: CountsAgainst, isProbe: boolean): void {
     if (isProbe) this.#isProbing = false;
     if (counts === 'no') return;

@@ -4,7 +4,7 @@ export type QueueOutcome = 'acquired' | 'queue_full' | 'timed_out';
 interface SlotRequest {
   /** Each client has a queue of its own. */
   readonly client: string;
-  /** Aborted when the client leaves; its reason is thrown. */
+  /** Aborted when the client disconnects; its reason is thrown. */
   readonly signal: AbortSignal;
   /** The longest wait; infinite when there is no deadline. */
   readonly waitMs: number;

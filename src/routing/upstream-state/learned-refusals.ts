@@ -49,7 +49,7 @@ export class LearnedDrops extends LearnedByModel<readonly string[]> {
 }
 
 /**
- * The maximum number of inputs of one embeddings call: as configured, or less where the upstream said so for a model.
+ * The maximum number of inputs of one embeddings call: as configured, or less if the upstream stated a limit for a model.
  * 0: no limit known. Forgotten after an hour, since a batch may also have been refused for the length of its texts.
  */
 export class BatchLimits extends LearnedByModel<number> {

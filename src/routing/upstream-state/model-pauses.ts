@@ -6,7 +6,7 @@ type PauseReason = 'rate_limited' | 'quota_exhausted' | 'model_not_found';
 interface Pause {
   readonly reason: PauseReason;
   readonly untilMonoMs: number;
-  /** What the upstream said, as its client was told. */
+  /** The upstream's error, as sent to the client. */
   readonly message: string;
 }
 

@@ -25,7 +25,7 @@ export interface RoutedUpstreamSettings extends AccessSettings {
   readonly recipe: string;
 }
 
-/** One upstream as routing sees it: who may use it for what, its health, its slots, and the client that calls it. */
+/** One upstream for routing: its access rules, its health, its slots, and the client that calls it. */
 export class RoutedUpstream extends UpstreamAccess {
   readonly recipe: string;
   readonly client: UpstreamClient;
@@ -39,7 +39,7 @@ export class RoutedUpstream extends UpstreamAccess {
   readonly batchLimits: BatchLimits;
   /** Model names that the configuration spells out: aliases and patterns without wildcards. */
   readonly namedModels: readonly string[];
-  /** True: `allow` leaves room for models that the configuration does not spell out. */
+  /** True: `allow` permits models that the configuration does not name. */
   readonly isOpenEnded: boolean;
 
   constructor(

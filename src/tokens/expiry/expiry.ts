@@ -15,18 +15,18 @@ export interface ExpiryHint {
   readonly zone?: string;
 }
 
-/** Where the end of the token's life stands in a response: a JSON pointer or a header, not both. */
+/** Where the token's expiry is in a response: a JSON pointer or a header, not both. */
 export interface ExpiresAtSettings {
   readonly pointer?: string;
   readonly header?: string;
-  /** `jwt`: only what the token itself says. By default the size and shape of the value decide. */
+  /** `jwt`: only the `exp` of the token itself. By default the size and format of the value decide. */
   readonly as?: ExpiryMeaning | 'jwt';
   readonly unit?: ExpiryUnit;
   /** The zone of a date that states none: `+08:00` or `Asia/Shanghai`. */
   readonly zone?: string;
 }
 
-/** What one hint says. `ignored` carries the reason in words, without the value unless it is a number. */
+/** The meaning of one expiry. `ignored` has the reason, without the value unless it is a number. */
 type ParsedExpiry =
   | { readonly kind: 'relative'; readonly lifetimeMs: number; readonly note?: string }
   | {
@@ -39,7 +39,7 @@ type ParsedExpiry =
   | { readonly kind: 'absent' }
   | { readonly kind: 'ignored'; readonly note: string };
 
-/** All that is known about the life of a token. Nothing set: the issuer said nothing that can be used. */
+/** All that is known about the lifetime of a token. Nothing set: the issuer stated nothing usable. */
 export interface Expiry {
   /** The shortest relative statement, counted from when the request was sent. */
   readonly lifetimeMs?: number;
@@ -138,7 +138,7 @@ export function resolveExpiry(hints: readonly ExpiryHint[], token: string, nowWa
 }
 
 /**
- * Parses one hint; never throws, whatever the issuer sent. A configured unit is taken literally. `nowWallMs` is the
+ * Parses one expiry; never throws, for any value. A configured unit is used literally. `nowWallMs` is the
  * issuer's time, before which no new token expires.
  */
 export function parseExpiry(hint: ExpiryHint, nowWallMs = 0): ParsedExpiry {
@@ -192,7 +192,7 @@ function parseNumber(value: number, hint: ExpiryHint, nowWallMs: number): Parsed
   const note =
     hint.as === 'auto' || hint.as === as
       ? {}
-      : { note: `${origin} is configured as ${hint.as} and looks ${as}: taken as ${as}` };
+      : { note: `${origin} is configured as ${hint.as} and looks ${as}: treated as ${as}` };
   if (as === 'relative') return { kind: 'relative', lifetimeMs: Math.min(ms, MAX_LIFE_MS), ...note };
   if (ms < MIN_DATE_MS) return ignored(origin, 'is a date before 2001');
   return { kind: 'absolute', expiresAtWallMs: ms, ...note };
@@ -242,7 +242,7 @@ function parseDate(text: string, { origin, zone }: ExpiryHint, nowWallMs: number
     kind: 'absolute',
     expiresAtWallMs: wallMs,
     isLocalTime: true,
-    note: `${origin} has no time zone: taken as local time of this machine`,
+    note: `${origin} has no time zone: treated as local time of this machine`,
   };
 }
 
@@ -299,7 +299,7 @@ function describeDisagreement(lives: readonly { origin: string; remainingMs: num
   if (shortest === undefined || longest === undefined) return undefined;
   const gapMs = longest.remainingMs - shortest.remainingMs;
   if (gapMs <= DISAGREEMENT * Math.abs(longest.remainingMs)) return undefined;
-  return `${shortest.origin} and ${longest.origin} disagree (${seconds(shortest.remainingMs)} and ${seconds(longest.remainingMs)} left): the shorter life is used`;
+  return `${shortest.origin} and ${longest.origin} disagree (${seconds(shortest.remainingMs)} and ${seconds(longest.remainingMs)} left): the shorter lifetime is used`;
 }
 
 function seconds(ms: number): string {

@@ -40,7 +40,7 @@ export function readIssued(response: SourceResponse, assumed: AssumedLife): Issu
   }
   const { lifeMs, isDisputed } = statedLife(raw, sent, received);
   const notes = [...(raw.notes ?? [])];
-  if (isDisputed) notes.push('the hints about the life of the token disagree: the shortest is used');
+  if (isDisputed) notes.push('the expiries of the token disagree: the earliest is used');
   const halfHours =
     raw.isLocalTime === true && lifeMs !== null
       ? suspectedHalfHours(lifeMs, assumed, machineOffset(received.wallMs))
@@ -71,7 +71,7 @@ const MAX_OFFSET_MINUTES = 14 * 60;
 
 /**
  * By how many half hours a life in an assumed time zone is too long: it is what was learned or expected, and a whole
- * number of half hours, as when an issuer in +08:00 is read in UTC. 0: nothing speaks for it.
+ * number of half hours, as when a time of +08:00 is parsed as UTC. 0: no such sign.
  */
 function suspectedHalfHours(
   lifeMs: number,
@@ -92,7 +92,7 @@ function suspectedHalfHours(
 function describeZone(halfHours: number, wallMs: number): string {
   const offset = machineOffset(wallMs);
   const zone = formatOffset(offset + 30 * halfHours);
-  return `the expiry has no time zone, and in that of this machine (${formatOffset(offset)}) the token lives ${halfHours / 2} h longer than expected: if the issuer's time zone is ${zone}, set expires_at: { zone: "${zone}" }`;
+  return `the expiry has no time zone, and in that of this machine (${formatOffset(offset)}) the token is valid for ${halfHours / 2} h longer than expected: if the issuer's time zone is ${zone}, set expires_at: { zone: "${zone}" }`;
 }
 
 /** How far the time zone of this machine is ahead of UTC, in minutes. */
@@ -103,7 +103,7 @@ function machineOffset(wallMs: number): number {
 /** Shorter values beside a token are words (a group, a region), which must not be redacted in every text. */
 const MIN_SECRET_EXTRA = 16;
 
-/** What is redacted in every text: the token, and the values beside it that are long enough to be tickets. */
+/** What is redacted in every text: the token, and the values beside it that are long enough to be secrets. */
 export function secretsOf({ secret, extra }: IssuedToken): Secret[] {
   const tickets = Object.values(extra).filter((value) => value.length >= MIN_SECRET_EXTRA);
   return [secret, ...tickets.map((value) => new Secret(value))];

@@ -39,7 +39,7 @@ export class Lifetime {
   }
 
   /**
-   * After the clocks moved apart: sets both to what the shorter one says. Otherwise a wall clock that was set back an
+   * After the clocks moved apart: sets both to the shorter one. Otherwise a wall clock that was set back an
    * hour would not notice a suspend for that hour, nor the monotonic one a sleep that the wall clock does not show.
    */
   align(now: Moment): void {
@@ -68,7 +68,7 @@ export function statedLife(raw: RawToken, sent: Moment, received: Moment): LifeS
 
 /**
  * The issuer's wall clock at the middle of the exchange. Its `Date` has whole seconds, cut off, so the true time
- * lies in the second that begins there: our own clock decides where in it, unless it lies outside; then the end
+ * is in the second that begins there: our own clock decides where in it, unless it is outside; then the end
  * of that second is taken, which makes the token's life shorter and never longer.
  */
 export function issuerNowMs(raw: RawToken, sent: Moment, received: Moment): number {

@@ -9,7 +9,7 @@ export class BodyTooLarge extends Error {
   override readonly name = 'BodyTooLarge';
 }
 
-/** What a response's headers say about its body. */
+/** The body's description in a response's headers. */
 interface BodyHeaders {
   readonly contentEncoding: string | undefined;
   readonly contentType: string | undefined;

@@ -14,7 +14,7 @@ export interface IssuerRequest {
   readonly body: string | null;
 }
 
-/** An issuer's response of whatever status, with its whole body. */
+/** An issuer's response of any status, with its whole body. */
 export interface IssuerResponse {
   readonly status: number;
   /** Lower-case names; several `set-cookie` stay several. */
@@ -189,7 +189,7 @@ export class IssuerClient {
   }
 }
 
-/** The request failed before any status came back; `cause` says how. */
+/** The request failed before any status came back; `cause` is the failure. */
 class SendError extends Error {
   readonly url: string;
 

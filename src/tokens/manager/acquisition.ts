@@ -19,7 +19,7 @@ export interface Acquisition {
   readonly sent: Moment;
 }
 
-/** What the source returned, and when it was asked. */
+/** The source's response, and the time of the request. */
 export interface SourceResponse {
   readonly raw: RawToken;
   readonly sent: Moment;
@@ -31,7 +31,7 @@ type AcquisitionResult = { readonly response: SourceResponse } | { readonly fail
 
 /** An acquisition that runs. */
 export interface RunningAcquisition {
-  /** The source's recipe when it was asked; a response to an older recipe is not used. */
+  /** The source's recipe at the time of the request; a response to an older recipe is not used. */
   readonly recipe: string;
   /** Never rejects. */
   readonly result: Promise<AcquisitionResult>;
@@ -92,14 +92,14 @@ async function callSource(
 
 /** The text of a timeout by the kind of the source; all others have an issuer. */
 const NO_RESPONSE: Readonly<Record<string, string>> = {
-  exec: 'the command did not end',
+  exec: 'the command did not exit',
   function: 'the module returned nothing',
 };
 
 function noResponse(kind: string, timeoutMs: number): AcquisitionFailure {
   return {
     severity: 'transient',
-    message: `${NO_RESPONSE[kind] ?? 'the issuer did not answer'} within ${inSeconds(timeoutMs)}`,
+    message: `${NO_RESPONSE[kind] ?? 'the issuer did not respond'} within ${inSeconds(timeoutMs)}`,
     retryAfterMs: null,
   };
 }

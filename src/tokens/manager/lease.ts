@@ -22,7 +22,7 @@ export class Lease {
   readonly source: string;
   /** Counts the different tokens of a source, from 1; the same value returned again keeps its number. */
   readonly generation: number;
-  /** Tells two tokens apart in logs of one process. */
+  /** Distinguishes tokens in logs of one process. */
   readonly fingerprint: string;
   /** The bare token, for sources that acquire theirs with this one and for `tokenferry token --show`. */
   readonly secret: Secret;

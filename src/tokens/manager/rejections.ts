@@ -35,7 +35,7 @@ const APART_MS = 1_000;
 const FORCED_WINDOW_MS = 60_000;
 const FORCED_LIMIT = 5;
 const UNPROVEN_LIMIT = 2;
-/** A single rejection, whose replay got no response that proves the new token, says nothing about a later one. */
+/** A single rejection, whose replay got no response that confirms the new token, does not count for a later one. */
 const UNPROVEN_WINDOW_MS = 10 * 60_000;
 /** How long no token is renewed because of a rejection once new tokens were rejected too. */
 export const BREAKER_PAUSE_MS = 30_000;
@@ -106,7 +106,7 @@ export function earlyShareOf(settings: TokenManagerSettings): number {
   return mayBeReplaced ? Math.max(EARLY_SHARE, 1 - earliestRenewalShare(settings)) : EARLY_SHARE;
 }
 
-/** What working tokens that were rejected long before their expiry say about the credentials and the lifetime. */
+/** Conclusions about credentials and lifetime from valid tokens that were rejected long before their expiry. */
 export class EarlyRejections {
   #rejectedAt: number[] = [];
   #reportedAt = Number.NEGATIVE_INFINITY;
@@ -151,7 +151,7 @@ const MAX_LAG_MS = 10_000;
 const LAG_MARGIN = 1.5;
 
 /**
- * How long upstreams take to know a new token, where stores replicate and keys are cached. It shows in a token that
+ * How long upstreams take to accept a new token, where stores replicate and keys are cached. It is measured with a token that
  * is rejected first and accepted later: from then on new ones are held back for that long while the previous one
  * serves. Until it is known, the previous token that worked is the fallback where no renewal is permitted.
  */
@@ -182,7 +182,7 @@ export class NewTokenLag {
     if (this.#previous?.lease.generation === lease.generation) this.#previous = null;
   }
 
-  /** How long after it was issued upstreams know a new token, in milliseconds; 0 when none ever lagged. */
+  /** How long after its issue upstreams accept a new token, in milliseconds; 0 when there never was a delay. */
   get lagMs(): number {
     return this.#lagMs;
   }

@@ -42,7 +42,7 @@ export function renewalAgeMs(
 }
 
 /**
- * How long to wait before an issuer that returned the token in use is asked again: half of what is left, so that
+ * How long to wait before an issuer that returned the token in use is called again: half of what is left, so that
  * polls get closer as the token nears its expiry, and the last one comes before it.
  */
 export function sameTokenPollMs(lifeMs: number, remainingMs: number): number {
@@ -59,7 +59,7 @@ const MIN_TIMEOUT_MS = 1_000;
 const ALLOWED_SLOWDOWN = 4;
 
 /**
- * The time limit of an acquisition while a token is in use: half of what that has left, so that there is time for
+ * The time limit of an acquisition while a token is in use: half of its remaining lifetime, so that there is time for
  * another one, but four times what the issuer took last. Without a usable token: the whole `attemptTimeoutMs`.
  */
 export function acquisitionTimeoutMs(
@@ -84,7 +84,7 @@ export interface PauseContext {
   readonly hasWaiters: boolean;
   /** True: no request for a while. */
   readonly isIdle: boolean;
-  /** What the token in use has left; null when there is none. */
+  /** The remaining lifetime of the token in use; null when there is none. */
   readonly remainingMs: number | null;
   /** The lifetime of the last token; null before the first. */
   readonly lifeMs: number | null;
@@ -104,7 +104,7 @@ export interface PauseFacts extends PauseContext {
 
 /**
  * The pause after a failed acquisition: 0.5 s doubling, between half and all of it at random. The issuer's
- * `Retry-After` makes it longer, up to a minute, but never past half of what the token in use has left.
+ * `Retry-After` makes it longer, up to a minute, but never more than half of the remaining lifetime of the token in use.
  */
 export function pauseAfterFailureMs(facts: PauseFacts): number {
   const pauseMs = facts.isMisconfigured
@@ -192,7 +192,7 @@ export class FailureStreak {
     return this.#first === null ? 0 : nowMonoMs - this.#first.monoMs;
   }
 
-  /** When the issuer may be asked again, on the monotonic clock; minus infinity when nothing failed. */
+  /** When the issuer may be called again, on the monotonic clock; minus infinity when nothing failed. */
   nextAttemptMonoMs(nowMonoMs: number, context: PauseContext): number {
     if (this.#failures === 0 || this.#last === null) return Number.NEGATIVE_INFINITY;
     const pauseMs = pauseAfterFailureMs({

@@ -26,7 +26,7 @@ export interface TokenEventFacts {
     /** Value-free. */
     readonly message: string;
     readonly failures: number;
-    /** What the token in use has left; null when there is none. */
+    /** The remaining lifetime of the token in use; null when there is none. */
     readonly remainingMs: number | null;
     /** Null: none is planned until the next request. */
     readonly nextAttemptInMs: number | null;
@@ -59,7 +59,7 @@ export interface TokenEventFacts {
   };
   /** New tokens are rejected too: no replay for a while. */
   breaker_open: { readonly pauseMs: number };
-  /** A request's wait for a token ended; `left`: the client aborted. */
+  /** A request's wait for a token is over; `left`: the client aborted. */
   waited: { readonly waitMs: number; readonly outcome: WaitOutcome };
   /** No request for long: renewal stopped. */
   dormant: { readonly idleMs: number };
@@ -125,7 +125,7 @@ export function describeSharing(rejections: number, isShared: boolean): string {
 
 const REJECTION_OUTCOMES: Readonly<Record<RejectionOutcome, string>> = {
   superseded: 'a newer one is in use already',
-  joined: 'its renewal is on its way',
+  joined: 'its renewal is running',
   renewing: 'it is renewed now',
   denied: 'not renewed again so soon',
 };
@@ -150,9 +150,7 @@ function describeRemaining(remainingMs: number | null): string {
 }
 
 function describeNext(nextAttemptInMs: number | null): string {
-  return nextAttemptInMs === null
-    ? 'the next request asks again'
-    : `next attempt in ${span(nextAttemptInMs)}`;
+  return nextAttemptInMs === null ? 'the next request retries' : `next attempt in ${span(nextAttemptInMs)}`;
 }
 
 /** `140 s`, `2.5 s`, `20 min`, `3 h`: as precise as an operator needs it. */

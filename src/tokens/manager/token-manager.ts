@@ -35,9 +35,9 @@ const MAX_TIMER_MS = 30_000;
 
 /**
  * Keeps one token of one source usable: renews it in the background long before it expires, serves the old one while
- * renewal fails, lets requests wait (and not fail) when there is none, and answers a rejected token with at most one
+ * renewal fails, lets requests wait (and not fail) when there is none, and after a rejected token makes at most one
  * renewal. Every decision is made by `transition()`; this is its clock, its timer, the acquisition in flight and the
- * promises of those who wait.
+ * promises of the waiting requests.
  */
 export class TokenManager {
   readonly name: string;
@@ -83,7 +83,7 @@ export class TokenManager {
     return this.#source.key;
   }
 
-  /** Begins to acquire and renew tokens. Resolves when the first acquisition is over, however it ended; never rejects. */
+  /** Begins to acquire and renew tokens. Resolves when the first acquisition is over, with or without a token; never rejects. */
   start(): Promise<void> {
     if (this.#state.isStopped || this.#completeStart !== null) return Promise.resolve();
     const completed = new Promise<void>((resolve) => {
@@ -121,7 +121,7 @@ export class TokenManager {
     return this.peek() ?? (await this.#request('get', options));
   }
 
-  /** Acquires a token now, whatever the one in use has left. Rejects with `TokenUnavailable` when that fails. */
+  /** Acquires a token now, with any remaining lifetime of the one in use. Rejects with `TokenUnavailable` when that fails. */
   async refresh(options: WaitOptions = {}): Promise<Lease> {
     options.signal?.throwIfAborted();
     return this.#request('manual', options);
@@ -268,7 +268,7 @@ export class TokenManager {
     try {
       this.#onEvent?.(event);
     } catch {
-      // Nobody above could do anything about it.
+      // No caller could handle it.
     }
   }
 }

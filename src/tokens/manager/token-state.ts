@@ -5,7 +5,7 @@ import { EarlyRejections, ForcedRenewals, NewTokenLag, RejectedTokens } from './
 import { FailureStreak } from './renewal-timing.ts';
 import type { Waiter } from './waiters.ts';
 
-/** Without a request for so long, slower retries cost nobody anything. */
+/** Without a request for this long, slower retries delay no request. */
 const IDLE_MS = 60_000;
 
 /**
@@ -40,7 +40,7 @@ export interface TokenState {
   isStarving: boolean;
 
   lastRequestMonoMs: number;
-  /** Renewal stopped for want of requests. */
+  /** Renewal stopped because there were no requests. */
   isDormant: boolean;
   /** The first acquisition waits until then (jitter); minus infinity once a request needed a token, which does not wait. */
   startMonoMs: number;
@@ -120,10 +120,10 @@ export function isIdle(state: TokenState, monoMs: number): boolean {
   return monoMs - state.lastRequestMonoMs > IDLE_MS;
 }
 
-/** A request needs renewal to begin or to go on. */
+/** A request needs renewal to start or to continue. */
 export function wake(state: TokenState, monoMs: number): void {
   state.lastRequestMonoMs = monoMs;
-  // What failed before renewal stopped says little about now: the request that wakes it waits for the next attempt.
+  // Failures from before renewal stopped are outdated: the request that wakes it waits for the next attempt.
   if (state.isDormant) state.failures.reset();
   state.isDormant = false;
   state.startMonoMs = Number.NEGATIVE_INFINITY;

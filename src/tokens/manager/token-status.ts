@@ -29,7 +29,7 @@ export interface TokenStatus {
   readonly lifeMs: number | null;
   readonly generation: number;
   readonly fingerprint: string | null;
-  /** When the issuer will be asked next; null while it is being asked, when dormant or stopped. */
+  /** When the issuer will be called next; null during a call, when dormant or stopped. */
   readonly nextAttemptInMs: number | null;
   readonly consecutiveFailures: number;
   readonly lastError: string | null;

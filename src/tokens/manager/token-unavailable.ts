@@ -15,7 +15,7 @@ interface TokenUnavailableFacts {
   readonly detail: string | null;
 }
 
-/** No usable token within the wait. The request must not go out without one. */
+/** No usable token within the wait. The request must not be sent without one. */
 export class TokenUnavailable extends Error {
   /** The token source's configured name. */
   readonly source: string;

@@ -60,7 +60,7 @@ export type TokenInput =
   | { readonly type: 'replayRejected'; readonly lease: Lease }
   /** An upstream accepted the token of `lease`. */
   | { readonly type: 'acceptanceReported'; readonly lease: Lease }
-  /** The source responded. `isOutdated`: it was asked with another recipe than it has now. */
+  /** The source responded. `isOutdated`: it was called with another recipe than it has now. */
   | {
       readonly type: 'acquired';
       readonly acquisition: Acquisition;
@@ -188,7 +188,7 @@ function stop(step: Step): void {
   for (const waiter of state.waiters) failWaiter(step, waiter, 'stopped');
 }
 
-// When the source is asked.
+// When the source is called.
 
 /** What is wanted from the source, and when. */
 interface RenewalPlan extends Omit<Acquisition, 'sent'> {
@@ -443,7 +443,7 @@ function judgeResponse(
   const { leewayMs } = cutoffsOf(issued.lifetime.lifeMs, rules.settings);
   if (issued.lifetime.remainingMs(now.monoMs, now.wallMs) <= leewayMs / 2) return EXPIRED;
   reportAcquired(step, issued, isSame, response, acquisition);
-  // Another replica renewed it: with short tokens that happens more often than the issuer may be asked by force.
+  // Another replica renewed it: with short tokens that happens more often than forced renewals are allowed.
   if (acquisition.isForced && response.raw.ageMs !== undefined) state.forcedRenewals.refund();
   if (isSame) keepSameToken(step, issued, token);
   else installToken(step, issued);

@@ -33,7 +33,7 @@ type PreparedPlacement =
   | { readonly into: 'cookie'; readonly name: string; readonly text: string }
   | { readonly into: 'body'; readonly name: string; readonly json: string };
 
-/** The request has no place for the token, and must not go out without it. Value-free. */
+/** The request has no place for the token, and must not be sent without it. Contains no values. */
 export class PlacementError extends Error {
   constructor(message: string) {
     super(message);

@@ -34,7 +34,7 @@ export function isTokenRejection(
   return bodyText !== null && rules.body.length > 0 && matchesBody(bodyText, rules.body);
 }
 
-/** RFC 6750 section 3.1: `WWW-Authenticate: Bearer …, error="invalid_token"`, whatever the status. */
+/** RFC 6750 section 3.1: `WWW-Authenticate: Bearer …, error="invalid_token"`, with any status. */
 function namesInvalidToken(challenge: string): boolean {
   return /\berror\s*=\s*"?invalid_token\b/i.test(challenge);
 }

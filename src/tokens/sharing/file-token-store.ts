@@ -173,7 +173,7 @@ async function writeIfAbsent(file: string, text: string): Promise<boolean> {
   }
 }
 
-/** Creates a file that must not exist, with mode 0600 whatever the umask. */
+/** Creates a file that must not exist, with mode 0600 regardless of the umask. */
 async function writeNew(file: string, text: string): Promise<void> {
   const handle = await open(file, 'wx', OWNER_ONLY);
   try {

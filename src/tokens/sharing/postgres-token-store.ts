@@ -25,7 +25,7 @@ const CREATED_MEANWHILE = new Set(['23505', '42P07', '42710']);
 const SERIALIZATION_FAILURE = '40001';
 
 /**
- * One row a source. The generation stands beside the token as the fence of every write; `issued_at` is when it was
+ * One row a source. The generation beside the token is the fence of every write; `issued_at` is when it was
  * issued by the clock of the database, the only one that all replicas share; `expires_at` is for people. No advisory
  * locks, no sessions: it must also work behind a transaction pooler.
  */

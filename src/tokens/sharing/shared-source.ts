@@ -34,7 +34,7 @@ interface RightToRenew {
 
 /**
  * A source whose tokens are shared: one replica calls the issuer, the others take its token from the store. To the token
- * manager it is a source like any other; renewal points are jittered, so whoever comes first renews for all. Lock, read
+ * manager it is a source like any other; renewal points are jittered, so the first one renews for all. Lock, read
  * again, check again, as oauth2-proxy does.
  */
 export class SharedSource implements TokenSource {
@@ -112,7 +112,7 @@ export class SharedSource implements TokenSource {
       }
       // A token of our own is better than none.
       const own = await this.#inner.acquire(context);
-      const note = `the store of shared tokens is unavailable${reasonOf(error)}: this replica uses a token of its own`;
+      const note = `the store of shared tokens is unavailable${reasonOf(error)}: this replica uses its own token`;
       return { ...own, notes: [...(own.notes ?? []), note] };
     }
     try {

@@ -26,7 +26,7 @@ export interface ExecSettings {
   readonly format?: ExecFormat;
   /** JSON pointer to the token, for `json`. */
   readonly tokenAt?: string;
-  /** Where its expiry stands in the JSON; `header` has no meaning here. */
+  /** Where its expiry is in the JSON; `header` has no meaning here. */
   readonly expiresAt?: ExpiresAtSettings;
 }
 
@@ -215,7 +215,7 @@ const FORMS = {
     tokenAt: ['/status/token'],
     expiryAt: [{ origin: '/status/expirationTimestamp', as: 'absolute', unit: 'iso' }],
   },
-  // az account get-access-token: expiresOn is local time without a zone; expires_on stands beside it since CLI 2.54.
+  // az account get-access-token: expiresOn is local time without a zone; expires_on is beside it since CLI 2.54.
   az: {
     tokenAt: ['/accessToken'],
     expiryAt: [

@@ -21,7 +21,7 @@ export interface HttpSettings extends ConnectionSettings {
   readonly vars?: Readonly<Record<string, string | number | Secret>>;
   /** HTTP Basic: `user:password`. */
   readonly basic?: { readonly username: string; readonly password: Secret };
-  /** Another source whose token templates know as `token`. */
+  /** Another source whose token is `token` in templates. */
   readonly token?: string;
   readonly success?: ResponseMatch;
   /** Which responses mean that the credentials are wrong: retried slowly, as issuers lock accounts. */

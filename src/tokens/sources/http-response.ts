@@ -14,7 +14,7 @@ export interface ResponseMatch {
 type Scalar = string | number | boolean | null;
 type Expected = Scalar | readonly Scalar[];
 
-/** Throws when `denied` says that the response is about wrong credentials. */
+/** Throws when `denied` matches: the credentials are wrong. */
 export function checkDenied(
   errors: SourceErrors,
   denied: ResponseMatch | undefined,
@@ -31,7 +31,7 @@ export function checkDenied(
   throw errors.denied(response, json);
 }
 
-/** Throws unless the response is what `success` says. Many issuers send their errors with status 200. */
+/** Throws unless the response matches `success`. Many issuers send their errors with status 200. */
 export function checkSuccess(
   errors: SourceErrors,
   success: ResponseMatch | undefined,
@@ -75,7 +75,7 @@ function requireJson(errors: SourceErrors, response: IssuerResponse, body: Issue
   throw errors.notJson('url', response);
 }
 
-/** Finds the token in a response, or throws an error that says what is there instead. */
+/** Finds the token in a response, or throws an error that describes what is there instead. */
 export type TokenLocation = (response: IssuerResponse, body: IssuerBody) => unknown;
 
 /**
@@ -147,7 +147,7 @@ function atPointer(
   );
 }
 
-/** A JSON string or number is a token; any other JSON, HTML or nothing is none. */
+/** A JSON string or number is a token; any other JSON, HTML or an empty body is not. */
 function wholeBody(errors: SourceErrors, response: IssuerResponse, body: IssuerBody): unknown {
   if (body.kind === 'text' || body.kind === 'form') return response.body;
   if (body.kind === 'json' && (typeof body.value === 'string' || typeof body.value === 'number')) {

@@ -50,7 +50,7 @@ export function keyErrorCode(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? 'not PEM';
 }
 
-/** A compact JWS over claims that jose does not check: Zhipu wants `exp` in milliseconds. */
+/** A compact JWS over claims that jose does not check: Zhipu requires `exp` in milliseconds. */
 export async function signClaims(
   header: Readonly<Record<string, unknown>> & { readonly alg: string },
   claims: Readonly<Record<string, unknown>>,

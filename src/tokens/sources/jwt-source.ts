@@ -25,8 +25,8 @@ export interface JwtSettings {
 }
 
 /**
- * Signs a JWT for each acquisition. Templates know `key_sha256` beside the usual names: the SHA-256 of the public
- * key (SubjectPublicKeyInfo, base64), which Snowflake wants in `iss`.
+ * Signs a JWT for each acquisition. Templates have `key_sha256` beside the usual names: the SHA-256 of the public
+ * key (SubjectPublicKeyInfo, base64), which Snowflake requires in `iss`.
  */
 export class JwtSource implements TokenSource {
   readonly kind = 'jwt';

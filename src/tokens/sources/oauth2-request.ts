@@ -18,7 +18,7 @@ export interface OAuth2Settings extends ConnectionSettings {
   readonly auth: OAuth2ClientAuth;
   /** `loose`: id and secret go into Basic literally, for servers that do not decode them (RFC 6749 2.3.1). */
   readonly authEncoding?: 'strict' | 'loose';
-  /** `json` for servers that want the parameters as a JSON object (Auth0, Anthropic's console, Stytch). */
+  /** `json` for servers that require the parameters as a JSON object (Auth0, Anthropic's console, Stytch). */
   readonly bodyFormat?: 'form' | 'json';
   readonly scope?: string;
   /** Further parameters: `audience`, `resource`. A list is sent as a repeated parameter. */
@@ -76,7 +76,7 @@ const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 
 /**
- * One token request by oauth4webapi, which knows the RFCs, over our own client through its `customFetch`: with the
+ * One token request by oauth4webapi, which implements the RFCs, over our own client through its `customFetch`: with the
  * source's TLS, proxy, limits and retry. `skewMs` is how far the issuer's clock is ahead of this machine's `Date`, so
  * that assertions made inside are dated in the issuer's time.
  */
@@ -107,7 +107,7 @@ export async function requestToken(
   return received;
 }
 
-/** A status that `Response` does not take is none of the RFC's either. */
+/** A status that `Response` does not accept is not in the RFC either. */
 function fetchResponse({ status, body }: IssuerResponse): Response {
   const isBodiless = status === 204 || status === 205 || status === 304;
   const isValid = status >= 200 && status <= 599;
@@ -282,7 +282,7 @@ function basicAuth(secret: string, encode: (text: string) => string): oauth.Clie
 
 /**
  * Form encoding (RFC 6749 2.3.1) that leaves `-`, `.`, `_` and `*` alone. oauth4webapi's own Basic writes
- * `llm%2Dapp`: correct, and refused by every server that forgets to decode.
+ * `llm%2Dapp`: correct, and rejected by every server that does not decode it.
  */
 function formEncode(text: string): string {
   return new URLSearchParams({ '': text }).toString().slice(1);

@@ -180,7 +180,7 @@ function refreshTokenOf(response: IssuerResponse): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-/** Whether the server says that the grant itself (a refresh token) is no longer valid. */
+/** Whether the error means that the grant itself (a refresh token) is no longer valid. */
 function isInvalidGrant(response: IssuerResponse): boolean {
   const body = parseBody(response);
   return body.kind === 'json' && issuerErrorCode(body.value) === 'invalid_grant';

@@ -22,7 +22,7 @@ interface Findings {
 
 /**
  * The last step of every source: cleans the value and joins the expiry hints. A token that has expired already is an
- * error that says by whose clock.
+ * error that names the clock.
  */
 export function rawToken(errors: SourceErrors, findings: Findings): RawToken {
   const { field, refreshInMs, extra } = findings;
@@ -100,7 +100,7 @@ export function cleanTokenValue(raw: unknown): string {
   return parsed.value;
 }
 
-/** `problem` says what is there instead, never its content. */
+/** `problem` describes what is there instead, never its content. */
 function parseTokenValue(raw: unknown): { readonly value: string } | { readonly problem: string } {
   if (typeof raw !== 'string') return { problem: `${describeValue(raw)} where a token was expected` };
   const value = unquote(raw.trim())
@@ -109,7 +109,7 @@ function parseTokenValue(raw: unknown): { readonly value: string } | { readonly 
   if (value === '') return { problem: EMPTY };
   const length = `text of ${value.length} characters`;
   if (value.length > MAX_TOKEN) return { problem: `${length} is too long for a token` };
-  // A login page or an error object where the bare body is taken for the token.
+  // A login page or an error object where the bare body is used as the token.
   if (/^[<{[]/.test(value)) return { problem: `${length} is HTML or JSON and not a token` };
   if (isVisibleAscii(value)) return { value };
   const inside = /[\r\n]/.test(value)

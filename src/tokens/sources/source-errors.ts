@@ -29,7 +29,7 @@ export class SourceErrors {
     return this.#error(field, what, { severity: 'transient', cause });
   }
 
-  /** An error that stays until somebody changes the configuration, the credentials or a file. */
+  /** An error that persists until the configuration, the credentials or a file change. */
   misconfigured(field: string, what: string): TokenSourceError {
     return this.#error(field, what, { severity: 'credentials' });
   }
@@ -57,12 +57,12 @@ export class SourceErrors {
 
   /** Success by its status and an error by its content: the old token is kept and the acquisition retried. */
   unusable(field: string, response: IssuerResponse, json: unknown, what: string): TokenSourceError {
-    // The status says success, so only a known code of the body can be about credentials.
+    // The status is success, so only a known code of the body can be about credentials.
     const assessment = assessError(200, json);
     return this.#ofIssuer(field, response, json, `${what}${this.quoteError(json)}`, assessment);
   }
 
-  /** The body is none of the kinds that can hold a token. */
+  /** The body is of no type that can contain a token. */
   notJson(field: string, response: IssuerResponse): TokenSourceError {
     const found = describeResponse(response, parseBody(response));
     return this.transient(field, `unrecognised response: ${found}; expected JSON. Check the URL.`);
@@ -73,7 +73,7 @@ export class SourceErrors {
     return quoteError(json, this.#scrub);
   }
 
-  /** Foreign text on one line without secrets; of a program the end, where the reason stands. */
+  /** Foreign text on one line without secrets; of a program the end, where the reason is. */
   quote(text: string, keep: 'beginning' | 'end' = 'beginning'): string {
     return logExcerpt(text, this.#scrub, keep);
   }

@@ -9,7 +9,7 @@ import { OAuth2Source } from './oauth2-source.ts';
 import { type EnvSettings, EnvSource, type StaticSettings, StaticSource } from './static-source.ts';
 import type { SourceDeps, TokenSource } from './token-source.ts';
 
-/** The settings of one token source; `type` says which. Durations in milliseconds, secrets as `Secret`. */
+/** The settings of one token source, by `type`. Durations in milliseconds, secrets as `Secret`. */
 export type SourceSettings =
   | StaticSettings
   | EnvSettings

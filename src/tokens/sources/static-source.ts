@@ -37,7 +37,7 @@ export interface EnvSettings {
   readonly name: string;
 }
 
-/** The variable is read anew each time: a `function` source may have changed it. */
+/** The variable is read each time: a `function` source may have changed it. */
 export class EnvSource implements TokenSource {
   readonly kind = 'env';
   readonly key: string;

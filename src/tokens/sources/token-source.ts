@@ -4,7 +4,7 @@ import type { SecretRegistry } from '../../lib/secret.ts';
 /** Why a token is acquired; a label of the metrics. */
 export type AcquireReason = 'start' | 'demand' | 'renewal' | 'rejected' | 'manual';
 
-/** What a source knows about one acquisition. */
+/** The parameters of one acquisition. */
 export interface AcquireContext {
   /** Aborts when the attempt timed out or its result is no longer wanted. */
   readonly signal: AbortSignal;

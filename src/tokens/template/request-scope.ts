@@ -10,14 +10,14 @@ import {
 
 const SORTED = ['sorted_params', 'sorted_query'];
 
-/** Names that every template of a request knows beside its variables and fields. */
+/** Names that every template of a request has beside its variables and fields. */
 export const BUILT_IN_NAMES: readonly string[] = [
   ...['now_s', 'now_ms', 'now_iso', 'now_iso_s', 'uuid', 'nonce'],
   ...SORTED,
   'body_sha256',
 ];
 
-/** What a name stands for: one template, or one field of a body. */
+/** The meaning of a name: one template, or one field of a body. */
 export type Definition = Template | TemplateTree;
 
 interface ScopeParts {

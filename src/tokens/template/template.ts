@@ -59,7 +59,7 @@ export class Template {
   }
 }
 
-/** JSON whose texts may be templates and whose leaves may be secrets. Keys are taken literally. */
+/** JSON whose texts may be templates and whose leaves may be secrets. Keys are used literally. */
 export type TemplateJson =
   | string
   | number
@@ -211,7 +211,9 @@ class ExpressionParser {
   }
 
   #unexpected({ text }: Token): TemplateError {
-    return this.#error(`unexpected "${text}"; a template has names, numbers, 'text', + and functions`);
+    return this.#error(
+      `unexpected "${text}"; a template consists of names, numbers, 'text', + and functions`,
+    );
   }
 
   #error(what: string): TemplateError {
@@ -282,6 +284,6 @@ function encoding(form: string): 'hex' | 'base64' | 'base64url' {
 
 function toNumber(text: string): number {
   const number = text.trim() === '' ? Number.NaN : Number(text);
-  if (Number.isNaN(number)) throw new TemplateError('number() and floor() need a number, not other text');
+  if (Number.isNaN(number)) throw new TemplateError('number() and floor() need a number');
   return number;
 }

@@ -3,12 +3,12 @@ import { FerryError } from '../../lib/errors/ferry-error.ts';
 /** Above this many unread bytes the upstream's socket is paused; it resumes when the reader catches up. */
 const HIGH_WATER_BYTES = 128 * 1024;
 
-/** What a reader of each piece wants next: another one, no more, or another one once a promise has resolved. */
+/** What a reader of each piece returns: continue, stop, or continue once a promise has resolved. */
 export type ReadDirective = 'more' | 'enough' | Promise<void>;
 
 interface EachReader {
   readonly take: (chunk: Buffer) => ReadDirective;
-  /** False: the reader had enough before the end. */
+  /** False: the reader stopped before the end. */
   readonly resolve: (hasEnded: boolean) => void;
   readonly reject: (error: Error) => void;
   /** While it handles a piece or waits for its promise, pieces are buffered for it. */
@@ -92,7 +92,7 @@ export class ResponseBody {
 
   /**
    * Hands each piece to `take` at the moment at which it arrives: a promise for each would cost a stream more than its
-   * bytes do. True: the body ended; false: `take` had enough. Rejects like `next`.
+   * bytes do. True: the body ended; false: `take` stopped. Rejects like `next`.
    */
   readEach(take: (chunk: Buffer) => ReadDirective): Promise<boolean> {
     return new Promise((resolve, reject) => {
@@ -112,7 +112,7 @@ export class ResponseBody {
     else reader.reject(this.#error);
   }
 
-  /** Whether the reader wants another piece at once. */
+  /** Whether the reader continues at once. */
   #handTo(reader: EachReader, chunk: Buffer): boolean {
     reader.isBusy = true;
     const appetite = this.#ask(reader, chunk);

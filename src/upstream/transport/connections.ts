@@ -84,7 +84,7 @@ export class Connections {
     }
     const pool = this.#newPool();
     pool.dispatch(options, handler);
-    // Lets the request finish first; how it ended is reported to its handler.
+    // Lets the request finish first; its end is reported to its handler.
     pool.close().catch(() => undefined);
   }
 
@@ -144,7 +144,7 @@ export class Connection extends Client {
   }
 }
 
-/** The bytes that tell a 1xx status line from others: `HTTP/1.1 1xx`. */
+/** The bytes that identify a 1xx status line: `HTTP/1.1 1xx`. */
 const STATUS_LINE_BYTES = 12;
 const STATUS_LINE_START = Buffer.from('HTTP/1.1 1');
 const STATUS_INDEX = STATUS_LINE_START.length - 1;
@@ -153,8 +153,8 @@ const INTERIM_DIGIT = 0x31;
 const MAX_INTERIM_BYTES = 64 * 1024;
 
 /**
- * Removes interim responses (1xx) from what a connection receives before a response. RFC 9110 section 15.2 wants them
- * skipped whether they were asked for or not, and some servers send `100 Continue` before every response to a POST;
+ * Removes interim responses (1xx) from what a connection receives before a response. RFC 9110 section 15.2 requires them to be
+ * skipped even if not requested, and some servers send `100 Continue` before every response to a POST;
  * undici 8 treats that one as a bad response and destroys the socket. 101 is left to it: no upgrade was requested.
  *
  * Reads before undici, whose `readable` listener comes after ours, and hands the rest back with `unshift`. (Costs a

@@ -9,7 +9,7 @@ import type { Connection, ConnectionHandler, Connections } from './connections.t
 import { decodeContent } from './decoding.ts';
 import { fromBrokenBody, fromTransport } from './transport-error.ts';
 
-/** One HTTP request as it goes on the wire, its path aside. */
+/** One HTTP request as it is sent, without its path. */
 export interface WireRequest {
   readonly method: string;
   /** Flat name, value, … */
@@ -20,7 +20,7 @@ export interface WireRequest {
 
 /** Who may end an exchange early, and its time limit. */
 export interface ExchangeControl {
-  /** Aborted when the client leaves or the attempt is given up; its reason becomes the error. */
+  /** Aborted when the client disconnects or the attempt is aborted; its reason becomes the error. */
   readonly signal: AbortSignal;
   readonly timer: AttemptTimer;
   /** From sending to the response's headers; 0 = no limit. */
@@ -54,7 +54,7 @@ export class Exchange implements ConnectionHandler, BodySource {
   }
 
   /**
-   * Sends a request to `path`, query included, and resolves at the response's headers, of whatever status. Rejects with a `FerryError`, or the
+   * Sends a request to `path`, query included, and resolves at the response's headers, of any status. Rejects with a `FerryError`, or the
    * signal's reason. Aborting the signal closes the socket at any moment, connecting and waiting in the pool included. A
    * request that met a stale connection is sent once more over a new one.
    */
@@ -159,7 +159,7 @@ export class Exchange implements ConnectionHandler, BodySource {
     this.#controller?.resume();
   }
 
-  /** The reader of the body wants no more of it. */
+  /** The reader of the body stopped. */
   abort(reason: Error): void {
     const controller = this.#controller;
     this.#release();

@@ -143,8 +143,8 @@ test('an error of a choice or of its delta is one', () => {
 
 test('an error beside text counts when no finish reason follows', () => {
   const error = { message: 'boom', code: 500 };
-  assert.match(fault([ROLE, { ...text('a'), error }, DONE]), /broke off.*boom/);
-  assert.match(fault([ROLE, beside({ content: 'a' }, { error }), DONE]), /broke off.*boom/);
+  assert.match(fault([ROLE, { ...text('a'), error }, DONE]), /aborted.*boom/);
+  assert.match(fault([ROLE, beside({ content: 'a' }, { error }), DONE]), /aborted.*boom/);
   assert.deepEqual(told([ROLE, { ...text('a'), error }, text('b'), STOP, DONE]), ['ab stop']);
 });
 
@@ -164,7 +164,7 @@ test('words without JSON behind a response that has no finish reason are why it 
     'Traceback:\n  File x\nboom now\n',
   ]) {
     for (const end of [sse(DONE), '']) {
-      assert.match(fault(`${sse(ROLE, text('a'))}${words}${end}`), /broke off its response with: \S/);
+      assert.match(fault(`${sse(ROLE, text('a'))}${words}${end}`), /aborted its response with: \S/);
       assert.match(fault(`${sse(ROLE)}${words}${end}`), /\w{4}/);
     }
     assert.equal(stream(`${sse(ROLE, text('a'), STOP)}${words}${sse(DONE)}`).failure, null);
@@ -172,11 +172,11 @@ test('words without JSON behind a response that has no finish reason are why it 
   }
   assert.match(
     fault(`${sse(ROLE, text('a'))}<h1>Bad Gateway</h1>`),
-    /broke off its response with: .*Bad Gateway/,
+    /aborted its response with: .*Bad Gateway/,
   );
   assert.match(
     fault(sse(ROLE, text('a'), { message: 'engine died' })),
-    /broke off its response with: .*engine died/,
+    /aborted its response with: .*engine died/,
   );
   assert.match(fault(`${sse(ROLE, text('a'))}data: {"id":"c1","choices":[{"del`), /closed the connection/);
   assert.equal(stream(`${sse(ROLE, text('a'))}1f4\r\n${sse(DONE)}`).failure, null);
@@ -207,8 +207,8 @@ test('two responses where one was asked for are never one text', () => {
 test('a choice that is missing or was not ended among others is an error', () => {
   const ends = (...list: readonly number[]) => list.map((index) => of(index, {}, 'stop'));
   const says = (...list: readonly number[]) => list.map((index) => of(index, { content: 'x' }));
-  assert.match(fault([...says(1), ...ends(1), DONE], { choiceCount: 2 }), /left out/);
-  assert.match(fault([...says(0, 2), ...ends(0, 2), DONE], { choiceCount: 3 }), /left out/);
+  assert.match(fault([...says(1), ...ends(1), DONE], { choiceCount: 2 }), /omitted/);
+  assert.match(fault([...says(0, 2), ...ends(0, 2), DONE], { choiceCount: 3 }), /omitted/);
   assert.match(fault([...says(0, 1), ...ends(0), DONE], { choiceCount: 2 }), /closed the connection/);
   assert.deepEqual(told([...says(0, 1), DONE], { choiceCount: 2 }), ['x stop', 'x stop']);
   const wholeBetween = choices({ index: 1, message: { content: 'y' }, delta: {}, finish_reason: 'length' });

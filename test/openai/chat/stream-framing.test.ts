@@ -239,7 +239,7 @@ test('JSON that is no completion says so, and does not call the body empty', () 
   ]) {
     const { failure } = stream(body);
     assert.equal(failure?.kind, 'invalid_response');
-    assert.match(failure?.message ?? '', /no completion/, body);
+    assert.match(failure?.message ?? '', /not a completion/, body);
   }
 });
 

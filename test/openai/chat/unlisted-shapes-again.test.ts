@@ -47,7 +47,7 @@ test('one chunk a line with a comma behind each is a stream', () => {
 test('JSONP is an error', () => {
   assert.match(
     failed(jsons.map((json) => `callback(${json});\n`).join('')).message,
-    /something else than JSON: callback/,
+    /a body that is not JSON: callback/,
   );
 });
 
@@ -57,7 +57,7 @@ test('an envelope of another name with a type beside the chunk is unwrapped', ()
 
 test('events in Base64 are an error', () => {
   const { message } = failed(sse(...jsons.map((json) => Buffer.from(json).toString('base64')), DONE));
-  assert.match(message, /something else than JSON/);
+  assert.match(message, /a body that is not JSON/);
 });
 
 test('an event named done or end without any data of its own ends the stream', () => {

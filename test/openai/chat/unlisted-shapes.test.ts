@@ -60,7 +60,7 @@ test('a list in which some chunks have usage alone is a list of chunks, in one e
 // Expected at first: the text. An error that says what came is as clear.
 test('a JSON text sequence with a record separator in front of every chunk is an error', () => {
   const { message } = failed(HELLO.map((one) => `\u001e${JSON.stringify(one)}\n`).join(''));
-  assert.match(message, /something else than JSON/);
+  assert.match(message, /a body that is not JSON/);
 });
 
 test('the sizes of a doubly chunked body between the events are not events', () => {

@@ -56,7 +56,7 @@ test('words that nobody understands are an error when the answer ends on them wi
   const words = { Message: 'User is not authorized' };
   const { choices, failure } = read(sse(ROLE, text('Hello'), words, DONE));
   assert.equal(choices[0]?.content, 'Hello');
-  assert.match(failure?.message ?? '', /broke off its response with: .*not authorized/);
+  assert.match(failure?.message ?? '', /aborted its response with: .*not authorized/);
 });
 
 test('and no error when the answer goes on, has its finish, or when they are no words', () => {

@@ -66,7 +66,7 @@ test('a content-type in which readers would find different boundaries is refused
     'boundary=\u00e9',
   ]) {
     const type = `multipart/form-data; ${parameters}`;
-    assert.match(refusalOf(`${MODEL}--b--\r\n`, type) ?? 'taken', /one boundary plainly/, type);
+    assert.match(refusalOf(`${MODEL}--b--\r\n`, type) ?? 'taken', /exactly one plain boundary/, type);
   }
 });
 

@@ -18,7 +18,7 @@ const localNoon = new Date(2026, 10, 21, 12, 0, 0).getTime();
 const assumedLocal = {
   ...absolute(localNoon),
   isLocalTime: true,
-  note: 'expiry has no time zone: taken as local time of this machine',
+  note: 'expiry has no time zone: treated as local time of this machine',
 };
 
 const READINGS: readonly [string, ExpiryHint, object][] = [
@@ -91,12 +91,15 @@ const READINGS: readonly [string, ExpiryHint, object][] = [
   [
     'a date where a life was expected',
     hint(NOW_S, 'relative'),
-    { ...absolute(NOW), note: 'expiry is configured as relative and looks absolute: taken as absolute' },
+    { ...absolute(NOW), note: 'expiry is configured as relative and looks absolute: treated as absolute' },
   ],
   [
     'a life where a date was expected',
     hint(300, 'absolute'),
-    { ...relative(300_000), note: 'expiry is configured as absolute and looks relative: taken as relative' },
+    {
+      ...relative(300_000),
+      note: 'expiry is configured as absolute and looks relative: treated as relative',
+    },
   ],
 ];
 
@@ -166,7 +169,7 @@ test('#23 the shorter of expires_in and JWT exp counts, and a difference of more
   assert.equal(expiry.lifetimeMs, 3_600_000);
   assert.equal(expiry.expiresAtWallMs, NOW + 300_000);
   assert.deepEqual(expiry.notes, [
-    'JWT exp and expiry disagree (300 s and 3600 s left): the shorter life is used',
+    'JWT exp and expiry disagree (300 s and 3600 s left): the shorter lifetime is used',
   ]);
 });
 

@@ -25,7 +25,7 @@ test('#23 a life in an assumed zone that is whole half hours longer than expecte
   assert.equal(isExpiryKnown, false);
   assert.equal(lifetime.lifeMs, hours * HOUR_MS + 300_000, 'as stated until rejections show another');
   assert.deepEqual(notes, [
-    `the expiry has no time zone, and in that of this machine (${formatOffset(machineOffset)}) the token lives ${hours} h longer than expected: if the issuer's time zone is ${zone}, set expires_at: { zone: "${zone}" }`,
+    `the expiry has no time zone, and in that of this machine (${formatOffset(machineOffset)}) the token is valid for ${hours} h longer than expected: if the issuer's time zone is ${zone}, set expires_at: { zone: "${zone}" }`,
   ]);
 });
 

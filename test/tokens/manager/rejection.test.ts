@@ -32,7 +32,7 @@ test('#10 a token revoked early: 50 rejections make one renewal and 50 replays',
   assert.deepEqual([outcomes[0], new Set(outcomes.slice(1))], ['renewing', new Set(['joined'])]);
 });
 
-test('#10 a rejected token is not given to requests while its renewal is on its way', async () => {
+test('#10 a rejected token is not given to requests while its renewal is running', async () => {
   const { rig, lease } = await rigInUse();
   const renewal = follow(rig.manager.renewAfter(lease));
   const get = follow(rig.manager.get());

@@ -132,15 +132,15 @@ test('#4 an issuer that hangs is given up after 10 s and asked again, and no req
   assert.equal(rig.source.calls[1]?.isAborted, true);
   await rig.clock.advance(1_000);
   assert.equal(rig.source.calls.length, 3);
-  assert.match(rig.manager.status().lastError ?? '', /did not answer within 10 s/);
+  assert.match(rig.manager.status().lastError ?? '', /did not respond within 10 s/);
   assert.equal(leaseNow(rig).generation, 2);
 });
 
 test('#4 a program or own code that takes too long is not called an issuer', async () => {
   for (const [kind, words] of [
-    ['exec', 'the command did not end within 10 s'],
+    ['exec', 'the command did not exit within 10 s'],
     ['function', 'the module returned nothing within 10 s'],
-    ['oauth2', 'the issuer did not answer within 10 s'],
+    ['oauth2', 'the issuer did not respond within 10 s'],
   ] as const) {
     const rig = makeRig({ script: [{ hang: true }] });
     Object.assign(rig.source, { kind });

@@ -274,7 +274,7 @@ test('an unavailable store is reported once, with its code and without its addre
   await manager.stop();
   assert.ok(fleet.source.calls.length > 1);
   assert.deepEqual(notes, [
-    'the store of shared tokens is unavailable (ECONNREFUSED): this replica uses a token of its own',
+    'the store of shared tokens is unavailable (ECONNREFUSED): this replica uses its own token',
   ]);
 });
 

@@ -76,7 +76,7 @@ export class ChoiceState {
     return this.#calls?.fault ?? null;
   }
 
-  /** What is wrong with the tool calls when the response is over; null: there are none, and none were announced. */
+  /** The error of the tool calls at the end of the response; null: there are none, and none were announced. */
   callsAtEnd(): { isCut: boolean; isNameless: boolean; areLacking: boolean } | null {
     const calls = this.#calls;
     if (calls === null && this.finish !== 'tool_calls') return null;
@@ -155,7 +155,7 @@ export class ChoiceState {
     this.#writeExtras(facts.finish !== null);
   }
 
-  /** No more deltas: writes what was held, then the finish, as the upstream's own chunk where that says the same. */
+  /** No more deltas: writes the buffered rest, then the finish, as the upstream's own chunk where that is equal. */
   close(frames: FrameSender | null): void {
     const { sink, onRepair } = this.#options;
     const held = this.#thinkTags?.end();

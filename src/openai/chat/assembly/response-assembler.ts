@@ -15,7 +15,7 @@ interface AssemblerOptions {
   readonly meter: UsageMeter;
   readonly splitsThinkTags: boolean;
   readonly isCumulative: boolean;
-  /** How many choices were asked for; undefined: not known. */
+  /** The number of requested choices; undefined: unknown. */
   readonly choiceCount: number | undefined;
   readonly onRepair: OnRepair;
   readonly scrub: (text: string) => string;
@@ -111,7 +111,7 @@ export class ResponseAssembler {
       if (isOne && hasOutput(facts) && this.#isComingBack(index)) return severalResponses();
       const failure = this.#acceptChoice(this.choice(index), facts);
       if (failure !== null) return failure;
-      // A choice 0 that is relayed does not come here; that of the others is enough to see the turns.
+      // A choice 0 that is relayed does not come here; that of the others is enough to detect the turns.
       if (isOne && index > 0 && hasOutput(facts)) {
         this.#countAfter ??= new Map();
         this.#countAfter.set(index, this.#textCount);
@@ -145,9 +145,9 @@ export class ResponseAssembler {
       if (calls.isNameless) isNameless = true;
       if (calls.areLacking) lacksCalls = true;
     }
-    // One of several choices was not ended.
+    // One of several choices has no finish.
     if (isCut || (hasFinish && !this.isComplete && !this.lastWasWhole)) return cutOff(true);
-    if (hasGap) return invalidResponse('The upstream left out one of its choices.');
+    if (hasGap) return invalidResponse('The upstream omitted one of its choices.');
     if (isNameless) {
       return invalidResponse('The upstream sent a tool call without the name of its function.');
     }
@@ -209,7 +209,7 @@ export class ResponseAssembler {
   }
 }
 
-/** `invalid_response` for what came; the message says why. */
+/** `invalid_response` for this response, with the reason. */
 export function invalidResponse(message: string): FerryError {
   return new FerryError('invalid_response', { message });
 }
@@ -219,13 +219,13 @@ export function cutOff(hasContent: boolean): FerryError {
   return new FerryError('disconnected', {
     message: hasContent
       ? 'The upstream closed the connection before its response was complete.'
-      : 'The upstream closed the connection before it answered.',
+      : 'The upstream closed the connection before it responded.',
   });
 }
 
 /** The response was not complete when these words came, and nothing after them. */
 export function brokenOff(lastWords: string): FerryError {
-  return invalidResponse(`The upstream broke off its response with: ${lastWords}`);
+  return invalidResponse(`The upstream aborted its response with: ${lastWords}`);
 }
 
 /** `call_` and 24 characters. */
@@ -234,7 +234,7 @@ export function newCallId(): string {
 }
 
 function severalResponses(): FerryError {
-  return invalidResponse('The upstream sent several responses where one was asked for.');
+  return invalidResponse('The upstream sent several responses where one was requested.');
 }
 
 function generationFailed(code: string): FerryError {

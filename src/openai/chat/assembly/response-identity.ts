@@ -32,12 +32,12 @@ export class ResponseIdentity {
     this.#options = options;
   }
 
-  /** Whether chunks of the upstream go out with another model than they came with. */
+  /** Whether chunks of the upstream are sent with another model. */
   get isRenaming(): boolean {
     return this.#options.replyModel === 'requested' && this.upstreamModel !== this.#options.requestedModel;
   }
 
-  /** Takes what one chunk says, where nothing was known before. */
+  /** Uses the identity of one chunk, where none was known before. */
   note(chunk: { readonly id?: unknown; readonly created?: unknown; readonly model?: unknown }): void {
     this.#id ??= textFrom(chunk.id) ?? (typeof chunk.id === 'number' ? String(chunk.id) : null);
     this.#created ??= secondsFrom(chunk.created);
@@ -64,7 +64,7 @@ export class ResponseIdentity {
 
   /**
    * The text of a chunk that carries exactly the response's identity, with the model renamed where the response names
-   * another one than the upstream. null: the chunk must be written anew.
+   * another one than the upstream. null: the chunk must be rewritten.
    */
   textOf(chunk: JsonObject, text: string): string | null {
     const { id, created, model } = chunk;

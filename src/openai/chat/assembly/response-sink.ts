@@ -17,7 +17,7 @@ export interface ChoiceExtras {
 export interface OpenedCall {
   readonly id: string;
   readonly name: string;
-  /** Members that OpenAI does not know. */
+  /** Members that OpenAI does not have. */
   readonly extensions: JsonObject | null;
 }
 
@@ -37,7 +37,7 @@ export interface ResponseSink {
   begin(choice: number): void;
   text(choice: number, kind: TextKind, text: string, extras: ChoiceExtras | null): void;
   callStep(choice: number, step: CallStep, extras: ChoiceExtras | null): void;
-  /** A delta of which only members are known that OpenAI does not know. */
+  /** A delta with only members that OpenAI does not have. */
   extension(choice: number, extras: ChoiceExtras): void;
   finish(choice: number, reason: FinishReason, extras: ChoiceExtras | null): void;
 }

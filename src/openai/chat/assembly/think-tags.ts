@@ -67,7 +67,7 @@ export class ThinkTags {
     return this.#length > THINK_HOLD_CHARS ? this.#settle('', this.#joined()) : NOTHING;
   }
 
-  /** The text has a `</think>`, which ends reasoning unless an opening one stands before it. */
+  /** The text has a `</think>`, which ends reasoning unless an opening one is before it. */
   #answerFrom(text: string): ThinkTexts {
     const close = text.indexOf(CLOSE);
     const before = text.slice(0, close);

@@ -42,7 +42,7 @@ export function isAnotherCall(fragment: ToolFragment, known: CallSoFar, isInSame
   return known.isComplete && args !== '';
 }
 
-/** Whether a fragment names a complete call once more and says nothing else: a repetition, or how another call begins. */
+/** Whether a fragment only names a complete call once more: a repetition, or the start of another call. */
 export function namesAgain({ name, arguments: args }: ToolFragment, known: CallSoFar): boolean {
   return known.isComplete && args === '' && name !== null && name === known.name;
 }
@@ -52,7 +52,7 @@ export function isRestOfArguments(args: string, known: CallSoFar): boolean {
   return known.received !== '' && !known.isComplete && args !== '' && !restarts(args);
 }
 
-/** White space around one of two texts that say the same; more of it is none that anybody writes. UTF-16 units. */
+/** White space around one of two equal texts; no known upstream writes more. UTF-16 units. */
 const MAX_SPACE = 64;
 
 /** By their lengths first: every piece of long arguments is compared with all that came before it. */
@@ -61,7 +61,7 @@ function isSameText(one: string, other: string): boolean {
 }
 
 /**
- * Whether a fragment goes on with the name of a call that is known already, by the same index or id and before any
+ * Whether a fragment continues the name of a known call, by the same index or id and before any
  * arguments. Names are written whole (S70), and where one ends cannot be seen.
  */
 export function isPieceOfName(fragment: ToolFragment, known: CallSoFar, isInSameDelta: boolean): boolean {

@@ -32,7 +32,7 @@ interface ToolCall extends CallSoFar {
   isQuoted: boolean;
   isComplete: boolean;
   isNamedAgain: boolean;
-  /** The arguments are no JSON, so that they are complete when the upstream says so. */
+  /** The arguments are no JSON, so that they are complete at the end of the call. */
   readonly isFreeText: boolean;
   scanner: JsonValueScanner;
   readonly cumulative: CumulativeText | null;
@@ -46,7 +46,7 @@ interface CallBeginning {
   readonly named: ToolCall | undefined;
 }
 
-/** The call that a fragment begins, without what the fragment says. */
+/** The call that a fragment starts, without the fragment's content. */
 function beginCall(fragment: ToolFragment, beginning: CallBeginning): ToolCall {
   const { number, id, isCumulative, named } = beginning;
   const inherits = fragment.name === null && named?.isNamedAgain === true;
@@ -79,7 +79,7 @@ interface ToolCallsOptions {
 const MAX_CALLS = 256;
 
 /**
- * The tool calls of one choice. Fragments are matched to calls by whatever the upstream gave (index, id, name, order);
+ * The tool calls of one choice. Fragments are matched to calls by what the upstream sends (index, id, name, order);
  * clients get one call after the other, since some merge fragments into the last call that was opened (S73): a call is over
  * when its arguments are complete JSON, and until then the later ones are held.
  */
@@ -103,7 +103,7 @@ export class ToolCalls {
     return this.#calls.every((call) => call.isComplete);
   }
 
-  /** Whether a call came without the name of its function, which nobody can run. `isCut`: but for the last one. */
+  /** Whether a call has no name of its function and so cannot be run. `isCut`: except the last one. */
   hasNameless(isCut: boolean): boolean {
     const last = isCut ? this.#calls.at(-1) : undefined;
     return this.#calls.some((call) => call.name === null && call !== last);
@@ -293,7 +293,7 @@ export class ToolCalls {
       const sameIndex = (id === null ? undefined : open) ?? this.#calls.findLast(isSame);
       if (sameIndex !== undefined) return sameIndex;
     }
-    // The same id under different indexes is a constant that says nothing.
+    // The same id under different indexes is a constant without meaning.
     const hasNoIndex = (call: ToolCall) => index === null || call.upstreamIndex === null;
     const sameId = this.#calls.findLast((call) => id !== null && call.upstreamId === id && hasNoIndex(call));
     if (sameId !== undefined || last === undefined) return sameId;

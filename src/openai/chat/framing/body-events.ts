@@ -4,7 +4,7 @@ import { type SseItem, SseReader } from '../../../lib/sse/sse-reader.ts';
 import type { OnRepair } from '../../vendors/repairs.ts';
 
 interface BodyEventsOptions {
-  /** Only its charset is believed. */
+  /** Only its charset is used. */
   readonly contentType: string | null;
   /** Longest event, in UTF-16 units. */
   readonly maxEventLength: number;
@@ -13,7 +13,7 @@ interface BodyEventsOptions {
 
 const NO_ITEMS: readonly SseItem[] = [];
 
-/** Bytes of an upstream's body → its events, whatever the framing. Control comes back with all that a piece completes. */
+/** Bytes of an upstream's body → its events, in any framing. Each call returns all events that a piece completes. */
 export class BodyEvents {
   /** What the body is, judged by its first character and never by its content-type (Q32). */
   form: 'empty' | 'sse' | 'json' | 'html' = 'empty';
@@ -32,7 +32,7 @@ export class BodyEvents {
     return this.#read(this.#decoder.write(bytes));
   }
 
-  /** The body ended: what nothing closed counts all the same. */
+  /** The body ended: an event that nothing closed counts too. */
   end(): readonly SseItem[] {
     const items = this.#read(this.#decoder.end());
     return this.#sse === null ? items : [...items, ...this.#sse.end()];
@@ -97,7 +97,7 @@ const OPEN_BRACKET = 0x5b;
 
 /**
  * Text of JSON values one after the other (NDJSON, one JSON body, pretty-printed or not) → its values. A list of objects
- * is its objects, each given as soon as it is there, since a stream may be one list that grows. What stands between
+ * is its objects, each given as soon as it is there, since a stream may be one list that grows. Anything between
  * values is dropped; each character is read once.
  */
 class JsonValues {

@@ -107,7 +107,7 @@ const REPAIRABLE = /NaN|Infinity|None|undefined|True|False|[\u0000-\u001f]|,\s{0
 
 /**
  * JSON as programs write it that put it together by hand: line ends and tabs inside of strings, a comma behind the last
- * member, NaN, None. Returns JSON that says the same (NaN and the like are null); null when it is none even so.
+ * member, NaN, None. Returns equivalent JSON (NaN and the like are null); null when it cannot be repaired.
  */
 function repairedJson(text: string): string | null {
   if (!REPAIRABLE.test(text)) return null;

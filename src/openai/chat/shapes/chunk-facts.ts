@@ -15,20 +15,20 @@ import type { OnRepair } from '../../vendors/repairs.ts';
 import { reasoningOf, textsOfContent, textWithin } from './delta-texts.ts';
 import { type ToolFragment, toolFragmentsOf } from './tool-fragments.ts';
 
-/** What one chunk or whole response says, read leniently; the assembler decides what of it is new. */
+/** The contents of one chunk or whole response, parsed leniently; the assembler decides what of it is new. */
 export interface ChunkFacts {
   readonly id: unknown;
   readonly created: unknown;
   readonly model: unknown;
   readonly usage: unknown;
-  /** Where there is no `usage`: what a vendor's member says of it. */
+  /** Where there is no `usage`: that of a vendor's member. */
   readonly usageBeside: Usage | null;
   readonly choices: readonly ChoiceFacts[];
   /** An error of the chunk, of a choice or its delta; null when there is none. */
   readonly errorBeside: unknown;
   /** There is text in an unknown form, and none in a known one. */
   readonly hasUnreadText: boolean;
-  /** Members of the chunk that OpenAI does not know, or that need no change (`system_fingerprint`). */
+  /** Members of the chunk that OpenAI does not have, or that need no change (`system_fingerprint`). */
   readonly extensions: JsonObject | null;
 }
 
@@ -193,7 +193,7 @@ interface ChoiceBody {
   readonly isMisplaced: boolean;
 }
 
-/** What a choice says, wherever it says it. A delta comes first: some send the whole message so far beside it. */
+/** The contents of a choice in any place. A delta comes first: some send the whole message so far beside it. */
 function bodyOf(choice: JsonObject): ChoiceBody {
   const { message, text } = choice;
   const delta = objectIn(choice.delta);
@@ -212,7 +212,7 @@ function bodyOf(choice: JsonObject): ChoiceBody {
   return { body: besideDelta(choice), isWhole: false, isMisplaced: true };
 }
 
-/** What stands beside a delta or message that says nothing: a text, at the end the whole message beside the delta. */
+/** Members beside an empty delta or message: a text, at the end the whole message beside the delta. */
 function bodyBesideEmpty(choice: JsonObject): ChoiceBody | null {
   const isDelta = objectIn(choice.delta) !== null;
   if (!isDelta && objectIn(choice.message) === null) return null;
@@ -227,7 +227,7 @@ function bodyBesideEmpty(choice: JsonObject): ChoiceBody | null {
     : { body: message, isWhole: true, isMisplaced: true };
 }
 
-/** Whether a choice has text, beside a delta that may say the same. */
+/** Whether a choice has text, beside a delta that may have the same. */
 export function hasOwnText(choice: JsonObject): boolean {
   return typeof choice.text === 'string' && choice.text !== '';
 }

@@ -21,7 +21,7 @@ interface EventValue {
   readonly value: unknown;
   /** The value's own JSON; null when it was part of something else. */
   readonly text: string | null;
-  /** Of the event around it: `event: error` makes an error of whatever it carries. */
+  /** Of the event around it: `event: error` makes its data an error in any form. */
   readonly eventName: string | undefined;
 }
 
@@ -67,7 +67,7 @@ function parseChunk(object: JsonObject, context: ErrorContext, onRepair: OnRepai
     : { kind: 'error', error: fromVendorError(silent, context) };
 }
 
-/** An error beside choices counts when these say nothing: gateways fill them in to keep the shape. */
+/** An error beside choices counts when these are empty: gateways fill them in to keep the shape. */
 function errorWithoutOutput(object: JsonObject, chunk: ChunkFacts): VendorError | null {
   const error = object.error ?? chunk.errorBeside;
   const isError =
@@ -119,7 +119,7 @@ function openString(value: unknown): unknown {
   return isJson ? parseJson(value) : value;
 }
 
-/** Choices that are an object: keyed by their indexes, or one choice that stands for itself. */
+/** Choices that are an object: keyed by their indexes, or one choice without a list. */
 function withListedChoices(value: unknown): unknown {
   if (!isJsonObject(value) || !isJsonObject(value.choices)) return value;
   const choices = listFrom(value.choices);

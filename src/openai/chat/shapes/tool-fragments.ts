@@ -62,7 +62,7 @@ function fragmentOf(call: JsonObject, onRepair: OnRepair): ToolFragment {
   const id = textFrom(call.id) ?? (typeof call.id === 'number' ? String(call.id) : null);
   return {
     index: index !== null && Number.isInteger(index) ? index : null,
-    // "0" stands for "none" at servers that must write something, and is the same for every call.
+    // "0" means "none" at some servers, and is the same for every call.
     id: id === '0' ? null : id,
     name: textFrom(textWithin(body.name)) ?? textFrom(call.name),
     arguments: argumentsText(argumentsOf(body) ?? argumentsOf(call), onRepair),
@@ -100,7 +100,7 @@ const ARGUMENTS_OBJECT = /"(?:arguments|args|input|parameters|params)"\s*:\s*[{[
  * and 1.0 would not. Returns `value`, or the same with such numbers kept as their source text.
  */
 export function withExactArguments(value: unknown, text: string): unknown {
-  // `tool_calls` and `function_call`: a cheap look before the patterns, since this is asked for every rewritten chunk.
+  // `tool_calls` and `function_call`: a cheap check before the patterns, since this runs for every rewritten chunk.
   if (!text.includes('_call') || !ARGUMENTS_OBJECT.test(text) || !hasInexactNumber(text)) return value;
   return parseExactly(text);
 }

@@ -46,13 +46,13 @@ const KIND_OF_MEMBER: ReadonlyMap<string, TextKind> = new Map([
   ['refusal', 'refusal'],
 ]);
 
-/** Where an error may stand beside a finish reason; other frames do not pay for the look. */
+/** Where an error may be beside a finish reason; other frames skip the check. */
 const ERROR_MEMBERS = ['code', 'status', 'success', 'errors', 'Error', 'err', 'fault'];
 
 /**
  * Sends chunks that are canonical already as their own text: parsing and writing them again would change
  * 12345678901234567890 and 1.0, and costs time. A chunk is canonical when the assembler, which takes it all the same,
- * would write exactly what it says. `false`: nothing was taken, the chunk must be read leniently.
+ * would write exactly its contents. `false`: nothing was used, the chunk must be parsed leniently.
  */
 export class CanonicalRelay {
   readonly #options: RelayOptions;
@@ -112,7 +112,7 @@ export class CanonicalRelay {
     return true;
   }
 
-  /** `delta` has one member that says something; further ones only if OpenAI does not know them. */
+  /** `delta` has one member that is not empty; further ones only if OpenAI does not have them. */
   #relayDelta(state: ChoiceState, delta: JsonObject, text: string): boolean {
     if (!state.hasBegun) return this.#relayRole(state, delta, text);
     let kind: TextKind | undefined;
@@ -237,7 +237,7 @@ const MAX_MISSES = 16;
 const NOT_PLAIN = /["\\\u0000-\u001f]/;
 
 /**
- * Recognises frames that say the same as the last relayed one but for their text, as nearly all of a stream do:
+ * Recognises frames that equal the last relayed one except for their text, as nearly all of a stream do:
  * comparing them costs a tenth of parsing them. What is before and after the text was parsed once, so that a frame
  * with another JSON string in the same place is as canonical as that one was.
  */

@@ -10,7 +10,7 @@ interface CanonicalResponseRules {
   readonly model: string | null;
   readonly legacyFunctions: boolean;
   readonly splitsThinkTags: boolean;
-  /** How many choices were asked for; undefined: not known. */
+  /** The number of requested choices; undefined: unknown. */
   readonly choiceCount: number | undefined;
 }
 
@@ -42,7 +42,7 @@ function isCanonicalChoice(choice: unknown, index: number, rules: CanonicalRespo
   const reason = choice.finish_reason;
   if (typeof reason !== 'string' || !REASONS.has(reason)) return false;
   if (rules.endpoint === 'completions') return typeof choice.text === 'string' && reason !== 'tool_calls';
-  // Other places for what a choice says, which are read leniently.
+  // Other places for the contents of a choice, which are parsed leniently.
   if (choice.delta !== undefined || hasOwnText(choice) || hasMembersBesideDelta(choice)) return false;
   if (hasFilterHit(choice.content_filter_results)) return false;
   if (!isJsonObject(choice.message) || !isCanonicalMessage(choice.message, rules)) return false;
@@ -91,7 +91,7 @@ function isCanonicalCall(call: unknown): boolean {
 
 /**
  * Most servers leave `logprobs` and `refusal` out of a whole response when there are none; clients that check types
- * want the null (S28, S29). Puts them into the parsed `response`, and gives its text with them
+ * require the null (S28, S29). Puts them into the parsed `response`, and gives its text with them
  * spliced in, everything else byte for byte. The text is given back as it is when nothing was absent.
  */
 export function withAbsentNulls(
@@ -115,7 +115,7 @@ export function withAbsentNulls(
   if (fills.length === 0) return text;
   const offsets = nullOffsetsIn(text);
   let filled = text;
-  // From the end to the start, so that the offsets before stay right; a message stands inside its choice.
+  // From the end to the start, so that the offsets before stay right; a message is inside its choice.
   for (const fill of fills.toSorted(
     (left, right) => right.choice - left.choice || Number(right.isInMessage) - Number(left.isInMessage),
   )) {

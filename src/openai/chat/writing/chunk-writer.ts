@@ -8,7 +8,7 @@ import type { CallStep, ChoiceExtras, StreamWriter, TextKind } from '../assembly
 
 interface ChunkWriterOptions {
   readonly identity: ResponseIdentity;
-  /** The client asked for a usage chunk. */
+  /** The client requested a usage chunk. */
   readonly includeUsage: boolean;
   readonly legacyFunctions: boolean;
 }
@@ -59,7 +59,7 @@ export class ChunkWriter implements StreamWriter {
       this.#delta(choice, { tool_calls: [callDelta(step)] }, extras);
       return;
     }
-    // The legacy form knows one call only.
+    // The legacy form has only one call.
     if (step.call > 0) return;
     const name = step.opens === null ? {} : { name: step.opens.name };
     this.#delta(choice, { function_call: { ...name, arguments: step.arguments } }, extras);

@@ -150,7 +150,7 @@ function messageOf(choice: CollectedChoice, legacyFunctions: boolean): JsonObjec
   };
 }
 
-/** The legacy form knows one call only. */
+/** The legacy form has only one call. */
 function callMembers(calls: readonly CollectedCall[], legacyFunctions: boolean): JsonObject {
   if (legacyFunctions) return { function_call: { name: calls[0]?.name, arguments: calls[0]?.arguments } };
   return {
