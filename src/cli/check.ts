@@ -21,7 +21,7 @@ import { UpstreamCheck } from './upstream-check.ts';
 
 const USAGE = `usage: tokenferry check [--config FILE] [--wait 15s] [--chat] [--model NAME]
 
-  --wait   how long each token source and each upstream is asked; longer than any healthy one needs
+  --wait   how long each token source and each upstream is tried; the default is longer than a healthy one needs
   --chat   sends one chat of a few tokens to each upstream as well
   --model  the model of that chat; default: the first that is configured or listed and no embedding model
 
@@ -128,7 +128,7 @@ class Check {
     try {
       const lease = await withWaitLine(manager.get({ maxWaitMs: patienceMs }), () => {
         const error = manager.status().lastError;
-        return `${what}: ${error === null ? 'no response yet; retrying' : `${error}; asked again`} for up to ${patienceMs / 1000} s`;
+        return `${what}: ${error === null ? 'no response yet; retrying' : `${error}; retrying`} for up to ${patienceMs / 1000} s`;
       });
       const seconds = Math.round(lease.remainingMs() / 1000);
       return [{ verdict: 'ok', text: `${what}: obtained, ${seconds} s left` }];

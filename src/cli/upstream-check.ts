@@ -112,7 +112,9 @@ export class UpstreamCheck {
   async #checkOtherBases(result: ModelsResult): Promise<Finding[]> {
     const isAsked = this.#settings.isChatAsked;
     const why =
-      result.kind === 'status' ? `GET /models returns ${result.status}` : 'GET /models returns no list of models';
+      result.kind === 'status'
+        ? `GET /models returns ${result.status}`
+        : 'GET /models returns no list of models';
     const others = this.#otherUpstreams();
     try {
       const listings = await Promise.all(others.map(({ upstream }) => this.#askModels(upstream)));

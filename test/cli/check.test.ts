@@ -148,14 +148,14 @@ before(async () => {
 test('each line is printed with its result, while slower ones are still running; exit code 1', () => {
   assert.equal(away.code, 1, away.stdout);
   const lastMs = lineOf(away, /^FAIL {2}token silent: no token within 8 s$/);
-  assert.ok(lineOf(away, /^ok {4}upstream good: answers$/) < lastMs - 1_000);
+  assert.ok(lineOf(away, /^ok {4}upstream good: responds$/) < lastMs - 1_000);
   assert.ok(lineOf(away, /^FAIL {2}upstream down: connection refused/) < lastMs - 1_000);
 });
 
 test('a slow check is named early, with its last error and the remaining time', () => {
   const lastMs = lineOf(away, /^FAIL {2}token silent: no token within 8 s$/);
   const isSoon = (pattern: RegExp) => assert.ok(lineOf(away, pattern) < lastMs - 500);
-  isSoon(/^wait {2}token gone: token_url: connection refused \(ECONNREFUSED\); asked again for up to 8 s$/);
+  isSoon(/^wait {2}token gone: token_url: connection refused \(ECONNREFUSED\); retrying for up to 8 s$/);
   isSoon(/^wait {2}token silent: no response yet; retrying for up to 8 s$/);
   lineOf(away, /^FAIL {2}token gone: token_url: connection refused \(ECONNREFUSED\)$/);
 });

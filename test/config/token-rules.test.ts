@@ -184,7 +184,7 @@ test('sources can be made from each other, but not in a cycle', () => {
 
 test('an unused source is a warning, one that another source uses is not', () => {
   const text = `${sources({ a: `type: http, url: "${URL}", token: b` })}  b: { ${STATIC} }\n  c: { ${STATIC} }\n`;
-  assert.deepEqual(warningsOf(text), ['7 tokens.c: is used by no upstream']);
+  assert.deepEqual(warningsOf(text), ['7 tokens.c: is not used by any upstream']);
 });
 
 test('no source is called none', () => {
@@ -228,7 +228,7 @@ test('share: shared needs the database to share through; share: file needs nothi
   const shared = `shared: "postgres://db.example/x"\nshared_key: "${key}"\n`;
   assert.equal(load(shared + sources({ t: `${STATIC}, share: shared` })).config.tokens.t?.share, 'shared');
   assert.deepEqual(warningsOf(shared + sources({ t: `${STATIC}, share: shared` })), []);
-  assert.match(warningsOf(shared + sources({ t: STATIC })).join(), /shared: is used by no source/);
+  assert.match(warningsOf(shared + sources({ t: STATIC })).join(), /shared: is not used by any source/);
 });
 
 test('a parameter of oauth2 may be a list, and a response of http may mean wrong credentials', () => {

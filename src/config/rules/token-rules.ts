@@ -37,7 +37,7 @@ export const tokensAreUsed: Rule = ({ config, tokenNames: names, isIncomplete })
   const used = new Set([...config.upstreams.map((one) => one.token), ...chained]);
   return names
     .filter((name) => !used.has(name))
-    .map((name) => caution(['tokens', name], 'is used by no upstream'));
+    .map((name) => caution(['tokens', name], 'is not used by any upstream'));
 };
 
 /** Sources may use the tokens of other sources, without cycles. */
@@ -83,7 +83,7 @@ export const sharedIsUsed: Rule = ({ config, isIncomplete }) =>
   isIncomplete('tokens') ||
   Object.values(config.tokens).some(({ share }) => share === 'shared')
     ? []
-    : [caution(['shared'], 'is used by no source: set share: shared at the sources whose token is shared')];
+    : [caution(['shared'], 'is not used by any source: set share: shared at the sources whose token is shared')];
 
 /** `share: shared` needs the database that it is shared through. */
 export const tokensCanBeShared: Rule = ({ config, isIncomplete }) =>

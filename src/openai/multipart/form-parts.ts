@@ -72,7 +72,8 @@ export class FormDivider {
       throw ambiguousForm(`the headers of a part are longer than ${MAX_PART_HEAD_BYTES} bytes`);
     if (end === -1 && !isLast) return false;
     const text = head.toString('utf8', 0, end === -1 ? head.length : end);
-    if (text.includes(`\n${this.#dashed.toString()}`)) throw ambiguousForm('a part ends within its headersers');
+    if (text.includes(`\n${this.#dashed.toString()}`))
+      throw ambiguousForm('a part ends within its headersers');
     if (end === -1) return false;
     if (this.#parts.length === MAX_PARTS) throw ambiguousForm(`it has more than ${MAX_PARTS} parts`);
     const valueStart = this.#next + end + 4;
