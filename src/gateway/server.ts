@@ -51,7 +51,7 @@ export interface ServiceOptions {
   readonly logDescriptor?: number;
   /** Maximum silence within a request body, in milliseconds; 30 s unless given. */
   readonly bodyStallMs?: number;
-  /** Maximum time for the headers of a request, in milliseconds; 60 s unless given. */
+  /** Maximum time for the headers of a request, in milliseconds; 50 s unless given. */
   readonly headersTimeoutMs?: number;
   /** Loads the configuration again; throws `ConfigError`. Without it the service never reloads. */
   readonly loadAgain?: () => LoadedConfig;
@@ -312,7 +312,7 @@ class Service implements RunningService {
 }
 
 /** Slow headers are an attack (slowloris). */
-const HEADERS_TIMEOUT_MS = 60_000;
+const HEADERS_TIMEOUT_MS = 50_000;
 /** A body without progress for so long is given up. */
 const BODY_STALL_MS = 30_000;
 /** Between the error events of a shutdown and the close of the connections. */

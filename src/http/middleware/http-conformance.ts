@@ -152,6 +152,9 @@ export function refuseConnect(socket: Duplex, running: RunningRequests, nowMs: n
   sendAndEnd(socket, failure, 'Method Not Allowed', nowMs, ['allow', ALLOWED_METHODS]);
 }
 
+/** How long a connection stays open behind such a response, so that a client which is still sending can read it. */
+const LINGER_MS = 2_000;
+
 /** Responds to a request that never reaches the app; `extra` are flat headers. */
 function sendAndEnd(
   socket: Duplex,
@@ -178,6 +181,9 @@ function sendAndEnd(
   if (failure.shouldRetry !== null) headers.push('x-should-retry', String(failure.shouldRetry));
   let lines = '';
   for (let at = 0; at < headers.length; at += 2) lines += `${headers[at]}: ${headers[at + 1]}\r\n`;
+  // A client that goes on sending would keep its connection although it was told that it is closed.
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once('close', () => clearTimeout(timer));
   socket.end(`HTTP/1.1 ${failure.status} ${reason}\r\n${lines}\r\n${body}`);
 }
 

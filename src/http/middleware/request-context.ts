@@ -104,6 +104,8 @@ export class RequestContext {
   bufferedBytes = 0;
   /** Called on `abort` while the body is read: a listener on the signal costs 1 µs. Written by `BodyReader` only. */
   onAbort: ((reason: FerryError) => void) | null = null;
+  /** Whether the last event of a stream was written: who closes then is no client that left. Written by routes only. */
+  isResponseComplete: (() => boolean) | null = null;
   readonly #settings: RecordingSettings;
   readonly #controller = new AbortController();
   #isClosed = false;
@@ -192,7 +194,7 @@ export class RequestContext {
       const gone = new FerryError('client_gone', {
         message: 'The client closed the connection before the response was complete.',
       });
-      this.outcome.fail(gone);
+      if (this.isResponseComplete?.() !== true) this.outcome.fail(gone);
       if (this.#settings.onDisconnect === 'abort' || this.outcome.log.upstream === null) this.abort(gone);
     }
     if (this.#isServed) this.#settings.records.add(this.#record());

@@ -40,15 +40,22 @@ export async function relayRaw(
   const events = checked?.isWhole !== true && isEventStream(contentType) ? new SseEventBuffer() : null;
   outcome.isStream &&= events !== null;
   if (checked !== null) outcome.tokens = checked.usage;
+  if (events !== null) context.isResponseComplete = () => events.isComplete;
   try {
     const headers = responseHeaders(context, upstreamResponse, checked, events !== null);
     response.writeHead(upstreamResponse.status, headers);
-    await relayBody(context, upstreamResponse, checked, events);
+    await relayBody(context, attempt, upstreamResponse, checked, events);
     attempt.finish(null);
     response.end();
   } catch (error) {
-    const failure = asFerryError(error);
+    // Behind the last event nothing breaks any more.
+    const failure = events?.isComplete ? null : asFerryError(error);
     attempt.finish(failure);
+    if (failure === null) {
+      upstreamResponse.body.destroy(new Error('the stream was complete'));
+      response.end();
+      return;
+    }
     if (!response.headersSent) throw failure;
     outcome.failStream(failure);
     breakOff(context, events, failure);
@@ -58,8 +65,12 @@ export async function relayRaw(
   }
 }
 
+/** How long an upstream may hold its connection behind the last event. */
+const END_WAIT_MS = 5_000;
+
 async function relayBody(
   context: RequestContext,
+  attempt: Attempt,
   { body }: UpstreamResponse,
   checked: CheckedBody | null,
   events: SseEventBuffer | null,
@@ -70,7 +81,13 @@ async function relayBody(
   };
   if (checked !== null) await forward(checked.bytes);
   if (checked?.isWhole === true) return;
-  for (let bytes = await body.next(); bytes !== null; bytes = await body.next()) await forward(bytes);
+  let isEnding = false;
+  for (let bytes = await body.next(); bytes !== null; bytes = await body.next()) {
+    await forward(bytes);
+    if (isEnding || events?.isComplete !== true) continue;
+    isEnding = true;
+    attempt.limitIdleTime(body, END_WAIT_MS);
+  }
   const rest = events?.end() ?? null;
   if (rest !== null) await write(context, rest);
   if (events?.isUnfinished) {

@@ -106,6 +106,10 @@ export async function serveChatAttempt(exchange: ChatExchange, attempt: Attempt)
     return;
   }
   const stream = format.openStream(options);
+  // Many clients close at the finish of a chat, whether or not the upstream has ended its stream.
+  const endsAtFinish = format === CHAT_FORMAT && !request.includeUsage;
+  context.isResponseComplete = () =>
+    stream.failure === null && (endsAtFinish ? stream.canEnd : stream.isFinished);
   const head = await readUntilContent(attempt, response, stream);
   attempt.commit(response);
   writer.open(dropped);

@@ -27,6 +27,7 @@ export class SseEventBuffer {
   /** The bytes passed on so far end with a blank line. */
   #isClosed = true;
   #usage: Usage | null = null;
+  #isComplete = false;
   /** The last piece with an event of a Responses stream. */
   #lastEvents: Buffer = NOTHING;
 
@@ -65,6 +66,11 @@ export class SseEventBuffer {
   get nextSequenceNumber(): number {
     const last = this.#lastMatch(/"sequence_number"\s*:\s*(\d{1,15})\b/g);
     return last === undefined ? 0 : Number(last) + 1;
+  }
+
+  /** True: the last event of the stream has come, whether or not its upstream ends the body. */
+  get isComplete(): boolean {
+    return this.#isComplete;
   }
 
   /** The last usage of the stream. */
@@ -122,12 +128,25 @@ export class SseEventBuffer {
   #look(whole: Buffer): void {
     this.#isClosed = endsWithBlankLine(whole);
     if (whole.includes('"usage"')) this.#usage = usageIn(whole, this.#usage);
+    this.#isComplete ||= hasLastEvent(whole);
     if (whole.includes('"response.')) this.#lastEvents = whole;
   }
 
   #lastMatch(pattern: RegExp): string | undefined {
     return [...this.#lastEvents.toString('latin1').matchAll(pattern)].at(-1)?.[1];
   }
+}
+
+/** The last events of the Responses API and of Anthropic's Messages API; behind all others stands `[DONE]`. */
+const LAST_TYPES = ['response.completed', 'response.incomplete', 'response.failed', 'message_stop'].map(
+  (type) => `"${type}"`,
+);
+
+function hasLastEvent(events: Buffer): boolean {
+  if (events.includes('[DONE]') && /^data: ?\[DONE\]/m.test(events.toString('latin1'))) return true;
+  return LAST_TYPES.some(
+    (type) => events.includes(type) && new RegExp(`"type"\\s*:\\s*${type}`).test(events.toString('latin1')),
+  );
 }
 
 /** What is open of an event behind one more line. */

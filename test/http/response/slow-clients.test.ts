@@ -51,6 +51,17 @@ test('a client that sends its headers byte by byte gets a 408', async () => {
   await sending;
 });
 
+test('a client that goes on sending its headers behind the 408 is disconnected all the same', async () => {
+  const client = await RawClient.connect(gateway.port, { allowHalfOpen: true });
+  const sending = trickle(
+    client,
+    `GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ${'x'.repeat(1_000)}`,
+  );
+  assert.equal((await client.answer()).status, 408);
+  await until(() => client.isClosed, 'the end of the connection', 4_000);
+  await sending;
+});
+
 test('a client that connects and sends nothing is disconnected too', async () => {
   const client = await RawClient.connect(gateway.port);
   await until(() => client.isClosed, 'the end of the connection', 10_000);
