@@ -42,7 +42,7 @@ export function reportCircuit(upstream: string, state: CircuitState, logger: Log
 export class RepairReports {
   readonly #logger: Logger;
   readonly #metrics: Metrics;
-  readonly #logged = new Set<string>();
+  readonly #counts = new Map<string, ReturnType<Metrics['repairCount']>>();
 
   constructor(logger: Logger, metrics: Metrics) {
     this.#logger = logger;
@@ -50,10 +50,15 @@ export class RepairReports {
   }
 
   report(upstream: string, repair: Repair): void {
-    this.#metrics.repaired(upstream, repair);
     const key = `${repair} ${upstream}`;
-    if (this.#logged.has(key)) return;
-    this.#logged.add(key);
+    const known = this.#counts.get(key);
+    if (known !== undefined) {
+      known.responses += 1;
+      return;
+    }
+    const count = this.#metrics.repairCount(upstream, repair);
+    count.responses = 1;
+    this.#counts.set(key, count);
     this.#logger.debug(`upstream ${upstream}: responses are repaired: ${REPAIRS[repair]}`, {
       upstream,
       repair,

@@ -35,13 +35,20 @@ export interface MetricsOptions {
 
 const PREFIX = 'tokenferry_';
 
+/** How many responses of an upstream needed one kind of repair. */
+interface RepairCount {
+  readonly upstream: string;
+  readonly repair: string;
+  responses: number;
+}
+
 /** All metrics in a registry of their own. Methods count; `text` is the exposition for Prometheus. */
 export class Metrics {
   readonly #registry = new Registry();
   readonly requests: RequestMetrics;
   readonly tokens: TokenMetrics;
   readonly #reloads: Counter<'result'>;
-  readonly #repairs: Counter<'upstream' | 'repair'>;
+  readonly #repairs: RepairCount[] = [];
   readonly #beforeText: (() => void) | undefined;
   readonly #secrets: SecretRegistry | undefined;
   #inflight = 0;
@@ -63,11 +70,16 @@ export class Metrics {
       labelNames: ['result'],
       registers: [this.#registry],
     });
-    this.#repairs = new Counter({
+    const repairs = this.#repairs;
+    new Counter({
       name: `${PREFIX}repairs_total`,
       help: 'Responses of an upstream that needed this repair before clients could read them.',
       labelNames: ['upstream', 'repair'],
       registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const { upstream, repair, responses } of repairs) this.inc({ upstream, repair }, responses);
+      },
     });
     // Alerts on a rate need the series before its first event.
     for (const result of ['ok', 'failed'] as const) this.#reloads.inc({ result }, 0);
@@ -103,9 +115,11 @@ export class Metrics {
     this.#reloads.inc({ result });
   }
 
-  /** A response of this upstream needed a repair; once for each kind. */
-  repaired(upstream: string, repair: string): void {
-    this.#repairs.inc({ upstream, repair });
+  /** The count of one kind of repair of one upstream, from 0. The caller adds to it: a prom-client counter costs 0.6 µs. */
+  repairCount(upstream: string, repair: string): RepairCount {
+    const count = { upstream, repair, responses: 0 };
+    this.#repairs.push(count);
+    return count;
   }
 
   #addUpstreams(read: () => readonly UpstreamGauge[]): void {

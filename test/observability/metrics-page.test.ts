@@ -63,7 +63,7 @@ test('docs/metrics.md names the labels of each metric', async () => {
     tokenGauges: () => [{ source: 'corp', remainingSeconds: 1, state: 'fresh' }],
   });
   metrics.requests.acceptRecords([sampleRecord(), failedRecord()]);
-  metrics.repaired('chat', 'usage');
+  metrics.repairCount('chat', 'usage').responses = 1;
   metrics.tokens.acquired('corp', 'start', 'ok', 1);
   metrics.tokens.waited('corp', 1);
   metrics.tokens.rejected('corp', 401);

@@ -54,9 +54,10 @@ const IGNORED_PROTOCOL = /^\s*(?:h2c|(?:http|tls)\/[\d.]+)?\s*$/i;
  * of the API, and nothing of it goes to an upstream. A proxy may have removed `upgrade`, which belongs to one connection.
  */
 export function refuseUpgrade({ headers }: IncomingMessage): void {
-  const { upgrade = '', 'sec-websocket-key': key } = headers;
-  const isWebSocket = key !== undefined || /websocket/i.test(upgrade);
-  if (!isWebSocket && upgrade.split(',').every((protocol) => IGNORED_PROTOCOL.test(protocol))) return;
+  const { upgrade, 'sec-websocket-key': key } = headers;
+  if (upgrade === undefined && key === undefined) return;
+  const isWebSocket = key !== undefined || /websocket/i.test(upgrade ?? '');
+  if (!isWebSocket && (upgrade ?? '').split(',').every((protocol) => IGNORED_PROTOCOL.test(protocol))) return;
   throw new FerryError('upgrade_not_supported', {
     message: `${isWebSocket ? 'WebSocket is' : 'Protocol upgrades are'} not supported: use plain HTTP requests, with "stream": true for a stream.`,
   });

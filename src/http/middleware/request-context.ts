@@ -279,6 +279,9 @@ const processPart = randomBytes(5).toString('hex');
 const COUNTER_DIGITS = 4;
 const COUNTER_LIMIT = 36 ** COUNTER_DIGITS;
 let counter = 0;
+/** Of the ids of one millisecond. */
+let prefix = '';
+let prefixMs = Number.NaN;
 
 /**
  * `req_`, then the time, this process and a counter, 27 characters in all. Later ids sort after earlier ones, so that
@@ -286,6 +289,9 @@ let counter = 0;
  */
 export function newRequestId(wallMs: number): string {
   counter = (counter + 1) % COUNTER_LIMIT;
-  const time = Math.floor(wallMs).toString(36).padStart(9, '0');
-  return `req_${time}${processPart}${counter.toString(36).padStart(COUNTER_DIGITS, '0')}`;
+  if (wallMs !== prefixMs) {
+    prefixMs = wallMs;
+    prefix = `req_${Math.floor(wallMs).toString(36).padStart(9, '0')}${processPart}`;
+  }
+  return prefix + counter.toString(36).padStart(COUNTER_DIGITS, '0');
 }

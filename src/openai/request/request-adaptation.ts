@@ -243,6 +243,7 @@ interface MessageEdits {
 }
 
 const PREFIX = 'messages.';
+const NONE: readonly string[] = [];
 const CONTENT_REWRITES = [REWRITE.parts, REWRITE.nullContent, REWRITE.emptyContent] as const;
 
 const NO_REWRITES: ReadonlySet<Rewrite> = new Set();
@@ -261,19 +262,20 @@ function editsOf(
   learned: readonly string[] = [],
 ): MessageEdits | null {
   if (!Array.isArray(messages)) return null;
-  const drops = profile.dropParams
-    .filter((name) => name.startsWith(PREFIX))
-    .map((name) => name.slice(PREFIX.length));
+  const drops = profile.dropParams.length === 0 ? NONE : messageDropsOf(profile.dropParams);
   if (profile.messageContent === 'text') refuseOtherParts(messages);
   const rewrites = rewritesOf(profile, learned);
   const roles = learned.includes(REWRITE.developer)
     ? { developer: 'system', ...profile.roles }
     : profile.roles;
-  const positions = new Set<number>();
-  for (const [position, message] of messages.entries()) {
-    if (needsEdit(message, { roles, drops, rewrites })) positions.add(position);
+  const wanted = { roles, drops, rewrites };
+  let positions: Set<number> | null = null;
+  for (let position = 0; position < messages.length; position++) {
+    if (!needsEdit(messages[position], wanted)) continue;
+    positions ??= new Set();
+    positions.add(position);
   }
-  if (positions.size === 0) return null;
+  if (positions === null) return null;
   const dropped = drops
     .filter((name) => messages.some((message) => has(message, name)))
     .map((name) => PREFIX + name);
@@ -281,6 +283,11 @@ function editsOf(
     messages.some((message) => isJsonObject(message) && needsRewrite(message, rewrite)),
   );
   return { positions, drops, dropped: [...dropped, ...applied], roles, rewrites };
+}
+
+/** The members of messages that `drop_params` names. */
+function messageDropsOf(names: readonly string[]): string[] {
+  return names.filter((name) => name.startsWith(PREFIX)).map((name) => name.slice(PREFIX.length));
 }
 
 /** Throws FerryError 400 that names the first part which is no text (S102). */
@@ -323,7 +330,7 @@ function needsEdit(message: unknown, edits: Pick<MessageEdits, 'roles' | 'drops'
   if (!isJsonObject(message)) return false;
   const { role, tool_calls: calls } = message;
   if (typeof role === 'string' && Object.hasOwn(edits.roles, role)) return true;
-  if (edits.drops.some((name) => Object.hasOwn(message, name))) return true;
+  if (edits.drops.length > 0 && edits.drops.some((name) => Object.hasOwn(message, name))) return true;
   if (edits.rewrites.size > 0 && rewrittenContent(message, edits.rewrites) !== undefined) return true;
   return Array.isArray(calls) && calls.some((call) => has(call, 'index'));
 }

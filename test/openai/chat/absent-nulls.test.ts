@@ -31,6 +31,22 @@ test('S28 S29 absent logprobs and refusal are put in, and every number keeps its
   assert.equal(reply.isRelayed, false);
 });
 
+test('S28 S29 the nulls go into the choice and its message, also beside other members of these names and with spaces', () => {
+  const response = (members: string): string =>
+    `{"id":"a","object":"chat.completion","created":1763683200,"model":"m",${members},${USAGE}}`;
+  const choice = '{"index": 0, "message" : {"role": "assistant", "content": "x"}, "finish_reason": "stop"}';
+  for (const members of [
+    `"choices": [ ${choice} ]`,
+    `"choices":[${choice}],"trace":{"message":{"choices":[{"message":{}}]}}`,
+    `"trace":{"choices":[{"message":{}}]},"choices":[${choice}]`,
+  ]) {
+    const body = JSON.parse(String(read(response(members)).body));
+    assert.equal(body.choices[0].logprobs, null, members);
+    assert.equal(body.choices[0].message.refusal, null, members);
+    assert.deepEqual(body.trace, JSON.parse(response(members)).trace, members);
+  }
+});
+
 test('S28 S29 each of several choices gets what it lacks', () => {
   const choice = (index: number, extra: string) =>
     `{"index":${index},"message":{"role":"assistant","content":"${index}"${extra}},"finish_reason":"stop"}`;

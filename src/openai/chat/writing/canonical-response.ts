@@ -113,7 +113,7 @@ export function withAbsentNulls(
     }
   }
   if (fills.length === 0) return text;
-  const offsets = nullOffsetsIn(text);
+  const offsets = nullOffsetsIn(text, response.choices);
   let filled = text;
   // From the end to the start, so that the offsets before stay right; a message is inside its choice.
   for (const fill of fills.toSorted(
@@ -137,7 +137,29 @@ interface NullOffsets {
   readonly inMessage: number | undefined;
 }
 
-function nullOffsetsIn(text: string): NullOffsets[] {
+/** Both members of the one choice with a message that most responses have; the other forms are scanned. */
+const CHOICE = /"choices"\s*:\s*\[\s*\{/g;
+const MESSAGE = /"message"\s*:\s*\{/g;
+
+function nullOffsetsIn(text: string, choices: readonly unknown[]): NullOffsets[] {
+  if (choices.length === 1) {
+    // A quote within a string is escaped, so that what is found is a member; the only one is the one that was parsed.
+    const inChoice = endOfOnly(CHOICE, text);
+    const inMessage = endOfOnly(MESSAGE, text);
+    if (inChoice !== null && inMessage !== null) return [{ inChoice, inMessage }];
+  }
+  return scanNullOffsets(text);
+}
+
+/** Behind the only match of a global pattern; null when there is none, or a second one. */
+function endOfOnly(pattern: RegExp, text: string): number | null {
+  pattern.lastIndex = 0;
+  if (!pattern.test(text)) return null;
+  const end = pattern.lastIndex;
+  return pattern.test(text) ? null : end;
+}
+
+function scanNullOffsets(text: string): NullOffsets[] {
   const choices = readMembers(text).findLast((member) => member.key === 'choices');
   if (choices === undefined) return [];
   return readElements(text, choices.valueStart).map(({ start }) => {
