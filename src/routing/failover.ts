@@ -76,7 +76,7 @@ export class Failover {
     request: ParsedRequest | null,
     isReplayable = true,
   ): Promise<void> {
-    const error = asFerryError(thrown);
+    const error = namingUpstream(asFerryError(thrown), attempt.upstream.name);
     if (attempt.canReplay(error)) {
       this.#again = attempt;
       return;
@@ -251,4 +251,16 @@ async function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', settle);
   });
   signal.throwIfAborted();
+}
+
+/**
+ * An error of the gateway's side (502 to 504) says which upstream it is about: with several, neither a client nor whoever
+ * reads its error can tell.
+ */
+function namingUpstream(error: FerryError, name: string): FerryError {
+  if (error.status < 502 || error.status > 504 || error.message.includes(`"${name}"`)) return error;
+  const message = error.message.replace(/\bthe upstream\b|^Upstream\b(?!.*\bthe upstream\b)/i, (found) =>
+    found.startsWith('t') ? `upstream "${name}"` : `Upstream "${name}"`,
+  );
+  return message === error.message ? error : error.withMessage(message);
 }

@@ -91,3 +91,27 @@ test('after a temporary 503 the retry of the only candidate succeeds, after the 
     ['retryable_status', 'ok'],
   );
 });
+
+test('a 502 names the upstream that it is about', async () => {
+  const cases: [script: RawScript, message: RegExp][] = [
+    [failing(500), /^Upstream "broken" returned status 500: it broke/],
+    [answering(httpAnswer('<html>Login</html>')), /^Upstream "broken" returned an HTML page/],
+    [
+      answering(httpAnswer('{"error":{"message":"no"}}', { status: 401 })),
+      /^Upstream authentication failed: upstream "broken" rejected the gateway's credentials/,
+    ],
+    [answering(httpAnswer('404 page not found', { status: 404 })), /^Upstream "broken" path not found for/],
+  ];
+  for (const [script, message] of cases) {
+    await using upstream = await RawUpstream.start(script);
+    await using gateway = await Gateway.start({
+      ...LIMITS,
+      dbtype: 'none',
+      retry: { same_upstream: 0 },
+      upstreams: [{ name: 'broken', endpoint: upstream.url, sk: 'key-of-broken', allow: ['m'] }],
+    });
+    const { response, text } = await ask(gateway, 'chat', 'm');
+    assert.equal(response.status, 502, text);
+    assert.match(JSON.parse(text).error.message, message);
+  }
+});

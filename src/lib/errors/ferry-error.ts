@@ -49,6 +49,14 @@ export class FerryError extends Error {
     this.detail = facts.detail === '' ? undefined : facts.detail;
   }
 
+  /** The same error in other words. */
+  withMessage(message: string): FerryError {
+    const { kind, status, type, code, param, upstreamStatus, retryAfterMs, detail, cause } = this;
+    const shouldRetry = this.shouldRetry ?? undefined;
+    const facts = { status, type, code, param, upstreamStatus, retryAfterMs, shouldRetry, detail, cause };
+    return new FerryError(kind, { ...facts, message });
+  }
+
   get row(): ErrorRow {
     return ERROR_TABLE[this.kind];
   }
