@@ -83,7 +83,12 @@ export const sharedIsUsed: Rule = ({ config, isIncomplete }) =>
   isIncomplete('tokens') ||
   Object.values(config.tokens).some(({ share }) => share === 'shared')
     ? []
-    : [caution(['shared'], 'is not used by any source: set share: shared at the sources whose token is shared')];
+    : [
+        caution(
+          ['shared'],
+          'is not used by any source: set share: shared at the sources whose token is shared',
+        ),
+      ];
 
 /** `share: shared` needs the database that it is shared through. */
 export const tokensCanBeShared: Rule = ({ config, isIncomplete }) =>
