@@ -62,7 +62,7 @@ const LIMITS: readonly Limit[] = [
     upstream: () => undefined,
     isTls: true,
     status: 502,
-    says: /did not accept a connection in time/,
+    says: /connect timeout, no connection was accepted in time/,
   },
   { key: 'timeout', kind: 'chat', upstream: silent, status: 504, says: /did not respond within 0\.6 s/ },
   { key: 'timeout', kind: 'stream', upstream: silent, status: 504, says: /did not respond within 0\.6 s/ },
