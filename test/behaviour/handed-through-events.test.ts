@@ -117,6 +117,13 @@ for (const [how, broken] of Object.entries(BREAKS)) {
       assert.equal(place, events.length - 1, 'S125 no gap');
       assert.equal(error.code, broken.code);
       assert.equal(error.message, message);
+      const {
+        type: before,
+        response: failed,
+        sequence_number: number,
+      } = JSON.parse(events.at(-2)?.data ?? '');
+      assert.deepEqual([before, number], ['response.failed', events.length - 2], 'which Codex reads');
+      assert.deepEqual([failed.id, failed.status, failed.error.message], ['resp_1', 'failed', message]);
       for (const one of events.slice(0, -1)) assert.match(JSON.parse(one.data).type, /^response\./);
       await checkRow(gateway, reply, broken.code);
     });
@@ -165,7 +172,7 @@ test('S126 the openai client raises the error of a stream that is cut within an 
     },
     (thrown) => thrown instanceof APIError && (thrown.error as ErrorBody).code === 'upstream_disconnected',
   );
-  assert.deepEqual(types, ['response.created', 'response.output_text.delta']);
+  assert.deepEqual(types, ['response.created', 'response.output_text.delta', 'response.failed']);
 });
 
 test('S126 an upstream that counts the bytes of its stream does not cut the error event off', async () => {

@@ -295,7 +295,7 @@ test('S126 early headers are followed by comments, and by the error event when e
   const body = await reply.text();
   assert.match(body, /^: keep-alive\n\n/);
   const { error, events: told } = checkResponsesStream(body);
-  assert.equal(told.length, 1);
+  assert.equal(told.length, 2);
   assert.equal(typeof error?.message, 'string');
 });
 

@@ -36,7 +36,10 @@ export function checkResponsesStream(text: string): ReadResponse {
   assert.equal(events.filter(({ type }) => LAST.includes(type)).length, 1, 'S125 one last event');
   const isBroken = last.type === 'error';
   const error = isBroken ? checkError(last) : null;
-  const said = isBroken ? events.slice(0, -1) : events;
+  // Codex reads the one before it, openai for Python the last one.
+  if (isBroken)
+    checkFailed(events.at(-2) as Json, events.length > 2 ? events[0]?.response : null, last.message);
+  const said = isBroken ? events.slice(0, -2) : events;
   if (said.length > 0) checkBeginning(said);
   const items = new Items();
   for (const event of said.slice(2, isBroken ? undefined : -1)) items.read(event);
@@ -69,6 +72,17 @@ function checkError(event: Json): Json {
   );
   assert.ok(typeof message === 'string' && message !== '', 'S126 a message');
   return error;
+}
+
+function checkFailed({ type, response }: Json, first: Json | null, message: string): void {
+  assert.equal(type, 'response.failed', 'S126 the event before the last');
+  assert.equal(response.object, 'response');
+  assert.equal(response.status, 'failed');
+  assert.ok(['server_error', 'rate_limit_exceeded'].includes(response.error.code));
+  assert.equal(response.error.message, message);
+  assert.ok(Array.isArray(response.output));
+  for (const name of ['id', 'created_at', 'model', 'tools', 'instructions', 'metadata'])
+    if (first !== null) assert.deepEqual(response[name], first[name], `S126 the same ${name}`);
 }
 
 function checkBeginning(events: readonly Json[]): void {

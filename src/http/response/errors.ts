@@ -1,6 +1,7 @@
 import { endpointOf } from '../../endpoints.ts';
 import { type ErrorKind, errorEvent, FerryError } from '../../lib/errors/ferry-error.ts';
-import { responsesErrorEvent } from '../../openai/responses/responses-events.ts';
+import type { JsonObject } from '../../lib/json/json-object.ts';
+import { responsesErrorEvents } from '../../openai/responses/responses-events.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { dropUnreadBody } from '../node-internals.ts';
 import { sendJson } from './json.ts';
@@ -30,8 +31,16 @@ export function sendError(context: RequestContext, error: FerryError): void {
   sendJson(context, error.status, JSON.stringify(error.toBody()), extra);
 }
 
-function lastEvent({ path }: RequestContext, error: FerryError): string {
-  return endpointOf(path).errorEvents === 'responses' ? responsesErrorEvent(error, 0) : errorEvent(error);
+function lastEvent(context: RequestContext, error: FerryError): string {
+  return endpointOf(context.path).errorEvents === 'responses'
+    ? responsesErrorEvents(error, { sequenceNumber: 0, response: unsentResponse(context) })
+    : errorEvent(error);
+}
+
+/** A Response of which nothing was sent, for the event that says how it failed. */
+export function unsentResponse({ id, createdAtMs, outcome }: RequestContext): JsonObject {
+  const created_at = Math.floor(createdAtMs / 1000);
+  return { id: `resp_${id}`, object: 'response', created_at, model: outcome.model ?? '', output: [] };
 }
 
 /** After other errors the rest of the body is dropped and the connection used again; not after these. */

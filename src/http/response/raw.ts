@@ -1,13 +1,14 @@
 import { endpointOf } from '../../endpoints.ts';
 import { asFerryError, errorEvent, FerryError } from '../../lib/errors/ferry-error.ts';
 import { isEventStream } from '../../openai/response-body.ts';
-import { responsesErrorEvent } from '../../openai/responses/responses-events.ts';
+import { responsesErrorEvents } from '../../openai/responses/responses-events.ts';
 import { SseEventBuffer } from '../../openai/responses/sse-event-buffer.ts';
 import type { Usage } from '../../openai/usage/usage.ts';
 import type { Attempt } from '../../routing/attempt.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { drained } from '../node-internals.ts';
+import { unsentResponse } from './errors.ts';
 import { commonHeaders } from './json.ts';
 
 /** Response headers that clients get; never set-cookie or www-authenticate, which belong to the upstream's host. */
@@ -107,7 +108,10 @@ function breakOff(context: RequestContext, events: SseEventBuffer | null, failur
   }
   const event =
     endpointOf(context.path).errorEvents === 'responses'
-      ? responsesErrorEvent(failure, events.nextSequenceNumber)
+      ? responsesErrorEvents(failure, {
+          sequenceNumber: events.nextSequenceNumber,
+          response: events.response ?? unsentResponse(context),
+        })
       : errorEvent(failure);
   const text = events.separator + event;
   context.outcome.responseBytes += Buffer.byteLength(text);

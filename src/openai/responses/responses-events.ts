@@ -62,7 +62,9 @@ export class ResponseWriter implements StreamWriter {
   }
 
   broken(error: FerryError): string {
-    return responsesErrorEvent(error, this.#sequence);
+    const output = this.#output.filter((item) => item !== undefined);
+    const response = responseObject(this.#head ?? this.#options.head(), { ...BEGINNING, output });
+    return responsesErrorEvents(error, { sequenceNumber: this.#sequence, response });
   }
 
   attach(): void {}
@@ -168,14 +170,36 @@ function tooLong(maxLength: number): FerryError {
 
 const BEGINNING: ResponseProgress = { status: 'in_progress', output: [], usage: null, reason: null };
 
+/** Where a Responses stream broke. */
+interface BrokenStream {
+  /** The sequence number of the next event. */
+  readonly sequenceNumber: number;
+  /** The Response as far as it got. */
+  readonly response: JsonObject;
+}
+
 /**
- * The end of a Responses stream that fails after it began (S126). Of the flat members that the
- * specification knows openai for Python raises nothing, and of the nested ones others read no text: so both.
+ * The end of a Responses stream that fails after it began (S126): `response.failed`, which Codex and the specification
+ * know, and then `error`, without which openai for Python and Node raise nothing. Of the flat members that the
+ * specification has openai for Python raises nothing either, and of the nested ones others read no text: so both.
  */
-export function responsesErrorEvent(error: FerryError, sequenceNumber: number): string {
+export function responsesErrorEvents(error: FerryError, { sequenceNumber, response }: BrokenStream): string {
   const { error: body } = error.toBody();
   const { code, message, param } = body;
-  return eventText('error', sequenceNumber, { code, message, param, error: body });
+  const failed = eventText('response.failed', sequenceNumber, { response: failedResponse(error, response) });
+  return failed + eventText('error', sequenceNumber + 1, { code, message, param, error: body });
+}
+
+/** Of the specification's codes the two that fit: clients know no others. */
+function failedResponse(error: FerryError, response: JsonObject): JsonObject {
+  const code = error.status === 429 ? 'rate_limit_exceeded' : 'server_error';
+  return {
+    ...response,
+    status: 'failed',
+    error: { code, message: error.clientMessage },
+    incomplete_details: null,
+    usage: null,
+  };
 }
 
 function eventText(type: string, sequenceNumber: number, members: JsonObject): string {

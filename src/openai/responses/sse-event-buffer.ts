@@ -1,4 +1,4 @@
-import { parseJson } from '../../lib/json/json-object.ts';
+import { isJsonObject, type JsonObject, parseJson } from '../../lib/json/json-object.ts';
 import { beginsJsonValue, JsonValueScanner } from '../../lib/json/json-scanner.ts';
 import { readUsage, type Usage } from '../usage/usage.ts';
 
@@ -28,6 +28,7 @@ export class SseEventBuffer {
   #isClosed = true;
   #usage: Usage | null = null;
   #isComplete = false;
+  #response: JsonObject | null = null;
   /** The last piece with an event of a Responses stream. */
   #lastEvents: Buffer = NOTHING;
 
@@ -66,6 +67,11 @@ export class SseEventBuffer {
   get nextSequenceNumber(): number {
     const last = this.#lastMatch(/"sequence_number"\s*:\s*(\d{1,15})\b/g);
     return last === undefined ? 0 : Number(last) + 1;
+  }
+
+  /** The Response of the first event of a Responses stream; null: there is none. */
+  get response(): JsonObject | null {
+    return this.#response;
   }
 
   /** True: the last event of the stream has come, whether or not its upstream ends the body. */
@@ -129,7 +135,9 @@ export class SseEventBuffer {
     this.#isClosed = endsWithBlankLine(whole);
     if (whole.includes('"usage"')) this.#usage = usageIn(whole, this.#usage);
     this.#isComplete ||= hasLastEvent(whole);
-    if (whole.includes('"response.')) this.#lastEvents = whole;
+    if (!whole.includes('"response.')) return;
+    this.#lastEvents = whole;
+    this.#response ??= responseIn(whole);
   }
 
   #lastMatch(pattern: RegExp): string | undefined {
@@ -185,6 +193,20 @@ function behindBlankLine(text: string): number {
     return at === -1 ? 0 : at + end.length;
   });
   return Math.max(...ends);
+}
+
+/** The first member `response` that is an object with an id, up to so many UTF-16 units: it repeats the request. */
+const MAX_RESPONSE_LENGTH = 256 * 1024;
+
+function responseIn(events: Buffer): JsonObject | null {
+  const name = '"response"';
+  const at = events.indexOf(name);
+  if (at === -1) return null;
+  const text = events.toString('utf8', at + name.length, at + name.length + MAX_RESPONSE_LENGTH);
+  const start = /^\s*:\s*(?=\{)/.exec(text)?.[0].length ?? 0;
+  const end = start === 0 ? -1 : new JsonValueScanner().scan(text, start);
+  const response = end === -1 ? null : parseJson(text.slice(start, end));
+  return isJsonObject(response) && typeof response.id === 'string' ? response : null;
 }
 
 /** The last usage object with counts, found by its name: the events around it may be long and are not parsed. */
