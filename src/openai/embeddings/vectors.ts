@@ -99,16 +99,14 @@ interface FoundVectors {
 const LIST_NAMES = [
   // OpenAI, and envelopes around it.
   'data',
-  // Ollama's /api/embed, Cohere, Gemini's batchEmbedContents; DashScope within `output`.
+  // Ollama's /api/embed (Q153), Cohere; DashScope within `output`.
   'embeddings',
-  // Ollama's older /api/embeddings.
+  // The following are in embeddings-response.test.ts and have no recorded vendor, except `float`.
   'embedding',
-  // Envelopes of company gateways.
   'vectors',
   'output',
   'result',
   'results',
-  // Vertex AI.
   'predictions',
   // Cohere within `embeddings`.
   'float',
@@ -116,15 +114,14 @@ const LIST_NAMES = [
 const VECTOR_NAMES = [
   'embedding',
   'vector',
-  // Gemini, Vertex AI.
+  // The following have no recorded vendor.
   'values',
   'embeddings',
-  // Servers of BGE-M3, beside `sparse`.
   'dense',
 ];
 const INDEX_NAMES = [
   'index',
-  // DashScope.
+  // No recorded vendor.
   'text_index',
 ];
 

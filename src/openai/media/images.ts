@@ -18,28 +18,24 @@ interface Picture {
   readonly revised_prompt?: string;
 }
 
-/** Members that hold images, the most specific first (Q163). */
+/**
+ * Members that hold images, the most specific first (Q163). All but OpenAI's are in pass-through-images.test.ts, as
+ * `artifacts[].base64` and `predictions[].bytesBase64Encoded`, and have no recorded vendor.
+ */
 const NAMES = [
   'b64_json',
-  // Stability AI (`artifacts[].base64`).
   'base64',
   'b64',
-  // MiniMax (`data.image_base64`).
   'image_base64',
   'image_b64',
-  // Vertex AI Imagen (`predictions[].bytesBase64Encoded`).
   'bytesBase64Encoded',
   'url',
   'image_url',
-  // MiniMax (`data.image_urls`).
   'image_urls',
   'urls',
-  // DashScope (`output.results[].image`).
   'image',
-  // SiliconFlow, Stable Diffusion web UI.
   'images',
   'data',
-  // Replicate, DashScope.
   'output',
   'outputs',
   'result',

@@ -92,25 +92,20 @@ function textResponse(text: string): MediaResponse {
   return { body: Buffer.from(text), contentType: TEXT_TYPE };
 }
 
-/** Members that are a transcript, or a list of its pieces (Q161). */
+/** Members that are a transcript, or a list of its pieces (Q161); those without a vendor have no recorded one. */
 const NAMES = [
   'text',
-  // Google Speech, Deepgram (`results[].alternatives[].transcript`).
   'transcript',
   'transcription',
-  // DashScope Paraformer (`transcripts[].text`).
   'transcripts',
-  // Whisper servers that return segments only.
+  // Whisper servers that return segments only (Q161).
   'segments',
   'sentences',
-  // DashScope (`output.sentence`).
   'sentence',
-  // Volcengine, AssemblyAI.
   'utterances',
-  // Transformers' pipeline.
   'chunks',
 ];
-/** Members that are a transcript when nothing else is: FunASR and company gateways (`result`, `data`), chats (`content`). */
+/** Members that are a transcript when nothing else is: `result` and `data` of Whisper servers (Q161), `content` of chats. */
 const LOOSE_NAMES = [...NAMES, 'result', 'results', 'output', 'data', 'response', 'content', 'payload'];
 /** Lists of alternatives, of which the first is used. */
 const CHOICES: ReadonlySet<string> = new Set(['alternatives', 'choices', 'candidates']);

@@ -15,26 +15,20 @@ export interface ListedModel {
   readonly max_tokens?: number;
 }
 
+/** Names of the context length; which vendor sends which is not recorded. */
 const CONTEXT_NAMES = [
-  // OpenRouter, llama.cpp.
   'context_length',
-  // vLLM, SGLang.
   'max_model_len',
-  // Groq.
   'context_window',
-  // LM Studio, Mistral.
   'max_context_length',
-  // LiteLLM.
   'max_input_tokens',
-  // Gemini.
   'inputTokenLimit',
 ];
 const CREATED_NAMES = [
   'created',
-  // Anthropic, as a date.
+  // Dates; which vendor sends which is not recorded.
   'created_at',
   'createdAt',
-  // Ollama, as a date.
   'modified_at',
 ];
 
@@ -43,7 +37,7 @@ const LIST_NAMES = [
   'data',
   // Ollama, Gemini.
   'models',
-  // Envelopes of company gateways.
+  // Envelopes of company gateways (Q42).
   'result',
   'items',
   'model_list',

@@ -62,32 +62,29 @@ interface Result {
   readonly document?: unknown;
 }
 
-/** Members that hold results (Q159). */
+/** Members that hold results (Q159: Xinference, vLLM, TEI); those without a vendor are in rerank.test.ts and have no recorded one. */
 const LIST_NAMES = [
-  // Cohere, Jina, vLLM, Xinference; DashScope within `output`.
+  // Jina's and Cohere's convention.
   'results',
-  // Voyage.
   'data',
   'output',
-  // NVIDIA NIM.
   'rankings',
-  // Gateways of companies, as they wrap other responses.
+  // Gateways of companies, as they wrap other responses (Q42).
   'result',
-  // Servers that give one bare number a document.
+  // One bare number per document.
   'scores',
 ];
 const SCORE_NAMES = [
   'relevance_score',
-  // TEI, Xinference.
+  // Xinference, vLLM, TEI (Q159).
   'score',
   'relevanceScore',
-  // NVIDIA NIM.
   'logit',
   'similarity',
 ];
 const INDEX_NAMES = [
   'index',
-  // sentence-transformers' CrossEncoder.rank.
+  // The following are in rerank.test.ts and have no recorded vendor.
   'corpus_id',
   'document_index',
   'position',
@@ -189,6 +186,6 @@ function asDocument(document: unknown): unknown {
 function usageOf(holder: JsonObject): Usage | null {
   const meta = isJsonObject(holder.meta) ? (holder.meta.tokens ?? holder.meta.billed_units) : undefined;
   const usage = readUsage([holder.usage, meta].find(isJsonObject));
-  // Jina and vLLM count the total only; in a ranking nothing is completed.
+  // Some count the total only; in a ranking nothing is completed.
   return usage && { promptTokens: usage.totalTokens, completionTokens: 0, totalTokens: usage.totalTokens };
 }

@@ -4,8 +4,8 @@ import { isJsonObject } from '../../lib/json/json-object.ts';
 const DONE_MARK = /^"?\s*\[?\s*DONE\s*\]?\s*"?$/;
 
 /**
- * End markers of a server's own. Sources: ERNIE's `is_end` (Q70), Ollama's `done` (Q69), Cohere's `is_finished` and
- * `stream-end`, Anthropic's `message_stop` (Q73), Spring gateways' `[END]` and `event: done`, hand-written servers.
+ * End markers of a server's own. Sources: Baidu's `is_end` (Q70), Ollama's `done` (Q69), Anthropic's `message_stop` (Q73). The
+ * others are in end-markers.test.ts and have no recorded vendor.
  */
 const WORD = '(?:done|end|eof|eos|over|finish(?:ed)?|complete(?:d)?|close(?:d)?|stop(?:ped)?)';
 const MARK = new RegExp(`^[\\[<"'(]*${WORD}[\\]>"')]*$`, 'i');

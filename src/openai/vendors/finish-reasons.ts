@@ -7,7 +7,7 @@ type FinishMeaning = FinishReason | 'failed';
 interface FinishReasonRow {
   readonly words: RegExp;
   readonly meaning: FinishMeaning;
-  /** The vendors that were seen to send them, as far as known. */
+  /** The vendors of the rows in docs/compatibility.md; words without one have no recorded vendor. */
   readonly seenAt: string;
 }
 
@@ -16,28 +16,29 @@ const FINISH_REASONS: readonly FinishReasonRow[] = [
   {
     words: /^(?:stop|eos|end)/,
     meaning: 'stop',
-    seenAt: 'Q57 TGI, dstack: eos_token, stop_sequence, eos; Q61 Anthropic translators: end_turn',
+    seenAt:
+      'Q57 TGI, dstack: eos_token, stop_sequence, eos, eot; Q61 translators of Anthropic and Cohere: end_turn',
   },
   {
     words: /filter|safety|sensitive|recitation|block|prohibited|spii|moderation|refusal/,
     meaning: 'content_filter',
-    seenAt: 'Q59 Zhipu: sensitive; Gemini: SAFETY, RECITATION, PROHIBITED_CONTENT, SPII; Anthropic: refusal',
+    seenAt: 'Q59 Zhipu, Gemini, Baidu: sensitive, SAFETY, RECITATION, content_filter, blocked',
   },
   {
     words: /error|abort|fail|overload|insufficient|cancel|malformed|unavailable|timeout|interrupt/,
     meaning: 'failed',
     seenAt:
-      'Q60 Zhipu: network_error; vLLM: abort; DeepSeek: insufficient_system_resource; Moonshot: engine_overloaded; Gemini: MALFORMED_FUNCTION_CALL',
+      'Q60 Zhipu, Bifrost, OpenRouter: network_error, error, abort, engine_overloaded, insufficient_system_resource',
   },
   {
     words: /length|token|context|truncat/,
     meaning: 'length',
-    seenAt: 'Q58 Anthropic: max_tokens; Gemini: MAX_TOKENS; Mistral: model_length; length_limit, token_limit',
+    seenAt: 'Q58 names of native APIs: max_tokens, MAX_TOKENS, length_limit, model_length, token_limit',
   },
   {
     words: /tool|function/,
     meaning: 'tool_calls',
-    seenAt: 'Q61 Anthropic: tool_use; OpenAI legacy: function_call',
+    seenAt: 'Q61 translators of Anthropic and Cohere: tool_use; Q120 OpenAI legacy: function_call',
   },
 ];
 

@@ -2,14 +2,12 @@ import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
 
 /** Names of the model's reasoning besides `reasoning_content`. */
 export const OTHER_REASONING_NAMES: readonly string[] = [
-  // Q85: vLLM 0.9 and later, OpenRouter, Groq, Cerebras.
+  // Q85: vLLM 0.9 and later, OpenRouter; Groq, Cerebras (freellmapi#1070).
   'reasoning',
-  // Ollama 0.9, Anthropic translators.
+  // The following are in the tests and have no recorded vendor.
   'thinking',
-  // Gateways of the clients' own work-arounds.
   'reasoning_text',
   'thinking_content',
-  // Gemini translators.
   'thought',
   'thoughts',
 ];
@@ -22,9 +20,9 @@ export const USAGE_NAMES = {
     'input_tokens',
     // Ollama (Q69).
     'prompt_eval_count',
-    // Java gateways, Vercel's AI SDK.
+    // No recorded vendor (Q102: camelCase).
     'promptTokens',
-    // Bedrock's Converse.
+    // Bedrock.
     'inputTokens',
     // Gemini.
     'promptTokenCount',
@@ -43,7 +41,7 @@ export const USAGE_NAMES = {
   total: ['total_tokens', 'totalTokens', 'totalTokenCount'],
 } as const;
 
-/** Members that are counts themselves: `amazon-bedrock-invocationMetrics`, Gemini's `usageMetadata`, Cohere's `billed_units`. */
+/** Members that are counts themselves: `amazon-bedrock-invocationMetrics`, Gemini's `usageMetadata`, `billed_units` in Cohere's `meta`. */
 export const USAGE_MEMBERS = /(?:invocation_?metrics|usage_?metadata|token_?usage|billed_units|^usage)$/i;
 
 const OWN_NAMES =

@@ -66,7 +66,7 @@ export const REPAIRS = {
     'The vectors are not in `data[].embedding` (Q152, Q153: Ollama, TEI, DashScope, Cohere).',
   embeddings_order: 'The vectors are not in the order of their indexes (Q149).',
   embeddings_number_texts: 'The numbers of vectors are texts: `["0.1","-2e-3"]`.',
-  rerank_format: 'The results are not in `results[].relevance_score` (Q159: Xinference, TEI, NIM, Voyage).',
+  rerank_format: 'The results are not in `results[].relevance_score` (Q159: Xinference, vLLM, TEI).',
   rerank_order: 'The results are not sorted by score (Q159).',
   // Lists of models.
   models_list_form: 'The list of models is not `{"data":[…]}` (Q164: Ollama, Gemini, bare arrays).',
@@ -75,8 +75,7 @@ export const REPAIRS = {
   transcript_format: 'The transcript is not in `text` (Q161: Whisper servers).',
   captions_from_segments: 'Subtitles were built from segments with times (Q161).',
   speech_as_text: 'Speech comes as base64 or hexadecimal digits in JSON or text (Q162: MiniMax).',
-  image_format:
-    'Images are not in `data[].b64_json` or `data[].url` (Q163: DashScope, Stability AI, Vertex AI).',
+  image_format: 'Images are not in `data[].b64_json` or `data[].url` (Q163: a data URI, base64 in `image`).',
   image_url_only: 'Images come as addresses although `b64_json` was requested (Q163).',
 } as const satisfies Readonly<Record<string, string>>;
 
