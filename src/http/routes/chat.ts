@@ -93,7 +93,8 @@ export async function serveChatAttempt(exchange: ChatExchange, attempt: Attempt)
   });
   const response = await callUpstream(attempt, chatCall(exchange, attempt, adapted), policy);
   const options = responseOptions(exchange, attempt, response);
-  const dropped = droppedHeaders(ignored.length === 0 ? adapted.dropped : [...ignored, ...adapted.dropped]);
+  const leftOut = ignored.length === 0 ? adapted.dropped : [...ignored, ...adapted.dropped];
+  const dropped = leftOut.length === 0 ? NONE : droppedHeaders(leftOut);
   if (writer === null) {
     const body = await readBody(attempt, response, policy.maxResponseBytes);
     const parsed = format.readWhole(body, options);

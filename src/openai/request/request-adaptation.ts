@@ -77,28 +77,28 @@ export function adaptRequest(request: ParsedRequest, adaptation: Adaptation): Ad
   if (adaptation.upstreamModel !== request.model) {
     plan.set.set('model', JSON.stringify(adaptation.upstreamModel));
   }
-  planDrops(plan, request.json, adaptation);
+  const { profile, learnedDrops } = adaptation;
+  if (profile.dropParams.length > 0 || learnedDrops.length > 0) planDrops(plan, request.json, adaptation);
   planRenames(plan, request.json, adaptation);
   planMeaningless(plan, request);
-  if (isGeneration(request)) {
+  if (GENERATION.has(request.kind)) {
     planStream(plan, request, adaptation, stream);
-    plan.messageEdits = editsOf(request.json.messages, adaptation.profile, adaptation.learnedDrops);
+    plan.messageEdits = editsOf(request.json.messages, profile, learnedDrops);
     plan.dropped.push(...(plan.messageEdits?.dropped ?? []));
   }
   if (request.kind === 'embeddings') planEmbeddings(plan, request.json, adaptation);
-  const isPromptAsChat = request.kind === 'completions' && adaptation.profile.completions === 'via_chat';
+  const isPromptAsChat = request.kind === 'completions' && profile.completions === 'via_chat';
   if (isPromptAsChat) planPromptAsChat(plan, request.json);
   const endpoint = isPromptAsChat ? 'chat' : request.kind;
   return { body: execute(plan, request), dropped: plan.dropped, stream, endpoint };
 }
 
-function isGeneration(request: ParsedRequest): boolean {
-  return request.kind === 'chat' || request.kind === 'completions';
-}
+/** Requests whose response is text of a model. */
+const GENERATION: ReadonlySet<RequestKind> = new Set<RequestKind>(['chat', 'completions']);
 
 /** Whether a stream is requested; an upstream that refused both is sent stream requests. */
 function isStream(request: ParsedRequest, { forceStream, profile, learnedDrops }: Adaptation): boolean {
-  if (!isGeneration(request)) return request.stream;
+  if (!GENERATION.has(request.kind)) return request.stream;
   if (forceStream || profile.alwaysStream || learnedDrops.includes(REWRITE.notStreaming)) return true;
   return request.stream && !learnedDrops.includes(REWRITE.streaming);
 }
@@ -119,20 +119,23 @@ function drop(plan: Plan, json: Json, name: string): void {
 }
 
 function planRenames(plan: Plan, json: Json, { profile, learnedDrops }: Adaptation): void {
-  const renames = new Map(Object.entries(profile.renameParams));
+  const { renameParams } = profile;
+  for (const from of Object.keys(renameParams)) planRename(plan, json, from, renameParams[from] ?? from);
   for (const name of learnedDrops) {
     const other = renameOfRefused(name);
     // Refused under both names: it is sent as the client wrote it, and the client gets the upstream's error.
-    if (other !== null && !learnedDrops.includes(other) && !renames.has(name)) renames.set(name, other);
+    if (other !== null && !learnedDrops.includes(other) && !Object.hasOwn(renameParams, name))
+      planRename(plan, json, name, other);
   }
-  for (const [from, to] of renames) {
-    if (from === to || !Object.hasOwn(json, from) || plan.remove.has(from)) continue;
-    const isTaken = Object.hasOwn(json, to) && !plan.remove.has(to);
-    // Of the two limits the newer one wins (S98); a null has no meaning.
-    const wins = json[from] !== null && (json[to] === null || from === 'max_completion_tokens');
-    if (isTaken) plan.remove.add(wins ? to : from);
-    if (wins || !isTaken) plan.rename.set(from, to);
-  }
+}
+
+function planRename(plan: Plan, json: Json, from: string, to: string): void {
+  if (from === to || !Object.hasOwn(json, from) || plan.remove.has(from)) return;
+  const isTaken = Object.hasOwn(json, to) && !plan.remove.has(to);
+  // Of the two limits the newer one wins (S98); a null has no meaning.
+  const wins = json[from] !== null && (json[to] === null || from === 'max_completion_tokens');
+  if (isTaken) plan.remove.add(wins ? to : from);
+  if (wins || !isTaken) plan.rename.set(from, to);
 }
 
 /** Parameters that OpenAI's specification does not allow to be null; strict upstreams refuse a null. */
@@ -157,7 +160,7 @@ const ABOUT_TOOLS = ['tool_choice', 'parallel_tool_calls'];
 function planMeaningless(plan: Plan, request: ParsedRequest): void {
   const { json } = request;
   for (const name of NEVER_NULL) if (json[name] === null) plan.remove.add(name);
-  if (!isGeneration(request)) return;
+  if (!GENERATION.has(request.kind)) return;
   for (const name of NEVER_EMPTY) {
     const list = json[name];
     if (Array.isArray(list) && list.length === 0) plan.remove.add(name);
