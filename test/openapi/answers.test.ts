@@ -66,7 +66,7 @@ for (const operation of description.operations) {
   const name = `${operation.method.toUpperCase()} ${operation.path}`;
   const isPost = operation.method === 'post';
 
-  test(`S134 ${name} answers its examples as openapi.yaml says`, async () => {
+  test(`S134 ${name} responds to its examples as openapi.yaml describes`, async () => {
     for (const body of examplesOf(operation)) {
       const reply = await ask(operation, body);
       assert.equal(reply.status, 200, reply.text);
@@ -82,7 +82,7 @@ for (const operation of description.operations) {
     }
   });
 
-  test(`${name} refuses another method as openapi.yaml says`, async () => {
+  test(`${name} refuses another method as openapi.yaml describes`, async () => {
     if (OTHERS_PASS.includes(operation.path)) return;
     const method = isPost ? 'GET' : 'POST';
     const reply = await readReply(
@@ -92,7 +92,7 @@ for (const operation of description.operations) {
     description.checkReply(operation, reply);
   });
 
-  test(`${name} answers HTTP that cannot be read, and headers without end, as openapi.yaml says`, async () => {
+  test(`${name} responds to invalid HTTP, and to headers without end, as openapi.yaml describes`, async () => {
     const start = `${operation.method.toUpperCase()} ${targetOf(operation)} HTTP/1.1\r\nHost: 127.0.0.1\r\n`;
     for (const [field, status] of [
       ['X-A: b\u0000c', 400],
@@ -105,7 +105,7 @@ for (const operation of description.operations) {
   });
 
   if (operation.security === undefined) {
-    test(`${name} refuses a missing and a wrong key as openapi.yaml says`, async () => {
+    test(`${name} refuses a missing and a wrong key as openapi.yaml describes`, async () => {
       for (const key of [null, 'nobody']) {
         const reply = await ask(operation, examplesOf(operation)[0], key);
         assert.equal(reply.status, 401);
@@ -115,7 +115,7 @@ for (const operation of description.operations) {
   }
 
   if (isPost) {
-    test(`${name} refuses wrong requests, models that a key may not use, and too many requests, as openapi.yaml says`, async () => {
+    test(`${name} refuses wrong requests, models that a key may not use, and too many requests, as openapi.yaml describes`, async () => {
       const [example] = examplesOf(operation) as [object];
       for (const [body, status, key] of [
         ['{"model"', 400, KEY],
@@ -135,7 +135,7 @@ for (const operation of description.operations) {
   }
 }
 
-test('a model that is not listed is a 404 as openapi.yaml says', async () => {
+test('a model that is not listed is a 404 as openapi.yaml describes', async () => {
   const operation = description.operation('get', '/v1/models/{model}');
   const headers = { authorization: `Bearer ${KEY}` };
   const reply = await readReply(fetch(`${gateway.url}/v1/models/unknown`, { headers }));
@@ -158,7 +158,7 @@ test('S15 S23 a preflight has an id as well', async () => {
   assert.match(reply.headers.get('x-request-id') ?? '', /^req_/);
 });
 
-test('an upstream that is away is a 502 as openapi.yaml says', async () => {
+test('an upstream that is down is a 502 as openapi.yaml describes', async () => {
   await using away = await Gateway.start({
     dbtype: 'none',
     upstreams: [{ name: 'away', endpoint: 'http://127.0.0.1:1/v1', sk: 'upstream-key' }],

@@ -52,7 +52,7 @@ test('openapi.yaml is valid OpenAPI 3.1, of this version, and is shipped', async
   assert.ok(packageJson.files.includes('openapi.yaml'));
 });
 
-test('no words of openapi.yaml became keys, as a comma without quotes makes them', () => {
+test('no text of openapi.yaml was parsed as keys because of an unquoted comma', () => {
   const strange: string[] = [];
   JSON.stringify(description.document, (key: string, value: unknown) => {
     if (/[ ,]/.test(key)) strange.push(key);
@@ -126,7 +126,7 @@ test('the examples of each response are the errors of its status, one for each c
   }
 });
 
-test('every operation that asks an upstream describes every status of the table', () => {
+test('every operation that calls an upstream describes every status of the table', () => {
   const statuses = new Set(ROWS.map(([, row]) => String(row.status)));
   statuses.delete('501');
   for (const operation of description.operations.filter(({ method }) => method === 'post')) {

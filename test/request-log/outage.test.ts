@@ -56,7 +56,7 @@ async function openLockedLog(
   return { ...fixture, unlock: () => void other.exec('COMMIT') };
 }
 
-test('rows wait while another process holds the lock, and are written when it lets go', async (t) => {
+test('rows wait while another process holds the lock, and are written after its release', async (t) => {
   const { log, clock, events, unlock } = await openLockedLog(t);
   log.acceptRecords([sampleRecord(), sampleRecord()]);
   await until(() => events.length === 1, 'the lock was met');
@@ -70,7 +70,7 @@ test('rows wait while another process holds the lock, and are written when it le
   assert.deepEqual(events[1], { kind: 'available', waitingRows: 0, droppedRows: 0 });
 });
 
-test('a full queue drops and counts, reports it once, and goes on when the store is back', async (t) => {
+test('a full queue drops and counts, reports it once, and continues when the store is available again', async (t) => {
   const { log, clock, events, unlock } = await openLockedLog(t, { queueRows: 10 });
   log.acceptRecords(Array(7).fill(sampleRecord()));
   log.acceptRecords(Array(7).fill(sampleRecord()));
@@ -141,7 +141,7 @@ test('a file that is no database is reported once with what to do, and rows are 
   await until(() => log.stats().written === 2, 'the rows are written');
 });
 
-test('why records cannot be written is known until the store is available again, also without new records', async (t) => {
+test('the reason why records cannot be written is kept until the store is available again, also without new records', async (t) => {
   const path = join(temporaryDirectory(t), 'db.sqlite');
   writeFileSync(path, 'not a database '.repeat(1_000));
   const { log, clock, events } = openLog(t, { path });

@@ -10,7 +10,7 @@ import {
 } from '../../src/request-log/redaction.ts';
 import { cpuMsSince } from '../helpers/cpu-time.ts';
 
-test('key-like strings go', () => {
+test('strings that look like keys are redacted', () => {
   const keys = [
     'sk-proj-abcdefghijklmnop1234567890',
     'sk-ant-api03-abcdefghijklmnop-qrst_uv',
@@ -31,7 +31,7 @@ test('key-like strings go', () => {
   assert.equal(withoutKeys('a -----BEGIN PRIVATE KEY-----\nMIIEow and no end'), 'a [redacted]');
 });
 
-test('what follows an authorization scheme or a telling name goes, the name stays', () => {
+test('the value after an authorization scheme or a name such as password is redacted, the name stays', () => {
   assert.equal(withoutKeys('Authorization: Bearer abc.def-ghi_jkl'), 'Authorization: Bearer [redacted]');
   assert.equal(
     withoutKeys('{"api_key": "hunter2", "user": "ann"}'),
@@ -49,7 +49,7 @@ test('ordinary text about keys, risks and tokens stays', () => {
   assert.equal(withoutKeys(text), text);
 });
 
-test('emails go, other uses of @ stay', () => {
+test('e-mail addresses are redacted, other uses of @ stay', () => {
   assert.equal(withoutEmails('to ann.b+c@mail.corp.example.'), 'to [email].');
   assert.equal(withoutEmails('<ann@corp.example>'), '<[email]>');
   const text = 'npm i @scope/name@1.2.3 and user@localhost or a @ b';
@@ -63,7 +63,7 @@ test('a data URI becomes its type and size', () => {
   assert.equal(withoutDataUris('data: {"delta":";base64,"}'), 'data: {"delta":";base64,"}');
 });
 
-test('a data URI becomes its type and size whatever it is written in', () => {
+test('a data URI becomes its type and size in any encoding', () => {
   for (const [text, kept] of [
     ['"data:text/plain,secret%20words"', '"[data text/plain 12 bytes]"'],
     ['"data:,secret"', '"[data text/plain 6 bytes]"'],
@@ -98,7 +98,7 @@ test('a data URI becomes its type and size whatever it is written in', () => {
     assert.equal(withoutDataUris(text), kept, text);
 });
 
-test('what only looks like a data URI stays', () => {
+test('text that only looks like a data URI stays', () => {
   for (const text of [
     'data: {"a":1,"b":2}\n\ndata:{"a":1,"b":2}\n\ndata:[1,2]\n\ndata:1,2',
     '{"metadata:text/plain,x":1}',
@@ -117,7 +117,7 @@ test('an image does not use up the room of the text after it', () => {
   );
 });
 
-test('a body is cut between two characters and says how long it was', () => {
+test('a body is cut between two characters, with its length', () => {
   assert.equal(redactBody('🙂'.repeat(10), { maxBytes: 10 }), '🙂🙂… [40 bytes, cut at 10]');
   assert.equal(redactBody('x'.repeat(10), { maxBytes: 10 }), 'x'.repeat(10));
   for (let bytes = 0; bytes < 12; bytes++) {
@@ -127,7 +127,7 @@ test('a body is cut between two characters and says how long it was', () => {
   assert.equal(cutToBytes('aé模🙂z', 11), 'aé模🙂z');
 });
 
-test('a key on the edge of the cut is gone and not cut in half', () => {
+test('a key on the edge of the cut is removed completely', () => {
   const body = `${'x '.repeat(45)}sk-${'k'.repeat(48)} ${'y'.repeat(50_000)}`;
   const kept = redactBody(body, { maxBytes: 100 });
   assert.ok(!kept.includes('kk'), kept);
@@ -142,7 +142,7 @@ test('a long body is shortened before it waits, and the result of the redaction 
   assert.equal(shortenForQueue('short', 1_000), 'short');
 });
 
-test('a data URI of megabytes is taken out whole, in whatever it is written', () => {
+test('a data URI of megabytes is removed completely, in any encoding', () => {
   for (const data of [
     `;base64,${'QUJD'.repeat(4_000_000)}`,
     `;base64,${`${'QUJD'.repeat(16)}\\/`.repeat(200_000)}`,

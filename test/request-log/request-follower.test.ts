@@ -19,7 +19,7 @@ function storeOf(records: RequestRecord[]) {
 
 const ids = (requests: readonly StoredRequest[]): string[] => requests.map(({ id }) => id);
 
-test('news are what was written since, each once, though it began before others that were shown', async () => {
+test('new records are shown once each, even if they began before others that were shown', async () => {
   const records = [sampleRecord({ id: 'a', createdAtMs: 1_000_000 })];
   const follower = new PageFollower(storeOf(records), () => 1_000_500);
   assert.deepEqual(ids(await follower.newest({}, 10)), ['a']);
@@ -32,7 +32,7 @@ test('news are what was written since, each once, though it began before others 
   assert.deepEqual(ids(await follower.news()), []);
 });
 
-test('what was there before is no news, shown or not', async () => {
+test('earlier records are not new, shown or not', async () => {
   const records = ['a', 'b', 'c'].map((id, index) => sampleRecord({ id, createdAtMs: 1_000 + index }));
   const follower = new PageFollower(storeOf(records), () => 2_000);
   assert.deepEqual(ids(await follower.newest({}, 1)), ['c']);

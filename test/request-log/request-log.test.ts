@@ -41,7 +41,7 @@ test('what is written after close is dropped and counted', async (t) => {
   assert.deepEqual(log.stats(), { written: 0, dropped: 1, queued: 0 });
 });
 
-test('bodies are kept as record.content says, redacted and cut', async (t) => {
+test('bodies are stored by record.content, redacted and cut', async (t) => {
   const body = `{"to":"ann@corp.example","image":"data:image/png;base64,${'A'.repeat(4_000)}","key":"sk-${'a'.repeat(40)}"}`;
   const contents = { none: [null, null], errors: [null, 'kept'], all: ['kept', 'kept'] } as const;
   for (const [content, expected] of Object.entries(contents)) {
@@ -71,7 +71,7 @@ test('a pattern with catastrophic backtracking blocks the store and not the gate
   assert.equal(log.stats().written, 0, 'the pattern is still running, and nothing waited for it');
 });
 
-test('only the headers that are named are kept, and never one that holds a credential', async (t) => {
+test('only the named headers are stored, and never one with credentials', async (t) => {
   const { log } = openLog(t, { keepHeaders: ['user-agent', 'authorization', 'cookie'] });
   const headers = { 'user-agent': 'curl/8', authorization: 'Bearer abc', cookie: 'a=b', 'x-other': '1' };
   log.acceptRecords([sampleRecord({ headers })]);
@@ -119,7 +119,7 @@ test('inserts have a minimum pause, and a query does not wait for it', async (t)
   await until(() => log.stats().written === 4, 'the fourth row is written');
 });
 
-test('no secret is in any column, whatever a client or upstream wrote there', async (t) => {
+test('no secret is in any column, with any data of clients and upstreams', async (t) => {
   const secrets = new SecretRegistry();
   const secret = 'tok"with\\quotes-93hd7';
   const plain = 'eyJhbGciOiJub25lIn0.c2VjcmV0LXRva2Vu.x';
@@ -159,7 +159,7 @@ test('no secret is in any column, whatever a client or upstream wrote there', as
   }
 });
 
-test('a secret of digits that is also found in numbers costs no row', async (t) => {
+test('a secret of digits that also occurs in numbers loses no row', async (t) => {
   const secrets = new SecretRegistry();
   secrets.add('123456');
   secrets.add('null,null');

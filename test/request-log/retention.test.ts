@@ -11,7 +11,7 @@ import { batchOf } from './store-contract.ts';
 
 const HOUR_MS = 3_600_000;
 
-test('requests older than the retention go, step by step, and younger ones stay', async (t) => {
+test('requests older than the retention are deleted in steps, younger ones stay', async (t) => {
   const store = new WorkerStore({
     type: 'sqlite',
     path: join(temporaryDirectory(t), 'db.sqlite'),

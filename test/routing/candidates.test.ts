@@ -120,7 +120,7 @@ test('keys and clients: the global ones, an upstream’s own keys instead, its o
   assert.deepEqual(seenBy({}), ['open']);
 });
 
-test('nobody has the model: 404; only the key is missing: 401 without one, 403 with another', () => {
+test('no upstream has the model: 404; only the key is missing: 401 without one, 403 with another', () => {
   const upstream = newUpstream('own', { allow: ['m'], keyDigests: new Set(['digest-1']) });
   const stranger: ClientIdentity = { ...ANYBODY, keyDigest: 'x' };
   assert.equal(candidatesOf([upstream], { model: 'other', client: stranger }), 'model_not_found');
@@ -143,7 +143,7 @@ test('a client that may not use the model or the path is refused, whatever upstr
   assert.equal(candidatesOf([upstream], embeddings), 'not_permitted');
 });
 
-test('order keeps the order of the configuration, least_busy asks the idlest first', () => {
+test('order keeps the order of the configuration, least_busy tries the one with the fewest requests first', () => {
   const upstreams = ['a', 'b', 'c'].map((name) => newUpstream(name));
   for (const [upstream, taken] of [
     [upstreams[0], 2],
@@ -158,7 +158,7 @@ test('order keeps the order of the configuration, least_busy asks the idlest fir
   assert.deepEqual(named(upstreams), ['a', 'b', 'c'], 'the configuration’s own list stays as it is');
 });
 
-test('random gives every order its chance', () => {
+test('random gives every order the same probability', () => {
   const upstreams = ['a', 'b', 'c'].map((name) => newUpstream(name));
   const seen = new Map<string, number>();
   for (let step = 0; step < 600; step++) {

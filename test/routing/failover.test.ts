@@ -40,7 +40,7 @@ test('a failed attempt is followed by the next candidate, and the client gets th
   );
 });
 
-test('what fails after the commit is final', async () => {
+test('a failure after the commit is final', async () => {
   const clock = new VirtualClock();
   const candidates = ['one', 'two'].map((name) => newUpstream(name, { clock }));
   const request = newRequest();
@@ -52,7 +52,7 @@ test('what fails after the commit is final', async () => {
   assert.equal(request.log.attempts[0]?.outcome, 'stream_broken');
 });
 
-test('the only upstream is asked again after a retryable status, as often as is configured', async () => {
+test('the only upstream is retried after a retryable status, as often as configured', async () => {
   const clock = new VirtualClock();
   const failover = newFailover(newRequest(), [newUpstream('only', { clock })], clock);
   const status = failure('retryable_status');
@@ -75,7 +75,7 @@ test('a request waits for a slot and gets it when one is released; the wait is n
   assert.equal(upstream.limiter.running, 0);
 });
 
-test('an upstream that began to cool down meanwhile is left for another one, and its slot released', async () => {
+test('an upstream that started to cool down meanwhile is replaced by another one, and its slot released', async () => {
   const clock = new VirtualClock();
   const busy = newUpstream('busy', { clock, maxConcurrency: 1 });
   const nextOf = async (candidates: RoutedUpstream[], pause: () => void): Promise<string> => {
@@ -121,7 +121,7 @@ test('a full queue and a deadline refuse with 503, recorded as an attempt that t
   assert.equal(request.log.upstreamMs, 0);
 });
 
-test('a client that leaves while it waits rejects with that, and its place in the queue is free', async () => {
+test('a client that disconnects while it waits rejects with that, and its place in the queue is free', async () => {
   const clock = new VirtualClock();
   const upstream = newUpstream('busy', { clock, maxConcurrency: 1 });
   upstream.limiter.tryAcquire();

@@ -52,7 +52,7 @@ const PASSED_ON: readonly ErrorKind[] = [
 
 for (const kind of KINDS) {
   const isPassedOn = PASSED_ON.includes(kind);
-  test(`${kind}: ${isPassedOn ? 'the next candidate' : 'nobody else'} is asked`, () => {
+  test(`${kind}: ${isPassedOn ? 'the next candidate' : 'no other candidate'} is tried`, () => {
     assert.equal(step(kind), isPassedOn ? 'next_candidate' : 'give_up');
     assert.equal(step(kind, { candidatesLeft: 0 }), 'give_up');
   });
@@ -69,7 +69,7 @@ test('a retryable status is tried again on the only candidate, as often as retry
     assert.equal(step(kind, alone), 'give_up', kind);
 });
 
-test('a pause that the deadline does not leave room for is not begun', () => {
+test('a pause that would exceed the deadline is not started', () => {
   const alone = { candidatesLeft: 0, isOnlyCandidate: true, sameUpstreamRetries: 3, tries: 2 };
   assert.equal(step('retryable_status', { ...alone, leftMs: 400 }), 'give_up');
   assert.equal(step('retryable_status', { ...alone, leftMs: 401 }), 'same_upstream_after_backoff');
@@ -84,7 +84,7 @@ test('the pause before each further try of the same upstream doubles', () => {
   assert.equal(backoffAfter(3, 0), 0);
 });
 
-test('a refused parameter is left out before anybody else is asked, also alone and however often', () => {
+test('a refused parameter is dropped before another candidate is tried, also for the only candidate and any number of times', () => {
   for (const tries of [1, 5]) {
     const facts = { canDropParameter: true, tries };
     assert.equal(step('client_fault', facts), 'same_upstream_without_parameter');
@@ -94,7 +94,7 @@ test('a refused parameter is left out before anybody else is asked, also alone a
     assert.notEqual(step(kind, { canDropParameter: true }), 'same_upstream_without_parameter', kind);
 });
 
-test('past the deadline, and with a body that is gone, nothing is tried', () => {
+test('after the deadline, and without a replayable body, nothing is tried', () => {
   for (const kind of KINDS) {
     for (const end of [{ leftMs: 0 }, { leftMs: -1 }, { isReplayable: false }])
       assert.equal(step(kind, { ...end, canDropParameter: true }), 'give_up', kind);
@@ -112,7 +112,7 @@ const WORTH: readonly (readonly ErrorKind[])[] = [
   ['upstream_misconfigured'],
 ];
 
-test('the client’s own mistake wins over 429, over a failure, over a missing model or path, over auth, in whatever order', () => {
+test('the client’s own error wins over 429, over a failure, over a missing model or path, over auth, in any order', () => {
   for (const [position, winners] of WORTH.entries()) {
     for (const winner of winners) {
       for (const loser of WORTH.slice(position + 1).flat()) {
@@ -124,7 +124,7 @@ test('the client’s own mistake wins over 429, over a failure, over a missing m
   }
 });
 
-test('of equals the last one is told', () => {
+test('of equal errors the last one is reported', () => {
   const [first, last] = [failure('unreachable'), failure('timeout')];
   assert.equal(mostActionable([first, last]), last);
   assert.equal(mostActionable([last, first]), first);
@@ -132,7 +132,7 @@ test('of equals the last one is told', () => {
   assert.equal(mostActionable([]), undefined);
 });
 
-test('of several rate limits the shortest wait is told', () => {
+test('of several rate limits the shortest wait is reported', () => {
   const waits = [30_000, 2_000, 9_000].map((waitMs) => failure('rate_limited', waitMs));
   assert.equal(mostActionable(waits)?.retryAfterMs, 2_000);
   assert.equal(

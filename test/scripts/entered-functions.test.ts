@@ -29,7 +29,7 @@ test('a function counts when the request calls it and no idle run does', () => {
   assert.deepEqual(left, [{ file: 'src/http/route.ts', name: 'answer', start: 100, end: 200 }]);
 });
 
-test('functions of one name are told apart by where they are', () => {
+test('functions of one name are distinguished by their place', () => {
   const idle = entered(report({ 'src/a.ts': { run: 1 }, 'src/b.ts': { other: 1, run: 0 } }));
   const request = entered(report({ 'src/a.ts': { run: 1 }, 'src/b.ts': { other: 1, run: 1 } }));
   const files = withoutIdle(request, [idle]).map(({ file }) => file);

@@ -90,7 +90,7 @@ test('the launcher runs an allowed script that has not run, once, and no other',
   assert.equal(start().stderr, '');
 });
 
-test('where a script fails the launcher says why and goes on with the Node at hand', (t) => {
+test('when a script fails the launcher prints the reason and continues with the available Node', (t) => {
   const folder = repository(t);
   const scripts = { postinstall: 'echo no network && exit 1' };
   writeFileSync(

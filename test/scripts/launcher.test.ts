@@ -27,7 +27,7 @@ test('a Node that is new enough runs the command with its arguments', (t) => {
   assert.equal(status, 0);
 });
 
-test('an older Node is told in one line what it needs', (t) => {
+test('on an older Node one line states the required version', (t) => {
   for (const engine of ['>=99.1', `>=${process.versions.node.split('.')[0]}.999`]) {
     const { stdout, stderr, status } = launch(t, engine);
     assert.equal(stdout, '');

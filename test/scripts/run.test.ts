@@ -89,7 +89,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-test('without a file it says how it is used', () => {
+test('without a file it prints its usage', () => {
   const result = spawnSync(process.execPath, [launcher], { encoding: 'utf8' });
   assert.equal(result.status, 2);
   assert.match(result.stderr, /^usage:/);

@@ -25,7 +25,7 @@ function newTimer(context: TestContext): {
   return { timer: new AttemptTimer((error) => void expired.push(error)), expired, pass };
 }
 
-test('a limit that passes is told once, and bytes do not prolong it', (context) => {
+test('a limit that passes is reported once, and bytes do not prolong it', (context) => {
   const { timer, expired, pass } = newTimer(context);
   timer.start(100, () => LATE);
   pass(60);
@@ -38,7 +38,7 @@ test('a limit that passes is told once, and bytes do not prolong it', (context) 
   assert.deepEqual(expired, [LATE]);
 });
 
-test('an idle limit begins anew with every byte', (context) => {
+test('an idle limit restarts with every byte', (context) => {
   const { timer, expired, pass } = newTimer(context);
   timer.start(100, () => LATE, 'on_bytes');
   for (let count = 0; count < 5; count++) {
@@ -69,7 +69,7 @@ test('a new limit takes the place of the running one, of either kind', (context)
   }
 });
 
-test('a limit that was cleared is never told, and 0 means none', (context) => {
+test('a cleared limit is never reported, and 0 means none', (context) => {
   const { timer, expired, pass } = newTimer(context);
   for (const restarts of ['never', 'on_bytes'] as const) {
     timer.start(50, () => LATE, restarts);
@@ -91,7 +91,7 @@ test('starting without a limit ends the running one', (context) => {
   assert.deepEqual(expired, []);
 });
 
-test('a silence that was not the upstream’s doing is measured again from its end', (context) => {
+test('a silence that the upstream did not cause is measured again from its end', (context) => {
   const { timer, expired, pass } = newTimer(context);
   let isBacklogged = true;
   timer.start(100, () => (isBacklogged ? null : LATE), 'on_bytes');

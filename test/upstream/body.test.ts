@@ -21,7 +21,7 @@ function newBody(): { body: ResponseBody; source: Source } {
   return { body: new ResponseBody(source), source };
 }
 
-test('next gives pieces in their order, then null; pieces that nobody waited for come as one', async () => {
+test('next gives pieces in their order, then null; waiting pieces are given as one', async () => {
   const { body } = newBody();
   const waited = body.next();
   body.push(Buffer.from('a'));
@@ -52,7 +52,7 @@ test('the upstream is paused above 128 KiB of unread bytes and resumed when they
   assert.deepEqual(source.calls, ['pause', 'resume']);
 });
 
-test('destroy tells the source once, drops what was not read, and a waiting reader gets the reason', async () => {
+test('destroy notifies the source once, drops unread data, and a waiting reader gets the reason', async () => {
   const { body, source } = newBody();
   const waited = body.next();
   body.destroy(new Error('not wanted'));
@@ -85,7 +85,7 @@ test('readAll joins everything, and refuses more than its limit', async () => {
   await assert.rejects(atOnce.body.readAll(3), /limits\.response/);
 });
 
-test('what was read before readAll comes first, and counts in the limit of the error', async () => {
+test('data that was read before readAll comes first, and counts in the limit', async () => {
   const { body } = newBody();
   body.push(Buffer.from('cd'));
   body.finish();
@@ -98,7 +98,7 @@ test('what was read before readAll comes first, and counts in the limit of the e
   await assert.rejects(alone.body.readAll(3, Buffer.from('abcd')), /more than 3 bytes \(limits\.response\)/);
 });
 
-test('readEach hands on each piece while it arrives, those from before first, and says that the body ended', async () => {
+test('readEach passes on each piece as it arrives, waiting ones first, and reports the end of the body', async () => {
   const { body } = newBody();
   body.push(Buffer.from('a'));
   const seen: string[] = [];
@@ -162,7 +162,7 @@ test('a failure while a promise is open comes after what was kept', async () => 
   assert.deepEqual(seen, ['a', 'b']);
 });
 
-test('who has enough gets no more, and may destroy the body or read on with next', async () => {
+test('a reader that stops gets no more, and may destroy the body or continue with next', async () => {
   const { body } = newBody();
   const reading = body.readEach(() => 'enough');
   body.push(Buffer.from('a'));
@@ -180,7 +180,7 @@ test('who has enough gets no more, and may destroy the body or read on with next
   assert.deepEqual(ended.source.calls, ['abort: broken']);
 });
 
-test('a reader that throws is told so itself, and not the transport', async () => {
+test('an error of the reader is thrown to itself, and not to the transport', async () => {
   const { body } = newBody();
   const reading = body.readEach(() => {
     throw new Error('mistake');

@@ -51,7 +51,7 @@ async function withClient(
   }
 }
 
-test('what goes out is the client’s bytes and the prepared headers, and nothing of what the SDK takes from the environment', async (t) => {
+test('the request has the client’s bytes and the prepared headers, and nothing that the SDK takes from the environment', async (t) => {
   const environment = {
     OPENAI_API_KEY: 'leak',
     OPENAI_ADMIN_KEY: 'leak',
@@ -92,7 +92,7 @@ test('what goes out is the client’s bytes and the prepared headers, and nothin
   });
 });
 
-test('any status but 2xx rejects with the error text as it came, whatever the SDK would make of it', async () => {
+test('any status but 2xx rejects with the original error text', async () => {
   for (const [status, text] of [
     [429, '{"error":{"message":"slow down","n":12345678901234567890}}'],
     [500, 'no JSON'],

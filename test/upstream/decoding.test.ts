@@ -50,14 +50,14 @@ const CODINGS: readonly [coding: string, pack: (text: string) => Buffer][] = [
 ];
 
 for (const [position, [coding, pack]] of CODINGS.entries()) {
-  test(`${coding.trim()} (${position}) is plain again, whole and byte by byte`, async () => {
+  test(`${coding.trim()} (${position}) is decoded, whole and byte by byte`, async () => {
     assert.equal(await decoded(pack(TEXT), coding), TEXT);
     assert.equal(await decoded(pack(TEXT), coding, 1), TEXT);
     assert.equal(await decoded(pack(''), coding), '');
   });
 }
 
-test('megabytes that do not compress are plain again, piece by piece', async () => {
+test('megabytes that do not compress are decoded, piece by piece', async () => {
   const bytes = randomBytes(3_000_000);
   const { body } = newBody();
   const plain = decodeContent(body, 'gzip', 'chat');
@@ -96,13 +96,13 @@ for (const [coding, make, flush] of [
   });
 }
 
-test('an unknown coding is forwarded as it is, whatever its name', async () => {
+test('an unknown coding is forwarded unchanged, with any name', async () => {
   for (const coding of ['snappy', 'constructor', '__proto__'])
     assert.equal(await decoded(Buffer.from(TEXT), coding), TEXT);
 });
 
 for (const [coding, pack] of CODINGS.slice(0, -1)) {
-  test(`${coding.trim()} that is none is a cut reply, never a crash`, async () => {
+  test(`invalid ${coding.trim()} is a cut response, never a crash`, async () => {
     await assert.rejects(
       decoded(Buffer.from('xx is certainly not compressed'), coding),
       (error) => error instanceof FerryError && error.kind === 'disconnected',
@@ -114,7 +114,7 @@ for (const [coding, pack] of CODINGS.slice(0, -1)) {
   });
 }
 
-test('a body that breaks breaks what is decoded from it, and giving that up ends the exchange', async () => {
+test('a failure of the body fails the decoded one, and destroying that ends the exchange', async () => {
   const broken = newBody();
   const plain = decodeContent(broken.body, 'gzip', 'chat');
   broken.body.push(gzipSync(TEXT).subarray(0, 10));
@@ -129,7 +129,7 @@ test('a body that breaks breaks what is decoded from it, and giving that up ends
   );
 });
 
-test('a bomb is stopped at the limit of its reader', async () => {
+test('a decompression bomb is stopped at the limit of its reader', async () => {
   const { body, aborted } = newBody();
   const plain = decodeContent(body, 'gzip', 'chat');
   body.push(gzipSync(Buffer.alloc(50_000_000)));

@@ -69,7 +69,7 @@ const PUBLIC: IncomingHttpHeaders = {
   'user-agent': 'me',
 };
 
-test('of the client’s headers go what describes the body, what it accepts and openai-beta', () => {
+test('of the client’s headers those of the body, accept and openai-beta are forwarded', () => {
   assert.deepEqual(sent({}, { ...PRIVATE, ...PUBLIC }), {
     'content-type': 'application/json',
     'content-encoding': 'gzip',
@@ -79,7 +79,7 @@ test('of the client’s headers go what describes the body, what it accepts and 
   assert.deepEqual(sent({}, {}), {});
 });
 
-test('forward_headers adds to them in any case, but nothing of the connection', () => {
+test('forward_headers adds to them in any spelling, except headers of the connection', () => {
   const forwardHeaders = [
     'X-Custom',
     'x-absent',
@@ -96,7 +96,7 @@ test('forward_headers adds to them in any case, but nothing of the connection', 
   });
 });
 
-test('keep_header passes on everything but what belongs to the connection or tells who the client is', () => {
+test('keep_header passes on everything except headers of the connection and about the client', () => {
   const kept = sent({ isKeepingHeaders: true }, { ...PRIVATE, ...PUBLIC });
   assert.deepEqual(kept, PUBLIC);
 });
@@ -109,7 +109,7 @@ for (const connection of ['x-custom', 'keep-alive, X-Custom', 'close ,\tx-custom
   });
 }
 
-test('configured headers are sent always, in small letters, and win over the client’s', () => {
+test('configured headers are always sent, in lower case, and replace the client’s', () => {
   const headers = {
     'AI-Resource-Group': 'default',
     'Content-Type': 'application/json; v=2',
@@ -123,7 +123,7 @@ test('configured headers are sent always, in small letters, and win over the cli
   }
 });
 
-test('a header that was sent several times goes several times', () => {
+test('a header that was sent several times is forwarded several times', () => {
   const client = { 'x-custom': ['one', 'two'] } as unknown as IncomingHttpHeaders;
   assert.deepEqual(sent({ forwardHeaders: ['x-custom'] }, client), { 'x-custom': 'one | two' });
   assert.deepEqual(sent({ isKeepingHeaders: true }, client), { 'x-custom': 'one | two' });

@@ -30,7 +30,7 @@ for (const [what, interim, left] of [
   ['none', '', ''],
   ['101, which is not ours to skip', UPGRADE, UPGRADE],
 ] as const) {
-  test(`interim responses before a response are skipped, in whatever pieces they come: ${what}`, async () => {
+  test(`interim responses before a response are skipped, in any pieces: ${what}`, async () => {
     const all = interim + RESPONSE;
     for (let size = 1; size <= all.length; size++) {
       const pieces = all.match(new RegExp(`[^]{1,${size}}`, 'g')) ?? [];
@@ -39,7 +39,7 @@ for (const [what, interim, left] of [
   });
 }
 
-test('what looks like an interim response within a response is part of it', async () => {
+test('text that looks like an interim response within a response is part of it', async () => {
   assert.equal(await readAll([RESPONSE, CONTINUE]), RESPONSE + CONTINUE);
 });
 

@@ -59,7 +59,7 @@ test('of several addresses that all failed the first one’s failure is reported
   check(fromTransport(new AggregateError([], ''), 'chat'), 'unreachable', /: not reachable/);
 });
 
-test('a parser’s error without a code is no HTTP', () => {
+test('a parser’s error without a code is invalid HTTP', () => {
   const parser = Object.assign(new Error('Response does not match the HTTP/1.1 protocol'), {
     name: 'HTTPParserError',
   });
@@ -82,7 +82,7 @@ test('a proxy that refuses the tunnel is reported with its status, and 407 with 
   check(fromTransport(refusal(407), 'chat'), 'unreachable', /with 407 \(credentials in the proxy URL\?\)/);
 });
 
-test('whatever else was thrown is unreachable, and an error of ours stays itself', () => {
+test('any other error is unreachable, and a FerryError stays unchanged', () => {
   for (const thrown of [undefined, null, 'text', 7, {}, { code: 7 }, new Error('')])
     check(fromTransport(thrown, 'chat'), 'unreachable', /: not reachable/);
   const own = new FerryError('timeout', { message: 'late' });
@@ -90,7 +90,7 @@ test('whatever else was thrown is unreachable, and an error of ours stays itself
   assert.equal(fromBrokenBody(own, 'chat'), own);
 });
 
-test('a failure within the body is a cut, whatever it was', () => {
+test('any failure within the body is a cut', () => {
   for (const thrown of [failure('ECONNRESET'), failure('HPE_INVALID_CHUNK_SIZE'), new Error('x'), 'text']) {
     const error = fromBrokenBody(thrown, 'chat');
     check(error, 'disconnected', /in the middle of its response/);

@@ -29,7 +29,7 @@ for (const [endpoint, path, query, built] of JOINED) {
   });
 }
 
-test('the configured query goes with every request, and a client cannot say it', () => {
+test('the configured query is sent with every request, and a client cannot override it', () => {
   const own = paths('https://llm.example/v1?a=1', { query: { 'api-version': '2024 10', a: '2' } });
   const ours = 'a=2&api-version=2024+10';
   assert.equal(own.build('/files', '', 'm'), `/v1/files?${ours}`);
@@ -45,7 +45,7 @@ test('the configured query goes with every request, and a client cannot say it',
   assert.equal(own.build('/files', 'API-version=1', 'm'), `/v1/files?API-version=1&${ours}`);
 });
 
-test('a template takes the place of endpoint and path, for its own endpoint only', () => {
+test('a template replaces endpoint and path, for its own endpoint only', () => {
   const own = paths('https://llm.example/v1', {
     query: { 'api-version': '1' },
     paths: { chat: '/openai/deployments/{model}/chat/completions', embeddings: '/embed?x={model}' },
@@ -62,7 +62,7 @@ test('a template takes the place of endpoint and path, for its own endpoint only
   assert.equal(own.build('/completions', '', 'gpt-4o'), '/v1/completions?api-version=1');
 });
 
-test('a model stays in its place of a template', () => {
+test('a model cannot change the path of a template', () => {
   const own = paths('https://llm.example/v1', { paths: { chat: '/d/{model}/chat/{model}' } });
   const build = (model: string): string => own.build('/chat/completions', '', model);
   assert.equal(build('org/m:latest'), '/d/org%2Fm%3Alatest/chat/org%2Fm%3Alatest');

@@ -68,7 +68,7 @@ test('S27 S28 missing object, id, created, model, index, logprobs are filled', (
   });
 });
 
-test('S29 role and content are put right', () => {
+test('S29 role and content are repaired', () => {
   for (const message of [{ role: 'tool' }, { role: null }, { content: [{ type: 'text', text: 'Hello' }] }]) {
     assert.deepEqual(rewritten(canonical(message)), canonical());
   }
@@ -108,7 +108,7 @@ test('S32 usage is always there: recomputed, or estimated and marked', () => {
   }
 });
 
-test('S32 Q102 usage in a member of the vendor is read in place of an estimate', () => {
+test('S32 Q102 usage in a vendor’s member is used instead of an estimate', () => {
   for (const beside of [
     { x_groq: { usage: USAGE } },
     { 'amazon-bedrock-invocationMetrics': { inputTokenCount: 5, outputTokenCount: 2 } },
@@ -218,7 +218,7 @@ test('S68 tool calls of an SSE body are joined', () => {
   ]);
 });
 
-test('S79 legacy functions are answered in the legacy form', () => {
+test('S79 legacy functions get a response in the legacy form', () => {
   const call = { id: 'a', type: 'function', function: { name: 'f', arguments: '{}' } };
   const json = rewritten(canonical({ content: null, tool_calls: [call] }, { finish_reason: 'tool_calls' }), {
     legacyFunctions: true,
@@ -239,7 +239,7 @@ test('S85 Q134 a 200 with an error is that error', () => {
   assert.equal(limited.kind, 'rate_limited');
 });
 
-test('Q60 a finish reason that is a failure is one', () => {
+test('Q60 a finish reason that means a failure is an error', () => {
   const failure = failureOfReply(JSON.stringify(canonical({}, { finish_reason: 'network_error' })));
   assert.deepEqual([failure.kind, failure.code], ['generation_failed', 'network_error']);
 });

@@ -24,7 +24,7 @@ test('end markers of a server’s own end a response that has no finish reason',
   }
 });
 
-test('an event whose name, type, status or flag says so does, too', () => {
+test('an event whose name, type, status or flag means the end does, too', () => {
   for (const event of [
     'event: done\ndata: \n\n',
     'event: end\ndata: {}\n\n',
@@ -46,7 +46,7 @@ test('usage after such a marker is still read', () => {
   assert.equal(usage?.completion_tokens, 2);
 });
 
-test('when text goes on it was no end, and without any text it is no response', () => {
+test('text after a marker means that it was not the end, and a marker without text is not a response', () => {
   const early = read(`${sse(ROLE, text('Hello'))}data: {"status":"finished"}\n\n${sse(text(' world'))}`);
   assert.equal(early.choices[0]?.content, 'Hello world');
   assert.equal(early.failure?.kind, 'disconnected');
@@ -54,7 +54,7 @@ test('when text goes on it was no end, and without any text it is no response', 
   assert.notEqual(read(`${sse(ROLE)}event: done\ndata: {}\n\n`).failure, null);
 });
 
-test('a response that an unknown end marker follows may be ended though the connection stays open', () => {
+test('a response with an unknown end marker may end although the connection stays open', () => {
   const open = new ChatStream(optionsFor());
   open.push(Buffer.from(HELLO));
   assert.equal(open.canEnd, false);
@@ -62,7 +62,7 @@ test('a response that an unknown end marker follows may be ended though the conn
   assert.equal(open.canEnd, true);
 });
 
-test('Q45 JSON that was put together by hand is read: line ends in strings, commas at the end, words of Python', () => {
+test('Q45 JSON that was built by hand is repaired: line ends in strings, trailing commas, words of Python', () => {
   const odd = PLAIN.replace('"Hello"', '"Hello\t\u0001"')
     .replaceAll('}]}', '},]}')
     .replaceAll('null', 'None');
@@ -78,7 +78,7 @@ test('Q45 JSON that was put together by hand is read: line ends in strings, comm
   );
 });
 
-test('what stands in strings is never repaired', () => {
+test('text within strings is never repaired', () => {
   const said = 'None, NaN, True, ] and , } stay';
   const odd = sse(ROLE, text(said), STOP).replaceAll('null', 'None');
   assert.equal(read(odd + sse(DONE)).choices[0]?.content, said);

@@ -81,7 +81,7 @@ function messageOf(object: object): { content: unknown; tool_calls?: { function:
   }
 }
 
-test('text that is wrapped or called otherwise is written, or shown by an error', () => {
+test('text that is wrapped or has another name is written, or shown in an error', () => {
   const chunks = [ROLE, text('Hello'), text(' world'), STOP];
   let told = 0;
   for (const path of [
@@ -113,7 +113,7 @@ test('text that is wrapped or called otherwise is written, or shown by an error'
   assert.ok(told > 25, `${told} were told`);
 });
 
-test('a tool call that is wrapped or called otherwise is written with its name, or is an error', () => {
+test('a tool call that is wrapped or has another name is written with its function’s name, or is an error', () => {
   const chunks = [
     ROLE,
     chunk({ tool_calls: [{ index: 0, ...CALL }] }),
@@ -150,7 +150,7 @@ test('a tool call that is wrapped or called otherwise is written with its name, 
   assert.ok(told > 25, `${told} were told`);
 });
 
-test('names in the style of Java and C# are read, and what is inside of arguments keeps its own', () => {
+test('names in the style of Java and C# are parsed, and those within arguments are kept', () => {
   const camel = (object: unknown, first: (letter: string) => string): unknown => {
     if (Array.isArray(object)) return object.map((item) => camel(item, first));
     if (typeof object !== 'object' || object === null) return object;
@@ -210,7 +210,7 @@ test('a delta that is JSON in a text is opened, but not one that the model may h
   assert.equal(written.choices[0]?.content, '{"city":{"name":"Ulm"}');
 });
 
-test('a finish under another name counts when no finish_reason is given', () => {
+test('a finish under another name counts when there is no finish_reason', () => {
   const last = (more: object): object => ({ ...chunk({}), choices: [{ index: 0, delta: {}, ...more }] });
   const finishOf = (more: object) => read(sse(ROLE, text('Hello'), last(more), DONE)).choices[0]?.finish;
   assert.equal(finishOf({ stop_reason: 'max_tokens' }), 'length');
@@ -240,13 +240,13 @@ test('a response without text, message and delta is an error, and an empty messa
   assert.equal(read(sse(ROLE, STOP, DONE)).failure, null);
 });
 
-test('the error about unread text shows it, and nothing of it is a secret', () => {
+test('the error about unrecognised text shows it without secrets', () => {
   const odd = { ...chunk({}), choices: [{ index: 0, delta: { zzz: 'Hello world' }, finish_reason: null }] };
   const { failure } = read(sse(ROLE, odd, STOP, DONE), { scrub: (said) => said.replaceAll('world', '***') });
   assert.match(failure?.message ?? '', /unrecognised response format: .*Hello \*\*\*/);
 });
 
-test('a placeholder among tool calls is none, and a call that was cut before its name is left out', () => {
+test('a placeholder among tool calls is ignored, and a call that was cut before its name is dropped', () => {
   const { choices } = read(sse(ROLE, chunk({ tool_calls: [{ index: 0 }] }), text('Hello'), STOP, DONE));
   assert.deepEqual([choices[0]?.content, choices[0]?.calls, choices[0]?.finish], ['Hello', [], 'stop']);
   for (const args of [undefined, '{}']) {

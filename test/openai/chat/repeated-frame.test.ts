@@ -49,7 +49,7 @@ test('anything else that is different makes it another frame', () => {
   }
 });
 
-test('what stands in the text’s place must be one JSON string', () => {
+test('the text of a repeated frame must be one JSON string', () => {
   const repeated = new RepeatedFrame();
   repeated.note(frame('Hello'), 'content', 'Hello');
   const [before, after] = frame('|').split('|') as [string, string];
@@ -73,7 +73,7 @@ test('Python’s space behind the colon is no hindrance', () => {
   assert.equal(repeated.textIn('{"delta": {"content": "b"}}'), 'b');
 });
 
-test('an upstream that puts something random into each frame is given up, and one that does so at times is not', () => {
+test('an upstream with random data in each frame is not compared any more, one with it at times is', () => {
   const repeated = new RepeatedFrame();
   const random = (count: number): void => {
     for (let at = 0; at < count; at++) {
@@ -93,7 +93,7 @@ test('an upstream that puts something random into each frame is given up, and on
   assert.equal(repeated.textIn(frame('y')), null);
 });
 
-test('frames that are recognised come out as they came, whatever their texts say, in any pieces', () => {
+test('recognised frames are relayed byte for byte, with any text, in any pieces', () => {
   const random = randomFrom(20_261_121);
   const bits = [
     'word ',

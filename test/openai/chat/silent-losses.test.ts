@@ -45,7 +45,7 @@ function fault(events: readonly unknown[] | string, overrides: Overrides = {}): 
   return failure?.message ?? '';
 }
 
-test('a text beside a delta that says nothing is read, and one that repeats the delta is not', () => {
+test('a text beside an empty delta is used, and one that repeats the delta is not', () => {
   for (const delta of [{}, { content: '' }, { content: null }, { role: 'assistant', content: '' }]) {
     assert.deepEqual(told([beside(delta, { text: 'Hello' }), STOP, DONE]), ['Hello stop']);
   }
@@ -60,7 +60,7 @@ test('a message beside the empty delta of the last chunk is the response when no
   assert.deepEqual(told([ROLE, text('Hello'), last, DONE]), ['Hello stop']);
 });
 
-test('what stands beside a message or delta is read though the rest could be sent as it is', () => {
+test('members beside a message or delta are used even if the rest is canonical', () => {
   const body = { ...chunk({}), object: 'chat.completion', usage: USAGE };
   const whole = (message: object, more: object, top: object = {}) => {
     const choice = { index: 0, message: { role: 'assistant', refusal: null, ...message }, logprobs: null };
@@ -89,7 +89,7 @@ test('what stands beside a message or delta is read though the rest could be sen
   assert.equal(reported.usage?.totalTokens, 7);
 });
 
-test('an error in any words beside a response without text is one, whole and in the last chunk', () => {
+test('an error in any form beside a response without text is an error, whole and in the last chunk', () => {
   const empty = {
     index: 0,
     message: { role: 'assistant', content: '' },
@@ -148,7 +148,7 @@ test('an error beside text counts when no finish reason follows', () => {
   assert.deepEqual(told([ROLE, { ...text('a'), error }, text('b'), STOP, DONE]), ['ab stop']);
 });
 
-test('an event named error is one whatever its data are', () => {
+test('an event named error is an error with any data', () => {
   for (const data of ['overloaded', '', '[DONE]']) {
     assert.match(
       fault(`${sse(ROLE, text('a'))}event: error\ndata: ${data}\n\n${sse(DONE)}`),
@@ -157,7 +157,7 @@ test('an event named error is one whatever its data are', () => {
   }
 });
 
-test('words without JSON behind a response that has no finish reason are why it ended', () => {
+test('text without JSON after a response without finish reason is its error', () => {
   for (const words of [
     'Internal Server Error\n',
     'data: Internal Server Error\n\n',
@@ -183,7 +183,7 @@ test('words without JSON behind a response that has no finish reason are why it 
   assert.equal(stream(`${sse(ROLE, text('a'))}finished\n`).failure, null);
 });
 
-test('two responses where one was asked for are never one text', () => {
+test('two responses where one was requested are never merged into one text', () => {
   const one = { choiceCount: 1 };
   const message = (index: number, content: string) => ({
     index,
@@ -204,7 +204,7 @@ test('two responses where one was asked for are never one text', () => {
   ]);
 });
 
-test('a choice that is missing or was not ended among others is an error', () => {
+test('a missing or unfinished choice among others is an error', () => {
   const ends = (...list: readonly number[]) => list.map((index) => of(index, {}, 'stop'));
   const says = (...list: readonly number[]) => list.map((index) => of(index, { content: 'x' }));
   assert.match(fault([...says(1), ...ends(1), DONE], { choiceCount: 2 }), /omitted/);
@@ -268,7 +268,7 @@ test('logprobs of all chunks are joined, those of completions and of refusals to
   });
 });
 
-test('usage that comes in two halves is both, and no number too large for a count is one', () => {
+test('usage in two halves is combined, and a number too large for a count is ignored', () => {
   const usageOf = (...reports: readonly object[]) =>
     read(sse(ROLE, text('a'), STOP, ...reports.map(usageChunk), DONE), { includeUsage: true }).usage;
   const halves = usageOf({ prompt_tokens: 5, completion_tokens: 0 }, { completion_tokens: 2 });

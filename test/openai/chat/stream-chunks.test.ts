@@ -87,12 +87,12 @@ test('chunks of Azure with filter results that hit nothing are relayed', () => {
   assert.equal(stream(azure).text, azure);
 });
 
-test('a delta that is a text, or content that is a number, is text', () => {
+test('a delta that is a string, or content that is a number, is text', () => {
   const { choices } = read(sse(bare({ index: 0, delta: 'a' }), chunk({ content: 5 }), STOP, DONE));
   assert.equal(choices[0]?.content, 'a5');
 });
 
-test('audio and images are content though they are no text', () => {
+test('audio and images count as content', () => {
   assert.equal(stream(sse(ROLE, chunk({ audio: { data: 'UklG' } }))).stream.hasContent, true);
 });
 
@@ -176,7 +176,7 @@ test('S53 Q63 [DONE] without a finish: stop is added', () => {
   assert.equal(stream(sse(ROLE, text('Hello'), text(' world'), DONE)).text, PLAIN);
 });
 
-test('Q55 finish_reason "" or "null" in every chunk is none', () => {
+test('Q55 finish_reason "" or "null" in every chunk is null', () => {
   for (const none of ['', 'null', ' ']) {
     assert.equal(textOf(sse(chunk({ content: 'a' }, none), chunk({ content: 'b' }, none), STOP, DONE)), 'ab');
     assert.equal(stream(sse(chunk({ content: 'a' }, none))).failure?.kind, 'disconnected');
@@ -287,7 +287,7 @@ test('Q65 cumulative text gives its suffixes, by profile only', () => {
   assert.equal(textOf(body), 'HHeHelloHello');
 });
 
-test('Q65 cumulative: text that does not continue the text before is new', () => {
+test('Q65 cumulative: text that does not continue the previous text is new', () => {
   assert.equal(textOf(sse(text('one'), text('two'), STOP), { profile: { cumulative: 'always' } }), 'onetwo');
 });
 
@@ -304,7 +304,7 @@ test('Q67 such a stream is not whole when it is cut', () => {
   assert.equal(stream(body).failure?.kind, 'disconnected');
 });
 
-test('a whole message after deltas (MiniMax) repeats them and adds only what they did not say', () => {
+test('a whole message after deltas (MiniMax) repeats them and adds only new text', () => {
   const whole = bare(
     {
       index: 0,
@@ -354,7 +354,7 @@ test('Q70 Baidu', () => {
   assert.deepEqual([choices[0]?.content, choices[0]?.finish, usage?.total_tokens], ['ab', 'stop', 7]);
 });
 
-test('S51 images, sound and citations in the chunk of the finish reason come before the finish', () => {
+test('S51 images, audio and citations in the chunk of the finish reason are sent before the finish', () => {
   for (const said of [
     { images: [{ image_url: { url: 'data:,x' } }] },
     { audio: { data: 'AA' } },
@@ -443,7 +443,7 @@ test('Q86 empty or null reasoning beside content is omitted', () => {
   }
 });
 
-test('Q90 reasoning_details beside reasoning do not double the text', () => {
+test('Q90 reasoning_details beside reasoning do not duplicate the text', () => {
   const details = [{ type: 'reasoning.text', text: 'hm' }];
   const both = read(
     sse(chunk({ content: '', reasoning: 'hm', reasoning_details: details }), text('x'), STOP),
@@ -453,7 +453,7 @@ test('Q90 reasoning_details beside reasoning do not double the text', () => {
   assert.equal(alone.choices[0]?.reasoning, 'hm');
 });
 
-test('Q93 Q94 Q95 unknown members are kept on a chunk with choices, obfuscation may go', () => {
+test('Q93 Q94 Q95 unknown members are kept on a chunk with choices, obfuscation may be dropped', () => {
   const search = { search_info: { search_results: [{ index: 1 }] } };
   const { chunks } = read(
     sse(

@@ -42,7 +42,7 @@ test('S107 a text_completion stream on the chat path becomes chat', () => {
   assert.deepEqual([choices[0]?.content, choices[0]?.finish], ['Hello', 'stop']);
 });
 
-test('S107 reasoning has no place in the form and is left out', () => {
+test('S107 reasoning is dropped, as the form has no place for it', () => {
   const thinking = { ...text(''), choices: [{ index: 0, delta: { reasoning_content: 'hm' } }] };
   const { choices } = read(sse(ROLE, thinking, text('x'), STOP, DONE), COMPLETIONS);
   assert.equal(choices[0]?.content, 'x');
@@ -71,7 +71,7 @@ test('S107 whole responses: canonical relayed, chat rewritten, SSE aggregated', 
   }
 });
 
-test('S107 two prompts in one request are two choices, whatever n says', () => {
+test('S107 two prompts in one request are two choices, with any n', () => {
   const second = {
     ...textChunk('b'),
     choices: [{ text: 'b', index: 1, logprobs: null, finish_reason: 'stop' }],

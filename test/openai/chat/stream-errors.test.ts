@@ -48,7 +48,7 @@ for (const [name, error] of ERRORS) {
   });
 }
 
-test('event: error makes an error of whatever it carries', () => {
+test('event: error makes its data an error', () => {
   for (const data of [
     '{"message":"broken pipe"}',
     '{"foo":"broken pipe"}',
@@ -59,14 +59,14 @@ test('event: error makes an error of whatever it carries', () => {
   }
 });
 
-test('an error that is null, empty or false is none', () => {
+test('an error that is null, empty or false is ignored', () => {
   for (const none of [null, {}, '', false]) {
     const { choices } = read(sse({ ...text('x'), error: none }, { ...STOP, error: none }, DONE));
     assert.equal(choices[0]?.content, 'x', JSON.stringify(none));
   }
 });
 
-test('base_resp with code 0 beside a response is none', () => {
+test('base_resp with code 0 beside a response is no error', () => {
   const fine = { base_resp: { status_code: 0, status_msg: '' } };
   assert.equal(read(sse({ ...text('x'), ...fine }, { ...STOP, ...fine })).choices[0]?.content, 'x');
 });

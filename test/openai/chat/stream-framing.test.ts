@@ -29,7 +29,7 @@ test('S37 numbers that JSON.parse would change survive, because an event is sent
   assert.equal(stream(odd).text, odd);
 });
 
-test('Q1 data: without the space gets it', () => {
+test('Q1 data: without the space is sent with it', () => {
   assertPlain(PLAIN.replaceAll('data: ', 'data:'));
 });
 
@@ -157,7 +157,7 @@ test('Q23 no [DONE] and a clean end after the finish: it is added', () => {
   assertPlain(PLAIN.replace('data: [DONE]\n\n', ''));
 });
 
-test('Q24 S58 a second [DONE] and whatever follows the first is ignored', () => {
+test('Q24 S58 a second [DONE] and everything after the first is ignored', () => {
   assertPlain(`${PLAIN}data: [DONE]\n\n${sse(text('late'))}`);
 });
 
@@ -214,7 +214,7 @@ test('Q28 an event that is cut after the finish does not matter', () => {
   assertPlain(`${PLAIN.replace('data: [DONE]\n\n', '')}data: {"id":"chatcm`);
 });
 
-test('Q29 Q40 an empty body is an invalid response that says so', () => {
+test('Q29 Q40 an empty body is an invalid response with that message', () => {
   for (const body of ['', '\n\n', '   ', '\ufeff']) {
     const { failure, stream: chat } = stream(body);
     assert.equal(failure?.kind, 'invalid_response', JSON.stringify(body));
@@ -230,7 +230,7 @@ test('Q29 an end after nothing but comments or heartbeats is a failure', () => {
   assert.equal(stream('data: {"id":"chatcmpl-1","obj').failure?.kind, 'disconnected');
 });
 
-test('JSON that is no completion says so, and does not call the body empty', () => {
+test('JSON that is not a completion is reported as such, not as an empty body', () => {
   for (const body of [
     '{"choices":[]}',
     '{"status":"ok"}',
@@ -243,7 +243,7 @@ test('JSON that is no completion says so, and does not call the body empty', () 
   }
 });
 
-test('[DONE] alone is no response', () => {
+test('[DONE] alone is not a response', () => {
   assert.equal(stream(sse(DONE)).failure?.kind, 'invalid_response');
   assert.equal(stream(sse(ROLE, DONE)).failure?.kind, 'invalid_response');
 });
@@ -391,7 +391,7 @@ test('Q47 S61 an event of 5 MB is read, and its text written in lines of at most
   assert.equal(read(bytes).choices[0]?.content, long);
 });
 
-test('S61 control characters, which JSON writes with six bytes each, keep to the limit', () => {
+test('S61 control characters, which take six bytes each in JSON, respect the limit', () => {
   const long = '\u0001'.repeat(400_000);
   assert.equal(read(sse(ROLE, text(long), STOP, DONE)).choices[0]?.content, long);
 });
@@ -437,7 +437,7 @@ test('a long line in one-byte pieces costs linear time', () => {
   assert.equal(out.length, stream(bytes).text.length);
 });
 
-test('what no JSON parser takes costs linear time', () => {
+test('invalid JSON takes linear time', () => {
   const bodies = [
     `{"a":NaN,"b":"${'\\"'.repeat(500_000)}`,
     '{"a":'.repeat(200_000),

@@ -153,7 +153,7 @@ function comparable(text: string): string {
   });
 }
 
-test('S131 S132 1,000 responses in all habits and framings keep their meaning, in any pieces', () => {
+test('S131 S132 1,000 responses in all shapes and framings keep their contents, in any pieces', () => {
   for (let seed = 1; seed <= 1000; seed++) {
     const random = randomFrom(seed);
     const answer = answerFrom(random);
@@ -288,7 +288,7 @@ test('random bytes after every kind of beginning end in a failure or a canonical
   }
 });
 
-test('JSON that is nested too deeply for the built-ins is a failure and no crash', () => {
+test('JSON that is nested too deeply for the built-in parser is a failure and no crash', () => {
   const deep = `${'['.repeat(200_000)}${']'.repeat(200_000)}`;
   for (const body of [
     deep,

@@ -59,7 +59,7 @@ test('Q108 no index: by id, by order', () => {
   ]);
 });
 
-test('Q108 an index that comes only later still means the same call', () => {
+test('Q108 an index that comes only later still belongs to the same call', () => {
   const body = sse(
     calls({ id: 'a', function: { name: 'f', arguments: '{"x"' } }),
     calls(more(0, ':1}')),
@@ -226,7 +226,7 @@ test('S74 several calls in one delta become several chunks', () => {
   );
 });
 
-test('S77 Q61 Q62 any call makes the finish tool_calls, whatever the upstream said', () => {
+test('S77 Q61 Q62 any call makes the finish tool_calls, with any reason of the upstream', () => {
   for (const reason of ['stop', 'tool_use', 'function_call', 'tool_calls', 'length', 'eos_token']) {
     const { choices } = read(sse(calls(opening(0, 'a', 'f', '{}')), chunk({}, reason), DONE));
     assert.equal(choices[0]?.finish, 'tool_calls', reason);
@@ -282,7 +282,7 @@ test('Q120 legacy function_call deltas become tool_calls', () => {
   assert.deepEqual(callsOf(body), [['f', '{"x":1}']]);
 });
 
-test('S79 a request with functions is answered in the legacy form, from either form', () => {
+test('S79 a request with functions gets a response in the legacy form, from either form', () => {
   const legacy = sse(
     chunk({ function_call: { name: 'f', arguments: '{"x"' } }),
     chunk({ function_call: { arguments: ':1}' } }),
@@ -324,7 +324,7 @@ test('a name that comes after the arguments is still written first', () => {
   assert.deepEqual(callsOf(body), [['f', '{"x":1}']]);
 });
 
-test('an announced call that never comes is no response', () => {
+test('an announced call that never arrives is not a response', () => {
   assert.equal(stream(sse(ROLE, CALLED, DONE)).failure?.kind, 'invalid_response');
   assert.equal(read(sse(ROLE, text('x'), CALLED, DONE)).choices[0]?.finish, 'stop');
 });
@@ -347,7 +347,7 @@ test('custom tools and flat calls are read', () => {
   ]);
 });
 
-test('pieces of long arguments that repeat the name cost each the same', () => {
+test('fragments of long arguments that repeat the name take linear time', () => {
   const piece = (args: string) => calls({ index: 0, id: 'call_a', function: { name: 'f', arguments: args } });
   const pieces = Array.from({ length: 60_000 }, () => piece('x'.repeat(10)));
   const began = process.cpuUsage();

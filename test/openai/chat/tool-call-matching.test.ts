@@ -40,7 +40,7 @@ function fault(...chunks: readonly unknown[]): string {
   return failure?.message ?? '';
 }
 
-test('an empty object before the arguments is none of them', () => {
+test('an empty object before the arguments is ignored', () => {
   for (const empty of ['{}', {}]) {
     const parts = [calls(call('f', empty)), calls(more('{"city":')), calls(more('"Ulm"}')), END];
     assert.deepEqual(told(...parts), [['f', ULM]]);
@@ -53,7 +53,7 @@ test('an empty object before the arguments is none of them', () => {
   assert.deepEqual(told(calls(call('f', '{}')), text('so'), END), [['f', '{}']]);
 });
 
-test('an empty object in two pieces is written once, and nothing comes in its place', () => {
+test('an empty object in two pieces is written once', () => {
   const next = call('g', ULM, { index: 1, id: 'c2' });
   for (const known of [{ index: 0, id: 'c1', type: 'function' }, { id: 'c1' }]) {
     const parts = [calls(call('f', '', known)), calls(more('{')), calls(more('}'))];
@@ -66,7 +66,7 @@ test('an empty object in two pieces is written once, and nothing comes in its pl
   }
 });
 
-test('a call that comes again as a whole is written once', () => {
+test('a complete call that is repeated is written once', () => {
   const parts = [calls(call('f', '')), calls(more('{"city":')), calls(more('"Ulm"}'))];
   assert.deepEqual(told(...parts, calls(call('f', ULM)), END), [['f', ULM]]);
   assert.deepEqual(told(...parts, chunk({ tool_calls: [call('f', ULM)] }, 'tool_calls')), [['f', ULM]]);
@@ -76,7 +76,7 @@ test('a call that comes again as a whole is written once', () => {
   assert.deepEqual(told(legacy, calls(call('f', ULM)), END), [['f', ULM]]);
 });
 
-test('one id for all calls, with and without an index: every complete call is one of its own', () => {
+test('one id for all calls, with and without an index: every complete call is a separate one', () => {
   for (const index of [{}, { index: 0 }]) {
     const of = (name: string, args: string) => call(name, args, { ...index, id: 'x' });
     const others = [of('f', '{"q":1}'), of('g', '{"q":2}'), of('g', '{"q":3}')];
@@ -90,7 +90,7 @@ test('one id for all calls, with and without an index: every complete call is on
   }
 });
 
-test('a name that comes again without arguments begins another call when arguments follow, and repeats it when none do', () => {
+test('a repeated name without arguments starts another call when arguments follow, and is a repetition when none do', () => {
   const bonn = '{"city":"Bonn"}';
   const fragment = (more: object, name: string | undefined, args: string) =>
     calls({ ...more, function: { ...(name !== undefined && { name }), arguments: args } });
@@ -108,7 +108,7 @@ test('a name that comes again without arguments begins another call when argumen
   }
 });
 
-test('pieces that name their call by its id go on with it though all indexes are 0', () => {
+test('fragments with the id of their call continue it although all indexes are 0', () => {
   const begun = [calls(call('f', '', { index: 0, id: 'a' })), calls(call('g', '', { index: 0, id: 'b' }))];
   const piece = (id: string, args: string) => calls({ index: 0, id, function: { arguments: args } });
   const pieces = [piece('a', '{"city"'), piece('b', '{"zone"'), piece('a', ':"Ulm"}'), piece('b', ':1}')];
@@ -118,13 +118,13 @@ test('pieces that name their call by its id go on with it though all indexes are
   ]);
 });
 
-test('arguments that begin again with other ones are an error that shows them', () => {
+test('arguments that are followed by other ones are an error that shows them', () => {
   assert.match(fault(calls(call('f', { a: 1 })), calls(more({ b: 2 })), END), /complete: \{"b":2\}/);
   const late = [calls(call('f', ULM)), calls(call('g', ULM, { index: 1, id: 'c2' })), calls(more('{"a":1}'))];
   assert.match(fault(...late, END), /complete: \{"a":1\}/);
 });
 
-test('a name in pieces is an error, since where it ends cannot be seen', () => {
+test('a name in fragments is an error, since its end is unknown', () => {
   for (const known of [{ index: 0, id: 'c1' }, { index: 0 }]) {
     const rest = [calls({ index: 0, function: { name: 'ther' } }), calls(more(ULM)), END];
     assert.match(fault(calls(call('wea', '', known)), ...rest), /in pieces: wea, ther/);
@@ -150,7 +150,7 @@ test('an end without a finish reason in the middle of the arguments is a cut', (
   assert.deepEqual(told(calls(call('f', ULM)), STOP), [['f', ULM]]);
 });
 
-test('the input of a custom tool is any text: never complete, opened, cut or begun again', () => {
+test('the input of a custom tool is any text: never parsed, cut or restarted', () => {
   const custom = (input: string, known: object = {}) => calls({ index: 0, ...known, custom: { input } });
   const first = (input: string) =>
     calls({ index: 0, id: 'c1', type: 'custom', custom: { name: 'py', input } });
@@ -159,7 +159,7 @@ test('the input of a custom tool is any text: never complete, opened, cut or beg
   assert.deepEqual(told(first('"{\\"a\\":1}"'), END), [['py', '"{\\"a\\":1}"']]);
 });
 
-test('a repeated name under another id or none, in the middle of arguments, goes on with the call', () => {
+test('a repeated name with another id or none, in the middle of arguments, continues the call', () => {
   for (const index of [{}, { index: 0 }]) {
     const parts = ['{"a"', ':1', '}'].map((args, at) => calls(call('f', args, { ...index, id: `x${at}` })));
     assert.deepEqual(told(...parts, END), [['f', '{"a":1}']]);
@@ -184,7 +184,7 @@ test('an empty object and the arguments in one text are the arguments', () => {
   assert.deepEqual(told(calls(call('f', `${ULM}{}`)), END), [['f', `${ULM}{}`]], 'the model wrote it');
 });
 
-test('a legacy call is read as leniently as the others', () => {
+test('a legacy call is parsed as leniently as the others', () => {
   const legacy = { name: 'f', arguments: ULM };
   for (const written of [
     legacy,

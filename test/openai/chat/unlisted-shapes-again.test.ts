@@ -35,11 +35,11 @@ test('the field name in capitals is the field name', () => {
   assertHello(PLAIN.replaceAll('data: ', 'DATA: '));
 });
 
-test('chunks one behind the other with nothing between them are a stream', () => {
+test('chunks without anything between them are a stream', () => {
   assertHello(jsons.join(''));
 });
 
-test('one chunk a line with a comma behind each is a stream', () => {
+test('one chunk per line with a trailing comma is a stream', () => {
   assertHello(jsons.join(',\n'));
   assertHello(`${jsons.join(',\n')},\n`);
 });
@@ -65,7 +65,7 @@ test('an event named done or end without any data of its own ends the stream', (
   assertHello(`${sse(...HELLO_CHUNKS)}event: end\ndata: end\n\n`);
 });
 
-test('a delta that is a bare text is content', () => {
+test('a delta that is a string is content', () => {
   const bare = (said: string) => ({
     ...chunk({}),
     choices: [{ index: 0, delta: said, finish_reason: null }],
@@ -94,7 +94,7 @@ test('a finish reason inside of the delta is the reason', () => {
   assert.deepEqual([choice?.content, choice?.finish], ['Hello', 'length']);
 });
 
-test('words for a proper end that no vendor is known for are stop', () => {
+test('unknown words for a normal end are stop', () => {
   for (const reason of ['STOP', 'finished', 'done', 'complete', 'end', 'eos_token_id', 'normal']) {
     const choice = told(sse(ROLE, text('Hello'), chunk({}, reason), DONE));
     assert.deepEqual([choice?.content, choice?.finish], ['Hello', 'stop'], reason);
@@ -113,7 +113,7 @@ test('usage as a list of one is the usage', () => {
   assert.deepEqual([usage?.prompt_tokens, usage?.completion_tokens], [5, 2]);
 });
 
-test('tokens counted under meta.tokens are the usage', () => {
+test('counts in meta.tokens are the usage', () => {
   const counted = { ...chunk({}, 'stop'), meta: { tokens: { input_tokens: 5, output_tokens: 2 } } };
   const { usage } = read(sse(ROLE, text('Hello'), text(' world'), counted, DONE), { includeUsage: true });
   assert.deepEqual([usage?.prompt_tokens, usage?.completion_tokens], [5, 2]);
@@ -136,7 +136,7 @@ test('tool calls keyed by their indexes are tool calls', () => {
   assertCall(told(sse(ROLE, chunk({ tool_calls: { 0: call } }), chunk({}, 'tool_calls'), DONE)));
 });
 
-test('an error object with a type around it is an error with its words, also after text', () => {
+test('an error object with a type around it is an error with its message, also after text', () => {
   const error = { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded just now' } };
   assert.match(failed(sse(ROLE, error)).message, /Overloaded just now/);
   const { content, message } = failed(
@@ -146,7 +146,7 @@ test('an error object with a type around it is an error with its words, also aft
   assert.match(message, /Overloaded just now/);
 });
 
-test('{"status": "error", "msg"} in a 200 is an error with these words', () => {
+test('{"status": "error", "msg"} in a 200 is an error with this message', () => {
   const error = { status: 'error', msg: 'the engine is warming up' };
   assert.match(failed(sse(error)).message, /warming up/);
   assert.match(failureOfReply(JSON.stringify(error)).message, /warming up/);

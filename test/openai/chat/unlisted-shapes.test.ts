@@ -129,14 +129,14 @@ test('a call with name and arguments beside its id, without function, is that ca
   assert.deepEqual(choices[0].message.tool_calls[0].function, CALL);
 });
 
-test('{"message", "status"} after the role is an error with these words', () => {
+test('{"message", "status"} after the role is an error with this message', () => {
   const error = { message: 'broken pipe', status: 503 };
   assert.match(failed(sse(ROLE, error)).message, /broken pipe/);
   assert.match(failed(sse(ROLE, error, DONE)).message, /broken pipe/);
   assert.match(failureOfReply(JSON.stringify(error)).message, /broken pipe/);
 });
 
-test('a list of errors is an error with the words of the first', () => {
+test('a list of errors is an error with the message of the first', () => {
   const error = { errors: [{ code: 7003, message: 'broken pipe' }], success: false, result: null };
   assert.match(failed(sse(error)).message, /broken pipe/);
   const { content, message } = failed(sse(ROLE, text('Hello'), error, DONE));
@@ -145,14 +145,14 @@ test('a list of errors is an error with the words of the first', () => {
   assert.match(failureOfReply(JSON.stringify(error)).message, /broken pipe/);
 });
 
-test('the HTML page of a proxy behind the text is an error after the text', () => {
+test('the HTML page of a proxy after the text is an error after the text', () => {
   const page = '<html>\r\n<head><title>504 Gateway Time-out</title></head>\r\n<body></body>\r\n</html>\r\n';
   const { content, message } = failed(sse(ROLE, text('Hello')) + page);
   assert.equal(content, 'Hello');
   assert.notEqual(message, '');
 });
 
-test('JSON that was written as a JSON text once more is read', () => {
+test('JSON within a JSON string is parsed', () => {
   assertHello(sse(...HELLO.map((one) => JSON.stringify(JSON.stringify(one))), DONE));
   assertHelloReply(JSON.stringify(completion({ content: 'Hello world' })));
 });

@@ -29,7 +29,7 @@ test('S108 inputs are counted: a text, texts, token ids, lists of token ids', ()
   assert.equal(readEmbeddingsRequest({ messages: [] }).inputs, 1);
 });
 
-test('nothing to embed is the client’s fault', () => {
+test('a request without input is an error of the client', () => {
   for (const json of [{}, { input: null }, { input: [] }]) {
     assert.throws(
       () => readEmbeddingsRequest(json),
@@ -46,7 +46,7 @@ test('S109 only base64 is base64; float, absent and null are floats', () => {
   for (const other of ['float', undefined, null]) assert.equal(encoding(other), 'float');
 });
 
-test('S110 Q151 the upstream is asked for floats, and not asked at all when the client did not', () => {
+test('S110 Q151 floats are requested from the upstream, and no format when the client sent none', () => {
   const sent = (text: string): string =>
     adaptRequest(parseRequest(Buffer.from(text), 'embeddings'), {
       upstreamModel: 'm',
@@ -65,7 +65,7 @@ test('S110 Q151 the upstream is asked for floats, and not asked at all when the 
   assert.equal(sent('{"input":"a","encoding_format":null,"model":"m"}'), '{"input":"a","model":"m"}');
 });
 
-test('S112 Q158 some of the inputs are sent with everything else byte for byte', () => {
+test('S112 Q158 a batch of the inputs is sent with the rest byte for byte', () => {
   const inputs = new EmbeddingInputs('{"model":"m", "input" : [ "a,]" ,"b",\n"\\u00e9"], "dimensions":1.0}');
   assert.equal(inputs.count, 3);
   assert.equal(inputs.textOf(0), '"a,]"');
@@ -75,7 +75,7 @@ test('S112 Q158 some of the inputs are sent with everything else byte for byte',
   assert.equal(tokens.bodyOf([1]).toString(), '{"input":[[3]],"model":"m"}');
 });
 
-test('a text and one list of token ids are one input each', () => {
+test('a string and one list of token ids are one input each', () => {
   for (const text of ['{"input":"a"}', '{"input":[1,2,3]}', '{"input":["a"]}', '{"messages":[]}']) {
     const inputs = new EmbeddingInputs(text);
     assert.equal(inputs.count, 1);
@@ -96,7 +96,7 @@ test('S112 batches cover all positions once, in order', () => {
   }
 });
 
-test('Q158 a refusal of the batch size tells the limit, a 413 halves it', () => {
+test('Q158 a refusal of the batch size states the limit, a 413 halves it', () => {
   const limit = (message: string, status = 400, sent = 64): number | null =>
     batchLimitFrom(new FerryError('client_fault', { message, status }), sent);
   assert.equal(limit('batch size is invalid, it should not be larger than 10.: input.contents'), 10);
@@ -110,13 +110,13 @@ test('Q158 a refusal of the batch size tells the limit, a 413 halves it', () => 
   assert.equal(batchLimitFrom(new FerryError('rate_limited', { message: 'batch limit 5' }), 64), null);
 });
 
-test('S115 dimensions are a length only where they say one', () => {
+test('S115 only valid dimensions are a length', () => {
   const of = (dimensions?: unknown) => readEmbeddingsRequest({ input: 'a', dimensions }).dimensions;
   assert.equal(of(256), 256);
   for (const other of [undefined, null, '256', 0, -1, 2.5]) assert.equal(of(other), null);
 });
 
-test('S108 whose token ids are put back into text is told by the model, unless the profile says it', () => {
+test('S108 the model decides which token ids are decoded to text, unless the profile does', () => {
   for (const model of ['text-embedding-3-small', 'text-embedding-ada-002', 'openai/text-embedding-3-large']) {
     assert.equal(tokenIdsFor('auto', model), 'pass', model);
   }
@@ -157,7 +157,7 @@ async function decoded(
   return { sent: adapted.body.toString(), dropped: adapted.dropped };
 }
 
-test('S108 cl100k token ids become the text that they stand for, all else stays', async () => {
+test('S108 cl100k token ids are decoded to text, the rest is unchanged', async () => {
   // As tiktoken's cl100k_base has them.
   const hello = '[9906,1917,0]';
   const chinese = '[3574,244,98220]';
@@ -172,7 +172,7 @@ test('S108 cl100k token ids become the text that they stand for, all else stays'
   assert.equal((await decoded('["text"]')).sent, '{"model":"m","input":["text"],"x":1.0}');
 });
 
-test('S108 what is no token id is a 400 with its position', async () => {
+test('S108 an invalid token id is a 400 with its position', async () => {
   for (const [input, param] of [
     ['[9906,100256]', 'input.1'],
     ['[9906,200000]', 'input.1'],
@@ -194,7 +194,7 @@ test('S108 what is no token id is a 400 with its position', async () => {
   }
 });
 
-test('S108 a million token ids with a wrong one are told in a second', async () => {
+test('S108 a wrong one among a million token ids is found in a second', async () => {
   const ids = Array.from({ length: 1_000_000 }, (_, position) =>
     position === 654_321 ? 250_001 : position % 100_000,
   );
@@ -206,7 +206,7 @@ test('S108 a million token ids with a wrong one are told in a second', async () 
   assert.ok(cpuMsSince(began) < 2_000);
 });
 
-test('S113 blank inputs go out as a full stop to an upstream that refused them, the others byte for byte', async () => {
+test('S113 blank inputs are sent as a full stop to an upstream that refused them, the others byte for byte', async () => {
   const sent = (text: string): string =>
     adaptRequest(parseRequest(Buffer.from(text), 'embeddings'), {
       upstreamModel: 'm',

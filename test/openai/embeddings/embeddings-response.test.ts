@@ -67,7 +67,7 @@ function failure(body: unknown, options: Partial<EmbeddingsResponseOptions> = {}
 const a = [0.1, -2.5e-7, 3];
 const b = [1, 0, -0.25];
 
-test('a canonical float reply is relayed as the same buffer', () => {
+test('a canonical float response is relayed as the same buffer', () => {
   for (const text of [
     JSON.stringify(canonical([a, b])),
     JSON.stringify(canonical([a, b]), null, 2),
@@ -81,7 +81,7 @@ test('a canonical float reply is relayed as the same buffer', () => {
   }
 });
 
-test('the model of the reply is the upstream’s or the requested one, as configured', () => {
+test('the model of the response is the upstream’s or the requested one, as configured', () => {
   assert.equal(read(canonical([a, b])).model, 'bge-m3');
   assert.equal(read(canonical([a, b]), { replyModel: 'requested' }).model, 'asked');
   assert.deepEqual(vectorsOf(canonical([a, b]), { replyModel: 'requested' }), [a, b]);
@@ -100,7 +100,7 @@ test('S109 base64 is little-endian float32, made here from floats', () => {
   }
 });
 
-test('Q152 base64 from the upstream is decoded for a client that wants floats, and kept for one that does not', () => {
+test('Q152 base64 from the upstream is decoded for a client that requests floats, and kept for one that does not', () => {
   const floats = new Float32Array([0.5, -1, 3e-5]);
   const base64 = Buffer.from(floats.buffer).toString('base64');
   const body = canonical([a, b]);
@@ -247,7 +247,7 @@ test('S85 an error inside of a 200 is that error', () => {
   );
 });
 
-test('S97 what is no reply is upstream_invalid_response, what was cut is upstream_disconnected', () => {
+test('S97 an invalid response is upstream_invalid_response, a cut one upstream_disconnected', () => {
   for (const body of ['', '<html><title>Login</title></html>', 'ok', '{"object":"list"}', '7', '{"a":NaN}']) {
     assert.equal(failure(body).kind, 'invalid_response', body);
   }
@@ -257,7 +257,7 @@ test('S97 what is no reply is upstream_invalid_response, what was cut is upstrea
   }
 });
 
-test('S112 the replies of several calls are joined in order, usage summed', () => {
+test('S112 the responses of several calls are joined in order, usage summed', () => {
   const first = readVectors(bytes(canonical([a, b])), defaults);
   const second = readVectors(bytes({ embeddings: [[9]], model: 'bge-m3', usage: { total_tokens: 3 } }), {
     ...defaults,
@@ -286,7 +286,7 @@ test('vectors of different upstream models are never joined', () => {
   );
 });
 
-test('S115 vectors of another length than asked are a 400 that says what was asked and what came', () => {
+test('S115 vectors of another length than requested are a 400 with both lengths', () => {
   const asked = { dimensions: 2, upstream: 'vectors' };
   const inBase64 = canonical([a, b]);
   for (const item of inBase64.data)
@@ -311,7 +311,7 @@ test('S115 vectors of another length than asked are a 400 that says what was ask
   assert.equal(failure([a, [1, 2]], asked).code, 'unsupported_dimensions');
 });
 
-test('S115 vectors of the length that was asked are relayed as they are', () => {
+test('S115 vectors of the requested length are relayed unchanged', () => {
   for (const dimensions of [3, null]) {
     const reply = readEmbeddingsResponse(bytes(canonical([a, b])), { ...defaults, dimensions });
     assert.equal(reply.isRelayed, true);
@@ -327,7 +327,7 @@ test('S115 a part of a split request with vectors of another length fails the sa
   );
 });
 
-test('the skeleton agrees with JSON.parse on mutated replies (seeded)', () => {
+test('the skeleton agrees with JSON.parse on mutated responses (seeded)', () => {
   const random = randomFrom(23);
   const alphabet = '[]{}",:01.-enN \\a';
   let accepted = 0;
@@ -404,7 +404,7 @@ function parseOrNull(text: string): unknown {
   }
 }
 
-test('what a response needed is reported by name, and nothing for a canonical one', () => {
+test('repairs of a response are reported by name, none for a canonical one', () => {
   const repairsOf = (body: unknown): string[] => {
     const repairs: string[] = [];
     vectorsOf(body, { onRepair: (repair) => repairs.push(repair) });

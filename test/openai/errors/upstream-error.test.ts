@@ -48,7 +48,7 @@ test('Q126 an error object as the first event of a 200 becomes the error inside'
   assert.equal(within({ error: 'something went wrong' }).kind, 'retryable_status');
 });
 
-test('Q126 a status beside a word that is said of anything tells which error it is', () => {
+test('Q126 a status beside a generic word decides the error', () => {
   const status = (type: string, code: unknown): number =>
     within({ error: { message: 'sorry', type, code } }).status;
   assert.deepEqual(
@@ -62,7 +62,7 @@ test('Q126 a status beside a word that is said of anything tells which error it 
   assert.equal(status('overloaded_error', 500), 503, 'a word that is exact stays');
 });
 
-test('the record of an empty body has words', () => {
+test('the record of an empty body has a message', () => {
   const { message, detail } = invalidBodyError('', context);
   assert.match(message, /empty body/);
   assert.equal(detail, undefined, 'the message is the record’s');
@@ -86,7 +86,7 @@ test('Q128 TGI: the status comes from error_type', () => {
   );
 });
 
-test('Q129 Ollama: an error that is a text', () => {
+test('Q129 Ollama: an error that is a string', () => {
   const error = answered(404, { error: "model 'llama9' not found, try pulling it first" });
   assert.deepEqual(summary(error), ['model_not_found', 404, 'model_not_found']);
   assert.equal(within({ error: 'model not found' }).kind, 'model_not_found');
@@ -223,7 +223,7 @@ test('Q138 one-api: numeric and null codes become strings and null, success:fals
   );
 });
 
-test('Q140 S88 context overflow in everybody’s words', () => {
+test('Q140 S88 context overflow in the texts of all vendors', () => {
   const texts = [
     "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
     'prompt is too long: 210000 tokens > 200000 maximum',
@@ -267,7 +267,7 @@ test('Q140 S88 context overflow in everybody’s words', () => {
   );
 });
 
-test('a limit that is no context overflow is none', () => {
+test('another limit is no context overflow', () => {
   for (const message of [
     'max_tokens is too large: 100000',
     'Image file size exceeds 20 MB',
@@ -277,7 +277,7 @@ test('a limit that is no context overflow is none', () => {
   }
 });
 
-test('Q50 Azure: the content filter, with what innererror says', () => {
+test('Q50 Azure: the content filter, with the details of innererror', () => {
   const error = answered(400, {
     error: {
       message:
@@ -352,12 +352,12 @@ test('Q142 S84 a 401 or 403 of the upstream is about the gateway’s credentials
   assert.equal(answered(407, '').kind, 'forbidden');
 });
 
-test('S84 a refusal inside of a 200 says 401 as well, by which RAGFlow knows it', () => {
+test('S84 a rejection inside of a 200 has 401 in its message as well, which RAGFlow looks for', () => {
   assert.match(within({ base_resp: { status_code: 1004, status_msg: 'login fail' } }).message, /status 401/);
   assert.match(answered(407, '').message, /status 407/);
 });
 
-test('Q143 a 429 carries its wait, and a used-up quota is told apart', () => {
+test('Q143 a 429 has its wait, and an exhausted quota is a different error', () => {
   const error = answered(429, { error: { message: 'Please try again in 2s', code: 'rate_limit_exceeded' } });
   assert.deepEqual(summary(error), ['rate_limited', 429, 'rate_limit_exceeded']);
   assert.equal(error.retryAfterMs, 2000);
@@ -386,7 +386,7 @@ test('Q143 a quota that comes back in seconds is a rate limit', () => {
   assert.equal(error.retryAfterMs, 34_000);
 });
 
-test('a 400 that says the model is unknown is a 404, also by the name that the upstream knows', () => {
+test('a 400 for an unknown model is a 404, also with the upstream’s name of the model', () => {
   const body = '{"error":{"message":"Invalid model name passed in model=deploy-7. Call `/v1/models`."}}';
   const read = (more: object): string =>
     fromErrorResponse({ ...context, ...more, status: 400, body, headers: () => undefined }).kind;
@@ -445,7 +445,7 @@ test('retry.statuses decides which statuses are tried again', () => {
   assert.equal(read(408), 'client_fault');
 });
 
-test('Q147 a redirect is upstream_redirect and does not tell where to', () => {
+test('Q147 a redirect is upstream_redirect and does not reveal its target', () => {
   const error = answered(302, '', { location: 'https://sso.corp.example/login?x=1' });
   assert.deepEqual(summary(error), ['redirect', 502, 'upstream_redirect']);
   assert.doesNotMatch(error.message, /corp/);
@@ -481,7 +481,7 @@ test('any other 4xx is the client’s, with the upstream’s status, message, ty
   for (const status of [400, 405, 409, 413, 415, 451]) assert.equal(answered(status, '').status, status);
 });
 
-test('S91 S99 the words that LangChain and Dify look for stay in the message', () => {
+test('S91 S99 the texts that LangChain and Dify look for stay in the message', () => {
   const kept = [
     "'response_format' of type 'json_schema' is not supported with this model",
     "Invalid 'max_output_tokens': integer_below_min_value. Expected a value >= 16, but got 5 instead.",
@@ -489,7 +489,7 @@ test('S91 S99 the words that LangChain and Dify look for stay in the message', (
   for (const message of kept) assert.equal(answered(400, { error: { message } }).message, message);
 });
 
-test('S91 an upstream without json_schema is told in the words that LangChain falls back on', () => {
+test('S91 an upstream without json_schema is an error with the text that LangChain falls back on', () => {
   for (const message of [
     'response_format json_schema is not supported',
     'This response_format type is unavailable now',
@@ -505,7 +505,7 @@ test('S91 an upstream without json_schema is told in the words that LangChain fa
   assert.equal(answered(400, { error: { message: broken } }).message, broken);
 });
 
-test('S99 a max_tokens below the minimum has the code on which Dify tries again', () => {
+test('S99 a max_tokens below the minimum has the code on which Dify retries', () => {
   const code = (message: string, own?: string): string | null =>
     answered(400, { error: { message, code: own } }).code;
   assert.equal(code('max_tokens must be at least 16'), 'integer_below_min_value');
@@ -527,7 +527,7 @@ test('Q158 a batch that is too large is no context overflow', () => {
   }
 });
 
-test('S81 S82 every message is text and never empty', () => {
+test('S81 S82 every message is a string and never empty', () => {
   const bodies = [
     '',
     '{}',
@@ -645,7 +645,7 @@ test('S82 Q148 no host, address, URL, key or stack trace of an upstream reaches 
   assert.match(answered(500, texts.at(-1) as string).message, /CUDA out of memory/);
 });
 
-test('what only looks like an address stays in a client’s error', () => {
+test('text that only looks like an address stays in a client’s error', () => {
   const message =
     'claude-3.5-sonnet at messages.0.content: see https://platform.openai.com/docs (12:30, v1.2.3)';
   assert.equal(answered(400, { error: { message } }).message, message);
@@ -659,7 +659,7 @@ test('S97 long and foreign bodies are cut to a short excerpt', () => {
   assert.ok(emoji.message.isWellFormed());
 });
 
-test('errors inside of errors are opened', () => {
+test('nested errors are unwrapped', () => {
   const inner = JSON.stringify({ error: { message: 'The real one', code: 'string_above_max_length' } });
   assert.equal(answered(400, { error: { message: inner, type: 'upstream_error' } }).message, 'The real one');
   assert.equal(answered(400, { detail: { error: { message: 'deep' } } }).message, 'deep');
@@ -673,7 +673,7 @@ test('errors inside of errors are opened', () => {
   );
 });
 
-test('S85 what is an error in a 200 and what is none', () => {
+test('S85 which 200 bodies are errors and which are not', () => {
   const errors: unknown[] = [
     { error: { message: 'x' } },
     { error: 'x', choices: [] },
@@ -721,7 +721,7 @@ test('S85 what is an error in a 200 and what is none', () => {
   for (const json of answers) assert.equal(findVendorError(json), null, JSON.stringify(json));
 });
 
-test('Q42 an envelope with a code is classified by its words when no table knows it', () => {
+test('Q42 an envelope with an unknown code is classified by its text', () => {
   const envelope = (msg: string): string => within({ code: 99, msg, data: null }).kind;
   assert.equal(envelope('请求过于频繁,触发限流'), 'rate_limited');
   assert.equal(envelope('余额不足'), 'quota_exhausted');
@@ -735,7 +735,7 @@ test('Q42 an envelope with a code is classified by its words when no table knows
   assert.equal(within({ error: { code: '1001', message: 'x' } }).kind, 'auth_rejected');
 });
 
-test('no body whatever makes the readers throw (seeded)', () => {
+test('no body makes the parsers throw (seeded)', () => {
   const random = randomFrom(17);
   const words = [
     'error',
@@ -772,7 +772,7 @@ test('no body whatever makes the readers throw (seeded)', () => {
   }
 });
 
-test('a hostile body of a megabyte is read in milliseconds', () => {
+test('a hostile body of a megabyte is parsed in milliseconds', () => {
   const bodies = [
     'a-'.repeat(500_000),
     '1.'.repeat(500_000),

@@ -23,7 +23,7 @@ const ERRORS: readonly (readonly [object, string])[] = [
   [{ err: 'out of order' }, 'retryable_status'],
 ];
 
-test('a code that says failure with words beside it is an error of that kind, whatever the two are called', () => {
+test('a code for a failure with a text beside it is an error of that kind, under any names', () => {
   for (const [body, kind] of ERRORS) {
     const told = JSON.stringify(body);
     assert.throws(
@@ -36,7 +36,7 @@ test('a code that says failure with words beside it is an error of that kind, wh
   }
 });
 
-test('codes that say success are none, and neither are words alone', () => {
+test('codes for success are no errors, and neither is a text alone', () => {
   for (const body of [
     { code: 0, msg: 'ok' },
     { resultCode: '0000', resultMsg: 'done' },
@@ -52,14 +52,14 @@ test('codes that say success are none, and neither are words alone', () => {
   }
 });
 
-test('words that nobody understands are an error when the answer ends on them without a finish', () => {
+test('an unrecognised text is an error when the response ends with it without a finish', () => {
   const words = { Message: 'User is not authorized' };
   const { choices, failure } = read(sse(ROLE, text('Hello'), words, DONE));
   assert.equal(choices[0]?.content, 'Hello');
   assert.match(failure?.message ?? '', /aborted its response with: .*not authorized/);
 });
 
-test('and no error when the answer goes on, has its finish, or when they are no words', () => {
+test('it is no error when the response continues, has its finish, or when it is not a text', () => {
   const words = { sources: [{ title: 'A page' }] };
   assert.equal(read(sse(ROLE, words, text('Hello'), DONE)).failure, null);
   assert.equal(read(sse(ROLE, text('Hello'), STOP, words, DONE)).failure, null);

@@ -28,7 +28,7 @@ test('S8 S9 OpenAI’s list keeps ids, times, owners and known limits, and loses
   ]);
 });
 
-test('Q164 bare arrays, Ollama, Gemini, envelopes and lists of texts are read', () => {
+test('Q164 bare arrays, Ollama, Gemini, envelopes and lists of strings are parsed', () => {
   const expected = [model('a'), model('b')];
   for (const body of [
     [{ id: 'a' }, { id: 'b' }],
@@ -63,7 +63,7 @@ test('Q164 created is integer seconds from any form', () => {
   );
 });
 
-test('what is no list is upstream_invalid_response (seeded)', () => {
+test('anything but a list is upstream_invalid_response (seeded)', () => {
   const random = randomFrom(31);
   const bodies = [
     '',

@@ -30,7 +30,7 @@ function refusalOf(text: string | Buffer, type = 'multipart/form-data; boundary=
   }
 }
 
-test('the boundary is read quoted, bare, behind other parameters, and of form data only', () => {
+test('the boundary is parsed quoted, bare, after other parameters, and only of form data', () => {
   for (const [type, boundary] of [
     ['multipart/form-data; boundary=abc', 'abc'],
     ['Multipart/Form-Data;charset=utf-8;  BOUNDARY="a b,c"', 'a b,c'],
@@ -45,7 +45,7 @@ test('the boundary is read quoted, bare, behind other parameters, and of form da
   }
 });
 
-test('a content-type in which readers would find different boundaries is refused', () => {
+test('a content-type in which parsers would find different boundaries is refused', () => {
   for (const parameters of [
     'boundary=x; boundary=b',
     'boundary=b; BOUNDARY = x',
@@ -70,7 +70,7 @@ test('a content-type in which readers would find different boundaries is refused
   }
 });
 
-test('a part that any reader could take for the model, and is not its one plain field, is refused', () => {
+test('a part that a parser could treat as the model, and is not the one plain field, is refused', () => {
   const disposition = 'Content-Disposition: form-data; name="model"';
   const others = [
     part('name="model"; filename=""', 'denied'),
@@ -118,7 +118,7 @@ test('a part that any reader could take for the model, and is not its one plain 
   assert.match(refusalOf(`${MODEL}${many}${MODEL}--b--`) ?? 'taken', /1000 parts/);
 });
 
-test('a form that readers would divide in different places is refused', () => {
+test('a form that parsers would split in different places is refused', () => {
   const model = MODEL.slice(5);
   const file = (content: string) => `${MODEL}${part('name="file"; filename="a"', content)}--b--\r\n`;
   for (const form of [
@@ -146,7 +146,7 @@ test('a form that readers would divide in different places is refused', () => {
     );
 });
 
-test('what clients send is taken: files of any name and content, headers of all libraries, preambles, long forms', () => {
+test('forms of real clients are accepted: files of any name and content, headers of all libraries, preambles, long forms', () => {
   for (const other of [
     part('name="file"; filename="model"'),
     part('name="file"; filename*=utf-8\'\'Gr%C3%BC%C3%9Fe.wav'),
@@ -178,7 +178,7 @@ test('what clients send is taken: files of any name and content, headers of all 
   assert.deepEqual(fieldsOf(''), []);
 });
 
-test('S121 a form that comes in pieces is watched for a second model, wherever the pieces end', () => {
+test('S121 a form in pieces is checked for a second model, wherever the pieces end', () => {
   const type = 'multipart/form-data; boundary=b';
   const rest = `${part('name="file"; filename="a"', 'x\r\n--bb\r\nx')}${MODEL}--b--\r\n`;
   for (const size of [1, 2, 3, 7, 50]) {
@@ -192,7 +192,7 @@ test('S121 a form that comes in pieces is watched for a second model, wherever t
   }
 });
 
-test('S121 fields are read however their headers are written', () => {
+test('S121 fields are parsed in every notation of their headers', () => {
   for (const head of [
     'Content-Disposition: form-data; name="model"',
     'content-disposition:form-data;name=model',
@@ -227,7 +227,7 @@ test('files, parts without a name or without an end are no fields; a value may h
   assert.deepEqual(fieldsOf(`${form}${part('name="cut"', 'without an end')}`), read);
 });
 
-test('whatever is cut off a form, what is read of it is the beginning of what all of it says', () => {
+test('the fields of a cut form are the first fields of the whole form', () => {
   const random = randomFrom(121);
   for (let round = 0; round < 50; round++) {
     const parts = Array.from({ length: 1 + Math.floor(random() * 5) }, (_, index) => {
@@ -250,7 +250,7 @@ test('whatever is cut off a form, what is read of it is the beginning of what al
   }
 });
 
-test('a form of nothing but delimiters, of mentions, and one of a single endless header, are refused in a moment', () => {
+test('a form of nothing but delimiters, and one of a single endless header, are refused quickly', () => {
   for (const form of [
     '\r\n--b'.repeat(1_000_000),
     '\r\n--bb'.repeat(1_000_000),

@@ -48,7 +48,7 @@ function adapt(
   return { text: adapted.body.toString(), dropped: adapted.dropped, stream: adapted.stream };
 }
 
-test('a request is read with what routing needs to know', () => {
+test('a request is parsed with the facts that routing needs', () => {
   const request = read(
     '{"model":"m","stream":true,"stream_options":{"include_usage":true},"tools":[{}],"messages":[]}',
   );
@@ -65,7 +65,7 @@ test('S18 a byte order mark in front of the body is tolerated and not sent on', 
   assert.equal(request.body.toString(), '{"model":"m"}');
 });
 
-test('S20 malformed JSON is a 400 that says where, without quoting the body', () => {
+test('S20 malformed JSON is a 400 with the position, without quoting the body', () => {
   const cases: [string, RegExp][] = [
     ['{"model":"secret",\n  "x": tru}', /line 2, column 8/],
     ['{"model":"m"', /ends too early, at line 1, column 13/],
@@ -114,7 +114,7 @@ test('__proto__ and constructor as keys are harmless', () => {
   assert.equal(adapt('{"model":"m","constructor":1}', { learnedDrops: ['toString'] }).dropped.length, 0);
 });
 
-test('a key that decides something may not stand twice, however it is written', () => {
+test('a key with a meaning may not occur twice, in any spelling', () => {
   for (const text of [
     '{"model":"a","model":"b"}',
     '{"model":"a","\\u006dodel":"b"}',
@@ -129,7 +129,7 @@ test('a key that decides something may not stand twice, however it is written', 
   }
 });
 
-test('the same words inside of messages and values are no duplicates', () => {
+test('the same keys inside of messages and values are no duplicates', () => {
   read(
     '{"model":"m","messages":[{"role":"user","content":"\\"model\\" \\u00e9","model":1}],"x":{"model":2}}',
   );
@@ -180,7 +180,7 @@ test('a body of millions of keys, texts or numbers is refused before it is parse
   }
 });
 
-test('what real requests have many of is taken: texts, token ids, keys of a schema, commas and quotes in a text', () => {
+test('large real requests are accepted: strings, token ids, keys of a schema, commas and quotes in a string', () => {
   const ids = `[${'100256,'.repeat(1_499)}1]`;
   for (const text of [
     `{"model":"m","input":[${'"a",'.repeat(900_000)}"a"]}`,
@@ -191,7 +191,7 @@ test('what real requests have many of is taken: texts, token ids, keys of a sche
     assert.equal(read(text).model, 'm');
 });
 
-test('a fault far behind is told as such, within milliseconds', () => {
+test('an error far behind is reported as such, within milliseconds', () => {
   const began = process.cpuUsage();
   assert.match(refusal(`{"model":"${'\\n'.repeat(2_000_000)}", x}`).message, /after position 1048576/);
   assert.ok(cpuMsSince(began) < 1000);
@@ -202,7 +202,7 @@ test('S79 legacy functions are recognised', () => {
   assert.equal(read('{"model":"m","function_call":null}').usesLegacyFunctions, false);
 });
 
-test('promise 5 what needs no adaptation goes out as the same bytes', () => {
+test('promise 5 a request without adaptation is sent as the same bytes', () => {
   const text = ' { "model":"m", "seed":12345678901234567890, "temperature":1.0,\n"x":"\\u00e9\\/" } ';
   const request = read(text);
   const adapted = adaptRequest(request, {
@@ -222,7 +222,7 @@ test('an alias changes the model and no other byte', () => {
   assert.equal(text, ' { "seed":12345678901234567890,"model" :"gpt \\"x\\"", "t":1.0 }');
 });
 
-test('S57 include_usage is added where it is wanted, beside other stream options', () => {
+test('S57 include_usage is added where it is needed, beside other stream options', () => {
   const wanted = { wantUsage: true };
   assert.equal(
     adapt('{"model":"m","stream":true}', wanted).text,
@@ -270,7 +270,7 @@ test('S80 tool_choice without tools is removed, with tools it stays', () => {
   assert.equal(adapt(withTools, { profile: { dropParams: ['tools'] } }).text, '{"model":"m"}');
 });
 
-test('S80 S104 what speaks of tools goes where there are none, and lists that say nothing go', () => {
+test('S80 S104 parameters about tools are removed where there are none, and so are empty lists', () => {
   const empty = '{"model":"m","stop":[],"tools":[],"functions":[],"parallel_tool_calls":true,"seed":1.0}';
   const { text, dropped } = adapt(empty);
   assert.equal(text, '{"model":"m","seed":1.0}');
@@ -289,14 +289,14 @@ test('S80 S104 what speaks of tools goes where there are none, and lists that sa
   );
 });
 
-test('S80 nulls where the API knows none are removed, other nulls stay', () => {
+test('S80 nulls where the API allows none are removed, other nulls stay', () => {
   assert.equal(
     adapt('{"model":"m","tools":null,"tool_choice":null,"temperature":null,"stop":null,"user":null}').text,
     '{"model":"m","temperature":null,"stop":null}',
   );
 });
 
-test('S98 both limits go out as they are, and the newer one wins when the profile renames', () => {
+test('S98 both limits are sent unchanged, and the newer one wins when the profile renames', () => {
   const both = '{"max_tokens":5,"model":"m","max_completion_tokens":16}';
   assert.equal(adapt(both).text, both);
   const older = { profile: { renameParams: { max_completion_tokens: 'max_tokens' } } };
@@ -306,7 +306,7 @@ test('S98 both limits go out as they are, and the newer one wins when the profil
   assert.equal(adapt('{"max_tokens":5,"model":"m"}', newer).text, '{"max_completion_tokens":5,"model":"m"}');
 });
 
-test('Q146 a refused max_tokens goes out as max_completion_tokens, and the other way round', () => {
+test('Q146 a refused max_tokens is sent as max_completion_tokens, and the other way round', () => {
   assert.equal(
     adapt('{"model":"m","max_tokens":5}', { learnedDrops: ['max_tokens'] }).text,
     '{"model":"m","max_completion_tokens":5}',
@@ -319,7 +319,7 @@ test('Q146 a refused max_tokens goes out as max_completion_tokens, and the other
   assert.equal(adapt('{"model":"m","max_tokens":5}', both).text, '{"model":"m","max_tokens":5}');
 });
 
-test('Q145 learned and configured drops are left out and named; messages and tools never by learning', () => {
+test('Q145 learned and configured parameters are dropped and named; messages and tools never by learning', () => {
   const text = '{"model":"m","messages":[],"do_sample":true,"user":"u","tools":[{}]}';
   const learnedDrops = ['do_sample', 'messages', 'tools', 'absent'];
   const { text: sent, dropped } = adapt(text, { learnedDrops, profile: { dropParams: ['user'] } });
@@ -335,7 +335,7 @@ test('logprobs take top_logprobs along', () => {
   assert.deepEqual(dropped, ['logprobs', 'top_logprobs']);
 });
 
-test('S101 roles are renamed by the profile inside messages, all else stays', () => {
+test('S101 roles are renamed by the profile inside messages, the rest is unchanged', () => {
   const messages = '[ {"role":"developer","content":"developer 1.0"} , {"content":"x","role": "user"}]';
   assert.equal(
     adapt(`{"model":"m","messages":${messages}}`, { profile: { roles: { developer: 'system' } } }).text,
@@ -356,7 +356,7 @@ test('S98 a null limit does not beat a number', () => {
   );
 });
 
-test('S107 a prompt becomes a chat for an upstream that only chats, its text byte for byte', () => {
+test('S107 a prompt becomes a chat for an upstream that only has chat, its text byte for byte', () => {
   const viaChat = { kind: 'completions', profile: { completions: 'via_chat' } } as const;
   const wrapped = (prompt: string): string =>
     `{"model":"m", "messages": [{"role":"user","content":${prompt}}],"max_tokens":1.0}`;
@@ -413,7 +413,7 @@ test('S78 index in the tool calls of the history is removed', () => {
   assert.equal(adapt(body('')).text, body(''));
 });
 
-test('S78 reasoning in the history is dropped where the profile says so', () => {
+test('S78 reasoning in the history is dropped by the profile', () => {
   const text = '{"model":"m","messages":[{"role":"assistant","content":"a","reasoning_content":"r"}]}';
   assert.equal(adapt(text).text, text);
   assert.equal(
@@ -425,7 +425,7 @@ test('S78 reasoning in the history is dropped where the profile says so', () => 
   ]);
 });
 
-test('Q47b an upstream that only streams is asked for a stream with usage', () => {
+test('Q47b an upstream that only streams is sent a stream request with usage', () => {
   const { text, stream } = adapt('{"model":"m","stream":false}', { profile: { alwaysStream: true } });
   assert.deepEqual(JSON.parse(text), { model: 'm', stream: true, stream_options: { include_usage: true } });
   assert.equal(stream, true);
@@ -450,7 +450,7 @@ test('S90 no 400 of ours has a word that RAGFlow misreads', () => {
   }
 });
 
-test('promise 5 adaptations do what they say to the values and nothing to the bytes around (seeded)', () => {
+test('promise 5 adaptations change their values and no other byte (seeded)', () => {
   const random = randomFrom(41);
   const pick = <T>(values: readonly T[]): T => values[Math.floor(random() * values.length)] as T;
   const texts = {
@@ -524,7 +524,7 @@ test('random bytes and mutated requests only ever raise a FerryError (seeded)', 
   }
 });
 
-test('the fault of every mutated JSON text lies where JSON.parse stops accepting (seeded)', async () => {
+test('the position of the error in mutated JSON is where JSON.parse stops (seeded)', async () => {
   const { findJsonFault } = await import('../../../src/lib/json/json-scanner.ts');
   const random = randomFrom(5);
   const seed = '{"a":[1,-2.5e3,"x\\u00e9\\n",true,{"b":null}],"c":""}';

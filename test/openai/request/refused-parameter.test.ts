@@ -33,7 +33,7 @@ function refused(
   return findRefusedParameter(new FerryError('client_fault', { message, ...facts }), { json });
 }
 
-test('Q145 the parameter is found in the words of vLLM, NIM, Mistral, OpenAI, Groq, Google and others', () => {
+test('Q145 the parameter is found in the texts of vLLM, NIM, Mistral, OpenAI, Groq, Google and others', () => {
   const cases: [string, string][] = [
     ['extra inputs are not permitted: drop_params', 'drop_params'],
     ['drop_params: Extra inputs are not permitted', 'drop_params'],
@@ -63,7 +63,7 @@ test('Q145 the parameter is found in the words of vLLM, NIM, Mistral, OpenAI, Gr
   for (const [message, name] of cases) assert.equal(refused(message), name, message);
 });
 
-test('Q146 the param field names it, also with a path behind it', () => {
+test('Q146 the param field names it, also with a path after it', () => {
   assert.equal(refused('Unsupported value', { param: 'stream_options.include_usage' }), 'stream_options');
   assert.equal(refused('Extra inputs are not permitted', { param: 'body.user' }), 'user');
   assert.equal(refused('Bad', { param: 'user', code: 'unknown_parameter' }), 'user');
@@ -78,7 +78,7 @@ test('Q146 a refused max_tokens is found, to be sent under its other name', () =
   assert.equal(renameOfRefused('toString'), null);
 });
 
-test('messages, tools, tool_choice, response_format, temperature and the like are never given up', () => {
+test('messages, tools, tool_choice, response_format, temperature and the like are never dropped', () => {
   for (const name of [
     'messages',
     'tools',
@@ -95,7 +95,7 @@ test('messages, tools, tool_choice, response_format, temperature and the like ar
   assert.equal(refused("'tool_choice' is not supported together with 'parallel_tool_calls'"), null);
 });
 
-test('an error that refuses nothing, or names what was not sent, drops nothing', () => {
+test('an error that refuses nothing, or names a parameter that was not sent, drops nothing', () => {
   for (const message of [
     'metadata must be an object',
     'The user message is too long',
@@ -120,7 +120,7 @@ test('only a 400 or 422 of the client-fault kind refuses a parameter', () => {
   }
 });
 
-test('a name that does not fit into a header is none', () => {
+test('a name that is invalid in a header is ignored', () => {
   const odd = { ...json, 'x\r\ny': 1, '': 2, ü: 3 };
   for (const name of Object.keys(odd).slice(-3)) {
     const error = new FerryError('client_fault', { message: `Unknown parameter: '${name}'.`, param: name });

@@ -42,7 +42,7 @@ function adapted(
 
 const ONE_QUESTION = { messages: [{ role: 'user', content: 'Hi' }] };
 
-test('Q47b an upstream that only streams says so in many words', () => {
+test('Q47b the texts of upstreams that only stream', () => {
   for (const words of [
     'Stream must be set to true',
     'stream must be true',
@@ -68,7 +68,7 @@ test('Q47b an upstream that only streams says so in many words', () => {
   }
 });
 
-test('Q47b other words about streams teach nothing', () => {
+test('Q47b other texts about streams are not learned', () => {
   for (const words of [
     'Streaming is not supported',
     'logprobs requires stream to be false',
@@ -83,7 +83,7 @@ test('Q47b other words about streams teach nothing', () => {
   assert.equal(refusedOf(ONE_QUESTION, 'Stream must be set to true', { status: 413 }), null);
 });
 
-test('S67 an upstream that does not stream says so of all requests, not of one', () => {
+test('S67 the texts of upstreams that do not stream at all', () => {
   const refuses = (message: string, stream = true): boolean =>
     refusesStreaming(
       new FerryError('client_fault', { message }),
@@ -118,7 +118,7 @@ test('S67 an upstream that does not stream says so of all requests, not of one',
 
 const PARTS = { messages: [{ role: 'user', content: [{ type: 'text', text: 'Hi' }] }] };
 
-test('S67 a stream goes out as stream: false to an upstream that refused streams, one that only streams gets streams', () => {
+test('S67 a stream is requested with stream: false from an upstream that refused streams, one that only streams gets streams', () => {
   const sent = (text: string, learnedDrops: readonly string[]) =>
     adaptRequest(parseRequest(Buffer.from(text), 'chat'), {
       upstreamModel: 'm',
@@ -135,7 +135,7 @@ test('S67 a stream goes out as stream: false to an upstream that refused streams
   assert.equal(sent('{"model":"m"}', [REWRITE.streaming]).body.toString(), '{"model":"m"}');
 });
 
-test('S102 an upstream that takes no parts says so in the words of its language', () => {
+test('S102 the texts of upstreams that accept no parts, by language', () => {
   for (const words of [
     'messages.0.content: Input should be a valid string',
     'messages.0.content: str type expected',
@@ -167,7 +167,7 @@ test('S102 parts of text alone become one text, other messages stay byte for byt
   );
 });
 
-test('S102 message_content: text makes one text of parts, and names the part that is none in a 400', () => {
+test('S102 message_content: text joins parts to one string, and names a part that is no text in a 400', () => {
   const profile = { messageContent: 'text' } as const;
   assert.equal(
     adapted('[{"role":"user","content":[{"type":"text","text":"a"}]}]', [], profile).messages,
@@ -190,7 +190,7 @@ test('S102 message_content: text makes one text of parts, and names the part tha
   }
 });
 
-test('S102 by default parts go out as they are, images, audio, files and videos among them', () => {
+test('S102 by default parts are sent unchanged, images, audio, files and videos among them', () => {
   const messages =
     '[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":"http://x/y.png"},' +
     '{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}},{"type":"input_audio"},{"type":"file"},{"type":"video_url"}]}]';
@@ -206,7 +206,7 @@ const CALLED = {
 };
 const EMPTY = { messages: [{ role: 'assistant', content: '', tool_calls: [{ id: 'c' }] }] };
 
-test('S103 null, absent and empty contents are found in the words that refuse them', () => {
+test('S103 null, absent and empty contents are found in the texts of refusals', () => {
   for (const words of [
     'messages.1.content: Input should be a valid string',
     'messages.1.content: none is not an allowed value',
@@ -236,7 +236,7 @@ test('S103 null, absent and empty contents are found in the words that refuse th
   }
 });
 
-test('S103 a null that was sent as "" and refused again goes out as a full stop', () => {
+test('S103 a null that was sent as "" and refused again is sent as a full stop', () => {
   const read = parseRequest(Buffer.from(JSON.stringify({ model: 'm', ...CALLED })), 'chat');
   const error = new FerryError('client_fault', { message: 'message content must not be empty' });
   assert.equal(findRewrite(error, read), REWRITE.nullContent);
@@ -244,7 +244,7 @@ test('S103 a null that was sent as "" and refused again goes out as a full stop'
   assert.equal(findRewrite(error, read, [REWRITE.nullContent, REWRITE.emptyContent]), null);
 });
 
-test('S103 what is required or missing elsewhere in the messages teaches nothing', () => {
+test('S103 texts about other missing members of messages are not learned', () => {
   for (const words of [
     "messages.1: 'name' is a required property",
     'messages.1.tool_calls.0.function.arguments: field required',
@@ -254,7 +254,7 @@ test('S103 what is required or missing elsewhere in the messages teaches nothing
   }
 });
 
-test('S103 they go out as the upstream takes them, whichever it refused', () => {
+test('S103 they are sent as the upstream accepts them, after any of these refusals', () => {
   const call = '"tool_calls":[{"id":"c"}]';
   const of = (content: string, ...learned: string[]): string =>
     adapted(`[{"role":"assistant",${content}${call}}]`, learned)
@@ -281,7 +281,7 @@ test('S103 they go out as the upstream takes them, whichever it refused', () => 
   assert.deepEqual(adapted(empty, []), { messages: empty, dropped: [] });
 });
 
-test('S101 Q146 the role developer is found in a refusal, and goes out as system', () => {
+test('S101 Q146 the role developer is found in a refusal, and sent as system', () => {
   const request = { messages: [{ role: 'developer', content: 'Be brief' }] };
   for (const words of [
     'messages[0].role: unknown variant `developer`, expected one of `system`, `user`, `assistant`, `tool`',
@@ -309,7 +309,7 @@ test('S101 Q146 the role developer is found in a refusal, and goes out as system
   assert.deepEqual(dropped, ['messages:developer']);
 });
 
-test('S113 a refusal of blank inputs is one that says so, or that names nothing else', () => {
+test('S113 a refusal of blank inputs is one that names them, or that names nothing else', () => {
   const refused = (message: string, facts: Refusal & { input?: unknown } = {}): string | null =>
     refusedOf({ input: facts.input ?? ['a', ''], dimensions: 5 }, message, facts, 'embeddings');
   for (const words of [

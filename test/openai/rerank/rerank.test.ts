@@ -31,7 +31,7 @@ function read(body: unknown, asked: object = {}): Wire {
 
 const ranking = (wire: Wire): unknown => wire.results.map((result) => [result.index, result.relevance_score]);
 
-test('S117 a canonical reply comes out sorted by score, with all keys', () => {
+test('S117 a canonical response is sorted by score, with all keys', () => {
   const wire = read({
     id: 'x',
     model: 'bge-reranker',
@@ -51,7 +51,7 @@ test('S117 a canonical reply comes out sorted by score, with all keys', () => {
   assert.deepEqual(wire.usage, { prompt_tokens: 12, total_tokens: 12 });
 });
 
-test('Q159 a result without an index is that of the document which it quotes', () => {
+test('Q159 a result without an index gets that of the document which it contains', () => {
   const expected = [
     [2, 0.9],
     [0, 0.5],
@@ -135,7 +135,7 @@ test('S117 S118 top_n cuts, and may be larger than the documents', () => {
   assert.equal(read(body, { top_n: null }).results.length, 3);
 });
 
-test('S117 return_documents gives {text} whatever the upstream sends, and none when not asked', () => {
+test('S117 return_documents gives {text} in any form of the upstream, and none when not requested', () => {
   const body = {
     results: [
       { index: 1, relevance_score: 1, document: 'own' },
@@ -150,7 +150,7 @@ test('S117 return_documents gives {text} whatever the upstream sends, and none w
   );
 });
 
-test('S119 scores stay as the upstream gives them, logits too', () => {
+test('S119 scores are passed on unchanged, logits too', () => {
   const logits = {
     results: [
       { index: 0, score: -3 },
@@ -188,7 +188,7 @@ test('S117 an index out of range, twice, or no ranking at all is a mismatch', ()
   assert.equal(kind('{"results":[{"index":0'), 'disconnected');
 });
 
-test('S118 documents may be texts or objects; what is missing is the client’s fault; an empty list has an answer', () => {
+test('S118 documents may be strings or objects; a missing query or list is an error; an empty list has an empty ranking', () => {
   assert.equal(readRerankRequest({ query: 'q', documents: [{ text: 'a' }] }).documents, 1);
   assert.equal(readRerankRequest({ query: '', documents: [] }).documents, 0);
   for (const json of [{}, { query: 'q' }, { documents: [] }, { query: 'q', documents: 'a' }]) {

@@ -8,7 +8,7 @@ function echoOf(members: object): Record<string, unknown> {
   return responsesAsChat(parseRequest(body, 'chat')).echo as Record<string, unknown>;
 }
 
-test('S124 a Response repeats what was asked', () => {
+test('S124 a Response repeats the parameters of the request', () => {
   const asked = {
     temperature: 0.5,
     top_p: 1,
@@ -24,7 +24,7 @@ test('S124 a Response repeats what was asked', () => {
   for (const [name, value] of Object.entries(asked)) assert.deepEqual(echo[name], value, name);
 });
 
-test('S124 a Response keeps the types of the API whatever types were asked with', () => {
+test('S124 a Response has the types of the API for any types of the request', () => {
   for (const odd of [0.1, 'text', true, ['list'], { an: 'object' }, { rawJSON: '5' }]) {
     const echo = echoOf({
       temperature: odd,

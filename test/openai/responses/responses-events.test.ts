@@ -56,7 +56,7 @@ const opens = (index: number, name: string, args = '') =>
 const continues = (index: number, args: string) =>
   chunk({ tool_calls: [{ index, function: { arguments: args } }] });
 
-test('S125 text is told by the whole chain of events', () => {
+test('S125 text is sent as the complete sequence of events', () => {
   const {
     events,
     response,
@@ -100,7 +100,7 @@ test('S125 reasoning is an item with a summary before the message', () => {
   );
 });
 
-test('S125 tool calls are items of their own, their arguments told in pieces', () => {
+test('S125 tool calls are separate items, their arguments sent in pieces', () => {
   const { response, calls } = read(
     sse(
       ROLE,
@@ -134,7 +134,7 @@ test('S125 a call without arguments has {}', () => {
   assert.deepEqual(calls, [{ id: 'call_get_time', name: 'get_time', arguments: '{}' }]);
 });
 
-test('S125 text behind a call, and thinking behind text, are items of their own', () => {
+test('S125 text after a call, and reasoning after text, are separate items', () => {
   const { response, text: said } = read(
     sse(ROLE, text('One.'), reasoning('Hm.'), text('Two.'), opens(0, 'f', '{}'), text('Three.'), STOP, DONE),
   );
@@ -206,7 +206,7 @@ test('S125 usage has its details, and is estimated when the upstream gives none'
   assert.equal(guessed.stream.isUsageEstimated, true);
 });
 
-test('S125 <think> text becomes reasoning where the profile says so', () => {
+test('S125 <think> text becomes reasoning by the profile', () => {
   const profile = { ...optionsFor().profile, thinkTags: 'split' as const };
   const { reasoning: thought, text: said } = read(
     sse(ROLE, text('<think>Hm'), text('.</think>Yes.'), STOP, DONE),
@@ -216,7 +216,7 @@ test('S125 <think> text becomes reasoning where the profile says so', () => {
   assert.equal(said, 'Yes.');
 });
 
-test('S125 a JSON body for a stream is told as events, NDJSON as well', () => {
+test('S125 a JSON body for a stream is sent as events, NDJSON as well', () => {
   const message = { role: 'assistant', content: 'Hello', reasoning_content: 'Hm.' };
   const body = { ...chunk({}), choices: [{ index: 0, message, finish_reason: 'stop' }], usage: USAGE };
   const json = read(JSON.stringify(body), { contentType: 'application/json' });
@@ -232,12 +232,12 @@ test('S126 a cut after content ends in an error event with flat and nested membe
   assert.equal(events.at(-1)?.message, error?.message);
 });
 
-test('S126 an error of the upstream in mid-stream is told in its words', () => {
+test('S126 an error of the upstream in mid-stream is sent with its message', () => {
   const { error } = read(sse(ROLE, text('Hel'), { error: { message: 'GPU on fire', code: 'boom' } }));
   assert.match(error?.message, /GPU on fire/);
 });
 
-test('S126 an answer without an end is ended when it is longer than a reply may be', () => {
+test('S126 an endless response is ended at limits.response', () => {
   const stream = new ResponsesStream(optionsFor(), { ...OWN, maxLength: 1_000 });
   let told = stream.push(Buffer.from(sse(ROLE)));
   for (let count = 0; stream.failure === null; count++) {
@@ -249,7 +249,7 @@ test('S126 an answer without an end is ended when it is longer than a reply may 
   assert.equal(stream.push(Buffer.from(sse(text('and so on ')))), '');
 });
 
-test('S124 a whole reply is one Response object', () => {
+test('S124 a whole response is one Response object', () => {
   const message = {
     role: 'assistant',
     content: 'Hello',
@@ -282,7 +282,7 @@ test('S124 a whole reply is one Response object', () => {
   );
 });
 
-test('S124 a whole reply that is a stream, an error or nothing is what it is', () => {
+test('S124 a whole response that is a stream, an error or empty is handled as such', () => {
   assert.equal(whole(sse(ROLE, text('Hello'), STOP, DONE)).response.output[0].content[0].text, 'Hello');
   const form = responsesForm(OWN);
   for (const [body, kind] of [
@@ -324,7 +324,7 @@ test('S125 S131 the same body in any pieces gives the same events up to their id
   }
 });
 
-test('S125 whatever a model says, the deltas joined are the output at the end, and the whole reply is the same', () => {
+test('S125 for any output of a model the joined deltas equal the final output and the whole response', () => {
   const random = randomFrom(7);
   const words = ['ferry ', 'Zü', '你', '👋', '\n', '"quote"', '\\', ' '];
   const word = () => words[Math.floor(random() * words.length)] as string;

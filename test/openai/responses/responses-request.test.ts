@@ -33,7 +33,7 @@ function refusal(request: object): FerryError {
   throw new assert.AssertionError({ message: `taken: ${JSON.stringify(request)}` });
 }
 
-test('S124 a text is one message of the user', () => {
+test('S124 a string is one message of the user', () => {
   assert.deepEqual(chatOf({ input: 'Hello' }), { messages: [{ role: 'user', content: 'Hello' }] });
 });
 
@@ -49,7 +49,7 @@ test('S124 instructions are the first system message, joined with those of the i
   assert.deepEqual(messagesOf(input), [{ role: 'developer', content: 'In German.' }, user]);
 });
 
-test('S124 a list of items becomes a conversation, with thinking left out and calls in the message before them', () => {
+test('S124 a list of items becomes a conversation, without reasoning and with calls in the message before them', () => {
   const input = [
     {
       role: 'user',
@@ -90,7 +90,7 @@ test('S124 a list of items becomes a conversation, with thinking left out and ca
   ]);
 });
 
-test('S124 images, files and sound stay parts', () => {
+test('S124 images, files and audio stay parts', () => {
   const content = [
     { type: 'input_text', text: 'Look:' },
     { type: 'input_image', image_url: 'data:image/png;base64,AA==', detail: 'low' },
@@ -159,7 +159,7 @@ test('S124 format, verbosity, effort and limit have their names in a chat', () =
   assert.deepEqual(json.response_format, { type: 'json_object' });
 });
 
-test('S124 what only the upstream knows goes along, what only OpenAI knows does not, nulls are nothing', () => {
+test('S124 the upstream’s own parameters are passed on, OpenAI’s own are not, nulls are ignored', () => {
   const chat = chatOf({
     input: 'x',
     chat_template_kwargs: { thinking: true },
@@ -182,13 +182,13 @@ test('S124 what only the upstream knows goes along, what only OpenAI knows does 
   });
 });
 
-test('S124 a stream is asked for with its usage', () => {
+test('S124 a stream is requested with usage', () => {
   const chat = chatOf({ input: 'x', stream: true, stream_options: { include_obfuscation: false } });
   assert.equal(chat.stream, true);
   assert.deepEqual(chat.stream_options, { include_usage: true });
 });
 
-test('S124 numbers that a double would change stay as they were written', () => {
+test('S124 numbers that a double would change keep their digits', () => {
   const { chat, echo } = translate(
     '{"model":"m","input":"x","temperature":1.0,"tools":[{"type":"function","name":"f","parameters":{"maximum":12345678901234567890}}]}',
   );
@@ -197,7 +197,7 @@ test('S124 numbers that a double would change stay as they were written', () => 
   assert.match(JSON.stringify(echo), /12345678901234567890/);
 });
 
-test('S124 what needs stored answers or work in the background is a 400 that names it', () => {
+test('S124 parameters that need stored responses or background work are a 400 that names them', () => {
   for (const [param, value] of [
     ['previous_response_id', 'resp_1'],
     ['conversation', { id: 'conv_1' }],
@@ -210,7 +210,7 @@ test('S124 what needs stored answers or work in the background is a 400 that nam
   }
 });
 
-test('S124 tools, items and parts that a chat does not know are a 400 that names them', () => {
+test('S124 tools, items and parts that a chat does not have are a 400 that names them', () => {
   for (const [request, param, names] of [
     [{ input: 'x', tools: [{ type: 'web_search' }] }, 'tools[0]', 'web_search'],
     [
@@ -244,7 +244,7 @@ test('S124 tools, items and parts that a chat does not know are a 400 that names
   }
 });
 
-test('S124 what is no Responses request is a 400 with its place', () => {
+test('S124 an invalid Responses request is a 400 with the place of the error', () => {
   for (const [request, param] of [
     [{}, 'input'],
     [{ input: [] }, 'input'],
@@ -260,7 +260,7 @@ test('S124 what is no Responses request is a 400 with its place', () => {
   }
 });
 
-test('S124 an item that is named by its id is what was told under it; named thinking is left out', () => {
+test('S124 an item referenced by its id is replaced by the stored one; referenced reasoning is dropped', () => {
   const told = {
     msg_1: { type: 'message', role: 'assistant', content: [{ type: 'output_text', text: 'At noon.' }] },
     fc_1: { type: 'function_call', call_id: 'call_1', name: 'f', arguments: '{}' },
@@ -283,7 +283,7 @@ test('S124 an item that is named by its id is what was told under it; named thin
   ]);
 });
 
-test('S124 an item that is named twice is refused, so that a small request cannot become a huge one', () => {
+test('S124 an item referenced twice is refused, so that a small request cannot become a huge one', () => {
   const told = { type: 'message', id: 'msg_1', role: 'assistant', content: 'long' };
   const reference = { type: 'item_reference', id: 'msg_1' };
   assert.throws(
@@ -292,7 +292,7 @@ test('S124 an item that is named twice is refused, so that a small request canno
   );
 });
 
-test('S124 calls in a row cost each the same: 100,000 of them hold up nobody', () => {
+test('S124 100,000 calls in a row take linear time', () => {
   const call = { type: 'function_call', call_id: 'c', name: 'f', arguments: '{}' };
   const input = Array.from({ length: 100_000 }, () => call);
   const began = process.cpuUsage();

@@ -44,7 +44,7 @@ function hand(events: SseEventBuffer, bytes: Buffer, size: number): string {
 }
 
 for (const [form, text] of Object.entries(FORMS)) {
-  test(`a stream that is handed through stays byte for byte, in whatever pieces it comes: ${form}`, () => {
+  test(`a passed-through stream stays byte for byte, in any pieces: ${form}`, () => {
     for (const size of [1, 2, 3, 7, 64, 10_000]) {
       const events = new SseEventBuffer();
       const out = hand(events, Buffer.from(text), size);
@@ -55,7 +55,7 @@ for (const [form, text] of Object.entries(FORMS)) {
 
   // A strict reader has one event of all that no blank line parts.
   if (form === 'no blank lines') continue;
-  test(`wherever a stream is cut, an error behind it is an event of its own behind whole ones: ${form}`, () => {
+  test(`wherever a stream is cut, the error is a separate event after complete ones: ${form}`, () => {
     const bytes = Buffer.from(text);
     const all = read(text);
     for (let cut = 0; cut <= bytes.length; cut++) {
@@ -71,7 +71,7 @@ for (const [form, text] of Object.entries(FORMS)) {
   });
 }
 
-test('nobody waits for what could be read: comments, and data lines that are whole JSON', () => {
+test('complete data is not delayed: comments, and data lines that are whole JSON', () => {
   const events = new SseEventBuffer();
   const steps: readonly (readonly [piece: string, given: string | null])[] = [
     [': alive\n', ': alive\n'],
@@ -90,7 +90,7 @@ test('nobody waits for what could be read: comments, and data lines that are who
     assert.equal(events.take(Buffer.from(piece))?.toString() ?? null, given, piece);
 });
 
-test('an event that is too long to keep is handed on in pieces, and no error can be told behind it', () => {
+test('an event that is too long to buffer is passed on in pieces, and no error can be sent after it', () => {
   const events = new SseEventBuffer();
   const piece = Buffer.alloc(1024 * 1024, 'A');
   let given = events.take(Buffer.from('data: {"b64_json":"'))?.length ?? 0;
@@ -101,7 +101,7 @@ test('an event that is too long to keep is handed on in pieces, and no error can
   assert.equal(events.end(), null);
 });
 
-test('the tokens of a stream are those that its last event tells, wherever its parts were cut', () => {
+test('the usage of a stream is that of its last event, wherever its pieces were cut', () => {
   const told = { promptTokens: 3, completionTokens: 4, totalTokens: 7 };
   for (const size of [1, 50, 10_000]) {
     const events = new SseEventBuffer();
@@ -126,7 +126,7 @@ test('the tokens of a stream are those that its last event tells, wherever its p
   }
 });
 
-test('a Responses stream is unfinished behind an event that others must follow, and an error has the next place', () => {
+test('a Responses stream is unfinished after an event that others must follow, and an error has the next sequence number', () => {
   for (const [last, isUnfinished] of [
     ['response.created', true],
     ['response.in_progress', true],

@@ -26,7 +26,7 @@ test('S54 the usage chunk comes once, after the finish and directly before [DONE
   assert.equal(stream(body, ASKED).text, body);
 });
 
-test('S55 Q99 usage that was not asked for is taken out, and known all the same', () => {
+test('S55 Q99 usage that was not requested is removed, and still counted', () => {
   const body = PLAIN.replace('data: [DONE]', `data: ${JSON.stringify(usageChunk(USAGE))}\n\ndata: [DONE]`);
   const { text: out, stream: chat } = stream(body);
   assert.equal(out, PLAIN);
@@ -57,7 +57,7 @@ test('Q98 usage in the finish chunk becomes a chunk of its own', () => {
   assert.deepEqual(read(sse(ROLE, text('x'), { ...STOP, usage: USAGE }, DONE), ASKED).usage, USAGE);
 });
 
-test('Q100 S57 no usage although asked: estimated and marked', async () => {
+test('Q100 S57 no usage although requested: estimated and marked', async () => {
   await loadTokenCounter();
   const { usage, stream: chat } = read(PLAIN, {
     ...ASKED,
@@ -67,7 +67,7 @@ test('Q100 S57 no usage although asked: estimated and marked', async () => {
   assert.equal(chat.isUsageEstimated, true);
 });
 
-test('Q100 not asked for: nothing is estimated, unless the caller wants it', () => {
+test('Q100 not requested: nothing is estimated, unless the caller needs it', () => {
   const prompt = () => assert.fail('the prompt is not asked for');
   assert.equal(stream(PLAIN, { promptForEstimate: prompt }).stream.usage, null);
   const { text: out, stream: chat } = stream(PLAIN, { estimateUsage: 'exactly' });
@@ -98,7 +98,7 @@ test('Q102 names of other vendors', () => {
   }
 });
 
-test('S56 Q103 texts and floats become integers, a wrong total is recomputed, null members go', () => {
+test('S56 Q103 strings and floats become integers, a wrong total is recomputed, null members are removed', () => {
   assert.deepEqual(usageOf({ prompt_tokens: '5', completion_tokens: 2.0, total_tokens: '99' }), USAGE);
   assert.deepEqual(usageOf({ prompt_tokens: 5, completion_tokens: 2 }), USAGE);
   assert.deepEqual(usageOf({ ...USAGE, prompt_tokens_details: null, completion_tokens_details: 'x' }), USAGE);
@@ -160,7 +160,7 @@ test('the usage of a stream that ends before its time can be settled', () => {
   assert.equal(stream(sse(ROLE, text('Hello world'))).stream.settleUsage(), null);
 });
 
-test('a usage of zero tokens says nothing and does not replace one that does', () => {
+test('a usage of zero tokens is ignored and does not replace another one', () => {
   const zero = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
   assert.deepEqual(
     read(sse(ROLE, text('x'), usageChunk(USAGE), STOP, usageChunk(zero), DONE), ASKED).usage,
@@ -172,7 +172,7 @@ test('a usage of zero tokens says nothing and does not replace one that does', (
   );
 });
 
-test('usage objects that say nothing are no usage', () => {
+test('empty usage objects are no usage', () => {
   const { stream: chat } = stream(sse(ROLE, text('x'), { ...STOP, usage: {} }, DONE));
   assert.equal(chat.usage, null);
 });
@@ -198,7 +198,7 @@ const BESIDE: readonly (readonly [string, object])[] = [
 ];
 
 for (const [vendor, beside] of BESIDE) {
-  test(`Q98 Q102 usage in a member of the vendor is read in place of an estimate (${vendor})`, () => {
+  test(`Q98 Q102 usage in a vendor's member is used instead of an estimate (${vendor})`, () => {
     const odd = { ...STOP, object: '' };
     for (const end of [
       [{ ...STOP, ...beside }],
@@ -217,7 +217,7 @@ for (const [vendor, beside] of BESIDE) {
   });
 }
 
-test('Q107 the usage of the response itself counts, whatever stands beside it and in which order', () => {
+test('Q107 the usage of the response itself counts, with any members beside it and in any order', () => {
   const beside = {
     timings: { prompt_n: 1, predicted_n: 2 },
     x_groq: { usage: { prompt_tokens: 99, completion_tokens: 99 } },
@@ -231,7 +231,7 @@ test('Q107 the usage of the response itself counts, whatever stands beside it an
   }
 });
 
-test('Q100 what gives no two counts is no usage: it is estimated', () => {
+test('Q100 an object without two counts is no usage: it is estimated', () => {
   for (const beside of [
     { x_groq: { id: 'req_1' } },
     { meta: { usage: { total_tokens: 7 } } },

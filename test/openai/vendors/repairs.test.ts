@@ -153,7 +153,7 @@ test('what depends on the request or the profile', () => {
   assert.deepEqual(repairsOf(legacy, { legacyFunctions: true }), [], 'as it was asked for');
 });
 
-test('a whole response: absent nulls, and a stream in its place unless the profile asks for one', () => {
+test('a whole response: absent nulls, and a stream instead of it unless the profile requests one', () => {
   assert.deepEqual(repairsOfWhole(JSON.stringify(completion({ content: 'a' }))), ['nulls_filled']);
   assert.deepEqual(repairsOfWhole(PLAIN), ['stream_for_json', 'usage_estimated']);
   assert.deepEqual(repairsOfWhole(PLAIN, { profile: { alwaysStream: true } }), ['usage_estimated']);

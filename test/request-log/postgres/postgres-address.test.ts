@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parsePostgresAddress } from '../../../src/request-log/postgres/postgres-address.ts';
 
-test('a URL is handed to the driver as it is; its place names no user and no password', () => {
+test('a URL is passed to the driver unchanged; its description has no user and no password', () => {
   const address = parsePostgresAddress('postgresql://app:pass@db.corp:5433/llm?sslmode=require');
   assert.equal(address?.config.connectionString, 'postgresql://app:pass@db.corp:5433/llm?sslmode=require');
   assert.equal(address?.place, 'db.corp:5433/llm');
@@ -26,7 +26,7 @@ test('a libpq string is read with its quotes, escapes and spaces', () => {
   });
 });
 
-test('sslmode says how much of the certificate is checked', () => {
+test('sslmode defines how much of the certificate is checked', () => {
   const sslOf = (mode: string) => parsePostgresAddress(`host=db sslmode=${mode}`)?.config.ssl;
   assert.equal(sslOf('verify-full'), true);
   assert.deepEqual(sslOf('require'), { rejectUnauthorized: false });
@@ -34,7 +34,7 @@ test('sslmode says how much of the certificate is checked', () => {
   assert.equal(typeof sslOf('verify-ca'), 'object');
 });
 
-test('what is neither is nothing', () => {
+test('any other text is rejected', () => {
   for (const text of ['./db.sqlite', '', 'mysql://db/x', 'host', 'host=db and more', 'postgres://['])
     assert.equal(parsePostgresAddress(text), null, text);
 });

@@ -83,7 +83,7 @@ test('each day has its partition, made with its first row', async (t) => {
   assert.equal(rows[0].count, 2);
 });
 
-test('days that are over go whole, the day of the limit row by row', async (t) => {
+test('past days are dropped as partitions, the day of the limit row by row', async (t) => {
   const url = await postgres.createDatabase();
   const database = open(t, url);
   const at = (createdAtMs: number, id: string) => sampleRecord({ createdAtMs, id });

@@ -38,7 +38,7 @@ test('the migrations are numbered without gaps and each is applied once', (t) =>
   assert.equal(reader.prepare('SELECT count(*) FROM tokenferry_requests').pluck().get(), 3);
 });
 
-test('a database with tables of another program is shared, and those are left alone', (t) => {
+test('a database with tables of another program is shared, and those are not changed', (t) => {
   const path = join(temporaryDirectory(t), 'db.sqlite');
   const other = new Database(path);
   other.exec(

@@ -35,7 +35,7 @@ test('a reader follows what the gateway writes, in the order of writing', (t) =>
   assert.equal(reader.recent({ id: 'before' }, { limit: 1 }).requests[0]?.id, 'before');
 });
 
-test('a file that is missing, no database or without our table is said so', (t) => {
+test('a file that is missing, not a database or without our table is reported', (t) => {
   const directory = temporaryDirectory(t);
   const fails = (path: string, text: RegExp) =>
     assert.throws(

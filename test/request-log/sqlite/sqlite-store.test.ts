@@ -66,7 +66,7 @@ test('a corrupt database is rejected, and a new one is used after it was moved',
   assert.deepEqual(second.insert(batchOf([sampleRecord()])), { written: 1, refused: 0 });
 });
 
-test('one row that SQLite refuses costs itself and not its batch', (t) => {
+test('one row that SQLite rejects is lost without its batch', (t) => {
   const database = databaseAt(t, join(temporaryDirectory(t), 'db.sqlite'));
   const bad = { ...sampleRecord({ id: 'bad' }), hostname: null as unknown as string };
   const records = [sampleRecord({ id: 'a' }), bad, sampleRecord({ id: 'b' })];

@@ -15,7 +15,7 @@ function fail(circuit: Circuit, counts: 'no' | 'yes' | 'cools_at_once' = 'yes'):
   circuit.fail(counts, circuit.begin());
 }
 
-test('so many failures in a row open it, and a success between them begins the row anew', () => {
+test('the configured number of failures in a row opens it, and a success between them resets the count', () => {
   const { circuit, changes } = newCircuit();
   fail(circuit);
   fail(circuit);
@@ -32,7 +32,7 @@ test('so many failures in a row open it, and a success between them begins the r
   assert.deepEqual(changes, ['cooling']);
 });
 
-test('a failure that means that nobody is there opens it at once, one that says nothing never does', () => {
+test('a failure that shows that the upstream is down opens it at once, one that is not its fault never does', () => {
   const { circuit } = newCircuit();
   for (let count = 0; count < 10; count++) fail(circuit, 'no');
   assert.equal(circuit.state, 'closed');
@@ -61,7 +61,7 @@ test('when the pause is over one request at a time tries; its success closes the
   assert.ok(circuit.begin(), 'the next pause has a probe of its own');
 });
 
-test('each probe that fails doubles the pause up to the longest; after a success it begins with the first again', async () => {
+test('each failed probe doubles the pause up to the maximum; after a success it starts with the first again', async () => {
   const { circuit, clock } = newCircuit();
   fail(circuit, 'cools_at_once');
   for (const pauseMs of [2_000, 4_000, 4_000]) {
@@ -87,7 +87,7 @@ test('requests that were under way when it opened do not prolong the pause, but 
   assert.equal(circuit.state, 'closed');
 });
 
-test('a probe whose client leaves says nothing, and the next request is the probe', async () => {
+test('a probe whose client disconnects does not count, and the next request is the probe', async () => {
   const { circuit, clock } = newCircuit();
   fail(circuit, 'cools_at_once');
   await clock.advance(1_000);
@@ -97,7 +97,7 @@ test('a probe whose client leaves says nothing, and the next request is the prob
   assert.ok(circuit.begin());
 });
 
-test('a sign of life ends the pause, so that the next request is the probe', async () => {
+test('a successful probe ends the pause, so that the next request is the probe', async () => {
   const { circuit, clock } = newCircuit();
   circuit.endPause();
   assert.equal(circuit.state, 'closed', 'there is none to end');
@@ -114,7 +114,7 @@ test('a sign of life ends the pause, so that the next request is the probe', asy
   assert.equal(circuit.remainingMs, 0, 'one that was right is believed the next time');
 });
 
-test('a sign of life that was wrong once is not believed again until a success', async () => {
+test('a probe that was wrong once is ignored until a success', async () => {
   const { circuit, clock } = newCircuit();
   fail(circuit, 'cools_at_once');
   circuit.endPause();

@@ -71,7 +71,7 @@ test('the queue is bounded; a request of the longest queue is refused in favour 
   assert.equal(limiter.waiting, 16);
 });
 
-test('a waiter that times out or leaves is removed from the queue', async () => {
+test('a waiter that times out or disconnects is removed from the queue', async () => {
   const limiter = new ConcurrencyLimiter(1);
   const log: string[] = [];
   const leaving = new AbortController();

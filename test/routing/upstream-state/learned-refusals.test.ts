@@ -22,7 +22,7 @@ test('it is forgotten an hour after the last refusal', (context) => {
   assert.deepEqual(drops.get('a'), []);
 });
 
-test('a thousand models are remembered; one more begins anew and is remembered', () => {
+test('a thousand models are remembered; one more clears them and is remembered', () => {
   const drops = new LearnedDrops();
   for (let count = 0; count < 1_000; count++) drops.add(`model-${count}`, 'seed');
   assert.deepEqual(drops.get('model-0'), ['seed']);
@@ -42,7 +42,7 @@ test('a model called like a member of Object is a model', () => {
   }
 });
 
-test('Q158 what an upstream said of one model is no limit of another, and less than the configured one wins', () => {
+test('Q158 a learned limit of one model does not apply to another, and the smaller of learned and configured wins', () => {
   const limits = new BatchLimits(16);
   limits.learn('a', 10);
   assert.deepEqual([limits.get('a'), limits.get('b')], [10, 16]);

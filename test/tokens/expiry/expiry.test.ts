@@ -134,7 +134,7 @@ for (const [zone, written, utcHour] of [
   });
 }
 
-test('#23 a date with a zone of its own is read in that one, whatever is configured', () => {
+test('#23 a date with a zone is parsed in that zone, with any configured one', () => {
   const parsed = parseExpiry({ ...hint('2026-11-21T12:00:00+01:00'), zone: '+08:00' });
   assert.deepEqual(parsed, absolute(Date.UTC(2026, 10, 21, 11)));
 });
@@ -153,7 +153,7 @@ test('#23 a date without a time zone that has passed here is of another zone', (
   assert.equal(resolveExpiry([noon], 'opaque', localNoon - 1).expiresAtWallMs, localNoon);
 });
 
-test('#20 a JWT lives no longer than from iat to exp, whatever the Date header says', () => {
+test('#20 the lifetime of a JWT is at most exp minus iat, with any Date header', () => {
   const token = unsignedJwt({ iat: NOW_S, exp: NOW_S + 300 });
   for (const behindMs of [600_000, NOW]) {
     const nowMs = NOW - behindMs;
@@ -188,7 +188,7 @@ test('#23 JWT times written as strings are read, nonsense in them is not', () =>
   assert.deepEqual(resolveExpiry([], unsignedJwt({ exp: -5 }), NOW).notes, ['JWT exp is -5: ignored']);
 });
 
-test('#21 the later of nbf and iat says from when on a token is good', () => {
+test('#21 a token is valid from the later of nbf and iat', () => {
   const token = unsignedJwt({ exp: NOW_S + 300, iat: NOW_S, nbf: NOW_S + 2 });
   assert.equal(resolveExpiry([], token, NOW).notBeforeWallMs, NOW + 2000);
 });
@@ -214,7 +214,7 @@ test('#23 tokens that only look like a JWT carry no times', () => {
   for (const token of odd) assert.deepEqual(resolveExpiry([], token, NOW), { notes: [] });
 });
 
-test('#23 whatever an issuer writes, the reading is finite, positive and never throws', () => {
+test('#23 for any value of an issuer the parsed lifetime is finite and positive, and nothing throws', () => {
   const random = randomFrom(20_261_121);
   const pieces = [
     '',

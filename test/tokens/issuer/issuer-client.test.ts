@@ -47,7 +47,7 @@ test('a private authority is trusted through tls.ca, as text or as a file', asyn
   assert.equal(issuer.callCount, 2);
 });
 
-test('an unknown authority is refused, and the error says what to set', async (t) => {
+test('an unknown authority is refused, and the error names the setting', async (t) => {
   const issuer = await tlsIssuer(t);
   const error = await source(t, issuer.tokenUrl, {}).failure();
   assert.match(error.message, /^corp: token_url: TLS certificate of an unknown authority \(set tls\.ca\?\)/);
@@ -110,13 +110,13 @@ test('a client certificate, its key and its passphrase that do not fit each othe
   );
 });
 
-test('a proxy that is not there is what the error speaks of', async (t) => {
+test('an unreachable proxy is named in the error', async (t) => {
   const proxy = `http://127.0.0.1:${await freePort()}`;
   const { message } = await source(t, 'https://sso.corp.example/token', { proxy }).failure();
   assert.equal(message, 'corp: token_url: the proxy is not reachable: connection refused (ECONNREFUSED)');
 });
 
-test('https:// where plain HTTP is served, and the other way round, is said', async (t) => {
+test('https:// where plain HTTP is served, and the other way round, is reported', async (t) => {
   const secure = await tlsIssuer(t);
   const plain = await ScriptedIssuer.start();
   t.after(() => plain.close());

@@ -29,7 +29,7 @@ testTokenStore('files', async () => {
   };
 });
 
-test('files are readable by their owner only, their names tell nothing, and nothing is left beside them', async () => {
+test('files are readable by their owner only, their names reveal nothing, and no other files remain', async () => {
   await inDirectory(async (parent) => {
     const directory = join(parent, 'tokens');
     const store = new FileTokenStore(directory, new VirtualClock());
@@ -75,7 +75,7 @@ test('a lock from the future, or without sense, is stale: a clock was set back, 
   });
 });
 
-test('a watcher hears of a token that another process stored', async () => {
+test('a watcher is notified of a token that another process stored', async () => {
   await inDirectory(async (directory) => {
     const clock = new VirtualClock();
     const [one, two] = [new FileTokenStore(directory, clock), new FileTokenStore(directory, clock)];

@@ -94,7 +94,7 @@ test('a shared_key of another length than 32 bytes is invalid', () => {
   assert.throws(() => new TokenCipher(new Secret('c2hvcnQ=')), /32 bytes/);
 });
 
-test('the age of a shared token is by the clock of the database, whatever the replicas’ clocks say', async () => {
+test('the age of a shared token is measured by the clock of the database, with any clocks of the replicas', async () => {
   const url = await postgres.createDatabase();
   const replica = (aheadMs: number): { store: PostgresTokenStore; wallMs: () => number } => {
     const clock = { ...systemClock, wallMs: () => systemClock.wallMs() + aheadMs };
@@ -135,7 +135,7 @@ test('twenty replicas that find no table make one', async () => {
   await Promise.all(stores.map((store) => store.close()));
 });
 
-test('the others hear of a new token at once, also after the database was away', async () => {
+test('the others are notified of a new token at once, also after the database was unavailable', async () => {
   const url = await postgres.createDatabase();
   const [one, two] = [storeOn(url), storeOn(url)];
   let hints = 0;

@@ -218,7 +218,7 @@ test('an issuer that fails releases the lease, so that the next attempt is made 
   assert.equal(fleet.source.calls.length, 2);
 });
 
-test('a store that is away: replicas obtain their own tokens, and meet again when it is back', async () => {
+test('an unavailable store: replicas obtain their own tokens, and share again when it is back', async () => {
   const fleet = makeFleet(3);
   fleet.store.isAway = true;
   await startAll(fleet);
@@ -278,7 +278,7 @@ test('an unavailable store is reported once, with its code and without its addre
   ]);
 });
 
-test('hints that come late, or for nothing, cost no issuer call', async () => {
+test('late or needless notifications cause no issuer call', async () => {
   const fleet = makeFleet(3);
   await startAll(fleet);
   for (let hint = 0; hint < 5; hint++) {

@@ -46,14 +46,14 @@ export function testTokenStore(name: string, open: () => Promise<StoreFixture>):
     });
   };
 
-  using('what one replica stores the other one reads, whole', async ({ one, two }) => {
+  using('a replica reads exactly what another one stored', async ({ one, two }) => {
     assert.equal(await two.get('a'.repeat(64)), null);
     assert.equal(await one.put('a'.repeat(64), token(1)), true);
     assertSame(await two.get('a'.repeat(64)), token(1));
     assert.equal(await two.get('b'.repeat(64)), null);
   });
 
-  using('a token without a stated life keeps it open', async ({ one, two }) => {
+  using('a token without a stated lifetime is stored without one', async ({ one, two }) => {
     const bare = { generation: 1, value: 'v', issuedWallMs: 5, lifeMs: null };
     await one.put('k', bare);
     assertSame(await two.get('k'), bare);

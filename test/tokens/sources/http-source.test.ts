@@ -98,7 +98,7 @@ const FAILURES: readonly [string, ScriptedIssuerOptions, RegExp][] = [
 ];
 
 for (const [name, answer, message] of FAILURES) {
-  test(`#7 a home-grown response with ${name} says what is wrong, without its values`, async (t) => {
+  test(`#7 the error of a home-grown response with ${name} names the fault, without its values`, async (t) => {
     const { failure } = await bench(t, answer, HOME_GROWN);
     const error = await failure();
     assert.match(error.message, message);
@@ -218,7 +218,7 @@ test('basic, method and a template in the path', async (t) => {
   assert.equal(issuer.lastCall.headers.authorization, `Basic ${Buffer.from('u:p:w').toString('base64')}`);
 });
 
-test('#14 the force parameter is sent only when a fresh token is a must', async (t) => {
+test('#14 the force parameter is sent only when a fresh token is required', async (t) => {
   const answer = { body: { token: 'abcdef' } };
   const inBody = await bench(t, answer, {
     bodyJson: { a: 1 },
@@ -360,7 +360,7 @@ test('an empty extra asks for nothing, a missing value is an error', async (t) =
   assert.match((await failure()).message, /home_grown: extra group: no text at \/group of the response/);
 });
 
-test('#22 a token in a cookie lives as long as the cookie says', async (t) => {
+test('#22 a token in a cookie expires with the cookie', async (t) => {
   const lifeOf = async (attributes: string) => {
     const cookies = ['A=1; Max-Age=9', `SSO=abcdef${attributes}`];
     const { acquire } = await bench(t, { headers: { 'set-cookie': cookies } }, { tokenAt: 'cookie:SSO' });

@@ -32,7 +32,7 @@ test('a static token is given as it is, a JWT with its end', async () => {
   assert.equal(token.expiresAtWallMs, exp * 1000);
 });
 
-test('an expired static token says so', async () => {
+test('an expired static token is an error', async () => {
   const { failure } = makeSource({ type: 'static', value: new Secret(unsignedJwt({ exp: 1_700_000_000 })) });
   const { message, severity } = await failure();
   assert.match(
@@ -70,7 +70,7 @@ test('a file is read; without an expiry inside it is read again after 60 s', asy
   assert.deepEqual(token, { value: 'abcdef', refreshInMs: 60_000 });
 });
 
-test('a JWT in a file lives as long as it says', async (t) => {
+test('a JWT in a file expires at its exp', async (t) => {
   const path = join(await folder(t), 'token');
   const exp = Math.round(Date.now() / 1000) + 300;
   await writeFile(path, unsignedJwt({ exp }));

@@ -261,7 +261,7 @@ test('Azure App Service of old: expiry as an American date', async (t) => {
   near((await acquire()).expiresAtWallMs, inMs(3_600_000));
 });
 
-test('GCP metadata: a header says that we mean it', async (t) => {
+test('GCP metadata: the Metadata-Flavor header is required', async (t) => {
   const { issuer, acquire } = await standIn(
     t,
     { body: { access_token: 'abcdef', expires_in: 3274, token_type: 'Bearer' } },
@@ -343,7 +343,7 @@ test('Databricks and SAP AI Core: client_credentials with Basic', async (t) => {
   assert.deepEqual([id, secret], ['sb-1!b2|aicore!b3', 'db-secret=']);
 });
 
-test('GitHub Copilot: a token for a token, with a wish when to come again', async (t) => {
+test('GitHub Copilot: a token for a token, with refresh_in', async (t) => {
   const { issuer, acquire } = await standIn(
     t,
     {

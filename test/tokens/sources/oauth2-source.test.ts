@@ -28,7 +28,7 @@ async function bench(
 
 const basicOf = (header: unknown) => Buffer.from(String(header).replace('Basic ', ''), 'base64').toString();
 
-test('client_credentials with Basic: id and secret are form-encoded first, as RFC 6749 says', async (t) => {
+test('client_credentials with Basic: id and secret are form-encoded first (RFC 6749)', async (t) => {
   const { issuer, acquire } = await bench(t, {}, { scope: 'llm.invoke', params: { audience: 'llm' } });
   const token = await acquire();
   assert.equal(token.value, `token-1-of-${issuer.port}`);
@@ -44,7 +44,7 @@ test('client_credentials with Basic: id and secret are form-encoded first, as RF
   });
 });
 
-test('auth_encoding: loose sends id and secret into Basic as they are', async (t) => {
+test('auth_encoding: loose sends id and secret in Basic without encoding', async (t) => {
   const { issuer, acquire } = await bench(t, {}, { authEncoding: 'loose' });
   await acquire();
   assert.equal(basicOf(issuer.lastCall.headers.authorization), 'llm-app:s3cret+/ü&co');
@@ -117,7 +117,7 @@ const NONSENSE: readonly [string, ScriptedIssuerOptions, RegExp][] = [
 ];
 
 for (const [name, answer, message] of NONSENSE) {
-  test(`#7 #31 status 200 with ${name} is a transient failure in plain words`, async (t) => {
+  test(`#7 #31 status 200 with ${name} is a transient failure with a clear message`, async (t) => {
     const { failure } = await bench(t, answer);
     const error = await failure();
     assert.match(error.message, message);
@@ -198,7 +198,7 @@ test("#9 Retry-After as a date is read against the issuer's own clock", async (t
   assert.ok(retryAfterMs > 25_000 && retryAfterMs < 35_000, String(retryAfterMs));
 });
 
-test('what an issuer echoes of our secret does not get into the error', async (t) => {
+test('a secret that an issuer echoes is not in the error', async (t) => {
   const { failure } = await bench(
     t,
     {
@@ -210,7 +210,7 @@ test('what an issuer echoes of our secret does not get into the error', async (t
   assert.match((await failure()).message, /"bad \[redacted\] in \[\.\.\.\]"/);
 });
 
-test('#4 an issuer that hangs is left when the signal says so', async (t) => {
+test('#4 a request to an issuer that hangs is aborted by the signal', async (t) => {
   const { issuer, failure } = await bench(t, { hang: true });
   const started = performance.now();
   const error = await failure({ signal: AbortSignal.timeout(40) });
@@ -219,7 +219,7 @@ test('#4 an issuer that hangs is left when the signal says so', async (t) => {
   assert.equal(issuer.callCount, 1);
 });
 
-test('#5 a body that drips is left when the signal says so', async (t) => {
+test('#5 reading a slow body is aborted by the signal', async (t) => {
   const { failure } = await bench(t, { drip: { bytes: 1, everyMs: 20 } });
   assert.match((await failure({ signal: AbortSignal.timeout(45) })).message, /no complete response/);
 });
@@ -256,7 +256,7 @@ test('#3 a refused connection is transient and names no host', async (t) => {
   assert.equal(error.severity, 'transient');
 });
 
-test('#20 the Date header tells the time of the issuer', async (t) => {
+test('#20 the Date header is the time of the issuer', async (t) => {
   const { acquire } = await bench(t, {
     clockOffsetMs: 600_000,
     body: (token: { value: string; expiresAtWallMs: number }) => ({
@@ -269,12 +269,12 @@ test('#20 the Date header tells the time of the issuer', async (t) => {
   assert.ok(Math.abs(lifeMs - 300_000) < 2000, String(lifeMs));
 });
 
-test('#23 a token that has expired by the clock of the issuer is an error that says so', async (t) => {
+test('#23 a token that has expired by the clock of the issuer is an error that names the clock', async (t) => {
   const { failure } = await bench(t, { body: { access_token: 'abcdef', expires_at: 1_700_000_000 } });
   assert.match((await failure()).message, /token expired \d+ s ago by the issuer's clock/);
 });
 
-test('#20 a Date header by which a new token has expired is ignored when our clock says otherwise', async (t) => {
+test('#20 a Date header by which a new token has expired is ignored if it is valid by our clock', async (t) => {
   const { acquire } = await bench(t, {
     clockOffsetMs: 365 * 86_400_000,
     body: { access_token: 'abcdef', expires_at: Math.round(Date.now() / 1000) + 300 },

@@ -98,7 +98,7 @@ const PARSERS: readonly [string, (errors: SourceErrors, response: IssuerResponse
 ];
 
 for (const [name, parse] of PARSERS) {
-  test(`#7 whatever an issuer responds, ${name} gives a value or an error without the token in it`, () => {
+  test(`#7 for any response of an issuer ${name} gives a value or an error without the token in it`, () => {
     const errors = new SourceErrors('corp', new SecretRegistry());
     for (let round = 0; round < 2000; round++) {
       const response = anyResponse();

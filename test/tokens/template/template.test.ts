@@ -90,7 +90,7 @@ for (const [text, expected] of MISTAKES) {
     assert.throws(() => Template.compile(text), expected));
 }
 
-test('a template names what it needs', () => {
+test('a template lists the names that it uses', () => {
   assert.deepEqual([...Template.compile('{{md5(a + b)}}{{c}}').names], ['a', 'b', 'c']);
 });
 
@@ -103,7 +103,7 @@ test('an unknown name, a wrong number and a wrong form are errors without values
   assert.throws(() => render("{{md5('a', 'rot13')}}"), /must be 'hex'/);
 });
 
-test('variables may be templates; secrets are taken as they are', () => {
+test('variables may be templates; secrets are used literally', () => {
   assert.equal(render('{{greeting}}', { greeting: 'at {{now_s}}' }), 'at 1767225600');
   assert.equal(render('{{secret}}', { secret: new Secret('{{now_s}}') }), '{{now_s}}');
 });
