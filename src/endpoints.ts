@@ -7,6 +7,9 @@ type EndpointRoute = PathKey | 'pass_through' | 'live' | 'ready' | 'metrics' | '
 /** What a passed-through endpoint responds with, so that its response can be checked before it is forwarded. */
 type PassedContent = 'json_or_events' | 'transcript' | 'speech' | 'images';
 
+/** `responses`: OpenAI's bodies, and events of the Responses API. */
+export type ErrorFormat = 'openai' | 'responses' | 'anthropic';
+
 interface Endpoint {
   /** Normalised: one leading `/v1`. `/**` at its end is everything below it, `/*` one more segment. */
   readonly path: string;
@@ -28,8 +31,8 @@ interface Endpoint {
   readonly isStateful: boolean;
   /** Null: responses are forwarded as they come. */
   readonly content: PassedContent | null;
-  /** In which API's form an error is written into its event streams. */
-  readonly errorEvents: 'chat' | 'responses';
+  /** In which API's form its errors are written, as bodies and into event streams. */
+  readonly errorFormat: ErrorFormat;
   /** True: no client key is needed, and it responds under overload and while draining. */
   readonly isOpen: boolean;
 }
@@ -45,7 +48,7 @@ const PASSED: Omit<Endpoint, 'path'> = {
   isGeneration: false,
   isStateful: false,
   content: null,
-  errorEvents: 'chat',
+  errorFormat: 'openai',
   isOpen: false,
 };
 
@@ -55,7 +58,11 @@ function passed(path: string, facts: Partial<Endpoint> = {}): Endpoint {
 
 /** What is kept at one upstream: the collection and everything below it. */
 function stateful(path: string, facts: Partial<Endpoint> = {}): readonly Endpoint[] {
-  return [passed(path, { isStateful: true, ...facts }), passed(`${path}/**`, { isStateful: true })];
+  const { errorFormat = PASSED.errorFormat } = facts;
+  return [
+    passed(path, { isStateful: true, ...facts }),
+    passed(`${path}/**`, { isStateful: true, errorFormat }),
+  ];
 }
 
 function served(path: string, pathKey: PathKey, facts: Partial<Endpoint> = {}): Endpoint {
@@ -81,9 +88,9 @@ export const ENDPOINTS: readonly Endpoint[] = [
     ...GENERATION,
     isPassedOtherwise: true,
     content: 'json_or_events',
-    errorEvents: 'responses',
+    errorFormat: 'responses',
   }),
-  passed('/v1/responses/**', { isStateful: true, errorEvents: 'responses' }),
+  passed('/v1/responses/**', { isStateful: true, errorFormat: 'responses' }),
   served('/v1/models', 'models', { methods: ['GET', 'HEAD'] }),
   passed('/v1/models/**', { route: 'models', methods: ['GET', 'HEAD'], isPassedOtherwise: true }),
 
@@ -97,7 +104,9 @@ export const ENDPOINTS: readonly Endpoint[] = [
   passed('/v1/audio/translations', { ...LABELLED_GENERATION, content: 'transcript' }),
   passed('/v1/audio/*', GENERATION),
   passed('/v1/realtime/**'),
-  passed('/v1/messages', { hasMetricLabel: true }),
+  passed('/v1/messages', { ...LABELLED_GENERATION, content: 'json_or_events', errorFormat: 'anthropic' }),
+  passed('/v1/messages/count_tokens', { ...GENERATION, content: 'json_or_events', errorFormat: 'anthropic' }),
+  ...stateful('/v1/messages/batches', { errorFormat: 'anthropic' }),
   ...stateful('/v1/files', { hasMetricLabel: true }),
   ...stateful('/v1/batches', { hasMetricLabel: true }),
   ...stateful('/v1/uploads'),

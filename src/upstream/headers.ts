@@ -50,7 +50,14 @@ const CLIENT_HEADERS: ReadonlySet<string> = new Set([
 const FORWARDED = 'x-forwarded-';
 
 /** Forwarded to every upstream; a body is forwarded as it came, and with it the headers that describe it. */
-const ALWAYS_FORWARDED = ['content-type', 'content-encoding', 'accept', 'openai-beta'] as const;
+const ALWAYS_FORWARDED = [
+  'content-type',
+  'content-encoding',
+  'accept',
+  'openai-beta',
+  'anthropic-version',
+  'anthropic-beta',
+] as const;
 
 export interface HeaderSettings {
   /** Fixed headers of the upstream's configuration; they win over the client's. */

@@ -69,8 +69,10 @@ const PUBLIC: IncomingHttpHeaders = {
   'user-agent': 'me',
 };
 
-test('of the client’s headers those of the body, accept and openai-beta are forwarded', () => {
-  assert.deepEqual(sent({}, { ...PRIVATE, ...PUBLIC }), {
+test('of the client’s headers those of the body, accept, openai-beta and Anthropic’s are forwarded', () => {
+  const anthropic = { 'anthropic-version': '2023-06-01', 'anthropic-beta': 'a,b' };
+  assert.deepEqual(sent({}, { ...PRIVATE, ...PUBLIC, ...anthropic }), {
+    ...anthropic,
     'content-type': 'application/json',
     'content-encoding': 'gzip',
     accept: '*/*',

@@ -1,13 +1,14 @@
 import { endpointOf } from '../../endpoints.ts';
 import { type ErrorKind, errorEvent, FerryError } from '../../lib/errors/ferry-error.ts';
 import type { JsonObject } from '../../lib/json/json-object.ts';
+import { anthropicErrorBody, anthropicErrorEvent } from '../../openai/errors/anthropic-error.ts';
 import { responsesErrorEvents } from '../../openai/responses/responses-events.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { dropUnreadBody } from '../node-internals.ts';
 import { sendJson } from './json.ts';
 
 /**
- * The one place that sends a failure to a client: as a status and an OpenAI-shaped body, or as the last event of a
+ * The one place that sends a failure to a client: as a status and a body in the shape of its API, or as the last event of a
  * stream whose headers were sent already.
  */
 export function sendError(context: RequestContext, error: FerryError): void {
@@ -18,7 +19,9 @@ export function sendError(context: RequestContext, error: FerryError): void {
     return;
   }
   if (response.headersSent) {
-    response.end(outcome.isStream ? lastEvent(context, error) : undefined);
+    response.end(
+      outcome.isStream ? lastEvents(context, error, { sequenceNumber: 0, response: null }) : undefined,
+    );
     return;
   }
   const isClosing = CLOSING.has(error.kind);
@@ -28,17 +31,34 @@ export function sendError(context: RequestContext, error: FerryError): void {
     extra.push('upgrade', 'HTTP/1.1', 'connection', 'upgrade, close');
   else if (error.kind === 'unsupported_encoding') extra.push('accept-encoding', 'gzip, deflate, br, zstd');
   else if (isClosing) extra.push('connection', 'close');
-  sendJson(context, error.status, JSON.stringify(error.toBody()), extra);
+  sendJson(context, error.status, JSON.stringify(errorBody(context, error)), extra);
 }
 
-function lastEvent(context: RequestContext, error: FerryError): string {
-  return endpointOf(context.path).errorEvents === 'responses'
-    ? responsesErrorEvents(error, { sequenceNumber: 0, response: unsentResponse(context) })
-    : errorEvent(error);
+function errorBody({ id, path }: RequestContext, error: FerryError): object {
+  return endpointOf(path).errorFormat === 'anthropic' ? anthropicErrorBody(error, id) : error.toBody();
+}
+
+/** The end of a stream that breaks, in the format of its API; `broken` is where a stream of the Responses API did. */
+export function lastEvents(
+  context: RequestContext,
+  error: FerryError,
+  broken: { readonly sequenceNumber: number; readonly response: JsonObject | null },
+): string {
+  switch (endpointOf(context.path).errorFormat) {
+    case 'responses':
+      return responsesErrorEvents(error, {
+        sequenceNumber: broken.sequenceNumber,
+        response: broken.response ?? unsentResponse(context),
+      });
+    case 'anthropic':
+      return anthropicErrorEvent(error, context.id);
+    case 'openai':
+      return errorEvent(error);
+  }
 }
 
 /** A Response of which nothing was sent, for the event that says how it failed. */
-export function unsentResponse({ id, createdAtMs, outcome }: RequestContext): JsonObject {
+function unsentResponse({ id, createdAtMs, outcome }: RequestContext): JsonObject {
   const created_at = Math.floor(createdAtMs / 1000);
   return { id: `resp_${id}`, object: 'response', created_at, model: outcome.model ?? '', output: [] };
 }

@@ -1,14 +1,13 @@
 import { endpointOf } from '../../endpoints.ts';
-import { asFerryError, errorEvent, FerryError } from '../../lib/errors/ferry-error.ts';
+import { asFerryError, FerryError } from '../../lib/errors/ferry-error.ts';
 import { isEventStream } from '../../openai/response-body.ts';
-import { responsesErrorEvents } from '../../openai/responses/responses-events.ts';
 import { SseEventBuffer } from '../../openai/responses/sse-event-buffer.ts';
 import type { Usage } from '../../openai/usage/usage.ts';
 import type { Attempt } from '../../routing/attempt.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { drained } from '../node-internals.ts';
-import { unsentResponse } from './errors.ts';
+import { lastEvents } from './errors.ts';
 import { commonHeaders } from './json.ts';
 
 /** Response headers that clients get; never set-cookie or www-authenticate, which belong to the upstream's host. */
@@ -38,7 +37,10 @@ export async function relayRaw(
 ): Promise<void> {
   const { response, outcome } = context;
   const contentType = checked?.contentType ?? upstreamResponse.headers.get('content-type');
-  const events = checked?.isWhole !== true && isEventStream(contentType) ? new SseEventBuffer() : null;
+  const events =
+    checked?.isWhole !== true && isEventStream(contentType)
+      ? new SseEventBuffer(endpointOf(context.path).errorFormat)
+      : null;
   outcome.isStream &&= events !== null;
   if (checked !== null) outcome.tokens = checked.usage;
   if (events !== null) context.isResponseComplete = () => events.isComplete;
@@ -93,7 +95,7 @@ async function relayBody(
   if (rest !== null) await write(context, rest);
   if (events?.isUnfinished) {
     throw new FerryError('disconnected', {
-      message: 'The upstream ended its stream before the Response was complete.',
+      message: 'The upstream ended its stream before the response was complete.',
       upstreamStatus: 200,
     });
   }
@@ -106,13 +108,10 @@ function breakOff(context: RequestContext, events: SseEventBuffer | null, failur
     response.destroy();
     return;
   }
-  const event =
-    endpointOf(context.path).errorEvents === 'responses'
-      ? responsesErrorEvents(failure, {
-          sequenceNumber: events.nextSequenceNumber,
-          response: events.response ?? unsentResponse(context),
-        })
-      : errorEvent(failure);
+  const event = lastEvents(context, failure, {
+    sequenceNumber: events.nextSequenceNumber,
+    response: events.response,
+  });
   const text = events.separator + event;
   context.outcome.responseBytes += Buffer.byteLength(text);
   response.end(text);

@@ -159,7 +159,7 @@ interface EventSearch {
 }
 
 /** Events of a Responses stream that only acknowledge the request. */
-const ACCEPTED = /^(?:response\.(?:created|queued|in_progress)|keepalive|ping)$/;
+const ACCEPTED = /^(?:response\.(?:created|queued|in_progress)|message_start|keepalive|ping)$/;
 
 /**
  * `head` and what follows up to the first event that a client waits for. Comments, the `[DONE]` mark and what merely

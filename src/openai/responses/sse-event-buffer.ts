@@ -1,3 +1,4 @@
+import type { ErrorFormat } from '../../endpoints.ts';
 import { isJsonObject, type JsonObject, parseJson } from '../../lib/json/json-object.ts';
 import { beginsJsonValue, JsonValueScanner } from '../../lib/json/json-scanner.ts';
 import { readUsage, type Usage } from '../usage/usage.ts';
@@ -6,8 +7,25 @@ import { readUsage, type Usage } from '../usage/usage.ts';
 const MAX_EVENT_BYTES = 16 * 1024 * 1024;
 /** Of a usage object with all its details. UTF-16 units. */
 const MAX_USAGE_LENGTH = 8 * 1024;
-/** Events of a Responses stream that cannot be its last. */
-const UNFINISHED = /^response\.(?:created|queued|in_progress|\w+\..+)$/;
+/** The events of an API whose last event has a type. */
+interface TypedEvents {
+  /** Stands in every piece with such an event. */
+  readonly marks: readonly string[];
+  readonly type: RegExp;
+  /** Types that cannot be the last. */
+  readonly unfinished: RegExp;
+}
+
+const RESPONSES: TypedEvents = {
+  marks: ['"response.'],
+  type: /"type"\s*:\s*"(response\.[\w.]+)"/g,
+  unfinished: /^response\.(?:created|queued|in_progress|\w+\..+)$/,
+};
+const MESSAGES: TypedEvents = {
+  marks: ['"message_', '"content_block_', '"error"'],
+  type: /"type"\s*:\s*"((?:message|content_block)_\w+|error)"/g,
+  unfinished: /^(?:message_start|message_delta|content_block_\w+)$/,
+};
 const NOTHING = Buffer.alloc(0);
 
 /**
@@ -29,8 +47,13 @@ export class SseEventBuffer {
   #usage: Usage | null = null;
   #isComplete = false;
   #response: JsonObject | null = null;
-  /** The last piece with an event of a Responses stream. */
+  /** The last piece with a typed event. */
   #lastEvents: Buffer = NOTHING;
+  readonly #typed: TypedEvents;
+
+  constructor(format: ErrorFormat) {
+    this.#typed = format === 'anthropic' ? MESSAGES : RESPONSES;
+  }
 
   /** The bytes up to the end of the last whole event; null: none yet. */
   take(bytes: Buffer): Buffer | null {
@@ -58,9 +81,10 @@ export class SseEventBuffer {
     return this.#isClosed ? '' : '\n\n';
   }
 
-  /** True: a Responses stream whose last event cannot be the final one. */
+  /** True: the last event is none that can be the last. */
   get isUnfinished(): boolean {
-    return !this.#isSplit && UNFINISHED.test(this.#lastMatch(/"type"\s*:\s*"(response\.[\w.]+)"/g) ?? '');
+    const { type, unfinished } = this.#typed;
+    return !this.#isSplit && unfinished.test(this.#lastMatch(type) ?? '');
   }
 
   /** The sequence number of an event appended to a Responses stream. */
@@ -135,9 +159,9 @@ export class SseEventBuffer {
     this.#isClosed = endsWithBlankLine(whole);
     if (whole.includes('"usage"')) this.#usage = usageIn(whole, this.#usage);
     this.#isComplete ||= hasLastEvent(whole);
-    if (!whole.includes('"response.')) return;
+    if (!this.#typed.marks.some((mark) => whole.includes(mark))) return;
     this.#lastEvents = whole;
-    this.#response ??= responseIn(whole);
+    if (this.#typed === RESPONSES) this.#response ??= responseIn(whole);
   }
 
   #lastMatch(pattern: RegExp): string | undefined {

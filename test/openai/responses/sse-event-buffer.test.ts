@@ -46,7 +46,7 @@ function hand(events: SseEventBuffer, bytes: Buffer, size: number): string {
 for (const [form, text] of Object.entries(FORMS)) {
   test(`a passed-through stream stays byte for byte, in any pieces: ${form}`, () => {
     for (const size of [1, 2, 3, 7, 64, 10_000]) {
-      const events = new SseEventBuffer();
+      const events = new SseEventBuffer('responses');
       const out = hand(events, Buffer.from(text), size);
       assert.equal(out + (events.end() ?? ''), text, `pieces of ${size}`);
       assert.equal(events.end(), null);
@@ -60,7 +60,7 @@ for (const [form, text] of Object.entries(FORMS)) {
     const all = read(text);
     for (let cut = 0; cut <= bytes.length; cut++) {
       for (const size of [1, 5, 10_000]) {
-        const events = new SseEventBuffer();
+        const events = new SseEventBuffer('responses');
         const out = hand(events, bytes.subarray(0, cut), size);
         assert.ok(text.startsWith(out));
         const told = read(`${out}${events.separator}data: {"error":{}}\n\n`);
@@ -72,7 +72,7 @@ for (const [form, text] of Object.entries(FORMS)) {
 }
 
 test('complete data is not delayed: comments, and data lines that are whole JSON', () => {
-  const events = new SseEventBuffer();
+  const events = new SseEventBuffer('responses');
   const steps: readonly (readonly [piece: string, given: string | null])[] = [
     [': alive\n', ': alive\n'],
     ['data: {"a":', null],
@@ -91,7 +91,7 @@ test('complete data is not delayed: comments, and data lines that are whole JSON
 });
 
 test('an event that is too long to buffer is passed on in pieces, and no error can be sent after it', () => {
-  const events = new SseEventBuffer();
+  const events = new SseEventBuffer('responses');
   const piece = Buffer.alloc(1024 * 1024, 'A');
   let given = events.take(Buffer.from('data: {"b64_json":"'))?.length ?? 0;
   for (let count = 0; count < 20; count++) given += events.take(piece)?.length ?? 0;
@@ -104,7 +104,7 @@ test('an event that is too long to buffer is passed on in pieces, and no error c
 test('the usage of a stream is that of its last event, wherever its pieces were cut', () => {
   const told = { promptTokens: 3, completionTokens: 4, totalTokens: 7 };
   for (const size of [1, 50, 10_000]) {
-    const events = new SseEventBuffer();
+    const events = new SseEventBuffer('responses');
     hand(events, Buffer.from(RESPONSE), size);
     assert.deepEqual(events.usage, told);
   }
@@ -116,7 +116,7 @@ test('the usage of a stream is that of its last event, wherever its pieces were 
     `data: ${JSON.stringify({ usage, tools: [{ parameters: { properties: { usage: { type: 'string' } } } }] })}`,
     `data: {"type" : "response.completed", "response" : {"usage" : ${JSON.stringify(usage, null, 1).replaceAll('\n', ' ')}}}\n\n`,
   ]) {
-    const events = new SseEventBuffer();
+    const events = new SseEventBuffer('responses');
     events.take(Buffer.from(event('response.created', { response: { usage: null } })));
     assert.equal(events.usage, null);
     events.take(Buffer.from(last));
@@ -138,7 +138,7 @@ test('a Responses stream is unfinished after an event that others must follow, a
     ['response.failed', false],
     ['response.cancelled', false],
   ] as const) {
-    const events = new SseEventBuffer();
+    const events = new SseEventBuffer('responses');
     events.take(Buffer.from(event('response.created', { sequence_number: 0 })));
     events.take(
       Buffer.from(
@@ -149,7 +149,7 @@ test('a Responses stream is unfinished after an event that others must follow, a
     assert.equal(events.isUnfinished, isUnfinished, last);
     assert.equal(events.nextSequenceNumber, 8, last);
   }
-  const pictures = new SseEventBuffer();
+  const pictures = new SseEventBuffer('responses');
   pictures.take(Buffer.from(event('image_generation.partial_image')));
   assert.equal(pictures.isUnfinished, false);
   assert.equal(pictures.nextSequenceNumber, 0);
