@@ -36,6 +36,8 @@ export interface RuntimeParts {
   readonly onCircuit: (upstream: string, state: CircuitState) => void;
   /** A repair that an upstream's response needed; at most once per response and kind. */
   readonly onRepair: (upstream: string, repair: Repair) => void;
+  /** A request waited for a slot or for its turn at an upstream. */
+  readonly onQueueWait: (upstream: string, waitedMs: number) => void;
   readonly records: RecordingSettings['records'];
   /** The runtime whose unchanged parts are taken over; null for the first one. */
   readonly previous: Runtime | null;
@@ -136,7 +138,7 @@ interface BuiltUpstreams {
 
 /** What the middleware and the routes need of one configuration. */
 function buildRoutes(config: Config, built: BuiltUpstreams, parts: RuntimeParts): RuntimeRoutes {
-  const router = buildRouter(config, built, parts.clock);
+  const router = buildRouter(config, built, parts);
   const policy = attemptPolicy(config, parts);
   const addresses = new ClientAddresses(config.trusted_proxies);
   const { limits } = config;
@@ -196,7 +198,11 @@ function deniedPaths(patterns: readonly string[]): Matcher {
   return anyMatcherInAnyCase(written.flatMap((pattern) => [pattern, pattern.replace(/\/\*\*$/, '')]));
 }
 
-function buildRouter(config: Config, { upstreams, skipped }: BuiltUpstreams, clock: Clock): Router {
+function buildRouter(
+  config: Config,
+  { upstreams, skipped }: BuiltUpstreams,
+  { clock, onQueueWait }: RuntimeParts,
+): Router {
   return new Router(upstreams, {
     policy: config.lb_policy,
     random: Math.random,
@@ -204,6 +210,7 @@ function buildRouter(config: Config, { upstreams, skipped }: BuiltUpstreams, clo
     sameUpstreamRetries: config.retry.same_upstream,
     backoffMs: config.retry.backoff,
     clock,
+    onQueueWait,
     skipped: skipped.map(({ access }) => access),
   });
 }
@@ -212,7 +219,10 @@ function attemptPolicy(config: Config, { secrets, clock, onRepair }: RuntimePart
   const retryable = new Set(config.retry.statuses);
   return {
     replyModel: config.reply_model,
-    wantsUsage: config.dbtype !== 'none' || config.clients.some((client) => client.tpm > 0),
+    wantsUsage:
+      config.dbtype !== 'none' ||
+      config.clients.some((client) => client.tpm > 0) ||
+      config.upstreams.some(({ pace }) => pace !== null && pace.tpm > 0),
     maxResponseBytes: config.limits.response,
     isRetryable: (status) => retryable.has(status),
     scrub: (text) => secrets.scrub(text),

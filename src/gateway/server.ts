@@ -208,6 +208,7 @@ class Service implements RunningService {
         this.#tokenReporting.report(event);
         this.#options.onTokenEvent?.(event);
       },
+      onQueueWait: (upstream, waitedMs) => this.#metrics.queueWaited(upstream, waitedMs),
       onRepair: (upstream, repair) => this.#repairs.report(upstream, repair),
       onCircuit: (upstream, state) => {
         reportCircuit(upstream, state, this.#logger);

@@ -14,6 +14,7 @@ import { type AccessSettings, UpstreamAccess } from '../routing/upstream-access.
 import { Circuit, type CircuitState } from '../routing/upstream-state/circuit.ts';
 import { LearnedDrops } from '../routing/upstream-state/learned-refusals.ts';
 import { ModelPauses } from '../routing/upstream-state/model-pauses.ts';
+import { Pacers, type PaceSettings } from '../routing/upstream-state/pacers.ts';
 import { RoutedUpstream, type UpstreamLimits } from '../routing/upstream-state/routed-upstream.ts';
 import type { TokenManager } from '../tokens/manager/token-manager.ts';
 import { UpstreamClient, type UpstreamCredentials } from '../upstream/client.ts';
@@ -128,8 +129,18 @@ function buildUpstream(
       maxConcurrency: upstream.max_concurrency,
       recipe: recipeOf(config, upstream),
     },
-    { client, circuit, pauses: new ModelPauses(parts.clock), learnedDrops: new LearnedDrops() },
+    {
+      client,
+      circuit,
+      pauses: new ModelPauses(parts.clock),
+      pacers: upstream.pace === null ? null : new Pacers(paceOf(upstream.pace), parts.clock, Math.random),
+      learnedDrops: new LearnedDrops(),
+    },
   );
+}
+
+function paceOf({ rpm, tpm, max_wait: maxWaitMs }: NonNullable<UpstreamConfig['pace']>): PaceSettings {
+  return { rpm, tpm, maxWaitMs };
 }
 
 function accessOf(upstream: UpstreamConfig): AccessSettings {
@@ -202,9 +213,11 @@ function connectionSettings(config: Config, upstream: UpstreamConfig, origin: st
 
 /** The state of each upstream for the metrics. */
 export function upstreamGauges(upstreams: readonly RoutedUpstream[]): UpstreamGauge[] {
-  return upstreams.map(({ name, circuit }) => ({
+  return upstreams.map(({ name, circuit, limiter, pacers }) => ({
     upstream: name,
     isUp: circuit.state === 'closed',
     isCooling: circuit.state !== 'closed',
+    waiting: limiter.waiting + (pacers?.waiting ?? 0),
+    rates: pacers?.rates() ?? [],
   }));
 }

@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { SecretRegistry } from '../lib/secret.ts';
 import { RequestMetrics } from './request-metrics.ts';
 import { type TokenGauge, TokenMetrics } from './token-metrics.ts';
@@ -8,6 +8,10 @@ export interface UpstreamGauge {
   readonly upstream: string;
   readonly isUp: boolean;
   readonly isCooling: boolean;
+  /** Requests that wait for a slot or for a turn at the upstream's rate. */
+  readonly waiting: number;
+  /** The limited rates, by model. */
+  readonly rates: readonly { readonly model: string; readonly perSecond: number }[];
 }
 
 /** The request log's counts since the start; read when metrics are. */
@@ -33,6 +37,9 @@ export interface MetricsOptions {
   readonly hasProcessMetrics?: boolean | undefined;
 }
 
+/** Seconds. */
+const QUEUE_WAIT_BUCKETS = [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120];
+
 const PREFIX = 'tokenferry_';
 
 /** How many responses of an upstream needed one kind of repair. */
@@ -49,6 +56,7 @@ export class Metrics {
   readonly tokens: TokenMetrics;
   readonly #reloads: Counter<'result'>;
   readonly #repairs: RepairCount[] = [];
+  readonly #queueWaits: Histogram<'upstream'>;
   readonly #beforeText: (() => void) | undefined;
   readonly #secrets: SecretRegistry | undefined;
   #inflight = 0;
@@ -80,6 +88,13 @@ export class Metrics {
         this.reset();
         for (const { upstream, repair, responses } of repairs) this.inc({ upstream, repair }, responses);
       },
+    });
+    this.#queueWaits = new Histogram({
+      name: `${PREFIX}queue_wait_seconds`,
+      help: "Time requests waited for a slot or for a turn at the upstream's rate.",
+      labelNames: ['upstream'],
+      buckets: QUEUE_WAIT_BUCKETS,
+      registers: [this.#registry],
     });
     // Alerts on a rate need the series before its first event.
     for (const result of ['ok', 'failed'] as const) this.#reloads.inc({ result }, 0);
@@ -122,6 +137,11 @@ export class Metrics {
     return count;
   }
 
+  /** A request has waited for a slot or for its turn at this upstream. */
+  queueWaited(upstream: string, ms: number): void {
+    this.#queueWaits.observe({ upstream }, ms / 1_000);
+  }
+
   #addUpstreams(read: () => readonly UpstreamGauge[]): void {
     const flag = (name: string, help: string, isSet: (now: UpstreamGauge) => boolean) =>
       new Gauge({
@@ -136,6 +156,27 @@ export class Metrics {
       });
     flag('upstream_up', '1: the upstream is considered available.', (now) => now.isUp);
     flag('upstream_cooling', '1: the upstream cools down after failures.', (now) => now.isCooling);
+    new Gauge({
+      name: `${PREFIX}queue_length`,
+      help: "Requests that wait for a slot or for a turn at the upstream's rate.",
+      labelNames: ['upstream'],
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const { upstream, waiting } of read()) this.set({ upstream }, waiting);
+      },
+    });
+    new Gauge({
+      name: `${PREFIX}paced_calls_per_second`,
+      help: 'The rate at which calls go to the upstream: learned from its refusals, or configured.',
+      labelNames: ['upstream', 'model'],
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        for (const { upstream, rates } of read())
+          for (const { model, perSecond } of rates) this.set({ upstream, model }, perSecond);
+      },
+    });
   }
 
   #addRecords(read: () => RecordCounts): void {

@@ -75,6 +75,7 @@ export class Attempt {
     this.signal = this.#controller.signal;
     this.timer = new AttemptTimer((error) => this.#controller.abort(error));
     this.#isProbe = !upstream.circuit.isFaultless && upstream.circuit.begin();
+    upstream.pacers?.sent(this.#startedMonoMs);
     const { log } = request;
     log.count += 1;
     log.upstream = upstream.name;
@@ -147,6 +148,8 @@ export class Attempt {
   received(response: UpstreamResponse): void {
     this.response = response;
     this.#isTokenRenewed ||= response.isReplayed;
+    const { pacers } = this.upstream;
+    if (pacers?.isActive === true) pacers.responded(this.model, this.#startedMonoMs, response);
   }
 
   /**
@@ -175,6 +178,12 @@ export class Attempt {
     if (checked === null) return;
     client.reportAccepted(checked);
     this.request.log.headersForClient = checked.headers.forClient();
+  }
+
+  /** What the response cost, for a limit of tokens (`pace.tpm`). */
+  spent(usage: { readonly totalTokens: number } | null): void {
+    const { pacers } = this.upstream;
+    if (usage !== null && pacers?.isActive === true) pacers.find(this.model)?.spent(usage.totalTokens);
   }
 
   /** Ends the attempt. `error` is null for a complete response. Only the first call counts. */
@@ -209,8 +218,10 @@ export class Attempt {
   }
 
   #blame(error: FerryError): void {
-    const { circuit, pauses } = this.upstream;
-    if (error.kind === 'rate_limited' || error.kind === 'quota_exhausted') {
+    const { circuit, pauses, pacers } = this.upstream;
+    const isPaced =
+      error.kind === 'rate_limited' && pacers?.refused(this.model, this.#startedMonoMs, error) === true;
+    if (!isPaced && (error.kind === 'rate_limited' || error.kind === 'quota_exhausted')) {
       pauses.pause(this.model, error.kind, error.retryAfterMs ?? DEFAULT_RATE_PAUSE_MS, error.message);
     }
     if (error.kind === 'model_not_found')

@@ -1,11 +1,13 @@
 import type { Clock } from '../lib/clock.ts';
 import { asFerryError, FerryError } from '../lib/errors/ferry-error.ts';
+import { inSeconds } from '../lib/text/format.ts';
 import { shorten } from '../lib/text/sanitize.ts';
 import type { ParsedRequest } from '../openai/request/parsed-request.ts';
 import { Attempt } from './attempt.ts';
 import { refusedParameter } from './attempt-call.ts';
 import { backoffAfter, mostActionable, nextStep } from './retry-policy.ts';
 import type { RoutedRequest } from './routed-request.ts';
+import type { PacedRequest, Pacer } from './upstream-state/pacer.ts';
 import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
 
 export interface FailoverSettings {
@@ -15,6 +17,8 @@ export interface FailoverSettings {
   readonly sameUpstreamRetries: number;
   readonly backoffMs: number;
   readonly clock: Clock;
+  /** Takes each wait for a slot or for a turn at the rate of an upstream. */
+  readonly onQueueWait?: (upstream: string, waitedMs: number) => void;
 }
 
 /** What became of a candidate without a free slot. */
@@ -39,6 +43,10 @@ export class Failover {
   #tries = 0;
   /** What all attempts together waited for tokens. */
   #tokenWaitedMs = 0;
+  /** What the request has waited for turns: `pace.max_wait` is for all together. */
+  #paceWaitedMs = 0;
+  /** Its place at the upstream where it waited for a turn last. */
+  #paced: { readonly pacer: Pacer; readonly request: PacedRequest } | null = null;
 
   constructor(request: RoutedRequest, candidates: readonly RoutedUpstream[], settings: FailoverSettings) {
     const { deadlineMs } = settings;
@@ -56,9 +64,13 @@ export class Failover {
     if (again instanceof Attempt) return again;
     let upstream = again ?? this.#nextCandidate();
     while (upstream !== null) {
-      if (upstream.limiter.tryAcquire()) return this.#begin(upstream);
-      const queued = await this.#waitForSlot(upstream);
-      if (queued === 'acquired') return this.#begin(upstream);
+      const pacer = upstream.pacerOf(this.#request.model);
+      const isPaced = pacer !== null && !pacer.isOpen;
+      if (!isPaced || (await this.#waitForTurn(upstream, pacer))) {
+        const isFree = upstream.limiter.tryAcquire() || (await this.#waitForSlot(upstream)) === 'acquired';
+        if (isFree && !isPaced) pacer?.take();
+        if (isFree) return this.#begin(upstream);
+      }
       if (this.#leftMs <= 0) break;
       upstream = this.#nextCandidate();
     }
@@ -87,9 +99,11 @@ export class Failover {
     const { sameUpstreamRetries, backoffMs } = this.#settings;
     const refused = request === null ? null : refusedParameter(error, attempt, request);
     if (refused !== null) attempt.upstream.learnedDrops.add(attempt.model, refused);
+    // Its turn will come again.
+    const pacer = error.kind === 'rate_limited' ? attempt.upstream.pacerOf(this.#request.model) : null;
     const step = nextStep({
       error,
-      candidatesLeft: this.#left.length,
+      candidatesLeft: this.#left.length + (pacer === null ? 0 : 1),
       isOnlyCandidate: this.#isOnlyCandidate,
       tries: this.#tries,
       sameUpstreamRetries,
@@ -98,7 +112,10 @@ export class Failover {
       leftMs: this.#leftMs,
       isReplayable,
     });
-    if (step !== 'same_upstream_without_parameter') this.#errors.push(error);
+    if (pacer === null) {
+      if (step !== 'same_upstream_without_parameter') this.#errors.push(error);
+    } else if (step === 'give_up') this.#errors.push(this.#rateLimited(attempt.upstream.name, pacer));
+    else this.#left.push(attempt.upstream);
     if (step === 'give_up') throw this.#conclusion();
     if (step === 'same_upstream_after_backoff')
       await sleep(backoffAfter(this.#tries, backoffMs), this.#request.signal);
@@ -137,10 +154,11 @@ export class Failover {
     const request = this.#request;
     const startedMonoMs = this.#settings.clock.monoMs();
     const outcome = await upstream.limiter.acquire({
-      client: request.client.name ?? '',
+      client: clientOf(request),
       signal: request.signal,
       waitMs: Math.max(0, this.#leftMs),
     });
+    this.#settings.onQueueWait?.(upstream.name, this.#settings.clock.monoMs() - startedMonoMs);
     if (outcome !== 'acquired') {
       const error = refusal(upstream.name, outcome);
       this.#errors.push(error);
@@ -165,6 +183,41 @@ export class Failover {
     return 'other_candidate';
   }
 
+  /** Waits for the turn at the rate of the upstream, and takes it. False: it would come too late. */
+  async #waitForTurn(upstream: RoutedUpstream, pacer: Pacer): Promise<boolean> {
+    const { signal, headers, startedMonoMs } = this.#request;
+    if (this.#paced?.pacer !== pacer) {
+      this.#paced = { pacer, request: { client: clientOf(this.#request), signal, place: null } };
+    }
+    const { clock, onQueueWait } = this.#settings;
+    const beganMonoMs = clock.monoMs();
+    const patienceMs = startedMonoMs + clientPatienceMs(headers) - beganMonoMs;
+    const maxWaitMs = (upstream.pacers?.maxWaitMs ?? 0) - this.#paceWaitedMs;
+    const outcome = await pacer.wait(
+      this.#paced.request,
+      Math.min(this.#leftMs * USABLE_SHARE, maxWaitMs, patienceMs * USABLE_SHARE),
+    );
+    const waitedMs = clock.monoMs() - beganMonoMs;
+    this.#paceWaitedMs += waitedMs;
+    onQueueWait?.(upstream.name, waitedMs);
+    if (outcome !== 'turn') this.#errors.push(this.#rateLimited(upstream.name, pacer));
+    return outcome === 'turn';
+  }
+
+  /** What the client gets when it cannot wait for its turn here: when to come back, and the upstream's words. */
+  #rateLimited(name: string, pacer: Pacer): FerryError {
+    const retryAfterMs = pacer.retryAfterMs(clientOf(this.#request));
+    const { lastRefusal } = pacer;
+    const what = lastRefusal?.message ?? `The request rate of upstream "${name}" is reached (pace)`;
+    return new FerryError('rate_limited', {
+      message: `${what.replace(/[.\s]+$/, '')}. Retry after ${inSeconds(Math.ceil(retryAfterMs / 1_000) * 1_000)}.`,
+      retryAfterMs,
+      upstreamStatus: lastRefusal?.upstreamStatus,
+      detail: lastRefusal?.detail,
+      cause: lastRefusal ?? undefined,
+    });
+  }
+
   #conclusion(): FerryError {
     const error = mostActionable(this.#errors);
     if (error === undefined) return allPaused(this.#left, this.#request);
@@ -177,9 +230,9 @@ export class Failover {
 }
 
 /**
- * Takes the best of `left` out of it: healthy with a token, and of those one with a free slot, then healthy, then cooling
- * (tried only when nothing else is left), then those whose queue is full. Upstreams that are rate limited for this model
- * are not tried at all; null when only such are left.
+ * Takes the best of `left` out of it: healthy with a token, and of those one with a free slot, then healthy, then
+ * those at whose rate limit the request can wait, the shortest wait first, then cooling ones (tried only when nothing else
+ * is left), then those whose queue is full. Null when all that are left pause for this model.
  */
 export function takeNext(left: RoutedUpstream[], request: RoutedRequest): RoutedUpstream | null {
   let best = -1;
@@ -195,20 +248,38 @@ export function takeNext(left: RoutedUpstream[], request: RoutedRequest): Routed
   return (best === left.length - 1 ? left.pop() : left.splice(best, 1)[0]) ?? null;
 }
 
-/** False: it is rate limited for this model. */
+/** False: it is rate limited for this model now. */
 export function isTakeable(upstream: RoutedUpstream, request: RoutedRequest): boolean {
-  return Number.isFinite(rankOf(upstream, request));
+  const rank = rankOf(upstream, request);
+  return Number.isFinite(rank) && Math.floor(rank) !== PACED_RANK;
+}
+
+/** Of upstreams at which the request would have to wait for its turn; the fraction orders them by that wait. */
+const PACED_RANK = 4;
+
+/** Grows with the wait, below 1. */
+function shareOf(waitMs: number): number {
+  return waitMs / (waitMs + 60_000);
+}
+
+/** Whose queue a request waits in. */
+function clientOf({ client }: RoutedRequest): string {
+  return client.name ?? '';
 }
 
 function rankOf(upstream: RoutedUpstream, request: RoutedRequest): number {
   const { pauses, circuit, limiter } = upstream;
   const pause = pauses.isEmpty ? null : pauses.get(upstream.upstreamModel(request.model));
-  if (pause !== null) return pause.reason === 'model_not_found' ? 6 : Number.POSITIVE_INFINITY;
+  if (pause !== null) return pause.reason === 'model_not_found' ? 7 : Number.POSITIVE_INFINITY;
   const { hasFreeSlot } = limiter;
-  if (!hasFreeSlot && limiter.isQueueFull) return 5;
-  if (!circuit.isFaultless && !circuit.isOpenForRequests()) return 4;
+  if (!hasFreeSlot && limiter.isQueueFull) return 6;
+  if (!circuit.isFaultless && !circuit.isOpenForRequests()) return 5;
+  const pacer = upstream.pacerOf(request.model);
+  if (pacer !== null && !pacer.isOpen) return PACED_RANK + shareOf(pacer.waitMs(clientOf(request)));
   return (upstream.client.hasToken() ? 0 : 2) + (hasFreeSlot ? 0 : 1);
 }
+
+const NEVER = Number.POSITIVE_INFINITY;
 
 /** 429 when all that is left is rate limited, with the shortest remaining time; `quota_exhausted` when that is why for all. */
 export function allPaused(left: readonly RoutedUpstream[], request: RoutedRequest): FerryError {
@@ -217,7 +288,9 @@ export function allPaused(left: readonly RoutedUpstream[], request: RoutedReques
     .filter((pause) => pause !== null)
     .sort((left, right) => left.remainingMs - right.remainingMs);
   const [shortest] = pauses;
-  const retryAfterMs = shortest?.remainingMs ?? 1_000;
+  const turns = left.map((upstream) => upstream.pacerOf(request.model)?.waitMs(clientOf(request)) ?? NEVER);
+  const soonestMs = Math.min(shortest?.remainingMs ?? NEVER, ...turns);
+  const retryAfterMs = soonestMs === NEVER ? 1_000 : soonestMs;
   const words = shortest?.message ? ` ${shortest.message}` : '';
   if (pauses.length > 0 && pauses.every(({ reason }) => reason === 'quota_exhausted')) {
     return new FerryError('quota_exhausted', {
@@ -237,6 +310,20 @@ function refusal(name: string, outcome: 'queue_full' | 'timed_out'): FerryError 
   return new FerryError('queue_full', {
     message: `Upstream "${name}" is busy and ${why} (max_concurrency). Retry in a moment.`,
   });
+}
+
+/** Of the time that is left a request may wait so much for its turn: the rest is for the upstream. */
+const USABLE_SHARE = 0.9;
+
+/**
+ * How long the client waits for a response from when it sent the request, in milliseconds; `Infinity`: it does not say.
+ * openai for Node sends `x-stainless-timeout` when a timeout is set for a call, openai for Python always sends
+ * `x-stainless-read-timeout`, both in seconds.
+ */
+function clientPatienceMs(headers: RoutedRequest['headers']): number {
+  const stated = headers['x-stainless-timeout'] ?? headers['x-stainless-read-timeout'];
+  const seconds = Number(stated);
+  return seconds > 0 ? seconds * 1_000 : Number.POSITIVE_INFINITY;
 }
 
 /** Rejects with the signal's reason when the request is aborted, also before the pause. */

@@ -31,7 +31,10 @@ testFault(
 
 testFault(
   'a rate limit in a 200',
-  { script: inside({ message: 'Rate limit reached', type: 'requests', code: 'rate_limit_exceeded' }) },
+  {
+    script: inside({ message: 'Rate limit reached', type: 'requests', code: 'rate_limit_exceeded' }),
+    upstream: { pace: 'off' },
+  },
   {
     ...BROKEN,
     status: 429,

@@ -53,7 +53,7 @@ for (const kind of KINDS) {
   for (const { what, upstreams, status: expected, code } of CASES) {
     test(`${kind}: ${what}`, async () => {
       const raws = await Promise.all(upstreams.map((script) => RawUpstream.start(script)));
-      const entryOf = () => ({ sk: 'key-of-all', allow: ['m'] });
+      const entryOf = () => ({ sk: 'key-of-all', allow: ['m'], pace: 'off' });
       await withUpstreams(raws, entryOf, { ...LIMITS, dbtype: 'none' }, async (gateway) => {
         const { response, text } = await ask(gateway, kind, 'm');
         assert.equal(response.status, expected, text);

@@ -54,10 +54,17 @@ test('no configured secret and no token is in the log, the database, the metrics
         name: 'token',
         endpoint: echoing.url,
         token: 'good',
+        pace: 'off',
         allow: ['with-token'],
         headers: { 'X-Fixed': HEADER_VALUE },
       },
-      { name: 'static', endpoint: echoing.url, sk: STATIC_KEY, allow: ['with-key'] },
+      {
+        name: 'static',
+        endpoint: echoing.url,
+        sk: STATIC_KEY,
+        allow: ['with-key'],
+        pace: { max_wait: '300ms' },
+      },
       { name: 'broken', endpoint: echoing.url, token: 'bad', allow: ['without'] },
     ],
   });

@@ -160,7 +160,7 @@ export class PassThroughScene {
     const upstream = await ByteUpstream.start((request, response) =>
       opened.forEach((scene) => void scene.#answer(request, response)),
     );
-    const only = { name: 'only', endpoint: upstream.url, sk: 'upstream-key-of-only' };
+    const only = { name: 'only', endpoint: upstream.url, sk: 'upstream-key-of-only', pace: 'off' };
     const defaults = {
       noauth: true,
       dbtype: 'none',

@@ -161,6 +161,7 @@ before(async () => {
         name: 'answering',
         endpoint: model.url,
         sk: 'upstream-key',
+        pace: 'off',
         allow: ROWS.map((_, position) => `${position}`),
         timeout: '10s',
       },

@@ -59,11 +59,14 @@ test('docs/metrics.md has every metric of a running gateway, and no other, with 
 test('docs/metrics.md names the labels of each metric', async () => {
   const metrics = new Metrics({
     hasProcessMetrics: false,
-    upstreamGauges: () => [{ upstream: 'chat', isUp: true, isCooling: false }],
+    upstreamGauges: () => [
+      { upstream: 'chat', isUp: true, isCooling: false, waiting: 0, rates: [{ model: 'm', perSecond: 3 }] },
+    ],
     tokenGauges: () => [{ source: 'corp', remainingSeconds: 1, state: 'fresh' }],
   });
   metrics.requests.acceptRecords([sampleRecord(), failedRecord()]);
   metrics.repairCount('chat', 'usage').responses = 1;
+  metrics.queueWaited('chat', 1);
   metrics.tokens.acquired('corp', 'start', 'ok', 1);
   metrics.tokens.waited('corp', 1);
   metrics.tokens.rejected('corp', 401);

@@ -6,7 +6,9 @@ import { sampleRecord } from '../request-log/sample-record.ts';
 import { ownMetrics, series } from './series.ts';
 
 test('states are read when the text is made: inflight, upstreams, records, lost log lines', async () => {
-  let upstreams = [{ upstream: 'chat', isUp: true, isCooling: false }];
+  let upstreams = [
+    { upstream: 'chat', isUp: true, isCooling: false, waiting: 0, rates: [{ model: 'm', perSecond: 3 }] },
+  ];
   let written = 5;
   const metrics = ownMetrics({
     upstreamGauges: () => upstreams,
@@ -24,7 +26,7 @@ test('states are read when the text is made: inflight, upstreams, records, lost 
   assert.deepEqual(await series(metrics, 'log_lines_dropped_total'), [
     'tokenferry_log_lines_dropped_total 3',
   ]);
-  upstreams = [{ upstream: 'other', isUp: false, isCooling: true }];
+  upstreams = [{ upstream: 'other', isUp: false, isCooling: true, waiting: 2, rates: [] }];
   written = 6;
   assert.deepEqual(await series(metrics, 'upstream_up'), ['tokenferry_upstream_up{upstream="other"} 0']);
   assert.deepEqual(await series(metrics, 'upstream_cooling'), [

@@ -4,6 +4,7 @@ import { AttemptLog } from '../../src/routing/routed-request.ts';
 import { Circuit } from '../../src/routing/upstream-state/circuit.ts';
 import { LearnedDrops } from '../../src/routing/upstream-state/learned-refusals.ts';
 import { ModelPauses } from '../../src/routing/upstream-state/model-pauses.ts';
+import { Pacers, type PaceSettings } from '../../src/routing/upstream-state/pacers.ts';
 import {
   RoutedUpstream,
   type RoutedUpstreamSettings,
@@ -17,9 +18,14 @@ export function newUpstream(
   name: string,
   {
     clock = new VirtualClock(),
+    pace = null,
     credentials = { kind: 'none' },
     ...settings
-  }: Partial<RoutedUpstreamSettings> & { clock?: Clock; credentials?: UpstreamCredentials } = {},
+  }: Partial<RoutedUpstreamSettings> & {
+    clock?: Clock;
+    credentials?: UpstreamCredentials;
+    pace?: PaceSettings | null;
+  } = {},
 ): RoutedUpstream {
   const endpoint = new URL('http://127.0.0.1:9/v1');
   const client = new UpstreamClient({
@@ -52,7 +58,13 @@ export function newUpstream(
       recipe: name,
       ...settings,
     },
-    { client, circuit, pauses: new ModelPauses(clock), learnedDrops: new LearnedDrops() },
+    {
+      client,
+      circuit,
+      pauses: new ModelPauses(clock),
+      pacers: pace === null ? null : new Pacers(pace, clock, () => 0.5),
+      learnedDrops: new LearnedDrops(),
+    },
   );
 }
 

@@ -1,6 +1,6 @@
 import { list, mapOf } from '../types/collection-types.ts';
 import { field, optional, section, sectionOr } from '../types/fields.ts';
-import { flag, integer } from '../types/number-types.ts';
+import { flag, integer, pace } from '../types/number-types.ts';
 import { choice, secretsByComma, text, upstreamKey, url, word } from '../types/text-types.ts';
 import { inheritedTimeout, UPSTREAM_TIMEOUTS, upstreamProxy, upstreamTls } from './shared-schema.ts';
 
@@ -112,6 +112,11 @@ export const upstream = section(
       integer({ min: 0 }),
       0,
       'Maximum number of concurrent requests; more wait in a queue. 0: no limit.',
+    ),
+    pace: field(
+      pace,
+      'auto',
+      '`auto`: after a 429 requests wait in turn at the rate that the upstream shows. `off`: a 429 is passed on. { rpm, tpm, max_wait }: calls and tokens a minute for each model (0: learned), and the longest wait of one request, by default 60s.',
     ),
     tls: upstreamTls,
     proxy: upstreamProxy,

@@ -1,6 +1,6 @@
 import { type FieldType, InvalidValue } from './fields.ts';
 import { durationMs, sizeBytes, writtenDuration } from './quantities.ts';
-import { FileScalar, kindOf, scalarText } from './scalar.ts';
+import { FileScalar, isMapping, kindOf, scalarText } from './scalar.ts';
 
 /** A value that the environment fills in later passes an editor's check. */
 const INTERPOLATED = { type: 'string', pattern: '\\$\\{' } as const;
@@ -126,4 +126,57 @@ export function size(range: Range = {}): FieldType<number> {
       return outside(bytes, range) ?? bytes;
     },
   };
+}
+
+/** The limits of an upstream's rate: calls and tokens a minute (0: learned), and the longest wait in milliseconds. */
+interface Pace {
+  rpm: number;
+  tpm: number;
+  max_wait: number;
+}
+
+const PER_MINUTE = integer({ min: 0 });
+const PACE_KEYS = { rpm: PER_MINUTE, tpm: PER_MINUTE, max_wait: duration() } as const;
+const AUTO_PACE: Readonly<Pace> = { rpm: 0, tpm: 0, max_wait: 60_000 };
+
+/** `auto`, `off` (null), or a mapping of limits. */
+export const pace: FieldType<Readonly<Pace> | null> = {
+  name: 'auto | off | mapping',
+  json: {
+    anyOf: [
+      { enum: ['auto', 'off'] },
+      {
+        type: 'object',
+        properties: {
+          rpm: { ...PER_MINUTE.json, description: 'Calls a minute; 0: learned.' },
+          tpm: { ...PER_MINUTE.json, description: 'Tokens a minute; 0: learned.' },
+          max_wait: { ...PACE_KEYS.max_wait.json, description: 'Maximum wait of one request for its turns.' },
+        },
+        additionalProperties: false,
+      },
+    ],
+  },
+  read: (value) => {
+    if (!isMapping(value)) {
+      const written = scalarText(value);
+      if (written === 'auto') return AUTO_PACE;
+      return written === 'off'
+        ? null
+        : new InvalidValue(`must be auto, off or a mapping of rpm, tpm and max_wait, is ${kindOf(value)}`);
+    }
+    const limits: Pace = { ...AUTO_PACE };
+    const problems: { path: readonly PropertyKey[]; message: string }[] = [];
+    for (const [key, entry] of Object.entries(value)) {
+      const type = isPaceKey(key)
+        ? PACE_KEYS[key].read(entry)
+        : new InvalidValue('is unknown; known are rpm, tpm and max_wait');
+      if (type instanceof InvalidValue) problems.push({ path: [key], message: type.message });
+      else if (isPaceKey(key)) limits[key] = type;
+    }
+    return problems.length === 0 ? limits : new InvalidValue('is invalid', problems);
+  },
+};
+
+function isPaceKey(key: string): key is keyof typeof PACE_KEYS {
+  return Object.hasOwn(PACE_KEYS, key);
 }

@@ -101,6 +101,7 @@ export async function serveChatAttempt(exchange: ChatExchange, attempt: Attempt)
     attempt.commit(response);
     attempt.finish(null);
     context.outcome.tokens = parsed.usage;
+    attempt.spent(parsed.usage);
     context.outcome.isUsageEstimated = parsed.isUsageEstimated;
     context.outcome.firstTokenMs = context.elapsedMs;
     sendJson(context, 200, parsed.body, dropped);
@@ -117,6 +118,7 @@ export async function serveChatAttempt(exchange: ChatExchange, attempt: Attempt)
   context.outcome.firstTokenMs = context.elapsedMs;
   const failure = await relayStream(attempt, response, stream, head, writer);
   context.outcome.tokens = stream.usage;
+  attempt.spent(stream.usage);
   context.outcome.isUsageEstimated = stream.isUsageEstimated;
   if (failure !== null) context.outcome.failStream(failure);
   writer.end();

@@ -70,6 +70,7 @@ export async function serveEmbeddings(
       attempt.commit(attempt.response);
       attempt.finish(null);
       context.outcome.tokens = embeddings.usage;
+      attempt.spent(embeddings.usage);
       context.outcome.isUsageEstimated = embeddings.isUsageEstimated;
       context.outcome.firstTokenMs = context.elapsedMs;
       context.outcome.isKnownModel = router.served(routed);

@@ -45,6 +45,7 @@ export async function serveRerank(
       attempt.commit(response);
       attempt.finish(null);
       context.outcome.tokens = ranking.usage;
+      attempt.spent(ranking.usage);
       context.outcome.firstTokenMs = context.elapsedMs;
       context.outcome.isKnownModel = router.served(routed);
       sendJson(context, 200, ranking.body, droppedHeaders(dropped));

@@ -5,6 +5,8 @@ import type { Circuit } from './circuit.ts';
 import { ConcurrencyLimiter } from './concurrency-limiter.ts';
 import { BatchLimits, type LearnedDrops } from './learned-refusals.ts';
 import type { ModelPauses } from './model-pauses.ts';
+import type { Pacer } from './pacer.ts';
+import type { Pacers } from './pacers.ts';
 
 /** The time limits of one upstream in milliseconds; 0 = none. */
 export interface UpstreamLimits {
@@ -25,12 +27,24 @@ export interface RoutedUpstreamSettings extends AccessSettings {
   readonly recipe: string;
 }
 
+/** The state of one upstream that is built before it. */
+interface UpstreamState {
+  readonly client: UpstreamClient;
+  readonly circuit: Circuit;
+  readonly pauses: ModelPauses;
+  /** Null: `pace: off`. */
+  readonly pacers: Pacers | null;
+  readonly learnedDrops: LearnedDrops;
+}
+
 /** One upstream for routing: its access rules, its health, its slots, and the client that calls it. */
 export class RoutedUpstream extends UpstreamAccess {
   readonly recipe: string;
   readonly client: UpstreamClient;
   readonly circuit: Circuit;
   readonly pauses: ModelPauses;
+  /** Null: a 429 pauses the model instead (`pace: off`). */
+  readonly pacers: Pacers | null;
   readonly learnedDrops: LearnedDrops;
   /** Each attempt holds one slot. */
   readonly limiter: ConcurrencyLimiter;
@@ -42,15 +56,13 @@ export class RoutedUpstream extends UpstreamAccess {
   /** True: `allow` permits models that the configuration does not name. */
   readonly isOpenEnded: boolean;
 
-  constructor(
-    settings: RoutedUpstreamSettings,
-    parts: { client: UpstreamClient; circuit: Circuit; pauses: ModelPauses; learnedDrops: LearnedDrops },
-  ) {
+  constructor(settings: RoutedUpstreamSettings, parts: UpstreamState) {
     super(settings);
     this.recipe = settings.recipe;
     this.client = parts.client;
     this.circuit = parts.circuit;
     this.pauses = parts.pauses;
+    this.pacers = parts.pacers;
     this.learnedDrops = parts.learnedDrops;
     this.limiter = new ConcurrencyLimiter(settings.maxConcurrency);
     this.limits = settings.limits;
@@ -62,8 +74,14 @@ export class RoutedUpstream extends UpstreamAccess {
     this.isOpenEnded = settings.allow.length === 0 || exact.length < models.length;
   }
 
-  /** Attempts under way and requests that wait for a slot. */
+  /** Attempts under way and requests that wait for a slot or their turn. */
   get load(): number {
-    return this.limiter.running + this.limiter.waiting;
+    return this.limiter.running + this.limiter.waiting + (this.pacers?.waiting ?? 0);
+  }
+
+  /** What limits the rate of calls for a model, by its name at clients; null: nothing. */
+  pacerOf(model: string): Pacer | null {
+    const { pacers } = this;
+    return pacers?.isActive === true ? pacers.find(this.upstreamModel(model)) : null;
   }
 }

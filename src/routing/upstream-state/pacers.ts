@@ -1,0 +1,141 @@
+import type { Clock } from '../../lib/clock.ts';
+import type { FerryError } from '../../lib/errors/ferry-error.ts';
+import { parseRetryAfter } from '../../lib/net/retry-after.ts';
+import { Pacer } from './pacer.ts';
+
+/** `pace` of one upstream. */
+export interface PaceSettings {
+  /** Calls and tokens a minute, for each model; 0: learned from refusals. */
+  readonly rpm: number;
+  readonly tpm: number;
+  /** The longest wait of one request for its turns. */
+  readonly maxWaitMs: number;
+}
+
+/** Of one response what the pacers read. */
+interface PacedResponse {
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+}
+
+/** So that a client that invents model names cannot fill memory. */
+const MAX_PACERS = 200;
+const MAX_SHOWN = 20;
+/** What was learned is forgotten when nothing was sent for so long. */
+const FORGET_MS = 5 * 60_000;
+const COUNTED_MS = 1_000;
+
+/** The pacers of one upstream: one for each model that it has refused for its rate, or for each when a rate is configured. */
+export class Pacers {
+  readonly #settings: PaceSettings;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #byModel = new Map<string, Pacer>();
+  readonly #isConfigured: boolean;
+  /** Calls of this and of the previous second, from which the first refusal learns what was accepted before it. */
+  #secondFromMonoMs = 0;
+  #calls = 0;
+  #callsBefore = 0;
+
+  constructor(settings: PaceSettings, clock: Clock, random: () => number) {
+    this.#settings = settings;
+    this.#clock = clock;
+    this.#random = random;
+    this.#isConfigured = settings.rpm > 0 || settings.tpm > 0;
+  }
+
+  /** False: nothing was refused and no rate is configured, so that there is nothing to find. */
+  get isActive(): boolean {
+    return this.#byModel.size > 0 || this.#isConfigured;
+  }
+
+  get maxWaitMs(): number {
+    return this.#settings.maxWaitMs;
+  }
+
+  get waiting(): number {
+    let waiting = 0;
+    for (const pacer of this.#byModel.values()) waiting += pacer.waiting;
+    return waiting;
+  }
+
+  /** The limited rates, by the upstream's own names of models; at most so many that they can be labels of metrics. */
+  rates(): { readonly model: string; readonly perSecond: number }[] {
+    const rates: { readonly model: string; readonly perSecond: number }[] = [];
+    for (const [model, { perSecond }] of this.#byModel) {
+      if (perSecond !== null && rates.length < MAX_SHOWN) rates.push({ model, perSecond });
+    }
+    return rates;
+  }
+
+  /** Null: calls for this model are not limited. */
+  find(model: string): Pacer | null {
+    if (!this.isActive) return null;
+    const pacer = this.#byModel.get(model);
+    if (pacer === undefined) return this.#isConfigured ? this.#add(model) : null;
+    if (this.#isConfigured || this.#clock.monoMs() - pacer.usedMonoMs < FORGET_MS) return pacer;
+    this.#byModel.delete(model);
+    return null;
+  }
+
+  /** A call for any model leaves. */
+  sent(nowMonoMs: number): void {
+    const elapsedMs = nowMonoMs - this.#secondFromMonoMs;
+    if (elapsedMs >= COUNTED_MS) {
+      this.#callsBefore = elapsedMs < 2 * COUNTED_MS ? this.#calls : 0;
+      this.#calls = 0;
+      this.#secondFromMonoMs = nowMonoMs;
+    }
+    this.#calls += 1;
+  }
+
+  /** The upstream refused a call for its rate. False: its model cannot be paced. */
+  refused(model: string, sentMonoMs: number, error: FerryError): boolean {
+    let pacer = this.find(model);
+    if (pacer === null) {
+      pacer = this.#add(model);
+      pacer?.seed(this.#callsOfLastSecond(), sentMonoMs);
+    }
+    pacer?.refused(sentMonoMs, error);
+    return pacer !== null;
+  }
+
+  /** The headers of a response are here. */
+  responded(model: string, sentMonoMs: number, { status, headers }: PacedResponse): void {
+    const pacer = this.find(model);
+    if (pacer === null) return;
+    if (status !== 429) pacer.accepted(sentMonoMs);
+    const remaining = parseCount(headers.get('x-ratelimit-remaining-requests'));
+    const reset = headers.get('x-ratelimit-reset-requests') ?? undefined;
+    if (remaining === null) return;
+    const resetMs = parseRetryAfter(reset, this.#clock.wallMs()) ?? 0;
+    pacer.stated({ limit: parseCount(headers.get('x-ratelimit-limit-requests')), remaining, resetMs });
+  }
+
+  #add(model: string): Pacer | null {
+    if (this.#byModel.size >= MAX_PACERS) this.#dropUnused();
+    if (this.#byModel.size >= MAX_PACERS) return null;
+    const pacer = new Pacer({ ...this.#settings, clock: this.#clock, random: this.#random });
+    this.#byModel.set(model, pacer);
+    return pacer;
+  }
+
+  #dropUnused(): void {
+    const now = this.#clock.monoMs();
+    for (const [model, pacer] of this.#byModel)
+      if (now - pacer.usedMonoMs >= FORGET_MS) this.#byModel.delete(model);
+  }
+
+  /** Calls of the previous second count by the part of it that the last second covers. */
+  #callsOfLastSecond(): number {
+    const elapsedMs = this.#clock.monoMs() - this.#secondFromMonoMs;
+    if (elapsedMs >= 2 * COUNTED_MS) return 0;
+    if (elapsedMs >= COUNTED_MS) return Math.round(this.#calls * (2 - elapsedMs / COUNTED_MS));
+    return this.#calls + Math.round(this.#callsBefore * (1 - elapsedMs / COUNTED_MS));
+  }
+}
+
+function parseCount(value: string | null): number | null {
+  const number = value === null || value.trim() === '' ? Number.NaN : Number(value);
+  return Number.isFinite(number) && number >= 0 ? number : null;
+}
