@@ -1,6 +1,6 @@
 /**
  * What any gateway on Node costs at least: `http` in, `undici.dispatch` out, nothing in between. Arguments: the
- * upstream's origin. Tells its port over the IPC channel.
+ * upstream's origin. Sends its port over the IPC channel.
  */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -8,7 +8,7 @@ export function wordsOfStream(name: string, count: number): string {
 
 export interface StreamOrder {
   readonly name: string;
-  /** How many words the model says. */
+  /** The number of words that the model sends. */
   readonly words: number;
   /** The client goes away after so many milliseconds; null: it stays. */
   readonly leavesAfterMs: number | null;
@@ -18,7 +18,7 @@ export interface StreamResult {
   /** Events that the client read. */
   readonly events: number;
   readonly hasLeft: boolean;
-  /** What was wrong; null: the stream said its own words, all of them unless its client left. */
+  /** The error; null: the stream had its own words, all of them unless its client disconnected. */
   readonly fault: string | null;
 }
 

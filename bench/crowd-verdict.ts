@@ -18,11 +18,11 @@ export interface CrowdFacts {
   readonly outcomes: Readonly<Record<string, number>>;
 }
 
-const MOST_GROWTH = 0.1;
+const MAX_GROWTH = 0.1;
 /** What a leak would be made of. */
 const COUNTED = ['TCPSocketWrap', 'Timeout', 'Immediate', 'TCPConnectWrap', 'FSReqPromise'];
 
-/** Prints each broken promise; true when there is none. */
+/** Prints each violated guarantee; true when there is none. */
 export function crowdVerdict(facts: CrowdFacts): boolean {
   const { streams, left, faults, before, after, outcomes } = facts;
   const broken: string[] = [];
@@ -37,7 +37,7 @@ export function crowdVerdict(facts: CrowdFacts): boolean {
     const [was, is] = [before.resources[kind] ?? 0, after.resources[kind] ?? 0];
     if (is > was) broken.push(`${kind}: ${was} before, ${is} after`);
   }
-  if (heapGrowth(facts) > MOST_GROWTH) broken.push('the heap grew');
+  if (heapGrowth(facts) > MAX_GROWTH) broken.push('the heap grew');
   for (const promise of broken) console.log(`BROKEN: ${promise}`);
   if (broken.length === 0) console.log('every promise was kept');
   return broken.length === 0;

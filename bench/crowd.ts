@@ -46,13 +46,13 @@ const SETTLE_MS = 2_500;
 /** Fills the caches that fill once. */
 const WARM_UP: Crowd = { streams: 200, seconds: 5, rate: 10 };
 
-/** The model says as many words as the question asks for. */
+/** The model sends as many words as the question requests. */
 function answer({ messages }: RequestBody): string {
   const { name, words } = JSON.parse(String(messages?.[0]?.content)) as { name: string; words: number };
   return wordsOfStream(name, words);
 }
 
-/** All streams of a crowd, each in its place; who leaves makes room for another one. */
+/** All streams of a crowd; a client that disconnects is replaced by another one. */
 async function run(url: string, crowd: Crowd, random: () => number): Promise<StreamResult[]> {
   const agent = new Agent({ connections: null, bodyTimeout: 0, headersTimeout: 60_000 });
   const results: StreamResult[] = [];
@@ -71,7 +71,7 @@ async function run(url: string, crowd: Crowd, random: () => number): Promise<Str
   return results;
 }
 
-/** Requests by outcome, and how many run, as /metrics tells. */
+/** Requests by outcome, and how many run, from /metrics. */
 async function counted(url: string): Promise<{ outcomes: Record<string, number>; inflight: number }> {
   const text = await (await fetch(`${url}/metrics`)).text();
   const outcomes: Record<string, number> = {};

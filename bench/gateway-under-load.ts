@@ -15,10 +15,10 @@ export interface GatewayUnderLoad {
 }
 
 /** Longest wait for /readyz. */
-const MOST_TRIES = 400;
+const MAX_TRIES = 400;
 const TRY_EVERY_MS = 25;
 
-/** Starts it on `config`, with its records and log in `folder`; resolves when it is ready. Whoever starts it stops the child. */
+/** Starts it on `config`, with its records and log in `folder`; resolves when it is ready. The caller stops the child. */
 export async function startGatewayUnderLoad(folder: string, config: object): Promise<GatewayUnderLoad> {
   const port = await freePort();
   const file = join(folder, 'config.yaml');
@@ -31,7 +31,7 @@ export async function startGatewayUnderLoad(folder: string, config: object): Pro
   await writeFile(file, JSON.stringify({ ...common, ...config }));
   const child = Child.start('gateway', 'src/main.ts', ['--config', file], join(folder, 'gateway.log'));
   const url = `http://127.0.0.1:${port}`;
-  for (let tries = 0; tries < MOST_TRIES; tries++) {
+  for (let tries = 0; tries < MAX_TRIES; tries++) {
     const status = await fetch(`${url}/readyz`).then(
       (response) => response.status,
       () => 0,

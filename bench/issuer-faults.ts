@@ -50,7 +50,7 @@ export class IssuerFaults {
   #misbehave(): void {
     const fault = FAULTS[Math.floor(this.#random() * FAULTS.length)] ?? FAULTS[0];
     if (fault === undefined) return;
-    // Up to one and a half lives: some outages are survived on the old token, some are not.
+    // Up to one and a half lifetimes: some outages are survived on the old token, some are not.
     const durationMs = this.#random() * 1.5 * this.#lifeMs;
     const fromMs = performance.now();
     console.log(`  ${fault.name} for ${(durationMs / 1000).toFixed(1)} s`);
@@ -70,7 +70,7 @@ export class IssuerFaults {
       const nowMs = performance.now();
       const isStarved = this.#issuer.liveTokens.length === 0;
       if (isStarved) sinceMs ??= nowMs;
-      const isOver = nowMs > faultEndMs + LONGEST_RECOVERY_MS;
+      const isOver = nowMs > faultEndMs + MAX_RECOVERY_MS;
       if (sinceMs !== null && (!isStarved || isOver)) {
         this.starvedMs.push({ fromMs: Math.max(fromMs, sinceMs - 100), toMs: nowMs });
         sinceMs = null;
@@ -82,7 +82,7 @@ export class IssuerFaults {
 }
 
 /** The longest pause of a renewal that failed (5 s while requests wait), and its attempt. */
-const LONGEST_RECOVERY_MS = 16_000;
+const MAX_RECOVERY_MS = 16_000;
 
 /** Numerical Recipes' LCG: a seed is a run. */
 function seeded(seed: number): () => number {

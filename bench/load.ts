@@ -1,6 +1,6 @@
 /**
  * The load generator, as a process of its own: keep-alive connections, a fixed number of requests, a fixed number
- * at a time. Takes an `Order` over the IPC channel and answers with a `LoadResult`.
+ * at a time. Takes an `Order` over the IPC channel and returns a `LoadResult`.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, type Dispatcher } from 'undici';
@@ -14,7 +14,7 @@ export type Order =
       readonly requests: number;
       readonly concurrency: number;
     }
-  /** Sends chat requests at an even pace, whatever becomes of them. */
+  /** Sends chat requests at an even rate, independent of their results. */
   | { readonly kind: 'steady'; readonly origin: string; readonly perSecond: number; readonly seconds: number }
   /** Opens streams and keeps them until `release`. */
   | { readonly kind: 'hold'; readonly origin: string; readonly streams: number }
@@ -24,7 +24,7 @@ export interface LoadResult {
   readonly done: number;
   readonly failed: number;
   readonly elapsedMs: number;
-  /** From the request to the first content (of a whole reply: its first bytes), of each request. */
+  /** From the request to the first content (of a whole response: its first bytes), of each request. */
   readonly firstContentMs: readonly number[];
   readonly bytes: number;
   /** When each request was sent, by the wall clock; only of steady load. */
@@ -71,7 +71,7 @@ function ask(
         },
         onResponseData(controller, chunk) {
           if (bytes === 0) onFirst?.(controller);
-          // A role frame is no content: gateways may hold it back until they know that an answer comes.
+          // A role frame is no content: gateways may hold it back until there is content.
           if (firstContentMs === 0 && (!isStream || chunk.includes(FIRST_CONTENT))) {
             firstContentMs = performance.now() - startedMs;
           }

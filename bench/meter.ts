@@ -1,5 +1,5 @@
 /**
- * Preloaded (`--import`) into the process that is measured: answers `meter` on the IPC channel with what the whole
+ * Preloaded (`--import`) into the process that is measured: responds to `meter` on the IPC channel with what the whole
  * process has used, worker threads included (getrusage). Needs `--expose-gc`.
  */
 export interface Reading {
@@ -8,7 +8,7 @@ export interface Reading {
   /** After a full collection. Bytes. */
   readonly rssBytes: number;
   readonly heapBytes: number;
-  /** Sockets, timers and whatever else keeps the process going: how many of each kind. */
+  /** Sockets, timers and other resources that keep the process alive: how many of each kind. */
   readonly resources: Readonly<Record<string, number>>;
 }
 

@@ -15,11 +15,11 @@ export interface SoakFacts {
   readonly elapsedMs: number;
   readonly tokenLifeMs: number;
   readonly samples: readonly Sample[];
-  /** Requests that the upstream answered 401. */
+  /** Requests that the upstream rejected with 401. */
   readonly refusals: number;
   readonly issuerCalls: number;
   /** Null with faults: retries while the issuer fails have bounds of their own. */
-  readonly mostIssuerCalls: number | null;
+  readonly maxIssuerCalls: number | null;
   readonly renewalsMs: readonly number[];
   readonly starvedMs: readonly Span[];
   readonly heapGrowth: number;
@@ -67,28 +67,28 @@ function p99(values: number[]): number {
  * Heap after a forced collection. Every connection of the largest burst leaves a small client object in its pool (3.6 KB,
  * some hundreds with the issuer away for seconds), so that a few percent are no leak; a leak grows with the minutes.
  */
-const MOST_GROWTH = 0.05;
+const MAX_GROWTH = 0.05;
 const ALWAYS_ALLOWED_BYTES = 1024 * 1024;
 /** Each side of the comparison needs so many; with fewer the tail is noise and is only printed. */
 const FEWEST_SAMPLES = 5_000;
 
-/** Prints each broken promise; true when there is none. */
+/** Prints each violated guarantee; true when there is none. */
 export function verdict(facts: SoakFacts): boolean {
   const broken: string[] = [];
   const failures = unexplained(facts);
   if (failures.length > 0) broken.push(`${failures.length} requests failed: ${failures[0]?.failure}`);
-  if (facts.mostIssuerCalls !== null) {
+  if (facts.maxIssuerCalls !== null) {
     if (facts.refusals > 0) broken.push(`the upstream refused ${facts.refusals} requests`);
-    if (facts.issuerCalls > facts.mostIssuerCalls)
+    if (facts.issuerCalls > facts.maxIssuerCalls)
       broken.push(
-        `${facts.issuerCalls} calls of the issuer, at most ${facts.mostIssuerCalls.toFixed(1)} are promised`,
+        `${facts.issuerCalls} calls of the issuer, at most ${facts.maxIssuerCalls.toFixed(1)} are promised`,
       );
     const { near, elsewhere, nearCount } = tails(facts);
     const isMeasured = Math.min(nearCount, facts.samples.length - nearCount) >= FEWEST_SAMPLES;
     if (isMeasured && near > 1.2 * elsewhere + 5) broken.push('requests near a renewal are slower');
   }
   const grownBytes = facts.heapBytes[1] - facts.heapBytes[0];
-  if (facts.heapGrowth > MOST_GROWTH && grownBytes > ALWAYS_ALLOWED_BYTES)
+  if (facts.heapGrowth > MAX_GROWTH && grownBytes > ALWAYS_ALLOWED_BYTES)
     broken.push(`the heap grew by ${(facts.heapGrowth * 100).toFixed(1)} %`);
   for (const promise of broken) console.log(`BROKEN: ${promise}`);
   if (broken.length === 0) console.log('every promise was kept');
@@ -96,7 +96,7 @@ export function verdict(facts: SoakFacts): boolean {
 }
 
 export function printReport(seed: number, facts: SoakFacts): void {
-  const { samples, refusals, issuerCalls, mostIssuerCalls, starvedMs, heapBytes } = facts;
+  const { samples, refusals, issuerCalls, maxIssuerCalls, starvedMs, heapBytes } = facts;
   const failed = samples.filter((sample) => sample.failure !== null).length;
   const { near, elsewhere, nearCount } = tails(facts);
   const mebibytes = heapBytes.map((bytes) => (bytes / 1024 / 1024).toFixed(1));
@@ -108,7 +108,7 @@ export function printReport(seed: number, facts: SoakFacts): void {
   console.log(`failed          ${failed}, of them unexplained ${unexplained(facts).length}`);
   console.log(`refusals        ${refusals}`);
   console.log(
-    `issuer calls    ${issuerCalls}${mostIssuerCalls === null ? '' : ` (bound ${mostIssuerCalls.toFixed(1)})`}`,
+    `issuer calls    ${issuerCalls}${maxIssuerCalls === null ? '' : ` (bound ${maxIssuerCalls.toFixed(1)})`}`,
   );
   console.log(`no valid token  ${starvedSeconds.toFixed(1)} s`);
   console.log(

@@ -1,6 +1,6 @@
 /**
  * `npm run soak`: chat, streams and embeddings at a steady
- * rate through a gateway whose tokens live seconds. Exit code 1 when a request fails by a token or a promise of the verdict is broken.
+ * rate through a gateway whose tokens expire after seconds. Exit code 1 when a request fails because of a token or a guarantee of the verdict is violated.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -32,7 +32,7 @@ const { values } = toolOptions(USAGE, {
   },
 });
 
-/** Half of the heap's life is spent on caches that fill once (compiled code, pools): the base is taken after it. */
+/** The first half of the run fills caches (compiled code, pools): the baseline of the heap is taken after it. */
 const WARM_UP_MS = 10_000;
 
 /** Connections that are kept open are no leak: the heap is compared without them, this long after they were closed. */
@@ -94,7 +94,7 @@ async function run(soak: Soak): Promise<boolean> {
       samples,
       refusals: model.refused - refusedBefore,
       issuerCalls: issuer.callCount - callsBefore,
-      mostIssuerCalls: faults === null ? issuerCallBound(elapsedMs, soak.tokenLifeMs) : null,
+      maxIssuerCalls: faults === null ? issuerCallBound(elapsedMs, soak.tokenLifeMs) : null,
       renewalsMs: arrivalsMs.filter((atMs) => atMs >= startedMs),
       starvedMs: faults?.starvedMs ?? [],
       heapGrowth: heapGrowth(before, after),
@@ -111,7 +111,7 @@ async function run(soak: Soak): Promise<boolean> {
   }
 }
 
-/** Open load: a request every 1/rate seconds whatever the answers do, in the proportion chat, stream, embeddings 1:1:1. */
+/** Open load: a request every 1/rate seconds independent of the responses, in the proportion chat, stream, embeddings 1:1:1. */
 async function load(url: string, soak: Soak, durationMs: number, samples: Sample[]): Promise<void> {
   const startedMs = performance.now();
   const running = new Set<Promise<void>>();

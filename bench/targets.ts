@@ -6,7 +6,7 @@ import { freePort } from '../test/helpers/free-port.ts';
 import { Child } from './child.ts';
 import { MODELS } from './workloads.ts';
 
-/** Something that stands between the load and the upstream. */
+/** A program between the load and the upstream. */
 export interface Target {
   readonly name: string;
   readonly origin: string;

@@ -1,6 +1,6 @@
 /**
- * The upstream of the benchmark, as a process: answers from prepared bytes, so that its own work is small, and
- * issues tokens. Tells its port over the IPC channel.
+ * The upstream of the benchmark, as a process: responds with prepared bytes, so that its own work is small, and
+ * issues tokens. Sends its port over the IPC channel.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,4 +1,4 @@
-/** What is asked and what the upstream answers; shared by the load generator and the scripted upstream. */
+/** Requests and the upstream's responses; shared by the load generator and the scripted upstream. */
 
 export type WorkloadName = 'chat' | 'burst' | 'paced' | 'held' | 'embeddings';
 
@@ -41,7 +41,7 @@ export interface Workload {
   readonly request: string;
 }
 
-/** The model's name tells the upstream how to answer. */
+/** The model's name selects the response of the upstream. */
 export const WORKLOADS: Readonly<Record<WorkloadName, Workload>> = {
   chat: { path: '/v1/chat/completions', request: chatRequest('bench-chat', false, 850) },
   burst: { path: '/v1/chat/completions', request: chatRequest('bench-burst', true, 850) },

@@ -21,7 +21,7 @@ export interface Violation {
 
 /**
  * The layers of src from the top down, as docs/architecture.md draws them: imports point down this list only. A layer is
- * a folder of src, or a file that stands alone.
+ * a folder of src, or a single file.
  */
 const LAYERS: readonly string[] = [
   'main',
@@ -42,11 +42,11 @@ const LAYERS: readonly string[] = [
 ];
 
 /**
- * The order within a layer: the folders of a folder from the bottom up, each of which knows only those below it. `.` are
+ * The order within a layer: the folders of a folder from the bottom up, each of which imports only those below it. `.` are
  * the files of the folder itself.
  */
 const STEPS: Readonly<Record<string, readonly string[]>> = {
-  // Bytes to events, events to what they say, texts and calls in pieces, the response as a whole, how it is written.
+  // Bytes to events, events to their contents, texts and calls in pieces, the response as a whole, how it is written.
   'src/openai/chat': ['framing', 'shapes', 'assembly', 'writing', '.'],
 };
 
@@ -84,7 +84,7 @@ const KEBAB_CASE = /^[a-z0-9]+(?:-[a-z0-9]+)*(?:\.d)?\.ts$/;
 const STATIC_IMPORT =
   /^(?:import\s+(?:type\s+)?[\w$*{}\s,]+?\sfrom\s*|export\s+(?:type\s+)?[{*][\w$*{}\s,]*?\sfrom\s*|import\s*)['"]([^'"]+)['"]/gm;
 const DYNAMIC_IMPORT = /\bimport\(\s*['"]([^'"]+)['"]/g;
-/** How a worker names its file: it knows what it starts. */
+/** How the starter of a worker names its file. */
 const URL_IMPORT = /\bnew URL\(\s*['"](\.{1,2}\/[^'"]+\.[cm]?[jt]s)['"],\s*import\.meta\.url/g;
 
 /** The specifiers that a file imports, types and workers included, in no particular order. */
@@ -142,7 +142,8 @@ function packageViolations(path: string, specifier: string): Violation[] {
     .slice(0, specifier.startsWith('@') ? 2 : 1)
     .join('/');
   const owners = OWNERS[name];
-  if (owners === undefined) return [{ rule: 'owner', message: `${path}: nobody owns the package "${name}"` }];
+  if (owners === undefined)
+    return [{ rule: 'owner', message: `${path}: no layer owns the package "${name}"` }];
   if (owners.includes(path) || owners.includes(layerNameOf(path))) return [];
   return [{ rule: 'owner', message: `${path}: the package "${name}" belongs to ${owners.join(' and ')}` }];
 }

@@ -10,7 +10,7 @@ interface Said {
 
 interface CommandOptions {
   readonly limitMs?: number;
-  /** Called with what was said so far, whenever there is more. */
+  /** Called with the output so far, whenever there is more. */
   readonly onText?: (text: string) => void;
 }
 
@@ -55,7 +55,7 @@ export class ContainerEngine {
     });
   }
 
-  /** As `run`, but resolves with stdout alone, and rejects with all that was said when the command fails. */
+  /** As `run`, but resolves with stdout alone, and rejects with the whole output when the command fails. */
   async must(args: readonly string[], options: CommandOptions = {}): Promise<string> {
     const { code, stdout, text } = await this.run(args, options);
     if (code !== 0)
@@ -82,7 +82,7 @@ export class ContainerEngine {
     return this.name === 'podman' ? ['--network', 'host'] : [];
   }
 
-  /** Read-only as docker means it: podman puts writable memory at /tmp unless told not to. */
+  /** Read-only as docker means it: podman puts writable memory at /tmp by default. */
   readOnly(): readonly string[] {
     return this.name === 'podman' ? ['--read-only', '--read-only-tmpfs=false'] : ['--read-only'];
   }
@@ -119,7 +119,7 @@ export class ContainerEngine {
   }
 }
 
-/** The first engine that answers; a docker without its daemon does not. */
+/** The first engine that responds; a docker without its daemon does not. */
 export function findEngine(): ContainerEngine | null {
   for (const name of ['podman', 'docker'] as const) {
     if (spawnSync(name, ['info'], { stdio: 'ignore', timeout: USUAL_LIMIT_MS }).status === 0)

@@ -8,7 +8,7 @@
 export interface SourceFunction {
   /** From the root of the repository: `src/main.ts`. */
   readonly file: string;
-  /** As V8 says it; empty for callbacks without a name. */
+  /** V8's name of it; empty for callbacks without a name. */
   readonly name: string;
   readonly start: number;
   readonly end: number;

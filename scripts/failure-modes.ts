@@ -1,6 +1,6 @@
 /**
- * `node scripts/failure-modes.ts`: writes the table of failure modes in docs/tokens.md. Which mode a test is about is
- * said by its title, which begins with `#N`; a test of this script keeps the table current and no mode without a test.
+ * `node scripts/failure-modes.ts`: writes the table of failure modes in docs/tokens.md. The mode of a test is
+ * in its title, which begins with `#N`; a test of this script checks that the table is current and every mode has a test.
  */
 import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -56,7 +56,7 @@ const DOCUMENT = 'docs/tokens.md';
 const BEGIN = '<!-- written by node scripts/failure-modes.ts -->';
 const END = '<!-- end -->';
 
-/** A title as it stands in the source, quotes removed: `test('#3 ...'` and the `using('...')` of contracts. */
+/** A title in the source, without quotes: `test('#3 ...'` and the `using('...')` of contracts. */
 const TITLE = /\b(?:test|using)\(\s*(['"`])((?:#\d+ )+)((?:\\.|(?!\1).)+)\1/gs;
 
 export interface ModeTest {

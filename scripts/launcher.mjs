@@ -3,7 +3,7 @@
 // imports are read before any code runs, so main.js is imported only after the check. Runs on Node 12.20 too.
 import { readFileSync } from 'node:fs';
 
-/** As package.json says it: `>=22.19`. */
+/** As in package.json: `>=22.19`. */
 const { engines } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 const oldest = engines.node.replace('>=', '');
 const [oldestMajor, oldestMinor] = oldest.split('.').map(Number);

@@ -40,7 +40,7 @@ const END = '<!-- end of mutants -->';
 
 interface Verdict {
   readonly mutant: Mutant;
-  /** The first test that failed; `(hangs)` when none ended; null: it survived. */
+  /** The first test that failed; `(hangs)` when none finished; null: it survived. */
   readonly killedBy: string | null;
 }
 

@@ -13,7 +13,7 @@ export interface NpmSettings {
 /** Where the certificates are in a container: the settings name this path, and so does the Dockerfile. */
 export const CERTIFICATES_PATH = '/etc/ssl/npm-ca.pem';
 
-/** Settings that decide where packages come from. What the user's own file says besides (credentials) is kept. */
+/** Settings that decide where packages come from. The rest of the user's own file (credentials) is kept. */
 const PASSED_ON = ['registry', 'https-proxy', 'proxy', 'noproxy', 'strict-ssl'] as const;
 
 /** Writes the settings into `folder`; they may hold credentials, so the folder should be private and short-lived. */

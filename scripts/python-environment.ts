@@ -16,7 +16,7 @@ export interface Python {
   readonly version: Version;
 }
 
-/** Runs one program quietly in `folder`; rejects with all that it said. */
+/** Runs one program quietly in `folder`; rejects with its whole output. */
 export async function runQuietly(command: string, args: readonly string[], folder: string): Promise<void> {
   const child = spawn(command, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
@@ -36,7 +36,7 @@ export async function runQuietly(command: string, args: readonly string[], folde
   if (code !== 0) throw new Error(`${command} ${args.slice(0, 3).join(' ')} ended with ${code}:\n${said}`);
 }
 
-/** Does `work` unless it was done for the same `inputs` before; says how long it took. */
+/** Does `work` unless it was done for the same `inputs` before; resolves with its duration as text. */
 export async function once(stamp: string, inputs: string, work: () => Promise<void>): Promise<string> {
   const wanted = createHash('sha256').update(inputs).digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return 'already there';
@@ -66,7 +66,7 @@ export function findPython(): Python | null {
   return python;
 }
 
-/** Makes the environment `home` with exactly what `requirements` lists; says how long it took. */
+/** Makes the environment `home` with exactly what `requirements` lists; resolves with its duration as text. */
 export function installPython(python: Python, home: string, requirements: string): Promise<string> {
   const { command, version } = python;
   const inputs = `${version.join('.')}\n${readFileSync(requirements, 'utf8')}`;

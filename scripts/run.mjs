@@ -17,7 +17,7 @@ const binFolder = join(root, 'node_modules', '.bin');
 const ownNode = isWindows ? packageFile('node', 'bin', 'node.exe') : packageFile('node', 'bin', 'node');
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
-/** As package.json says it: undici's floor. Below 22.18 Node cannot run TypeScript at all. */
+/** As in package.json: undici's minimum. Below 22.18 Node cannot run TypeScript at all. */
 const OLDEST_NODE = manifest.engines.node.replace('>=', '').split('.').map(Number);
 
 function packageFile(...path) {
@@ -45,7 +45,7 @@ function readPackages(lockFile) {
   }
 }
 
-/** Runs npm quietly; resolves with its exit code and all that it said. */
+/** Runs npm quietly; resolves with its exit code and its whole output. */
 function npm(args) {
   const viaNpm = process.env.npm_execpath;
   const isScript = viaNpm && /npm-cli\.[cm]?js$/.test(viaNpm);
@@ -100,7 +100,7 @@ async function install(state) {
   console.error(
     state === 'missing' ? 'installing dependencies, about 20 s …' : 'dependencies changed, updating them …',
   );
-  // As .npmrc says, also where the environment says otherwise: better-sqlite3 would want Python and a compiler.
+  // As in .npmrc, also if the environment differs: better-sqlite3 would need Python and a compiler.
   const quiet = ['--ignore-scripts'].concat(QUIET);
   // `npm ci` empties node_modules first, which would pull the files away under a running gateway.
   const gentle = ['install', '--no-save'];
@@ -169,7 +169,7 @@ function run(node, args) {
 }
 
 /**
- * npm passes a SIGTERM to its shell, and the shell to nobody: without this, `npm start` that was ended would
+ * npm passes a SIGTERM to its shell, which does not pass it on: without this, `npm start` that was ended would
  * leave the gateway running under init.
  */
 function endWithNpm(child) {

@@ -1,4 +1,4 @@
-/** `npm run test:fuzz`: requests that nobody writes, against a running gateway. Needs `npm run install:fuzz`. */
+/** `npm run test:fuzz`: generated requests, against a running gateway. Needs `npm run install:fuzz`. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, globSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';

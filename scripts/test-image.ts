@@ -43,7 +43,7 @@ upstreams:
     token: fixed
 `;
 
-/** Runs inside a container: prints the words of a streamed answer as they come, and fails without an end. */
+/** Runs inside a container: prints the words of a streamed response as they arrive, and fails without an end. */
 const STREAM_CLIENT = `
 const [url, key] = process.argv.slice(1);
 const reply = await fetch(url + '/chat/completions', {
@@ -77,7 +77,7 @@ const base = values.base ?? process.env.BASE_IMAGE ?? USUAL_BASE;
 const engine = findEngine();
 if (engine === null) {
   console.error(
-    'Neither podman nor docker answers. Install one (`apt-get install -y podman`, `brew install podman`) or start its daemon.',
+    'Neither podman nor docker is available. Install one (`apt-get install -y podman`, `brew install podman`) or start its daemon.',
   );
   process.exit(1);
 }
@@ -116,7 +116,7 @@ async function testImage(engine: ContainerEngine): Promise<void> {
   await testBuiltImage(engine, npm);
 }
 
-/** Says a line for each step that holds, with its seconds. */
+/** Prints a line for each step that passes, with its seconds. */
 async function step<T>(what: string, work: () => Promise<T>, told?: (result: T) => string): Promise<T> {
   const startedMs = performance.now();
   const result = await work();
@@ -142,7 +142,7 @@ async function testBareBase(engine: ContainerEngine, npm: NpmSettings): Promise<
   const start = 'cp -r /source /tmp/clone && cd /tmp/clone && exec npm start';
   const id = await engine.start(base, options, ['sh', '-c', start]);
   await step(
-    'npm start in the bare base: a streamed answer',
+    'npm start in the bare base: a streamed response',
     async () => {
       const { atMs, words } = await streamedAnswer(engine, id, firstAnswerLimitMs);
       if (atMs - startedMs > firstAnswerLimitMs)
@@ -172,7 +172,7 @@ interface StreamedAnswer {
   readonly words: string;
 }
 
-/** Waits for the demo's instructions in the log, asks as they say, and reads the stream to its end. */
+/** Waits for the demo's instructions in the log, sends their request, and reads the stream to its end. */
 async function streamedAnswer(engine: ContainerEngine, id: string, limitMs: number): Promise<StreamedAnswer> {
   const log = await untilLog(engine, id, /base URL +\S+[\s\S]*API key +\S+/, limitMs);
   const url = /base URL +(\S+)/.exec(log)?.[1] ?? '';
@@ -198,7 +198,7 @@ async function untilLog(
     const isRunning = await engine.isRunning(id);
     const { text } = await engine.run(['logs', id]);
     if (wanted.test(text)) return text;
-    if (!isRunning) throw new Error(`The container has ended:\n${text}`);
+    if (!isRunning) throw new Error(`The container has exited:\n${text}`);
     if (performance.now() > endsMs)
       throw new Error(`Not there within ${limitMs / 1000} s: ${wanted.source}\n${text}`);
     await sleep(POLL_MS);
@@ -219,7 +219,7 @@ async function testBuiltImage(engine: ContainerEngine, npm: NpmSettings): Promis
 
   const data = join(folder, 'data');
   mkdirSync(data);
-  // A folder of somebody else, as a mounted one often is: writable for user 1000 without being his.
+  // A folder of another user, as a mounted one often is: writable for user 1000 without being owned by it.
   chmodSync(data, 0o777);
   writeFileSync(join(data, 'config.yaml'), CONFIG, { mode: 0o644 });
   const strict = [...engine.readOnly(), '--network', 'none', '--cap-drop', 'ALL'];
@@ -253,7 +253,7 @@ async function testBuiltImage(engine: ContainerEngine, npm: NpmSettings): Promis
   });
   const demo = await engine.start(tag, [...strict, '--tmpfs', '/tmp'], ['demo']);
   await step(
-    'demo in the image: a streamed answer',
+    'demo in the image: a streamed response',
     () => streamedAnswer(engine, demo, START_LIMIT_MS),
     ({ words }) => `"${words}"`,
   );

@@ -1,4 +1,4 @@
-/** `npm test`: all checks, then all tests, whatever the checks said; one exit code for both. */
+/** `npm test`: all checks, then all tests, also after failed checks; one exit code for both. */
 import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const SEPARATE_SUITES = ['test/clients/', 'test/browser/', 'test/fuzz/api.test.ts'];
 
 /** A test that takes longer hangs. Applies to a whole file too, as the runner counts it. */
-const LONGEST_TEST_MS = 180_000;
+const MAX_TEST_MS = 180_000;
 
 /** Test processes at a time: most wait on sockets and timers, so one per core of a small machine. */
 const CONCURRENCY = 2;
@@ -42,7 +42,7 @@ if (files.length === 0) {
 const isWhole = words.length === 0 && values.name === undefined;
 const failedChecks = isWhole && values.check ? runChecks(root) : [];
 
-const flags = ['--test', `--test-concurrency=${CONCURRENCY}`, `--test-timeout=${LONGEST_TEST_MS}`];
+const flags = ['--test', `--test-concurrency=${CONCURRENCY}`, `--test-timeout=${MAX_TEST_MS}`];
 if (values.name !== undefined) flags.push(`--test-name-pattern=${values.name}`);
 const tests = spawnSync(process.execPath, [...flags, ...files], { cwd: root, stdio: 'inherit' });
 

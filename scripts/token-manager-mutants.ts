@@ -1,4 +1,4 @@
-/** One decision of the token manager, disabled: `from` stands once in `file` below src/tokens/manager and becomes `to`. */
+/** One decision of the token manager, disabled: `from` occurs once in `file` below src/tokens/manager and becomes `to`. */
 export interface Mutant {
   /** Where the decision belongs: `get`, `flight`, `response` (what an acquisition brought) or `renewAfter`. */
   readonly part: 'get' | 'flight' | 'response' | 'renewAfter';
@@ -729,7 +729,7 @@ export const TOKEN_MANAGER_MUTANTS: readonly Mutant[] = [
   ...part('renewAfter', RENEW_AFTER),
 ];
 
-/** The mutated text of a file; throws when the decision does not stand there exactly once. */
+/** The mutated text of a file; throws when the decision does not occur there exactly once. */
 export function mutated(text: string, mutant: Mutant): string {
   const parts = text.split(mutant.from);
   if (parts.length !== 2)

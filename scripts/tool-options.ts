@@ -6,7 +6,7 @@ type Parsed<Config extends ParseArgsConfig> = ReturnType<typeof parseArgs<Config
 const BAD_USAGE = 2;
 
 /**
- * What the command line of a tool of this repository says. `--help` prints `usage` and ends the process; an option that
+ * Parses the command line of a tool of this repository. `--help` prints `usage` and ends the process; an option that
  * the tool does not have ends it with one line and exit code 2.
  */
 export function toolOptions<Config extends ParseArgsConfig>(usage: string, config: Config): Parsed<Config> {
@@ -24,7 +24,7 @@ export function toolOptions<Config extends ParseArgsConfig>(usage: string, confi
   }
 }
 
-/** The number that an option of a tool was given; what is none ends the process as an unknown option does. */
+/** The number of an option of a tool; any other text ends the process as an unknown option does. */
 export function numberOption(name: string, text: string): number {
   const number = Number(text);
   if (text.trim() === '' || !Number.isFinite(number) || number < 0)

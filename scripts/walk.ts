@@ -31,8 +31,8 @@ interface Walk {
   readonly name: string;
   readonly path: string;
   readonly body: object;
-  readonly mostFiles: number;
-  readonly mostFunctions?: number;
+  readonly maxFiles: number;
+  readonly maxFunctions?: number;
 }
 
 const MESSAGES = [{ role: 'user', content: 'When does the ferry leave?' }];
@@ -42,20 +42,20 @@ const WALKS: readonly Walk[] = [
     name: 'chat stream',
     path: '/v1/chat/completions',
     body: { model: 'stand-in', messages: MESSAGES, stream: true },
-    mostFiles: 60,
-    mostFunctions: 320,
+    maxFiles: 60,
+    maxFunctions: 320,
   },
   {
     name: 'chat',
     path: '/v1/chat/completions',
     body: { model: 'stand-in', messages: MESSAGES },
-    mostFiles: 45,
+    maxFiles: 45,
   },
   {
     name: 'embeddings',
     path: '/v1/embeddings',
     body: { model: 'stand-in-embed', input: ['the ferry'] },
-    mostFiles: 45,
+    maxFiles: 45,
   },
 ];
 
@@ -73,7 +73,7 @@ const AFTERWARDS_MS = 1_000;
 /** So that each reader waits for bytes; otherwise it depends on the scheduler whether one has to. */
 const MODEL_DELAYS = { firstDelayMs: 100, wordDelayMs: 20 };
 
-const LONGEST_WAIT_MS = 20_000;
+const MAX_WAIT_MS = 20_000;
 
 const USAGE = `npm run walk -- [options]
 
@@ -155,7 +155,7 @@ async function request(service: ServiceProcess, { name, path, body }: Walk): Pro
     body: JSON.stringify(body),
   });
   const text = await response.text();
-  if (response.status !== 200) throw new Error(`${name} was answered with ${response.status}: ${text}`);
+  if (response.status !== 200) throw new Error(`${name}: status ${response.status}: ${text}`);
   await until('the record', () => hasRecord(join(service.folder, 'db.sqlite')));
 }
 
@@ -169,9 +169,9 @@ function hasRecord(file: string): boolean {
 }
 
 async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-  const deadlineMs = performance.now() + LONGEST_WAIT_MS;
+  const deadlineMs = performance.now() + MAX_WAIT_MS;
   while (!(await isSo())) {
-    if (performance.now() > deadlineMs) throw new Error(`waited ${LONGEST_WAIT_MS} ms for ${what} in vain`);
+    if (performance.now() > deadlineMs) throw new Error(`waited ${MAX_WAIT_MS} ms for ${what} in vain`);
     await sleep(50);
   }
 }
@@ -195,21 +195,21 @@ interface Result {
   readonly name: string;
   readonly files: number;
   readonly functions: number;
-  readonly mostFiles: number;
-  readonly mostFunctions: number | null;
+  readonly maxFiles: number;
+  readonly maxFunctions: number | null;
   readonly isOver: boolean;
   readonly stops: readonly { readonly file: string; readonly functions: readonly string[] }[];
 }
 
-async function resultOf({ name, mostFiles, mostFunctions }: Walk, stops: readonly Stop[]): Promise<Result> {
+async function resultOf({ name, maxFiles, maxFunctions }: Walk, stops: readonly Stop[]): Promise<Result> {
   const functions = stops.reduce((sum, stop) => sum + stop.functions.length, 0);
   return {
     name,
     files: stops.length,
     functions,
-    mostFiles,
-    mostFunctions: mostFunctions ?? null,
-    isOver: stops.length > mostFiles || functions > (mostFunctions ?? functions),
+    maxFiles,
+    maxFunctions: maxFunctions ?? null,
+    isOver: stops.length > maxFiles || functions > (maxFunctions ?? functions),
     stops: await Promise.all(stops.map(namedStop)),
   };
 }
@@ -236,7 +236,7 @@ function linesOf(all: readonly Result[]): string[] {
   return [...lines, ...all.map(totalOf)];
 }
 
-function totalOf({ name, files, functions, mostFiles, mostFunctions, isOver }: Result): string {
-  const most = mostFunctions === null ? '' : ` of at most ${mostFunctions}`;
-  return `${name}: ${files} files of at most ${mostFiles}, ${functions} functions${most}${isOver ? ': over' : ''}`;
+function totalOf({ name, files, functions, maxFiles, maxFunctions, isOver }: Result): string {
+  const most = maxFunctions === null ? '' : ` of at most ${maxFunctions}`;
+  return `${name}: ${files} files of at most ${maxFiles}, ${functions} functions${most}${isOver ? ': over' : ''}`;
 }

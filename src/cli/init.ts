@@ -33,7 +33,7 @@ What is missing is asked for. One or two tokens are obtained, and one chat of a 
 
 /** Puts questions to a person. */
 interface Questions {
-  /** Resolves with the line that they type; an empty question asks for the rest of the answer before. */
+  /** Resolves with the typed line; an empty question reads the rest of the previous answer. */
   ask(question: string): Promise<string>;
   close(): void;
 }
@@ -47,7 +47,7 @@ interface InitSettings {
   readonly isForced: boolean;
 }
 
-/** Before the issuer was asked. */
+/** Before the issuer was called. */
 const UNKNOWN_TOKEN: FoundToken = {
   tokenAt: '/access_token',
   value: '',
@@ -98,13 +98,13 @@ export async function init(
   });
 }
 
-/** Null: nobody is there to be asked. */
+/** Null: there is no terminal. */
 function terminalQuestions(): TerminalQuestions | null {
   const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
   return isTerminal ? new TerminalQuestions(process.stdin, process.stdout) : null;
 }
 
-/** Asks in a terminal. Lines that are pasted together answer one question after the other. */
+/** Asks in a terminal. Lines that are pasted together are the answers to successive questions. */
 export class TerminalQuestions implements Questions {
   readonly #input: NodeJS.ReadableStream;
   readonly #output: NodeJS.WritableStream;
@@ -282,7 +282,7 @@ class Init {
     return new CommandFailure(1, `${error.message}\nNothing was written.`, error);
   }
 
-  /** Tries the source with the upstream, writes both files and says what comes next. */
+  /** Tries the source with the upstream, writes both files and prints the next command. */
   async #finish(source: object, variables: ReadonlyMap<string, string>): Promise<number> {
     const { output, name } = this.#settings;
     const tried = await this.#tryOut(source, variables);
@@ -390,7 +390,7 @@ function issuerRequest({ method, url, query, headers, body, basic }: CurlRequest
   return { method, url: `${url}${search}`, headers: sent, body: body === null ? null : rendered(body) };
 }
 
-/** What stands for a command of the line, which a shell would have run. */
+/** The replacement of a command of the line, which a shell would have run. */
 function rendered(text: string): string {
   return text
     .replaceAll('{{uuid}}', () => randomUUID())
@@ -442,7 +442,7 @@ function environmentText(variables: ReadonlyMap<string, string>): string {
   return Array.from(variables, ([name, value]) => `${name}=${quoted(name, value)}\n`).join('');
 }
 
-/** By the rules of Node's parseEnv, which knows no escape of a quote within quotes. */
+/** By the rules of Node's parseEnv, which has no escape of a quote within quotes. */
 function quoted(name: string, value: string): string {
   if (/^[\w+/.:@%^,~=-]*$/.test(value)) return value;
   const quote = ["'", '`', '"'].find((one) => !value.includes(one));

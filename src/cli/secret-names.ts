@@ -1,7 +1,7 @@
-/** Names whose values are credentials, in whatever spelling issuers have. */
+/** Names whose values are credentials, in all spellings of issuers. */
 const SECRET_NAME =
   /secret|passw|pwd|token|credential|authorization|cookie|assertion|signature|(?:^|[-_.])(?:api|access|private|subscription|functions)?[-_]?key$|apikey|accesskey$|^(?:sk|sign|sig|code)$/i;
-/** Names that look like those and say what something is, or who asks. */
+/** Names that look like those but mean a type or the caller. */
 const PLAIN_NAME = /type$|^scopes?$|_id$|^client_?id$|url$|uri$|^(?:x-)?metadata$|expir|_in$/i;
 
 /** Whether the value of a parameter, member or header of this name is a credential. */

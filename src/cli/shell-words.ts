@@ -1,7 +1,7 @@
-/** The line is no request that can be understood; the message says what is wrong with it and quotes no values. */
+/** The line cannot be parsed as a request; the message names the fault and quotes no values. */
 export class CurlError extends Error {}
 
-/** What a command substitution of a documented curl line stands for, as a template of a token source. */
+/** The template of a token source for a command substitution of a documented curl line. */
 const SUBSTITUTIONS: readonly (readonly [pattern: RegExp, template: string])[] = [
   // GigaChat documents `RqUID: $(uuidgen)`.
   [/^(?:uuidgen|cat \/proc\/sys\/kernel\/random\/uuid)$/, '{{uuid}}'],
@@ -129,7 +129,7 @@ function doubleQuoted(
   throw new CurlError('a " of the curl line has no end');
 }
 
-/** `$NAME`, `${NAME}`, `$(command)` and `` `command` ``; any other dollar sign stands for itself. */
+/** `$NAME`, `${NAME}`, `$(command)` and `` `command` ``; any other dollar sign is literal. */
 function expansion(
   text: string,
   at: number,

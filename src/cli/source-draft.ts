@@ -9,7 +9,7 @@ import type { FoundToken } from './token-finder.ts';
 interface SourceDraft {
   readonly source: Readonly<Record<string, unknown>>;
   readonly variables: ReadonlyMap<string, string>;
-  /** What a person should know of it. */
+  /** A note for the user. */
   readonly notes: readonly string[];
 }
 
@@ -52,7 +52,7 @@ class Drafting {
     this.#settings = settings;
   }
 
-  /** Null: the request is no client_credentials grant as RFC 6749 has it, or the token is not where that says. */
+  /** Null: the request is no client_credentials grant as RFC 6749 has it, or the token is not in its place. */
   oauth2(found: FoundToken): Record<string, unknown> | null {
     const { method, url, query, body, tls } = this.#request;
     const member = /^\/([^/~]+)$/.exec(found.tokenAt)?.[1];

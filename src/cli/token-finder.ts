@@ -12,7 +12,7 @@ export interface FoundToken {
   readonly expiresAt: string | null;
   /** Milliseconds; null: the response states none. */
   readonly lifetimeMs: number | null;
-  /** A pointer to the seconds after which the issuer recommends a renewal; null: it does not say. */
+  /** A pointer to the seconds after which the issuer recommends a renewal; null: none. */
   readonly refreshInAt: string | null;
 }
 
@@ -21,7 +21,7 @@ interface Leaf {
   readonly pointer: string;
   readonly name: string;
   readonly value: unknown;
-  /** The object that it stands in. */
+  /** The object that contains it. */
   readonly members: object;
   readonly depth: number;
 }

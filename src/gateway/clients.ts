@@ -40,7 +40,7 @@ export function clientAuthSettings(config: Config): ClientAuthSettings {
 const ASKED = /^(?:([A-Z-]+) +)?(.*)$/s;
 
 /**
- * Answers for `METHOD /path`, and for a path alone whether any method is admitted there. A pattern without a method
+ * Matches `METHOD /path`, or a path alone with any method that is allowed there. A pattern without a method
  * means all of them.
  */
 function pathMatcher(patterns: readonly string[]): Matcher {

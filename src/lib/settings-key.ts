@@ -1,7 +1,7 @@
 import { Secret, sha256Hex } from './secret.ts';
 
 /**
- * SHA-256 over whole settings, secrets and patterns included: equal for equal settings, whatever the order of their
+ * SHA-256 over whole settings, secrets and patterns included: equal for equal settings, with any order of their
  * properties, and nothing can be read back from it. A rotated secret gives another key.
  */
 export function settingsKey(settings: unknown): string {

@@ -10,7 +10,7 @@ import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 
 /** A machine without notifications polls every 2 s. */
-const LONGEST_RELOAD_MS = 10_000;
+const MAX_RELOAD_MS = 10_000;
 
 /** One issuer, two models, and the gateway as a process on `config`. */
 class Stage {
@@ -74,7 +74,7 @@ class Stage {
 
   /** Resolves when so many reloads have ended this way. */
   async reloaded(result: 'ok' | 'failed', times = 1): Promise<void> {
-    const deadlineMs = performance.now() + LONGEST_RELOAD_MS;
+    const deadlineMs = performance.now() + MAX_RELOAD_MS;
     for (;;) {
       const text = await (await fetch(`${this.service.url}/metrics`)).text();
       const count = new RegExp(`^tokenferry_config_reload_total\\{result="${result}"\\} (\\d+)$`, 'm').exec(

@@ -75,7 +75,7 @@ test('#16 #17 two replicas, one PostgreSQL, an issuer that revokes the previous 
     assert.deepEqual(tally.failures, [], refusals.slice(-20).join('\n'));
     assert.ok(tally.served > 100, `${tally.served} requests`);
     assert.equal(issuer.callCount, issuer.issuedCount);
-    assert.equal(issuer.mostConcurrent, 1, 'never two at a time');
+    assert.equal(issuer.maxConcurrent, 1, 'never two at a time');
     const tokens = new Set(model.received.map(({ token }) => token));
     assert.ok(tokens.size >= 20, `each token was used, but the last one maybe: ${tokens.size}`);
     // The first token and one call for each rotation: what was refused on its way renewed nothing.

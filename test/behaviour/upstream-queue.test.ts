@@ -21,7 +21,7 @@ function chat(gateway: Gateway, extra: object = {}, init: RequestInit = {}): Pro
 }
 
 /** The most requests that `model` answered at once while `work` ran. */
-async function mostOpen(model: StandInModel, work: Promise<unknown>): Promise<number> {
+async function maxOpen(model: StandInModel, work: Promise<unknown>): Promise<number> {
   let most = 0;
   const timer = setInterval(() => {
     most = Math.max(most, model.open);
@@ -48,7 +48,7 @@ test('no more than max_concurrency requests are at an upstream; the others wait 
           return response.status;
         }),
       );
-      const most = await mostOpen(model as StandInModel, answers);
+      const most = await maxOpen(model as StandInModel, answers);
       assert.deepEqual(new Set(await answers), new Set([200]));
       assert.equal(most, 2);
     },
@@ -196,7 +196,7 @@ test('parts of one embeddings request respect the slots as well', async () => {
     {},
     async (gateway, [model]) => {
       const request = gateway.post('/v1/embeddings', { model: 'm', input: ['a', 'b', 'c', 'd', 'e', 'f'] });
-      const most = await mostOpen(model as StandInModel, request);
+      const most = await maxOpen(model as StandInModel, request);
       const response = await request;
       assert.equal(response.status, 200);
       assert.equal(((await response.json()) as { data: unknown[] }).data.length, 6);

@@ -3,7 +3,7 @@ import { type Client, clientEnvironment } from './clients.ts';
 import type { Report, Task } from './protocol.ts';
 
 /** A reading takes milliseconds; the first one also the client's start on a busy machine. */
-const LONGEST_READING_MS = 60_000;
+const MAX_READING_MS = 60_000;
 
 /** Runs the client's program on these tasks. Throws with its own words when it does not report all of them. */
 export async function runClient(client: Client, tasks: readonly Task[]): Promise<Map<string, Report>> {
@@ -12,7 +12,7 @@ export async function runClient(client: Client, tasks: readonly Task[]): Promise
     env: { ...process.env, ...clientEnvironment() },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
-  const patience = setTimeout(() => child.kill('SIGKILL'), LONGEST_READING_MS);
+  const patience = setTimeout(() => child.kill('SIGKILL'), MAX_READING_MS);
   let reported = '';
   let complaints = '';
   child.stdout.setEncoding('utf8').on('data', (text) => {

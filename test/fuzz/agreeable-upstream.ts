@@ -17,8 +17,8 @@ export interface SeenRequest {
 const CREATED = 1_700_000_000;
 const USAGE = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
 /** A request that asks for more choices gets so many. */
-const MOST_CHOICES = 4;
-const LONGEST_VECTOR = 64;
+const MAX_CHOICES = 4;
+const MAX_VECTOR = 64;
 
 /**
  * A model that takes everything and always answers in OpenAI's own form, so that whatever goes wrong behind the
@@ -108,7 +108,7 @@ const headOf = (json: Json): object => ({ id: 'reply-1', created: CREATED, model
 
 function choicesOf(json: Json): number[] {
   const { n } = json;
-  const count = typeof n === 'number' && Number.isInteger(n) && n >= 1 ? Math.min(n, MOST_CHOICES) : 1;
+  const count = typeof n === 'number' && Number.isInteger(n) && n >= 1 ? Math.min(n, MAX_CHOICES) : 1;
   return Array.from({ length: count }, (_, index) => index);
 }
 
@@ -194,7 +194,7 @@ function embeddings(json: Json): object {
 /** As long as asked: the gateway compares. */
 function lengthOf({ dimensions }: Json): number {
   const isLength = Number.isSafeInteger(dimensions) && (dimensions as number) > 0;
-  return isLength ? Math.min(dimensions as number, LONGEST_VECTOR) : 3;
+  return isLength ? Math.min(dimensions as number, MAX_VECTOR) : 3;
 }
 
 function ranking(json: Json): object {

@@ -12,8 +12,8 @@ import { type MutatedRequest, mutatedRequest } from './mutated-requests.ts';
 const CASES = 20 * EXAMPLES;
 const AT_ONCE = 16;
 /** Bytes that are no whole request may wait for a rest that never comes; these for their answer. Milliseconds. */
-const LONGEST_SILENCE_MS = 120;
-const LONGEST_ANSWER_MS = 5_000;
+const MAX_SILENCE_MS = 120;
+const MAX_ANSWER_MS = 5_000;
 const GOOD = JSON.stringify({ model: 'any', messages: [{ role: 'user', content: 'still there?' }] });
 
 interface Exchange {
@@ -39,7 +39,7 @@ async function exchange(port: number, bytes: Buffer, writes: number): Promise<Ex
   socket.once('end', () => {
     isClosedByGateway = true;
   });
-  const longestMs = wholeRequests > 0 ? LONGEST_ANSWER_MS : LONGEST_SILENCE_MS;
+  const longestMs = wholeRequests > 0 ? MAX_ANSWER_MS : MAX_SILENCE_MS;
   const silence = setTimeout(() => socket.destroy(), longestMs);
   const closed = once(socket, 'close').catch(() => undefined);
   await Promise.race([once(socket, 'connect').catch(() => undefined), closed]);

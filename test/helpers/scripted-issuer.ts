@@ -78,7 +78,7 @@ interface LiveToken {
  * const issuer = await ScriptedIssuer.start({ lifetimeMs: 300_000 });
  * issuer.script({ status: 503 }, { hang: true });    // the next two calls; after them the defaults again
  * issuer.defaults({ exclusive: true });              // what every unscripted call does from now on
- * issuer.tokenUrl; issuer.callCount; issuer.mostConcurrent; issuer.isLive(token); issuer.revoke(token);
+ * issuer.tokenUrl; issuer.callCount; issuer.maxConcurrent; issuer.isLive(token); issuer.revoke(token);
  * await issuer.close();
  * ```
  * Without a script it is an OAuth2 token endpoint on every path: `{ access_token, token_type, expires_in }`.
@@ -89,7 +89,7 @@ export class ScriptedIssuer extends LoopbackServer {
   readonly calls: IssuerCall[] = [];
   /** Requests that are being answered right now, hanging ones included. */
   concurrent = 0;
-  mostConcurrent = 0;
+  maxConcurrent = 0;
   /** Called for each request when it was read whole. */
   onCall: (() => void) | null = null;
   readonly #options: ScriptedIssuerOptions;
@@ -187,7 +187,7 @@ export class ScriptedIssuer extends LoopbackServer {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     this.concurrent++;
-    this.mostConcurrent = Math.max(this.mostConcurrent, this.concurrent);
+    this.maxConcurrent = Math.max(this.maxConcurrent, this.concurrent);
     response.on('close', () => void this.concurrent--);
     const body = await buffer(request).catch(() => null);
     if (body === null) return; // the caller left while it was still sending

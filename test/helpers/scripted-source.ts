@@ -30,7 +30,7 @@ export class ScriptedSource implements TokenSource {
   key = 'recipe-1';
   readonly calls: Call[] = [];
   /** The most calls that were ever unanswered at one time. */
-  mostConcurrent = 0;
+  maxConcurrent = 0;
   isClosed = false;
   onChange: (() => void) | null = null;
   usual: Step;
@@ -50,7 +50,7 @@ export class ScriptedSource implements TokenSource {
     const call: Call = { atMonoMs: this.#clock.monoMs(), context, isAborted: false };
     this.calls.push(call);
     this.#running += 1;
-    this.mostConcurrent = Math.max(this.mostConcurrent, this.#running);
+    this.maxConcurrent = Math.max(this.maxConcurrent, this.#running);
     return new Promise<RawToken>((resolve, reject) => {
       const end = (): void => {
         this.#running -= 1;

@@ -182,7 +182,7 @@ function sendAndEnd(
   if (failure.shouldRetry !== null) headers.push('x-should-retry', String(failure.shouldRetry));
   let lines = '';
   for (let at = 0; at < headers.length; at += 2) lines += `${headers[at]}: ${headers[at + 1]}\r\n`;
-  // A client that goes on sending would keep its connection although it was told that it is closed.
+  // A client that continues to send would keep its connection after `connection: close`.
   const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   socket.once('close', () => clearTimeout(timer));
   socket.end(`HTTP/1.1 ${failure.status} ${reason}\r\n${lines}\r\n${body}`);

@@ -57,7 +57,7 @@ export function lastEvents(
   }
 }
 
-/** A Response of which nothing was sent, for the event that says how it failed. */
+/** A Response of which nothing was sent, for the event with its failure. */
 function unsentResponse({ id, createdAtMs, outcome }: RequestContext): JsonObject {
   const created_at = Math.floor(createdAtMs / 1000);
   return { id: `resp_${id}`, object: 'response', created_at, model: outcome.model ?? '', output: [] };
@@ -84,7 +84,7 @@ function retryHeaders(error: FerryError): string[] {
 const BASE_URL_HINT =
   'This is tokenferry. The base URL for applications ends with /v1; they append a path, e.g. /v1/chat/completions. GET /v1/models lists the models.';
 
-/** `unknown_path` for a path that is none of the API. */
+/** `unknown_path` for a path outside the API. */
 export function unknownPath(context: RequestContext): FerryError {
   return new FerryError('unknown_path', {
     message:

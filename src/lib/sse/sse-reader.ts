@@ -97,7 +97,7 @@ export class SseReader {
   /** Whole lines, each with its end. */
   #readLines(lines: string): void {
     if (this.hasOverflowed || (this.#isIdle && this.#readPlain(lines))) return;
-    // Line by line, so that what a line causes is known before the next one is looked at, in whatever pieces they came.
+    // Line by line, so that the effect of a line is known before the next one is parsed, in any pieces.
     let at = 0;
     while (at < lines.length) {
       const end = lines.indexOf('\n', at);

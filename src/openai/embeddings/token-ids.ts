@@ -8,7 +8,7 @@ import { FerryError } from '../../lib/errors/ferry-error.ts';
 export type TokenIdsPolicy = 'auto' | 'pass' | 'refuse' | TokenEncoding;
 type TokenEncoding = 'cl100k_base' | 'o200k_base';
 
-/** The text of token ids; throws for what is none of the encoding's. */
+/** The text of token ids; throws for an id that the encoding does not have. */
 export type TokenText = (ids: readonly number[]) => string;
 
 /** The models whose vocabulary is cl100k, also behind a provider's prefix. */

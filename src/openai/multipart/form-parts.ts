@@ -136,7 +136,7 @@ interface PartHead {
 
 const NAMELESS: PartHead = { name: null, isFile: false };
 
-/** All but the tab: what C ends a text at, and line ends that only some readers know. */
+/** All but the tab: the NUL that ends a string in C, and line ends that only some parsers accept. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
 const CONTROL = /[\u0000-\u0008\u000a-\u001f\u007f]/;
 

@@ -190,7 +190,7 @@ export function responsesErrorEvents(error: FerryError, { sequenceNumber, respon
   return failed + eventText('error', sequenceNumber + 1, { code, message, param, error: body });
 }
 
-/** Of the specification's codes the two that fit: clients know no others. */
+/** The two matching codes of the specification: clients have no others. */
 function failedResponse(error: FerryError, response: JsonObject): JsonObject {
   const code = error.status === 429 ? 'rate_limit_exceeded' : 'server_error';
   return {

@@ -164,7 +164,7 @@ interface ChatTools {
 }
 
 /**
- * `tools` and `tool_choice` of a Responses request → those of a chat: functions lie flat there and are nested here.
+ * `tools` and `tool_choice` of a Responses request → those of a chat: functions are flat there and nested here.
  * Throws `invalid_request` that names the first tool which only OpenAI's own service runs.
  */
 function chatToolsOf(tools: unknown, choice: unknown): ChatTools {

@@ -169,7 +169,7 @@ export class SseEventBuffer {
   }
 }
 
-/** The last events of the Responses API and of Anthropic's Messages API; behind all others stands `[DONE]`. */
+/** The last events of the Responses API and of Anthropic's Messages API; all other streams end with `[DONE]`. */
 const LAST_TYPES = ['response.completed', 'response.incomplete', 'response.failed', 'message_stop'].map(
   (type) => `"${type}"`,
 );

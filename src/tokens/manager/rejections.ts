@@ -45,7 +45,7 @@ export const BREAKER_PAUSE_MS = 30_000;
  * model, an address); then every new token is rejected as well, and renewing for each request would use up the quota.
  */
 export class ForcedRenewals {
-  /** Monotonic times of the permitted renewals of the last minute; the newest may lie up to a second ahead. */
+  /** Monotonic times of the permitted renewals of the last minute; the newest may be up to a second ahead. */
   #permitted: number[] = [];
   /** Monotonic times at which tokens were rejected that no upstream had accepted, since one was accepted. */
   #unproven: number[] = [];

@@ -42,7 +42,7 @@ export class PlacementError extends Error {
 }
 
 /**
- * Fills a token into its placements: the returned function writes them into a request, replacing whatever stood there, and
+ * Fills a token into its placements: the returned function writes them into a request, replacing the previous value, and
  * throws `PlacementError` when none of them found a place. A placement of a value that the response did not have is left
  * out.
  */

@@ -9,7 +9,7 @@ import { type Reading, type Task, TOOLS } from '../protocol.ts';
 import { joinFragment } from './call-fragments.ts';
 import { runProgram } from './program.ts';
 
-const LONGEST_LINE_BYTES = 1024 * 1024;
+const MAX_LINE_BYTES = 1024 * 1024;
 
 interface Answer {
   readonly status: number;
@@ -52,7 +52,7 @@ async function chat(task: Task, reading: Reading): Promise<void> {
   });
   let isDone = false;
   for (const line of body.split('\n')) {
-    if (Buffer.byteLength(line) > LONGEST_LINE_BYTES) throw new Error('token too long');
+    if (Buffer.byteLength(line) > MAX_LINE_BYTES) throw new Error('token too long');
     if (!line.startsWith('data:')) continue;
     const data = line.slice(5).trim();
     if (data === '[DONE]') {

@@ -38,7 +38,7 @@ test('#6 after an outage the first success serves everyone who waits, at most on
   await rig.clock.advance(5_200);
   assert.ok(gets.every((get) => get.value?.generation === 1));
   assert.equal(rig.count('recovered'), 1);
-  assert.equal(rig.source.mostConcurrent, 1);
+  assert.equal(rig.source.maxConcurrent, 1);
 });
 
 test('#6 between leeway and floor a request is served once the attempt it waited for has failed', async () => {
@@ -276,7 +276,7 @@ test('#29 a source that reports a change is asked at once; while it is being ask
   await rig.clock.advance(10_000);
   assert.equal(rig.source.calls.length, 3);
   assert.equal(rig.manager.status().generation, 3);
-  assert.equal(rig.source.mostConcurrent, 1);
+  assert.equal(rig.source.maxConcurrent, 1);
 });
 
 test('#29 a source that reports a change is asked even when the manager is dormant', async () => {

@@ -17,7 +17,7 @@ for (const lifeSeconds of [300, 60, 20, 6, 5, 2]) {
     const calls = rig.source.calls.length;
     assert.ok(calls <= Math.ceil((10 * lifeMs + 200) / (0.4 * lifeMs)) + 1, `${calls} issuer calls`);
     assert.ok(calls >= 20, `${calls} issuer calls`);
-    assert.equal(rig.source.mostConcurrent, 1);
+    assert.equal(rig.source.maxConcurrent, 1);
   });
 }
 

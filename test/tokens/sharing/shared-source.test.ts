@@ -134,7 +134,7 @@ test('#17 with sharing, replicas on an exclusive issuer make one call a period, 
     for (const manager of fleet.tokenManagers) assert.notEqual(manager.peek(), null);
   }
   assert.ok(fleet.source.calls.length <= 6, `${fleet.source.calls.length} calls`);
-  assert.equal(fleet.source.mostConcurrent, 1);
+  assert.equal(fleet.source.maxConcurrent, 1);
   assert.equal(fingerprints(fleet).size, 1);
 });
 

@@ -13,7 +13,7 @@ interface ChunkWriterOptions {
   readonly legacyFunctions: boolean;
 }
 
-/** Writes `chat.completion.chunk`s as the strictest clients want them (S37 to S58). */
+/** Writes `chat.completion.chunk`s as the strictest clients require them (S37 to S58). */
 export class ChunkWriter implements StreamWriter {
   readonly failure = null;
   readonly #identity: ResponseIdentity;
