@@ -341,8 +341,8 @@ async function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * An error of the gateway's side (502 to 504) says which upstream it is about: with several, neither a client nor whoever
- * reads its error can tell.
+ * An error of the gateway's side (502 to 504) with the name of its upstream: with several upstreams it would be ambiguous
+ * without.
  */
 function namingUpstream(error: FerryError, name: string): FerryError {
   if (error.status < 502 || error.status > 504 || error.message.includes(`"${name}"`)) return error;

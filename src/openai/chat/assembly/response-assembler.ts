@@ -246,7 +246,7 @@ function generationFailed(code: string): FerryError {
 
 /**
  * The choices of one chunk by the indexes that they mean. Whole messages are never parts of one, so that an index that
- * two of them have says nothing.
+ * two of them have is ignored.
  */
 function indexesOf(choices: readonly ChoiceFacts[]): readonly number[] {
   const given = choices.map(({ index }, position) => index ?? position);
