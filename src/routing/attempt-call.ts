@@ -17,6 +17,7 @@ import type { AttemptTimer } from '../upstream/attempt-timer.ts';
 import type { UpstreamCall } from '../upstream/client.ts';
 import { type UpstreamResponse, UpstreamStatusError } from '../upstream/response.ts';
 import type { Attempt } from './attempt.ts';
+import { LIMIT_KEYS, type UpstreamLimits } from './upstream-state/routed-upstream.ts';
 
 /** The settings of every attempt, for all endpoints. */
 export interface AttemptPolicy {
@@ -64,8 +65,10 @@ export function adaptTo(
 /** What differs between the calls of endpoints. */
 interface CallFacts {
   readonly body: UpstreamCall['body'];
-  /** From sending to the headers, and for a whole body to its end; 0 = none. */
-  readonly timeoutMs: number;
+  /** Which limit holds from sending to the headers, and for a whole body to its end. */
+  readonly timeLimit: keyof UpstreamLimits;
+  /** A shorter limit, whatever is configured. */
+  readonly maxMs?: number;
   /** Default: POST. */
   readonly method?: string;
   /** Default: true. */
@@ -79,6 +82,10 @@ interface CallFacts {
 /** The call of one attempt to its own path. */
 export function callOf(attempt: Attempt, facts: CallFacts): UpstreamCall {
   const { request } = attempt;
+  const configuredMs = attempt.upstream.limits[facts.timeLimit];
+  const timeoutMs =
+    facts.maxMs === undefined ? configuredMs : Math.min(facts.maxMs, configuredMs || facts.maxMs);
+  const headersTimeoutMs = attempt.within(timeoutMs);
   return {
     method: facts.method ?? 'POST',
     path: attempt.path.slice('/v1'.length),
@@ -90,7 +97,13 @@ export function callOf(attempt: Attempt, facts: CallFacts): UpstreamCall {
     isJson: facts.isJson ?? true,
     signal: attempt.signal,
     timer: facts.timer ?? attempt.timer,
-    headersTimeoutMs: attempt.within(facts.timeoutMs),
+    headersTimeoutMs,
+    headersTimeoutKey:
+      headersTimeoutMs !== timeoutMs
+        ? 'deadline'
+        : timeoutMs === configuredMs
+          ? LIMIT_KEYS[facts.timeLimit]
+          : null,
     tokenWaitMs: attempt.tokenWaitMs,
     tokenWaitedMs: attempt.tokenWaitedMs,
   };

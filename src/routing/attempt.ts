@@ -7,7 +7,7 @@ import type { ParsedRequest } from '../openai/request/parsed-request.ts';
 import { AttemptTimer } from '../upstream/attempt-timer.ts';
 import type { UpstreamResponse } from '../upstream/response.ts';
 import type { RoutedRequest } from './routed-request.ts';
-import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
+import { LIMIT_KEYS, type RoutedUpstream } from './upstream-state/routed-upstream.ts';
 
 /** What one attempt may take, decided by the fail-over. */
 interface AttemptBounds {
@@ -116,12 +116,12 @@ export class Attempt {
   /** The headers of a stream are here: its first content has to follow in time. The last candidate gets `timeout` for it. */
   limitFirstContent(): void {
     const { name, limits } = this.upstream;
-    const limitMs = this.within(
-      this.isLast ? limits.timeoutMs : limits.firstContentTimeoutMs || limits.timeoutMs,
-    );
+    const limit = this.isLast || limits.firstContentTimeoutMs === 0 ? 'timeoutMs' : 'firstContentTimeoutMs';
+    const limitMs = this.within(limits[limit]);
+    const key = limitMs === limits[limit] ? LIMIT_KEYS[limit] : 'deadline';
     const noContent = (): FerryError =>
       new FerryError('timeout', {
-        message: `Upstream "${name}" began a stream but sent no content within ${inSeconds(limitMs)}.`,
+        message: `Upstream "${name}" began a stream but sent no content within ${inSeconds(limitMs)} (${key}).`,
       });
     this.timer.start(limitMs, noContent);
   }
@@ -135,10 +135,11 @@ export class Attempt {
     const limitMs = limits.idleTimeoutMs > 0 ? Math.min(limits.idleTimeoutMs, maxMs) : maxMs;
     this.timer.clear();
     if (!Number.isFinite(limitMs)) return;
+    const key = limitMs === limits.idleTimeoutMs ? ` (${LIMIT_KEYS.idleTimeoutMs})` : '';
     const silent = (): FerryError | null => {
       if (body.isBacklogged) return null;
       return new FerryError('timeout', {
-        message: `Upstream "${name}" sent nothing for ${inSeconds(limitMs)} in the middle of its response.`,
+        message: `Upstream "${name}" sent nothing for ${inSeconds(limitMs)} in the middle of its response${key}.`,
       });
     };
     this.timer.start(limitMs, silent, 'on_bytes');

@@ -363,6 +363,7 @@ export class UpstreamClient extends OpenAI {
       signal: signal === undefined ? controller.signal : AbortSignal.any([controller.signal, signal]),
       timer,
       headersTimeoutMs: timeoutMs,
+      headersTimeoutKey: null,
       tokenWaitMs: timeoutMs,
       tokenWaitedMs: 0,
     }).catch((error: unknown) => {

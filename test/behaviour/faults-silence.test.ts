@@ -127,7 +127,7 @@ test('S95 the deadline ends all attempts together, with the failure of the upstr
   assert.ok(elapsedMs > 500 && elapsedMs < 6_000, `${elapsedMs} ms`);
   assert.match(
     errorIn(text).message,
-    /did not respond within [\d.]{1,5} s\./,
+    /did not respond within [\d.]{1,5} s \((?:timeout|deadline)\)\./,
     'what was left, in few digits',
   );
 });

@@ -31,6 +31,7 @@ function newCall(facts: Partial<UpstreamCall> = {}): UpstreamCall {
     signal: new AbortController().signal,
     timer: new AttemptTimer(() => undefined),
     headersTimeoutMs: 0,
+    headersTimeoutKey: null,
     tokenWaitMs: 1_000,
     tokenWaitedMs: 0,
     ...facts,

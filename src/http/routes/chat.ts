@@ -129,13 +129,12 @@ function chatCall(
   attempt: Attempt,
   adapted: AdaptedRequest,
 ): UpstreamCall {
-  const { timeoutMs, streamTimeoutMs } = attempt.upstream.limits;
   const isWrapped = adapted.endpoint === 'chat' && request.kind === 'completions';
   if (isWrapped) attempt.path = '/v1/chat/completions';
   else if (format.path !== undefined) attempt.path = `/v1${format.path}`;
   // The headers of a whole response come when it is generated.
   const isUrgent = request.stream && adapted.stream && !attempt.isLast;
-  return callOf(attempt, { body: adapted.body, timeoutMs: isUrgent ? streamTimeoutMs : timeoutMs });
+  return callOf(attempt, { body: adapted.body, timeLimit: isUrgent ? 'streamTimeoutMs' : 'timeoutMs' });
 }
 
 function responseOptions(

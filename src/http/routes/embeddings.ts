@@ -176,8 +176,8 @@ async function sendInputs(
   body: Buffer,
   timer: AttemptTimer,
 ): Promise<Buffer> {
-  const timeoutMs = attempt.upstream.limits[endpointOf(attempt.path).timeLimit];
-  const response = await callUpstream(attempt, callOf(attempt, { body, timeoutMs, timer }), policy);
+  const { timeLimit } = endpointOf(attempt.path);
+  const response = await callUpstream(attempt, callOf(attempt, { body, timeLimit, timer }), policy);
   return readBody(attempt, response, policy.maxResponseBytes);
 }
 

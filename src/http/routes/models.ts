@@ -60,7 +60,13 @@ export async function askForModel(
       try {
         const isRenamed = attempt.model !== id;
         attempt.path = `/v1/models/${isRenamed ? encodeURIComponent(attempt.model.toWellFormed()) : raw}`;
-        const call = callOf(attempt, { method: 'GET', body: null, isJson: false, timeoutMs: TIMEOUT_MS });
+        const call = callOf(attempt, {
+          method: 'GET',
+          body: null,
+          isJson: false,
+          timeLimit: 'timeoutMs',
+          maxMs: TIMEOUT_MS,
+        });
         const response = await callUpstream(attempt, call, policy);
         const body = await readBody(attempt, response, policy.maxResponseBytes);
         const model = readModelResponse(body, policy.nowSeconds());

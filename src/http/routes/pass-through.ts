@@ -52,7 +52,7 @@ export async function passThrough(
     outcome.isStream = asksForEvents(context, fields);
     if (named !== null) refuseLongModelName(named);
     const routed = context.routed(outcome.model, client);
-    const failover = router.begin(routed, candidatesFor(routed, router));
+    const failover = router.begin(routed, candidatesFor(context, routed, router));
     const request = { context, ...passed, expected: expectedResponse(method, path, passed), policy };
     for (;;) {
       const attempt = await failover.next();
@@ -110,17 +110,16 @@ function passedCall(
   { context, body, fields, isJson, expected }: PassedRequest,
   attempt: Attempt,
 ): UpstreamCall {
-  const { limits } = attempt.upstream;
   const isStream = expected?.kind === 'generation' && expected.isStream;
-  const timeoutMs = isStream && !attempt.isLast ? limits.streamTimeoutMs : limits.timeoutMs;
+  const timeLimit = isStream && !attempt.isLast ? 'streamTimeoutMs' : 'timeoutMs';
   const { method } = context;
   const alias = attempt.model === attempt.request.model ? null : attempt.model;
   if (body instanceof Upload) {
     const { stream, lengthBytes } = body.open(alias);
-    return callOf(attempt, { method, body: stream, streamBytes: lengthBytes, isJson, timeoutMs });
+    return callOf(attempt, { method, body: stream, streamBytes: lengthBytes, isJson, timeLimit });
   }
   const bytes = body === null || alias === null ? body : fields.withModel(alias);
-  return callOf(attempt, { method, body: bytes, isJson, timeoutMs });
+  return callOf(attempt, { method, body: bytes, isJson, timeLimit });
 }
 
 /** Failures that happened before the upstream can have acted on the request. */
@@ -145,7 +144,11 @@ function asksForEvents({ query, headers }: RequestContext, fields: BodyFields): 
   return /[?&]stream=true(?:&|$)/i.test(`?${query}`) || /\btext\/event-stream\b/i.test(headers.accept ?? '');
 }
 
-function candidatesFor(routed: RoutedRequest, router: Router): readonly RoutedUpstream[] {
+function candidatesFor(
+  context: RequestContext,
+  routed: RoutedRequest,
+  router: Router,
+): readonly RoutedUpstream[] {
   try {
     // An object that was stored at one upstream must be found there again, with any policy.
     return endpointOf(routed.path).isStateful
@@ -154,7 +157,7 @@ function candidatesFor(routed: RoutedRequest, router: Router): readonly RoutedUp
   } catch (error) {
     const isUnnamed = routed.model === routed.path;
     throw isUnnamed && error instanceof FerryError && error.kind === 'model_not_found'
-      ? notOffered(routed.path)
+      ? notOffered(context)
       : error;
   }
 }
@@ -218,10 +221,10 @@ function isAboutPath({ message, code }: VendorError, path: string): boolean {
  * No upstream allows a path that is requested without a model: `unsupported_endpoint` (S127) with the line to
  * configure, and the status 404. The message does not mention a model, as the request has none.
  */
-function notOffered(path: string): FerryError {
+function notOffered({ path, typedPath }: RequestContext): FerryError {
   return new FerryError('unsupported_endpoint', {
     status: 404,
-    message: `${shorten(path)} is not supported here: no upstream allows it. To support it, configure an upstream that has it with allow: ${patternsOf(path)}.`,
+    message: `${typedPath} is not supported here: no upstream allows it. To support it, configure an upstream that has it with allow: ${patternsOf(path)}.`,
   });
 }
 
@@ -232,7 +235,7 @@ function notOffered(path: string): FerryError {
  */
 export function unknownToAll(
   error: unknown,
-  { path, outcome: { log } }: RequestContext,
+  { path, typedPath, outcome: { log } }: RequestContext,
   isTold: (upstream: string) => boolean = () => true,
 ): unknown {
   if (!(error instanceof FerryError) || error.kind !== 'path_not_found') return error;
@@ -243,7 +246,7 @@ export function unknownToAll(
   const isSaidByApi = error.code === 'unsupported_endpoint';
   const otherwise = isSaidByApi ? '' : ', or check the path of their endpoints (a missing or a doubled /v1)';
   return new FerryError(isSaidByApi ? 'unsupported_endpoint' : 'path_not_found', {
-    message: `No upstream that was tried has ${shorten(path)} (tried: ${names}). Configure one that has it with allow: ${patternsOf(path)}, and those that do not with deny: ${patternsOf(path)}${otherwise}.${isSaidByApi ? quoteIn404(error.message) : ''}`,
+    message: `No upstream that was tried has ${typedPath} (tried: ${names}). Configure one that has it with allow: ${patternsOf(path)}, and those that do not with deny: ${patternsOf(path)}${otherwise}.${isSaidByApi ? quoteIn404(error.message) : ''}`,
     status: error.status,
     code: error.code,
     upstreamStatus: error.upstreamStatus,

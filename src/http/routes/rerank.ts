@@ -31,8 +31,8 @@ export async function serveRerank(
     const attempt = await failover.next();
     try {
       const { body, dropped } = adaptTo(attempt, request);
-      const timeoutMs = attempt.upstream.limits[endpointOf(context.path).timeLimit];
-      const response = await callUpstream(attempt, callOf(attempt, { body, timeoutMs }), policy);
+      const { timeLimit } = endpointOf(context.path);
+      const response = await callUpstream(attempt, callOf(attempt, { body, timeLimit }), policy);
       const ranking = readRerankResponse(await readBody(attempt, response, policy.maxResponseBytes), {
         request: wanted,
         requestedModel: request.model,

@@ -18,6 +18,16 @@ export interface UpstreamLimits {
   readonly streamTotalTimeoutMs: number;
 }
 
+/** The keys of the configuration that set them. */
+export const LIMIT_KEYS: Readonly<Record<keyof UpstreamLimits, string>> = {
+  timeoutMs: 'timeout',
+  streamTimeoutMs: 'stream_timeout',
+  firstContentTimeoutMs: 'first_content_timeout',
+  embeddingsTimeoutMs: 'embeddings_timeout',
+  idleTimeoutMs: 'idle_timeout',
+  streamTotalTimeoutMs: 'stream_total_timeout',
+};
+
 export interface RoutedUpstreamSettings extends AccessSettings {
   readonly limits: UpstreamLimits;
   readonly profile: Profile;

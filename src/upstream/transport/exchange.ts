@@ -25,6 +25,8 @@ export interface ExchangeControl {
   readonly timer: AttemptTimer;
   /** From sending to the response's headers; 0 = no limit. */
   readonly headersTimeoutMs: number;
+  /** The key of the configuration that set it; null: none did. */
+  readonly headersTimeoutKey: string | null;
 }
 
 /**
@@ -62,7 +64,7 @@ export class Exchange implements ConnectionHandler, BodySource {
     const control = this.#control as ExchangeControl;
     const { signal } = control;
     if (signal.aborted) return Promise.reject(abortReason(signal));
-    control.timer.start(control.headersTimeoutMs, () => this.#timeoutError(control.headersTimeoutMs));
+    control.timer.start(control.headersTimeoutMs, () => this.#timeoutError(control));
     signal.addEventListener('abort', this);
     this.#request = {
       origin: this.#connections.origin,
@@ -87,9 +89,10 @@ export class Exchange implements ConnectionHandler, BodySource {
     }
   }
 
-  #timeoutError(limitMs: number): FerryError {
+  #timeoutError({ headersTimeoutMs: limitMs, headersTimeoutKey: key }: ExchangeControl): FerryError {
+    const source = key === null ? '' : ` (${key})`;
     return new FerryError('timeout', {
-      message: `Upstream "${this.#upstream}" timed out: it did not respond within ${inSeconds(limitMs)}.`,
+      message: `Upstream "${this.#upstream}" timed out: it did not respond within ${inSeconds(limitMs)}${source}.`,
     });
   }
 
