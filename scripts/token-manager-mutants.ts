@@ -583,7 +583,7 @@ const RENEW_AFTER: readonly Row[] = [
     'const outcome = permitRenewal',
   ],
   [
-    'blame nobody for a rejection during a renewal',
+    'count no rejection during a renewal',
     TRANSITION,
     'const isEarly = !isRenewing && isEarlyRejection',
     'const isEarly = isEarlyRejection',
