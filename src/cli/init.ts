@@ -159,7 +159,7 @@ export class TerminalQuestions implements Questions {
 
 const PROMPT = '> ';
 
-/** A line that ends in a backslash goes on. */
+/** A line that ends in a backslash continues. */
 async function askForCurl(questions: Questions | null): Promise<string> {
   if (questions === null)
     throw new UsageError("--from-curl is missing: the curl line with which you get a token, in ' quotes.");

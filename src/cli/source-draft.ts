@@ -129,7 +129,7 @@ class Drafting {
     const encoded = /^Basic\s+([\w+/=-]+)$/i.exec(header)?.[1];
     const decoded = encoded === undefined ? '' : Buffer.from(encoded, 'base64').toString('utf8');
     const at = decoded.indexOf(':');
-    // What is no "user:password" in UTF-8 goes out as it is.
+    // Anything but "user:password" in UTF-8 is sent unchanged.
     if (at < 0 || !/^[\x20-\x7e]+$/.test(decoded)) return null;
     return { username: decoded.slice(0, at), password: decoded.slice(at + 1) };
   }

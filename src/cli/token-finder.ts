@@ -8,7 +8,7 @@ import { isSecretName, looksSecret } from './secret-names.ts';
 export interface FoundToken {
   readonly tokenAt: string;
   readonly value: string;
-  /** A pointer, where the end is not among what is looked at without one; null: nothing has to be said. */
+  /** A pointer, if the expiry is not found without one; null: none is needed. */
   readonly expiresAt: string | null;
   /** Milliseconds; null: the response states none. */
   readonly lifetimeMs: number | null;

@@ -314,7 +314,7 @@ class Service implements RunningService {
 
 /** Slow headers are an attack (slowloris). */
 const HEADERS_TIMEOUT_MS = 50_000;
-/** A body without progress for so long is given up. */
+/** A body without progress for this long is aborted. */
 const BODY_STALL_MS = 30_000;
 /** Between the error events of a shutdown and the close of the connections. */
 const FINAL_EVENTS_MS = 1_000;

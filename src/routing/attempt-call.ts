@@ -67,7 +67,7 @@ interface CallFacts {
   readonly body: UpstreamCall['body'];
   /** Which limit holds from sending to the headers, and for a whole body to its end. */
   readonly timeLimit: keyof UpstreamLimits;
-  /** A shorter limit, whatever is configured. */
+  /** A shorter limit than the configured one. */
   readonly maxMs?: number;
   /** Default: POST. */
   readonly method?: string;

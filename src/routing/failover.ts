@@ -204,7 +204,7 @@ export class Failover {
     return outcome === 'turn';
   }
 
-  /** What the client gets when it cannot wait for its turn here: when to come back, and the upstream's words. */
+  /** The error for a client that cannot wait for its turn: the time to wait, and the upstream's message. */
   #rateLimited(name: string, pacer: Pacer): FerryError {
     const retryAfterMs = pacer.retryAfterMs(clientOf(this.#request));
     const { lastRefusal } = pacer;
@@ -316,7 +316,7 @@ function refusal(name: string, outcome: 'queue_full' | 'timed_out'): FerryError 
 const USABLE_SHARE = 0.9;
 
 /**
- * How long the client waits for a response from when it sent the request, in milliseconds; `Infinity`: it does not say.
+ * How long the client waits for a response from when it sent the request, in milliseconds; `Infinity`: unknown.
  * openai for Node sends `x-stainless-timeout` when a timeout is set for a call, openai for Python always sends
  * `x-stainless-read-timeout`, both in seconds.
  */

@@ -51,7 +51,7 @@ const PLAIN_TEXT = /^[\x20-\x7e]{1,256}$/;
 
 /** At most this much of an error body is read: enough for any message, not for a hostile stream. */
 const MAX_ERROR_BODY_BYTES = 256 * 1024;
-/** The status is what counts: an error text that takes longer is not worth the time of the next candidate. */
+/** The status is what counts: the next candidate does not wait for an error text that takes longer. */
 const MAX_ERROR_BODY_WAIT_MS = 500;
 
 /**
@@ -66,7 +66,7 @@ export class UpstreamResponse {
   readonly body: ResponseBody;
   /** Empty, as of every `Response` that was not fetched from a URL: hosts belong into no log line of the SDK. */
   readonly url = '';
-  /** The token that the request went out with; null when the upstream needs none. */
+  /** The token that the request was sent with; null when the upstream needs none. */
   lease: Lease | null = null;
   /** True: the upstream rejected a token before, and this is the response to the replay. */
   isReplayed = false;

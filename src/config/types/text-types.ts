@@ -111,7 +111,7 @@ export function secretUrl(...schemes: readonly string[]): FieldType<Secret> {
   };
 }
 
-/** A proxy, or the word that leaves the choice to the usual environment variables. */
+/** A proxy, or the word for the usual environment variables. */
 export const proxyUrl: FieldType<Secret> = {
   ...secretUrl(),
   name: 'URL, secret | environment',

@@ -61,7 +61,7 @@ async function newCounters(): Promise<Counters> {
 
 /**
  * What one limited client has used. Windows of a minute begin with a request and do not slide: up to twice the limit
- * can fall into a minute that lies across two of them.
+ * can fall into a minute that spans two of them.
  */
 class ClientQuota {
   readonly #name: string;
@@ -83,7 +83,7 @@ class ClientQuota {
 
   /**
    * Serves a request within the quota, and counts its tokens when it is over: they are not known before, so it is the
-   * next request that is refused. Throws `client_rate_limited`, with the headers set all the same.
+   * next request that is refused. Throws `client_rate_limited`; the headers are set in any case.
    */
   async run(context: RequestContext, serve: () => Promise<void>): Promise<void> {
     const { concurrency } = this.#settings;

@@ -63,7 +63,7 @@ export async function relayRaw(
     outcome.failStream(failure);
     breakOff(context, events, failure);
   } finally {
-    // What a broken stream brought was paid for all the same.
+    // The tokens of a broken stream were paid for too.
     if (events !== null) outcome.tokens = events.usage;
   }
 }

@@ -136,7 +136,7 @@ class StreamRelay {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#failure = failure;
-    // What a broken stream brought was paid for all the same.
+    // The tokens of a broken stream were paid for too.
     if (failure !== null) this.#stream.settleUsage();
     if (this.#totalTimer !== null) clearTimeout(this.#totalTimer);
     this.#attempt.finish(failure);

@@ -413,7 +413,7 @@ export function cutNumberArrays(body: Buffer, maxArrays: number): CutArrays | nu
   while (open !== -1) {
     let searchFrom = open + 1;
     if (beginsNumber(body, searchFrom)) {
-      // An array inside of this one leaves a bracket too many in the rest, which then is no JSON.
+      // With a nested array the rest has an extra bracket and is invalid JSON.
       const close = body.indexOf(CLOSE_BRACKET, open);
       const quote = body.indexOf(QUOTE, open);
       if (close === -1 || (quote !== -1 && quote < close)) return null;

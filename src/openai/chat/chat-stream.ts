@@ -35,7 +35,7 @@ interface OtherWriter {
 
 /** An HTML page this long is reported without waiting for its end. In UTF-16 units. */
 const ENOUGH_HTML = 1000;
-/** A body with so many events that are no JSON is given up: a failed parse costs 20 µs. */
+/** A body with this many invalid events is rejected: a failed parse costs 20 µs. */
 const MAX_INVALID_EVENTS = 1000;
 /** So much of an event that cannot be used is kept for the error. */
 const EXCERPT_LENGTH = 1000;

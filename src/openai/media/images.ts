@@ -53,7 +53,7 @@ const BESIDE = ['background', 'output_format', 'quality', 'size', 'usage'];
 /**
  * Images as `data[]` with `b64_json` or `url` as requested, and `created` (Q163, S123). Base64 becomes a
  * `data:` URI where `url` was requested. A URL alone is passed on with any requested format: it is never fetched, and an
- * image that was generated and paid for is worth more than an error.
+ * image that was generated and paid for is more useful than an error.
  */
 export function readImages(source: MediaSource, options: MediaReadOptions): MediaResponse {
   const { body, shape, json } = source;

@@ -142,7 +142,7 @@ const MAX_FAULT_POSITION = 1024 * 1024;
 
 /**
  * The top-level members of a request body that JSON.parse has not seen yet. Throws `invalid_request` for one that would
- * hold up every other request while it is parsed.
+ * block every other request while it is parsed.
  */
 function surveyBody(text: string): readonly Member[] {
   const { exceeded, members } = surveyJson(text, LIMITS);

@@ -194,7 +194,7 @@ function refusedInMessages(words: string, messages: unknown, avoided: readonly s
   if (saysNull && !SAYS_LIST.test(words) && has(REWRITE.nullContent)) return REWRITE.nullContent;
   if ((wantsText || SAYS_LIST.test(words)) && has(REWRITE.parts)) return REWRITE.parts;
   if ((wantsText || saysNull || saysEmpty) && has(REWRITE.nullContent)) return REWRITE.nullContent;
-  // What was null went out as "".
+  // null was sent as "".
   const isEmptied = avoided.includes(REWRITE.nullContent) && occurs(REWRITE.nullContent);
   const isEmpty = has(REWRITE.emptyContent) || (isEmptied && !avoided.includes(REWRITE.emptyContent));
   return saysEmpty && isEmpty ? REWRITE.emptyContent : null;

@@ -1,6 +1,6 @@
 type Counter = (text: string) => number;
 
-/** Longer texts are counted by a sample: an estimate is not worth a blocked event loop. In UTF-16 units. */
+/** Longer texts are counted by a sample: an estimate must not block the event loop. In UTF-16 units. */
 const MAX_COUNTED_LENGTH = 64 * 1024;
 
 /** The tokenizer's tables are 2 MB; loaded when first needed, never at start. */

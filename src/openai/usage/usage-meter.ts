@@ -44,7 +44,7 @@ export class UsageMeter {
     this.frame = frame;
   }
 
-  /** Takes usage from a vendor's member: worth more than an estimate and less than a report. */
+  /** Takes usage from a vendor's member: it has priority over an estimate and not over a report. */
   reportBeside(usage: Usage | null): void {
     if (usage === null || this.#isReported) return;
     this.#options.onRepair('usage_in_vendor_member');

@@ -1,4 +1,4 @@
-/** What an upstream says of its request limit in the headers of a response. */
+/** An upstream's request limit in the headers of a response. */
 export interface StatedLimit {
   /** Requests of a whole window; null: not stated. */
   readonly limit: number | null;
@@ -34,7 +34,7 @@ const FIRST_GROWTH = 0.02;
 const MAX_GROWTH = 0.25;
 /** A refusal after no more steps shows the rate closely. */
 const FINE_STEPS = 2;
-/** Successes are counted over this time; over a minute when the upstream's wait tells of a window of a minute. */
+/** Successes are counted over this time; over a minute when the upstream's wait indicates a window of a minute. */
 const SHORT_WINDOW_MS = 1_000;
 const LONG_WINDOW_MS = 60_000;
 const LONG_WAIT_MS = 10_000;
@@ -44,7 +44,7 @@ const MIN_PER_MS = 1 / 60_000;
 const MAX_HISTORY = 1_024;
 
 /**
- * The rate of calls that one upstream takes for one model, in calls per millisecond, learned from its refusals: the calls
+ * The rate of calls that one upstream accepts for one model, in calls per millisecond, learned from its refusals: the calls
  * accepted in the window before a refusal, less a margin. It rests there, then grows in steps until the next refusal; the
  * closer that is to the one before, the longer the next rest. Refusals of calls that were sent before the last decrease
  * correct the estimate and are no decrease of their own. Pure: all times are monotonic milliseconds of the caller.
@@ -131,7 +131,7 @@ export class LearnedRate {
       this.#settle();
       this.#holdMs = this.#firstHoldMs;
     } else if (isProbe) {
-      // The pause was too short: that says little of the rate, and nothing when nobody stated the pause.
+      // The pause was too short: weak evidence about the rate, and none when the upstream stated no pause.
       this.#decrease = null;
       if (retryAfterMs !== undefined) this.#set(this.#ceilingPerMs * 0.9);
     } else {
@@ -146,7 +146,7 @@ export class LearnedRate {
     this.#growthSteps = 0;
   }
 
-  /** What a response's headers say bounds the rate for as long as their window lasts. */
+  /** The limits in a response's headers bound the rate for the duration of their window. */
   stated({ limit, remaining, resetMs }: StatedLimit, nowMonoMs: number): void {
     if (!(resetMs > 0)) return;
     // What is left of a fixed window, or what a bucket has refilled when its reset is over: the larger is never too low.
@@ -180,7 +180,7 @@ export class LearnedRate {
     } else this.#set(whole >= good * SUSTAINED_SHARE ? Math.min(whole, before) : good);
   }
 
-  /** Calls that were not refused; the one before the window counts by the part of its interval that lies in it. */
+  /** Calls that were not refused; the one before the window counts by the part of its interval that is in it. */
   #callsBetween(fromMonoMs: number, toMonoMs: number): number {
     let calls = 0;
     let previous: number | null = null;

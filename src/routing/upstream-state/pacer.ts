@@ -10,7 +10,7 @@ type PaceOutcome = 'turn' | 'too_long' | 'queue_full' | 'timed_out';
 export interface PacedRequest {
   /** Each client has a queue of its own. */
   readonly client: string;
-  /** Aborted when the client leaves; its reason is thrown. */
+  /** Aborted when the client disconnects; its reason is thrown. */
   readonly signal: AbortSignal;
   /** The place of its first turn; null before it. Written by the pacer only. */
   place: number | null;
@@ -39,10 +39,10 @@ const CONFIGURED_BURST_MS = 1_000;
 /** After a 429 without `retry-after`: doubles with each refusal in a row. */
 const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 30_000;
-/** A probe that was not refused after twice the time that refusals take is taken for accepted. */
+/** A probe that was not refused after twice the time that refusals take counts as accepted. */
 const MIN_PROBE_MS = 50;
 const MAX_PROBE_MS = 2_000;
-/** `retry-after` never says more: openai for Node ignores longer waits (S86). */
+/** Maximum of `retry-after`: openai for Node ignores longer waits (S86). */
 const MAX_RETRY_AFTER_MS = 60_000;
 const TOKENS_WINDOW_MS = 60_000;
 /** Tokens of a configured limit that may be spent at once when none were for so long. */
@@ -51,7 +51,7 @@ const TOKENS_BURST_MS = 10_000;
 /**
  * Lets requests through to one upstream and model at the rate that the upstream shows or the configuration states. After
  * a refusal nothing is sent until the pause is over, then one call as a probe, then one call an interval. Requests wait
- * in fair queues; one that had its turn and was refused all the same is served before them, in the order of first turns.
+ * in fair queues; one that had its turn and was refused is served before them, in the order of first turns.
  */
 export class Pacer {
   readonly #clock: Clock;
@@ -76,7 +76,7 @@ export class Pacer {
   #refusalsInRow = 0;
   #refusedMonoMs = Number.NEGATIVE_INFINITY;
   #probeMs = MIN_PROBE_MS;
-  /** Up to when those who were refused here have been told to come back. */
+  /** The end of the waits that refused requests were given. */
   #bookedUntilMonoMs = 0;
   #usedMonoMs: number;
   #timer: Timer | null = null;
@@ -84,7 +84,7 @@ export class Pacer {
   readonly #tokensPerMs: number;
   #tokens: number;
   #tokensAtMonoMs: number;
-  /** What a call costs, averaged; reserved when it leaves and put right when its usage is known. */
+  /** What a call costs, averaged; reserved when it is sent and corrected when its usage is known. */
   #tokensPerCall = 0;
   /** The upstream's last refusal. */
   lastRefusal: FerryError | null = null;
@@ -110,7 +110,7 @@ export class Pacer {
     return Number.isFinite(perMs) ? perMs * 1_000 : null;
   }
 
-  /** Since when nobody has waited, called or been refused, as a monotonic time. */
+  /** Since when there was no wait, call or refusal, as a monotonic time. */
   get usedMonoMs(): number {
     return this.waiting > 0 ? this.#clock.monoMs() : Math.max(this.#usedMonoMs, this.#pausedUntilMonoMs);
   }
@@ -120,7 +120,7 @@ export class Pacer {
     return this.waiting === 0 && this.#openMonoMs() <= this.#clock.monoMs();
   }
 
-  /** Takes a turn for a call that goes out now, whether it is open or not. */
+  /** Takes a turn for a call that is sent now, whether it is open or not. */
   take(): void {
     this.#send(this.#clock.monoMs(), false);
   }
@@ -200,7 +200,7 @@ export class Pacer {
     this.#serve();
   }
 
-  /** The upstream took a call that left at `sentMonoMs`, whatever came of it. */
+  /** The upstream accepted a call that was sent at `sentMonoMs`, with any result. */
   accepted(sentMonoMs: number): void {
     if (sentMonoMs <= this.#refusedMonoMs) return;
     this.#refusalsInRow = 0;

@@ -78,7 +78,7 @@ export class Pacers {
     return null;
   }
 
-  /** A call for any model leaves. */
+  /** A call for any model is sent. */
   sent(nowMonoMs: number): void {
     const elapsedMs = nowMonoMs - this.#secondFromMonoMs;
     if (elapsedMs >= COUNTED_MS) {

@@ -21,7 +21,7 @@ export async function readBody(
   { contentEncoding, contentType }: BodyHeaders,
 ): Promise<string> {
   const received = await readAll(body);
-  // We send `accept-encoding: identity`; some servers compress all the same.
+  // We send `accept-encoding: identity`; some servers compress anyway.
   const makeDecoder = decoderOf(contentEncoding?.trim().toLowerCase() ?? '');
   const isEncoded = makeDecoder !== undefined && received.length > 0;
   const content = isEncoded ? await readAll(makeDecoder(received[0] ?? 0, 'strict').end(received)) : received;

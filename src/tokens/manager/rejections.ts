@@ -41,7 +41,7 @@ const UNPROVEN_WINDOW_MS = 10 * 60_000;
 export const BREAKER_PAUSE_MS = 30_000;
 
 /**
- * Decides whether a rejected token may cost the issuer a call. Upstreams answer 401 for other reasons too (a scope, a
+ * Decides whether a rejected token may cost the issuer a call. Upstreams send 401 for other reasons too (a scope, a
  * model, an address); then every new token is rejected as well, and renewing for each request would use up the quota.
  */
 export class ForcedRenewals {

@@ -194,7 +194,7 @@ export class SharedSource implements TokenSource {
       const newer = await this.#store.get(this.key);
       return (newer === null ? null : this.#take(newer)) ?? raw;
     } catch {
-      // The token is valid all the same.
+      // The token is still valid.
       return raw;
     }
   }

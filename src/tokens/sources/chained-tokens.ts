@@ -22,7 +22,7 @@ export class ChainedTokens {
     if (this.#isRenewalDue(source, context)) {
       const renewed = await this.#tokenOf(source, { signal, force: true }).catch(() => null);
       if (renewed !== null) return renewed;
-      // Its present token may serve all the same: the rejected token was ours and not this one.
+      // Its current token may still be valid: the rejected token was ours and not this one.
     }
     try {
       return await this.#tokenOf(source, { signal, force: false });

@@ -120,7 +120,7 @@ export class OAuth2Source implements TokenSource {
     return note === undefined ? token : { ...token, notes: [...(token.notes ?? []), note] };
   }
 
-  /** Resolves to a note when it cannot be stored; it is used all the same. */
+  /** Resolves to a note when it cannot be stored; it is used anyway. */
   async #keepRefreshToken(response: IssuerResponse): Promise<string | undefined> {
     const refreshToken = refreshTokenOf(response);
     if (refreshToken === undefined || this.#refreshTokens === undefined) return undefined;

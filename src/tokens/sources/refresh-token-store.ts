@@ -26,7 +26,7 @@ export class RefreshTokenStore {
     return this.#current;
   }
 
-  /** Keeps a rotated token. Rejects when it cannot be written; it is in use all the same. */
+  /** Keeps a rotated token. Rejects when it cannot be written; it is in use anyway. */
   async rotate(token: string): Promise<void> {
     if (token === this.#current) return;
     this.#current = token;

@@ -4,7 +4,7 @@ import { ResponseBody } from './body.ts';
 import { fromBrokenBody } from './transport-error.ts';
 
 /**
- * The body behind its `content-encoding`. We ask for none, but corporate proxies compress all the same. An
+ * The body behind its `content-encoding`. We ask for none, but corporate proxies compress anyway. An
  * unknown coding is handed on as it is: the reader then reports what it sees.
  */
 export function decodeContent(body: ResponseBody, contentEncoding: string, upstream: string): ResponseBody {

@@ -130,7 +130,7 @@ export class ResponseAssembler {
   }
 
   /**
-   * Why a response that came to its end cannot be used all the same; null when it can. An empty one can. `lastWords`: text
+   * Why a complete response cannot be used; null when it can. An empty one can. `lastWords`: text
    * without meaning after which nothing came; `unread`: the first event with text in an unknown form; '' for none.
    */
   faultAtEnd(lastWords: string, unread: string): FerryError | null {

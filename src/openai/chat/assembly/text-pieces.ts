@@ -28,7 +28,7 @@ function isHighSurrogate(code: number): boolean {
  */
 export class CumulativeText {
   #soFar = '';
-  /** The same since the upstream last began anew. */
+  /** The same since the upstream last restarted its text. */
   #sinceNew = '';
 
   advance(text: string): string {

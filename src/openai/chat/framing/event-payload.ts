@@ -24,7 +24,7 @@ const INVALID: Payload = { ...NOTHING, isInvalid: true };
 /** What is in the data when a proxy puts `data:` before every line: a comment, another field. */
 const WRAPPED_FIELD = /^(?::|(?:event|id|retry)(?::|$))/;
 
-/** Parts of one event that are no JSON are given up after so many: a failed parse costs 20 µs. */
+/** After this many invalid parts of one event the rest is dropped: a failed parse costs 20 µs. */
 const MAX_INVALID_PARTS = 20;
 
 /**

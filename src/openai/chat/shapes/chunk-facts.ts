@@ -265,7 +265,7 @@ const METADATA: ReadonlySet<string> = new Set(
 /** Members that may hold the content when no choice does: beside the choices, or in choices that are no objects. */
 const BESIDE_CHOICES = 'delta message content text answer output output_text response choices'.split(' ');
 
-/** Whether an object in which nothing was recognised has text all the same. */
+/** Whether an object in which nothing was recognised has text. */
 export function hasUnreadText(object: JsonObject): boolean {
   return Object.keys(object).some((name) => !METADATA.has(name) && hasText(object[name]));
 }
