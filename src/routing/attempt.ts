@@ -7,6 +7,7 @@ import type { ParsedRequest } from '../openai/request/parsed-request.ts';
 import { AttemptTimer } from '../upstream/attempt-timer.ts';
 import type { UpstreamResponse } from '../upstream/response.ts';
 import type { RoutedRequest } from './routed-request.ts';
+import type { PacedRequest } from './upstream-state/pacer.ts';
 import { LIMIT_KEYS, type RoutedUpstream } from './upstream-state/routed-upstream.ts';
 
 /** What one attempt may take, decided by the fail-over. */
@@ -179,6 +180,34 @@ export class Attempt {
     if (checked === null) return;
     client.reportAccepted(checked);
     this.request.log.headersForClient = checked.headers.forClient();
+  }
+
+  /**
+   * Takes the turn of one more call of this attempt where the upstream's rate is limited; the first call has that of the
+   * attempt. False: it would come too late.
+   */
+  async takeTurn(paced: PacedRequest): Promise<boolean> {
+    const { pacers } = this.upstream;
+    if (pacers === null) return true;
+    const pacer = pacers.isActive ? pacers.find(this.model) : null;
+    if (pacer?.isOpen === true) pacer.take();
+    else if (pacer !== null) {
+      const outcome = await pacer.wait(paced, Math.min(pacers.maxWaitMs, this.tokenWaitMs));
+      if (outcome !== 'turn') return false;
+    }
+    pacers.sent(this.#clock.monoMs());
+    return true;
+  }
+
+  /** True: one of several calls, sent at `sentMonoMs`, was refused for the upstream's rate, and should take another turn. */
+  isTurnRefused(error: unknown, sentMonoMs: number): boolean {
+    if (!(error instanceof FerryError) || error.kind !== 'rate_limited' || !this.isLast) return false;
+    return this.upstream.pacers?.refused(this.model, sentMonoMs, error) === true;
+  }
+
+  /** For `isTurnRefused`. */
+  nowMonoMs(): number {
+    return this.#clock.monoMs();
   }
 
   /** What the response cost, for a limit of tokens (`pace.tpm`). */

@@ -1,6 +1,5 @@
 import type { Clock } from '../lib/clock.ts';
 import { asFerryError, FerryError } from '../lib/errors/ferry-error.ts';
-import { inSeconds } from '../lib/text/format.ts';
 import { shorten } from '../lib/text/sanitize.ts';
 import type { ParsedRequest } from '../openai/request/parsed-request.ts';
 import { Attempt } from './attempt.ts';
@@ -208,9 +207,8 @@ export class Failover {
   #rateLimited(name: string, pacer: Pacer): FerryError {
     const retryAfterMs = pacer.retryAfterMs(clientOf(this.#request));
     const { lastRefusal } = pacer;
-    const what = lastRefusal?.message ?? `The request rate of upstream "${name}" is reached (pace)`;
     return new FerryError('rate_limited', {
-      message: `${what.replace(/[.\s]+$/, '')}. Retry after ${inSeconds(Math.ceil(retryAfterMs / 1_000) * 1_000)}.`,
+      message: lastRefusal?.message ?? `The request rate of upstream "${name}" is reached (pace).`,
       retryAfterMs,
       upstreamStatus: lastRefusal?.upstreamStatus,
       detail: lastRefusal?.detail,

@@ -58,6 +58,7 @@ async function before(
         name: `u${at}`,
         endpoint: url,
         sk: `upstream-key-${at}`,
+        pace: 'off',
         allow: ['m'],
       })),
     });

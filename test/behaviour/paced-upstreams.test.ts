@@ -77,6 +77,23 @@ for (const [what, headers] of [
   }
 }
 
+test('the parts of a split embeddings request take turns, and a refused part alone is sent again', async () => {
+  const { intercept, seen } = limited(6, { 'retry-after': '1' });
+  await using model = await StandInModel.start({ intercept });
+  await using gateway = await Gateway.start({
+    dbtype: 'none',
+    upstreams: [entry(model, { profile: { embedding_batch: 1 } })],
+  });
+  const input = Array.from({ length: 16 }, (_, index) => `text ${index}`);
+  const response = await gateway.post('/v1/embeddings', { model: 'm', input });
+  const text = await response.text();
+  assert.equal(response.status, 200, text);
+  assert.equal((JSON.parse(text) as { data: unknown[] }).data.length, 16);
+  assert.ok(seen.refused > 0, 'the limit was met');
+  assert.equal(model.received.length, 16 + seen.refused, 'no part was sent twice without need');
+  assert.equal(response.headers.get('x-tokenferry-attempts'), '1');
+});
+
 test('a refused call is an attempt of its request, and the wait is in the metrics', async () => {
   let isRefusing = true;
   await using model = await StandInModel.start({

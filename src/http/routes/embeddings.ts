@@ -138,7 +138,13 @@ async function embedInParts(
       // What would be sent on would be sent again, in smaller parts or to another upstream.
       if (isFailing) return;
       try {
-        responses[index] = await embedPart(exchange, attempt, inputs.bodyOf(positions), positions.length);
+        responses[index] = await embedPart(
+          exchange,
+          attempt,
+          inputs.bodyOf(positions),
+          positions.length,
+          index,
+        );
       } catch (error) {
         isFailing = true;
         throw error;
@@ -159,14 +165,33 @@ async function embedPart(
   attempt: Attempt,
   body: Buffer,
   inputs: number,
+  index: number,
 ): Promise<VectorResponse> {
-  const timer = attempt.newTimer();
-  try {
-    const received = await sendInputs(exchange, attempt, body, timer);
-    return readVectors(received, responseOptions(exchange, attempt, inputs, body));
-  } finally {
-    timer.clear();
+  const { request, signal } = attempt;
+  const paced = { client: request.client.name ?? '', signal, place: null };
+  let refusal: unknown = null;
+  for (let tries = 0; ; tries++) {
+    const hasTurn = (index === 0 && tries === 0) || (await attempt.takeTurn(paced));
+    if (!hasTurn) throw refusal ?? partRefusal(attempt);
+    const timer = attempt.newTimer();
+    const sentMonoMs = attempt.nowMonoMs();
+    try {
+      const received = await sendInputs(exchange, attempt, body, timer);
+      return readVectors(received, responseOptions(exchange, attempt, inputs, body));
+    } catch (error) {
+      // The other parts are kept: only this one waits for another turn.
+      if (!attempt.isTurnRefused(error, sentMonoMs)) throw error;
+      refusal = error;
+    } finally {
+      timer.clear();
+    }
   }
+}
+
+function partRefusal({ upstream }: Attempt): FerryError {
+  return new FerryError('rate_limited', {
+    message: `The request rate of upstream "${upstream.name}" is reached (pace), and not all parts of the request can be sent in time.`,
+  });
 }
 
 /** The body of the response to one call. */

@@ -1,0 +1,326 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
+import { type PacedRequest, Pacer } from '../../../src/routing/upstream-state/pacer.ts';
+import { Pacers } from '../../../src/routing/upstream-state/pacers.ts';
+import { VirtualClock } from '../../helpers/virtual-clock.ts';
+
+const NEVER = new AbortController().signal;
+
+function newPacer(settings: { rpm?: number; tpm?: number; random?: () => number } = {}) {
+  const clock = new VirtualClock();
+  const pacer = new Pacer({ clock, random: () => 0.5, rpm: 0, tpm: 0, ...settings });
+  return { clock, pacer };
+}
+
+function refusal(retryAfterMs?: number): FerryError {
+  return new FerryError('rate_limited', { message: 'slow down', retryAfterMs });
+}
+
+function requestOf(client = 'a', signal = NEVER): PacedRequest {
+  return { client, signal, place: null };
+}
+
+/** Waits and notes in `log` when and how that ended. */
+function wait(
+  pacer: Pacer,
+  clock: VirtualClock,
+  log: string[],
+  request: PacedRequest,
+  limitMs = 60_000,
+): void {
+  const name = request.client;
+  void pacer
+    .wait(request, limitMs)
+    .then((outcome) => log.push(`${name} ${outcome} ${clock.monoMs() - 1_000}`))
+    .catch((error: Error) => log.push(`${name} ${error.message}`));
+}
+
+/** `pacer` after three accepted calls of four in one second. */
+function refusedPacer(retryAfterMs?: number, random = () => 0.5) {
+  const { clock, pacer } = newPacer({ random });
+  pacer.seed(4, clock.monoMs());
+  pacer.refused(clock.monoMs(), refusal(retryAfterMs));
+  return { clock, pacer };
+}
+
+test('before a refusal every call is free', () => {
+  const { pacer } = newPacer();
+  for (let call = 0; call < 10_000; call++) {
+    assert.ok(pacer.isOpen);
+    pacer.take();
+  }
+  assert.equal(pacer.perSecond, null);
+});
+
+test('after a refusal nothing leaves before retry-after, then one probe, then one call an interval', async () => {
+  const { clock, pacer } = refusedPacer(1_000);
+  assert.equal(pacer.isOpen, false);
+  assert.equal(pacer.perSecond?.toFixed(2), '2.94');
+  const log: string[] = [];
+  for (let call = 0; call < 3; call++) wait(pacer, clock, log, requestOf());
+  await clock.advance(999);
+  assert.deepEqual(log, []);
+  await clock.advance(1);
+  assert.deepEqual(log, ['a turn 1000']);
+  await clock.advance(1_000);
+  assert.deepEqual(log, ['a turn 1000', 'a turn 1341', 'a turn 1681']);
+});
+
+test('without retry-after the pause doubles with each refused probe', async () => {
+  const { clock, pacer } = refusedPacer();
+  const log: string[] = [];
+  for (const waitMs of [1_000, 2_000, 4_000, 8_000]) {
+    wait(pacer, clock, log, requestOf());
+    await clock.advance(waitMs - 1);
+    assert.deepEqual(log.splice(0), []);
+    await clock.advance(1);
+    assert.equal(log.splice(0).length, 1);
+    pacer.refused(clock.monoMs(), refusal());
+  }
+});
+
+test('a probe that takes long is taken for accepted, one that is responded to at once', async () => {
+  const { clock, pacer } = refusedPacer(1_000);
+  const log: string[] = [];
+  // Refused after 400 ms: a probe is not known to be accepted before 800 ms.
+  pacer.refused(clock.monoMs() - 400, refusal(1_000));
+  wait(pacer, clock, log, requestOf());
+  wait(pacer, clock, log, requestOf());
+  await clock.advance(1_000);
+  assert.deepEqual(log, ['a turn 1000']);
+  await clock.advance(799);
+  assert.equal(log.length, 1);
+  await clock.advance(1);
+  assert.deepEqual(log, ['a turn 1000', 'a turn 1800']);
+  const other = refusedPacer(1_000);
+  wait(other.pacer, other.clock, log, requestOf('b'));
+  await other.clock.advance(1_000);
+  other.pacer.accepted(other.clock.monoMs());
+  wait(other.pacer, other.clock, log, requestOf('b'));
+  await other.clock.advance(341);
+  assert.deepEqual(log.slice(2), ['b turn 1000', 'b turn 1341']);
+});
+
+test('refusals of calls that left together lower the rate once, to what was accepted of them', () => {
+  const { clock, pacer } = newPacer();
+  pacer.seed(8, clock.monoMs());
+  for (let call = 0; call < 5; call++) pacer.refused(clock.monoMs(), refusal(1_000));
+  assert.equal(pacer.perSecond?.toFixed(2), '2.94');
+});
+
+test('clients take turns, whoever came first', async () => {
+  const { clock, pacer } = refusedPacer(1_000);
+  const log: string[] = [];
+  for (let call = 0; call < 4; call++) wait(pacer, clock, log, requestOf('many'));
+  wait(pacer, clock, log, requestOf('one'));
+  await clock.advance(3_000);
+  assert.deepEqual(
+    log.map((line) => line.split(' ')[0]),
+    ['many', 'one', 'many', 'many', 'many'],
+  );
+});
+
+test('a request that was refused after its turn goes first, in the order of first turns', async () => {
+  const { clock, pacer } = refusedPacer(1_000);
+  const log: string[] = [];
+  const [first, second] = [requestOf('first'), requestOf('second')];
+  wait(pacer, clock, log, first);
+  wait(pacer, clock, log, second);
+  wait(pacer, clock, log, requestOf('third'));
+  await clock.advance(1_341);
+  assert.equal(log.splice(0).length, 2);
+  pacer.refused(clock.monoMs(), refusal(1_000));
+  wait(pacer, clock, log, requestOf('fourth'));
+  wait(pacer, clock, log, second);
+  wait(pacer, clock, log, first);
+  await clock.advance(5_000);
+  assert.deepEqual(
+    log.map((line) => line.split(' ')[0]),
+    ['first', 'second', 'third', 'fourth'],
+  );
+});
+
+test('a wait that would be too long ends at once, one that becomes too long when its time is over', async () => {
+  const { clock, pacer } = refusedPacer(1_000);
+  const log: string[] = [];
+  wait(pacer, clock, log, requestOf('hasty'), 999);
+  await clock.advance(0);
+  assert.deepEqual(log.splice(0), ['hasty too_long 0']);
+  wait(pacer, clock, log, requestOf('patient'), 2_000);
+  pacer.refused(clock.monoMs(), refusal(30_000));
+  await clock.advance(2_000);
+  assert.deepEqual(log, ['patient timed_out 2000']);
+  assert.equal(pacer.waiting, 0);
+  assert.equal(clock.pending, 0, 'no timer is left');
+});
+
+test('a client that leaves frees its place at once', async () => {
+  const { clock, pacer } = refusedPacer(1_000);
+  const log: string[] = [];
+  const leaving = new AbortController();
+  wait(pacer, clock, log, requestOf('leaving', leaving.signal));
+  wait(pacer, clock, log, requestOf('staying'));
+  leaving.abort(new Error('left'));
+  await clock.advance(0);
+  assert.deepEqual([log, pacer.waiting], [['leaving left'], 1]);
+  await clock.advance(1_000);
+  assert.deepEqual(log, ['leaving left', 'staying turn 1000']);
+  await assert.rejects(pacer.wait(requestOf('late', leaving.signal), 1_000), /left/);
+});
+
+test('a full queue refuses the client with the longest one first', async () => {
+  const { clock, pacer } = refusedPacer(1_000);
+  const log: string[] = [];
+  for (let call = 0; call < 1_000; call++) wait(pacer, clock, log, requestOf('many'), 3_600_000);
+  wait(pacer, clock, log, requestOf('many'), 3_600_000);
+  wait(pacer, clock, log, requestOf('one'), 3_600_000);
+  await clock.advance(0);
+  assert.deepEqual(log, ['many queue_full 0', 'many queue_full 0']);
+  await clock.advance(1_341);
+  assert.equal(log.at(-1), 'one turn 1341');
+});
+
+test('those who are refused are told times that spread over what the others need', () => {
+  const { pacer } = refusedPacer(2_000, () => 1);
+  const times = Array.from({ length: 30 }, () => pacer.retryAfterMs('a'));
+  assert.ok(times.every((ms) => ms >= 2_000 && ms <= 60_000));
+  assert.ok((times.at(-1) ?? 0) >= 2_000 + 29 * 340, String(times));
+  assert.equal(refusedPacer(60_000).pacer.retryAfterMs('a'), 60_000, 'never more than clients believe');
+});
+
+test('a configured rate holds from the first call on, with a second of it at once', () => {
+  const { clock, pacer } = newPacer({ rpm: 600 });
+  let sent = 0;
+  for (; pacer.isOpen; sent++) pacer.take();
+  assert.equal(sent, 9);
+  clock.stall(102);
+  assert.ok(pacer.isOpen);
+  pacer.take();
+  assert.equal(pacer.isOpen, false);
+});
+
+test('tokens are counted when the usage is known, and a balance below zero is waited for', () => {
+  const { clock, pacer } = newPacer({ tpm: 6_000 });
+  assert.ok(pacer.isOpen);
+  pacer.take();
+  pacer.spent(1_500);
+  assert.equal(pacer.isOpen, false);
+  clock.stall(4_999);
+  assert.equal(pacer.isOpen, false);
+  clock.stall(1);
+  assert.ok(pacer.isOpen);
+});
+
+test('the headers of a response bound the rate for as long as their window lasts', () => {
+  const { clock, pacer } = refusedPacer(1_000);
+  pacer.stated({ limit: 60, remaining: 10, resetMs: 50_000 });
+  assert.equal(pacer.perSecond?.toFixed(2), '1.00');
+  clock.stall(50_000);
+  assert.equal(pacer.perSecond?.toFixed(2), '2.94');
+});
+
+test('pacers begin with the first refusal of a model and end after five minutes without a call', async () => {
+  const clock = new VirtualClock();
+  const pacers = new Pacers({ rpm: 0, tpm: 0, maxWaitMs: 60_000 }, clock, () => 0.5);
+  for (let call = 0; call < 8; call++) pacers.sent(clock.monoMs());
+  assert.deepEqual([pacers.isActive, pacers.find('m')], [false, null]);
+  for (let call = 0; call < 5; call++) pacers.refused('m', clock.monoMs(), refusal(1_000));
+  assert.equal(pacers.find('other'), null);
+  assert.equal(pacers.rates()[0]?.perSecond.toFixed(2), '2.94');
+  await clock.advance(300_000);
+  assert.notEqual(pacers.find('m'), null, 'the pause counts as use');
+  await clock.advance(2_000);
+  assert.deepEqual([pacers.find('m'), pacers.isActive], [null, false]);
+});
+
+/** What an upstream says at a time: null, or the `retry-after` of its refusal. */
+type Limit = (nowMs: number) => number | null;
+
+function window(calls: number, windowMs: number): Limit {
+  let current = -1;
+  let seen = 0;
+  return (now) => {
+    if (Math.floor(now / windowMs) !== current) seen = 0;
+    current = Math.floor(now / windowMs);
+    seen += 1;
+    return seen <= calls ? null : 1_000;
+  };
+}
+
+function sliding(calls: number, windowMs: number): Limit {
+  let times: number[] = [];
+  return (now) => {
+    times = times.filter((time) => time > now - windowMs);
+    if (times.length >= calls) return 1_000;
+    times.push(now);
+    return null;
+  };
+}
+
+function bucket(perMs: number, size: number): Limit {
+  let level = size;
+  let at = 0;
+  return (now) => {
+    level = Math.min(size, level + (now - at) * perMs);
+    at = now;
+    if (level < 1) return 1_000;
+    level -= 1;
+    return null;
+  };
+}
+
+/** Sends `calls` by 8 workers at virtual time; the share of the upstream's rate that they reach, and failed ones. */
+async function shareOf(limit: Limit, perSecond: number, calls: number) {
+  const clock = new VirtualClock();
+  await clock.advance(313);
+  const pacers = new Pacers({ rpm: 0, tpm: 0, maxWaitMs: 60_000 }, clock, () => 0.5);
+  const pause = (ms: number): Promise<void> => new Promise((resolve) => void clock.schedule(resolve, ms));
+  const startedMs = clock.monoMs();
+  let left = calls;
+  const failed = 0;
+  let lastMs = 0;
+  const send = async (request: PacedRequest): Promise<boolean> => {
+    const pacer = pacers.find('m');
+    if (pacer?.isOpen === true) pacer.take();
+    else if (pacer && (await pacer.wait(request, 60_000)) !== 'turn') return true;
+    const sentMs = clock.monoMs();
+    pacers.sent(sentMs);
+    await pause(2 + (left % 4));
+    const retryAfterMs = limit(clock.monoMs());
+    if (retryAfterMs !== null) {
+      pacers.refused('m', sentMs, refusal(retryAfterMs));
+      return false;
+    }
+    lastMs = clock.monoMs();
+    await pause(40);
+    pacers.responded('m', sentMs, { status: 200, headers: { get: () => null } });
+    return true;
+  };
+  const worker = async (): Promise<void> => {
+    while (left > 0) {
+      left -= 1;
+      const request = requestOf();
+      while (!(await send(request)));
+    }
+  };
+  let isDone = false;
+  void Promise.all(Array.from({ length: 8 }, worker)).then(() => {
+    isDone = true;
+  });
+  while (!isDone) await clock.advance(1_000);
+  return { failed, share: calls / ((lastMs - startedMs) / 1_000) / perSecond };
+}
+
+for (const [what, limit, perSecond] of [
+  ['3 calls in each second', window(3, 1_000), 3],
+  ['3 calls in any second', sliding(3, 1_000), 3],
+  ['a bucket of 3 filled with 3 a second', bucket(0.003, 3), 3],
+  ['20 calls in each second', window(20, 1_000), 20],
+] as const) {
+  test(`indexing at an upstream of ${what} reaches 94 % of its rate, the first pause included`, async () => {
+    const { failed, share } = await shareOf(limit, perSecond, perSecond * 60);
+    assert.equal(failed, 0);
+    assert.ok(share >= 0.94, `${(share * 100).toFixed(1)} %`);
+  });
+}
