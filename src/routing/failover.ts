@@ -63,7 +63,7 @@ export class Failover {
     if (again instanceof Attempt) return again;
     let upstream = again ?? this.#nextCandidate();
     while (upstream !== null) {
-      const pacer = upstream.pacerOf(this.#request.model);
+      const pacer = upstream.pacers?.isActive === true ? upstream.pacerOf(this.#request.model) : null;
       const isPaced = pacer !== null && !pacer.isOpen;
       if (!isPaced || (await this.#waitForTurn(upstream, pacer))) {
         const isFree = upstream.limiter.tryAcquire() || (await this.#waitForSlot(upstream)) === 'acquired';
@@ -272,7 +272,7 @@ function rankOf(upstream: RoutedUpstream, request: RoutedRequest): number {
   const { hasFreeSlot } = limiter;
   if (!hasFreeSlot && limiter.isQueueFull) return 6;
   if (!circuit.isFaultless && !circuit.isOpenForRequests()) return 5;
-  const pacer = upstream.pacerOf(request.model);
+  const pacer = upstream.pacers?.isActive === true ? upstream.pacerOf(request.model) : null;
   if (pacer !== null && !pacer.isOpen) return PACED_RANK + shareOf(pacer.waitMs(clientOf(request)));
   return (upstream.client.hasToken() ? 0 : 2) + (hasFreeSlot ? 0 : 1);
 }

@@ -98,9 +98,8 @@ export class ConcurrencyLimiter {
 
   /** Gives a slot back; the waiter whose turn it is gets it. */
   release(): void {
-    const waiter = this.#queue.shift();
-    if (waiter === undefined) this.#running -= 1;
-    else waiter.settle('acquired');
+    if (this.#queue.length === 0) this.#running -= 1;
+    else this.#queue.shift()?.settle('acquired');
   }
 
   /** False: no other client has a longer queue than this one would have. */

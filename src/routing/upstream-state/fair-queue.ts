@@ -5,14 +5,11 @@
 export class FairQueue<Item> {
   /** In the order of their turns; no queue is empty. */
   readonly #queues = new Map<string, Item[]>();
-  #length = 0;
-
-  get length(): number {
-    return this.#length;
-  }
+  /** Items that wait; written here only. */
+  length = 0;
 
   add(client: string, item: Item): void {
-    this.#length += 1;
+    this.length += 1;
     const queue = this.#queues.get(client);
     if (queue === undefined) this.#queues.set(client, [item]);
     else queue.push(item);
@@ -24,7 +21,7 @@ export class FairQueue<Item> {
     if (next.done === true) return undefined;
     const [client, queue] = next.value;
     const item = queue.shift();
-    this.#length -= 1;
+    this.length -= 1;
     // The client's next turn comes after those of all others.
     this.#queues.delete(client);
     if (queue.length > 0) this.#queues.set(client, queue);
@@ -37,7 +34,7 @@ export class FairQueue<Item> {
     const at = queue?.indexOf(item) ?? -1;
     if (queue === undefined || at === -1) return false;
     queue.splice(at, 1);
-    this.#length -= 1;
+    this.length -= 1;
     if (queue.length === 0) this.#queues.delete(client);
     return true;
   }
@@ -47,7 +44,7 @@ export class FairQueue<Item> {
     let longest: Item[] = [];
     for (const queue of this.#queues.values()) if (queue.length > longest.length) longest = queue;
     if (longest.length <= (this.#queues.get(client)?.length ?? 0) + 1) return undefined;
-    this.#length -= 1;
+    this.length -= 1;
     return longest.pop();
   }
 

@@ -27,6 +27,8 @@ const COUNTED_MS = 1_000;
 
 /** The pacers of one upstream: one for each model that it has refused for its rate, or for each when a rate is configured. */
 export class Pacers {
+  /** False: nothing was refused and no rate is configured: spares requests the look-up. */
+  isActive: boolean;
   readonly #settings: PaceSettings;
   readonly #clock: Clock;
   readonly #random: () => number;
@@ -42,11 +44,7 @@ export class Pacers {
     this.#clock = clock;
     this.#random = random;
     this.#isConfigured = settings.rpm > 0 || settings.tpm > 0;
-  }
-
-  /** False: nothing was refused and no rate is configured, so that there is nothing to find. */
-  get isActive(): boolean {
-    return this.#byModel.size > 0 || this.#isConfigured;
+    this.isActive = this.#isConfigured;
   }
 
   get maxWaitMs(): number {
@@ -75,6 +73,7 @@ export class Pacers {
     if (pacer === undefined) return this.#isConfigured ? this.#add(model) : null;
     if (this.#isConfigured || this.#clock.monoMs() - pacer.usedMonoMs < FORGET_MS) return pacer;
     this.#byModel.delete(model);
+    this.isActive = this.#byModel.size > 0;
     return null;
   }
 
@@ -117,6 +116,7 @@ export class Pacers {
     if (this.#byModel.size >= MAX_PACERS) return null;
     const pacer = new Pacer({ ...this.#settings, clock: this.#clock, random: this.#random });
     this.#byModel.set(model, pacer);
+    this.isActive = true;
     return pacer;
   }
 
