@@ -1,8 +1,8 @@
 /**
- * `npm run mutate:token-manager`: disables each decision of the token manager in turn and runs the manager's tests; every
+ * `npm run mutate:holder`: disables each decision of the token manager in turn and runs the manager's tests; every
  * mutant must make one of them fail. Works on a copy; writes its result into docs/tokens.md.
  *
- *   npm run mutate:token-manager -- breaker     only mutants whose line contains the word; writes nothing
+ *   npm run mutate:holder -- breaker     only mutants whose line contains the word; writes nothing
  */
 import { spawn } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -35,7 +35,7 @@ const LANES = 2;
 const SEEDS = '12';
 
 const DOCUMENT = 'docs/tokens.md';
-const BEGIN = '<!-- written by npm run mutate:token-manager -->';
+const BEGIN = '<!-- written by npm run mutate:holder -->';
 const END = '<!-- end of mutants -->';
 
 interface Verdict {
