@@ -76,7 +76,9 @@ export class Attempt {
     this.signal = this.#controller.signal;
     this.timer = new AttemptTimer((error) => this.#controller.abort(error));
     this.#isProbe = !upstream.circuit.isFaultless && upstream.circuit.begin();
-    upstream.pacers?.sent(this.#startedMonoMs);
+    const { pacers } = upstream;
+    if (pacers !== null)
+      pacers.startsMonoMs[pacers.starts++ % pacers.startsMonoMs.length] = this.#startedMonoMs;
     const { log } = request;
     log.count += 1;
     log.upstream = upstream.name;

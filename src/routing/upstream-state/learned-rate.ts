@@ -92,9 +92,9 @@ export class LearnedRate {
     return this.#isConfirmed || Number.isFinite(this.#maxPerMs);
   }
 
-  /** Calls that left at about `monoMs`, before anything was learned. */
-  seed(calls: number, monoMs: number): void {
-    for (let call = 0; call < Math.min(calls, MAX_HISTORY); call++) this.#history.push(monoMs);
+  /** When calls left before anything was learned, oldest first. */
+  seed(sentMonoMs: readonly number[]): void {
+    this.#history = sentMonoMs.slice(-MAX_HISTORY);
   }
 
   /** `isBusy`: the call had to wait for its turn. */

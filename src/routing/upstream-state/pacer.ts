@@ -174,9 +174,9 @@ export class Pacer {
     });
   }
 
-  /** Calls that left at about `monoMs`, before the first refusal. */
-  seed(calls: number, monoMs: number): void {
-    this.#rate.seed(calls, monoMs);
+  /** When calls left before the first refusal, oldest first. */
+  seed(sentMonoMs: readonly number[]): void {
+    this.#rate.seed(sentMonoMs);
   }
 
   /** The upstream refused a call that left at `sentMonoMs`. */

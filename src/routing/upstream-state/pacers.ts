@@ -23,7 +23,8 @@ const MAX_PACERS = 200;
 const MAX_SHOWN = 20;
 /** What was learned is forgotten when nothing was sent for so long. */
 const FORGET_MS = 5 * 60_000;
-const COUNTED_MS = 1_000;
+const KEPT_STARTS = 256;
+const SEEDED_MS = 60_000;
 
 /** The pacers of one upstream: one for each model that it has refused for its rate, or for each when a rate is configured. */
 export class Pacers {
@@ -34,10 +35,14 @@ export class Pacers {
   readonly #random: () => number;
   readonly #byModel = new Map<string, Pacer>();
   readonly #isConfigured: boolean;
-  /** Calls of this and of the previous second, from which the first refusal learns what was accepted before it. */
-  #secondFromMonoMs = 0;
-  #calls = 0;
-  #callsBefore = 0;
+  /** False: nothing was refused and no rate is configured, so that there is nothing to find. Written here only. */
+  isActive: boolean;
+  /**
+   * When the last calls left, in a ring: from them the first refusal learns what was accepted before it. Attempts write
+   * them without a call, since most requests never meet a limit.
+   */
+  readonly startsMonoMs = new Float64Array(KEPT_STARTS);
+  starts = 0;
 
   constructor(settings: PaceSettings, clock: Clock, random: () => number) {
     this.#settings = settings;
@@ -77,15 +82,9 @@ export class Pacers {
     return null;
   }
 
-  /** A call for any model is sent. */
+  /** A call for any model leaves. */
   sent(nowMonoMs: number): void {
-    const elapsedMs = nowMonoMs - this.#secondFromMonoMs;
-    if (elapsedMs >= COUNTED_MS) {
-      this.#callsBefore = elapsedMs < 2 * COUNTED_MS ? this.#calls : 0;
-      this.#calls = 0;
-      this.#secondFromMonoMs = nowMonoMs;
-    }
-    this.#calls += 1;
+    this.startsMonoMs[this.starts++ % KEPT_STARTS] = nowMonoMs;
   }
 
   /** The upstream refused a call for its rate. False: its model cannot be paced. */
@@ -93,7 +92,7 @@ export class Pacers {
     let pacer = this.find(model);
     if (pacer === null) {
       pacer = this.#add(model);
-      pacer?.seed(this.#callsOfLastSecond(), sentMonoMs);
+      pacer?.seed(this.#lastStarts());
     }
     pacer?.refused(sentMonoMs, error);
     return pacer !== null;
@@ -126,12 +125,13 @@ export class Pacers {
       if (now - pacer.usedMonoMs >= FORGET_MS) this.#byModel.delete(model);
   }
 
-  /** Calls of the previous second count by the part of it that the last second covers. */
-  #callsOfLastSecond(): number {
-    const elapsedMs = this.#clock.monoMs() - this.#secondFromMonoMs;
-    if (elapsedMs >= 2 * COUNTED_MS) return 0;
-    if (elapsedMs >= COUNTED_MS) return Math.round(this.#calls * (2 - elapsedMs / COUNTED_MS));
-    return this.#calls + Math.round(this.#callsBefore * (1 - elapsedMs / COUNTED_MS));
+  /** The times of the last calls, oldest first. */
+  #lastStarts(): number[] {
+    const earliestMonoMs = this.#clock.monoMs() - SEEDED_MS;
+    const known = this.startsMonoMs.subarray(0, Math.min(this.starts, KEPT_STARTS));
+    return [...known]
+      .filter((startMonoMs) => startMonoMs > earliestMonoMs)
+      .sort((left, right) => left - right);
   }
 }
 

@@ -39,7 +39,7 @@ function wait(
 /** `pacer` after three accepted calls of four in one second. */
 function refusedPacer(retryAfterMs?: number, random = () => 0.5) {
   const { clock, pacer } = newPacer({ random });
-  pacer.seed(4, clock.monoMs());
+  pacer.seed(Array<number>(4).fill(clock.monoMs()));
   pacer.refused(clock.monoMs(), refusal(retryAfterMs));
   return { clock, pacer };
 }
@@ -104,7 +104,7 @@ test('a probe that takes long is taken for accepted, one that is responded to at
 
 test('refusals of calls that left together lower the rate once, to what was accepted of them', () => {
   const { clock, pacer } = newPacer();
-  pacer.seed(8, clock.monoMs());
+  pacer.seed(Array<number>(8).fill(clock.monoMs()));
   for (let call = 0; call < 5; call++) pacer.refused(clock.monoMs(), refusal(1_000));
   assert.equal(pacer.perSecond?.toFixed(2), '2.94');
 });
