@@ -28,8 +28,6 @@ const SEEDED_MS = 60_000;
 
 /** The pacers of one upstream: one for each model that it has refused for its rate, or for each when a rate is configured. */
 export class Pacers {
-  /** False: nothing was refused and no rate is configured: spares requests the look-up. */
-  isActive: boolean;
   readonly #settings: PaceSettings;
   readonly #clock: Clock;
   readonly #random: () => number;
