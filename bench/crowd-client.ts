@@ -100,7 +100,7 @@ class Listener implements Dispatcher.DispatchHandler {
     if (this.#leaving !== null) clearTimeout(this.#leaving);
     const isOwn = this.#expected.startsWith(this.#text);
     const foreign = isOwn ? null : `words of another stream: …${this.#text.slice(-80)}`;
-    const told = this.#status === 200 || this.#hasLeft ? null : `status ${this.#status}`;
-    this.#resolve({ events: this.#events, hasLeft: this.#hasLeft, fault: foreign ?? told ?? fault });
+    const statusFault = this.#status === 200 || this.#hasLeft ? null : `status ${this.#status}`;
+    this.#resolve({ events: this.#events, hasLeft: this.#hasLeft, fault: foreign ?? statusFault ?? fault });
   }
 }

@@ -172,15 +172,12 @@ function stepViolations(path: string, target: string): Violation[] {
 function folderViolations(files: readonly SourceFile[]): Violation[] {
   const folders = Map.groupBy(files, ({ path }) => posix.dirname(path));
   return [...folders]
-    .filter(([folder, inside]) => inside.length > MAX_FILES_PER_FOLDER && !STILL_CROWDED.includes(folder))
+    .filter(([, inside]) => inside.length > MAX_FILES_PER_FOLDER)
     .map(([folder, { length }]) => ({
       rule: 'folder',
       message: `${folder} has ${length} files on one level; at most ${MAX_FILES_PER_FOLDER} are allowed`,
     }));
 }
-
-/** To be emptied. */
-const STILL_CROWDED = ['src/tokens/manager'];
 
 const EXPORT =
   /^export (?:declare )?(?:abstract )?(?:async )?(?:const|let|class|function\*?|interface|type|enum) ([\w$]+)/gm;

@@ -117,11 +117,11 @@ async function testImage(engine: ContainerEngine): Promise<void> {
 }
 
 /** Prints a line for each step that passes, with its seconds. */
-async function step<T>(what: string, work: () => Promise<T>, told?: (result: T) => string): Promise<T> {
+async function step<T>(what: string, work: () => Promise<T>, describe?: (result: T) => string): Promise<T> {
   const startedMs = performance.now();
   const result = await work();
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1).padStart(6);
-  console.log(`${seconds} s  ${what}${told === undefined ? '' : `: ${told(result)}`}`);
+  console.log(`${seconds} s  ${what}${describe === undefined ? '' : `: ${describe(result)}`}`);
   return result;
 }
 
@@ -149,7 +149,7 @@ async function testBareBase(engine: ContainerEngine, npm: NpmSettings): Promise<
         throw new Error(`First words ${(atMs - startedMs) / 1000} s after the clone began.`);
       return `"${words}" ${((atMs - startedMs) / 1000).toFixed(1)} s after the clone began`;
     },
-    (told) => told,
+    (text) => text,
   );
   const test = ['exec', '-w', '/tmp/clone', id, 'npm', 'test', '--', ...TESTS_IN_BARE_BASE];
   await step('npm test, SQLite and PostgreSQL', () => engine.must(test, { limitMs: TEST_LIMIT_MS }));

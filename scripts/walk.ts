@@ -77,7 +77,7 @@ const MAX_WAIT_MS = 20_000;
 
 const USAGE = `npm run walk -- [options]
 
-  --functions  the names of the functions too; what has no name is told by its line
+  --functions  the names of the functions too; a function without a name is shown as its line
   --json       the same as JSON, names included
   --check      exit code 1 when a request enters more than its budget`;
 

@@ -4,6 +4,7 @@ import { parseEnv } from 'node:util';
 import { ConfigError } from '../config/config-error.ts';
 import { describeFileError } from '../config/load/interpolation.ts';
 import { type IsNeeded, type LoadedConfig, loadConfig } from '../config/load/load-config.ts';
+import { errorCodeOf } from '../lib/errors/ferry-error.ts';
 
 /** Variables that a `.env` has set: a later reading may change or remove them, and no others. */
 const SET_BY_FILE = new Set<string>();
@@ -41,7 +42,7 @@ function readEnvironment(file: string): NodeJS.Dict<string> {
   try {
     return parseEnv(readFileSync(file, 'utf8'));
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return {};
+    if (errorCodeOf(error) === 'ENOENT') return {};
     const message = `cannot read the variables beside the configuration: ${describeFileError(error)}`;
     throw new ConfigError(file, [{ path: '', line: null, message }]);
   }

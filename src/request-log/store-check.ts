@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { errorCodeOf } from '../lib/errors/ferry-error.ts';
 import { StoreError } from './request-store.ts';
 
 interface StoreAddress {
@@ -30,7 +31,7 @@ async function checkCreatable(path: string): Promise<void> {
     try {
       return await access(directory, constants.W_OK | constants.X_OK);
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : 'UNKNOWN';
+      const code = errorCodeOf(error) ?? 'UNKNOWN';
       if (code === 'ENOENT' && directory !== dirname(directory)) continue;
       const text = `The database ${path} cannot be created: ${directory} is not writable (${code}). Give this user write access to it.`;
       throw new StoreError('unavailable', code, text, error);

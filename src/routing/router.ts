@@ -77,7 +77,9 @@ export function findCandidates(
     if (upstream.admitsClient(client)) candidates.push(upstream);
   }
   if (!isAdmitted)
-    throw misconfigured(skipped, request) ?? noSuchModel(model, undefined, nearestModel(upstreams, request));
+    throw (
+      misconfigured(skipped, request) ?? noSuchModel(model, { nearest: nearestModel(upstreams, request) })
+    );
   if (candidates.length === 0 || isForbidden(client, model, path)) throw notPermitted(request);
   return candidates.length === 1 ? candidates : arrange(candidates, policy, random);
 }
@@ -120,11 +122,15 @@ function nearestModel(upstreams: readonly RoutedUpstream[], { client, model }: R
   return nearestWord(model, usable);
 }
 
-/**
- * `model_not_found`: no upstream serves `model`, or none that this client may use; `cause`: the error of one of them;
- * `nearest`: the model that is probably meant.
- */
-export function noSuchModel(model: string, cause?: FerryError, nearest: string | null = null): FerryError {
+interface ModelErrorFacts {
+  /** What an upstream said of the model. */
+  readonly cause?: FerryError;
+  /** The model that is probably meant. */
+  readonly nearest?: string | null;
+}
+
+/** `model_not_found`: no upstream serves `model`, or none that this client may use. */
+export function noSuchModel(model: string, { cause, nearest = null }: ModelErrorFacts = {}): FerryError {
   const hint = nearest === null ? '' : ` Did you mean "${nearest}"?`;
   return new FerryError('model_not_found', {
     message: `The model "${shorten(model)}" does not exist here.${hint} GET /v1/models lists the models that do.`,

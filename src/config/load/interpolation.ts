@@ -2,6 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import type { PathStep } from '../config-error.ts';
 import { FileScalar } from '../types/scalar.ts';
 
@@ -136,7 +137,7 @@ function fromFile(file: string, onFile: (file: string) => void): Found {
 
 /** The reason without the path and the call, which Node puts in its message. */
 export function describeFileError(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = errorCodeOf(error) ?? '';
   const known: Readonly<Record<string, string>> = {
     ENOENT: 'no such file',
     EACCES: 'permission denied',

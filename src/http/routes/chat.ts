@@ -13,7 +13,7 @@ import { type BodyReader, readModelRequest } from '../body/body-reader.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { droppedHeaders, sendJson } from '../response/json.ts';
 import { type SseSettings, SseWriter } from '../response/sse-writer.ts';
-import { readUntilContent, relayStream } from './chat-stream.ts';
+import { readUntilContent, relayStream } from './stream-relay.ts';
 
 /** What every route that sends a parsed JSON request to upstreams needs of one configuration. */
 export interface ModelRouteSettings {

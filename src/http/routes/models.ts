@@ -84,7 +84,7 @@ export async function askForModel(
   } catch (error) {
     if (!isUnknownModel(error)) throw error;
     const isInUpstreamsWords = error.kind === 'model_not_found' && error.upstreamStatus === 404;
-    throw isInUpstreamsWords ? error : noSuchModel(id, error);
+    throw isInUpstreamsWords ? error : noSuchModel(id, { cause: error });
   }
 }
 

@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import { pageOf, pageStatement, postgresBuilder } from '../request-queries.ts';
 import { COLUMNS, type ColumnValue, type RequestRow, TABLE, valuesOf } from '../request-row.ts';
 import {
@@ -74,7 +75,7 @@ export class PostgresDatabase {
         return await this.#insertAll(client, values);
       } catch (error) {
         // The retention of another replica dropped a partition that was known to exist.
-        if (codeOf(error) === NO_PARTITION) {
+        if (errorCodeOf(error) === NO_PARTITION) {
           this.#partitions.forget();
           return this.#insertAll(client, values);
         }
@@ -163,7 +164,7 @@ export class PostgresDatabase {
     } catch (error) {
       // The state of the connection is unknown: it is not used again.
       client?.release(true);
-      if (codeOf(error) === NO_TABLE) this.#forgetTable();
+      if (errorCodeOf(error) === NO_TABLE) this.#forgetTable();
       throw (
         postgresFaultOf(error, this.#place) ?? new StoreError('unavailable', 'REJECTED', String(error), error)
       );
@@ -234,7 +235,7 @@ const FAULTS: readonly { readonly state: RegExp; readonly fault: StoreFault; rea
 /** The fault of the database behind `error`; null when it rejects the row (a value too large, an invalid byte). */
 function postgresFaultOf(error: unknown, place: string): StoreError | null {
   if (error instanceof StoreError) return error;
-  const code = codeOf(error);
+  const code = errorCodeOf(error);
   if (code !== null && /^(?:22|23|54)/.test(code) && code.length === 5) return null;
   const known = FAULTS.find(({ state }) => code !== null && state.test(code));
   const reason = error instanceof Error ? error.message : String(error);
@@ -246,9 +247,4 @@ function postgresFaultOf(error: unknown, place: string): StoreError | null {
     `The database ${place} ${text}${suffix}.`,
     error,
   );
-}
-
-/** SQLSTATE, or the code of a socket's error. */
-function codeOf(error: unknown): string | null {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : null;
 }

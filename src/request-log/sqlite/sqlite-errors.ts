@@ -1,4 +1,5 @@
 import { SqliteError } from 'better-sqlite3';
+import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import { StoreError, type StoreFault } from '../request-store.ts';
 
 /** SQLite's codes for faults of the database rather than of a row, with what a person can do about each. */
@@ -62,9 +63,7 @@ function primaryCode(code: string): string {
 function codeOf(error: unknown): string | null {
   if (error instanceof SqliteError) return error.code;
   // From mkdir, open and stat, which precede SQLite.
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string')
-    return SYSTEM_CODES[error.code] ?? null;
-  return null;
+  return SYSTEM_CODES[errorCodeOf(error) ?? ''] ?? null;
 }
 
 const SYSTEM_CODES: Readonly<Record<string, string>> = {

@@ -224,8 +224,8 @@ export class Pacer {
   }
 
   /**
-   * When a client whose request is not served here should come back: after the pause and all who wait, spread over the
-   * time that these and those who were told before it will take.
+   * When a refused client should retry, in milliseconds: after the pause and all waiting requests, spread over the time that
+   * these and the retries of clients that were refused before will take.
    */
   retryAfterMs(client: string): number {
     const now = this.#clock.monoMs();

@@ -1,5 +1,6 @@
 import { Agent, type Dispatcher, Pool, ProxyAgent, request } from 'undici';
 import type { Clock } from '../../lib/clock.ts';
+import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import { fixedProxy, type ProxySetting, proxyFor } from '../../lib/net/proxy.ts';
 import { readTls, type TlsOptions, type TlsSettings } from '../../lib/net/tls.ts';
 import { type TransportFailure, transportFailure } from '../../lib/net/transport-failure.ts';
@@ -82,7 +83,7 @@ export class IssuerClient {
     try {
       this.tls = readTls(connection.tls, baseDir);
     } catch (error) {
-      throw invalid(`tls: cannot read a file (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`);
+      throw invalid(`tls: cannot read a file (${errorCodeOf(error) ?? 'unknown error'})`);
     }
     try {
       this.#dispatcher = makeDispatcher(this.tls, connection.proxy);

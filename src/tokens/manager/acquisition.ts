@@ -1,4 +1,5 @@
 import type { Clock } from '../../lib/clock.ts';
+import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import { inSeconds } from '../../lib/text/format.ts';
 import { type Moment, momentOf } from '../expiry/lifetime.ts';
 import {
@@ -109,7 +110,7 @@ export function failureOf(error: unknown): AcquisitionFailure {
   if (error instanceof TokenSourceError) {
     return { severity: error.severity, message: error.message, retryAfterMs: error.retryAfterMs ?? null };
   }
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = errorCodeOf(error) ?? '';
   const name = error instanceof Error ? error.name : 'an unknown error';
   const what = /^[A-Z][A-Z0-9_]{1,40}$/.test(code) ? code : name;
   return { severity: 'transient', message: `the source failed: ${what}`, retryAfterMs: null };

@@ -1,5 +1,6 @@
 import { parseJson } from '../../lib/json/json-object.ts';
 import { resolvePointer } from '../../lib/json/json-pointer.ts';
+import { SseReader } from '../../lib/sse/sse-reader.ts';
 
 /** A place in a JSON body and the values there that mean a rejected token. */
 interface BodyMatcher {
@@ -51,12 +52,10 @@ function matchesBody(text: string, matchers: readonly BodyMatcher[]): boolean {
 /** The data of the first SSE event that has any; a text without an SSE field is returned as it is. */
 function firstEventData(text: string): string {
   if (!/^(?:\uFEFF)?(?:data|event|id|retry|):/.test(text.trimStart())) return text;
-  const data: string[] = [];
-  for (const line of text.split(/\r\n|\n|\r/)) {
-    if (line === '' && data.length > 0) break;
-    if (line.startsWith('data:')) data.push(line.slice(line[5] === ' ' ? 6 : 5));
-  }
-  return data.join('\n');
+  const reader = new SseReader({ maxEventLength: MAX_REJECTION });
+  for (const item of [...reader.push(text), ...reader.end()])
+    if (item.kind === 'event' && item.data !== '') return item.data;
+  return '';
 }
 
 function isScalar(value: unknown): value is string | number | boolean | null {

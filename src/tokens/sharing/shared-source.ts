@@ -1,4 +1,5 @@
 import type { Clock, Timer } from '../../lib/clock.ts';
+import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import { fingerprintOf } from '../../lib/secret.ts';
 import { issuerNowMs, momentOf, statedLife } from '../expiry/lifetime.ts';
 import { cleanTokenValue } from '../sources/raw-token.ts';
@@ -233,7 +234,7 @@ export class SharedSource implements TokenSource {
 /** Of foreign errors only the code is quoted: their text names hosts and users. */
 function reasonOf(error: unknown): string {
   if (error instanceof TokenStoreError) return ` (${error.message})`;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = errorCodeOf(error) ?? '';
   return /^[A-Z0-9_]{2,40}$/.test(code) ? ` (${code})` : '';
 }
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, type ChildProcessByStdio, spawn } from 'node:child_process';
 import { resolve } from 'node:path';
 import type { Readable } from 'node:stream';
+import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import { resolvePointer } from '../../lib/json/json-pointer.ts';
 import { Secret } from '../../lib/secret.ts';
 import { settingsKey } from '../../lib/settings-key.ts';
@@ -86,7 +87,7 @@ export class ExecSource implements TokenSource {
         signal: AbortSignal.any([signal, AbortSignal.timeout(this.#timeoutMs)]),
       });
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+      const code = errorCodeOf(error) ?? 'unknown error';
       throw this.#errors.misconfigured('command', `cannot start ${command[0]} (${code})`);
     }
   }

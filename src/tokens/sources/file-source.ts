@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock, Timer } from '../../lib/clock.ts';
+import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import { isPointer, resolvePointer } from '../../lib/json/json-pointer.ts';
 import { fingerprintOf } from '../../lib/secret.ts';
 import { settingsKey } from '../../lib/settings-key.ts';
@@ -76,7 +77,7 @@ export class FileSource implements TokenSource {
     try {
       bytes = await readFile(this.#path);
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+      const code = errorCodeOf(error) ?? 'unknown error';
       if (code === 'EISDIR') throw this.#errors.misconfigured('path', `${path} is a directory`);
       throw this.#errors.transient('path', `cannot read ${path} (${code})`);
     }

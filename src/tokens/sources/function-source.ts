@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import { settingsKey } from '../../lib/settings-key.ts';
 import { type ExpiryHint, usualHints } from '../expiry/expiry.ts';
 import { describeKeys, describeValue } from '../issuer/issuer-response.ts';
@@ -141,7 +142,7 @@ export class FunctionSource implements TokenSource {
     try {
       return createHash('sha256').update(readFileSync(path)).digest('hex');
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+      const code = errorCodeOf(error) ?? 'unknown error';
       throw this.#errors.misconfigured('module', `cannot read ${this.#settings.module} (${code})`);
     }
   }

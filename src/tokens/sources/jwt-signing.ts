@@ -1,5 +1,6 @@
 import { createPrivateKey, type KeyObject, randomUUID } from 'node:crypto';
 import { CompactSign } from 'jose';
+import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import { isPem, readPem } from '../../lib/net/tls.ts';
 import type { Secret } from '../../lib/secret.ts';
 import { RequestScope } from '../template/request-scope.ts';
@@ -47,7 +48,7 @@ function pemText({ key }: KeySettings, baseDir: string | undefined): string {
 
 /** Why a key cannot be read, as a code: messages of OpenSSL are for specialists. */
 export function keyErrorCode(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? 'not PEM';
+  return errorCodeOf(error) ?? 'not PEM';
 }
 
 /** A compact JWS over claims that jose does not check: Zhipu requires `exp` in milliseconds. */

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import { resolvePointer } from '../../lib/json/json-pointer.ts';
 import { settingsKey } from '../../lib/settings-key.ts';
 import { usualHints } from '../expiry/expiry.ts';
@@ -129,7 +130,7 @@ export class OAuth2Source implements TokenSource {
       await this.#refreshTokens.rotate(refreshToken);
       return undefined;
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+      const code = errorCodeOf(error) ?? 'unknown error';
       return `${this.#errors.source}: refresh_token_file: cannot be written (${code}); a restart will need a new login`;
     }
   }

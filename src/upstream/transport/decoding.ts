@@ -5,7 +5,7 @@ import { fromBrokenBody } from './transport-error.ts';
 
 /**
  * The body behind its `content-encoding`. We ask for none, but corporate proxies compress anyway. An
- * unknown coding is handed on as it is: the reader then reports what it sees.
+ * unknown coding is passed on as it is: the reader then reports what it sees.
  */
 export function decodeContent(body: ResponseBody, contentEncoding: string, upstream: string): ResponseBody {
   const makeDecoder = decoderOf(contentEncoding.trim().toLowerCase());

@@ -126,7 +126,7 @@ export function withAbsentNulls(
   return filled;
 }
 
-/** The parsed response is ours alone until it is handed on, so that it may be written to. */
+/** The parsed response has no other owner here, so that it may be changed in place. */
 function isMutableObject(value: unknown): value is Record<string, unknown> {
   return isJsonObject(value);
 }
