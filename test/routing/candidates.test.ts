@@ -57,6 +57,8 @@ test('the error for an unknown model names the nearest one that this client may 
     return '';
   };
   assert.match(messageFor('qwen3-32d'), /does not exist here\. Did you mean "qwen3-32b"\? GET \/v1\/models/);
+  // Nearer to a model of an upstream that this client may not use.
+  assert.match(messageFor('qwen3-32cc'), /Did you mean "qwen3-32b"\?/);
   assert.match(messageFor('gpt-4o'), /does not exist here\. GET \/v1\/models/);
 });
 
