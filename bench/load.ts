@@ -93,7 +93,8 @@ function ask(
 
 function isComplete(name: WorkloadName, tail: Buffer): boolean {
   const end = tail.toString('latin1', Math.max(0, tail.length - 8)).trimEnd();
-  return name === 'chat' || name === 'embeddings' ? end.endsWith('}') : end.endsWith('[DONE]');
+  const isWhole = name === 'chat' || name === 'embeddings' || name === 'base64';
+  return isWhole ? end.endsWith('}') : end.endsWith('[DONE]');
 }
 
 async function run(

@@ -33,6 +33,7 @@ const CPU_CASES: readonly CpuCase[] = [
   },
   { title: `stream of ${FRAMES} frames, one every 5 ms`, workload: 'paced', requests: 320, concurrency: 64 },
   { title: 'embeddings, 16 x 1536 floats, 300 KB', workload: 'embeddings', requests: 600, concurrency: 4 },
+  { title: 'embeddings, 16 x 1536 as base64, 130 KB', workload: 'base64', requests: 600, concurrency: 4 },
 ];
 
 /** Streams that are open while the time to the first token is measured, and rounds of them. */

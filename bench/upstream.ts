@@ -15,7 +15,8 @@ import {
   STREAM_FRAMES,
 } from './workloads.ts';
 
-const EMBEDDINGS_REPLY = embeddingsReply();
+const FLOATS_REPLY = embeddingsReply('float');
+const BASE64_REPLY = embeddingsReply('base64');
 
 const server = createServer((request, response) => {
   const chunks: Buffer[] = [];
@@ -31,7 +32,8 @@ function answer(request: IncomingMessage, body: Buffer, response: ServerResponse
   else if (request.url === '/oauth2/short-token') issueToken(response, SHORT_LIFE_S);
   else if (request.url === '/issued') sendWhole(response, Buffer.from(JSON.stringify(issuedAtMs)));
   else if (!hasToken(request)) sendWhole(response, Buffer.from('{}'), 401);
-  else if (start.includes('bench-embeddings')) sendWhole(response, EMBEDDINGS_REPLY);
+  else if (start.includes('bench-embeddings')) sendWhole(response, FLOATS_REPLY);
+  else if (start.includes('bench-base64')) sendWhole(response, isBase64(body) ? BASE64_REPLY : FLOATS_REPLY);
   else if (start.includes('bench-chat')) sendWhole(response, CHAT_REPLY);
   else stream(start, response);
 }
@@ -41,6 +43,11 @@ function stream(start: string, response: ServerResponse): void {
   if (start.includes('bench-paced')) pace(response, PACED_FIRST_MS, PACED_GAP_MS);
   else if (start.includes('bench-held')) hold(response);
   else burst(response, 0);
+}
+
+/** The format is at the end of the request. */
+function isBase64(body: Buffer): boolean {
+  return body.toString('latin1', body.length - 40).includes('"base64"');
 }
 
 /** One that the gateway obtained and put in; the bare proxy passes the client's own, which begins alike. */

@@ -1,6 +1,6 @@
 /** Requests and the upstream's responses; shared by the load generator and the scripted upstream. */
 
-export type WorkloadName = 'chat' | 'burst' | 'paced' | 'held' | 'embeddings';
+export type WorkloadName = 'chat' | 'burst' | 'paced' | 'held' | 'embeddings' | 'base64';
 
 export const FRAMES = 100;
 
@@ -36,6 +36,11 @@ function chatRequest(model: string, isStream: boolean, size: number): string {
   });
 }
 
+function embeddingsRequest(model: string, encoding_format: 'float' | 'base64'): string {
+  const input = Array.from({ length: EMBEDDING_INPUTS }, (_, index) => `${index} ${filler(60)}`);
+  return JSON.stringify({ model, input, encoding_format });
+}
+
 export interface Workload {
   readonly path: string;
   readonly request: string;
@@ -47,14 +52,9 @@ export const WORKLOADS: Readonly<Record<WorkloadName, Workload>> = {
   burst: { path: '/v1/chat/completions', request: chatRequest('bench-burst', true, 850) },
   paced: { path: '/v1/chat/completions', request: chatRequest('bench-paced', true, 850) },
   held: { path: '/v1/chat/completions', request: chatRequest('bench-held', true, 850) },
-  embeddings: {
-    path: '/v1/embeddings',
-    request: JSON.stringify({
-      model: 'bench-embeddings',
-      input: Array.from({ length: EMBEDDING_INPUTS }, (_, index) => `${index} ${filler(60)}`),
-      encoding_format: 'float',
-    }),
-  },
+  embeddings: { path: '/v1/embeddings', request: embeddingsRequest('bench-embeddings', 'float') },
+  // What openai for Python and Node request when the application says nothing.
+  base64: { path: '/v1/embeddings', request: embeddingsRequest('bench-base64', 'base64') },
 };
 
 export const MODELS: readonly string[] = [
@@ -63,6 +63,7 @@ export const MODELS: readonly string[] = [
   'bench-paced',
   'bench-held',
   'bench-embeddings',
+  'bench-base64',
 ];
 
 /** About 0.6 KB. */
@@ -104,18 +105,18 @@ export const STREAM_FRAMES: readonly Buffer[] = [
 ];
 export const STREAM_END = Buffer.from('data: [DONE]\n\n');
 
-/** About 300 KB of floats as OpenAI writes them. */
-export function embeddingsReply(): Buffer {
+/** 16 vectors: about 300 KB as floats as OpenAI writes them, 130 KB as base64. */
+export function embeddingsReply(encoding: 'float' | 'base64'): Buffer {
   let seed = 1;
   const next = (): number => {
     seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
     return Number(((seed / 2 ** 32 - 0.5) / 10).toFixed(9));
   };
-  const data = Array.from({ length: EMBEDDING_INPUTS }, (_, index) => ({
-    object: 'embedding',
-    index,
-    embedding: Array.from({ length: EMBEDDING_DIMENSION }, next),
-  }));
+  const data = Array.from({ length: EMBEDDING_INPUTS }, (_, index) => {
+    const vector = Array.from({ length: EMBEDDING_DIMENSION }, next);
+    const base64 = (): string => Buffer.from(new Float32Array(vector).buffer).toString('base64');
+    return { object: 'embedding', index, embedding: encoding === 'float' ? vector : base64() };
+  });
   const usage = { prompt_tokens: 240, total_tokens: 240 };
   return Buffer.from(JSON.stringify({ object: 'list', data, model: 'bench-embeddings', usage }));
 }

@@ -97,6 +97,72 @@ test('S115 an upstream that shortens its vectors is relayed', async (context) =>
   );
 });
 
+/** Answers base64 as `encode` writes it, floats when floats are requested. */
+function answering(encode: (vectors: readonly number[][]) => object): StandInOptions {
+  return {
+    intercept: ({ body }, response) => {
+      if (body.encoding_format !== 'base64') return false;
+      const reply = encode(inputsOf(body.input).map((_, index) => VECTOR.map((value) => value + index)));
+      response.writeHead('error' in reply ? 400 : 200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify(reply));
+      return true;
+    },
+  };
+}
+
+const VECTOR = Array.from({ length: 64 }, (_, at) => Math.fround(Math.sin(at) / 3));
+
+const listOf = (texts: readonly string[]): object => ({
+  object: 'list',
+  data: texts.map((embedding, index) => ({ object: 'embedding', index, embedding })),
+  model: 'bge-m3',
+  usage: { prompt_tokens: 2, total_tokens: 2 },
+});
+
+test('base64 is requested as the client requests it and relayed byte for byte', async (context) => {
+  const encode = (vectors: readonly number[][]): object =>
+    listOf(vectors.map((one) => Buffer.from(new Float32Array(one).buffer).toString('base64')));
+  const { model, gateway } = await ferry(context, answering(encode));
+  const request = { model: 'bge-m3', input: ['a', 'b'], encoding_format: 'base64' };
+  const response = await gateway.post('/v1/embeddings', request);
+  assert.equal(await response.text(), JSON.stringify(encode([VECTOR, VECTOR.map((value) => value + 1)])));
+  assert.equal(model.received[0]?.body.encoding_format, 'base64');
+});
+
+test('S110 Q151 Q155 an upstream without usable base64 is asked for floats, at once and from then on', async (context) => {
+  const doubles = (vectors: readonly number[][]): object =>
+    listOf(vectors.map((one) => Buffer.from(new Float64Array(one).buffer).toString('base64')));
+  const refusal = (message: string) => (): object => ({ error: { message, type: 'BadRequestError' } });
+  const upstreams: readonly [string, (vectors: readonly number[][]) => object][] = [
+    ['vLLM before 0.5.2 (vllm#6174)', refusal('base64 encoding is not currently supported')],
+    ['named by its value', refusal("encoding_format: Input should be 'float'")],
+    ['no vector (OpenRouter, mem0#4151)', () => listOf([])],
+    ['float64 (vLLM 0.5.3, vllm#6744)', doubles],
+    ['no base64', (vectors) => listOf(vectors.map(() => '*'.repeat(88)))],
+  ];
+  for (const [name, encode] of upstreams) {
+    const { model, gateway } = await ferry(context, answering(encode));
+    const request = { model: 'bge-m3', input: ['a', 'b'], encoding_format: 'base64' };
+    for (const calls of [2, 3]) {
+      const response = await gateway.post('/v1/embeddings', request);
+      const text = await response.text();
+      assert.equal(response.status, 200, `${name}: ${text}`);
+      const { data } = JSON.parse(text) as Wire;
+      assert.equal(data.length, 2, name);
+      for (const { embedding } of data) assert.match(String(embedding), /^[A-Za-z0-9+/]+=*$/, name);
+      assert.equal(response.headers.get('x-tokenferry-dropped'), 'encoding_format:base64', name);
+      assert.equal(model.received.length, calls, name);
+    }
+    const formats = model.received.map(({ body }) => body.encoding_format);
+    assert.deepEqual(formats, ['base64', 'float', 'float'], name);
+    assert.deepEqual(
+      (await gateway.readiness()).degraded.filter((text) => text.includes('cooling')),
+      [],
+      name,
+    );
+  }
+});
+
 test('S113 blank inputs are sent unchanged to an upstream that accepts them', async (context) => {
   const { model, gateway } = await ferry(context, {});
   const body = '{"model":"m","input":["a",""," \\n"],"encoding_format":"float"}';

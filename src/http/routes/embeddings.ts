@@ -82,7 +82,7 @@ export async function serveEmbeddings(
   }
 }
 
-/** Throws the failure of the attempt; one that comes from blank inputs names them. */
+/** Throws the failure of the attempt; one that comes from blank inputs or from base64 is an error that can be learned from. */
 async function embed(
   exchange: EmbeddingsExchange,
   attempt: Attempt,
@@ -91,7 +91,11 @@ async function embed(
   try {
     return await embedWithinLimit(exchange, attempt, adapted);
   } catch (error) {
-    throw blanksError(error, exchange, attempt, adapted) ?? error;
+    throw (
+      blanksError(error, exchange, attempt, adapted) ??
+      base64Error(error, exchange, attempt, adapted) ??
+      error
+    );
   }
 }
 
@@ -223,6 +227,29 @@ function blanksError(
     !isFilled(adapted) &&
     blankPositions(json.input).length > 0;
   return isLeftOut || refusesBlank(error, json) ? namingBlanks(error, json) : null;
+}
+
+/**
+ * The error of a response without usable base64, which teaches to request floats: OpenRouter and others return no vector
+ * for it (mem0#4151), vLLM 0.5.3 float64. Null: something else is wrong.
+ */
+function base64Error(
+  error: unknown,
+  { wanted }: EmbeddingsExchange,
+  { upstream }: Attempt,
+  { dropped }: AdaptedRequest,
+): FerryError | null {
+  if (!(error instanceof FerryError) || wanted.encoding !== 'base64' || !upstream.profile.learn) return null;
+  if (dropped.includes(REWRITE.base64) || dropped.includes('encoding_format')) return null;
+  if (error.kind !== 'mismatch' && !isBrokenVector(error)) return null;
+  return new FerryError('client_fault', {
+    message: `${error.message} It was asked for base64.`,
+    status: 400,
+    upstreamStatus: error.upstreamStatus,
+    type: 'invalid_request_error',
+    param: 'encoding_format',
+    cause: error,
+  });
 }
 
 /** `body` is what the upstream was sent for so many of the inputs. */

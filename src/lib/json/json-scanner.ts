@@ -391,21 +391,21 @@ function strictEndOfString(text: string, start: number): { position: number; isB
   }
 }
 
-/** A JSON text without its arrays of numbers. */
-interface CutArrays {
-  /** The text, bytes as characters, with `[k]` in place of the k-th array. */
+/** A JSON text without its long values. */
+interface CutValues {
+  /** The text, bytes as characters, with `[k]` in place of the k-th array, or `"k"` in place of the k-th string. */
   readonly rest: string;
-  /** The JSON text of each array, in order, as views on the body. */
-  readonly arrays: readonly Buffer[];
+  /** The JSON text of each value, in order, as views on the body. */
+  readonly values: readonly Buffer[];
 }
 
 /**
  * Cuts arrays of numbers out of the bytes of a JSON text: 300 KB of vectors in microseconds, since the numbers are
- * stepped over with the native search and nothing is decoded. Null: there are more than `maxArrays`, or one that holds
+ * stepped over with the native search and nothing is decoded. Null: there are not just `count` of them, or one holds
  * other things than numbers. The rest may be invalid JSON; JSON.parse of the rest decides.
  */
-export function cutNumberArrays(body: Buffer, maxArrays: number): CutArrays | null {
-  const arrays: Buffer[] = [];
+export function cutNumberArrays(body: Buffer, count: number): CutValues | null {
+  const values: Buffer[] = [];
   const isClean = letterCheck(body);
   let rest = '';
   let copiedTo = 0;
@@ -417,15 +417,42 @@ export function cutNumberArrays(body: Buffer, maxArrays: number): CutArrays | nu
       const close = body.indexOf(CLOSE_BRACKET, open);
       const quote = body.indexOf(QUOTE, open);
       if (close === -1 || (quote !== -1 && quote < close)) return null;
-      if (!isClean(open, close) || arrays.length === maxArrays) return null;
-      rest += `${body.toString('latin1', copiedTo, open)}[${arrays.length}]`;
-      arrays.push(body.subarray(open, close + 1));
+      if (!isClean(open, close) || values.length === count) return null;
+      rest += `${body.toString('latin1', copiedTo, open)}[${values.length}]`;
+      values.push(body.subarray(open, close + 1));
       copiedTo = close + 1;
       searchFrom = copiedTo;
     }
     open = body.indexOf(OPEN_BRACKET, searchFrom);
   }
-  return { rest: rest + body.toString('latin1', copiedTo), arrays };
+  return values.length === count ? { rest: rest + body.toString('latin1', copiedTo), values } : null;
+}
+
+/** Names of members and other short texts are not cut. */
+const MIN_CUT_BYTES = 64;
+
+/**
+ * Cuts strings of 64 bytes or more out of the bytes of a JSON text, without decoding them. Null: there are not just
+ * `count` of them, or a string of the text has an escape.
+ */
+export function cutLongStrings(body: Buffer, count: number): CutValues | null {
+  if (body.includes(BACKSLASH)) return null;
+  const values: Buffer[] = [];
+  let rest = '';
+  let copiedTo = 0;
+  let open = body.indexOf(QUOTE);
+  while (open !== -1) {
+    const close = body.indexOf(QUOTE, open + 1);
+    if (close === -1) return null;
+    if (close - open > MIN_CUT_BYTES) {
+      if (values.length === count) return null;
+      rest += `${body.toString('latin1', copiedTo, open)}"${values.length}"`;
+      values.push(body.subarray(open, close + 1));
+      copiedTo = close + 1;
+    }
+    open = body.indexOf(QUOTE, close + 1);
+  }
+  return values.length === count ? { rest: rest + body.toString('latin1', copiedTo), values } : null;
 }
 
 /** NaN, Infinity, null and nan all hold an n or N. Each letter is searched once over the body, not once an array. */

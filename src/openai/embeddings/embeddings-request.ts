@@ -7,7 +7,7 @@ export type VectorEncoding = 'float' | 'base64';
 export interface EmbeddingsRequest {
   /** How many vectors the response must have. */
   readonly inputs: number;
-  /** What the client gets; floats are requested from the upstream. */
+  /** What the client gets. */
   readonly encoding: VectorEncoding;
   /** True: the inputs are token ids, which many upstreams do not understand (S108). */
   readonly hasTokenIds: boolean;

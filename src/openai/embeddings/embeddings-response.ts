@@ -1,6 +1,6 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
-import { isJsonObject, parseJson } from '../../lib/json/json-object.ts';
-import { cutNumberArrays } from '../../lib/json/json-scanner.ts';
+import { isJsonObject, type JsonObject, parseJson } from '../../lib/json/json-object.ts';
+import { cutLongStrings, cutNumberArrays } from '../../lib/json/json-scanner.ts';
 import { counted } from '../../lib/text/format.ts';
 import { type ErrorContext, invalidBodyError, throwVendorError } from '../errors/upstream-error.ts';
 import { parseResponseJson } from '../response-body.ts';
@@ -8,7 +8,14 @@ import { estimateTokens } from '../usage/token-count.ts';
 import { isCanonicalUsage, readUsage, type Usage } from '../usage/usage.ts';
 import type { OnRepair } from '../vendors/repairs.ts';
 import type { VectorEncoding } from './embeddings-request.ts';
-import { findVectors, type Vector, vectorLength, vectorToBase64, vectorToJson } from './vectors.ts';
+import {
+  areFloat32,
+  findVectors,
+  type Vector,
+  vectorLength,
+  vectorToBase64Json,
+  vectorToJson,
+} from './vectors.ts';
 
 export interface EmbeddingsResponseOptions extends Omit<ErrorContext, 'model' | 'path'> {
   /** `dimensions` of the request; null: absent, or no valid length. */
@@ -35,8 +42,8 @@ export interface VectorResponse {
   readonly isUsageEstimated: boolean;
   /** Null: the upstream named none. */
   readonly upstreamModel: string | null;
-  /** True: the body is the canonical float response already. */
-  readonly isCanonical: boolean;
+  /** The encoding in which the body is the canonical response already; null: it must be written. */
+  readonly canonicalEncoding: VectorEncoding | null;
 }
 
 export interface EmbeddingsResponse {
@@ -57,7 +64,7 @@ export function readEmbeddingsResponse(body: Buffer, options: EmbeddingsResponse
   const response = readVectors(body, options);
   const { usage, isUsageEstimated, upstreamModel } = response;
   const model = responseModelOf(upstreamModel, options);
-  const isRelayed = response.isCanonical && options.encoding === 'float' && model === upstreamModel;
+  const isRelayed = response.canonicalEncoding === options.encoding && model === upstreamModel;
   const written = isRelayed ? body : writeEmbeddingsResponse(response.vectors, { ...options, model, usage });
   return { body: written, usage, isUsageEstimated, upstreamModel, isRelayed };
 }
@@ -100,8 +107,8 @@ export function readVectors(body: Buffer, options: EmbeddingsResponseOptions): V
 function readResponse(body: Buffer, options: EmbeddingsResponseOptions): VectorResponse {
   const skeleton = readSkeleton(body, options.inputs);
   if (skeleton !== null) {
-    const { vectors, usage, model } = skeleton;
-    return { vectors, usage, upstreamModel: model, isUsageEstimated: false, isCanonical: true };
+    const { vectors, encoding, usage, model } = skeleton;
+    return { vectors, usage, upstreamModel: model, isUsageEstimated: false, canonicalEncoding: encoding };
   }
   const json = parse(body, options);
   throwVendorError(json, contextOf(options));
@@ -116,7 +123,7 @@ function readResponse(body: Buffer, options: EmbeddingsResponseOptions): VectorR
     usage: usage ?? estimate(options),
     isUsageEstimated: usage === null,
     upstreamModel: found.model,
-    isCanonical: false,
+    canonicalEncoding: null,
   };
 }
 
@@ -131,11 +138,8 @@ function writeEmbeddingsResponse(vectors: readonly Vector[], facts: ResponseFact
   const parts: Buffer[] = [Buffer.from('{"object":"list","data":[')];
   for (const [index, vector] of vectors.entries()) {
     const head = `${index === 0 ? '' : ','}{"object":"embedding","index":${index},"embedding":`;
-    if (facts.encoding === 'base64') {
-      parts.push(Buffer.from(`${head}"${vectorToBase64(vector)}"}`, 'latin1'));
-    } else {
-      parts.push(Buffer.from(head, 'latin1'), vectorToJson(vector), Buffer.from('}'));
-    }
+    const text = facts.encoding === 'base64' ? vectorToBase64Json(vector) : vectorToJson(vector);
+    parts.push(Buffer.from(head, 'latin1'), text, Buffer.from('}'));
   }
   const usage = { prompt_tokens: facts.usage.promptTokens, total_tokens: facts.usage.totalTokens };
   parts.push(Buffer.from(`],"model":${JSON.stringify(facts.model)},"usage":${JSON.stringify(usage)}}`));
@@ -204,34 +208,47 @@ function contextOf(options: EmbeddingsResponseOptions): ErrorContext {
 interface EmbeddingsSkeleton {
   /** The JSON text of each vector, in order, as views on the body. */
   readonly vectors: readonly Buffer[];
+  readonly encoding: VectorEncoding;
   readonly model: string;
   readonly usage: Usage;
 }
 
 /**
- * Checks that a body is the canonical float response for `inputs` inputs, in microseconds: the arrays of numbers,
- * 99 % of it, are stepped over with the native search, and what is left (about 60 bytes an item) is parsed as
- * JSON with a number in place of each array. Null: not canonical, or not surely so; then it must be parsed.
+ * Checks that a body is the canonical response for `inputs` inputs, as floats or base64, in microseconds: the vectors,
+ * 99 % of it, are stepped over with the native search, and what is left (about 60 bytes an item) is parsed as JSON
+ * with a position in place of each vector. Null: not canonical, or not surely so; then it must be parsed.
  *
  * JSON.parse of 16 x 1536 floats (300 KB) costs 1.5 ms, which is three times all other work of such a request.
  */
 export function readSkeleton(body: Buffer, inputs: number): EmbeddingsSkeleton | null {
-  const found = cutNumberArrays(body, inputs);
+  const arrays = cutNumberArrays(body, inputs);
+  const found = arrays ?? cutLongStrings(body, inputs);
   if (found === null) return null;
+  const encoding = arrays === null ? 'base64' : 'float';
   // Escapes and non-ASCII text could hide anything; they are rare in responses and cost a parse.
   if (/[\\\u0080-\u00ff]/.test(found.rest)) return null;
   const json = parseJson(found.rest);
   if (!isJsonObject(json) || json.object !== 'list' || !Array.isArray(json.data)) return null;
   if (typeof json.model !== 'string' || json.model === '' || json.model.includes('[')) return null;
-  if (json.data.length !== inputs || found.arrays.length !== inputs) return null;
-  if (!json.data.every(isItemInPlace) || ('error' in json && json.error !== null)) return null;
+  if (json.data.length !== inputs || ('error' in json && json.error !== null)) return null;
+  const isInPlace = encoding === 'float' ? isArrayInPlace : isStringInPlace;
+  if (!json.data.every(isInPlace)) return null;
   const usage = canonicalUsage(json.usage);
-  return usage === null ? null : { vectors: found.arrays, model: json.model, usage };
+  if (usage === null || (encoding === 'base64' && !areFloat32(found.values))) return null;
+  return { vectors: found.values, encoding, model: json.model, usage };
 }
 
-function isItemInPlace(item: unknown, position: number): boolean {
-  if (!isJsonObject(item) || item.object !== 'embedding' || item.index !== position) return false;
+function isArrayInPlace(item: unknown, position: number): boolean {
+  if (!isItem(item, position)) return false;
   return Array.isArray(item.embedding) && item.embedding.length === 1 && item.embedding[0] === position;
+}
+
+function isStringInPlace(item: unknown, position: number): boolean {
+  return isItem(item, position) && item.embedding === String(position);
+}
+
+function isItem(item: unknown, position: number): item is JsonObject {
+  return isJsonObject(item) && item.object === 'embedding' && item.index === position;
 }
 
 /** Clients read prompt_tokens and total_tokens; OpenAI's embeddings have no completion_tokens. */

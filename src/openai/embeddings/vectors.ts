@@ -4,18 +4,21 @@ import { findList, isJsonObject, type JsonObject } from '../../lib/json/json-obj
 import type { OnRepair } from '../vendors/repairs.ts';
 
 /**
- * One embedding: the JSON text of its array as the upstream wrote it (`[0.1,…]`), or its numbers. Text that only
- * passes through is never turned into numbers. A Buffer is a view on the whole response: copy it before keeping it.
+ * One embedding: its JSON text as the upstream wrote it (`[0.1,…]`, or `"…"` with base64 that was checked), or its
+ * numbers. Text that only passes through is never turned into numbers. A Buffer is a view on the whole response: copy
+ * it before keeping it.
  */
 export type Vector = Buffer | Float32Array | readonly number[];
 
 const isBigEndian = endianness() === 'BE';
 
 const COMMA = 0x2c;
+const QUOTE = 0x22;
 
-/** How many numbers a vector has; text is counted by its commas, 40 µs for 1536 numbers. */
+/** How many numbers a vector has; those of an array's text are counted by its commas, 40 µs for 1536 numbers. */
 export function vectorLength(vector: Vector): number {
   if (!Buffer.isBuffer(vector)) return vector.length;
+  if (isBase64Text(vector)) return base64Bytes(vector) / 4;
   let commas = 0;
   // An index and not `for…of`, whose iterator costs four times as much on a Buffer.
   for (let at = 0; at < vector.length; at++) if (vector[at] === COMMA) commas++;
@@ -24,30 +27,83 @@ export function vectorLength(vector: Vector): number {
 
 /** The JSON text that clients get for `encoding_format: float`. */
 export function vectorToJson(vector: Vector): Buffer {
-  if (Buffer.isBuffer(vector)) return vector;
-  return Buffer.from(`[${vector.join(',')}]`, 'latin1');
+  if (Buffer.isBuffer(vector) && !isBase64Text(vector)) return vector;
+  const numbers = Buffer.isBuffer(vector) ? floatsOf(vector) : vector;
+  return Buffer.from(`[${numbers.join(',')}]`, 'latin1');
 }
 
 /**
- * Base64 of little-endian float32, as OpenAI has it and every SDK decodes it. Throws FerryError `invalid_response`
- * when the upstream's text is no array of numbers.
+ * The JSON text that clients get for `encoding_format: base64`: base64 of little-endian float32, as OpenAI has it and
+ * every SDK decodes it. Throws FerryError `invalid_response` when the upstream's text is no array of numbers.
  */
-export function vectorToBase64(vector: Vector): string {
+export function vectorToBase64Json(vector: Vector): Buffer {
+  if (Buffer.isBuffer(vector) && isBase64Text(vector)) return vector;
   const floats = Buffer.isBuffer(vector) ? parseFloats(vector) : Float32Array.from(vector);
   const bytes = Buffer.from(floats.buffer, floats.byteOffset, floats.byteLength);
   if (isBigEndian) bytes.swap32();
-  return bytes.toString('base64');
+  return Buffer.from(`"${bytes.toString('base64')}"`, 'latin1');
 }
 
-/** The numbers of a base64 vector; null when it is none, or holds NaN or Infinity. */
+/** Whether each text is a JSON string with padded base64 of a vector of float32. */
+export function areFloat32(texts: readonly Buffer[]): boolean {
+  return texts.every((text) => {
+    if ((text.length - 2) % 4 !== 0 || base64Bytes(text) % 4 !== 0) return false;
+    // Node decodes base64url as well, which clients do not.
+    if (text.includes(0x2d) || text.includes(0x5f)) return false;
+    const floats = decodeFloats(text.toString('latin1', 1, text.length - 1));
+    // Characters that are not base64 are skipped by the decoder.
+    return floats.length * 4 === base64Bytes(text) && isPlausible(floats);
+  });
+}
+
+function isBase64Text(vector: Buffer): boolean {
+  return vector[0] === QUOTE;
+}
+
+/** How many bytes the padded base64 between the quotes of a JSON string encodes. */
+function base64Bytes(text: Buffer): number {
+  const characters = text.length - 2;
+  const padding = text[characters] === 0x3d ? (text[characters - 1] === 0x3d ? 2 : 1) : 0;
+  return (characters / 4) * 3 - padding;
+}
+
+function floatsOf(text: Buffer): Float32Array {
+  return decodeFloats(text.toString('latin1', 1, text.length - 1));
+}
+
+/** The numbers of a base64 vector; null when it is none. */
 function vectorFromBase64(base64: string): Float32Array | null {
   if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(base64)) return null;
+  const floats = decodeFloats(base64);
+  return floats.length > 0 && isPlausible(floats) ? floats : null;
+}
+
+/** Empty for base64 of no whole number of float32. */
+function decodeFloats(base64: string): Float32Array {
   const bytes = Buffer.from(base64, 'base64');
-  if (bytes.length === 0 || bytes.length % 4 !== 0) return null;
+  if (bytes.length % 4 !== 0) return new Float32Array();
   if (isBigEndian) bytes.swap32();
-  // A copy: the pool's offset need not be a multiple of four.
-  const floats = new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
-  return hasOnlyFinite(floats) ? floats : null;
+  // A small buffer lies anywhere in Node's pool: its offset need not be a multiple of four.
+  if (bytes.byteOffset % 4 === 0) return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+  return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));
+}
+
+/** No embedding has such numbers. */
+const IMPLAUSIBLE = 1e15;
+
+/**
+ * False for NaN, Infinity, numbers beyond any embedding, and zeros in every other place: so are bytes of float64 (vLLM
+ * 0.5.3, vllm#6744: vectors of twice the length) or of big-endian numbers read as float32.
+ */
+function isPlausible(floats: Float32Array): boolean {
+  let zeros = 0;
+  for (let at = 0; at < floats.length; at++) {
+    const size = Math.abs(floats[at] ?? 0);
+    if (!(size < IMPLAUSIBLE)) return false;
+    if (size === 0 && at % 2 === 0) zeros++;
+  }
+  const isWide = floats.length > 2 && floats.length % 2 === 0 && zeros === floats.length / 2;
+  return !isWide || floats.every((value) => value === 0);
 }
 
 /**

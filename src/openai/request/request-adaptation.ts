@@ -62,8 +62,7 @@ interface Plan {
 type Json = Readonly<Record<string, unknown>>;
 
 /**
- * The body for the upstream: byte for byte the client's, except for the model's alias, the profile, vectors requested as
- * floats, usage requested, members without meaning in the call, and what the upstream refused before.
+ * The body for the upstream: byte for byte the client's, except for the model's alias, the profile, usage requested, members without meaning in the call, and what the upstream refused before.
  */
 export function adaptRequest(request: ParsedRequest, adaptation: Adaptation): AdaptedRequest {
   const stream = isStream(request, adaptation);
@@ -195,9 +194,11 @@ function planStream(plan: Plan, request: ParsedRequest, adaptation: Adaptation, 
  * put back into text.
  */
 function planEmbeddings(plan: Plan, json: Json, adaptation: Adaptation): void {
-  // Requested as floats and encoded here: upstreams return wrong base64 or none (S109, S110).
-  if (json.encoding_format === 'base64') plan.set.set('encoding_format', '"float"');
   const { tokenText, learnedDrops } = adaptation;
+  if (learnedDrops.includes(REWRITE.base64) && json.encoding_format === 'base64') {
+    plan.set.set('encoding_format', '"float"');
+    plan.dropped.push(REWRITE.base64);
+  }
   let { input } = json;
   let decoded: string | null = null;
   if (tokenText && areTokenIds(input)) {

@@ -22,6 +22,8 @@ export const REWRITE = {
   developer: 'messages:developer',
   /** Embeddings of blank texts: a full stop is sent. */
   blankInputs: 'input:blank',
+  /** Embeddings as base64, where the upstream refuses it or returns no float32: floats are requested and encoded here. */
+  base64: 'encoding_format:base64',
   /** Embeddings of token ids: their decoded text is sent. */
   tokenIds: 'input:token_ids',
 } as const;
@@ -110,6 +112,7 @@ export function findRewrite(
 ): Rewrite | null {
   if (error.kind !== 'client_fault') return null;
   if (request.kind === 'embeddings') {
+    if (!avoided.includes(REWRITE.base64) && refusesBase64(error, request)) return REWRITE.base64;
     const isBlank = !avoided.includes(REWRITE.blankInputs) && refusesBlank(error, request.json);
     return isBlank ? REWRITE.blankInputs : null;
   }
@@ -118,6 +121,13 @@ export function findRewrite(
   const isAsked = request.stream || avoided.includes(REWRITE.notStreaming);
   if (!isAsked && ONLY_STREAMS.test(words) && !NO_STREAM.test(words)) return REWRITE.notStreaming;
   return refusedInMessages(words, request.json.messages, avoided);
+}
+
+/** "base64 encoding is not currently supported" (vLLM before 0.5.2, vllm#6174), "encoding_format must be float". */
+function refusesBase64(error: FerryError, { json }: RefusedRequest): boolean {
+  if (json.encoding_format !== 'base64' || !STATUSES.includes(error.status)) return false;
+  const isNamed = error.param === 'encoding_format' || error.message.includes('encoding_format');
+  return /base64/i.test(error.message) || (isNamed && /float/i.test(error.message));
 }
 
 /**

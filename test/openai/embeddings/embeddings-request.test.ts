@@ -46,21 +46,24 @@ test('S109 only base64 is base64; float, absent and null are floats', () => {
   for (const other of ['float', undefined, null]) assert.equal(encoding(other), 'float');
 });
 
-test('S110 Q151 floats are requested from the upstream, and no format when the client sent none', () => {
-  const sent = (text: string): string =>
+test('S110 Q151 the format is the client’s, and floats from an upstream that refused base64', () => {
+  const sent = (text: string, learnedDrops: readonly string[] = []): string =>
     adaptRequest(parseRequest(Buffer.from(text), 'embeddings'), {
       upstreamModel: 'm',
       profile: DEFAULT_PROFILE,
       wantUsage: true,
-      learnedDrops: [],
+      learnedDrops,
       forceStream: false,
     }).body.toString();
+  const base64 = '{"input":"a","encoding_format":"base64","model":"m","drop_params":true}';
+  assert.equal(sent(base64), base64);
   assert.equal(
-    sent('{"input":"a","encoding_format":"base64","model":"m","drop_params":true}'),
+    sent(base64, [REWRITE.base64]),
     '{"input":"a","encoding_format":"float","model":"m","drop_params":true}',
   );
   for (const same of ['{"input":"a","model":"m"}', '{"encoding_format":"float","input":["a"],"model":"m"}']) {
     assert.equal(sent(same), same);
+    assert.equal(sent(same, [REWRITE.base64]), same);
   }
   assert.equal(sent('{"input":"a","encoding_format":null,"model":"m"}'), '{"input":"a","model":"m"}');
 });

@@ -119,6 +119,77 @@ test('Q152 base64 from the upstream is decoded for a client that requests floats
   }
 });
 
+/** The same response with base64 of float32, big enough that it is not parsed. */
+function inBase64(vectors: readonly (readonly number[])[]): Wire {
+  const wire = canonical(vectors);
+  for (const item of wire.data) {
+    item.embedding = Buffer.from(new Float32Array(item.embedding as number[]).buffer).toString('base64');
+  }
+  return wire;
+}
+
+const wide = [0, 1].map((seed) => Array.from({ length: 64 }, (_, at) => Math.fround(Math.sin(at + seed))));
+
+test('a canonical base64 response is relayed as the same buffer, and decoded for a client that requests floats', () => {
+  for (const body of [bytes(inBase64(wide)), bytes(JSON.stringify(inBase64(wide), null, 2))]) {
+    const relayed = readEmbeddingsResponse(body, { ...defaults, encoding: 'base64', dimensions: 64 });
+    assert.equal(relayed.body, body);
+    assert.equal(relayed.isRelayed, true);
+    assert.deepEqual(relayed.usage, { promptTokens: 7, completionTokens: 0, totalTokens: 7 });
+    assert.deepEqual(vectorsOf(body.toString()), wide);
+  }
+  assert.equal(failure(inBase64(wide), { dimensions: 32 }).code, 'unsupported_dimensions');
+});
+
+test('parts in base64 are joined without decoding them, also with parts in floats', () => {
+  const options = { ...defaults, inputs: 1, encoding: 'base64' as const };
+  const [first, second] = wide;
+  assert.ok(first && second);
+  const parts = [
+    readVectors(bytes(inBase64([first])), options),
+    readVectors(bytes(canonical([second])), options),
+  ];
+  const joined = joinVectorResponses(parts, { ...options, inputs: 2 });
+  assert.deepEqual(JSON.parse(joined.body.toString()), {
+    ...inBase64(wide),
+    usage: { prompt_tokens: 14, total_tokens: 14 },
+  });
+});
+
+test('S109 base64 that is no float32 of a vector is an error, however it is wrong', () => {
+  const [vector] = wide;
+  assert.ok(vector);
+  const swapped = Buffer.from(new Float32Array(vector).buffer).swap32();
+  const cases: readonly [string, Buffer | string][] = [
+    ['float64 (vLLM 0.5.3)', Buffer.from(new Float64Array(vector).buffer)],
+    [
+      'float64 of bfloat16',
+      Buffer.from(new Float64Array(vector.map((_, at) => (at % 7) / 64 - 0.046875)).buffer),
+    ],
+    ['float64 of any digits', Buffer.from(new Float64Array(vector.map((_, at) => Math.sin(at) / 3)).buffer)],
+    ['big-endian', swapped],
+    ['NaN', Buffer.from(new Float32Array([...vector, Number.NaN]).buffer)],
+    ['not a multiple of four bytes', Buffer.alloc(97, 1)],
+    ['no base64', '*'.repeat(128)],
+  ];
+  for (const [name, value] of cases) {
+    const wire = inBase64([vector, vector]);
+    const text = typeof value === 'string' ? value : value.toString('base64');
+    for (const item of wire.data) item.embedding = text;
+    for (const encoding of ['float', 'base64'] as const)
+      assert.equal(failure(wire, { encoding }).kind, 'invalid_response', name);
+  }
+});
+
+test('base64url is written as base64, which clients decode', () => {
+  const wire = inBase64(wide);
+  const expected = wire.data.map((item) => item.embedding);
+  for (const item of wire.data)
+    item.embedding = (item.embedding as string).replaceAll('+', '-').replaceAll('/', '_');
+  assert.ok(JSON.stringify(wire).includes('_') || JSON.stringify(wire).includes('-'));
+  assert.deepEqual(vectorsOf(wire, { encoding: 'base64' }), expected);
+});
+
 test('Q149 S111 items out of order are sorted by index', () => {
   const body = canonical([a, b]);
   body.data.reverse();
@@ -344,6 +415,30 @@ test('the skeleton agrees with JSON.parse on mutated responses (seeded)', () => 
     const json = parseOrNull(text.replace(/\[\s*[-\d][^\]"nN]*\]/g, '[1]')) as Wire | null;
     assert.notEqual(json, null, text);
     assert.equal(json?.data.length, 2);
+    assert.equal(json?.model, skeleton.model);
+    accepted++;
+  }
+  assert.ok(accepted > 1000);
+});
+
+test('what is relayed as base64 is the same response to a JSON parser (seeded)', () => {
+  const random = randomFrom(31);
+  const alphabet = '[]{}",:01.-enN \\aA+/=_';
+  let accepted = 0;
+  for (let round = 0; round < 20_000; round++) {
+    let text = JSON.stringify(inBase64(wide));
+    const at = Math.floor(random() * text.length);
+    text =
+      text.slice(0, at) +
+      alphabet[Math.floor(random() * alphabet.length)] +
+      text.slice(at + Math.floor(random() * 3));
+    const skeleton = readSkeleton(Buffer.from(text), 2);
+    if (skeleton === null) continue;
+    const json = parseOrNull(text) as Wire | null;
+    assert.deepEqual(
+      json?.data.map(({ embedding }) => JSON.stringify(embedding)),
+      skeleton.vectors.map(String),
+    );
     assert.equal(json?.model, skeleton.model);
     accepted++;
   }
