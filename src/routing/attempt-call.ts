@@ -148,6 +148,17 @@ export async function readBody(
   return body;
 }
 
+/** As `readBody`, in the pieces in which the body came. */
+export async function readBodyPieces(
+  attempt: Attempt,
+  response: UpstreamResponse,
+  limitBytes: number,
+): Promise<readonly Buffer[]> {
+  const pieces = await response.body.readChunks(limitBytes);
+  if (attempt.upstream.client.hasBodyMatchers) checkToken(attempt, response, Buffer.concat(pieces));
+  return pieces;
+}
+
 /** Throws `auth_rejected` when `reject.body` finds in a body or an event that the token is no longer good. */
 export function checkToken(attempt: Attempt, response: UpstreamResponse, text: Buffer | string): void {
   const { client, name } = attempt.upstream;

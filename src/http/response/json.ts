@@ -30,11 +30,37 @@ export function sendJson(
   const { response } = context;
   if (response.destroyed || response.headersSent) return;
   const length = Buffer.byteLength(body);
+  context.wrote(body, length);
+  response.writeHead(status, jsonHeaders(context, length, extra));
+  response.end(context.method === 'HEAD' ? undefined : body);
+}
+
+/**
+ * Sends a whole JSON body in the pieces in which it came: one new buffer for 130 KB of them doubles what a relayed
+ * response costs, in page faults and garbage collection.
+ */
+export function sendJsonPieces(
+  context: RequestContext,
+  status: number,
+  pieces: readonly Buffer[],
+  extra: readonly string[],
+): void {
+  const { response } = context;
+  if (response.destroyed || response.headersSent) return;
+  let length = 0;
+  for (const piece of pieces) {
+    length += piece.length;
+    context.wrote(piece, piece.length);
+  }
+  response.writeHead(status, jsonHeaders(context, length, extra));
+  for (const piece of pieces) response.write(piece);
+  response.end();
+}
+
+function jsonHeaders(context: RequestContext, length: number, extra: readonly string[]): string[] {
   const headers = commonHeaders(context);
   headers.push('content-type', JSON_TYPE, 'content-length', String(length), ...extra);
-  context.wrote(body, length);
-  response.writeHead(status, headers);
-  response.end(context.method === 'HEAD' ? undefined : body);
+  return headers;
 }
 
 /** Flat headers that name the parameters of the client which were not sent to the upstream. */

@@ -32,12 +32,18 @@ import type { ParsedRequest } from '../../openai/request/parsed-request.ts';
 import type { AdaptedRequest } from '../../openai/request/request-adaptation.ts';
 import { REWRITE } from '../../openai/request/request-rewrites.ts';
 import type { Attempt } from '../../routing/attempt.ts';
-import { type AttemptPolicy, adaptTo, callOf, callUpstream, readBody } from '../../routing/attempt-call.ts';
+import {
+  type AttemptPolicy,
+  adaptTo,
+  callOf,
+  callUpstream,
+  readBodyPieces,
+} from '../../routing/attempt-call.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
 import type { AttemptTimer } from '../../upstream/attempt-timer.ts';
 import { readModelRequest } from '../body/body-reader.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
-import { droppedHeaders, sendJson } from '../response/json.ts';
+import { droppedHeaders, sendJsonPieces } from '../response/json.ts';
 import type { ModelRouteSettings } from './chat.ts';
 
 /** Parts of one split request that are under way at once: enough to hide latency, few enough not to be a burst. */
@@ -74,7 +80,7 @@ export async function serveEmbeddings(
       context.outcome.isUsageEstimated = embeddings.isUsageEstimated;
       context.outcome.firstTokenMs = context.elapsedMs;
       context.outcome.isKnownModel = router.served(routed);
-      sendJson(context, 200, embeddings.body, droppedHeaders(adapted.dropped));
+      sendJsonPieces(context, 200, embeddings.body, droppedHeaders(adapted.dropped));
       return;
     } catch (error) {
       await failover.failed(attempt, error, request);
@@ -198,16 +204,16 @@ function partRefusal({ upstream }: Attempt): FerryError {
   });
 }
 
-/** The body of the response to one call. */
+/** The body of the response to one call, in the pieces in which it came. */
 async function sendInputs(
   { policy }: EmbeddingsExchange,
   attempt: Attempt,
   body: Buffer,
   timer: AttemptTimer,
-): Promise<Buffer> {
+): Promise<readonly Buffer[]> {
   const { timeLimit } = endpointOf(attempt.path);
   const response = await callUpstream(attempt, callOf(attempt, { body, timeLimit, timer }), policy);
-  return readBody(attempt, response, policy.maxResponseBytes);
+  return readBodyPieces(attempt, response, policy.maxResponseBytes);
 }
 
 /**

@@ -47,11 +47,12 @@ export interface VectorResponse {
 }
 
 export interface EmbeddingsResponse {
-  readonly body: Buffer;
+  /** In pieces: those of the upstream when they are relayed. */
+  readonly body: readonly Buffer[];
   readonly usage: Usage;
   readonly isUsageEstimated: boolean;
   readonly upstreamModel: string | null;
-  /** True: `body` is the upstream's own buffer. */
+  /** True: `body` has the upstream's own buffers. */
   readonly isRelayed: boolean;
 }
 
@@ -60,13 +61,35 @@ export interface EmbeddingsResponse {
  * base64 as asked. Throws FerryError: the error inside the body, `mismatch`, `invalid_response`, `disconnected`, and
  * `client_fault` for vectors of another length than the requested `dimensions`.
  */
-export function readEmbeddingsResponse(body: Buffer, options: EmbeddingsResponseOptions): EmbeddingsResponse {
-  const response = readVectors(body, options);
+export function readEmbeddingsResponse(
+  pieces: readonly Buffer[],
+  options: EmbeddingsResponseOptions,
+): EmbeddingsResponse {
+  const response = readWholeResponse(joinInScratch(pieces), options);
   const { usage, isUsageEstimated, upstreamModel } = response;
   const model = responseModelOf(upstreamModel, options);
   const isRelayed = response.canonicalEncoding === options.encoding && model === upstreamModel;
-  const written = isRelayed ? body : writeEmbeddingsResponse(response.vectors, { ...options, model, usage });
-  return { body: written, usage, isUsageEstimated, upstreamModel, isRelayed };
+  const body = isRelayed ? pieces : [writeEmbeddingsResponse(response.vectors, { ...options, model, usage })];
+  return { body, usage, isUsageEstimated, upstreamModel, isRelayed };
+}
+
+/** Larger responses get a buffer of their own. */
+const MAX_SCRATCH_BYTES = 4 * 1024 * 1024;
+let scratch: Buffer = Buffer.alloc(0);
+
+/**
+ * The pieces as one buffer, which is valid until the next call: a new one for 130 KB costs more than the check of what
+ * is in it (page faults, and the garbage collections that memory outside of the heap leads to).
+ */
+function joinInScratch(pieces: readonly Buffer[]): Buffer {
+  const [first] = pieces;
+  if (pieces.length === 1 && first !== undefined) return first;
+  const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  if (size > MAX_SCRATCH_BYTES) return Buffer.concat(pieces, size);
+  if (scratch.length < size) scratch = Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(size)));
+  let at = 0;
+  for (const piece of pieces) at += piece.copy(scratch, at);
+  return scratch.subarray(0, size);
 }
 
 /**
@@ -89,7 +112,7 @@ export function joinVectorResponses(
   const usage = sumOf(responses.map((response) => response.usage));
   const model = responseModelOf(upstreamModel, options);
   return {
-    body: writeEmbeddingsResponse(vectors, { encoding: options.encoding, model, usage }),
+    body: [writeEmbeddingsResponse(vectors, { encoding: options.encoding, model, usage })],
     usage,
     isUsageEstimated: responses.some((response) => response.isUsageEstimated),
     upstreamModel,
@@ -97,8 +120,12 @@ export function joinVectorResponses(
   };
 }
 
-/** Reads the vectors of one upstream call; throws as `readEmbeddingsResponse` does. */
-export function readVectors(body: Buffer, options: EmbeddingsResponseOptions): VectorResponse {
+/** Reads the vectors of one upstream call, to be joined with others; throws as `readEmbeddingsResponse` does. */
+export function readVectors(pieces: readonly Buffer[], options: EmbeddingsResponseOptions): VectorResponse {
+  return readWholeResponse(Buffer.concat(pieces), options);
+}
+
+function readWholeResponse(body: Buffer, options: EmbeddingsResponseOptions): VectorResponse {
   const response = readResponse(body, options);
   checkDimensions(response.vectors, response.upstreamModel, options);
   return response;

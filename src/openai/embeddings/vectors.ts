@@ -44,15 +44,24 @@ export function vectorToBase64Json(vector: Vector): Buffer {
   return Buffer.from(`"${bytes.toString('base64')}"`, 'latin1');
 }
 
-/** Whether each text is a JSON string with padded base64 of a vector of float32. */
+/** How much of each vector but the first is decoded to check it: 12 numbers. A multiple of four characters. */
+const CHECKED_CHARACTERS = 64;
+
+/**
+ * Whether the texts are JSON strings with padded base64 of vectors of float32, all of one length. The first is decoded
+ * whole, since a wrong type of number is wrong in all of them, and the beginning of the others, since a model that
+ * overflows gives NaN throughout a vector: 10 µs for 16 x 1536 numbers, where decoding them all costs 110.
+ */
 export function areFloat32(texts: readonly Buffer[]): boolean {
+  const [first] = texts;
+  if (first === undefined || (first.length - 2) % 4 !== 0) return false;
+  const floats = floatsOf(first);
+  // Characters that are not base64 are skipped by the decoder.
+  if (floats.length * 4 !== base64Bytes(first) || !isPlausible(floats)) return false;
   return texts.every((text) => {
-    if ((text.length - 2) % 4 !== 0 || base64Bytes(text) % 4 !== 0) return false;
     // Node decodes base64url as well, which clients do not.
-    if (text.includes(0x2d) || text.includes(0x5f)) return false;
-    const floats = decodeFloats(text.toString('latin1', 1, text.length - 1));
-    // Characters that are not base64 are skipped by the decoder.
-    return floats.length * 4 === base64Bytes(text) && isPlausible(floats);
+    if (text.length !== first.length || text.includes(0x2d) || text.includes(0x5f)) return false;
+    return isPlausible(decodeFloats(text.toString('latin1', 1, 1 + CHECKED_CHARACTERS)));
   });
 }
 

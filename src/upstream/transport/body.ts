@@ -147,6 +147,13 @@ export class ResponseBody {
    * `limitBytes`.
    */
   async readAll(limitBytes: number, head: Buffer | null = null): Promise<Buffer> {
+    const chunks = await this.readChunks(limitBytes, head);
+    const [first] = chunks;
+    return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks);
+  }
+
+  /** The whole body in the pieces in which it arrived; otherwise as `readAll`. */
+  async readChunks(limitBytes: number, head: Buffer | null = null): Promise<Buffer[]> {
     const chunks: Buffer[] = [];
     let size = 0;
     for (let chunk = head ?? (await this.next()); chunk !== null; chunk = await this.next()) {
@@ -160,8 +167,7 @@ export class ResponseBody {
         throw error;
       }
     }
-    const [first] = chunks;
-    return chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks, size);
+    return chunks;
   }
 
   /** Ends the exchange; a reader that waits gets `reason`. Idempotent. */

@@ -2,11 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
 import {
+  type EmbeddingsResponse,
   type EmbeddingsResponseOptions,
   joinVectorResponses,
-  readEmbeddingsResponse,
   readSkeleton,
-  readVectors,
+  readEmbeddingsResponse as responseOf,
+  type VectorResponse,
+  readVectors as vectorsOfPieces,
 } from '../../../src/openai/embeddings/embeddings-response.ts';
 import { cpuMsSince } from '../../helpers/cpu-time.ts';
 import { randomFrom } from '../../helpers/seeded-random.ts';
@@ -39,6 +41,24 @@ function bytes(body: unknown): Buffer {
   return Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
 }
 
+/** As it comes from a socket: in several pieces. */
+function inPieces(body: Buffer): Buffer[] {
+  const cut = Math.floor(body.length / 3);
+  return [body.subarray(0, cut), body.subarray(cut, cut * 2), body.subarray(cut * 2)];
+}
+
+function readEmbeddingsResponse(
+  body: Buffer,
+  options: EmbeddingsResponseOptions,
+): Omit<EmbeddingsResponse, 'body'> & { readonly body: Buffer } {
+  const response = responseOf(inPieces(body), options);
+  return { ...response, body: Buffer.concat(response.body) };
+}
+
+function readVectors(body: Buffer, options: EmbeddingsResponseOptions): VectorResponse {
+  return vectorsOfPieces(inPieces(body), options);
+}
+
 function read(body: unknown, options: Partial<EmbeddingsResponseOptions> = {}): Wire {
   return JSON.parse(readEmbeddingsResponse(bytes(body), { ...defaults, ...options }).body.toString()) as Wire;
 }
@@ -67,15 +87,15 @@ function failure(body: unknown, options: Partial<EmbeddingsResponseOptions> = {}
 const a = [0.1, -2.5e-7, 3];
 const b = [1, 0, -0.25];
 
-test('a canonical float response is relayed as the same buffer', () => {
+test('a canonical float response is relayed as the same buffers', () => {
   for (const text of [
     JSON.stringify(canonical([a, b])),
     JSON.stringify(canonical([a, b]), null, 2),
     '{"data": [{"embedding": [1.0], "index": 0, "object": "embedding"}, {"embedding": [12345678901234567890], "index": 1, "object": "embedding"}], "object": "list", "usage": {"total_tokens": 2, "prompt_tokens": 2}, "model": "x", "id": "1"}',
   ]) {
-    const body = bytes(text);
-    const reply = readEmbeddingsResponse(body, defaults);
-    assert.equal(reply.body, body, text);
+    const pieces = inPieces(bytes(text));
+    const reply = responseOf(pieces, defaults);
+    assert.equal(reply.body, pieces, text);
     assert.equal(reply.isRelayed, true);
     assert.equal(reply.isUsageEstimated, false);
   }
@@ -130,10 +150,11 @@ function inBase64(vectors: readonly (readonly number[])[]): Wire {
 
 const wide = [0, 1].map((seed) => Array.from({ length: 64 }, (_, at) => Math.fround(Math.sin(at + seed))));
 
-test('a canonical base64 response is relayed as the same buffer, and decoded for a client that requests floats', () => {
+test('a canonical base64 response is relayed as the same buffers, and decoded for a client that requests floats', () => {
   for (const body of [bytes(inBase64(wide)), bytes(JSON.stringify(inBase64(wide), null, 2))]) {
-    const relayed = readEmbeddingsResponse(body, { ...defaults, encoding: 'base64', dimensions: 64 });
-    assert.equal(relayed.body, body);
+    const pieces = inPieces(body);
+    const relayed = responseOf(pieces, { ...defaults, encoding: 'base64', dimensions: 64 });
+    assert.equal(relayed.body, pieces);
     assert.equal(relayed.isRelayed, true);
     assert.deepEqual(relayed.usage, { promptTokens: 7, completionTokens: 0, totalTokens: 7 });
     assert.deepEqual(vectorsOf(body.toString()), wide);
@@ -150,7 +171,7 @@ test('parts in base64 are joined without decoding them, also with parts in float
     readVectors(bytes(canonical([second])), options),
   ];
   const joined = joinVectorResponses(parts, { ...options, inputs: 2 });
-  assert.deepEqual(JSON.parse(joined.body.toString()), {
+  assert.deepEqual(JSON.parse(Buffer.concat(joined.body).toString()), {
     ...inBase64(wide),
     usage: { prompt_tokens: 14, total_tokens: 14 },
   });
@@ -335,7 +356,7 @@ test('S112 the responses of several calls are joined in order, usage summed', ()
     inputs: 1,
   });
   const joined = joinVectorResponses([first, second], { ...defaults, inputs: 3 });
-  const wire = JSON.parse(joined.body.toString()) as Wire;
+  const wire = JSON.parse(Buffer.concat(joined.body).toString()) as Wire;
   assert.deepEqual(
     wire.data.map((item) => [item.index, item.embedding]),
     [
