@@ -56,6 +56,9 @@ export class Attempt {
   readonly #startedMonoMs: number;
   /** True until the attempt has succeeded: the circuit of a cooling upstream is probed with it. */
   #isProbe: boolean;
+  /** The upstream that the log named before this attempt, and its model. */
+  readonly #calledBefore: string | null;
+  readonly #modelBefore: string | null;
   #isTokenRenewed = false;
   /** The response after which a replay was tried already. */
   #rejectedResponse: UpstreamResponse | null = null;
@@ -80,6 +83,8 @@ export class Attempt {
     if (pacers !== null)
       pacers.startsMonoMs[pacers.starts++ % pacers.startsMonoMs.length] = this.#startedMonoMs;
     const { log } = request;
+    this.#calledBefore = log.upstream;
+    this.#modelBefore = log.upstreamModel;
     log.count += 1;
     log.upstream = upstream.name;
     log.upstreamModel = this.model;
@@ -242,7 +247,17 @@ export class Attempt {
     const { log } = this.request;
     log.attempts.push(error === null ? entry : { ...entry, detail: error.detail ?? error.message });
     log.upstreamMs += entry.elapsedMs;
+    if (error !== null && this.response === null && isBeforeSending(error)) this.#uncount();
     this.upstream.limiter.release();
+  }
+
+  /** Nothing was sent. The record names this upstream all the same if none was called. */
+  #uncount(): void {
+    const { log } = this.request;
+    log.count -= 1;
+    if (log.count === 0) return;
+    log.upstream = this.#calledBefore;
+    log.upstreamModel = this.#modelBefore;
   }
 
   #outcome(error: FerryError): AttemptRecord['outcome'] {
@@ -262,6 +277,11 @@ export class Attempt {
     const isOptionalPath = error.kind === 'path_not_found' && !endpointOf(this.path).isExpected;
     circuit.fail(isOptionalPath ? 'no' : error.row.countsAgainst, this.#isProbe);
   }
+}
+
+/** Failures before a request is sent: no token was obtained, or it could not be placed. A rejected token has a status. */
+function isBeforeSending({ kind, upstreamStatus }: FerryError): boolean {
+  return (kind === 'token_unavailable' && upstreamStatus === undefined) || kind === 'upstream_misconfigured';
 }
 
 /** For a 429 without `retry-after`: short, since the next one may have it. */

@@ -162,9 +162,11 @@ export class Failover {
       const error = refusal(upstream.name, outcome);
       this.#errors.push(error);
       const { log } = request;
-      log.count += 1;
-      log.upstream = upstream.name;
-      log.upstreamModel = upstream.upstreamModel(request.model);
+      // It was not called; the record of a request that none was called for names it.
+      if (log.count === 0) {
+        log.upstream = upstream.name;
+        log.upstreamModel = upstream.upstreamModel(request.model);
+      }
       log.attempts.push({
         upstream: upstream.name,
         outcome: error.kind,

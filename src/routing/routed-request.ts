@@ -37,9 +37,12 @@ export interface RoutedRequest {
 export class AttemptLog {
   /** Those that are over. */
   readonly attempts: AttemptRecord[] = [];
-  /** Attempts that were started; the last one may still be running. */
+  /** Attempts that were sent; the last one may still be running, or waiting for its token. */
   count = 0;
-  /** The upstream of the last attempt and its own name for the model; null before the first. */
+  /**
+   * The upstream of the last of them and its own name for the model; when none was sent, the one that was tried last.
+   * Null: none was tried.
+   */
   upstream: string | null = null;
   upstreamModel: string | null = null;
   /** Milliseconds in which an upstream was working on the request. */

@@ -14,6 +14,15 @@ const dead = async (maxWait: string) => ({
   refresh: { max_wait: maxWait },
 });
 
+const failing = await StandInModel.start({
+  intercept: (_request, response) => {
+    response.writeHead(500, { 'content-type': 'application/json' });
+    response.end('{"error":{"message":"out of order"}}');
+    return true;
+  },
+});
+test.after(() => failing.close());
+
 const good = await StandInModel.start();
 test.after(() => good.close());
 
@@ -47,6 +56,8 @@ for (const kind of KINDS) {
     assert.match(response.headers.get('retry-after') ?? '', /^[1-9]\d?$/);
     assert.ok(elapsedMs < 700 + 5_000, `${elapsedMs} ms`);
     assert.equal(good.received.length, before, 'never without a token');
+    assert.equal(response.headers.get('x-tokenferry-attempts'), '0', 'no upstream was called');
+    assert.equal(response.headers.get('x-tokenferry-upstream'), null);
     const row = await gateway.rowOf(response.headers.get('x-request-id'));
     assert.deepEqual(
       row.attempts.map(({ outcome, status }) => ({ outcome, status })),
@@ -72,6 +83,7 @@ for (const kind of KINDS) {
     for (let request = 0; request < 3; request++) {
       const { response, text, elapsedMs } = await ask(gateway, kind, 'm');
       assert.equal(response.status, 503, text);
+      assert.equal(response.headers.get('x-tokenferry-attempts'), '0');
       const { code, message } = errorIn(text);
       assert.equal(code, 'upstream_auth_unavailable');
       assert.match(message, /no token from "corp".*status 401 \(invalid_client: "unknown client"\)/);
@@ -79,6 +91,30 @@ for (const kind of KINDS) {
       assert.ok(elapsedMs < 10_000, `${elapsedMs} ms`);
     }
     assert.ok(issuer.calls.length <= 2, `${issuer.calls.length} calls`);
+  });
+
+  test(`${kind}: of two candidates only the one that was called is an attempt, whatever came first`, async () => {
+    for (const names of [
+      ['called', 'without'],
+      ['without', 'called'],
+    ]) {
+      await using gateway = await Gateway.start({
+        ...LIMITS,
+        retry: { same_upstream: 0 },
+        tokens: { dead: await dead('300ms') },
+        upstreams: names.map((name) =>
+          name === 'called'
+            ? { name, endpoint: failing.url, token: 'none', allow: ['m'] }
+            : { name, endpoint: good.url, token: 'dead', allow: ['m'] },
+        ),
+      });
+      const { response, text } = await ask(gateway, kind, 'm');
+      assert.ok(response.status >= 500, text);
+      assert.equal(response.headers.get('x-tokenferry-attempts'), '1', text);
+      assert.equal(response.headers.get('x-tokenferry-upstream'), 'called');
+      const row = await gateway.rowOf(response.headers.get('x-request-id'));
+      assert.equal(row.attempts.length, 2, 'the record has both');
+    }
   });
 
   test(`${kind}: max_wait is for all candidates together, not for each`, async () => {

@@ -107,6 +107,8 @@ test('a full queue is 503 with a time to wait when there is no other candidate',
       assert.equal(errorIn(text).code, 'overloaded');
       assert.match(errorIn(text).message, /max_concurrency/);
       assert.equal(refused.headers.get('retry-after'), '1');
+      assert.equal(refused.headers.get('x-tokenferry-attempts'), '0', 'no upstream was called');
+      assert.equal(refused.headers.get('x-tokenferry-upstream'), null);
       const row = await gateway.rowOf(refused.headers.get('x-request-id'));
       assert.equal(row.outcome, 'rate_limited');
       assert.deepEqual(

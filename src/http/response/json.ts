@@ -9,7 +9,7 @@ export function commonHeaders(context: RequestContext): string[] {
   const { upstream, count, headersForClient } = context.outcome.log;
   // 0: no upstream was called, so there is none to name.
   const headers = [...CORS_HEADERS, 'x-request-id', context.id, 'x-tokenferry-attempts', String(count)];
-  if (upstream !== null) headers.push('x-tokenferry-upstream', encodeHeader(upstream));
+  if (upstream !== null && count > 0) headers.push('x-tokenferry-upstream', encodeHeader(upstream));
   if (limitHeaders.length > 0) headers.push(...limitHeaders);
   for (let at = 0; at < headersForClient.length; at += 2) {
     const name = headersForClient[at] ?? '';
