@@ -3,6 +3,7 @@ import { ConfigError } from '../config/config-error.ts';
 import { findConfigFile, type IsNeeded, type LoadedConfig } from '../config/load/load-config.ts';
 import { durationMs } from '../config/types/quantities.ts';
 import { ProxyVariableError } from '../lib/net/proxy.ts';
+import { nearestWord } from '../lib/text/nearest-word.ts';
 import { TokenSourceError } from '../tokens/sources/token-source.ts';
 import { loadWithEnvironment } from './environment-file.ts';
 
@@ -33,23 +34,28 @@ function normaliseFlags(args: readonly string[]): string[] {
     .map((arg) => (/^-config\b/.test(arg) ? `-${arg}` : arg));
 }
 
-/** True when the arguments contain `--help` or `-h`. */
-export function asksForHelp(args: readonly string[]): boolean {
+function asksForHelp(args: readonly string[]): boolean {
   return args.some((arg) => arg === '--help' || arg === '-h');
 }
 
-/** Parses options beside `--config` and at most `maxNames` names; throws what `withUsage` prints. */
+/** The option of every command that reads a configuration. */
+export const CONFIG_OPTION = { config: { type: 'string' } } as const;
+
+/**
+ * Parses these options and at most `maxNames` names; throws what `withUsage` prints. Every other option is an error, as one
+ * that is ignored is believed to have worked.
+ */
 export function readArguments<Options extends ParseArgsOptionsConfig>(
   args: readonly string[],
   options: Options,
   maxNames = 0,
 ) {
   if (asksForHelp(args)) throw new HelpRequested();
-  const parsed = parsedOrThrow(args, { ...options, config: { type: 'string' as const } });
+  const parsed = parsedOrThrow(args, options);
   const unexpected = parsed.positionals[maxNames];
   // Ignoring it would make `check prod.yaml` check another file.
-  if (unexpected !== undefined)
-    throw new UsageError(`unexpected argument "${unexpected}"; use --config FILE to name a configuration.`);
+  const advice = Object.hasOwn(options, 'config') ? '; use --config FILE to name a configuration' : '';
+  if (unexpected !== undefined) throw new UsageError(`unexpected argument "${unexpected}"${advice}.`);
   return parsed;
 }
 
@@ -57,13 +63,12 @@ function parsedOrThrow<Options extends ParseArgsOptionsConfig>(args: readonly st
   try {
     return parseArgs({ args: normaliseFlags(args), allowPositionals: true, options });
   } catch (error) {
-    throw new UsageError(argumentProblem(error));
+    // Without its advice on arguments that begin with a dash.
+    const [problem = ''] = (error as Error).message.split('. ', 1);
+    const unknown = /^Unknown option '--?([^']+)'$/.exec(problem)?.[1];
+    const nearest = unknown === undefined ? null : nearestWord(unknown, Object.keys(options));
+    throw new UsageError(nearest === null ? problem : `${problem}. Did you mean --${nearest}?`);
   }
-}
-
-/** The error of `parseArgs` without its advice on arguments that begin with a dash. */
-export function argumentProblem(error: unknown): string {
-  return (error as Error).message.split('. ', 1)[0] ?? '';
 }
 
 /** A duration as in the configuration, in milliseconds; throws what `withUsage` prints. */

@@ -4,6 +4,8 @@ export interface Finding {
   readonly text: string;
   /** Lines for the configuration that would repair it, to be pasted. */
   readonly suggestion?: string;
+  /** The model that a chat worked with. */
+  readonly model?: string;
   /** What `init` can do something about: the upstream refuses the credentials, or its base URL is another one. */
   readonly cause?: 'credentials' | { readonly base: string };
 }

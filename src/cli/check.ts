@@ -6,7 +6,7 @@ import { systemClock } from '../lib/clock.ts';
 import { SecretRegistry } from '../lib/secret.ts';
 import type { RoutedUpstream } from '../routing/upstream-state/routed-upstream.ts';
 import type { TokenManager } from '../tokens/manager/token-manager.ts';
-import { durationArgument, loadOrThrow, readArguments, withUsage } from './arguments.ts';
+import { CONFIG_OPTION, durationArgument, loadOrThrow, readArguments, withUsage } from './arguments.ts';
 import { type Finding, printFinding, withWaitLine } from './check-report.ts';
 import {
   checkAddress,
@@ -40,6 +40,7 @@ interface CheckSettings {
 export async function check(args: readonly string[]): Promise<number> {
   return withUsage(USAGE, async () => {
     const { values } = readArguments(args, {
+      ...CONFIG_OPTION,
       wait: { type: 'string', default: '15s' },
       chat: { type: 'boolean' },
       model: { type: 'string' },

@@ -1,9 +1,8 @@
 import { once } from 'node:events';
-import { parseArgs } from 'node:util';
 import { countdownLine, instructions, SHOWN_REQUESTS, screen } from '../demo/console.ts';
 import { type Demo, startDemo } from '../demo/stack.ts';
 import type { RequestRecord } from '../lib/request-record.ts';
-import { argumentProblem, asksForHelp } from './arguments.ts';
+import { readArguments, UsageError, withUsage } from './arguments.ts';
 
 const USAGE = 'usage: tokenferry demo [--port 8888] [--token-life SECONDS]';
 
@@ -21,15 +20,10 @@ interface DemoArguments {
 
 /** `tokenferry demo`: runs until SIGINT or SIGTERM. Resolves with the exit code. */
 export async function demo(args: readonly string[]): Promise<number> {
-  if (asksForHelp(args)) {
-    console.log(USAGE);
-    return 0;
-  }
-  const given = readArguments(args);
-  if (typeof given === 'string') {
-    console.error(`${given}\n${USAGE}`);
-    return 2;
-  }
+  return withUsage(USAGE, () => run(demoArguments(args)));
+}
+
+async function run(given: DemoArguments): Promise<number> {
   const stopped = untilStopped();
   const view = process.stdout.isTTY ? new LiveView() : new PlainView();
   const started = await startDemo({
@@ -50,24 +44,17 @@ export async function demo(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** The string is the error. */
-function readArguments(args: readonly string[]): DemoArguments | string {
-  try {
-    const { values } = parseArgs({
-      args: [...args],
-      options: {
-        port: { type: 'string', default: '8888' },
-        'token-life': { type: 'string', default: '300' },
-      },
-    });
-    const [port, lifeSeconds] = [Number(values.port), Number(values['token-life'])];
-    if (!Number.isInteger(port) || port < 0 || port > 65_535) return '--port is a number up to 65535';
-    if (!(lifeSeconds >= SHORTEST_TOKEN_LIFE_S))
-      return `--token-life is ${SHORTEST_TOKEN_LIFE_S} seconds or more`;
-    return { port, tokenLifetimeMs: lifeSeconds * 1000 };
-  } catch (error) {
-    return argumentProblem(error);
-  }
+function demoArguments(args: readonly string[]): DemoArguments {
+  const { values } = readArguments(args, {
+    port: { type: 'string', default: '8888' },
+    'token-life': { type: 'string', default: '300' },
+  });
+  const [port, lifeSeconds] = [Number(values.port), Number(values['token-life'])];
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new UsageError('--port is a number up to 65535');
+  if (!(lifeSeconds >= SHORTEST_TOKEN_LIFE_S))
+    throw new UsageError(`--token-life is ${SHORTEST_TOKEN_LIFE_S} seconds or more`);
+  return { port, tokenLifetimeMs: lifeSeconds * 1000 };
 }
 
 async function untilStopped(): Promise<void> {

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
 import { ConfigError } from '../config/config-error.ts';
@@ -20,11 +20,20 @@ export function environmentFileOf(configFile: string): string {
  * by itself wins. Throws `ConfigError`.
  */
 export function loadWithEnvironment(configFile: string, isNeeded?: IsNeeded): LoadedConfig {
-  const file = environmentFileOf(configFile);
-  applyEnvironment(readEnvironment(file));
+  loadEnvironment(configFile);
   const loaded = loadConfig(configFile, process.env, isNeeded);
   // Also when it does not exist: it may appear, which is a reason to load again.
-  return { ...loaded, files: [...loaded.files, file] };
+  return { ...loaded, files: [...loaded.files, environmentFileOf(configFile)] };
+}
+
+/** Makes the variables of the `.env` beside a configuration file variables of this process. Throws `ConfigError`. */
+export function loadEnvironment(configFile: string): void {
+  applyEnvironment(readEnvironment(environmentFileOf(configFile)));
+}
+
+/** A variable that the environment has by itself, not from a `.env`. */
+export function ownVariable(name: string): string | undefined {
+  return SET_BY_FILE.has(name) ? undefined : process.env[name];
 }
 
 function applyEnvironment(variables: NodeJS.Dict<string>): void {
@@ -37,8 +46,8 @@ function applyEnvironment(variables: NodeJS.Dict<string>): void {
   }
 }
 
-/** The variables of a `.env`; none when there is no such file. */
-function readEnvironment(file: string): NodeJS.Dict<string> {
+/** The variables of a `.env`; none when there is no such file. Throws `ConfigError`. */
+export function readEnvironment(file: string): NodeJS.Dict<string> {
   try {
     return parseEnv(readFileSync(file, 'utf8'));
   } catch (error) {
@@ -47,3 +56,45 @@ function readEnvironment(file: string): NodeJS.Dict<string> {
     throw new ConfigError(file, [{ path: '', line: null, message }]);
   }
 }
+
+/**
+ * Writes variables to a `.env` that only its owner can read. Lines of an existing one stay, but for those of the same names;
+ * without `mayExist` an existing file is an error.
+ */
+export function writeEnvironment(
+  file: string,
+  variables: ReadonlyMap<string, string>,
+  { mayExist }: { readonly mayExist: boolean },
+): void {
+  const isOurs = (line: string) => variables.has(/^\s*(?:export\s+)?(\w+)\s*=/.exec(line)?.[1] ?? '');
+  const kept = existsSync(file)
+    ? readFileSync(file, 'utf8')
+        .split('\n')
+        .filter((line) => !isOurs(line))
+    : [];
+  const before = kept.join('\n').trimEnd();
+  writeFileSync(file, `${before}${before === '' ? '' : '\n'}${environmentText(variables)}`, {
+    mode: 0o600,
+    flag: mayExist ? 'w' : 'wx',
+  });
+  chmodSync(file, 0o600);
+}
+
+/** The lines of a `.env`. Throws `UnwritableVariable` for a value that it cannot hold. */
+export function environmentText(variables: ReadonlyMap<string, string>): string {
+  return Array.from(variables, ([name, value]) => `${name}=${quoted(name, value)}\n`).join('');
+}
+
+/** By the rules of Node's parseEnv, which has no escape of a quote within quotes. */
+function quoted(name: string, value: string): string {
+  if (/^[\w+/.:@%^,~=-]*$/.test(value)) return value;
+  const quote = ["'", '`', '"'].find((one) => !value.includes(one));
+  if (quote === undefined || (quote === '"' && value.includes('\\n')))
+    throw new UnwritableVariable(
+      `the value of ${name} cannot be written to a .env: export ${name} and use "$${name}" in the curl line.`,
+    );
+  return `${quote}${value}${quote}`;
+}
+
+/** A value with all kinds of quotes. */
+export class UnwritableVariable extends Error {}

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
+import { text as textOf } from 'node:stream/consumers';
+import { describeFileError } from '../config/load/interpolation.ts';
 import { formatYaml } from '../config/load/yaml-file.ts';
 import { systemClock } from '../lib/clock.ts';
 import { isJsonObject } from '../lib/json/json-object.ts';
@@ -14,22 +16,31 @@ import { TokenSourceError } from '../tokens/sources/token-source.ts';
 import { CommandFailure, readArguments, UsageError, withUsage } from './arguments.ts';
 import { checkConnections } from './check.ts';
 import { type Finding, printFinding } from './check-report.ts';
+import { CLIENT_KEY_VARIABLE, type ClientKey, clientKeyFor, describeAccess } from './client-key.ts';
 import { type CurlRequest, encodePairs, parseCurl } from './curl-line.ts';
-import { environmentFileOf, loadWithEnvironment } from './environment-file.ts';
+import {
+  environmentFileOf,
+  environmentText,
+  loadWithEnvironment,
+  UnwritableVariable,
+  writeEnvironment,
+} from './environment-file.ts';
 import { CurlError } from './shell-words.ts';
 import { draftSource } from './source-draft.ts';
 import { describeIssuerResponse, type FoundToken, findToken } from './token-finder.ts';
 
 const USAGE = `usage: tokenferry init [--from-curl LINE] [--endpoint URL] [--output config.yaml] [--name corp] [--model NAME] [--force]
 
-  --from-curl  the curl line, in quotes, with which you get a token
+  --from-curl  the curl line, in quotes, with which you get a token; - reads it from standard input, @FILE from a file,
+               so that its secrets are in no shell history and not in npm's output
   --endpoint   base URL of the upstream that takes the token, usually up to /v1
   --output     the configuration file that is written; its secrets go into the .env beside it
   --name       what the token source is called
   --model      the model of the chat that is tried
   --force      overwrites the configuration file, and adds to a .env that exists
 
-What is missing is asked for. One or two tokens are obtained, and one chat of a few tokens is sent.`;
+What is missing is asked for. One or two tokens are obtained, and a few more when the upstream rejects them as Bearer; one
+chat of a few tokens is sent.`;
 
 /** Puts questions to a person. */
 interface Questions {
@@ -65,6 +76,7 @@ const PATIENCE_MS = 15_000;
 export async function init(
   args: readonly string[],
   questions: Questions | null = terminalQuestions(),
+  input: NodeJS.ReadableStream = process.stdin,
 ): Promise<number> {
   return withUsage(USAGE, async () => {
     const text = { type: 'string' } as const;
@@ -82,7 +94,7 @@ export async function init(
     refuseExisting(output, isForced);
     let [line, endpoint] = [values['from-curl'], values.endpoint];
     try {
-      line ??= await askForCurl(questions);
+      line = line === undefined ? await askForCurl(questions) : await curlText(line, input);
       endpoint = baseUrl(endpoint ?? (await askForEndpoint(questions)));
     } finally {
       questions?.close();
@@ -91,7 +103,8 @@ export async function init(
     try {
       return await new Init(settings).run();
     } catch (error) {
-      if (error instanceof CurlError) throw new UsageError(error.message);
+      if (error instanceof CurlError || error instanceof UnwritableVariable)
+        throw new CommandFailure(2, error.message, error);
       if (error instanceof TokenSourceError) throw new CommandFailure(1, error.message, error);
       throw error;
     }
@@ -168,6 +181,17 @@ async function askForCurl(questions: Questions | null): Promise<string> {
   return line;
 }
 
+/** `-`: standard input; `@FILE`: a file, as curl's own `-d`; else the line itself. */
+async function curlText(line: string, input: NodeJS.ReadableStream): Promise<string> {
+  if (line === '-') return textOf(input);
+  if (!line.startsWith('@')) return line;
+  try {
+    return readFileSync(line.slice(1), 'utf8');
+  } catch (error) {
+    throw new CommandFailure(2, `--from-curl: cannot read ${line.slice(1)}: ${describeFileError(error)}`);
+  }
+}
+
 function askForEndpoint(questions: Questions | null): Promise<string> {
   if (questions === null)
     throw new UsageError('--endpoint is missing: the base URL of the upstream, usually up to /v1.');
@@ -185,22 +209,29 @@ function refuseExisting(output: string, isForced: boolean): void {
   if (isForced) return;
   for (const file of [output, environmentFileOf(output)]) {
     if (existsSync(file))
-      throw new UsageError(`${file} exists. Name another file with --output, or use --force.`);
+      throw new CommandFailure(2, `${file} exists. Name another file with --output, or use --force.`);
   }
 }
 
 /** Where issuers' tokens go when an upstream refuses them as `Authorization: Bearer`. */
 const OTHER_PLACES = [
+  // IBM Cloud Pak for Data (ZenApiKey, or as it is), home-grown gateways.
+  { header: 'Authorization' },
   // Azure OpenAI and gateways in front of it.
   { header: 'api-key' },
   // Huawei Cloud.
   { header: 'X-Auth-Token' },
   // Baidu, WeChat.
   { query: 'access_token' },
+  // Home-grown gateways.
+  { header: 'X-Access-Token' },
+  { header: 'token' },
 ] as const;
 
 /** Success codes of issuers that respond to errors with status 200: Feishu, DingTalk, home-grown ones. */
-const SUCCESS_MEMBERS = ['code', 'errcode', 'error_code', 'errorCode', 'ret'];
+const SUCCESS_MEMBERS = ['code', 'errcode', 'error_code', 'errorCode', 'ret', 'success'];
+/** `0`, `"0000"`, `200`, `true`. */
+const SUCCESS_VALUE = /^(?:0+|200|true)$/;
 
 class Init {
   readonly #settings: InitSettings;
@@ -237,7 +268,11 @@ class Init {
     return this.#finish(draft.source, draft.variables);
   }
 
-  #draft(request: CurlRequest, found: FoundToken, success: Readonly<Record<string, string | number>> = {}) {
+  #draft(
+    request: CurlRequest,
+    found: FoundToken,
+    success: Readonly<Record<string, string | number | boolean>> = {},
+  ) {
     const { name } = this.#settings;
     const variables = this.#fromVariables;
     return draftSource(request, found, { name, env: process.env, variables, nowMs: Date.now(), success });
@@ -284,17 +319,21 @@ class Init {
 
   /** Tries the source with the upstream, writes both files and prints the next command. */
   async #finish(source: object, variables: ReadonlyMap<string, string>): Promise<number> {
-    const { output, name } = this.#settings;
+    const { output, name, isForced } = this.#settings;
+    const environment = environmentFileOf(output);
+    const key = clientKeyFor(environment);
     const tried = await this.#tryOut(source, variables);
     for (const finding of tried.findings) printFinding(finding);
-    const environment = environmentFileOf(output);
-    if (variables.size > 0) this.#writeVariables(environment, variables);
-    writeFileSync(output, configText(name, tried.config), { flag: this.#settings.isForced ? 'w' : 'wx' });
-    const names = [...variables.keys()].join(', ');
+    const written = withClientKey(variables, key);
+    if (written.size > 0) writeEnvironment(environment, written, { mayExist: isForced });
+    writeFileSync(output, configText(name, tried.config), { flag: isForced ? 'w' : 'wx' });
+    const names = [...written.keys()].join(', ');
     console.log(
       `\nWritten: ${output}${names === '' ? '' : `\n         ${environment} (${names}), readable by you only`}`,
     );
     const isGood = tried.findings.every(({ verdict }) => verdict !== 'fail');
+    const model = tried.findings.find((finding) => finding.model !== undefined)?.model ?? null;
+    console.log(`\n${describeAccess(key, model)}\n`);
     console.log(`Next:    ${this.#nextCommand(isGood)}`);
     return isGood ? 0 : 1;
   }
@@ -317,8 +356,7 @@ class Init {
     let findings = await this.#check(config, variables);
     const other = baseIn(findings);
     if (other !== null) {
-      for (const finding of findings)
-        if (finding.verdict === 'fail') printFinding({ ...finding, verdict: 'warn' });
+      for (const finding of findings) if (finding.verdict === 'fail') printFinding(applied(finding, other));
       config = this.#configOf(source, other);
       findings = await this.#check(config, variables);
     }
@@ -359,23 +397,6 @@ class Init {
       rmSync(folder, { recursive: true });
     }
   }
-
-  /** Lines of a `.env` that exists stay, but for those of the same names. */
-  #writeVariables(file: string, variables: ReadonlyMap<string, string>): void {
-    const exists = existsSync(file);
-    const isOurs = (line: string) => variables.has(/^\s*(?:export\s+)?(\w+)\s*=/.exec(line)?.[1] ?? '');
-    const kept = exists
-      ? readFileSync(file, 'utf8')
-          .split('\n')
-          .filter((line) => !isOurs(line))
-      : [];
-    const before = kept.join('\n').trimEnd();
-    writeFileSync(file, `${before}${before === '' ? '' : '\n'}${environmentText(variables)}`, {
-      mode: 0o600,
-      flag: this.#settings.isForced ? 'w' : 'wx',
-    });
-    chmodSync(file, 0o600);
-  }
 }
 
 function issuerRequest({ method, url, query, headers, body, basic }: CurlRequest): IssuerRequest {
@@ -411,8 +432,14 @@ function describeFound({ tokenAt, expiresAt, lifetimeMs }: FoundToken): string {
   const life =
     lifetimeMs === null
       ? 'its lifetime is not stated, 240 s are assumed (default_ttl)'
-      : `it lives ${Math.round(lifetimeMs / 1000)} s${expiresAt === null ? '' : ` (${expiresAt})`}`;
+      : `it lives ${inWholeSeconds(lifetimeMs)} s${expiresAt === null ? '' : ` (${expiresAt})`}`;
   return `the token is at ${tokenAt}, ${life}`;
+}
+
+/** Ends are stated in whole seconds by clocks that differ a little: 301 s and 299 s are 300 s. */
+function inWholeSeconds(ms: number): number {
+  const tens = Math.round(ms / 10_000) * 10;
+  return Math.abs(ms / 1000 - tens) < 2 ? tens : Math.round(ms / 1000);
 }
 
 function noToken(response: IssuerResponse): CommandFailure {
@@ -420,11 +447,20 @@ function noToken(response: IssuerResponse): CommandFailure {
   return new CommandFailure(1, `no token was found in the response: ${what}.\nNothing was written.`);
 }
 
-function successOf(response: IssuerResponse): Record<string, string | number> {
+function successOf(response: IssuerResponse): Record<string, string | number | boolean> {
   const body = parseBody(response);
   const json = body.kind === 'json' && isJsonObject(body.value) ? body.value : {};
-  const name = SUCCESS_MEMBERS.find((member) => json[member] === 0 || json[member] === '0');
-  return name === undefined ? {} : { [`/${name}`]: 0 };
+  for (const member of SUCCESS_MEMBERS) {
+    const value = json[member];
+    if (typeof value === 'object' || value === undefined || !SUCCESS_VALUE.test(String(value))) continue;
+    return { [`/${member}`]: value === '0' ? 0 : (value as string | number | boolean) };
+  }
+  return {};
+}
+
+/** A failure that init has repaired: nothing is left to be set. */
+function applied({ text }: Finding, endpoint: string): Finding {
+  return { verdict: 'warn', text: `${text.replace(/\.? Set:$/, '')}: ${endpoint} is written instead` };
 }
 
 function areRefused(findings: readonly Finding[]): boolean {
@@ -438,24 +474,14 @@ function baseIn(findings: readonly Finding[]): string | null {
   return null;
 }
 
-function environmentText(variables: ReadonlyMap<string, string>): string {
-  return Array.from(variables, ([name, value]) => `${name}=${quoted(name, value)}\n`).join('');
-}
-
-/** By the rules of Node's parseEnv, which has no escape of a quote within quotes. */
-function quoted(name: string, value: string): string {
-  if (/^[\w+/.:@%^,~=-]*$/.test(value)) return value;
-  const quote = ["'", '`', '"'].find((one) => !value.includes(one));
-  if (quote === undefined || (quote === '"' && value.includes('\\n')))
-    throw new UsageError(
-      `the value of ${name} cannot be written to a .env: export ${name} and use "$${name}" in the curl line.`,
-    );
-  return `${quote}${value}${quote}`;
+/** With the key of applications, unless the environment has it. */
+function withClientKey(variables: ReadonlyMap<string, string>, { value, origin }: ClientKey) {
+  return origin === 'environment' ? variables : new Map([...variables, [CLIENT_KEY_VARIABLE, value]]);
 }
 
 function configText(name: string, config: object): string {
   return `# Written by \`tokenferry init\`. Every key: docs/configuration.md; more about tokens.${name}: docs/tokens.md.
-# What applications send as their API key; without one only this machine is served:
-# authorization: choose-a-key
+# What applications send as their API key. With a key, port 8888 of every interface is listened on.
+authorization: "\${${CLIENT_KEY_VARIABLE}}"
 ${formatYaml(config)}`;
 }

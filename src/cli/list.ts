@@ -1,14 +1,14 @@
 import { type UpstreamConfig, upstreamDefect } from '../config/config.ts';
 import type { PathStep } from '../config/config-error.ts';
 import type { IsNeeded } from '../config/load/load-config.ts';
-import { loadOrThrow, readArguments, withUsage } from './arguments.ts';
+import { CONFIG_OPTION, loadOrThrow, readArguments, withUsage } from './arguments.ts';
 
 const USAGE = 'usage: tokenferry list [--config FILE]';
 
 /** `tokenferry list`: the upstreams of a configuration and what they serve; prints and needs no secrets. */
 export async function list(args: readonly string[]): Promise<number> {
   return withUsage(USAGE, async () => {
-    const { config } = loadOrThrow(readArguments(args, {}).values.config, isShown);
+    const { config } = loadOrThrow(readArguments(args, CONFIG_OPTION).values.config, isShown);
     for (const upstream of config.upstreams) {
       const defect = upstreamDefect(upstream);
       console.log(`${upstream.name}${defect === null ? '' : `  (skipped: ${defect})`}`);

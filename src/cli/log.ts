@@ -3,7 +3,15 @@ import type { Config } from '../config/config.ts';
 import type { IsNeeded } from '../config/load/load-config.ts';
 import { followPostgres, followSqlite, type RequestFollower } from '../request-log/request-follower.ts';
 import { type RequestFilter, type StoredRequest, StoreError } from '../request-log/request-store.ts';
-import { CommandFailure, loadOrThrow, readArguments, sinceMs, UsageError, withUsage } from './arguments.ts';
+import {
+  CONFIG_OPTION,
+  CommandFailure,
+  loadOrThrow,
+  readArguments,
+  sinceMs,
+  UsageError,
+  withUsage,
+} from './arguments.ts';
 
 const USAGE = `usage: tokenferry log [--config FILE] [options]
 
@@ -28,6 +36,7 @@ export async function log(args: readonly string[]): Promise<number> {
     const text = { type: 'string' } as const;
     const flag = { type: 'boolean' } as const;
     const { values } = readArguments(args, {
+      ...CONFIG_OPTION,
       follow: flag,
       errors: flag,
       json: flag,

@@ -1,8 +1,8 @@
 /** Names whose values are credentials, in all spellings of issuers. */
 const SECRET_NAME =
-  /secret|passw|pwd|token|credential|authorization|cookie|assertion|signature|(?:^|[-_.])(?:api|access|private|subscription|functions)?[-_]?key$|apikey|accesskey$|^(?:sk|sign|sig|code)$/i;
+  /secret|passw|pwd|token|credential|authorization|cookie|assertion|signature|identity-header|(?:^|[-_.])(?:api|access|private|subscription|functions)?[-_]?key$|apikey|accesskey$|^(?:sk|sign|sig|code)$/i;
 /** Names that look like those but mean a type or the caller. */
-const PLAIN_NAME = /type$|^scopes?$|_id$|^client_?id$|url$|uri$|^(?:x-)?metadata$|expir|_in$/i;
+const PLAIN_NAME = /type$|^scopes?$|(?<!secret)_id$|^client_?id$|url$|uri$|^(?:x-)?metadata$|expir|_in$/i;
 
 /** Whether the value of a parameter, member or header of this name is a credential. */
 export function isSecretName(name: string): boolean {
@@ -16,8 +16,11 @@ export function isUuid(text: string): boolean {
   return UUID.test(text);
 }
 
-/** Whether a text has the shape of a credential: a JWT, or long and random. */
+/** Shorter texts are words, versions and dates. */
+const RANDOM_TEXT = /^(?=.*\d)(?=.*[a-z])(?=.*[A-Z])[\w+/=~-]{12,}$/;
+
+/** Whether a text has the shape of a credential: a JWT, random, or long. */
 export function looksSecret(text: string): boolean {
-  if (/^eyJ[\w-]+\.[\w-]+\./.test(text)) return true;
+  if (/^eyJ[\w-]+\.[\w-]+\./.test(text) || RANDOM_TEXT.test(text)) return true;
   return /^[\w+/=.~-]{32,}$/.test(text) && /\d/.test(text) && /[a-z]/i.test(text) && !isUuid(text);
 }

@@ -1,5 +1,5 @@
 import { type RunningService, startService } from '../gateway/server.ts';
-import { findAndLoad, readArguments, withUsage } from './arguments.ts';
+import { CONFIG_OPTION, findAndLoad, readArguments, withUsage } from './arguments.ts';
 import { loadWithEnvironment } from './environment-file.ts';
 
 const USAGE = 'usage: tokenferry [serve] [--config FILE]';
@@ -7,7 +7,7 @@ const USAGE = 'usage: tokenferry [serve] [--config FILE]';
 /** `tokenferry serve`: runs until SIGTERM or SIGINT. Without any configuration the demo is run. */
 export async function serve(args: readonly string[]): Promise<number> {
   return withUsage(USAGE, async () => {
-    const { values } = readArguments(args, {});
+    const { values } = readArguments(args, CONFIG_OPTION);
     const loaded = findAndLoad(values.config);
     if (loaded === null) {
       if (process.env.TOKENFERRY_IMAGE !== undefined) {

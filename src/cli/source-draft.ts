@@ -21,7 +21,7 @@ interface DraftSettings {
   readonly variables: ReadonlyMap<string, string>;
   readonly nowMs: number;
   /** Of the success: members such as `code: 0`, which errors under status 200 have otherwise. */
-  readonly success: Readonly<Record<string, string | number>>;
+  readonly success: Readonly<Record<string, string | number | boolean>>;
 }
 
 /** Commands of the line that were replaced by templates. */
@@ -91,7 +91,9 @@ class Drafting {
   }
 
   http(found: FoundToken): Record<string, unknown> {
-    const { method, url, query, body } = this.#request;
+    const { method, url, query } = this.#request;
+    // `-d ''` is a POST without a body.
+    const body = this.#request.body === '' ? null : this.#request.body;
     if (!['GET', 'POST', 'PUT', 'PATCH'].includes(method))
       throw new CurlError(`a token source cannot send ${method}: only GET, POST, PUT and PATCH`);
     const isRepeating = new Set(query.map(([name]) => name)).size < query.length;

@@ -63,7 +63,8 @@ export function findToken(response: IssuerResponse): FoundToken | null {
     ) ??
     wholeBody(response, body.kind) ??
     inCookies(response) ??
-    asLeaf(texts.find(({ value }) => looksSecret(value as string)));
+    asLeaf(texts.find(({ value }) => looksSecret(value as string))) ??
+    asLeaf(texts.find(isEnvelopeOfToken));
   if (found === null) return null;
   // GitHub Copilot.
   const refreshIn = leaves.find(({ name, members }) => name === 'refresh_in' && members === found.members);
@@ -74,6 +75,14 @@ interface Found {
   readonly tokenAt: string;
   readonly value: string;
   readonly members: object;
+}
+
+/** `{"code":200,"data":"…"}`, and the tickets of single sign-on servers. */
+const ENVELOPE_NAMES = /^(?:data|result|value|content|ticket|session_?id|sid)$/i;
+
+function isEnvelopeOfToken({ name, value }: Leaf): boolean {
+  const text = value as string;
+  return ENVELOPE_NAMES.test(name) && text.length >= MIN_TOKEN_CHARS && /\d/.test(text);
 }
 
 function isTokenText(value: unknown): boolean {
@@ -127,8 +136,8 @@ function wholeBody({ body }: IssuerResponse, kind: string): Found | null {
   return isToken && !/^[[{<]/.test(text) ? { tokenAt: 'body', value: text, members: {} } : null;
 }
 
-/** A name that speaks of the end of something, beside the usual members of `tokens/expiry`. */
-const EXPIRY_NAME = /expir|ttl|valid_?(?:for|to|until|time)|life_?time/i;
+/** A name that speaks of the end of something, beside the usual members of `tokens/expiry`; `lease_duration` is Vault's. */
+const EXPIRY_NAME = /expir|ttl|valid_?(?:for|to|until|time)|life_?time|lease_?(?:duration|time)/i;
 
 function withExpiry(
   found: Found,
@@ -136,13 +145,15 @@ function withExpiry(
   response: IssuerResponse,
 ): Omit<FoundToken, 'refreshInAt'> {
   const { tokenAt, value, members } = found;
-  const nowMs = issuerNowMs(response);
+  const nowMs = sentAtMs(response);
   const usual = resolveExpiry(usualHints(members), value, nowMs);
   const lifetimeMs = lifetimeOf(usual, nowMs);
   // Hints beside the token are looked at without being named.
   const isSeen = usualHints(members).length > 0 || lifetimeMs !== null;
   if (isSeen && lifetimeMs !== null) return { tokenAt, value, expiresAt: null, lifetimeMs };
-  for (const leaf of leaves) {
+  // What stands beside the token is about it; elsewhere it may be what was requested, or of another token.
+  const isBeside = (leaf: Leaf) => leaf.members === members;
+  for (const leaf of [...leaves.filter(isBeside), ...leaves.filter((one) => !isBeside(one))]) {
     const isUsual = usualHints(leaf.members).some(({ origin }) => origin === leaf.name);
     if (!isUsual && !EXPIRY_NAME.test(leaf.name)) continue;
     if (/refresh/i.test(leaf.name)) continue;
@@ -151,6 +162,16 @@ function withExpiry(
     if (stated !== null) return { tokenAt, value, expiresAt: leaf.pointer, lifetimeMs: stated };
   }
   return { tokenAt, value, expiresAt: null, lifetimeMs: null };
+}
+
+/** Larger differences are a clock that is off. */
+const MAX_DATE_ERROR_MS = 2_000;
+
+/** When the request was sent, by the issuer's clock where ours differs from it: a `Date` header has whole seconds only. */
+function sentAtMs(response: IssuerResponse): number {
+  const { sentWallMs, receivedWallMs } = response;
+  const isOff = Math.abs(issuerNowMs(response) - receivedWallMs) > MAX_DATE_ERROR_MS;
+  return isOff ? issuerNowMs(response) - (receivedWallMs - sentWallMs) : sentWallMs;
 }
 
 function lifetimeOf({ lifetimeMs, expiresAtWallMs }: Expiry, nowMs: number): number | null {

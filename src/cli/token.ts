@@ -6,7 +6,7 @@ import { SecretRegistry } from '../lib/secret.ts';
 import type { Lease } from '../tokens/manager/lease.ts';
 import { describeTokenEvent } from '../tokens/manager/token-event.ts';
 import type { TokenStatus } from '../tokens/manager/token-status.ts';
-import { loadOrThrow, readArguments, UsageError, withUsage } from './arguments.ts';
+import { CONFIG_OPTION, loadOrThrow, readArguments, UsageError, withUsage } from './arguments.ts';
 
 const USAGE = 'usage: tokenferry token NAME [--config FILE] [--refresh] [--show]';
 
@@ -16,6 +16,7 @@ export async function token(args: readonly string[]): Promise<number> {
     const { values, positionals } = readArguments(
       args,
       {
+        ...CONFIG_OPTION,
         refresh: { type: 'boolean' },
         show: { type: 'boolean' },
       },

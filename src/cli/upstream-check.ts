@@ -198,7 +198,7 @@ export class UpstreamCheck {
   }
 
   #chatWorks(model: string): Finding {
-    return this.#found('ok', `a chat with ${model} works`);
+    return { ...this.#found('ok', `a chat with ${model} works`), model };
   }
 
   #chatFails(model: string, error: FerryError): Finding {

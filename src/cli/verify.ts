@@ -1,13 +1,15 @@
 import { performance } from 'node:perf_hooks';
-import { parseArgs } from 'node:util';
 import OpenAI, { APIConnectionError, APIError } from 'openai';
+import { findConfigFile } from '../config/load/load-config.ts';
 import { counted } from '../lib/text/format.ts';
-import { argumentProblem, asksForHelp } from './arguments.ts';
+import { CONFIG_OPTION, readArguments, UsageError, withUsage } from './arguments.ts';
+import { loadEnvironment } from './environment-file.ts';
 
-const USAGE = `usage: tokenferry verify [--url URL] [--key KEY] [--model MODEL] [--embedding-model MODEL]
+const USAGE = `usage: tokenferry verify [--url URL] [--key KEY] [--model MODEL] [--embedding-model MODEL] [--config FILE]
 
   --url              base URL as an application would get it; default http://127.0.0.1:8888/v1
-  --key              client key; default: the environment's TOKENFERRY_KEY, then OPENAI_API_KEY
+  --key              client key; default: TOKENFERRY_KEY of the environment or of the .env beside the configuration,
+                     then OPENAI_API_KEY
   --model            default: the first listed model that does not look like an embedding model
   --embedding-model  default: the first listed model that looks like one; without one, embeddings are skipped`;
 
@@ -28,15 +30,10 @@ interface Settings {
  * other). Resolves with the exit code: 0 all good, 1 a check failed, 2 bad usage.
  */
 export async function verify(args: readonly string[]): Promise<number> {
-  if (asksForHelp(args)) {
-    console.log(USAGE);
-    return 0;
-  }
-  const settings = readArguments(args);
-  if (typeof settings === 'string') {
-    console.error(`${settings}\n\n${USAGE}`);
-    return 2;
-  }
+  return withUsage(USAGE, () => run(settingsOf(args)));
+}
+
+async function run(settings: Settings): Promise<number> {
   const client = new OpenAI({
     baseURL: settings.url,
     apiKey: settings.key,
@@ -62,26 +59,27 @@ export async function verify(args: readonly string[]): Promise<number> {
   return report.conclude();
 }
 
-/** A string is the usage error. */
-function readArguments(args: readonly string[]): Settings | string {
+function settingsOf(args: readonly string[]): Settings {
   const text = { type: 'string' } as const;
-  try {
-    const { values } = parseArgs({
-      args: [...args],
-      options: { url: text, key: text, model: text, 'embedding-model': text },
-    });
-    const url = values.url ?? 'http://127.0.0.1:8888/v1';
-    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) return `--url ${url} is not an http or https URL`;
-    return {
-      url,
-      // The client refuses an empty key; a gateway without keys takes any.
-      key: values.key ?? process.env.TOKENFERRY_KEY ?? process.env.OPENAI_API_KEY ?? 'none',
-      model: values.model,
-      embeddingModel: values['embedding-model'],
-    };
-  } catch (error) {
-    return argumentProblem(error);
-  }
+  const { values } = readArguments(args, {
+    ...CONFIG_OPTION,
+    url: text,
+    key: text,
+    model: text,
+    'embedding-model': text,
+  });
+  const url = values.url ?? 'http://127.0.0.1:8888/v1';
+  if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
+    throw new UsageError(`--url ${url} is not an http or https URL`);
+  const file = findConfigFile(values.config, process.cwd());
+  if (file !== null) loadEnvironment(file);
+  return {
+    url,
+    // The client refuses an empty key; a gateway without keys takes any.
+    key: values.key ?? process.env.TOKENFERRY_KEY ?? process.env.OPENAI_API_KEY ?? 'none',
+    model: values.model,
+    embeddingModel: values['embedding-model'],
+  };
 }
 
 /** The result of a check: a line of facts, then what users of applications will see. */

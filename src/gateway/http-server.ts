@@ -1,5 +1,6 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
-import { type Address, parseAddress } from '../config/types/address.ts';
+import { hostname } from 'node:os';
+import { type Address, isLoopback, parseAddress } from '../config/types/address.ts';
 import { continueOnRead, refuseConnect, refuseMalformed } from '../http/middleware/http-conformance.ts';
 import type { RunningRequests } from '../http/middleware/running-requests.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -52,8 +53,21 @@ export function listenAddress(text: string): Address {
   return address;
 }
 
+/** The URLs that reach a listening address, from this machine and, where that is possible, from others. */
+export function describeListening({ host, port }: Address, basePath: string): string {
+  const url = (name: string) => `http://${urlHost(name)}:${port}${basePath}/v1`;
+  if (isLoopback(host)) return `listening on ${url(host)}, for this machine only`;
+  if (!isEveryInterface(host)) return `listening on ${url(host)}`;
+  const names = `${url(hostname())} from other machines, ${url('')} from this one`;
+  return `listening on port ${port} of every interface: ${names}`;
+}
+
+function isEveryInterface(host: string): boolean {
+  return host === '' || host === '0.0.0.0' || host === '::';
+}
+
 /** The host part of a URL that reaches a listening address from this machine. */
 export function urlHost(host: string): string {
-  if (host === '' || host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  if (isEveryInterface(host)) return '127.0.0.1';
   return host.includes(':') ? `[${host}]` : host;
 }

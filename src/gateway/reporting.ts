@@ -9,12 +9,21 @@ import { REPAIRS, type Repair } from '../openai/vendors/repairs.ts';
 import type { RequestLogEvent } from '../request-log/record-writer.ts';
 import type { RequestLog } from '../request-log/request-log.ts';
 import type { CircuitState } from '../routing/upstream-state/circuit.ts';
+import { isLoopbackOnly } from './clients.ts';
 import type { ReloadResult } from './reload.ts';
 import type { Runtime } from './runtime.ts';
 
-/** Logs the warnings of the configuration in use and the upstreams that cannot serve. */
-export function reportConfig({ skipped }: Runtime, warnings: readonly string[], logger: Logger): void {
+const NO_CLIENT_KEYS =
+  'no client keys: only this machine can connect. To let others in, set "authorization" to the key that your applications send; a loopback "address" has to go then.';
+
+/** Logs the warnings of the configuration in use, that it has no client keys, and the upstreams that cannot serve. */
+export function reportConfig(
+  { config, skipped }: Runtime,
+  warnings: readonly string[],
+  logger: Logger,
+): void {
   for (const warning of warnings) logger.warn(warning);
+  if (isLoopbackOnly(config)) logger.warn(NO_CLIENT_KEYS);
   for (const { name, defect } of skipped)
     logger.error(`upstream ${name} is skipped: ${defect}`, { upstream: name });
 }

@@ -23,7 +23,7 @@ import type { CircuitState } from '../routing/upstream-state/circuit.ts';
 import type { TokenEvent } from '../tokens/manager/token-event.ts';
 import type { TokenStatus } from '../tokens/manager/token-status.ts';
 import { clientQuotaSettings } from './clients.ts';
-import { createHttpServer, listenAddress, urlHost } from './http-server.ts';
+import { createHttpServer, describeListening, listenAddress, urlHost } from './http-server.ts';
 import { readinessOf } from './readiness.ts';
 import { ConfigReloads } from './reload.ts';
 import {
@@ -133,7 +133,8 @@ class Service implements RunningService {
     await once(this.#server, 'listening');
     const address = this.#server.address() as AddressInfo;
     this.url = `http://${urlHost(host)}:${address.port}${this.#runtime.config.base_path}`;
-    this.#logger.info(`listening on ${this.url}/v1`, {
+    const { base_path: basePath } = this.#runtime.config;
+    this.#logger.info(describeListening({ host, port: address.port }, basePath), {
       upstreams: this.#runtime.upstreams.length,
     });
     this.#runtime.beginProbing();

@@ -8,6 +8,7 @@ import { PassThrough } from 'node:stream';
 import { mock, type TestContext, test } from 'node:test';
 import { parse } from 'yaml';
 import { check } from '../../src/cli/check.ts';
+import { loadWithEnvironment } from '../../src/cli/environment-file.ts';
 import { init, TerminalQuestions } from '../../src/cli/init.ts';
 import { makeCertificates } from '../helpers/certificates.ts';
 import { type IssuedToken, ScriptedIssuer, type ScriptedIssuerOptions } from '../helpers/scripted-issuer.ts';
@@ -64,6 +65,69 @@ async function run(command: () => Promise<number>): Promise<Ended> {
   }
 }
 
+test('the key of applications: random, in the .env only, printed once with where to type it; the gateway takes it', async (t) => {
+  const made = await rig(t, {});
+  const line = `curl -u app:${SECRET} -d grant_type=client_credentials ${made.issuer.tokenUrl}`;
+  const { code, text } = await initFrom(made, line, '--model', 'stand-in');
+  assert.equal(code, 0, text);
+  const { key } = await written(made);
+  assert.match(key, /^sk-[\da-f]{48}$/);
+  assert.equal(text.split(key).length, 2, text);
+  assert.match(text, /base URL {2}http:\/\/\S+:8888\/v1/);
+  assert.match(text, new RegExp(`API key {3}${key} .*TOKENFERRY_KEY in \\.env`));
+  assert.match(text, /model {5}stand-in$/m);
+  const file = join(made.folder, 'config.yaml');
+  assert.ok(!(await readFile(file, 'utf8')).includes(key));
+  assert.equal((await stat(join(made.folder, '.env'))).mode & 0o777, 0o600);
+  assert.equal(loadWithEnvironment(file).config.address, ':8888');
+  const again = await initFrom(made, line, '--force');
+  assert.equal(again.code, 0, again.text);
+  assert.equal((await written(made)).key, key, 'applications may have it already');
+  assert.ok(!again.text.includes(key));
+  process.env.TOKENFERRY_KEY = 'key-of-the-environment';
+  t.after(() => delete process.env.TOKENFERRY_KEY);
+  const other = await rig(t, {});
+  const kept = await initFrom(
+    other,
+    `curl -u app:${SECRET} -d grant_type=client_credentials ${other.issuer.tokenUrl}`,
+  );
+  assert.match(kept.text, /API key {3}the TOKENFERRY_KEY that the environment has already/);
+  assert.ok(!(await readFile(join(other.folder, '.env'), 'utf8')).includes('TOKENFERRY_KEY'));
+  assert.deepEqual(
+    loadWithEnvironment(join(other.folder, 'config.yaml')).config.authorization.map((one) => one.reveal()),
+    ['key-of-the-environment'],
+  );
+});
+
+test('the curl line comes from standard input or a file, so that no shell history and no banner of npm has it', async (t) => {
+  const made = await rig(t, {});
+  const line = `curl -u app:${SECRET} \\\n  -d grant_type=client_credentials ${made.issuer.tokenUrl}\n`;
+  const file = join(made.folder, 'line.txt');
+  await writeFile(file, line);
+  const output = ['--output', join(made.folder, 'config.yaml'), '--endpoint', made.model.url];
+  const fromFile = await run(() => init(['--from-curl', `@${file}`, ...output], null));
+  assert.equal(fromFile.code, 0, fromFile.text);
+  const input = new PassThrough();
+  input.end(line);
+  const fromInput = await run(() => init(['--from-curl', '-', '--force', ...output], null, input));
+  assert.equal(fromInput.code, 0, fromInput.text);
+  assert.equal((await written(made)).source.client_id, 'app');
+  const missing = await run(() => init(['--from-curl', '@/nowhere', '--force', ...output], null));
+  assert.equal(missing.code, 2);
+  assert.match(missing.text, /^--from-curl: cannot read \/nowhere: .*$/);
+});
+
+test('a lifetime is counted from the request and rounded, whatever part of a second the issuer is in', async (t) => {
+  for (const offsetMs of [0, 400, 999]) {
+    const made = await rig(t, {
+      headers: { date: new Date(Math.floor(Date.now() / 1000) * 1000).toUTCString() },
+      body: (token: IssuedToken) => ({ token: token.value, expiresAt: Date.now() + 300_000 + offsetMs }),
+    });
+    const { text } = await initFrom(made, `curl ${made.issuer.origin}/t`);
+    assert.match(text, /^ok {4}the token is at \/token, it lives 300 s$/m);
+  }
+});
+
 function initFrom({ model, folder }: Rig, line: string, ...more: string[]): Promise<Ended> {
   const output = join(folder, 'config.yaml');
   const args = ['--from-curl', line, '--endpoint', model.url, '--output', output, ...more];
@@ -73,13 +137,23 @@ function initFrom({ model, folder }: Rig, line: string, ...more: string[]): Prom
 interface Written {
   readonly source: Record<string, unknown>;
   readonly upstream: Record<string, unknown>;
+  /** Of the `.env`, the key of applications left out. */
   readonly variables: string;
+  /** What applications send. */
+  readonly key: string;
 }
 
 async function written({ folder }: Rig): Promise<Written> {
   const config = parse(await readFile(join(folder, 'config.yaml'), 'utf8'));
-  const variables = await readFile(join(folder, '.env'), 'utf8').catch(() => '');
-  return { source: config.tokens.corp, upstream: config.upstreams[0], variables };
+  assert.equal(config.authorization, '${TOKENFERRY_KEY}');
+  const text = await readFile(join(folder, '.env'), 'utf8');
+  const [line = '', key = ''] = /^TOKENFERRY_KEY=(.*)\n/m.exec(text) ?? [];
+  return {
+    source: config.tokens.corp,
+    upstream: config.upstreams[0],
+    variables: text.replace(line, ''),
+    key,
+  };
 }
 
 const oauth = (token: IssuedToken) => ({
@@ -88,6 +162,19 @@ const oauth = (token: IssuedToken) => ({
   expires_in: Math.round(token.remainingMs / 1000),
 });
 const inSeconds = (seconds: number) => Math.floor(Date.now() / 1000) + seconds;
+
+/** `2026-12-01 09:30:00`, without a zone. */
+function localTime(wallMs: number): string {
+  const date = new Date(wallMs);
+  const two = (number: number) => String(number).padStart(2, '0');
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
+}
+
+const unsignedJwtFor = (seconds: number) => (serial: number) =>
+  [{ alg: 'none' }, { exp: inSeconds(seconds), jti: String(serial) }]
+    .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+    .concat('c2lnbmF0dXJl')
+    .join('.');
 
 interface Issuer {
   readonly name: string;
@@ -355,6 +442,269 @@ const ISSUERS: readonly Issuer[] = [
     },
   },
   {
+    name: 'Feishu, the OAuth2 endpoint',
+    answer: { body: (token: IssuedToken) => ({ code: 0, ...oauth(token), scope: 'tenant' }) },
+    line: (origin) =>
+      `curl -X POST '${origin}/oauth/v3/token' -H 'Content-Type: application/json' -d '{
+  "grant_type": "client_credentials", "client_id": "cli_a1b2", "client_secret": "${SECRET}" }'`,
+    source: {
+      type: 'http',
+      body_json: {
+        grant_type: 'client_credentials',
+        client_id: 'cli_a1b2',
+        client_secret: '${CORP_CLIENT_SECRET}',
+      },
+      success: { json: { '/code': 0 } },
+      token_at: '/access_token',
+    },
+  },
+  {
+    name: 'DingTalk v1.0',
+    answer: { body: (token: IssuedToken) => ({ accessToken: token.value, expireIn: 7200 }) },
+    line: (origin) =>
+      `curl -X POST "${origin}/v1.0/oauth2/accessToken" -H "Content-Type:application/json" --data "{\\"appKey\\":\\"k1\\",\\"appSecret\\":\\"${SECRET}\\"}"`,
+    source: {
+      type: 'http',
+      body_json: { appKey: 'k1', appSecret: '${CORP_APP_SECRET}' },
+      token_at: '/accessToken',
+    },
+  },
+  {
+    name: 'GigaChat, second form',
+    answer: {
+      body: (token: IssuedToken) => ({ tok: token.value, exp: Math.floor(Date.now() / 1000) + 1800 }),
+    },
+    line: (origin) =>
+      `curl -k -X POST ${origin}/v1/token -H "RqUID: $(uuidgen)" -u 'user:${SECRET}' -d scope=GIGACHAT_API_PERS`,
+    source: {
+      type: 'http',
+      headers: { RqUID: '{{uuid}}' },
+      body_form: { scope: 'GIGACHAT_API_PERS' },
+      basic: { username: 'user', password: '${CORP_PASSWORD}' },
+      token_at: '/tok',
+    },
+  },
+  {
+    name: 'IBM Cloud Pak for Data',
+    answer: {
+      body: (token: IssuedToken) => ({ _messageCode_: '200', message: 'Success', token: token.value }),
+    },
+    line: (origin) =>
+      `curl -k -X POST ${origin}/icp4d-api/v1/authorize -H 'cache-control: no-cache' -H 'content-type: application/json' -d '{"username":"admin","api_key":"${SECRET}"}'`,
+    source: {
+      type: 'http',
+      headers: { 'cache-control': 'no-cache' },
+      body_json: { username: 'admin', api_key: '${CORP_API_KEY}' },
+      token_at: '/token',
+    },
+  },
+  {
+    name: 'IBM Cloud Pak for Data with the token as it is',
+    answer: {
+      body: (token: IssuedToken) => ({ _messageCode_: '200', message: 'Success', token: token.value }),
+    },
+    line: (origin) => `curl ${origin}/v1/preauth/validateAuth -u admin:${SECRET}`,
+    tokenOf: ({ headers }) => String(headers.authorization ?? ''),
+    source: {
+      type: 'http',
+      basic: { username: 'admin', password: '${CORP_PASSWORD}' },
+      token_at: '/token',
+      place: { header: 'Authorization' },
+    },
+  },
+  {
+    name: 'Auth0',
+    answer: { body: oauth },
+    line: (origin) =>
+      `curl --request POST --url '${origin}/oauth/token' --header 'content-type: application/json' --data '{"client_id":"cid","client_secret":"${SECRET}","audience":"https://llm.corp.example/","grant_type":"client_credentials"}'`,
+    source: {
+      type: 'oauth2',
+      client_id: 'cid',
+      client_secret: '${CORP_CLIENT_SECRET}',
+      auth: 'post',
+      params: { audience: 'https://llm.corp.example/' },
+      encoding: 'json',
+    },
+  },
+  {
+    name: 'Keycloak with a user name and a password',
+    answer: {
+      body: (token: IssuedToken) => ({
+        ...oauth(token),
+        refresh_token: 'eyJhbGciOiJIUzI1NiJ9.eyJ0eXAiOiJSZWZyZXNoIn0.c2lnbmF0dXJl',
+        refresh_expires_in: 1800,
+      }),
+    },
+    line: (origin) =>
+      `curl -s -X POST ${origin}/realms/corp/protocol/openid-connect/token -d 'grant_type=password' -d 'client_id=llm' -d 'username=svc' --data-urlencode 'password=${SECRET}'`,
+    source: {
+      type: 'http',
+      body_form: { grant_type: 'password', client_id: 'llm', username: 'svc', password: '${CORP_PASSWORD}' },
+      token_at: '/access_token',
+    },
+  },
+  {
+    name: 'SAP XSUAA with its grant in the query',
+    answer: { body: (token: IssuedToken) => ({ ...oauth(token), scope: 'uaa.resource', jti: 'a1' }) },
+    line: (origin) =>
+      `curl -X POST '${origin}/oauth/token?grant_type=client_credentials' -u 'sb-1!b2|aicore:${SECRET}'`,
+    source: {
+      type: 'http',
+      method: 'POST',
+      query: { grant_type: 'client_credentials' },
+      basic: { username: 'sb-1!b2|aicore', password: '${CORP_PASSWORD}' },
+      token_at: '/access_token',
+    },
+  },
+  {
+    name: 'Azure App Service',
+    answer: {
+      body: (token: IssuedToken) => ({
+        access_token: token.value,
+        expires_on: String(inSeconds(3599)),
+        resource: 'x',
+        token_type: 'Bearer',
+        client_id: '5E29463D-71DA-4FE0-8E69-999B57DB23B0',
+      }),
+    },
+    line: (origin) =>
+      `curl "${origin}/msi/token?api-version=2019-08-01&resource=https://cognitiveservices.azure.com" -H "X-IDENTITY-HEADER: ${SECRET}"`,
+    source: {
+      type: 'http',
+      headers: { 'X-IDENTITY-HEADER': '${CORP_X_IDENTITY_HEADER}' },
+      query: { 'api-version': '2019-08-01', resource: 'https://cognitiveservices.azure.com' },
+      token_at: '/access_token',
+    },
+  },
+  {
+    name: 'Google Cloud with an identity token as the whole body',
+    answer: { makeToken: unsignedJwtFor(3600), body: (token: IssuedToken) => token.value },
+    line: (origin) =>
+      `curl -H 'Metadata-Flavor: Google' '${origin}/computeMetadata/v1/instance/service-accounts/default/identity?audience=https://llm.corp.example&format=full'`,
+    source: {
+      type: 'http',
+      headers: { 'Metadata-Flavor': 'Google' },
+      query: { audience: 'https://llm.corp.example', format: 'full' },
+      token_at: 'body',
+    },
+  },
+  {
+    name: 'Kubernetes TokenRequest',
+    answer: {
+      status: 201,
+      body: (token: IssuedToken) => ({
+        kind: 'TokenRequest',
+        apiVersion: 'authentication.k8s.io/v1',
+        metadata: { name: 'llm', creationTimestamp: new Date().toISOString() },
+        spec: { audiences: ['llm'], expirationSeconds: 3600 },
+        status: {
+          token: token.value,
+          expirationTimestamp: new Date(Date.now() + 3_600_000).toISOString().replace(/\.\d+Z/, 'Z'),
+        },
+      }),
+    },
+    line: (origin) =>
+      `curl -sk -X POST -H "Authorization: Bearer ${SECRET}" -H 'Content-Type: application/json' -d '{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"audiences":["llm"],"expirationSeconds":3600}}' ${origin}/api/v1/namespaces/llm/serviceaccounts/llm/token`,
+    source: {
+      type: 'http',
+      headers: { Authorization: '${CORP_AUTHORIZATION}' },
+      body_json: {
+        apiVersion: 'authentication.k8s.io/v1',
+        kind: 'TokenRequest',
+        spec: { audiences: ['llm'], expirationSeconds: 3600 },
+      },
+      token_at: '/status/token',
+      expires_at: { pointer: '/status/expirationTimestamp' },
+    },
+  },
+  {
+    name: 'HashiCorp Vault AppRole',
+    answer: {
+      body: (token: IssuedToken) => ({
+        request_id: '6f0b1291-c7f3-43c6-bb2e-9f3efb2dc98e',
+        lease_id: '',
+        lease_duration: 0,
+        data: null,
+        auth: {
+          client_token: token.value,
+          accessor: 'hmac-8609694a-cdbc-db9b-d345-e782dbb562ed',
+          policies: ['default'],
+          lease_duration: 1200,
+          renewable: true,
+        },
+      }),
+    },
+    line: (origin) =>
+      `curl --request POST --data '{"role_id":"59d6d1ca-47bb-4e7e-a40b-8be3bc5a0ba8","secret_id":"${SECRET}"}' ${origin}/v1/auth/approle/login`,
+    source: {
+      type: 'http',
+      body_json: { role_id: '59d6d1ca-47bb-4e7e-a40b-8be3bc5a0ba8', secret_id: '${CORP_SECRET_ID}' },
+      token_at: '/auth/client_token',
+      expires_at: { pointer: '/auth/lease_duration' },
+    },
+  },
+  {
+    name: 'WSO2 and Apigee with a Basic header',
+    answer: { body: (token: IssuedToken) => ({ ...oauth(token), scope: 'default' }) },
+    line: (origin) =>
+      `curl -k -X POST ${origin}/token -d "grant_type=client_credentials" -H "Authorization: Basic ${Buffer.from(`id:${SECRET}`).toString('base64')}"`,
+    source: {
+      type: 'oauth2',
+      client_id: 'id',
+      client_secret: '${CORP_CLIENT_SECRET}',
+      auth: 'basic',
+      auth_encoding: 'loose',
+    },
+  },
+  {
+    name: 'Home-grown, nested camel case with milliseconds',
+    answer: {
+      body: (token: IssuedToken) => ({
+        code: 0,
+        msg: 'success',
+        data: { accessToken: token.value, expireTime: Date.now() + 300_000 },
+      }),
+    },
+    line: (origin) =>
+      `curl --location --request POST '${origin}/auth/token' --header 'Content-Type: application/json' --data-raw '{"appKey":"a1","appSecret":"${SECRET}"}'`,
+    source: {
+      type: 'http',
+      body_json: { appKey: 'a1', appSecret: '${CORP_APP_SECRET}' },
+      success: { json: { '/code': 0 } },
+      token_at: '/data/accessToken',
+    },
+  },
+  {
+    name: 'Home-grown, code 200 and a token that is the data itself',
+    answer: { body: (token: IssuedToken) => ({ code: 200, success: true, msg: 'OK', data: token.value }) },
+    line: (origin) =>
+      `curl '${origin}/api/getToken' -H 'X-App-Id: llm' -H 'X-App-Key: ${SECRET}' --compressed -X 'POST' -d ''`,
+    source: {
+      type: 'http',
+      method: 'POST',
+      headers: { 'X-App-Id': 'llm', 'X-App-Key': '${CORP_X_APP_KEY}' },
+      success: { json: { '/code': 200 } },
+      token_at: '/data',
+    },
+  },
+  {
+    name: 'Home-grown, a local time as its end',
+    answer: {
+      body: (token: IssuedToken) => ({
+        status: 'success',
+        result: { jwtToken: token.value, expireDate: localTime(Date.now() + 1_800_000), userName: 'svc' },
+      }),
+    },
+    line: (origin) =>
+      `curl -H "Content-Type: application/json" -d '{"username":"svc","password":"${SECRET}"}' ${origin}/login`,
+    source: {
+      type: 'http',
+      body_json: { username: 'svc', password: '${CORP_PASSWORD}' },
+      token_at: '/result/jwtToken',
+      expires_at: { pointer: '/result/expireDate' },
+    },
+  },
+  {
     name: 'GitHub Copilot',
     answer: {
       body: (token: IssuedToken) => ({
@@ -411,7 +761,7 @@ test('a home-grown interface: nested token, milliseconds, a time and a nonce of 
   const { code, text } = await initFrom(made, line);
   assert.equal(code, 0, text);
   assert.match(text, /^ {6}\/data\/accessToken {2}text of \d+ characters {3}<- the token$/m);
-  assert.match(text, /^ok {4}the token is at \/data\/accessToken, it lives (?:299|300|301) s$/m);
+  assert.match(text, /^ok {4}the token is at \/data\/accessToken, it lives 300 s$/m);
   assert.match(text, /^warn {2}sign looks computed from the other values/m);
   const { source } = await written(made);
   assert.deepEqual(source.body_json, {
@@ -539,7 +889,7 @@ test('no file is overwritten without --force; with it, other variables of the .e
   const line = `curl -u app:${SECRET} -d grant_type=client_credentials ${issuer.tokenUrl}`;
   const refused = await initFrom(made, line);
   assert.equal(refused.code, 2);
-  assert.match(refused.text, /\.env exists\. Name another file with --output, or use --force\./);
+  assert.match(refused.text, /^\S+\.env exists\. Name another file with --output, or use --force\.$/);
   assert.equal(issuer.callCount, 0);
   assert.equal((await initFrom(made, line, '--force')).code, 0);
   assert.equal((await written(made)).variables, `OTHER=1\nCORP_CLIENT_SECRET=${SECRET}\n`);
