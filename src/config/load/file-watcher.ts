@@ -1,6 +1,6 @@
 import { type FSWatcher, type Stats, statSync, watch } from 'node:fs';
 import { stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import type { Clock, Timer } from '../../lib/clock.ts';
 
 /** Poll interval for systems without change notifications (network file systems, some containers). */
@@ -47,13 +47,21 @@ export class FilesWatch {
 
   #watch(directory: string): FSWatcher[] {
     try {
-      const watcher = watch(directory, { persistent: false }, () => void this.#look());
+      const watcher = watch(directory, { persistent: false }, (_event, name) => {
+        if (name === null || this.#concerns(name)) void this.#look();
+      });
       watcher.on('error', () => watcher.close());
       return [watcher];
     } catch {
       // No such directory, or no more watches to be had: polling finds changes as well.
       return [];
     }
+  }
+
+  /** Whether a change in a directory may be one of the files: the database beside them changes all the time. */
+  #concerns(name: string): boolean {
+    // Kubernetes swaps the link `..data`, through which the files are reached.
+    return name.startsWith('..') || this.#files.some((file) => basename(file) === name);
   }
 
   #closeWatchers(): void {
