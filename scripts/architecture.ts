@@ -71,7 +71,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   express: ['http', 'admin'],
   jose: ['tokens'],
   oauth4webapi: ['tokens'],
-  'rate-limiter-flexible': ['http'],
+  'rate-limiter-flexible': ['http', 'admin'],
 };
 
 const NOUNLESS = /(?:^|[-.])(?:utils?|helpers?|common|misc)(?:[-.]|$)/;

@@ -72,10 +72,14 @@ export function clientQuotaSettings({ clients }: Config): ReadonlyMap<string, Qu
 
 /** Who comes without a key; null when every request needs one. */
 function anonymousClient(config: Config, hasKeys: boolean): ClientIdentity | null {
-  const isNeeded = hasKeys && !config.noauth && !config.upstreams.some((upstream) => upstream.noauth);
-  if (isNeeded) return null;
+  if (hasKeys && needsClientKey(config)) return null;
   const isGlobal = config.noauth || !hasKeys;
   return { name: null, keyDigest: null, isGlobal, mayUseModel: null, mayUsePath: null };
+}
+
+/** True: no request is let in without a key. */
+export function needsClientKey(config: Config): boolean {
+  return hasAnyKey(config) && !config.noauth && !config.upstreams.some((upstream) => upstream.noauth);
 }
 
 /** True: neither keys nor `noauth` are configured, so only this machine may connect. */

@@ -58,6 +58,14 @@ export class RepairReports {
     this.#metrics = metrics;
   }
 
+  /** What was counted since the start. */
+  *list(): Generator<{ readonly upstream: string; readonly repair: Repair; readonly responses: number }> {
+    for (const [key, { responses }] of this.#counts) {
+      const at = key.indexOf(' ');
+      yield { upstream: key.slice(at + 1), repair: key.slice(0, at) as Repair, responses };
+    }
+  }
+
   report(upstream: string, repair: Repair): void {
     const key = `${repair} ${upstream}`;
     const known = this.#counts.get(key);

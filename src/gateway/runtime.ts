@@ -52,6 +52,9 @@ export class Runtime {
   readonly upstreams: readonly RoutedUpstream[];
   readonly skipped: readonly SkippedUpstream[];
   readonly routes: RuntimeRoutes;
+  get models(): ModelList {
+    return this.routes.models;
+  }
   readonly #use = new UseCount();
   readonly #clock: Clock;
   #probes: UpstreamProbes | null = null;

@@ -5,26 +5,28 @@ import { dirname } from 'node:path';
 import { isatty } from 'node:tty';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load/load-config.ts';
-import { createApp } from '../http/app.ts';
+import { createAdminListener, createApp } from '../http/app.ts';
 import { BodyReader, type BodyReaderSettings } from '../http/body/body-reader.ts';
 import { ClientQuotas } from '../http/middleware/client-quota.ts';
 import { RunningRequests, restarting } from '../http/middleware/running-requests.ts';
 import type { Readiness } from '../http/routes/health.ts';
 import { systemClock } from '../lib/clock.ts';
+import { asFerryError } from '../lib/errors/ferry-error.ts';
 import type { RequestRecord } from '../lib/request-record.ts';
-import { SecretRegistry } from '../lib/secret.ts';
+import { type Secret, SecretRegistry } from '../lib/secret.ts';
 import { counted, inSeconds } from '../lib/text/format.ts';
 import { packageVersion } from '../lib/version.ts';
-import { createLogger, type Logger } from '../observability/logger.ts';
+import { createLogger, type Logger, type LogLevel } from '../observability/logger.ts';
 import { Metrics } from '../observability/metrics.ts';
 import { RecordFanout } from '../observability/record-fanout.ts';
 import { createRequestLog, type RequestLog, type RequestLogSettings } from '../request-log/request-log.ts';
 import type { CircuitState } from '../routing/upstream-state/circuit.ts';
 import type { TokenEvent } from '../tokens/manager/token-event.ts';
 import type { TokenStatus } from '../tokens/manager/token-status.ts';
-import { clientQuotaSettings } from './clients.ts';
+import { AdminGateway } from './admin.ts';
+import { clientQuotaSettings, needsClientKey } from './clients.ts';
 import { createHttpServer, describeListening, listenAddress, urlHost } from './http-server.ts';
-import { readinessOf } from './readiness.ts';
+import { degradedParts, type PartProblems, readinessOf } from './readiness.ts';
 import { ConfigReloads } from './reload.ts';
 import {
   RepairReports,
@@ -53,6 +55,8 @@ export interface ServiceOptions {
   readonly bodyStallMs?: number;
   /** Maximum time for the headers of a request, in milliseconds; 50 s unless given. */
   readonly headersTimeoutMs?: number;
+  /** A code that opens one session of the page, once, in place of an admin key. */
+  readonly adminCode?: Secret;
   /** Loads the configuration again; throws `ConfigError`. Without it the service never reloads. */
   readonly loadAgain?: () => LoadedConfig;
 }
@@ -61,6 +65,8 @@ export interface ServiceOptions {
 export interface RunningService {
   /** Without a trailing slash and without `/v1`. */
   readonly url: string;
+  /** Of the page. */
+  readonly adminUrl: string;
   status(): { readonly tokens: readonly TokenStatus[] };
   /** Loads the configuration again. False: the previous one stays in use; the log says why. Never rejects. */
   reload(): Promise<boolean>;
@@ -99,10 +105,15 @@ class Service implements RunningService {
   readonly #quotas = new ClientQuotas();
   readonly #bodies: BodyReader;
   readonly #server: Server;
+  readonly #admin: AdminGateway;
+  /** Of `admin.address`; null: the admin API has the address of the service. */
+  #adminServer: Server | null = null;
+  #logLevel: LogLevel = 'info';
   #phase: Readiness['phase'] = 'starting';
   /** Set by the first `close`; later calls wait for the same shutdown. */
   #closing: Promise<void> | null = null;
   url = '';
+  adminUrl = '';
 
   constructor(loaded: LoadedConfig, options: ServiceOptions) {
     const { config } = loaded;
@@ -121,6 +132,7 @@ class Service implements RunningService {
     this.#repairs = new RepairReports(this.#logger, this.#metrics);
     this.#tokenReporting = new TokenReporting(this.#logger, this.#metrics, systemClock);
     this.#quotas.update(clientQuotaSettings(config));
+    this.#admin = this.#createAdmin(loaded);
     this.#server = this.#createServer(config);
     this.#reloads = options.loadAgain === undefined ? null : this.#reloadsWith(options.loadAgain);
     this.#reloads?.follow(loaded.files);
@@ -137,8 +149,38 @@ class Service implements RunningService {
     this.#logger.info(describeListening({ host, port: address.port }, basePath), {
       upstreams: this.#runtime.upstreams.length,
     });
+    await this.#listenForAdmin();
     this.#runtime.beginProbing();
     void this.#runtime.start();
+  }
+
+  /** Opens `admin.address`, when there is one. */
+  async #listenForAdmin(): Promise<void> {
+    const { admin, keep_alive_timeout: keepAliveMs, limits } = this.#runtime.config;
+    this.adminUrl = `${this.url}/ui/`;
+    if (admin.address === null) return;
+    const { host, port } = listenAddress(admin.address);
+    const listener = createAdminListener(() => this.#runtime.routes.paths, this.#admin.listener);
+    this.#adminServer = createHttpServer(listener, {
+      keepAliveMs,
+      maxHeaderBytes: limits.header_bytes,
+      running: this.#requests,
+      headersTimeoutMs: this.#options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS,
+      clock: systemClock,
+    });
+    this.#adminServer.listen({ port, ...(host === '' ? {} : { host }) });
+    await once(this.#adminServer, 'listening');
+    const address = this.#adminServer.address() as AddressInfo;
+    this.adminUrl = `http://${urlHost(host)}:${address.port}/ui/`;
+    this.#logger.info(`the admin API and the page listen on ${this.adminUrl}`);
+  }
+
+  async #closeAdminServer(): Promise<void> {
+    if (this.#adminServer === null) return;
+    const closed = once(this.#adminServer, 'close');
+    this.#adminServer.close();
+    this.#adminServer.closeAllConnections();
+    await closed;
   }
 
   status(): { readonly tokens: readonly TokenStatus[] } {
@@ -180,10 +222,12 @@ class Service implements RunningService {
       this.#requests.abortAll(restarting());
       await this.#requests.drained(FINAL_EVENTS_MS);
     }
+    this.#admin.close();
     const closed = once(this.#server, 'close');
     this.#server.close();
     this.#server.closeAllConnections();
     await closed;
+    await this.#closeAdminServer();
     for (const runtime of [this.#runtime, ...this.#retired]) await runtime.close();
     this.#fanout.flush();
     const { dropped } = this.#requestLog.stats();
@@ -207,12 +251,18 @@ class Service implements RunningService {
       records: this.#fanout,
       onTokenEvent: (event) => {
         this.#tokenReporting.report(event);
+        this.#admin.tokenEvent(event);
         this.#options.onTokenEvent?.(event);
       },
       onQueueWait: (upstream, waitedMs) => this.#metrics.queueWaited(upstream, waitedMs),
       onRepair: (upstream, repair) => this.#repairs.report(upstream, repair),
       onCircuit: (upstream, state) => {
         reportCircuit(upstream, state, this.#logger);
+        this.#admin.circuitChanged(
+          upstream,
+          state,
+          this.#runtime.upstreams.find(({ name }) => name === upstream),
+        );
         this.#options.onCircuit?.(upstream, state);
       },
     };
@@ -226,7 +276,10 @@ class Service implements RunningService {
       current: () => this.#runtime,
       build: (loaded, config) => this.#buildRuntime(loaded, config, this.#runtime),
       swap: (next) => this.#swap(next),
-      report: (result) => reportReload(result, this.#logger, this.#metrics),
+      report: (result) => {
+        reportReload(result, this.#logger, this.#metrics);
+        this.#admin.reloaded(result);
+      },
     });
   }
 
@@ -234,7 +287,8 @@ class Service implements RunningService {
     const previous = this.#runtime;
     this.#runtime = next;
     this.#bodies.adjust(this.#bodyBounds(next.config));
-    this.#logger.setLevel(next.config.log.level);
+    // A level that an administrator has set stays until the file has another one.
+    if (next.config.log.level !== previous.config.log.level) this.#setLogLevel(next.config.log.level);
     this.#quotas.update(clientQuotaSettings(next.config));
     this.#server.keepAliveTimeout = next.config.keep_alive_timeout;
     previous.endProbing();
@@ -290,17 +344,62 @@ class Service implements RunningService {
     });
   }
 
+  #problems(): PartProblems {
+    return {
+      configuration: this.#reloads?.problem ?? null,
+      requestLog: requestLogProblem(this.#requestLog),
+    };
+  }
+
+  #createAdmin(loaded: LoadedConfig): AdminGateway {
+    let loadedAtMs = systemClock.wallMs();
+    const { admin, log } = loaded.config;
+    const sharedKey = this.#options.adminCode ?? null;
+    this.#logLevel = log.level;
+    return new AdminGateway({
+      clock: systemClock,
+      version: packageVersion(),
+      configPath: loaded.files[0] ?? null,
+      key: admin.key,
+      loginCode: sharedKey,
+      requestLog: this.#requestLog,
+      state: () => this.#runtime,
+      phase: () => this.#currentPhase(),
+      baseUrl: () => `${this.url}/v1`,
+      needsClientKey: () => needsClientKey(this.#runtime.config),
+      loadedAtMs: () => loadedAtMs,
+      inFlight: () => this.#requests.count,
+      degraded: () => degradedParts(this.#runtime, this.#problems()),
+      repairs: () => this.#repairs.list(),
+      reload: async () => {
+        if (this.#reloads === null) return false;
+        const isOk = await this.#reloads.reload();
+        if (isOk) loadedAtMs = systemClock.wallMs();
+        return true;
+      },
+      logLevel: () => this.#logLevel,
+      setLogLevel: (level) => this.#setLogLevel(level),
+      scrub: (text) => this.#secrets.scrub(text),
+      audit: (message, facts) => this.#logger.warn(message, facts),
+      onInternalError: (error) => reportInternalError(asFerryError(error), this.#logger),
+      clientIp: (request) => this.#runtime.routes.clientIp(request),
+      followRecords: (sink) => this.#fanout.attach('admin API', sink),
+    });
+  }
+
+  #setLogLevel(level: LogLevel): void {
+    this.#logLevel = level;
+    this.#logger.setLevel(level);
+  }
+
   #createServer({ keep_alive_timeout: keepAliveMs, limits }: Config): Server {
     const app = createApp({
       requests: this.#requests,
       runtime: () => this.#runtime.routes,
-      readiness: () =>
-        readinessOf(this.#runtime, this.#currentPhase(), [
-          this.#reloads?.problem ?? null,
-          requestLogProblem(this.#requestLog),
-        ]),
+      readiness: () => readinessOf(this.#runtime, this.#currentPhase(), this.#problems()),
       metrics: async () => ({ text: await this.#metrics.text(), contentType: this.#metrics.contentType }),
       onInflight: (step) => this.#metrics.inflight(step),
+      admin: this.#runtime.config.admin.address === null ? this.#admin.listener : null,
       onInternalError: (error) => reportInternalError(error, this.#logger),
     });
     return createHttpServer(app, {

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
 import { ENDPOINTS, POSTED_BASE_URL } from '../endpoints.ts';
 import { asFerryError, FerryError } from '../lib/errors/ferry-error.ts';
@@ -51,6 +51,8 @@ export interface AppParts {
   metrics(): Promise<{ readonly text: string; readonly contentType: string }>;
   /** Called with 1 at the start and -1 at the end of each request. */
   onInflight(step: 1 | -1): void;
+  /** Serves `/admin` and `/ui`; null: they are served at an address of their own. */
+  readonly admin: RequestListener | null;
   /** An internal error that a client got as 500. */
   onInternalError(error: FerryError): void;
 }
@@ -112,6 +114,12 @@ function accept(parts: AppParts): (request: Request, response: Response, next: (
       response.shouldKeepAlive = false;
       form.refused(request);
     }
+    // Looking at the gateway is no request of an application, and is not recorded.
+    if (refusal === null && !target.isApi && parts.admin !== null && ADMIN_PATH.test(target.path)) {
+      request.url = targetOf(target);
+      parts.admin(request, response);
+      return;
+    }
     // 2. The context: from here on the request is recorded.
     const { path, query, isApi, model } = target;
     const context = new RequestContext(
@@ -135,6 +143,34 @@ function accept(parts: AppParts): (request: Request, response: Response, next: (
     // 5. The route of the normalised path.
     request.url = path;
     next();
+  };
+}
+
+const ADMIN_PATH = /^\/(?:admin|ui)(?:\/|$)/;
+
+function targetOf({ path, query }: RequestPath): string {
+  return query === '' ? path : `${path}?${query}`;
+}
+
+/** Serves `/admin` and `/ui` alone, for an address of their own. */
+export function createAdminListener(paths: () => RequestPaths, admin: RequestListener): RequestListener {
+  const form = new RequestForm();
+  return (request, response) => {
+    try {
+      form.check(request);
+      const target = paths().parse(request.url ?? '/');
+      const { originalUrl = request.url } = request as IncomingMessage & { originalUrl?: string };
+      Object.assign(request, { originalUrl, url: targetOf(target) });
+      admin(request, response);
+    } catch (thrown) {
+      const error = asFerryError(thrown);
+      response.writeHead(error.status, {
+        'content-type': 'application/json; charset=utf-8',
+        connection: 'close',
+      });
+      response.end(JSON.stringify(error.toBody()));
+      form.refused(request);
+    }
   };
 }
 

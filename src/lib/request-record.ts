@@ -12,6 +12,16 @@ export interface AttemptRecord {
   readonly tokenRenewed: boolean;
   /** Why it failed, in words; without secrets. */
   readonly detail?: string;
+  /** From the arrival of the request to its begin. Absent: recorded by an older version, as are the others. */
+  readonly startMs?: number;
+  /** How long it waited for a slot or its turn before it began; absent: not at all. */
+  readonly queueMs?: number;
+  /** How long it waited for a token; absent: not at all. */
+  readonly tokenWaitMs?: number;
+  /** From its begin to the headers of the response; absent: there were none. */
+  readonly headersMs?: number;
+  /** What its response needed before the client could read it: names of `openai/vendors/repairs.ts`. */
+  readonly repairs?: readonly string[];
 }
 
 /**

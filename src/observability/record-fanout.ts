@@ -24,7 +24,7 @@ const FAULT_REPORT_EVERY_MS = 60_000;
  * a batch. A sink that throws affects neither the other sinks nor the request.
  */
 export class RecordFanout {
-  readonly #sinks: readonly (readonly [name: string, sink: RecordSink])[];
+  readonly #sinks: (readonly [name: string, sink: RecordSink])[];
   readonly #clock: Clock;
   readonly #onFault: RecordFanoutOptions['onFault'];
   readonly #faultReportedAtMs = new Map<string, number>();
@@ -47,6 +47,16 @@ export class RecordFanout {
       this.#timer?.cancel();
       this.#timer = this.#clock.schedule(this.#flush, 0);
     } else this.#timer ??= this.#clock.schedule(this.#flush, FLUSH_AFTER_MS);
+  }
+
+  /** One more sink, until the returned function is called. */
+  attach(name: string, sink: RecordSink): () => void {
+    const entry = [name, sink] as const;
+    this.#sinks.push(entry);
+    return () => {
+      const at = this.#sinks.indexOf(entry);
+      if (at !== -1) this.#sinks.splice(at, 1);
+    };
   }
 
   /** Passes on what waits, before metrics are read and at the end. */

@@ -266,6 +266,14 @@ export class Attempt {
 
   #blame(error: FerryError): void {
     const { circuit, pauses, pacers } = this.upstream;
+    if (error.kind !== 'client_gone' && error.row.nextCandidate) {
+      this.upstream.lastError = {
+        atMs: this.#clock.wallMs(),
+        kind: error.kind,
+        status: this.response?.status ?? null,
+        message: error.detail ?? error.message,
+      };
+    }
     const isPaced =
       error.kind === 'rate_limited' && pacers?.refused(this.model, this.#startedMonoMs, error) === true;
     if (!isPaced && (error.kind === 'rate_limited' || error.kind === 'quota_exhausted')) {

@@ -220,12 +220,15 @@ export class Failover {
 
   #conclusion(): FerryError {
     const error = mostActionable(this.#errors);
-    if (error === undefined) return allPaused(this.#left, this.#request);
+    const left = this.#left.filter(({ isPaused }) => !isPaused);
+    if (error === undefined && left.length === 0 && this.#left.length > 0)
+      return upstreamsPaused(this.#request.model);
+    if (error === undefined) return allPaused(left, this.#request);
     // When others only pause, their rate limit helps the client more than the failure of one. Candidates are also left
     // when the deadline has passed or the body is spent: then a rate limit is not the reason.
-    const isPausing = this.#left.length > 0 && error.row.nextCandidate && !this.#isAnyTakeable();
+    const isPausing = left.length > 0 && error.row.nextCandidate && !this.#isAnyTakeable();
     if (!isPausing) return error;
-    return mostActionable([error, allPaused(this.#left, this.#request)]) ?? error;
+    return mostActionable([error, allPaused(left, this.#request)]) ?? error;
   }
 }
 
@@ -268,6 +271,7 @@ function clientOf({ client }: RoutedRequest): string {
 }
 
 function rankOf(upstream: RoutedUpstream, request: RoutedRequest): number {
+  if (upstream.isPaused) return NEVER;
   const { pauses, circuit, limiter } = upstream;
   const pause = pauses.isEmpty ? null : pauses.get(upstream.upstreamModel(request.model));
   if (pause !== null) return pause.reason === 'model_not_found' ? 7 : Number.POSITIVE_INFINITY;
@@ -277,6 +281,13 @@ function rankOf(upstream: RoutedUpstream, request: RoutedRequest): number {
   const pacer = upstream.pacers?.isActive === true ? upstream.pacerOf(request.model) : null;
   if (pacer !== null && !pacer.isOpen) return PACED_RANK + shareOf(pacer.waitMs(clientOf(request)));
   return (upstream.client.hasToken() ? 0 : 2) + (hasFreeSlot ? 0 : 1);
+}
+
+/** An administrator paused every upstream that would serve the request. */
+export function upstreamsPaused(model: string): FerryError {
+  return new FerryError('upstream_paused', {
+    message: `Every upstream for model "${shorten(model)}" is paused by an administrator of the gateway. Resume one of them.`,
+  });
 }
 
 const NEVER = Number.POSITIVE_INFINITY;

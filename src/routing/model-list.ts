@@ -25,12 +25,20 @@ export class ModelList {
 
   /** What `client` may use, each id once, in the order of the upstreams. Never throws: an upstream that does not respond lists nothing. */
   async listFor(client: ClientIdentity): Promise<readonly ListedModel[]> {
-    const usable = this.#upstreams.filter((upstream) => upstream.admitsClient(client));
-    const lists = await Promise.all(usable.map((upstream) => this.#modelsOf(upstream)));
+    const models = await this.#listOf(this.#upstreams.filter((upstream) => upstream.admitsClient(client)));
+    return models.filter((model) => client.mayUseModel?.(model.id) !== false);
+  }
+
+  /** The models of all upstreams, whoever may use them. */
+  listAll(): Promise<readonly ListedModel[]> {
+    return this.#listOf(this.#upstreams);
+  }
+
+  /** Each id once. */
+  async #listOf(upstreams: readonly RoutedUpstream[]): Promise<readonly ListedModel[]> {
+    const lists = await Promise.all(upstreams.map((upstream) => this.#modelsOf(upstream)));
     const models = new Map<string, ListedModel>();
-    for (const model of lists.flat()) {
-      if (!models.has(model.id) && client.mayUseModel?.(model.id) !== false) models.set(model.id, model);
-    }
+    for (const model of lists.flat()) if (!models.has(model.id)) models.set(model.id, model);
     return [...models.values()];
   }
 

@@ -1,7 +1,7 @@
 import { FerryError } from '../lib/errors/ferry-error.ts';
 import { nearestWord } from '../lib/text/nearest-word.ts';
 import { shorten } from '../lib/text/sanitize.ts';
-import { Failover, type FailoverSettings } from './failover.ts';
+import { Failover, type FailoverSettings, upstreamsPaused } from './failover.ts';
 import type { ClientIdentity, RoutedRequest } from './routed-request.ts';
 import type { UpstreamAccess } from './upstream-access.ts';
 import type { RoutedUpstream } from './upstream-state/routed-upstream.ts';
@@ -58,7 +58,7 @@ export class Router {
 
 /**
  * The upstreams that may serve `request`, in the order of the policy. Throws `model_not_found` when none admits the
- * model, `not_permitted` when only the key is what is missing, and `upstream_misconfigured` when `skipped` ones, which
+ * model, `not_permitted` when only the key is what is missing, `upstream_paused` when an administrator paused all of them, and `upstream_misconfigured` when `skipped` ones, which
  * lack an endpoint or credentials, are all that there is.
  */
 export function findCandidates(
@@ -71,16 +71,20 @@ export function findCandidates(
   const { client, model, path } = request;
   const candidates: RoutedUpstream[] = [];
   let isAdmitted = false;
+  let isPermitted = false;
   for (const upstream of upstreams) {
     if (!upstream.admits(model, path)) continue;
     isAdmitted = true;
-    if (upstream.admitsClient(client)) candidates.push(upstream);
+    if (!upstream.admitsClient(client)) continue;
+    isPermitted = true;
+    if (!upstream.isPaused) candidates.push(upstream);
   }
   if (!isAdmitted)
     throw (
       misconfigured(skipped, request) ?? noSuchModel(model, { nearest: nearestModel(upstreams, request) })
     );
-  if (candidates.length === 0 || isForbidden(client, model, path)) throw notPermitted(request);
+  if (!isPermitted || isForbidden(client, model, path)) throw notPermitted(request);
+  if (candidates.length === 0) throw upstreamsPaused(model);
   return candidates.length === 1 ? candidates : arrange(candidates, policy, random);
 }
 

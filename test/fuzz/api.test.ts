@@ -31,6 +31,8 @@ function strictDescription(): Json {
     paths: Record<string, Record<string, { responses: Json }>>;
     components: { schemas: Json };
   };
+  // Its actions change the gateway that the others are tried on; test/admin has its tests.
+  for (const path of Object.keys(document.paths)) if (path.startsWith('/admin/')) delete document.paths[path];
   for (const { responses } of Object.values(document.paths).flatMap((path) => Object.values(path))) {
     delete responses['4XX'];
     const { content } = responses['200'] as { content: Record<string, Json> };

@@ -33,6 +33,7 @@ const step = (kind: ErrorKind, facts: Partial<Situation> = {}): NextStep =>
 const PASSED_ON: readonly ErrorKind[] = [
   'model_not_found',
   'upstream_misconfigured',
+  'upstream_paused',
   'token_unavailable',
   'unreachable',
   'timeout',
@@ -109,7 +110,7 @@ const WORTH: readonly (readonly ErrorKind[])[] = [
   ['unreachable', 'timeout', 'retryable_status', 'invalid_response', 'disconnected', 'token_unavailable'],
   ['model_not_found', 'path_not_found'],
   ['auth_rejected', 'forbidden'],
-  ['upstream_misconfigured'],
+  ['upstream_misconfigured', 'upstream_paused'],
 ];
 
 test('the client’s own error wins over 429, over a failure, over a missing model or path, over auth, in any order', () => {

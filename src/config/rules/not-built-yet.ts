@@ -21,8 +21,6 @@ export const NOT_BUILT_YET: readonly NotBuilt[] = [
   { path: 'tls', accepts: isNull, what: 'serving HTTPS' },
   { path: 'tracing.otlp', accepts: isNull, what: 'traces' },
   { path: 'notify[]', accepts: () => false, what: 'alerts' },
-  { path: 'admin.key', accepts: isNull, what: 'the admin API and the dashboard' },
-  { path: 'admin.address', accepts: isNull, what: 'the admin API and the dashboard' },
   { path: 'embeddings_cache.size', accepts: only(0), what: 'the embeddings cache' },
   { path: 'upstreams[].type', accepts: only('openai'), what: 'upstreams with the Replicate API' },
 ];

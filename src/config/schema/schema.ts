@@ -152,7 +152,7 @@ const tracing = sectionOr(
 
 const admin = sectionOr(
   {
-    key: optional(secret, 'Key of /admin and /ui; absent: both are off.'),
+    key: optional(secret, 'Key of /admin and /ui; absent: both answer to this machine only.'),
     address: optional(text, 'Own address for both; absent: the address of the service.'),
   },
   'The admin API and the dashboard.',

@@ -29,6 +29,10 @@ export class RunningRequests {
   /** Called when the last one has finished. */
   #onDrained: (() => void) | null = null;
 
+  get count(): number {
+    return this.#running.length;
+  }
+
   /** A request that arrives while new ones are refused gets its response at once, so `drained` does not wait for it. */
   add(request: RunningRequest): void {
     if (!this.#isRefusing) request.slot = this.#running.push(request) - 1;

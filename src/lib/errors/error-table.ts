@@ -116,6 +116,9 @@ export const ERROR_TABLE = {
     severity: 0,
   }),
 
+  /** An administrator paused every candidate. */
+  upstream_paused: failed(503, 'server_error', 'upstream_paused', { countsAgainst: 'no', severity: 0 }),
+
   // One attempt at one candidate.
   token_unavailable: failed(503, 'upstream_error', 'upstream_auth_unavailable', { countsAgainst: 'no' }),
   unreachable: failed(502, 'upstream_error', 'upstream_unreachable', { countsAgainst: 'cools_at_once' }),

@@ -48,6 +48,14 @@ export class ModelPauses {
     return null;
   }
 
+  /** All running pauses. */
+  list(): (RunningPause & { readonly model: string })[] {
+    return [...this.#pauses.keys()].flatMap((model) => {
+      const pause = this.get(model);
+      return pause === null ? [] : [{ model, ...pause }];
+    });
+  }
+
   clear(model: string): void {
     this.#pauses.delete(model);
     this.isEmpty = this.#pauses.size === 0;

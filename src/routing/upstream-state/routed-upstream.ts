@@ -1,3 +1,4 @@
+import type { ErrorKind } from '../../lib/errors/ferry-error.ts';
 import type { Profile } from '../../openai/request/profile.ts';
 import type { UpstreamClient } from '../../upstream/client.ts';
 import { type AccessSettings, UpstreamAccess } from '../upstream-access.ts';
@@ -47,6 +48,14 @@ interface UpstreamState {
   readonly learnedDrops: LearnedDrops;
 }
 
+/** Why an attempt failed. */
+interface UpstreamError {
+  readonly atMs: number;
+  readonly kind: ErrorKind;
+  readonly status: number | null;
+  readonly message: string;
+}
+
 /** One upstream for routing: its access rules, its health, its slots, and the client that calls it. */
 export class RoutedUpstream extends UpstreamAccess {
   readonly recipe: string;
@@ -56,6 +65,11 @@ export class RoutedUpstream extends UpstreamAccess {
   /** Null: a 429 pauses the model instead (`pace: off`). */
   readonly pacers: Pacers | null;
   readonly learnedDrops: LearnedDrops;
+  /** True: an administrator paused it, so that it gets no requests. */
+  isPaused = false;
+  pausedAtMs: number | null = null;
+  /** The last failed attempt that was not the client's fault. */
+  lastError: UpstreamError | null = null;
   /** Each attempt holds one slot. */
   readonly limiter: ConcurrencyLimiter;
   readonly limits: UpstreamLimits;
@@ -87,6 +101,16 @@ export class RoutedUpstream extends UpstreamAccess {
   /** Attempts under way and requests that wait for a slot or their turn. */
   get load(): number {
     return this.limiter.running + this.limiter.waiting + (this.pacers?.waiting ?? 0);
+  }
+
+  pause(nowMs: number): void {
+    this.isPaused = true;
+    this.pausedAtMs = nowMs;
+  }
+
+  resume(): void {
+    this.isPaused = false;
+    this.pausedAtMs = null;
   }
 
   /** What limits the rate of calls for a model, by its name at clients; null: nothing. */
