@@ -13,6 +13,7 @@ import { findRefusedParameter } from '../openai/request/refused-parameter.ts';
 import { type AdaptedRequest, adaptRequest } from '../openai/request/request-adaptation.ts';
 import { findRewrite, REWRITE, refusesStreaming } from '../openai/request/request-rewrites.ts';
 import type { Repair } from '../openai/vendors/repairs.ts';
+import { MAX_SEARCHED_BODY } from '../tokens/placement/rejection.ts';
 import type { AttemptTimer } from '../upstream/attempt-timer.ts';
 import type { UpstreamCall } from '../upstream/client.ts';
 import { type UpstreamResponse, UpstreamStatusError } from '../upstream/response.ts';
@@ -137,7 +138,7 @@ export async function callUpstream(
   }
 }
 
-/** Reads a whole body; throws `auth_rejected` when `reject.body` finds in it that the token is no longer good. */
+/** Reads a whole body; throws `auth_rejected` when `reject` finds in it that the token is no longer good. */
 export async function readBody(
   attempt: Attempt,
   response: UpstreamResponse,
@@ -159,12 +160,15 @@ export async function readBodyPieces(
   return pieces;
 }
 
-/** Throws `auth_rejected` when `reject.body` finds in a body or an event that the token is no longer good. */
+/** Throws `auth_rejected` when `reject` finds in a body or an event that the token is no longer good. */
 export function checkToken(attempt: Attempt, response: UpstreamResponse, text: Buffer | string): void {
   const { client, name } = attempt.upstream;
-  if (!client.hasBodyMatchers || !client.rejectsTokenIn(response, text.toString())) return;
+  if (!client.hasBodyMatchers) return;
+  // What is longer is known to be long by one more byte.
+  const start = typeof text === 'string' ? text : text.toString('utf8', 0, MAX_SEARCHED_BODY + 1);
+  if (!client.rejectsTokenIn(response, start)) return;
   throw new FerryError('auth_rejected', {
-    message: `Upstream "${name}" rejected its token in the body of a 200 response (tokens.*.reject.body).`,
+    message: `Upstream "${name}" rejected its token in the body of a 200 response (tokens.*.reject).`,
   });
 }
 

@@ -168,6 +168,8 @@ export class Attempt {
   canReplay(error: FerryError): boolean {
     const { response } = this;
     if (error.kind !== 'auth_rejected' || response?.ok !== true || this.#isCommitted) return false;
+    // Found in the headers: the client has replayed it, or knows why not.
+    if (response.isTokenRejected) return false;
     if (response === this.#rejectedResponse) return false;
     this.#rejectedResponse = response;
     this.rejection = { response, error };

@@ -1,6 +1,7 @@
 import type { Clock } from '../lib/clock.ts';
 import { asFerryError, FerryError } from '../lib/errors/ferry-error.ts';
 import { shorten } from '../lib/text/sanitize.ts';
+import { isPageError } from '../openai/errors/upstream-error.ts';
 import type { ParsedRequest } from '../openai/request/parsed-request.ts';
 import { Attempt } from './attempt.ts';
 import { refusedParameter } from './attempt-call.ts';
@@ -87,7 +88,7 @@ export class Failover {
     request: ParsedRequest | null,
     isReplayable = true,
   ): Promise<void> {
-    const error = namingUpstream(asFerryError(thrown), attempt.upstream.name);
+    const error = describeFailure(asFerryError(thrown), attempt);
     if (attempt.canReplay(error)) {
       this.#again = attempt;
       return;
@@ -349,6 +350,27 @@ async function sleep(delayMs: number, signal: AbortSignal): Promise<void> {
     signal.addEventListener('abort', settle);
   });
   signal.throwIfAborted();
+}
+
+function describeFailure(error: FerryError, { upstream: { name, client } }: Attempt): FerryError {
+  const { credentials } = client;
+  const hint = credentials.kind === 'token' ? rejectHint(error, credentials.manager.name) : '';
+  return namingUpstream(hint === '' ? error : error.withMessage(`${error.message}${hint}`), name);
+}
+
+/** How the upstream's response would count as a rejected token, where sessions are known to end like this; else ''. */
+function rejectHint(error: FerryError, source: string): string {
+  const rule = rejectRule(error);
+  if (rule === null) return '';
+  return ` If this means that the token has expired, set reject: { ${rule} } in tokens.${source}.`;
+}
+
+function rejectRule(error: FerryError): string | null {
+  if (error.kind === 'redirect') return 'redirect: true';
+  if (isPageError(error)) return 'html: true';
+  const { kind, upstreamStatus = 200 } = error;
+  if (kind !== 'forbidden') return null;
+  return upstreamStatus === 200 ? "text: 'words of its message'" : `statuses: [401, ${upstreamStatus}]`;
 }
 
 /**

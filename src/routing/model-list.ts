@@ -71,8 +71,11 @@ export class ModelList {
 
   async #fetch(upstream: RoutedUpstream): Promise<readonly ListedModel[]> {
     try {
-      const response = await upstream.client.fetchModels(DISCOVERY_TIMEOUT_MS);
+      const { client } = upstream;
+      const response = await client.fetchModels(DISCOVERY_TIMEOUT_MS);
       const body = await response.body.readAll(MAX_LIST_BYTES);
+      if (client.hasBodyMatchers && client.rejectsTokenIn(response, body.toString()))
+        client.reportRejected(response);
       const models = readModelsResponse(body, this.#createdSeconds);
       this.#discovered.set(upstream.name, models);
       return models;

@@ -10,7 +10,12 @@ import type { Lease, OutgoingRequest } from '../tokens/manager/lease.ts';
 import type { TokenManager } from '../tokens/manager/token-manager.ts';
 import { TokenUnavailable } from '../tokens/manager/token-unavailable.ts';
 import { PlacementError } from '../tokens/placement/placement.ts';
-import { isTokenRejection, type RejectionRules } from '../tokens/placement/rejection.ts';
+import {
+  hasBodyRules,
+  hasHeaderRules,
+  isTokenRejection,
+  type RejectionRules,
+} from '../tokens/placement/rejection.ts';
 import { AttemptTimer } from './attempt-timer.ts';
 import { type HeaderSettings, RequestHeaders } from './headers.ts';
 import { type UpstreamResponse, UpstreamStatusError } from './response.ts';
@@ -96,8 +101,9 @@ const NO_TIMEOUT_MS = 2 ** 31 - 1;
 export class UpstreamClient extends OpenAI {
   readonly name: string;
   readonly credentials: UpstreamCredentials;
-  /** True: `reject.body` is configured, so bodies have to be looked at before anything of them is forwarded. */
+  /** True: `reject` has rules for bodies, so these have to be looked at before anything of them is forwarded. */
   readonly hasBodyMatchers: boolean;
+  readonly #hasHeaderMatchers: boolean;
   readonly #connections: Connections;
   readonly #paths: UpstreamPaths;
   readonly #headers: RequestHeaders;
@@ -125,7 +131,8 @@ export class UpstreamClient extends OpenAI {
     this.name = settings.name;
     const { credentials } = settings;
     this.credentials = credentials;
-    this.hasBodyMatchers = credentials.kind === 'token' && credentials.reject.body.length > 0;
+    this.hasBodyMatchers = credentials.kind === 'token' && hasBodyRules(credentials.reject);
+    this.#hasHeaderMatchers = credentials.kind === 'token' && hasHeaderRules(credentials.reject);
     this.#connections = connections;
     this.#paths = new UpstreamPaths(settings.paths);
     this.#headers = new RequestHeaders(settings.headers);
@@ -138,7 +145,7 @@ export class UpstreamClient extends OpenAI {
 
   /**
    * One call: token → request → rejected? → renewed once → replayed. Resolves at the headers of a 2xx response. Rejects
-   * with `UpstreamStatusError` for any other status and with `FerryError` for everything else.
+   * with `UpstreamStatusError` for any other status and for one that `reject` finds in its headers, and with `FerryError` for everything else.
    */
   async call(call: UpstreamCall): Promise<UpstreamResponse> {
     const { credentials } = this;
@@ -223,7 +230,7 @@ export class UpstreamClient extends OpenAI {
     });
   }
 
-  /** Whether the beginning of a 2xx response's body rejects the token (`reject.body`). */
+  /** Whether the beginning of a 2xx response's body rejects the token (`reject`). */
   rejectsTokenIn(response: UpstreamResponse, bodyText: string): boolean {
     return this.hasBodyMatchers && this.#rejectsToken(response, bodyText);
   }
@@ -233,15 +240,16 @@ export class UpstreamClient extends OpenAI {
     if (credentials.kind !== 'token') return false;
     const { reject } = credentials;
     const challenge = headers.get('www-authenticate');
-    // Most responses give none of the three signs.
-    if (challenge === null && bodyText === null && !reject.statuses.includes(status)) return false;
-    return isTokenRejection(status, challenge, bodyText, reject);
+    // Most responses give none of these signs.
+    const isUnsuspected = challenge === null && bodyText === null && !this.#hasHeaderMatchers;
+    if (isUnsuspected && !reject.statuses.includes(status)) return false;
+    return isTokenRejection({ status, header: (name) => headers.get(name), bodyText }, reject);
   }
 
   /**
    * Reports that the token was accepted, if the response proves it: a success does, and so does any other response to a
    * replay, which was a rejection with the token before, unless it may come from a proxy or a limiter that never looked at
-   * the token. With `reject.body` only the body proves it, so the reader of the body calls this.
+   * the token. With rules for bodies only the body proves it, so the reader of the body calls this.
    */
   reportAccepted(response: UpstreamResponse): void {
     const { credentials } = this;
@@ -386,7 +394,8 @@ interface Init extends WireRequest {
 }
 
 function onlyOk(response: UpstreamResponse): UpstreamResponse {
-  if (!response.ok) throw new UpstreamStatusError(response, response.errorText ?? '');
+  if (!response.ok || response.isTokenRejected)
+    throw new UpstreamStatusError(response, response.errorText ?? '');
   return response;
 }
 

@@ -22,7 +22,14 @@ const STATIC = 'type: static, value: abcdef';
 test('a source gets its defaults', () => {
   const source = sourceOf(STATIC);
   assert.deepEqual(source.place, [{ header: 'Authorization', prefix: 'Bearer ' }]);
-  assert.deepEqual(source.reject, { statuses: [401], body: [] });
+  assert.deepEqual(source.reject, {
+    statuses: [401],
+    body: [],
+    text: [],
+    html: [],
+    redirect: [],
+    headers: [],
+  });
   assert.deepEqual(source.refresh, {
     at: [0.4, 0.5],
     leeway: 15_000,
@@ -93,14 +100,28 @@ test('bodies that reject a token are pointers and values', () => {
   const source = sourceOf(
     `${STATIC}, reject: { statuses: [401, 403], body: [{ /error_code: [110, "111"] }, { /code: token_expired }] }`,
   );
-  assert.deepEqual(source.reject, {
-    statuses: [401, 403],
-    body: [
-      { path: '/error_code', equals: [110, '111'] },
-      { path: '/code', equals: ['token_expired'] },
-    ],
-  });
+  assert.deepEqual(source.reject.statuses, [401, 403]);
+  assert.deepEqual(source.reject.body, [
+    { path: '/error_code', equals: [110, '111'] },
+    { path: '/code', equals: ['token_expired'] },
+  ]);
   assert.equal(problemsOf(sources({ t: `${STATIC}, reject: { body: [{ error: 1 }] }` })).length, 1);
+});
+
+test('pages, redirects, texts and headers that reject a token are on, off or regular expressions without case', () => {
+  const { reject } = sourceOf(
+    `${STATIC}, reject: { text: expired, html: true, redirect: [/login, /sso], headers: { X-State: expired, x-off: false } }`,
+  );
+  assert.deepEqual(reject.text, [/expired/i]);
+  assert.deepEqual(reject.redirect, [/\/login/i, /\/sso/i]);
+  assert.deepEqual(reject.headers, [{ name: 'x-state', patterns: [/expired/i] }]);
+  assert.equal(reject.html.length, 1);
+  assert.deepEqual(sourceOf(`${STATIC}, reject: { html: false, redirect: no }`).reject.redirect, []);
+  const invalid = `${STATIC}, reject: { text: "(", html: ["["], headers: { "a b": true } }`;
+  const problems = problemsOf(sources({ t: invalid }));
+  assert.equal(problems.length, 3, problems.join('\n'));
+  assert.equal(problems.filter((text) => text.endsWith('is not a valid regular expression')).length, 2);
+  assert.equal(problems.filter((text) => text.endsWith('the header name is not valid')).length, 1);
 });
 
 test('the zone of an expiry is an offset or an IANA name', () => {

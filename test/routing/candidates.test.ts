@@ -179,7 +179,7 @@ async function inEveryState(clock: VirtualClock): Promise<RoutedUpstream[]> {
   const tokenless = {
     kind: 'token',
     manager: tokens.manager,
-    reject: { statuses: [401], body: [] },
+    reject: { statuses: [401], body: [], text: [], html: [], redirect: [], headers: [] },
     maxWaitMs: 1_000,
   } as never;
   const at = { clock, maxConcurrency: 1 };

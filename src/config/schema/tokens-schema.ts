@@ -22,7 +22,7 @@ import {
   textsOrSecret,
 } from '../types/template-types.ts';
 import { choice, secret, text, timeZone, url, word } from '../types/text-types.ts';
-import { bodyMatchers, placements } from '../types/token-types.ts';
+import { anyOrPatterns, bodyMatchers, headerMatchers, patterns, placements } from '../types/token-types.ts';
 import { issuerProxy, issuerTls } from './shared-schema.ts';
 
 /** Ten years: longer than any process runs. */
@@ -42,6 +42,26 @@ const ofEverySource = {
         bodyMatchers,
         [],
         'Upstream bodies that mean that the token is rejected, with any status: JSON pointers and the value, or list of values, found there.',
+      ),
+      text: field(
+        patterns,
+        [],
+        'Regular expressions (case-insensitive); one found in the beginning of an upstream body, with any status, means that the token is rejected. Results of a 2xx are not searched.',
+      ),
+      html: field(
+        anyOrPatterns,
+        false,
+        '`true`: an HTML page with a status of success, such as a login page, means that the token is rejected; or regular expressions that the page must match.',
+      ),
+      redirect: field(
+        anyOrPatterns,
+        false,
+        '`true`: a redirect means that the token is rejected; or regular expressions that its `location` must match, e.g. /login.',
+      ),
+      headers: field(
+        headerMatchers,
+        {},
+        'Upstream headers that mean that the token is rejected, with any status: names, and `true` or regular expressions of the value.',
       ),
     },
     'How an upstream rejects a token: it is renewed and the request is replayed once.',

@@ -1,7 +1,9 @@
 import { didYouMean } from '../load/nearest-key.ts';
-import { json } from './collection-types.ts';
+import { json, list, mapOf } from './collection-types.ts';
 import { type FieldType, InvalidValue } from './fields.ts';
+import { flag } from './number-types.ts';
 import { FileScalar, isMapping, kindOf, scalarText } from './scalar.ts';
+import { regularExpression } from './text-types.ts';
 
 const PLACES = ['header', 'query', 'cookie', 'body'] as const;
 
@@ -94,3 +96,53 @@ function scalarOf(value: unknown): string | number | boolean | null | undefined 
   const read = json.read(value);
   return typeof read === 'object' && read !== null ? undefined : (read as string | number | boolean | null);
 }
+
+/** Case-insensitive, since servers are: `Session expired`, `SESSION EXPIRED`. */
+function pattern(value: unknown): RegExp | InvalidValue {
+  const read = regularExpression.read(value);
+  return read instanceof InvalidValue ? read : new RegExp(read.source, 'i');
+}
+
+/** A regular expression, or a list of them. */
+export const patterns: FieldType<RegExp[]> = {
+  name: 'regular expression, or list of them',
+  json: { type: ['string', 'array'], items: { type: 'string', format: 'regex' } },
+  read: (value) => list({ ...regularExpression, read: pattern }).read(Array.isArray(value) ? value : [value]),
+};
+
+const ANY = /(?:)/;
+
+/** `true` (a pattern that matches anything), `false` (none), or regular expressions. */
+export const anyOrPatterns: FieldType<RegExp[]> = {
+  name: 'true | false | regular expression, or list of them',
+  json: { type: ['boolean', 'string', 'array'], items: { type: 'string', format: 'regex' } },
+  read: (value) => {
+    const isOn = Array.isArray(value) ? null : flag.read(value);
+    if (typeof isOn === 'boolean') return isOn ? [ANY] : [];
+    return patterns.read(value);
+  },
+};
+
+/** A header of a response and what in its value means "this token is no longer good". */
+interface HeaderMatcherConfig {
+  readonly name: string;
+  readonly patterns: readonly RegExp[];
+}
+
+/** `{ X-Session-State: expired }`, `{ X-Reauthenticate: true }`. */
+export const headerMatchers: FieldType<HeaderMatcherConfig[]> = {
+  name: 'mapping from header names to true or regular expressions',
+  json: { type: 'object', additionalProperties: anyOrPatterns.json },
+  read: (value) => {
+    const read = mapOf(anyOrPatterns).read(value);
+    if (read instanceof InvalidValue) return read;
+    const wrong = Object.keys(read).find((name) => !HEADER_NAME.test(name));
+    if (wrong !== undefined)
+      return new InvalidValue('the header name is not valid', [
+        { path: [wrong], message: 'the header name is not valid' },
+      ]);
+    return Object.entries(read)
+      .filter(([, found]) => found.length > 0)
+      .map(([name, found]) => ({ name: name.toLowerCase(), patterns: found }));
+  },
+};

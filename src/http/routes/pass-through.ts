@@ -10,6 +10,7 @@ import type { Matcher } from '../../routing/glob.ts';
 import type { ClientIdentity, RoutedRequest } from '../../routing/routed-request.ts';
 import { type Router, refuseLongModelName } from '../../routing/router.ts';
 import type { RoutedUpstream } from '../../routing/upstream-state/routed-upstream.ts';
+import { MAX_SEARCHED_BODY } from '../../tokens/placement/rejection.ts';
 import type { UpstreamCall } from '../../upstream/client.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
 import { Upload } from '../body/upload.ts';
@@ -81,7 +82,7 @@ export async function passAttempt(request: PassedRequest, attempt: Attempt): Pro
   if (expected === null) {
     await refusePage(attempt, response, policy);
     attempt.limitIdleTime(response.body);
-    const head = await response.body.peek();
+    const head = await response.body.peek(searchedBytes(attempt, response));
     if (head !== null) checkToken(attempt, response, head);
     attempt.commit(null);
     await relayRaw(context, attempt, response, null);
@@ -92,6 +93,15 @@ export async function passAttempt(request: PassedRequest, attempt: Attempt): Pro
   if (checked.isWhole) attempt.finish(null);
   else attempt.limitIdleTime(response.body);
   await relayRaw(context, attempt, response, checked);
+}
+
+/** How much of a response is waited for before it is forwarded: the first piece, or what `reject` searches in texts. */
+function searchedBytes({ upstream }: Attempt, { headers }: UpstreamResponse): number {
+  if (!upstream.client.hasBodyMatchers) return 1;
+  const isText = /^(?:application\/(?:[\w.-]+\+)?json|text\/(?:html|plain))\b/i.test(
+    headers.get('content-type') ?? '',
+  );
+  return isText ? MAX_SEARCHED_BODY : 1;
 }
 
 /** A 404 is thrown as an unknown path or a missing object. */

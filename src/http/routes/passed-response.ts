@@ -114,7 +114,9 @@ export async function refusePage(
 ): Promise<void> {
   const isPage = /^\s*text\/html\b/i.test(response.headers.get('content-type') ?? '');
   if (!isPage || attempt.request.path.endsWith('/content')) return;
-  throw invalidBodyError(await response.text(), errorContext(attempt, response, policy));
+  const page = await response.text();
+  checkToken(attempt, response, page);
+  throw invalidBodyError(page, errorContext(attempt, response, policy));
 }
 
 /** A JSON object is forwarded byte for byte. */

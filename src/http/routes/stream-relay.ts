@@ -10,7 +10,7 @@ import type { ReadDirective, ResponseBody } from '../../upstream/transport/body.
 const LINGER_MS = 500;
 /** Every choice is finished and only `[DONE]` is missing: usage may still come, but not for long. */
 const END_WAIT_MS = 5_000;
-/** So much of a stream is searched for a rejected token (`reject.body`), again with each piece. UTF-16 units. */
+/** So much of a stream is searched for a rejected token (`reject`), again with each piece. UTF-16 units. */
 const MAX_SEARCHED_LENGTH = 64 * 1024;
 
 /** Reads until the first content, or a legitimate end, and returns the events so far; throws what the stream fails with. */

@@ -82,13 +82,19 @@ export function throwVendorError(json: unknown, context: ErrorContext): void {
 /** A 200 response that is empty, HTML or not JSON: `upstream_invalid_response` with a short excerpt. */
 export function invalidBodyError(body: string, context: ErrorContext): FerryError {
   const excerpt = excerptOf(body, context.scrub);
-  const what =
-    body.trim() === '' ? 'an empty body' : isHtml(body) ? 'an HTML page' : 'a body that is not JSON';
+  const what = body.trim() === '' ? 'an empty body' : isHtml(body) ? PAGE : 'a body that is not JSON';
   return new FerryError('invalid_response', {
     message: `The upstream returned ${what}${excerpt === '' ? '.' : `: ${excerpt}`}`,
     upstreamStatus: 200,
     detail: excerpt,
   });
+}
+
+const PAGE = 'an HTML page';
+
+/** Whether `error` says that the upstream returned an HTML page with a status of success. */
+export function isPageError({ kind, message }: FerryError): boolean {
+  return kind === 'invalid_response' && message.includes(`returned ${PAGE}`);
 }
 
 function parseError(body: string): VendorError | null {
@@ -275,7 +281,7 @@ function sentenceFor(kind: ErrorKind, facts: SentenceFacts): string {
     case 'auth_rejected':
       return rejectedCredentialsMessage(statusOr(401, facts));
     case 'forbidden':
-      return `Upstream permission denied: the upstream does not allow this with the gateway's credentials (status ${statusOr(403, facts)}). Check their permissions.`;
+      return `Upstream permission denied: the upstream does not allow this with the gateway's credentials (status ${statusOr(403, facts)}). Check their permissions.${quoteWithout(null, facts.excerpt)}`;
     case 'path_not_found':
       return `Upstream path not found for ${facts.path}: the configured endpoint is probably wrong. Check it for a missing or a doubled /v1.${quoteIn404(facts.excerpt)}`;
     case 'redirect':

@@ -67,10 +67,18 @@ export class ResponseBody {
     });
   }
 
-  /** The next piece, which is left there to be read; null at the end. Throws as `next` does. */
-  async peek(): Promise<Buffer | null> {
-    const chunk = await this.next();
+  /**
+   * The beginning of the rest, of `minBytes` unless it is shorter, which is left there to be read; null at the end.
+   * Throws as `next` does.
+   */
+  async peek(minBytes = 1): Promise<Buffer | null> {
+    let chunk = await this.next();
     if (chunk === null) return null;
+    while (chunk.length < minBytes) {
+      const more = await this.next();
+      if (more === null) break;
+      chunk = Buffer.concat([chunk, more]);
+    }
     this.#chunks.unshift(chunk);
     this.#unreadBytes += chunk.length;
     return chunk;

@@ -1,20 +1,38 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isTokenRejection, type RejectionRules } from '../../../src/tokens/placement/rejection.ts';
+import {
+  isTokenRejection as isRejection,
+  type RejectionRules,
+} from '../../../src/tokens/placement/rejection.ts';
+
+const NO_RULES: RejectionRules = { statuses: [], body: [], text: [], html: [], redirect: [], headers: [] };
+
+function isTokenRejection(
+  status: number,
+  challenge: string | null,
+  bodyText: string | null,
+  rules: Partial<RejectionRules>,
+): boolean {
+  const header = (name: string): string | null => (name === 'www-authenticate' ? challenge : null);
+  return isRejection({ status, header, bodyText }, { ...NO_RULES, ...rules });
+}
 
 /** As the configuration has it by default. */
-const ONLY_401: RejectionRules = { statuses: [401], body: [] };
+const ONLY_401: Partial<RejectionRules> = { statuses: [401] };
 
-const withBody = (path: string, equals: RejectionRules['body'][number]['equals']): RejectionRules => ({
-  statuses: [],
+const withBody = (
+  path: string,
+  equals: RejectionRules['body'][number]['equals'],
+): Partial<RejectionRules> => ({
   body: [{ path, equals }],
 });
 
-test('by default 401 rejects the token, 403 does not, and 407 never does', () => {
+test('by default 401 rejects the token, 403 does not, and 407 only where it is configured', () => {
   assert.equal(isTokenRejection(401, null, null, ONLY_401), true);
   assert.equal(isTokenRejection(403, null, null, ONLY_401), false);
   assert.equal(isTokenRejection(200, null, null, ONLY_401), false);
-  assert.equal(isTokenRejection(407, null, null, { statuses: [407], body: [] }), false);
+  assert.equal(isTokenRejection(407, null, null, { statuses: [407] }), true);
+  assert.equal(isTokenRejection(407, null, null, ONLY_401), false);
   assert.equal(isTokenRejection(407, 'Bearer error="invalid_token"', null, ONLY_401), false);
 });
 
@@ -72,4 +90,44 @@ test('a body matcher follows JSON pointers with escapes and indexes, and matches
 test('a body of more than 16 KiB is not parsed', () => {
   const long = JSON.stringify({ error_code: 110, text: 'x'.repeat(17_000) });
   assert.equal(isTokenRejection(200, null, long, withBody('/error_code', [110])), false);
+});
+
+test('a page counts with a status of success only, and behind comments and declarations too', () => {
+  const rules = { html: [/sign in/i] };
+  const page = '<!-- v1 -->\n<!DOCTYPE html><title>Sign in</title>';
+  assert.equal(isTokenRejection(200, null, page, rules), true);
+  assert.equal(isTokenRejection(502, null, page, rules), false);
+  assert.equal(isTokenRejection(200, null, '<title>Home</title>', rules), false);
+  assert.equal(isTokenRejection(200, null, '<Error><Code>Sign in</Code></Error>', rules), false);
+  assert.equal(isTokenRejection(200, null, '{"html":"<html>Sign in</html>"}', rules), false);
+});
+
+test('text is found with any status and in the first event, but not in results', () => {
+  const rules = { text: [/session expired/i] };
+  for (const [status, body, expected] of [
+    [500, 'Session expired', true],
+    [403, '{"data":[1],"note":"Session expired"}', true],
+    [200, '{"code":1,"msg":"Session expired"}', true],
+    [200, '{"error":{"message":"Session expired"},"choices":[{}]}', true],
+    [200, 'data: {"msg":"Session expired"}\n\n', true],
+    [200, '{"choices":[{"message":{"content":"Session expired"}}]}', false],
+    [200, 'data: {"choices":[{"delta":{"content":"Session expired"}}]}\n\n', false],
+    [200, '{"type":"message_start","message":{"id":"Session expired"}}', false],
+    [200, `{"note":"Session expired","text":"${'x'.repeat(20_000)}"}`, false],
+    [200, `${' '.repeat(70_000)}Session expired`, false],
+  ] as const) {
+    assert.equal(isTokenRejection(status, null, body, rules), expected, `${status} ${body.slice(0, 60)}`);
+  }
+});
+
+test('a redirect counts by its address, and only with a status of a redirect', () => {
+  const at = (status: number, location: string | null) =>
+    isRejection(
+      { status, header: (name) => (name === 'location' ? location : null), bodyText: null },
+      { ...NO_RULES, redirect: [/\/login/i] },
+    );
+  assert.equal(at(302, 'https://sso.corp.example/Login?back=%2F'), true);
+  assert.equal(at(308, '/v1/chat/completions/'), false);
+  assert.equal(at(302, null), false);
+  assert.equal(at(201, '/login'), false);
 });
