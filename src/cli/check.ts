@@ -73,7 +73,7 @@ class Check {
   /** How far each server's clock is ahead, by what it is called in the output. */
   readonly #skewsMs = new Map<string, number>();
 
-  constructor({ config, directory, secrets }: LoadedConfig, settings: CheckSettings) {
+  constructor({ config, directory, secrets, credentialKeys }: LoadedConfig, settings: CheckSettings) {
     this.#config = config;
     this.#directory = directory;
     this.#settings = settings;
@@ -82,6 +82,7 @@ class Check {
       secrets: this.#secrets,
       clock: systemClock,
       baseDir: directory,
+      credentialKeys,
       onEvent: (event) => {
         if (event.kind === 'acquired' && event.issuerSkewMs !== null)
           this.#skewsMs.set(`token ${event.source}`, event.issuerSkewMs);
@@ -128,13 +129,13 @@ class Check {
     const what = `token ${manager.name}`;
     try {
       const lease = await withWaitLine(manager.get({ maxWaitMs: patienceMs }), () => {
-        const error = manager.status().lastError;
+        const error = manager.status().lastErrorDetail;
         return `${what}: ${error === null ? 'no response yet; retrying' : `${error}; retrying`} for up to ${patienceMs / 1000} s`;
       });
       const seconds = Math.round(lease.remainingMs() / 1000);
       return [{ verdict: 'ok', text: `${what}: obtained, ${seconds} s left` }];
     } catch {
-      const error = manager.status().lastError ?? `no token within ${patienceMs / 1000} s`;
+      const error = manager.status().lastErrorDetail ?? `no token within ${patienceMs / 1000} s`;
       return [{ verdict: 'fail', text: `${what}: ${error}` }];
     }
   }

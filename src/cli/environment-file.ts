@@ -21,7 +21,8 @@ export function environmentFileOf(configFile: string): string {
  */
 export function loadWithEnvironment(configFile: string, isNeeded?: IsNeeded): LoadedConfig {
   loadEnvironment(configFile);
-  const loaded = loadConfig(configFile, process.env, isNeeded);
+  const originOf = (name: string) => (SET_BY_FILE.has(name) ? 'in .env' : 'in the environment');
+  const loaded = loadConfig(configFile, process.env, isNeeded, originOf);
   // Also when it does not exist: it may appear, which is a reason to load again.
   return { ...loaded, files: [...loaded.files, environmentFileOf(configFile)] };
 }

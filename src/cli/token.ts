@@ -6,6 +6,7 @@ import { SecretRegistry } from '../lib/secret.ts';
 import type { Lease } from '../tokens/manager/lease.ts';
 import { describeTokenEvent } from '../tokens/manager/token-event.ts';
 import type { TokenStatus } from '../tokens/manager/token-status.ts';
+import { TokenUnavailable } from '../tokens/manager/token-unavailable.ts';
 import { CONFIG_OPTION, loadOrThrow, readArguments, UsageError, withUsage } from './arguments.ts';
 
 const USAGE = 'usage: tokenferry token NAME [--config FILE] [--refresh] [--show]';
@@ -38,6 +39,7 @@ export async function token(args: readonly string[]): Promise<number> {
       secrets,
       clock: systemClock,
       baseDir: dirname(loaded.files[0] ?? '.'),
+      credentialKeys: loaded.credentialKeys,
       onEvent: (event) => {
         // The wait of this command itself is no news.
         if (event.kind !== 'waited') console.error(describeTokenEvent(event));
@@ -54,7 +56,7 @@ export async function token(args: readonly string[]): Promise<number> {
       if (isShown) console.log(lease.secret.reveal());
       return 0;
     } catch (error) {
-      console.error((error as Error).message);
+      console.error(describeFailure(error as Error));
       return 1;
     } finally {
       await Promise.all(Array.from(tokenManagers.values(), (one) => one.stop()));
@@ -70,6 +72,12 @@ function describe(lease: Lease, { name, kind, lifeMs, remainingMs, generation }:
     `generation   ${generation}`,
     `fingerprint  ${lease.fingerprint}`,
   ];
+}
+
+/** With the last error of the source, which names its host: here only its operator reads it. */
+function describeFailure(error: Error): string {
+  const detail = error instanceof TokenUnavailable ? error.detail : null;
+  return detail === null || error.message.includes(detail) ? error.message : `${error.message} (${detail})`;
 }
 
 function seconds(durationMs: number | null): string {

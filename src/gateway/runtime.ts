@@ -32,6 +32,8 @@ export interface RuntimeParts {
   readonly baseDir: string;
   readonly quotas: ClientQuotas;
   readonly bodies: BodyReader;
+  /** By token source: the keys that hold its credentials, for messages. */
+  readonly credentialKeys: ReadonlyMap<string, readonly string[]>;
   readonly onTokenEvent: (event: TokenEvent) => void;
   readonly onCircuit: (upstream: string, state: CircuitState) => void;
   /** A repair that an upstream's response needed; at most once per response and kind. */
@@ -68,6 +70,7 @@ export class Runtime {
       secrets,
       clock,
       baseDir,
+      credentialKeys: parts.credentialKeys,
       onEvent: parts.onTokenEvent,
       inUse: parts.currentTokenManagers,
       ...(previous === null ? {} : { running: previous.tokenManagers }),

@@ -238,12 +238,17 @@ class Service implements RunningService {
   }
 
   /** Builds the runtime of a configuration and takes over what did not change from `inUse`; throws when it cannot work. */
-  #buildRuntime({ secrets, files }: LoadedConfig, config: Config, inUse: Runtime | null): Runtime {
+  #buildRuntime(
+    { secrets, files, credentialKeys }: LoadedConfig,
+    config: Config,
+    inUse: Runtime | null,
+  ): Runtime {
     for (const secret of secrets) this.#secrets.add(secret.reveal());
     const parts: RuntimeParts = {
       secrets: this.#secrets,
       clock: systemClock,
       baseDir: dirname(files[0] ?? '.'),
+      credentialKeys,
       quotas: this.#quotas,
       bodies: this.#bodies,
       previous: inUse,

@@ -20,6 +20,8 @@ interface TokenManagerParts {
   /** Directory that relative paths of sources start from. */
   readonly baseDir: string;
   readonly onEvent: (event: TokenEvent) => void;
+  /** By source: the keys that hold its credentials, for messages. */
+  readonly credentialKeys: ReadonlyMap<string, readonly string[]>;
   /** On reload: the running token managers; those whose settings did not change are kept. */
   readonly running?: ReadonlyMap<string, TokenManager>;
   /** On reload: the token managers in use, since a chained source can outlive those it was built with. */
@@ -40,6 +42,7 @@ export function buildTokenManagers(
     clock: parts.clock,
     secrets: parts.secrets,
     baseDir: parts.baseDir,
+    credentialKeysOf: (name) => parts.credentialKeys.get(name) ?? [],
     tokenOf: (name, context) => tokenOf(parts.inUse?.() ?? tokenManagers, name, context),
   };
   for (const [name, source] of Object.entries(config.tokens)) {

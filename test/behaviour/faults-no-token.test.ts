@@ -91,6 +91,9 @@ for (const kind of KINDS) {
       assert.ok(elapsedMs < 10_000, `${elapsedMs} ms`);
     }
     assert.ok(issuer.calls.length <= 2, `${issuer.calls.length} calls`);
+    await gateway.end();
+    assert.match(gateway.log, /no usable token, requests fail at once: issuer has failed once/);
+    assert.match(gateway.log, /Check client_id, client_secret and auth: tokens\.corp\.client_secret\./);
   });
 
   test(`${kind}: of two candidates only the one that was called is an attempt, whatever came first`, async () => {

@@ -25,6 +25,26 @@ function valueIn(folder: string): string {
   return source?.type === 'static' ? source.value.reveal() : '';
 }
 
+test('keys of credentials say whether their variable is of the .env or of the environment', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'tokenferry-env-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const file = join(folder, 'config.yaml');
+  process.env.FERRY_TEST_OWN = 'geheim-1';
+  t.after(() => delete process.env.FERRY_TEST_OWN);
+  await writeFile(join(folder, '.env'), 'FERRY_TEST_IN_FILE=geheim-2\n');
+  await writeFile(
+    file,
+    ['IN_FILE', 'OWN'].reduce(
+      (text, name) => `${text}  ${name}: { type: static, value: "\${FERRY_TEST_${name}}" }\n`,
+      'tokens:\n',
+    ),
+  );
+  assert.deepEqual([...loadWithEnvironment(file).credentialKeys.values()].flat(), [
+    'tokens.IN_FILE.value (FERRY_TEST_IN_FILE in .env)',
+    'tokens.OWN.value (FERRY_TEST_OWN in the environment)',
+  ]);
+});
+
 test('variables of the .env beside the configuration are used, and a change of it is a reason to load again', async (t) => {
   const folder = await folderWith(t, "FERRY_TEST_ONE='from the file'\nFERRY_TEST_TWO=two\n# comment\n");
   assert.equal(valueIn(folder), 'from the file-two');

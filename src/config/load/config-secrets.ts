@@ -4,6 +4,11 @@ import type { Config } from '../config.ts';
 /** Header names whose value is a credential, also when it is written in the file itself. */
 const CREDENTIAL_NAME = /auth|cookie|token|secret|password|api-?key|credential/i;
 
+/** Whether a header, parameter or member of this name holds a credential. */
+export function isCredentialName(name: string): boolean {
+  return CREDENTIAL_NAME.test(name);
+}
+
 /**
  * Everything in the configuration that must never be printed: each secret field, the passwords inside URLs and
  * connection strings, headers and parameters whose name means credentials, and `interpolated`,
@@ -16,7 +21,7 @@ export function secretsOf(config: Config, interpolated: Iterable<string>): Secre
   for (const password of passwordsIn(config.dbaddr)) values.add(password);
   for (const headers of mappingsOf(config)) {
     for (const [name, value] of Object.entries(headers))
-      if (typeof value === 'string' && CREDENTIAL_NAME.test(name)) values.add(value);
+      if (typeof value === 'string' && isCredentialName(name)) values.add(value);
   }
   for (const source of Object.values(config.tokens)) {
     if (source.type !== 'http' && source.type !== 'jwt') continue;

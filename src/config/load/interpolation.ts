@@ -38,6 +38,8 @@ export class Interpolator {
     readonly line: number;
     readonly message: string;
   }[] = [];
+  /** Every `${...}` that was replaced, in the order of the file. */
+  readonly references: InterpolatedReference[] = [];
   /** Absolute names, also of files that could not be read: they may appear. */
   readonly files = new Set<string>();
   readonly secrets = new Set<string>();
@@ -54,6 +56,7 @@ export class Interpolator {
     const {
       text: filled,
       pieces,
+      names,
       problems,
     } = interpolate(text, this.#sources, (file) => this.files.add(file));
     if (problems.length > 0) {
@@ -62,13 +65,25 @@ export class Interpolator {
       return undefined;
     }
     if (pieces.length === 0) return filled;
+    for (const name of names) this.references.push({ path, ...name });
     if (SECRET_ROOTS.has(path[0])) for (const secret of [filled, ...pieces]) this.secrets.add(secret);
     return new FileScalar(filled, filled, /^\$\{[^}]*\}$/.test(text) ? 'reference' : 'mixed');
   }
 }
 
+/** A `${...}`: the variable or the file that it names. */
+interface ReferenceName {
+  readonly kind: 'variable' | 'file';
+  readonly name: string;
+}
+
+interface InterpolatedReference extends ReferenceName {
+  readonly path: readonly PathStep[];
+}
+
 interface Interpolated {
   readonly text: string;
+  readonly names: readonly ReferenceName[];
   /** What the environment and files put in; empty when `text` is only the file's own. */
   readonly pieces: readonly string[];
   /** What could not be replaced, for people. */
@@ -88,6 +103,7 @@ function interpolate(
   onFile: (file: string) => void,
 ): Interpolated {
   const pieces: string[] = [];
+  const names: ReferenceName[] = [];
   const problems: string[] = [];
   const replaced = text.replace(REFERENCE, (whole, inner: string | undefined) => {
     if (inner === undefined) return '${';
@@ -99,9 +115,15 @@ function interpolate(
       return whole;
     }
     pieces.push(found.value);
+    names.push(nameOf(inner));
     return found.value;
   });
-  return { text: replaced, pieces, problems };
+  return { text: replaced, names, pieces, problems };
+}
+
+function nameOf(inner: string): ReferenceName {
+  if (inner.startsWith('file:')) return { kind: 'file', name: inner.slice('file:'.length) };
+  return { kind: 'variable', name: VARIABLE.exec(inner)?.[1] ?? inner };
 }
 
 type Found = { readonly value: string } | { readonly problem: string };

@@ -9,6 +9,7 @@ import { signingKeyFiles, tlsFiles } from '../rules/tls-rules.ts';
 import { checkSchema } from '../schema/schema-check.ts';
 import { type FileMapping, isMapping, kindOf } from '../types/scalar.ts';
 import { secretsOf } from './config-secrets.ts';
+import { credentialKeys } from './credential-keys.ts';
 import { describeFileError, Interpolator } from './interpolation.ts';
 import { fromRouteFile, isRouteFile } from './openai-api-route-file.ts';
 import { parseYaml } from './yaml-file.ts';
@@ -23,7 +24,12 @@ export interface LoadedConfig {
   readonly files: readonly string[];
   /** Everything in the configuration that must never be printed. */
   readonly secrets: readonly Secret[];
+  /** By token source: the keys that hold its credentials and where their values come from, for messages. */
+  readonly credentialKeys: ReadonlyMap<string, readonly string[]>;
 }
+
+/** Where a variable comes from, in words. */
+type VariableOrigin = (name: string) => string;
 
 /** Whether a command uses the value at a path; what it does not use is neither resolved nor checked. */
 export type IsNeeded = (path: readonly PathStep[]) => boolean;
@@ -37,6 +43,7 @@ export function loadConfig(
   file: string,
   env: Readonly<Record<string, string | undefined>>,
   isNeeded: IsNeeded = () => true,
+  originOf: VariableOrigin = () => 'in the environment',
 ): LoadedConfig {
   const directory = dirname(resolve(file));
   const interpolator = new Interpolator({ env, directory, isNeeded });
@@ -67,6 +74,13 @@ export function loadConfig(
       ]),
     ],
     secrets: secretsOf(config, interpolator.secrets),
+    credentialKeys: credentialKeys(
+      config,
+      interpolator.references.map(({ path, kind, name }) => ({
+        path,
+        origin: kind === 'file' ? `file ${name}` : `${name} ${originOf(name)}`,
+      })),
+    ),
   };
 }
 

@@ -164,9 +164,18 @@ export class IssuerClient {
   #describe(error: unknown, signal: AbortSignal): unknown {
     const isOwn = error instanceof SendError || error instanceof BodyError || error instanceof BodyTooLarge;
     if (!isOwn) return error;
+    const target = error instanceof SendError ? { target: this.#targetOf(error) } : {};
     return new TokenSourceError(
       `${this.#options.source}: ${this.#options.field}: ${this.#words(error, signal)}`,
+      target,
     );
+  }
+
+  /** What was called: a proxy that could not be reached stands before the issuer. */
+  #targetOf(error: SendError): string {
+    const isConnecting = this.#failureOf(error).stage === 'connect';
+    const proxy = isConnecting ? proxyFor(error.url, this.#options.connection.proxy, process.env) : null;
+    return hostAndPort(proxy ?? error.url);
   }
 
   #words(error: SendError | BodyError | BodyTooLarge, signal: AbortSignal): string {
@@ -188,6 +197,12 @@ export class IssuerClient {
       ? ': is a client certificate required (tls.cert and tls.key)?'
       : ': is tls.cert accepted there?';
   }
+}
+
+/** With the port, which is what is often wrong. */
+function hostAndPort(url: string): string {
+  const { hostname, port, protocol } = new URL(url);
+  return `${hostname}:${port === '' ? (protocol === 'https:' ? 443 : 80) : port}`;
 }
 
 /** The request failed before any status came back; `cause` is the failure. */

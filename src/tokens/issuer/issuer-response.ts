@@ -97,6 +97,9 @@ function isPlainName(text: string): boolean {
   return /^[A-Za-z_$][A-Za-z_.$-]{0,39}$/.test(text) || /^[A-Za-z_$][\w.$-]{0,15}$/.test(text);
 }
 
+/** Codes and statuses whose advice is about the credentials themselves, so that their keys help. */
+const ABOUT_CREDENTIALS = /^Check (?:the credentials|client_id|the user name|the key)/;
+
 /** Error codes that retrying does not cure, and what an operator can do about each. */
 const CREDENTIAL_CODES: Readonly<Record<string, string>> = {
   // RFC 6749 5.2.
@@ -125,6 +128,12 @@ const CREDENTIAL_STATUSES: Readonly<Record<number, string>> = {
   410: 'Check the URL.',
 };
 const BUSY_STATUSES: ReadonlySet<number> = new Set([408, 425, 429]);
+
+/** An advice with the keys of the configuration that it is about; without, as it is. */
+export function adviceWithKeys(advice: string, keys: readonly string[]): string {
+  if (keys.length === 0 || !ABOUT_CREDENTIALS.test(advice)) return advice;
+  return `${advice.replace(/\.$/, '')}: ${keys.slice(0, MAX_KEYS_SHOWN).join(', ')}.`;
+}
 
 /** Whether retrying soon makes sense, and what an operator can do; empty advice: nothing but wait. */
 interface ErrorAssessment {

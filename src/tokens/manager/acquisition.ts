@@ -108,7 +108,8 @@ function noResponse(kind: string, timeoutMs: number): AcquisitionFailure {
 /** An error as a failure. Of foreign errors only the code is kept: their text may quote the token or the request. */
 export function failureOf(error: unknown): AcquisitionFailure {
   if (error instanceof TokenSourceError) {
-    return { severity: error.severity, message: error.message, retryAfterMs: error.retryAfterMs ?? null };
+    const { severity, message, retryAfterMs = null, target } = error;
+    return { severity, message, retryAfterMs, ...(target === undefined ? {} : { target }) };
   }
   const code = errorCodeOf(error) ?? '';
   const name = error instanceof Error ? error.name : 'an unknown error';

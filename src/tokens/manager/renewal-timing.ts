@@ -129,6 +129,8 @@ export interface AcquisitionFailure {
   /** Value-free. */
   readonly message: string;
   readonly retryAfterMs: number | null;
+  /** `host:port` of a server that could not be called. */
+  readonly target?: string;
 }
 
 /** Restarting identity providers answer `invalid_client` while their store comes up: credentials that worked get this many tries. */
@@ -144,6 +146,7 @@ export class FailureStreak {
   #draw = 0;
   #retryAfterMs: number | null = null;
   #message: string | null = null;
+  #target: string | null = null;
   #hasEverSucceeded = false;
 
   /** `draw`: uniform in [0, 1). */
@@ -155,6 +158,7 @@ export class FailureStreak {
     this.#draw = draw;
     this.#retryAfterMs = failure.retryAfterMs;
     this.#message = failure.message;
+    this.#target = failure.target ?? null;
   }
 
   /** A token was acquired. */
@@ -178,6 +182,11 @@ export class FailureStreak {
   /** The last failure's text; stays after a success, since it explains what was. */
   get message(): string | null {
     return this.#message;
+  }
+
+  /** The same with the server that could not be called: for logs, as it names a host. */
+  get detail(): string | null {
+    return this.#target === null ? this.#message : `${this.#message} at ${this.#target}`;
   }
 
   get lastAtWallMs(): number | null {

@@ -41,8 +41,8 @@ export interface TokenEventFacts {
     readonly isRepeated: boolean;
     readonly remainingMs: number | null;
   };
-  /** No usable token is left and requests wait or will have to. */
-  starving: { readonly failures: number; readonly message: string };
+  /** No usable token is left and requests wait or will have to; `isFailingAtOnce`: they fail, as waiting would not help. */
+  starving: { readonly failures: number; readonly message: string; readonly isFailingAtOnce?: true };
   /** A token again after failures. */
   recovered: { readonly failures: number; readonly failedForMs: number; readonly wasStarving: boolean };
   /** The wall clock ran ahead (positive) or behind the monotonic one. */
@@ -89,7 +89,7 @@ function describe(event: TokenEvent): string {
     case 'rejected':
       return `an upstream rejected the token${event.status === null ? '' : ` with ${event.status}`}${event.isEarly ? ' long before it expires' : ''}; ${REJECTION_OUTCOMES[event.outcome]}`;
     case 'starving':
-      return `no usable token, requests wait: issuer has failed ${times(event.failures)} (${event.message})`;
+      return `no usable token, requests ${event.isFailingAtOnce ? 'fail at once' : 'wait'}: issuer has failed ${times(event.failures)} (${event.message})`;
     case 'recovered':
       return `issuer is back, after ${counted(event.failures, 'failure')} in ${span(event.failedForMs)}${event.wasStarving ? ', requests had to wait' : ''}`;
     case 'clock_jump':

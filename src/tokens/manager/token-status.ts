@@ -33,6 +33,8 @@ export interface TokenStatus {
   readonly nextAttemptInMs: number | null;
   readonly consecutiveFailures: number;
   readonly lastError: string | null;
+  /** The same with the host that could not be called: for commands and logs. */
+  readonly lastErrorDetail: string | null;
   /** Wall clock of the last failure. */
   readonly lastErrorAtMs: number | null;
   readonly waiters: number;
@@ -62,6 +64,7 @@ export function statusOf(
     nextAttemptInMs: Number.isFinite(nextInMs) ? Math.max(0, nextInMs) : null,
     consecutiveFailures: failures.failures,
     lastError: failures.message,
+    lastErrorDetail: failures.detail,
     lastErrorAtMs: failures.lastAtWallMs,
     waiters: state.waiters.size,
     isBreakerOpen: state.forcedRenewals.isBreakerOpen(now.monoMs),

@@ -379,7 +379,7 @@ function recordFailure(step: Step, raw: AcquisitionFailure, { reason, sent }: Ac
     reason,
     durationMs: now.monoMs - sent.monoMs,
     severity: failure.severity,
-    message: failure.message,
+    message: state.failures.detail ?? failure.message,
     failures: state.failures.failures,
     remainingMs: state.token?.remainingMs(now) ?? null,
     nextAttemptInMs: Number.isFinite(nextInMs) ? Math.max(0, nextInMs) : null,
@@ -633,10 +633,14 @@ function serveWaiters(step: Step): void {
 /** Reports once that requests have to wait because the issuer fails. */
 function reportStarving(step: Step): void {
   const { state, now } = step;
-  const { failures, message } = state.failures;
+  const { failures, detail, isMisconfigured } = state.failures;
   if (state.isStarving || failures === 0 || state.token?.isUsable(now) === true) return;
   state.isStarving = true;
-  emit(step, 'starving', { failures, message: message ?? '' });
+  emit(step, 'starving', {
+    failures,
+    message: detail ?? '',
+    ...(isMisconfigured ? { isFailingAtOnce: true as const } : {}),
+  });
 }
 
 function unavailable({ state, now, rules }: Step, reason: UnavailableReason): TokenUnavailable {
@@ -645,7 +649,7 @@ function unavailable({ state, now, rules }: Step, reason: UnavailableReason): To
     source: rules.name,
     reason: reason === 'issuer_failing' && failures.isMisconfigured ? 'credentials_refused' : reason,
     retryAfterMs: Number.isFinite(nextAttemptMonoMs) ? nextAttemptMonoMs - now.monoMs : 0,
-    detail: failures.message,
+    detail: failures.detail,
   });
 }
 

@@ -31,7 +31,7 @@ export class HttpSource implements TokenSource {
   /** Throws `TokenSourceError` for settings that cannot work. */
   constructor(name: string, settings: HttpSettings, deps: SourceDeps) {
     this.#settings = settings;
-    this.#errors = new SourceErrors(name, deps.secrets);
+    this.#errors = new SourceErrors(name, deps.secrets, deps.credentialKeysOf?.(name));
     this.#chained = new ChainedTokens(this.#errors, deps);
     const bodies = [settings.bodyJson, settings.bodyForm, settings.bodyText];
     if (bodies.filter((body) => body !== undefined).length > 1) {

@@ -47,7 +47,7 @@ export class OAuth2Source implements TokenSource {
   constructor(name: string, settings: OAuth2Settings, deps: SourceDeps) {
     this.#settings = settings;
     this.#deps = deps;
-    this.#errors = new SourceErrors(name, deps.secrets);
+    this.#errors = new SourceErrors(name, deps.secrets, deps.credentialKeysOf?.(name));
     this.#chained = new ChainedTokens(this.#errors, deps);
     const { baseDir } = deps;
     if (!/^https?:\/\//i.test(settings.tokenUrl) || !URL.canParse(settings.tokenUrl)) {

@@ -2,6 +2,7 @@ import { parseRetryAfter } from '../../lib/net/retry-after.ts';
 import { logExcerpt } from '../../lib/text/log-excerpt.ts';
 import { headerOf, type IssuerResponse, issuerNowMs } from '../issuer/issuer-client.ts';
 import {
+  adviceWithKeys,
   assessError,
   describeBody,
   describeResponse,
@@ -18,9 +19,16 @@ export class SourceErrors {
   /** The source's name in the configuration. */
   readonly source: string;
   readonly #scrub: (text: string) => string;
+  readonly #credentialKeys: readonly string[];
 
-  constructor(source: string, secrets: { scrub(text: string): string }) {
+  /** `credentialKeys`: where in the configuration the source's credentials are. */
+  constructor(
+    source: string,
+    secrets: { scrub(text: string): string },
+    credentialKeys: readonly string[] = [],
+  ) {
     this.source = source;
+    this.#credentialKeys = credentialKeys;
     this.#scrub = (text) => secrets.scrub(text);
   }
 
@@ -45,7 +53,10 @@ export class SourceErrors {
     }
     const quoted = this.quoteError(json);
     const found = quoted === '' ? `: ${describeBody(response, body)}` : quoted;
-    return this.#ofIssuer(field, response, json, `refused with status ${status}${found}`);
+    // The URL of an `http` source is right when the issuer behind it rejects the credentials.
+    const isAboutUrl = assessError(status, json).severity === 'transient' || URL_STATUSES.has(status);
+    const place = field === 'url' && !isAboutUrl ? null : field;
+    return this.#ofIssuer(place, response, json, `refused with status ${status}${found}`);
   }
 
   /** A response that the setting `denied` matches. */
@@ -79,22 +90,30 @@ export class SourceErrors {
   }
 
   #ofIssuer(
-    field: string,
+    field: string | null,
     response: IssuerResponse,
     json: unknown,
     what: string,
     known: { readonly severity?: SourceErrorSeverity; readonly advice?: string } = {},
   ): TokenSourceError {
     const { severity, advice } = { ...assessError(response.status, json), ...known };
-    const sentences = [describeSkew(response), advice].filter((sentence) => sentence !== '');
+    const whatToDo = adviceWithKeys(advice, this.#credentialKeys) || this.#credentialsHint(response, json);
+    const sentences = [describeSkew(response), whatToDo].filter((sentence) => sentence !== '');
     return this.#error(field, [what, ...sentences].join('. '), {
       severity,
       retryAfterMs: parseRetryAfter(headerOf(response, 'retry-after'), issuerNowMs(response)),
     });
   }
 
+  /** An error that only its words say to be about the credentials is retried as any other, but they are named. */
+  #credentialsHint({ status }: IssuerResponse, json: unknown): string {
+    const isTheirs = status < 500 && CREDENTIAL_WORDS.test(this.quoteError(json));
+    if (!isTheirs || this.#credentialKeys.length === 0) return '';
+    return adviceWithKeys('Check the credentials if this is about them.', this.#credentialKeys);
+  }
+
   #error(
-    field: string,
+    field: string | null,
     what: string,
     facts: {
       readonly severity: SourceErrorSeverity;
@@ -102,9 +121,16 @@ export class SourceErrors {
       readonly cause?: unknown;
     },
   ): TokenSourceError {
-    return new TokenSourceError(this.#scrub(`${this.source}: ${field}: ${what}`), facts);
+    const place = field === null ? '' : `${field}: `;
+    return new TokenSourceError(this.#scrub(`${this.source}: ${place}${what}`), facts);
   }
 }
+
+/** Statuses that are about the URL and not about what was sent to it. */
+const URL_STATUSES: ReadonlySet<number> = new Set([404, 405, 410]);
+
+const CREDENTIAL_WORDS =
+  /secret|passw|credential|app ?_?(?:key|id)|api ?_?key|client|account|unauthori[sz]ed|authenticat|denied|forbidden|sign/i;
 
 /** Issuers that sign with a timestamp accept 300 s, strict ones less; smaller differences are network and rounding. */
 const MIN_SKEW_MS = 30_000;

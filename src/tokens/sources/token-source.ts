@@ -68,6 +68,8 @@ export interface SourceDeps {
   ) => Promise<string>;
   /** Where `env` looks; the process's own environment by default. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** The keys of the configuration that hold a source's credentials, for messages: `tokens.corp.client_secret (CORP_SECRET in .env)`. */
+  readonly credentialKeysOf?: (name: string) => readonly string[];
   /** What relative paths are relative to: the directory of the configuration file. */
   readonly baseDir?: string;
 }
@@ -83,12 +85,15 @@ export class TokenSourceError extends Error {
   readonly severity: SourceErrorSeverity;
   /** The issuer's `Retry-After`, in milliseconds. */
   readonly retryAfterMs?: number;
+  /** `host:port` of a server that could not be called: for logs and commands, not for pages that anybody can read. */
+  readonly target?: string;
 
   constructor(
     message: string,
     facts: {
       readonly severity?: SourceErrorSeverity;
       readonly retryAfterMs?: number | undefined;
+      readonly target?: string;
       readonly cause?: unknown;
     } = {},
   ) {
@@ -96,5 +101,6 @@ export class TokenSourceError extends Error {
     this.name = 'TokenSourceError';
     this.severity = facts.severity ?? 'transient';
     if (facts.retryAfterMs !== undefined) this.retryAfterMs = facts.retryAfterMs;
+    if (facts.target !== undefined) this.target = facts.target;
   }
 }

@@ -42,6 +42,47 @@ const homeGrown = {
   }),
 };
 
+test('rejected credentials are no fault of the url: the message names the keys that hold them', async (t) => {
+  const issuer = await ScriptedIssuer.start({ status: 401, body: { message: 'no such app' } });
+  t.after(() => issuer.close());
+  const { failure } = makeSource(
+    { type: 'http', url: `${issuer.origin}/t`, bodyJson: { secret: 'geheim-9f3e' }, tokenAt: '/token' },
+    { credentialKeysOf: () => ['tokens.corp.body_json.secret (CORP_APP_SECRET in .env)'] },
+  );
+  assert.match(
+    (await failure()).message,
+    /^corp: refused with status 401 .*"no such app".*\. Check the credentials: tokens\.corp\.body_json\.secret \(CORP_APP_SECRET in \.env\)\.$/,
+  );
+  issuer.script({ status: 200, body: { code: 40101, msg: 'app secret is wrong' } });
+  const words = makeSource(
+    {
+      type: 'http',
+      url: `${issuer.origin}/t`,
+      success: { json: { '/code': 0 } },
+      tokenAt: '/token',
+    },
+    { credentialKeysOf: () => ['tokens.corp.body_json.secret (CORP_APP_SECRET in .env)'] },
+  );
+  const error = await words.failure();
+  assert.equal(error.severity, 'transient', 'words alone are no proof');
+  assert.match(error.message, /Check the credentials if this is about them: tokens\.corp\.body_json\.secret/);
+});
+
+test('a connection that is refused names host and port beside the message, not in it', async (t) => {
+  const { failure } = makeSource({ type: 'http', url: 'http://127.0.0.1:1/t', tokenAt: '/token' });
+  const error = await failure();
+  assert.equal(error.message, 'corp: url: connection refused (ECONNREFUSED)');
+  assert.equal(error.target, '127.0.0.1:1');
+  const proxied = makeSource({
+    type: 'http',
+    url: 'http://sso.corp.example/t',
+    tokenAt: '/token',
+    proxy: new Secret('http://user:geheim-9f3e@127.0.0.1:1'),
+  });
+  t.after(() => proxied.close());
+  assert.equal((await proxied.failure()).target, '127.0.0.1:1', 'the proxy is what was called');
+});
+
 test('the home-grown issuer of the manual: signed body, code 0, nested token, absolute milliseconds', async (t) => {
   const { issuer, acquire } = await bench(t, homeGrown, { ...HOME_GROWN, headers: { 'X-App': 'llm' } });
   const token = await acquire();

@@ -125,6 +125,26 @@ for (const [name, answer, message] of NONSENSE) {
   });
 }
 
+test('rejected credentials: the message names the keys that hold them and where their values come from', async (t) => {
+  const issuer = await ScriptedIssuer.start({ status: 401, body: { error: 'invalid_client' } });
+  t.after(() => issuer.close());
+  const { failure } = makeSource(
+    {
+      type: 'oauth2',
+      tokenUrl: issuer.tokenUrl,
+      grant: 'client_credentials',
+      auth: 'basic',
+      clientId: 'app',
+      clientSecret: new Secret('geheim-9f3e'),
+    },
+    { credentialKeysOf: (name) => [`tokens.${name}.client_secret (CORP_SECRET in .env)`] },
+  );
+  assert.match(
+    (await failure()).message,
+    /\. Check client_id, client_secret and auth: tokens\.corp\.client_secret \(CORP_SECRET in \.env\)\.$/,
+  );
+});
+
 const REFUSALS: readonly [string, ScriptedIssuerOptions, 'transient' | 'credentials', RegExp][] = [
   [
     '401 invalid_client',
