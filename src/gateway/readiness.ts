@@ -2,6 +2,7 @@ import type { Degradation } from '../admin/api-types.ts';
 import type { Readiness } from '../http/routes/health.ts';
 import { counted } from '../lib/text/format.ts';
 import type { TokenManager } from '../tokens/manager/token-manager.ts';
+import type { UpstreamClient } from '../upstream/client.ts';
 import type { Runtime } from './runtime.ts';
 import { tokenTrouble } from './token-reporting.ts';
 
@@ -22,6 +23,24 @@ export function readinessOf(runtime: Runtime, phase: Readiness['phase'], problem
   return { isReady: phase === 'serving', phase, degraded, tokens };
 }
 
+/** What a missing token means for requests; empty when it is there, or no upstream uses it. */
+function uncallable(manager: TokenManager, upstreams: Runtime['upstreams']): string {
+  const without = upstreams.filter(({ client }) => !hasUsableToken(client));
+  const names = without.filter(({ client: { credentials } }) => {
+    return credentials.kind === 'token' && credentials.manager === manager;
+  });
+  if (names.length === 0) return '';
+  if (without.length === upstreams.length) return '; no upstream can be called: every request fails';
+  return `; without it upstream ${names.map(({ name }) => name).join(', ')} cannot be called`;
+}
+
+/** A dormant source obtains its token with the next request. */
+function hasUsableToken({ credentials }: UpstreamClient): boolean {
+  if (credentials.kind !== 'token') return true;
+  const { isUsable, state } = credentials.manager.status();
+  return isUsable || state === 'dormant';
+}
+
 /** Each part that does not work now, with what to do; empty when all do. */
 export function degradedParts(
   { tokenManagers, upstreams, skipped }: Pick<Runtime, 'tokenManagers' | 'upstreams' | 'skipped'>,
@@ -29,9 +48,10 @@ export function degradedParts(
 ): Degradation[] {
   const degraded: Degradation[] = [];
   for (const manager of tokenManagers.values()) {
-    const message = tokenTrouble(manager);
-    if (message !== null)
-      degraded.push({ part: 'token', name: manager.name, message, advice: tokenAdvice(manager) });
+    const trouble = tokenTrouble(manager);
+    if (trouble === null) continue;
+    const message = `${trouble}${uncallable(manager, upstreams)}`;
+    degraded.push({ part: 'token', name: manager.name, message, advice: tokenAdvice(manager) });
   }
   for (const { name, circuit, isPaused } of upstreams) {
     if (isPaused)

@@ -155,7 +155,11 @@ function buildRoutes(config: Config, built: BuiltUpstreams, parts: RuntimeParts)
     auth: new ClientAuth(clientAuthSettings(config)),
     quotas: parts.quotas,
     bodies,
-    models: new ModelList(built.upstreams, Math.floor(parts.clock.wallMs() / 1000)),
+    models: new ModelList(
+      built.upstreams,
+      Math.floor(parts.clock.wallMs() / 1000),
+      parts.previous?.models ?? null,
+    ),
     chat: {
       router,
       policy,

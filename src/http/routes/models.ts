@@ -8,7 +8,10 @@ import { noSuchModel, type Router, refuseLongModelName } from '../../routing/rou
 import type { RequestContext } from '../middleware/request-context.ts';
 import { sendJson } from '../response/json.ts';
 
-/** Serves `GET /v1/models`. A body, as RAGFlow's Go side sends one, is ignored. */
+/**
+ * Serves `GET /v1/models`. A body, as RAGFlow's Go side sends one, is ignored. Throws when no model is known because the
+ * upstreams cannot be asked: an empty list would say that there is none.
+ */
 export async function listModels(
   context: RequestContext,
   client: ClientIdentity,
@@ -16,6 +19,8 @@ export async function listModels(
 ): Promise<void> {
   context.request.resume();
   const data = await models.listFor(client);
+  const failure = data.length === 0 ? models.failureFor(client) : null;
+  if (failure !== null) throw failure.withMessage(`The models cannot be listed now. ${failure.message}`);
   sendJson(context, 200, JSON.stringify({ object: 'list', data }));
 }
 

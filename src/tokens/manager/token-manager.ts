@@ -83,9 +83,16 @@ export class TokenManager {
     return this.#source.key;
   }
 
-  /** Begins to acquire and renew tokens. Resolves when the first acquisition is over, with or without a token; never rejects. */
+  /**
+   * Begins to acquire and renew tokens. Resolves when the first acquisition is over, with or without a token; never rejects. A
+   * started manager whose source fails calls it at once: a reload may follow a repair at the issuer.
+   */
   start(): Promise<void> {
-    if (this.#state.isStopped || this.#completeStart !== null) return Promise.resolve();
+    if (this.#state.isStopped) return Promise.resolve();
+    if (this.#completeStart !== null) {
+      if (this.#state.failures.failures > 0) this.#dispatch({ type: 'sourceChanged', isOutdated: false });
+      return Promise.resolve();
+    }
     const completed = new Promise<void>((resolve) => {
       this.#completeStart = resolve;
     });
