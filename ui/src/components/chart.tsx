@@ -1,0 +1,94 @@
+import { useEffect, useRef } from 'preact/hooks';
+import uPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
+import { language } from '../i18n/language.ts';
+import { theme } from '../lib/theme.ts';
+
+export interface ChartSeries {
+  readonly label: string;
+  /** One value for each time; null: a gap. */
+  readonly values: readonly (number | null)[];
+}
+
+interface ChartProps {
+  /** What the chart shows, for those who cannot see it. */
+  readonly label: string;
+  /** Milliseconds, ascending. */
+  readonly times: readonly number[];
+  readonly series: readonly ChartSeries[];
+  readonly format: (value: number) => string;
+  readonly height?: number;
+}
+
+const COLORS = ['--chart-1', '--chart-2', '--chart-3', '--chart-4', '--chart-5', '--chart-6'];
+
+/** Lines over time. The numbers are also in a table of the view or in its text. */
+export function Chart({ label, times, series, format, height = 200 }: ChartProps) {
+  const place = useRef<HTMLDivElement>(null);
+  const names = series.map((one) => one.label).join('\n');
+  const shown = `${theme.value} ${language.value}`;
+  const plot = useRef<uPlot | null>(null);
+  const data = [times.map((at) => at / 1000), ...series.map((one) => one.values)] as uPlot.AlignedData;
+
+  useEffect(() => {
+    const element = place.current;
+    if (element === null) return;
+    const color = (name: string): string =>
+      getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    const axis = {
+      stroke: color('--quiet'),
+      grid: { stroke: color('--line'), width: 1 },
+      ticks: { show: false },
+    };
+    const time = new Intl.DateTimeFormat(language.value, {
+      hour: '2-digit',
+      minute: '2-digit',
+      hour12: false,
+    });
+    const day = new Intl.DateTimeFormat(language.value, { month: 'short', day: 'numeric' });
+    const made = new uPlot(
+      {
+        width: Math.max(200, element.clientWidth),
+        height,
+        legend: { show: series.length > 1, live: false },
+        cursor: { drag: { x: false, y: false } },
+        scales: { x: { time: true }, y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
+        axes: [
+          {
+            ...axis,
+            values: (_plot, splits) => {
+              const isLong = (splits.at(-1) ?? 0) - (splits[0] ?? 0) > 36 * 3600;
+              return splits.map((at) => (isLong ? day : time).format(at * 1000));
+            },
+          },
+          { ...axis, size: 64, values: (_plot, splits) => splits.map(format) },
+        ],
+        series: [
+          {},
+          ...series.map((one, at) => ({
+            label: one.label,
+            stroke: color(COLORS[at % COLORS.length] ?? '--chart-1'),
+            width: 2,
+            points: { show: times.length < 3 },
+          })),
+        ],
+      },
+      data,
+      element,
+    );
+    plot.current = made;
+    const resized = new ResizeObserver(() =>
+      made.setSize({ width: Math.max(200, element.clientWidth), height }),
+    );
+    resized.observe(element);
+    return () => {
+      resized.disconnect();
+      made.destroy();
+      plot.current = null;
+    };
+  }, [names, shown, height]);
+
+  useEffect(() => plot.current?.setData(data));
+
+  return <div ref={place} class="chart" role="img" aria-label={label} />;
+}

@@ -1,0 +1,32 @@
+import type { AdminStatus } from '../../../src/admin/api-types.ts';
+import { t } from '../i18n/language.ts';
+import { clientKey } from '../lib/client-key.ts';
+
+/** The field for the key that an application would use. */
+export function ClientKey({ status }: { readonly status: AdminStatus }) {
+  if (!status.needs_client_key) return <p class="quiet">{t('noKeyNeeded')}</p>;
+  return (
+    <label>
+      {t('clientKey')}
+      <input
+        type="password"
+        autocomplete="off"
+        value={clientKey.value}
+        onInput={(event) => {
+          clientKey.value = event.currentTarget.value;
+        }}
+      />
+      <span class="quiet">{t('clientKeyWhere')}</span>
+    </label>
+  );
+}
+
+/** The gateway as this browser reaches it: applications elsewhere use the same with their own host name. */
+export function baseUrlOf(status: AdminStatus): string {
+  const configured = new URL(status.base_url);
+  // The page may be served on a port of its own (`admin.address`).
+  const isSamePort = configured.port === location.port;
+  return isSamePort
+    ? `${location.origin}${status.base_path}/v1`
+    : `${location.protocol}//${location.hostname}:${configured.port}${status.base_path}/v1`;
+}

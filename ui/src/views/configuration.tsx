@@ -1,0 +1,135 @@
+import type {
+  AdminAlertTest,
+  AdminConfiguration,
+  AdminStatus,
+  LogLevel,
+  ReloadState,
+} from '../../../src/admin/api-types.ts';
+import { post } from '../api/client.ts';
+import { type Resource, useResource } from '../api/resource.ts';
+import { ActionButton } from '../components/action-button.tsx';
+import { CodeBlock } from '../components/copy.tsx';
+import { Loaded, Notice } from '../components/states.tsx';
+import { Ago } from '../components/time.tsx';
+import { say } from '../components/toast.tsx';
+import { t } from '../i18n/language.ts';
+import { formatDuration, formatNumber } from '../lib/format.ts';
+
+const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
+
+/** The configuration in use, without secrets, and what can be changed while the gateway runs. */
+export function ConfigurationView({ status }: { readonly status: Resource<AdminStatus> }) {
+  const configuration = useResource<AdminConfiguration>('/admin/config', 30_000);
+  return (
+    <>
+      <h1>{t('viewConfiguration')}</h1>
+      <Loaded from={status}>
+        {(data) => (
+          <State
+            status={data}
+            onChange={() => {
+              status.reload();
+              configuration.reload();
+            }}
+          />
+        )}
+      </Loaded>
+      <Loaded from={configuration}>
+        {(data) => (
+          <>
+            <h2>{data.path ?? t('noFile')}</h2>
+            <p class="quiet">{t('configurationMeaning')}</p>
+            <CodeBlock text={data.yaml} label={t('viewConfiguration')} />
+          </>
+        )}
+      </Loaded>
+    </>
+  );
+}
+
+function State({ status, onChange }: { readonly status: AdminStatus; readonly onChange: () => void }) {
+  const { configuration, request_log: log } = status;
+  const reload = async () => {
+    const result = await post<ReloadState>('/admin/reload');
+    onChange();
+    return { isOk: result.is_ok, message: result.message };
+  };
+  const setLevel = async (level: LogLevel): Promise<void> => {
+    try {
+      await post('/admin/log-level', { level });
+      say('ok', t('logLevelSet', { level }));
+    } catch (error) {
+      say('fail', error instanceof Error ? error.message : String(error));
+    }
+    onChange();
+  };
+  const last = configuration.last_reload;
+  const facts: readonly (readonly [string, string])[] = [
+    [t('version'), `${status.version}, Node ${status.node_version}`],
+    [t('baseUrl'), status.base_url],
+    [t('requestLog'), log.type],
+    [t('recordContent'), log.content],
+    [t('retention'), formatDuration(log.retention_ms)],
+    [t('recordsWritten'), formatNumber(log.written)],
+    [t('recordsDropped'), formatNumber(log.dropped)],
+  ];
+  return (
+    <section aria-label={t('state')}>
+      <p class="row">
+        <ActionButton label={t('reload')} onAction={reload} />
+        <label class="inline">
+          {t('logLevel')}
+          <select
+            value={status.log_level}
+            onChange={(event) => void setLevel(event.currentTarget.value as LogLevel)}
+          >
+            {LEVELS.map((level) => (
+              <option key={level} value={level} selected={level === status.log_level}>
+                {level}
+              </option>
+            ))}
+          </select>
+        </label>
+        <span class="quiet">
+          {t('startedAgo')} <Ago at={status.started_at_ms} />
+        </span>
+      </p>
+      {last !== null && (
+        <Notice kind={last.is_ok ? 'ok' : 'fail'}>
+          <Ago at={last.at_ms} />: {last.message}
+          {last.needs_restart.length > 0 && ` ${t('needsRestart', { keys: last.needs_restart.join(', ') })}`}
+        </Notice>
+      )}
+      {log.problem !== null && <Notice kind="fail">{log.problem}</Notice>}
+      <dl class="facts">
+        {facts.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      {status.alerts.length > 0 && (
+        <>
+          <h2>{t('alerts')}</h2>
+          <ul class="plain">
+            {status.alerts.map((name) => (
+              <li key={name} class="row">
+                <span class="name">{name}</span>
+                <ActionButton
+                  label={t('testAlert')}
+                  onAction={async () => {
+                    const result = await post<AdminAlertTest>(
+                      `/admin/alerts/${encodeURIComponent(name)}/test`,
+                    );
+                    return { isOk: result.is_ok, message: result.message };
+                  }}
+                />
+              </li>
+            ))}
+          </ul>
+        </>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,176 @@
+import type { AdminStatus, AdminTokens, AdminUpstreams } from '../../../src/admin/api-types.ts';
+import { latestRequests, tick, ticks } from '../api/live.ts';
+import { type Resource, useResource } from '../api/resource.ts';
+import { ROOT } from '../api/root.ts';
+import { Chart } from '../components/chart.tsx';
+import { RequestTable } from '../components/request-table.tsx';
+import { Empty, Loaded } from '../components/states.tsx';
+import { TokenBar } from '../components/token-bar.tsx';
+import { UpstreamBadge } from '../components/upstream-badge.tsx';
+import { t } from '../i18n/language.ts';
+import { formatCount, formatDuration, formatNumber, formatPercent } from '../lib/format.ts';
+
+const EVERY_MS = 5_000;
+/** More are on their own views. */
+const MAX_SHOWN = 12;
+const MAX_REQUESTS = 15;
+
+/** Is it well? Tokens, upstreams and traffic at a glance. */
+export function NowView({ status }: { readonly status: Resource<AdminStatus> }) {
+  const tokens = useResource<AdminTokens>('/admin/tokens', EVERY_MS);
+  const upstreams = useResource<AdminUpstreams>('/admin/upstreams', EVERY_MS);
+  return (
+    <>
+      <h1 class="hidden">{t('viewNow')}</h1>
+      <Loaded from={status}>{(data) => <Verdict status={data} />}</Loaded>
+      <Traffic />
+      <div class="columns">
+        <section aria-labelledby="now-tokens">
+          <h2 id="now-tokens">{t('viewTokens')}</h2>
+          <Loaded from={tokens}>
+            {({ tokens: all, now_ms }) =>
+              all.length === 0 ? (
+                <Empty>{t('noTokens')}</Empty>
+              ) : (
+                <ul class="plain">
+                  {worstFirst(all, (token) => token.is_usable)
+                    .slice(0, MAX_SHOWN)
+                    .map((token) => (
+                      <li key={token.name}>
+                        <div class="row">
+                          <strong class="name">{token.name}</strong>
+                          <span class="quiet">{token.description}</span>
+                        </div>
+                        <TokenBar token={token} loadedAtMs={now_ms} />
+                        {token.last_error !== null && token.consecutive_failures > 0 && (
+                          <p class="problem">{token.last_error}</p>
+                        )}
+                      </li>
+                    ))}
+                  <More count={all.length - MAX_SHOWN} href={`${ROOT}/ui/tokens`} />
+                </ul>
+              )
+            }
+          </Loaded>
+        </section>
+        <section aria-labelledby="now-upstreams">
+          <h2 id="now-upstreams">{t('viewUpstreams')}</h2>
+          <Loaded from={upstreams}>
+            {({ upstreams: all }) =>
+              all.length === 0 ? (
+                <Empty>{t('noUpstreams')}</Empty>
+              ) : (
+                <ul class="plain">
+                  {worstFirst(all, (upstream) => upstream.state === 'up')
+                    .slice(0, MAX_SHOWN)
+                    .map((upstream) => (
+                      <li key={upstream.name}>
+                        <div class="row">
+                          <strong class="name">{upstream.name}</strong>
+                          <UpstreamBadge state={upstream.state} />
+                          <span class="quiet">
+                            {t('requestsLately', {
+                              count: formatCount(upstream.recent.requests),
+                              window: formatDuration(upstream.recent.window_ms),
+                            })}
+                          </span>
+                        </div>
+                        {upstream.state !== 'up' && <p class="problem">{upstream.description}</p>}
+                        {upstream.state === 'up' &&
+                          upstream.last_error !== null &&
+                          upstream.recent.errors > 0 && <p class="quiet">{upstream.last_error.message}</p>}
+                      </li>
+                    ))}
+                  <More count={all.length - MAX_SHOWN} href={`${ROOT}/ui/upstreams`} />
+                </ul>
+              )
+            }
+          </Loaded>
+        </section>
+      </div>
+      <section aria-labelledby="now-requests">
+        <h2 id="now-requests">{t('lastRequests')}</h2>
+        {latestRequests.value.length === 0 ? (
+          <Empty>{t('noRequestsYet')}</Empty>
+        ) : (
+          <RequestTable requests={latestRequests.value.slice(0, MAX_REQUESTS)} caption={t('lastRequests')} />
+        )}
+      </section>
+    </>
+  );
+}
+
+function Verdict({ status }: { readonly status: AdminStatus }) {
+  const { degraded, phase } = status;
+  if (phase !== 'serving') {
+    return <div class="verdict verdict-warn">{phase === 'draining' ? t('draining') : t('starting')}</div>;
+  }
+  if (degraded.length === 0) return <div class="verdict verdict-ok">{t('allWell')}</div>;
+  return (
+    <div class="verdict verdict-fail" role="alert">
+      <p>{t('notWell', { count: degraded.length })}</p>
+      <ul>
+        {degraded.map(({ part, name, message, advice }) => (
+          <li key={`${part} ${name} ${message}`}>
+            {message} <strong>{advice}</strong>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function Traffic() {
+  const now = tick.value;
+  if (now === null) return null;
+  const { recent, in_flight } = now;
+  const perMinute = 60_000 / Math.max(1, recent.window_ms);
+  const tokens = recent.prompt_tokens + recent.completion_tokens;
+  const figures: readonly (readonly [string, string])[] = [
+    [t('requestsAMinute'), formatNumber(recent.requests * perMinute, 1)],
+    [t('errorShare'), recent.requests === 0 ? '–' : formatPercent(recent.errors / recent.requests)],
+    [t('firstToken'), formatDuration(recent.first_token_ms)],
+    [t('tokensAMinute'), formatCount(Math.round(tokens * perMinute))],
+    [t('inFlight'), formatNumber(in_flight)],
+  ];
+  const past = ticks.value;
+  return (
+    <section aria-label={t('traffic')}>
+      <dl class="figures">
+        {figures.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      {past.length > 2 && (
+        <Chart
+          label={t('requestsAMinute')}
+          times={past.map((one) => one.now_ms)}
+          series={[
+            {
+              label: t('requestsAMinute'),
+              values: past.map((one) => (one.recent.requests * 60_000) / Math.max(1, one.recent.window_ms)),
+            },
+          ]}
+          format={(value) => formatCount(value)}
+          height={120}
+        />
+      )}
+    </section>
+  );
+}
+
+function More({ count, href }: { readonly count: number; readonly href: string }) {
+  if (count <= 0) return null;
+  return (
+    <li>
+      <a href={href}>{t('more', { count })}</a>
+    </li>
+  );
+}
+
+function worstFirst<Item>(items: readonly Item[], isGood: (item: Item) => boolean): Item[] {
+  return [...items].sort((left, right) => Number(isGood(left)) - Number(isGood(right)));
+}

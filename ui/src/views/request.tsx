@@ -1,0 +1,206 @@
+import { useRoute } from 'preact-iso';
+import type { AdminAttempt, AdminRequestDetail } from '../../../src/admin/api-types.ts';
+import { useResource } from '../api/resource.ts';
+import { ROOT } from '../api/root.ts';
+import { CodeBlock, CopyButton } from '../components/copy.tsx';
+import { OutcomeBadge } from '../components/request-table.tsx';
+import { Badge, Loaded } from '../components/states.tsx';
+import { Time } from '../components/time.tsx';
+import { t } from '../i18n/language.ts';
+import { formatBytes, formatDuration, formatNumber } from '../lib/format.ts';
+import { keepForPlayground } from '../lib/replay.ts';
+
+/** One request: what happened, attempt by attempt. */
+export function RequestView() {
+  const { params } = useRoute();
+  const id = params.id ?? '';
+  const detail = useResource<AdminRequestDetail>(`/admin/requests/${encodeURIComponent(id)}`);
+  return (
+    <>
+      <p>
+        <a href={`${ROOT}/ui/requests`}>← {t('viewRequests')}</a>
+      </p>
+      <h1 class="name">{t('requestTitle', { id })}</h1>
+      <Loaded from={detail}>{(data) => <Detail detail={data} />}</Loaded>
+    </>
+  );
+}
+
+function Detail({ detail }: { readonly detail: AdminRequestDetail }) {
+  const { request } = detail;
+  const tokens =
+    request.total_tokens === null
+      ? '–'
+      : t('tokenSplit', {
+          prompt: formatNumber(request.prompt_tokens ?? 0),
+          completion: formatNumber(request.completion_tokens ?? 0),
+        });
+  const facts: readonly (readonly [string, string])[] = [
+    [t('columnClient'), request.client ?? '–'],
+    ['IP', detail.ip],
+    [t('userAgent'), detail.user_agent ?? '–'],
+    [t('call'), `${request.method} ${request.path}${request.is_stream ? ` (${t('stream')})` : ''}`],
+    [t('columnModel'), request.model ?? '–'],
+    [t('upstreamModel'), request.upstream_model ?? '–'],
+    [t('columnUpstream'), request.upstream ?? '–'],
+    [t('firstToken'), formatDuration(request.first_token_ms)],
+    [t('columnDuration'), formatDuration(request.elapsed_ms)],
+    [t('columnTokens'), tokens],
+    [t('sizes'), `${formatBytes(detail.request_bytes)} → ${formatBytes(detail.response_bytes)}`],
+    [t('host'), request.hostname],
+  ];
+  return (
+    <>
+      <p class="row">
+        <OutcomeBadge outcome={request.outcome} status={request.status} />
+        <Time at={request.created_at_ms} />
+        {detail.same_id > 1 && <span class="quiet">{t('sameId', { count: detail.same_id })}</span>}
+      </p>
+      {request.error_message !== null && (
+        <div class="notice notice-fail">
+          {request.error_code !== null && <code>{request.error_code}</code>} {request.error_message}
+        </div>
+      )}
+      <section aria-labelledby="attempts">
+        <h2 id="attempts">{t('attempts')}</h2>
+        <TimeLine detail={detail} />
+      </section>
+      <dl class="facts">
+        {facts.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      <section aria-labelledby="bodies">
+        <h2 id="bodies">{t('bodies')}</h2>
+        {detail.body === null && detail.response === null ? (
+          <p class="quiet">{t('bodiesNotKept')}</p>
+        ) : (
+          <Bodies detail={detail} />
+        )}
+      </section>
+    </>
+  );
+}
+
+function Bodies({ detail }: { readonly detail: AdminRequestDetail }) {
+  const { body, response, request } = detail;
+  return (
+    <>
+      {body !== null && (
+        <>
+          <h3>{t('requestBody')}</h3>
+          <p class="row">
+            <CopyButton text={curlOf(request.method, request.path, body)} label={t('copyCurl')} />
+            <a href={`${ROOT}/ui/playground`} onClick={() => keepForPlayground(body)}>
+              {t('replay')}
+            </a>
+          </p>
+          <CodeBlock text={pretty(body)} label={t('requestBody')} />
+        </>
+      )}
+      {response !== null && (
+        <>
+          <h3>{t('responseBody')}</h3>
+          <CodeBlock text={pretty(response)} label={t('responseBody')} />
+        </>
+      )}
+    </>
+  );
+}
+
+/** Each attempt as a bar of its parts, to scale. */
+function TimeLine({ detail }: { readonly detail: AdminRequestDetail }) {
+  const total = Math.max(1, detail.request.elapsed_ms);
+  const { attempts, request } = detail;
+  if (attempts.length === 0) return <p class="quiet">{t('noAttempts')}</p>;
+  return (
+    <ol class="plain time-line">
+      {attempts.map((attempt, at) => (
+        <li key={at}>
+          <div class="row">
+            <strong class="name">{attempt.upstream}</strong>
+            <Badge kind={attempt.outcome === 'ok' ? 'ok' : 'fail'}>
+              {attempt.status === null ? '' : `${attempt.status} `}
+              {attempt.outcome}
+            </Badge>
+            {attempt.token_renewed && <Badge kind="info">{t('tokenRenewed')}</Badge>}
+          </div>
+          {attempt.start_ms !== null && (
+            <div class="track">
+              {partsOf(attempt, at === attempts.length - 1 ? request.first_token_ms : null).map((part) => (
+                <i
+                  key={part.name}
+                  class={`part part-${part.name}`}
+                  title={`${t(PART_TEXTS[part.name])}: ${formatDuration(part.ms)}`}
+                  style={{
+                    left: `${(100 * part.from) / total}%`,
+                    width: `${Math.max(0.4, (100 * part.ms) / total)}%`,
+                  }}
+                />
+              ))}
+            </div>
+          )}
+          <p class="quiet">
+            {partsOf(attempt, at === attempts.length - 1 ? request.first_token_ms : null)
+              .map((part) => `${t(PART_TEXTS[part.name])} ${formatDuration(part.ms)}`)
+              .join(' · ')}
+          </p>
+          {attempt.detail !== null && <p class="problem">{attempt.detail}</p>}
+          {attempt.repairs.length > 0 && (
+            <p class="quiet">
+              {t('attemptRepairs')} {attempt.repairs.map(({ meaning }) => meaning).join(' ')}
+            </p>
+          )}
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+const PART_TEXTS = {
+  queue: 'partQueue',
+  token: 'partToken',
+  headers: 'partHeaders',
+  content: 'partContent',
+  rest: 'partRest',
+} as const;
+
+interface Part {
+  readonly name: keyof typeof PART_TEXTS;
+  readonly from: number;
+  readonly ms: number;
+}
+
+/** The parts of an attempt, one after the other; those that are unknown or took no time are left out. */
+function partsOf(attempt: AdminAttempt, firstTokenMs: number | null): Part[] {
+  const start = attempt.start_ms ?? 0;
+  const queue = attempt.queue_ms ?? 0;
+  const token = attempt.token_wait_ms ?? 0;
+  const end = start + attempt.elapsed_ms;
+  const headersAt = attempt.headers_ms === null ? end : start + attempt.headers_ms;
+  const contentAt = Math.min(end, Math.max(headersAt, firstTokenMs ?? headersAt));
+  const parts: Part[] = [
+    { name: 'queue', from: start - queue, ms: queue },
+    { name: 'token', from: start, ms: token },
+    { name: 'headers', from: start + token, ms: headersAt - start - token },
+    { name: 'content', from: headersAt, ms: contentAt - headersAt },
+    { name: 'rest', from: contentAt, ms: end - contentAt },
+  ];
+  return parts.filter((part) => part.ms > 0);
+}
+
+function pretty(text: string): string {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
+}
+
+function curlOf(method: string, path: string, body: string): string {
+  const quoted = body.replaceAll("'", String.raw`'\''`);
+  return `curl -X ${method} '${location.origin}${ROOT}${path}' -H 'Authorization: Bearer YOUR_KEY' -H 'Content-Type: application/json' -d '${quoted}'`;
+}

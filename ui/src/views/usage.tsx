@@ -1,0 +1,208 @@
+import { useLocation } from 'preact-iso';
+import type { AdminStats, StatsGroup } from '../../../src/admin/api-types.ts';
+import { useResource } from '../api/resource.ts';
+import { ROOT } from '../api/root.ts';
+import { Chart } from '../components/chart.tsx';
+import { Empty, Loaded } from '../components/states.tsx';
+import { type TextKey, t } from '../i18n/language.ts';
+import { formatCount, formatDuration, formatPercent } from '../lib/format.ts';
+
+interface Range {
+  readonly name: TextKey;
+  readonly ms: number;
+  readonly stepSeconds: number;
+}
+
+const HOUR_MS = 3_600_000;
+const RANGES: Readonly<Record<string, Range>> = {
+  hour: { name: 'lastHour', ms: HOUR_MS, stepSeconds: 60 },
+  day: { name: 'lastDay', ms: 24 * HOUR_MS, stepSeconds: 1800 },
+  week: { name: 'lastWeek', ms: 7 * 24 * HOUR_MS, stepSeconds: 14_400 },
+  month: { name: 'lastMonth', ms: 30 * 24 * HOUR_MS, stepSeconds: 86_400 },
+};
+const DAY_RANGE: Range = { name: 'lastDay', ms: 24 * HOUR_MS, stepSeconds: 1800 };
+
+const GROUPS: Record<StatsGroup, TextKey> = {
+  model: 'columnModel',
+  client: 'columnClient',
+  upstream: 'columnUpstream',
+  none: 'allTogether',
+};
+
+/** Lines in one chart; more cannot be told apart. */
+const MAX_LINES = 6;
+
+type Series = AdminStats['series'][number];
+
+/** Requests and tokens over time, by model, client or upstream. */
+export function UsageView() {
+  const { query, route } = useLocation();
+  const rangeName = query.range !== undefined && Object.hasOwn(RANGES, query.range) ? query.range : 'day';
+  const by = query.by !== undefined && Object.hasOwn(GROUPS, query.by) ? (query.by as StatsGroup) : 'model';
+  const range = RANGES[rangeName] ?? DAY_RANGE;
+  // To the whole step, so that the address of the data does not change with every render.
+  const until = Math.ceil(Date.now() / range.stepSeconds / 1000) * range.stepSeconds * 1000;
+  const stats = useResource<AdminStats>(
+    `/admin/stats?since=${until - range.ms}&until=${until}&step=${range.stepSeconds}&by=${by}`,
+    30_000,
+  );
+  const go = (change: Record<string, string>): void => {
+    route(`${ROOT}/ui/usage?${new URLSearchParams({ range: rangeName, by, ...change })}`);
+  };
+  return (
+    <>
+      <h1>{t('viewUsage')}</h1>
+      <div class="filters">
+        <label>
+          {t('range')}
+          <select value={rangeName} onChange={(event) => go({ range: event.currentTarget.value })}>
+            {Object.entries(RANGES).map(([name, one]) => (
+              <option key={name} value={name}>
+                {t(one.name)}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label>
+          {t('groupBy')}
+          <select value={by} onChange={(event) => go({ by: event.currentTarget.value })}>
+            {Object.entries(GROUPS).map(([name, key]) => (
+              <option key={name} value={name}>
+                {t(key)}
+              </option>
+            ))}
+          </select>
+        </label>
+      </div>
+      <Loaded from={stats}>
+        {(data) => (data.series.length === 0 ? <Empty>{t('noUsage')}</Empty> : <Usage stats={data} />)}
+      </Loaded>
+    </>
+  );
+}
+
+function Usage({ stats }: { readonly stats: AdminStats }) {
+  const times: number[] = [];
+  for (let at = stats.since_ms; at < stats.until_ms; at += stats.step_ms) times.push(at);
+  const lines = (value: (point: Series['total']) => number) =>
+    stats.series.slice(0, MAX_LINES).map((series) => {
+      const byTime = new Map(series.points.map((point) => [point.at_ms, value(point)]));
+      return { label: nameOf(series), values: times.map((at) => byTime.get(at) ?? 0) };
+    });
+  return (
+    <>
+      <section aria-labelledby="usage-requests">
+        <h2 id="usage-requests">{t('requests')}</h2>
+        <Chart
+          label={t('requests')}
+          times={times}
+          series={lines((one) => one.requests)}
+          format={formatCount}
+        />
+      </section>
+      <section aria-labelledby="usage-tokens">
+        <h2 id="usage-tokens">{t('columnTokens')}</h2>
+        <Chart
+          label={t('columnTokens')}
+          times={times}
+          series={lines((one) => one.prompt_tokens + one.completion_tokens)}
+          format={formatCount}
+        />
+      </section>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways, so that the keyboard must reach it. */}
+      <div class="table" tabIndex={0} role="region" aria-label={t('viewUsage')}>
+        <table>
+          <caption class="hidden">{t('viewUsage')}</caption>
+          <thead>
+            <tr>
+              <th scope="col">{t(GROUPS[stats.by])}</th>
+              <th scope="col" class="number">
+                {t('requests')}
+              </th>
+              <th scope="col" class="number">
+                {t('errorShare')}
+              </th>
+              <th scope="col" class="number">
+                {t('promptTokens')}
+              </th>
+              <th scope="col" class="number">
+                {t('completionTokens')}
+              </th>
+              <th scope="col" class="number">
+                {t('firstToken')}
+              </th>
+              <th scope="col" class="number">
+                {t('columnDuration')}
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {stats.series.map((series) => (
+              <tr key={series.key}>
+                <th scope="row" class="long">
+                  {nameOf(series)}
+                </th>
+                <td class="number">{formatCount(series.total.requests)}</td>
+                <td class="number">
+                  {series.total.requests === 0
+                    ? '–'
+                    : formatPercent(series.total.errors / series.total.requests)}
+                </td>
+                <td class="number">{formatCount(series.total.prompt_tokens)}</td>
+                <td class="number">{formatCount(series.total.completion_tokens)}</td>
+                <td class="number">{formatDuration(series.total.first_token_ms)}</td>
+                <td class="number">{formatDuration(series.total.elapsed_ms)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      <button type="button" onClick={() => download(csvOf(stats), 'tokenferry-usage.csv')}>
+        {t('exportCsv')}
+      </button>
+    </>
+  );
+}
+
+function nameOf(series: Series): string {
+  return series.key ?? '–';
+}
+
+const COLUMNS = [
+  'requests',
+  'errors',
+  'prompt_tokens',
+  'completion_tokens',
+  'first_token_ms',
+  'elapsed_ms',
+] as const;
+
+/** One line for each time step and key (RFC 4180). */
+function csvOf(stats: AdminStats): string {
+  const head = ['time', stats.by, ...COLUMNS].join(',');
+  const lines = stats.series.flatMap((series) =>
+    series.points.map((point) =>
+      [
+        new Date(point.at_ms).toISOString(),
+        cell(series.key ?? ''),
+        ...COLUMNS.map((name) => point[name] ?? ''),
+      ].join(','),
+    ),
+  );
+  return `${[head, ...lines].join('\r\n')}\r\n`;
+}
+
+/** Quoted where needed; a leading `=`, `+`, `-` or `@` would be a formula in a spreadsheet. */
+function cell(text: string): string {
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+function download(text: string, name: string): void {
+  const url = URL.createObjectURL(new Blob([text], { type: 'text/csv' }));
+  const link = document.createElement('a');
+  link.href = url;
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(url);
+}
