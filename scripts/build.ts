@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, globSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildPage } from './page-build.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const dist = join(root, 'dist');
@@ -27,11 +28,12 @@ function copyAssets(): number {
   return assets.length;
 }
 
-// Only what this script makes: dist/ui is the dashboard's own build.
+// Only what this script makes: dist/ui is made by Vite, which empties it first.
 for (const made of globSync('dist/**/*.{js,map}', { cwd: root, exclude: ['dist/ui/**'] })) {
   rmSync(join(root, made));
 }
 compile();
+if (!buildPage(root)) process.exit(1);
 const assets = copyAssets();
 cpSync(join(root, LAUNCHER), join(dist, 'tokenferry.mjs'));
 console.log(`built ${dirname(join(dist, 'main.js'))} (${assets} other files copied)`);

@@ -12,6 +12,7 @@ const CODE = ['src', 'test', 'scripts', 'bench', 'ui', 'package.json', 'biome.js
 const CHECKS = [
   { name: 'format and lint', command: ['biome', 'check', '--error-on-warnings', ...CODE.filter(isThere)] },
   { name: 'types', command: ['tsc', '-p', 'tsconfig.json'] },
+  { name: 'types of the page', command: ['tsc', '-p', 'ui/tsconfig.json'] },
   { name: 'architecture', command: ['node', 'scripts/architecture.ts'] },
 ];
 

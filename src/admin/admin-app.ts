@@ -24,6 +24,7 @@ import type {
 import { EventReader } from './live/event-reader.ts';
 import { LiveFeed } from './live/live-feed.ts';
 import type { TokenHistory } from './live/token-history.ts';
+import { createPageRouter } from './page.ts';
 import { parseRequestQuery } from './request-query.ts';
 import { configurationView } from './views/configuration-view.ts';
 import { requestDetail, requestView } from './views/request-view.ts';
@@ -58,6 +59,7 @@ export function createAdminApp(parts: AdminParts, history: TokenHistory): AdminA
     access.refuseForeign(request);
     next();
   });
+  app.use(createPageRouter((host) => pageOrigin(parts, host)));
   app.use('/admin', express.json({ limit: MAX_BODY_BYTES, type: 'application/json' }));
 
   app.post('/admin/session', async (request, response) => {
@@ -179,6 +181,13 @@ export function createAdminApp(parts: AdminParts, history: TokenHistory): AdminA
   });
   app.use(errorHandler(parts));
   return { app, feed };
+}
+
+/** Where a page on an address of its own (`admin.address`) finds the API: on the same host. Null: on its own address. */
+function pageOrigin(parts: AdminParts, host: string): string | null {
+  const api = new URL(parts.baseUrl());
+  const [, name, port = ''] = /^([\w.-]+|\[[\da-f:]+\])(?::(\d+))?$/i.exec(host) ?? [];
+  return name === undefined || port === api.port ? null : `${api.protocol}//${name}:${api.port}`;
 }
 
 interface Locals {

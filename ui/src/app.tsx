@@ -103,7 +103,7 @@ function Header({ status }: { readonly status: Resource<AdminStatus> }) {
   return (
     <header>
       <div class="brand">
-        <img src="./icon.svg" alt="" width="24" height="24" />
+        <img src={`${ROOT}/ui/icon.svg`} alt="" width="24" height="24" />
         <strong>tokenferry</strong>
         {data !== null && (
           <span class="quiet">
