@@ -1,4 +1,4 @@
-import type { TokenSourceConfig } from '../config/config.ts';
+import type { Config, TokenSourceConfig } from '../config/config.ts';
 import type { SourceSettings } from '../tokens/sources/source-factory.ts';
 import { given } from './settings.ts';
 
@@ -6,7 +6,10 @@ type Of<Type extends TokenSourceConfig['type']> = Extract<TokenSourceConfig, { r
 type Settings<Type extends SourceSettings['type']> = Extract<SourceSettings, { readonly type: Type }>;
 
 /** The configuration of a token source in the terms of `tokens/`. */
-export function sourceSettings(source: TokenSourceConfig): SourceSettings {
+export function sourceSettings(
+  source: TokenSourceConfig,
+  { tokens }: Pick<Config, 'tokens'>,
+): SourceSettings {
   switch (source.type) {
     case 'static':
       return { type: 'static', value: source.value };
@@ -19,7 +22,7 @@ export function sourceSettings(source: TokenSourceConfig): SourceSettings {
     case 'oauth2':
       return oauth2Settings(source);
     case 'http':
-      return httpSettings(source);
+      return { ...httpSettings(source), chainedNames: namesOf(tokens[source.token ?? '']) };
     case 'jwt':
       return jwtSettings(source);
     case 'function':
@@ -78,6 +81,7 @@ function oauth2Settings(source: Of<'oauth2'>): Settings<'oauth2'> {
       subjectTokenType: source.subject_token_type,
       actorToken: source.actor_token,
       actorTokenType: source.actor_token_type,
+      tokenUse: source.token_use,
       tokenField: source.token_field,
       tls: source.tls,
       proxy: source.proxy,
@@ -103,6 +107,7 @@ function httpSettings(source: Of<'http'>): Settings<'http'> {
       bodyText: source.body_text,
       basic: source.basic,
       token: source.token,
+      tokenUse: source.token_use,
       refreshIn: source.refresh_in_at,
       force: source.force as Settings<'http'>['force'] | null,
       expiresAt: expirySettings(source.expires_at),
@@ -110,6 +115,11 @@ function httpSettings(source: Of<'http'>): Settings<'http'> {
       proxy: source.proxy,
     }),
   };
+}
+
+/** What a source gives beside its token, by name. */
+function namesOf(source: TokenSourceConfig | undefined): readonly string[] {
+  return source !== undefined && 'extra' in source ? Object.keys(source.extra) : [];
 }
 
 function answerSettings({ status, json }: Of<'http'>['success']): NonNullable<Settings<'http'>['success']> {

@@ -1,7 +1,9 @@
 import type { Config, TokenSourceConfig } from '../config/config.ts';
+import { tokenReferences } from '../config/rules/token-rules.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { SecretRegistry } from '../lib/secret.ts';
 import { settingsKey } from '../lib/settings-key.ts';
+import type { Lease } from '../tokens/manager/lease.ts';
 import type { TokenEvent } from '../tokens/manager/token-event.ts';
 import { TokenManager } from '../tokens/manager/token-manager.ts';
 import {
@@ -10,7 +12,13 @@ import {
   type TokenManagerSettings,
 } from '../tokens/manager/token-manager-settings.ts';
 import { createTokenSource } from '../tokens/sources/source-factory.ts';
-import type { AcquireContext, RawToken, SourceDeps, TokenSource } from '../tokens/sources/token-source.ts';
+import type {
+  AcquireContext,
+  ChainedToken,
+  RawToken,
+  SourceDeps,
+  TokenSource,
+} from '../tokens/sources/token-source.ts';
 import { SharedStores } from './shared-stores.ts';
 import { sourceSettings } from './token-settings.ts';
 
@@ -26,7 +34,11 @@ interface TokenManagerParts {
   readonly running?: ReadonlyMap<string, TokenManager>;
   /** On reload: the token managers in use, since a chained source can outlive those it was built with. */
   readonly inUse?: () => ReadonlyMap<string, TokenManager>;
+  /** True: also managers for sources whose tokens are only obtained when the next source of a chain needs them. */
+  readonly withTickets?: boolean;
 }
+
+const NO_NAMES: ReadonlySet<string> = new Set();
 
 const NONE: ReadonlyMap<string, TokenManager> = new Map();
 
@@ -43,12 +55,15 @@ export function buildTokenManagers(
     secrets: parts.secrets,
     baseDir: parts.baseDir,
     credentialKeysOf: (name) => parts.credentialKeys.get(name) ?? [],
-    tokenOf: (name, context) => tokenOf(parts.inUse?.() ?? tokenManagers, name, context),
+    tokenOf: (name, context) => chainedToken(parts.inUse?.() ?? tokenManagers, name, context),
+    sourceOf: (name) => createTokenSource(name, sourceSettings(sourceNamed(config, name), config), deps),
   };
+  const tickets = parts.withTickets === true ? NO_NAMES : ticketSources(config);
   for (const [name, source] of Object.entries(config.tokens)) {
+    if (tickets.has(name)) continue;
     const plan = {
       name,
-      source: stores.share(source, createTokenSource(name, sourceSettings(source), deps)),
+      source: stores.share(source, deps.sourceOf(name)),
       settings: { ...managerSettings(source, names.length), sharing: stores.nameOf(source) },
     };
     const { clock, secrets, onEvent } = parts;
@@ -79,16 +94,48 @@ function managerSettings(source: TokenSourceConfig, sources: number): TokenManag
 const MAX_CHAIN_WAIT_MS = 5_000;
 
 /** The token of one source as an input of another one: a chain of issuers. */
-async function tokenOf(
+async function chainedToken(
   tokenManagers: ReadonlyMap<string, TokenManager>,
   name: string,
   context: { readonly signal: AbortSignal; readonly force: boolean },
-): Promise<string> {
+): Promise<ChainedToken> {
   const manager = tokenManagers.get(name);
   if (manager === undefined) throw new Error(`unknown token source "${name}"`);
   const wait = { signal: context.signal, maxWaitMs: MAX_CHAIN_WAIT_MS };
-  const lease = context.force ? await manager.refresh(wait) : await manager.get(wait);
-  return lease.secret.reveal();
+  return chainedLease(manager, context.force ? await manager.refresh(wait) : await manager.get(wait));
+}
+
+function chainedLease(manager: TokenManager, lease: Lease): ChainedToken {
+  return {
+    values: { ...lease.extra, token: lease.secret.reveal() },
+    accept: () => manager.reportAccepted(lease),
+    refuse: () => manager.reportRejected(lease),
+    renew: async ({ signal }) => {
+      const wait = { signal, maxWaitMs: MAX_CHAIN_WAIT_MS };
+      const renewed = await manager.renewAfter(lease, wait).catch(() => null);
+      return renewed === null ? null : chainedLease(manager, renewed);
+    },
+  };
+}
+
+function sourceNamed(config: Config, name: string): TokenSourceConfig {
+  const source = config.tokens[name];
+  if (source === undefined) throw new Error(`unknown token source "${name}"`);
+  return source;
+}
+
+/**
+ * The sources whose tokens are only used once by other sources: they are obtained when they are needed, so there is
+ * nothing to keep valid.
+ */
+function ticketSources(config: Config): ReadonlySet<string> {
+  const once = new Set<string>();
+  const kept = new Set(config.upstreams.map(({ token }) => token));
+  for (const source of Object.values(config.tokens)) {
+    const isOnce = 'token_use' in source && source.token_use === 'once';
+    for (const { name } of tokenReferences(source)) (isOnce ? once : kept).add(name);
+  }
+  return new Set([...once].filter((name) => !kept.has(name)));
 }
 
 /** What a manager is built from. */
@@ -116,11 +163,7 @@ function tokenManagerFor(
     return unchanged;
   }
   const predecessor = same[0];
-  // A lease holds the token alone; the extra values of the issuer's response are not kept.
-  const needsExtras = plan.settings.placements.some(({ extra }) => extra !== undefined);
-  return create(
-    predecessor === undefined || needsExtras ? plan.source : new InheritedToken(plan.source, predecessor),
-  );
+  return create(predecessor === undefined ? plan.source : new InheritedToken(plan.source, predecessor));
 }
 
 /** The start jitter depends on the number of sources and only matters at the start. */
@@ -150,7 +193,7 @@ class InheritedToken implements TokenSource {
     this.#from = null;
     const lifetimeMs = lease?.remainingMs() ?? Number.POSITIVE_INFINITY;
     if (lease === null || !Number.isFinite(lifetimeMs)) return this.#source.acquire(context);
-    return { value: lease.secret.reveal(), lifetimeMs };
+    return { value: lease.secret.reveal(), lifetimeMs, extra: lease.extra };
   }
 
   watch(onChange: () => void): { close(): void } {

@@ -278,3 +278,10 @@ test('files with signing keys of sources are watched; keys within the configurat
   const named = files.filter((file) => !file.endsWith('.yaml')).map((file) => file.replace(directory, ''));
   assert.deepEqual(named.sort(), ['/llm-app.pem', '/sub/sign.pem']);
 });
+
+test('tokens that are used once need a source', () => {
+  const alone = problemsOf(sources({ t: 'type: http, url: "https://a.example/", token_use: once' }));
+  assert.match(alone.join(), /tokens\.t\.token_use: needs token/);
+  const chained = 'type: http, url: "https://a.example/{{token}}", token: s, token_use: once';
+  assert.ok(load(sources({ s: STATIC, t: chained })).config.tokens.t);
+});

@@ -4,11 +4,22 @@ import { Secret, SecretRegistry } from '../../src/lib/secret.ts';
 import { createTokenSource, type SourceSettings } from '../../src/tokens/sources/source-factory.ts';
 import {
   type AcquireContext,
+  type ChainedToken,
   type RawToken,
   type SourceDeps,
   type TokenSource,
   TokenSourceError,
 } from '../../src/tokens/sources/token-source.ts';
+
+/** The token of another source that no renewal replaces. */
+export function chainedToken(token: string): ChainedToken {
+  return {
+    values: { token },
+    accept: () => undefined,
+    refuse: () => undefined,
+    renew: async () => null,
+  };
+}
 
 /** One source outside of a token manager: made, asked and closed by a test. */
 export interface SourceBench {
@@ -33,6 +44,7 @@ export function makeSource(
     clock,
     secrets,
     tokenOf: async (name) => assert.fail(`no source ${name}`),
+    sourceOf: (name) => assert.fail(`no source ${name}`),
     ...deps,
   });
   const acquire = async (context: Partial<AcquireContext> = {}) =>

@@ -19,6 +19,7 @@ import {
   tokenNames,
   tokensAreUsed,
   tokensCanBeShared,
+  tokenUses,
 } from './token-rules.ts';
 import {
   hasUpstreams,
@@ -42,6 +43,7 @@ export const RULES: readonly Rule[] = [
   tokenNames,
   tokensAreUsed,
   chainsAreAcyclic,
+  tokenUses,
   refreshRanges,
   sourcesAreComplete,
   issuersAreEncrypted,

@@ -19,7 +19,10 @@ const REFERENCES = [
   'actor_token',
 ] as const;
 
-function referencesOf(source: TokenSourceConfig): { readonly key: string; readonly name: string }[] {
+/** The other sources whose tokens `source` uses, and the keys that name them. */
+export function tokenReferences(
+  source: TokenSourceConfig,
+): { readonly key: string; readonly name: string }[] {
   if (source.type !== 'http' && source.type !== 'oauth2') return [];
   const texts: Readonly<Record<string, unknown>> = source;
   return REFERENCES.flatMap((key) => {
@@ -28,11 +31,21 @@ function referencesOf(source: TokenSourceConfig): { readonly key: string; readon
   });
 }
 
+/** A key that has no effect mostly means that another one is missing. */
+export const tokenUses: Rule = ({ config }) =>
+  Object.entries(config.tokens).flatMap(([name, source]) => {
+    const isAlone =
+      'token_use' in source && source.token_use === 'once' && tokenReferences(source).length === 0;
+    return isAlone
+      ? [fault(['tokens', name, 'token_use'], 'needs token: the source whose tokens are used')]
+      : [];
+  });
+
 /** An unused source costs requests to the issuer and is mostly a typing error in `upstreams[].token`. */
 export const tokensAreUsed: Rule = ({ config, tokenNames: names, isIncomplete }) => {
   if (isIncomplete('upstreams') || isIncomplete('tokens')) return [];
   const chained = Object.values(config.tokens).flatMap((source) =>
-    referencesOf(source).map(({ name }) => name),
+    tokenReferences(source).map(({ name }) => name),
   );
   const used = new Set([...config.upstreams.map((one) => one.token), ...chained]);
   return names
@@ -43,7 +56,7 @@ export const tokensAreUsed: Rule = ({ config, tokenNames: names, isIncomplete })
 /** Sources may use the tokens of other sources, without cycles. */
 export const chainsAreAcyclic: Rule = ({ config, tokenNames: names }) =>
   Object.entries(config.tokens).flatMap(([name, source]) =>
-    referencesOf(source).flatMap(({ key, name: target }): RuleFinding[] => {
+    tokenReferences(source).flatMap(({ key, name: target }): RuleFinding[] => {
       const path: readonly PathStep[] = ['tokens', name, key];
       if (!names.includes(target))
         return [fault(path, `no source of this name in tokens${didYouMean(target, names)}`)];
@@ -61,7 +74,7 @@ function leadsTo(from: string, to: string, tokens: Readonly<Record<string, Token
     if (seen.has(name)) continue;
     seen.add(name);
     const source = Object.hasOwn(tokens, name) ? tokens[name] : undefined;
-    if (source !== undefined) open.push(...referencesOf(source).map((reference) => reference.name));
+    if (source !== undefined) open.push(...tokenReferences(source).map((reference) => reference.name));
   }
   return false;
 }

@@ -127,7 +127,13 @@ const expiresAt = sectionOrNull(
 const extra = field(
   mapOf(word),
   {},
-  'More values of the issuer response that `place` can name in `extra`: names and their JSON pointers.',
+  'More values of the issuer response that `place` can name in `extra`, and templates of the next source of a chain: names and their places, as in `token_at`.',
+);
+
+const tokenUse = field(
+  choice('many', 'once'),
+  'many',
+  'How often a token of the other sources can be used. `once`: a new one is obtained for each request to this issuer, as for tickets that work once.',
 );
 
 const staticSource = variant(
@@ -246,6 +252,7 @@ const oauth2Source = variant(
     subject_token_type: optional(text, 'For token_exchange: its type. Default: an access token.'),
     actor_token: optional(word, 'For token_exchange: the source, by name, of the acting party.'),
     actor_token_type: optional(text, 'For token_exchange: the type of the actor token.'),
+    token_use: tokenUse,
     scope: optional(text, 'Scopes, separated by blanks.'),
     params: field(
       mapOf(textsOrSecret),
@@ -285,7 +292,11 @@ const httpSource = variant(
       { username: required(text, 'User.'), password: required(secret, 'Password.') },
       'HTTP Basic authentication.',
     ),
-    token: optional(word, 'Another source, by name, whose token templates know as `token`.'),
+    token: optional(
+      word,
+      'Another source, by name, whose token templates know as `token`, and its `extra` values by their names.',
+    ),
+    token_use: tokenUse,
     success: sectionOr(
       {
         status: optional(statuses, 'Statuses that mean success. Default: 200-299.'),
@@ -307,7 +318,7 @@ const httpSource = variant(
     token_at: field(
       word,
       '/access_token',
-      'Where the token is: a JSON pointer (/data/accessToken), header:NAME, cookie:NAME, form:NAME, regex:... (its first group), or body.',
+      'Where the token is: a JSON pointer (/data/accessToken), header:NAME, cookie:NAME, form:NAME, regex:... (its first group), or body; a part of one of those: header:Location regex:[^/]+$.',
     ),
     expires_at: expiresAt,
     refresh_in_at: optional(text, 'JSON pointer to the seconds after which the issuer recommends a renewal.'),

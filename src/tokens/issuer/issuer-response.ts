@@ -135,6 +135,11 @@ export function adviceWithKeys(advice: string, keys: readonly string[]): string 
   return `${advice.replace(/\.$/, '')}: ${keys.slice(0, MAX_KEYS_SHOWN).join(', ')}.`;
 }
 
+/** Whether a response with this status comes from an issuer that is overloaded or broken, whatever was asked. */
+export function isBusy(status: number): boolean {
+  return BUSY_STATUSES.has(status) || status >= 500;
+}
+
 /** Whether retrying soon makes sense, and what an operator can do; empty advice: nothing but wait. */
 interface ErrorAssessment {
   readonly severity: SourceErrorSeverity;
@@ -147,7 +152,7 @@ interface ErrorAssessment {
  */
 export function assessError(status: number, json: unknown): ErrorAssessment {
   const transient: ErrorAssessment = { severity: 'transient', advice: '' };
-  if (BUSY_STATUSES.has(status) || status >= 500) return transient;
+  if (isBusy(status)) return transient;
   const code = issuerErrorCode(json) ?? '';
   const advice = Object.hasOwn(CREDENTIAL_CODES, code) ? CREDENTIAL_CODES[code] : undefined;
   if (advice !== undefined) return { severity: 'credentials', advice };

@@ -14,6 +14,8 @@ export interface LeaseFacts {
   readonly clock: Clock;
   readonly lifetime: Lifetime;
   readonly apply: (request: OutgoingRequest) => void;
+  /** Further values of the issuer's response by name. */
+  readonly extra: Readonly<Record<string, string>>;
 }
 
 /** The right to use one token for one attempt; `apply` writes it into a request. */
@@ -33,6 +35,7 @@ export class Lease {
   readonly apply: (request: OutgoingRequest) => void;
   readonly #clock: Clock;
   readonly #lifetime: Lifetime;
+  readonly #extra: Readonly<Record<string, string>>;
 
   constructor(facts: LeaseFacts) {
     this.source = facts.source;
@@ -41,7 +44,13 @@ export class Lease {
     this.secret = facts.secret;
     this.#clock = facts.clock;
     this.#lifetime = facts.lifetime;
+    this.#extra = facts.extra;
     this.apply = facts.apply;
+  }
+
+  /** Further values of the issuer's response by name, for the next source of a chain: secrets like the token. */
+  get extra(): Readonly<Record<string, string>> {
+    return this.#extra;
   }
 
   /** Milliseconds until the token expires, negative afterwards. */

@@ -506,10 +506,11 @@ function keepSameToken(step: Step, issued: IssuedToken, before: CurrentToken): v
 function createToken({ state, rules }: Step, issued: IssuedToken, renewBelowMs: number): CurrentToken {
   const { name, settings, createLease } = rules;
   const { lifetime, fingerprint, secret, isExpiryKnown } = issued;
-  const apply = preparePlacements(settings.placements, secret.reveal(), issued.extra);
+  const { extra } = issued;
+  const apply = preparePlacements(settings.placements, secret.reveal(), extra);
   const { generation } = state;
   return new CurrentToken({
-    lease: createLease({ source: name, generation, fingerprint, secret, lifetime, apply }),
+    lease: createLease({ source: name, generation, fingerprint, secret, lifetime, apply, extra }),
     lifetime,
     isExpiryKnown,
     renewBelowMs,

@@ -3,6 +3,7 @@ import type { ExpiresAtSettings } from '../expiry/expiry.ts';
 import type { ConnectionSettings, IssuerRequest } from '../issuer/issuer-client.ts';
 import { BUILT_IN_NAMES, type Definition, RequestScope } from '../template/request-scope.ts';
 import { Template, TemplateError, type TemplateJson, TemplateTree } from '../template/template.ts';
+import type { TokenUse } from './chained-tokens.ts';
 import type { ResponseMatch } from './http-response.ts';
 
 /** A token request of any shape, declared. Every text may be a template but the origin of `url`. */
@@ -21,12 +22,18 @@ export interface HttpSettings extends ConnectionSettings {
   readonly vars?: Readonly<Record<string, string | number | Secret>>;
   /** HTTP Basic: `user:password`. */
   readonly basic?: { readonly username: string; readonly password: Secret };
-  /** Another source whose token is `token` in templates. */
+  /** Another source whose token is `token` in templates, and its further values by their names. */
   readonly token?: string;
+  /** The names of those further values. */
+  readonly chainedNames?: readonly string[];
+  readonly tokenUse?: TokenUse;
   readonly success?: ResponseMatch;
   /** Which responses mean that the credentials are wrong: retried slowly, as issuers lock accounts. */
   readonly denied?: ResponseMatch;
-  /** JSON pointer | `header:NAME` | `cookie:NAME` | `regex:PATTERN` (first group) | `form:NAME` | `body`. */
+  /**
+   * JSON pointer | `header:NAME` | `cookie:NAME` | `regex:PATTERN` (first group) | `form:NAME` | `body`; any but
+   * `regex:` with ` regex:PATTERN` behind it takes a part of what is there.
+   */
   readonly tokenAt: string;
   readonly expiresAt?: ExpiresAtSettings;
   /** JSON pointer to the seconds after which the token should be renewed. */
@@ -37,7 +44,7 @@ export interface HttpSettings extends ConnectionSettings {
     readonly name: string;
     readonly value: string | number | boolean;
   };
-  /** Further values of the response that placements can name: name to JSON pointer. */
+  /** Further values of the response that placements and the next source of a chain can name: name to place, as `tokenAt`. */
   readonly extra?: Readonly<Record<string, string>>;
 }
 
@@ -45,8 +52,8 @@ type Texts = Readonly<Record<string, string | number | Secret>>;
 
 interface RenderContext {
   readonly nowWallMs: number;
-  /** The chained source's token, when there is one. */
-  readonly token?: string | undefined;
+  /** The chained source's values by name; empty without one. */
+  readonly chained: Readonly<Record<string, string>>;
   readonly force: boolean;
 }
 
@@ -80,9 +87,8 @@ export class HttpRequestBuilder {
   }
 
   /** Throws `TemplateError`. */
-  render({ nowWallMs, token, force }: RenderContext): IssuerRequest {
-    const given = token === undefined ? {} : { token };
-    const scope = new RequestScope({ nowWallMs, vars: this.#vars, fields: this.#fields, given });
+  render({ nowWallMs, chained, force }: RenderContext): IssuerRequest {
+    const scope = new RequestScope({ nowWallMs, vars: this.#vars, fields: this.#fields, given: chained });
     const forced = force ? this.#settings.force : undefined;
     const body = this.#renderBody(scope, forced?.in === 'body' ? forced : undefined);
     scope.body = body?.text ?? '';
@@ -129,7 +135,8 @@ export class HttpRequestBuilder {
   }
 
   #checkNames(): void {
-    const chained = this.#settings.token === undefined ? [] : ['token'];
+    const { token, chainedNames = [] } = this.#settings;
+    const chained = token === undefined ? [] : ['token', ...chainedNames];
     const known = new Set([...BUILT_IN_NAMES, ...chained, ...this.#vars.keys(), ...this.#fields.keys()]);
     const all = [
       this.#url,

@@ -78,18 +78,42 @@ function requireJson(errors: SourceErrors, response: IssuerResponse, body: Issue
 /** Finds the token in a response, or throws an error that describes what is there instead. */
 export type TokenLocation = (response: IssuerResponse, body: IssuerBody) => unknown;
 
+/** A place and the pattern behind it, which takes a part of what is there: `header:Location regex:[^/]+$`. */
+export function splitLocation(location: string): readonly [place: string, pattern: string | null] {
+  const at = location.startsWith('regex:') ? -1 : location.indexOf(PART);
+  return at === -1 ? [location, null] : [location.slice(0, at), location.slice(at + PART.length)];
+}
+
+const PART = ' regex:';
+
 /**
- * Compiles `token_at`: a JSON pointer, `header:NAME`, `cookie:NAME`, `regex:PATTERN` (its first group, or the whole
- * match), `form:NAME` for form-encoded bodies, or `body`.
+ * Compiles `token_at`, or another setting `field` of the same form: a JSON pointer, `header:NAME`, `cookie:NAME`,
+ * `regex:PATTERN` (its first group, or the whole match), `form:NAME` for form-encoded bodies, or `body`.
  */
-export function compileTokenLocation(errors: SourceErrors, tokenAt: string): TokenLocation {
-  if (tokenAt === 'body') return (response, body) => wholeBody(errors, response, body);
-  if (tokenAt !== '' && isPointer(tokenAt))
-    return (response, body) => atPointer(errors, response, body, tokenAt);
-  const [, kind, name = ''] = /^(header|cookie|regex|form):(.+)$/s.exec(tokenAt) ?? [];
+export function compileTokenLocation(
+  errors: SourceErrors,
+  location: string,
+  field = 'token_at',
+): TokenLocation {
+  const [place, part] = splitLocation(location);
+  const locate = compilePlace(errors, place, field);
+  if (part === null) return locate;
+  const pattern = compileRegex(errors, part, field);
+  return (response, body) => {
+    const match = pattern.exec(String(locate(response, body)));
+    if (match !== null) return match[1] ?? match[0];
+    throw errors.transient(`${field} ${place}`, 'the value does not match regex:...');
+  };
+}
+
+function compilePlace(errors: SourceErrors, place: string, field: string): TokenLocation {
+  if (place === 'body') return (response, body) => wholeBody(errors, response, body, field);
+  if (place !== '' && isPointer(place))
+    return (response, body) => atPointer(errors, response, body, { pointer: place, field });
+  const [, kind, name = ''] = /^(header|cookie|regex|form):(.+)$/s.exec(place) ?? [];
   const required = (value: string | null | undefined, found: string): string => {
     if (value !== null && value !== undefined) return value;
-    throw errors.transient(`token_at ${kind}:${kind === 'regex' ? '...' : name}`, `not found; ${found}`);
+    throw errors.transient(`${field} ${kind}:${kind === 'regex' ? '...' : name}`, `not found; ${found}`);
   };
   switch (kind) {
     case 'header':
@@ -102,7 +126,7 @@ export function compileTokenLocation(errors: SourceErrors, tokenAt: string): Tok
         return required(value, `the response is ${describeResponse(response, body)}`);
       };
     case 'regex': {
-      const pattern = compileRegex(errors, name);
+      const pattern = compileRegex(errors, name, field);
       return (response, body) => {
         const match = pattern.exec(response.body);
         return required(match?.[1] ?? match?.[0], `the response is ${describeResponse(response, body)}`);
@@ -110,17 +134,51 @@ export function compileTokenLocation(errors: SourceErrors, tokenAt: string): Tok
     }
     default:
       throw errors.misconfigured(
-        'token_at',
+        field,
         'must be /json/pointer, header:NAME, cookie:NAME, regex:PATTERN, form:NAME or body',
       );
   }
 }
 
-function compileRegex(errors: SourceErrors, pattern: string): RegExp {
+/** The places of further values by their names. */
+export type ExtraLocations = ReadonlyMap<string, TokenLocation>;
+
+export function compileExtra(
+  errors: SourceErrors,
+  extra: Readonly<Record<string, string>> = {},
+): ExtraLocations {
+  const entries = Object.entries(extra);
+  return new Map(
+    entries.map(([name, place]) => [name, compileTokenLocation(errors, place, `extra ${name}`)]),
+  );
+}
+
+/**
+ * The further values of a response, ready to be spread into the findings. A missing one is an error, as a placement or
+ * the next source of a chain will need it.
+ */
+export function extraValues(
+  errors: SourceErrors,
+  locations: ExtraLocations,
+  response: IssuerResponse,
+  body: IssuerBody,
+): { extra?: Record<string, string> } {
+  if (locations.size === 0) return {};
+  const extra: Record<string, string> = {};
+  for (const [name, locate] of locations) {
+    const value = locate(response, body);
+    if (typeof value !== 'string' && typeof value !== 'number')
+      throw errors.transient(`extra ${name}`, `${describeValue(value)} where a text was expected`);
+    extra[name] = String(value).trim();
+  }
+  return { extra };
+}
+
+function compileRegex(errors: SourceErrors, pattern: string, field: string): RegExp {
   try {
     return new RegExp(pattern, 's');
   } catch {
-    throw errors.misconfigured('token_at', 'invalid regular expression');
+    throw errors.misconfigured(field, 'invalid regular expression');
   }
 }
 
@@ -128,7 +186,7 @@ function atPointer(
   errors: SourceErrors,
   response: IssuerResponse,
   body: IssuerBody,
-  pointer: string,
+  { pointer, field }: { readonly pointer: string; readonly field: string },
 ): unknown {
   const json = requireJson(errors, response, body);
   const { value, deepest, at } = resolvePointer(json, pointer);
@@ -140,7 +198,7 @@ function atPointer(
       ? `${place} has ${describeKeys(found)}`
       : `${place} is ${describeValue(found)}`;
   throw errors.unusable(
-    `token_at ${pointer}`,
+    `${field} ${pointer}`,
     response,
     json,
     `${value === null ? 'null' : 'not found'}; ${has}`,
@@ -148,12 +206,12 @@ function atPointer(
 }
 
 /** A JSON string or number is a token; any other JSON, HTML or an empty body is not. */
-function wholeBody(errors: SourceErrors, response: IssuerResponse, body: IssuerBody): unknown {
+function wholeBody(errors: SourceErrors, response: IssuerResponse, body: IssuerBody, field: string): unknown {
   if (body.kind === 'text' || body.kind === 'form') return response.body;
   if (body.kind === 'json' && (typeof body.value === 'string' || typeof body.value === 'number')) {
     return String(body.value);
   }
-  throw errors.transient('token_at body', `not a token: ${describeResponse(response, body)}`);
+  throw errors.transient(`${field} body`, `not a token: ${describeResponse(response, body)}`);
 }
 
 function cookieLines(response: IssuerResponse): string[] {

@@ -4,16 +4,20 @@ import { type ExpiryHint, usualHints } from '../expiry/expiry.ts';
 import { headerOf, IssuerClient, type IssuerResponse } from '../issuer/issuer-client.ts';
 import { type IssuerBody, parseBody } from '../issuer/issuer-response.ts';
 import { TemplateError } from '../template/template.ts';
-import { ChainedTokens } from './chained-tokens.ts';
+import { type ChainedLookup, ChainedTokens } from './chained-tokens.ts';
 import { HttpRequestBuilder, type HttpSettings } from './http-request.ts';
 import {
   checkDenied,
   checkSuccess,
+  compileExtra,
   compileTokenLocation,
   cookieHints,
+  type ExtraLocations,
+  extraValues,
+  splitLocation,
   type TokenLocation,
 } from './http-response.ts';
-import { extraValues, rawToken } from './raw-token.ts';
+import { rawToken } from './raw-token.ts';
 import { SourceErrors } from './source-errors.ts';
 import type { AcquireContext, RawToken, SourceDeps, TokenSource } from './token-source.ts';
 
@@ -27,12 +31,16 @@ export class HttpSource implements TokenSource {
   readonly #client: IssuerClient;
   readonly #request: HttpRequestBuilder;
   readonly #locate: TokenLocation;
+  readonly #extra: ExtraLocations;
 
   /** Throws `TokenSourceError` for settings that cannot work. */
   constructor(name: string, settings: HttpSettings, deps: SourceDeps) {
     this.#settings = settings;
     this.#errors = new SourceErrors(name, deps.secrets, deps.credentialKeysOf?.(name));
-    this.#chained = new ChainedTokens(this.#errors, deps);
+    this.#chained = new ChainedTokens(this.#errors, deps, {
+      use: settings.tokenUse ?? 'many',
+      sources: [settings.token],
+    });
     const bodies = [settings.bodyJson, settings.bodyForm, settings.bodyText];
     if (bodies.filter((body) => body !== undefined).length > 1) {
       throw this.#errors.misconfigured('body_json', 'body_json, body_form and body_text exclude each other');
@@ -43,20 +51,29 @@ export class HttpSource implements TokenSource {
     }
     this.#request = this.#withTemplateErrors(() => new HttpRequestBuilder(settings));
     this.#locate = compileTokenLocation(this.#errors, settings.tokenAt);
+    this.#extra = compileExtra(this.#errors, settings.extra);
     const { baseDir } = deps;
     this.#client = new IssuerClient({ source: name, field: 'url', connection: settings, baseDir });
-    this.key = settingsKey({ ...settings, tls: this.#client.tls });
+    this.key = settingsKey({ ...settings, tls: this.#client.tls, chained: this.#chained.key });
   }
 
   async acquire(context: AcquireContext): Promise<RawToken> {
+    const call = (lookup: ChainedLookup): Promise<IssuerResponse> => this.#call(lookup, context);
+    return this.#chained.run({ call, read: (response) => this.#read(response) }, context);
+  }
+
+  #call(lookup: ChainedLookup, context: AcquireContext): Promise<IssuerResponse> {
     const { clock, force } = context;
-    const { token: chained, denied, success } = this.#settings;
-    const response = await this.#client.call(async (send) => {
-      const token =
-        chained === undefined ? undefined : await this.#chained.tokenOf('token', chained, context);
+    const { token } = this.#settings;
+    return this.#client.call(async (send) => {
+      const chained = token === undefined ? {} : await lookup('token', token);
       const nowWallMs = clock.wallMs();
-      return send(this.#withTemplateErrors(() => this.#request.render({ nowWallMs, token, force })));
+      return send(this.#withTemplateErrors(() => this.#request.render({ nowWallMs, chained, force })));
     }, context);
+  }
+
+  #read(response: IssuerResponse): RawToken {
+    const { denied, success } = this.#settings;
     const body = parseBody(response);
     checkDenied(this.#errors, denied, response, body);
     checkSuccess(this.#errors, success, response, body);
@@ -64,11 +81,11 @@ export class HttpSource implements TokenSource {
   }
 
   async close(): Promise<void> {
-    await this.#client.close();
+    await Promise.all([this.#client.close(), this.#chained.close()]);
   }
 
   #tokenIn(response: IssuerResponse, body: IssuerBody): RawToken {
-    const { tokenAt, refreshIn, extra } = this.#settings;
+    const { tokenAt, refreshIn } = this.#settings;
     const refreshSeconds =
       refreshIn === undefined ? Number.NaN : Number(pointed(body, refreshIn) ?? Number.NaN);
     return rawToken(this.#errors, {
@@ -78,7 +95,7 @@ export class HttpSource implements TokenSource {
       response,
       nowWallMs: response.receivedWallMs,
       refreshInMs: Number.isNaN(refreshSeconds) ? undefined : refreshSeconds * 1000,
-      ...extraValues(this.#errors, body.kind === 'json' ? body.value : undefined, extra),
+      ...extraValues(this.#errors, this.#extra, response, body),
     });
   }
 
@@ -89,8 +106,9 @@ export class HttpSource implements TokenSource {
     const how = { as, unit, ...(zone === undefined ? {} : { zone }) };
     if (pointer !== undefined) return [{ origin: pointer, value: pointed(body, pointer), ...how }];
     if (header !== undefined) return [{ origin: header, value: headerOf(response, header), ...how }];
-    if (tokenAt.startsWith('cookie:')) return cookieHints(response, tokenAt.slice('cookie:'.length));
-    const parent = isPointer(tokenAt) ? tokenAt.slice(0, tokenAt.lastIndexOf('/')) : '';
+    const [place] = splitLocation(tokenAt);
+    if (place.startsWith('cookie:')) return cookieHints(response, place.slice('cookie:'.length));
+    const parent = isPointer(place) ? place.slice(0, place.lastIndexOf('/')) : '';
     return usualHints(pointed(body, parent), zone);
   }
 

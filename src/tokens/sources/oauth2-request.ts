@@ -1,6 +1,7 @@
 import * as oauth from 'oauth4webapi';
 import { Secret } from '../../lib/secret.ts';
 import type { ConnectionSettings, IssuerResponse, SendToIssuer } from '../issuer/issuer-client.ts';
+import type { TokenUse } from './chained-tokens.ts';
 import { type AssertionSettings, assertionSigner } from './jwt-signing.ts';
 import type { SourceErrors } from './source-errors.ts';
 
@@ -44,9 +45,11 @@ export interface OAuth2Settings extends ConnectionSettings {
   readonly subjectTokenType?: string;
   readonly actorToken?: string;
   readonly actorTokenType?: string;
+  /** How often the tokens of those sources can be used. */
+  readonly tokenUse?: TokenUse;
   /** The member that is the token; `access_token` by default, `id_token` for some gateways. */
   readonly tokenField?: string;
-  /** Further values of the response that placements can name: name to JSON pointer. */
+  /** Further values of the response that placements and the next source of a chain can name: name to place. */
   readonly extra?: Readonly<Record<string, string>>;
 }
 

@@ -5,7 +5,8 @@ import { settingsKey } from '../../lib/settings-key.ts';
 import { usualHints } from '../expiry/expiry.ts';
 import { IssuerClient, type IssuerResponse } from '../issuer/issuer-client.ts';
 import { describeResponse, issuerErrorCode, parseBody } from '../issuer/issuer-response.ts';
-import { ChainedTokens } from './chained-tokens.ts';
+import { type ChainedLookup, ChainedTokens } from './chained-tokens.ts';
+import { compileExtra, type ExtraLocations, extraValues } from './http-response.ts';
 import { keyText } from './jwt-signing.ts';
 import {
   type ClientAuthMaker,
@@ -16,7 +17,7 @@ import {
   type RequestContext,
   requestToken,
 } from './oauth2-request.ts';
-import { extraValues, rawToken } from './raw-token.ts';
+import { rawToken } from './raw-token.ts';
 import { RefreshTokenStore } from './refresh-token-store.ts';
 import { SourceErrors } from './source-errors.ts';
 import type { AcquireContext, RawToken, SourceDeps, TokenSource } from './token-source.ts';
@@ -35,6 +36,7 @@ export class OAuth2Source implements TokenSource {
   readonly #deps: SourceDeps;
   readonly #errors: SourceErrors;
   readonly #chained: ChainedTokens;
+  readonly #extra: ExtraLocations;
   readonly #client: IssuerClient;
   readonly #clientAuth: ClientAuthMaker;
   readonly #login: GrantMaker | undefined;
@@ -48,7 +50,16 @@ export class OAuth2Source implements TokenSource {
     this.#settings = settings;
     this.#deps = deps;
     this.#errors = new SourceErrors(name, deps.secrets, deps.credentialKeysOf?.(name));
-    this.#chained = new ChainedTokens(this.#errors, deps);
+    this.#chained = new ChainedTokens(this.#errors, deps, {
+      use: settings.tokenUse ?? 'many',
+      sources: [
+        settings.clientAssertionToken,
+        settings.assertionToken,
+        settings.subjectToken,
+        settings.actorToken,
+      ],
+    });
+    this.#extra = compileExtra(this.#errors, settings.extra);
     const { baseDir } = deps;
     if (!/^https?:\/\//i.test(settings.tokenUrl) || !URL.canParse(settings.tokenUrl)) {
       throw this.#errors.misconfigured('token_url', 'must be an http:// or https:// URL');
@@ -60,7 +71,7 @@ export class OAuth2Source implements TokenSource {
     const keys = [settings.clientAssertion, settings.assertion].map((assertion) =>
       assertion?.key === undefined ? '' : keyText({ ...assertion, key: assertion.key }, baseDir),
     );
-    this.key = settingsKey({ ...settings, tls: this.#client.tls, keys });
+    this.key = settingsKey({ ...settings, tls: this.#client.tls, keys, chained: this.#chained.key });
     this.#refreshTokens = this.#makeStore();
   }
 
@@ -69,17 +80,22 @@ export class OAuth2Source implements TokenSource {
     let refreshToken = await store?.current();
     while (store !== undefined && refreshToken !== undefined) {
       const grant = { grantType: 'refresh_token', parameters: { refresh_token: refreshToken } };
-      const response = await this.#call(context, async () => grant);
-      if (!isInvalidGrant(response)) return this.#finish(response);
-      refreshToken = store.instead(refreshToken);
-      const isLost = refreshToken === undefined && this.#login === undefined;
-      if (isLost) throw this.#errors.refused('refresh_token', response);
+      const used: string = refreshToken;
+      const read = async (response: IssuerResponse): Promise<RawToken | null> => {
+        if (!isInvalidGrant(response)) return this.#finish(response);
+        refreshToken = store.instead(used);
+        const isLost = refreshToken === undefined && this.#login === undefined;
+        if (isLost) throw this.#errors.refused('refresh_token', response);
+        return null;
+      };
+      const token = await this.#run(context, async () => grant, read);
+      if (token !== null) return token;
     }
     return this.#logIn(context);
   }
 
   async close(): Promise<void> {
-    await this.#client.close();
+    await Promise.all([this.#client.close(), this.#chained.close()]);
   }
 
   async #logIn(context: AcquireContext): Promise<RawToken> {
@@ -89,16 +105,31 @@ export class OAuth2Source implements TokenSource {
         'refresh_token_file',
         'no refresh token for this issuer. Set refresh_token.',
       );
-    const response = await this.#call(context, this.#login);
-    if (response.status < 300) this.#refreshTokens?.forget();
-    return this.#finish(response);
+    return this.#run(context, this.#login, (response) => {
+      if (response.status < 300) this.#refreshTokens?.forget();
+      return this.#finish(response);
+    });
   }
 
-  async #call(context: AcquireContext, makeParameters: GrantMaker): Promise<IssuerResponse> {
+  #run<T>(
+    context: AcquireContext,
+    makeParameters: GrantMaker,
+    read: (response: IssuerResponse) => Promise<T>,
+  ): Promise<T> {
+    const call = (lookup: ChainedLookup): Promise<IssuerResponse> =>
+      this.#call(context, makeParameters, lookup);
+    return this.#chained.run({ call, read }, context);
+  }
+
+  async #call(
+    context: AcquireContext,
+    makeParameters: GrantMaker,
+    lookup: ChainedLookup,
+  ): Promise<IssuerResponse> {
     const nowWallMs = () => context.clock.wallMs() + this.#skewMs;
     const requestContext: RequestContext = {
       nowWallMs,
-      tokenOf: (field, source) => this.#chained.tokenOf(field, source, context),
+      tokenOf: async (field, source) => (await lookup(field, source)).token ?? '',
     };
     const clientAuth = this.#clientAuth(requestContext);
     const response = await this.#client.call(async (send) => {
@@ -116,8 +147,7 @@ export class OAuth2Source implements TokenSource {
   async #finish(response: IssuerResponse): Promise<RawToken> {
     // First of all: the refresh token before it is worthless from now on, even if the rest of the response is invalid.
     const note = await this.#keepRefreshToken(response);
-    const { tokenField, extra } = this.#settings;
-    const token = parseTokenResponse(this.#errors, response, tokenField, extra);
+    const token = parseTokenResponse(this.#errors, response, this.#settings.tokenField, this.#extra);
     return note === undefined ? token : { ...token, notes: [...(token.notes ?? []), note] };
   }
 
@@ -150,7 +180,7 @@ export function parseTokenResponse(
   errors: SourceErrors,
   response: IssuerResponse,
   tokenField = 'access_token',
-  extra?: Readonly<Record<string, string>>,
+  extra: ExtraLocations = new Map(),
 ): RawToken {
   if (response.status < 200 || response.status > 299) throw errors.refused('token_url', response);
   const body = parseBody(response);
@@ -169,7 +199,7 @@ export function parseTokenResponse(
     response,
     nowWallMs: response.receivedWallMs,
     refreshInMs: Number.isFinite(refreshIn) ? refreshIn * 1000 : undefined,
-    ...extraValues(errors, body.value, extra),
+    ...extraValues(errors, extra, response, body),
   });
 }
 

@@ -1,4 +1,3 @@
-import { resolvePointer } from '../../lib/json/json-pointer.ts';
 import { type Expiry, type ExpiryHint, resolveExpiry } from '../expiry/expiry.ts';
 import { type IssuerResponse, issuerNowMs } from '../issuer/issuer-client.ts';
 import { describeValue } from '../issuer/issuer-response.ts';
@@ -129,24 +128,4 @@ function unquote(text: string): string {
   const first = text[0];
   const isQuoted = text.length >= 2 && (first === '"' || first === "'") && text.at(-1) === first;
   return isQuoted ? text.slice(1, -1) : text;
-}
-
-/**
- * The values of a response that `extra` names, ready to be spread into the findings. A missing one is an error, as a
- * placement will need it.
- */
-export function extraValues(
-  errors: SourceErrors,
-  json: unknown,
-  pointers: Readonly<Record<string, string>> = {},
-): { extra?: Record<string, string> } {
-  const extra: Record<string, string> = {};
-  for (const [name, pointer] of Object.entries(pointers)) {
-    const { value } = resolvePointer(json, pointer);
-    if (typeof value !== 'string' && typeof value !== 'number') {
-      throw errors.transient(`extra ${name}`, `no text at ${pointer} of the response`);
-    }
-    extra[name] = String(value);
-  }
-  return Object.keys(extra).length === 0 ? {} : { extra };
 }

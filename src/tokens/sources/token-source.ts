@@ -54,6 +54,21 @@ export interface TokenSource {
   close?(): Promise<void>;
 }
 
+/** A token of another source as an input of one call. */
+export interface ChainedToken {
+  /** `token`, and the further values of the source's response by their names. */
+  readonly values: Readonly<Record<string, string>>;
+  /** The call with it was a success. */
+  accept(): void;
+  /** The call with it was refused, although it was renewed for it. */
+  refuse(): void;
+  /**
+   * Another one after a refusal; null: a renewal would not help, or is not permitted now. `isDeep`: the tokens that it is
+   * obtained with are renewed as well. Never rejects.
+   */
+  renew(options: { readonly signal: AbortSignal; readonly isDeep: boolean }): Promise<ChainedToken | null>;
+}
+
 /** What sources need beside their settings. */
 export interface SourceDeps {
   readonly clock: Clock;
@@ -65,7 +80,9 @@ export interface SourceDeps {
   readonly tokenOf: (
     name: string,
     context: { readonly signal: AbortSignal; readonly force: boolean },
-  ) => Promise<string>;
+  ) => Promise<ChainedToken>;
+  /** Another source of its own for a caller that obtains a token for each use, and closes it. */
+  readonly sourceOf: (name: string) => TokenSource;
   /** Where `env` looks; the process's own environment by default. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** The keys of the configuration that hold a source's credentials, for messages: `tokens.corp.client_secret (CORP_SECRET in .env)`. */

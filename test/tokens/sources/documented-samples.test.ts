@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { loadConfig } from '../../../src/config/load/load-config.ts';
 import { sourceSettings } from '../../../src/gateway/token-settings.ts';
+import type { TokenSource } from '../../../src/tokens/sources/token-source.ts';
 import { makeSource } from '../../helpers/source-bench.ts';
 
 const manual = await readFile(new URL('../../../docs/tokens.md', import.meta.url), 'utf8');
@@ -26,6 +27,9 @@ const env = {
   SHARED_KEY: Buffer.alloc(32).toString('base64'),
 };
 
+/** Stands for every source whose tokens are used once. */
+const TICKETS: TokenSource = { kind: 'static', key: '', acquire: () => assert.fail('not called') };
+
 for (const [index, sample] of samples.entries()) {
   const names = [...sample.matchAll(/^ {2}(\w+):/gm)].map((match) => match[1] ?? '');
   test(`sample ${index + 1} of docs/tokens.md is valid: ${names.join(', ')}`, async (t) => {
@@ -41,10 +45,16 @@ for (const [index, sample] of samples.entries()) {
       `noauth: true\naddress: 127.0.0.1:8888\n${sample}upstreams:\n${upstreams.join('')}`,
     );
     await writeFile(join(folder, 'token-source.mjs'), "export default () => 'abcdef'");
-    const { tokens } = loadConfig(file, env).config;
+    const { config } = loadConfig(file, env);
+    const { tokens } = config;
     assert.deepEqual(Object.keys(tokens), names);
     for (const [name, source] of Object.entries(tokens)) {
-      const made = makeSource(sourceSettings(source), { name, baseDir: folder, env });
+      const made = makeSource(sourceSettings(source, config), {
+        name,
+        baseDir: folder,
+        env,
+        sourceOf: () => TICKETS,
+      });
       t.after(() => made.close());
     }
   });

@@ -9,7 +9,7 @@ import {
   ScriptedIssuer,
   type ScriptedIssuerOptions,
 } from '../../helpers/scripted-issuer.ts';
-import { makeSource } from '../../helpers/source-bench.ts';
+import { chainedToken, makeSource } from '../../helpers/source-bench.ts';
 
 async function bench(
   t: TestContext,
@@ -283,7 +283,7 @@ test('a token of another source is a name in templates, and is asked for with th
     {
       tokenOf: async (name, { force }) => {
         asked.push(`${name} ${force}`);
-        return 'outer-token';
+        return chainedToken('outer-token');
       },
     },
   );
@@ -398,7 +398,10 @@ test('an empty extra asks for nothing, a missing value is an error', async (t) =
   const { acquire } = await bench(t, { body: 'abcdef' }, { tokenAt: 'body', extra: {} });
   assert.equal((await acquire()).value, 'abcdef');
   const { failure } = await bench(t, { body: { token: 'abcdef' } }, { extra: { group: '/group' } });
-  assert.match((await failure()).message, /home_grown: extra group: no text at \/group of the response/);
+  assert.match(
+    (await failure()).message,
+    /home_grown: extra group \/group: not found; the response has the key token/,
+  );
 });
 
 test('#22 a token in a cookie expires with the cookie', async (t) => {
@@ -425,7 +428,7 @@ async function chain(t: TestContext, refusesForce = false) {
       tokenOf: async (_, { force }) => {
         asked.push(force ? 'forced' : 'asked');
         if (force && refusesForce) throw new Error('refused');
-        return 'first-token';
+        return chainedToken('first-token');
       },
     },
   );
@@ -460,4 +463,28 @@ test('a chained source without a token is named, and the issuer is not called', 
 test('a value that no header can carry is described, not quoted', async (t) => {
   const { failure } = await bench(t, {}, { headers: { 'X-Key': new Secret('inner\nline-break') } });
   assert.match((await failure()).message, /^home_grown: url: invalid request, a header, /);
+});
+
+test('a pattern behind a place takes a part of what is there', async (t) => {
+  const { issuer, acquire, failure } = await bench(
+    t,
+    {
+      headers: { location: '/tickets/TGT-1?x=1', 'set-cookie': ['SID=a.b.c; Max-Age=60'] },
+      body: { url: 'https://sso.corp.example/?token=abc123&x=1' },
+    },
+    {
+      tokenAt: '/url regex:token=([^&]+)',
+      extra: { tgt: 'header:Location regex:[^/?]+(?=\\?)', part: 'cookie:SID regex:b' },
+    },
+  );
+  const token = await acquire();
+  assert.equal(token.value, 'abc123');
+  assert.deepEqual(token.extra, { tgt: 'TGT-1', part: 'b' });
+  issuer.defaults({ body: { url: 'https://sso.corp.example/' } });
+  assert.equal((await failure()).message, 'home_grown: token_at /url: the value does not match regex:...');
+});
+
+test('a place that cannot be parsed names its setting', async (t) => {
+  await assert.rejects(bench(t, {}, { tokenAt: '/a regex:(' }), /token_at: invalid regular expression/);
+  await assert.rejects(bench(t, {}, { extra: { csrf: 'heder:x' } }), /extra csrf: must be \/json\/pointer/);
 });

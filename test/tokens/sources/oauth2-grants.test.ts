@@ -14,7 +14,7 @@ import {
   ScriptedIssuer,
   type ScriptedIssuerOptions,
 } from '../../helpers/scripted-issuer.ts';
-import { makeSource } from '../../helpers/source-bench.ts';
+import { chainedToken, makeSource } from '../../helpers/source-bench.ts';
 
 async function bench(
   t: TestContext,
@@ -116,7 +116,7 @@ for (const auth of ['private_key_jwt', 'client_secret_jwt'] as const) {
 }
 
 test('the token of another source may be the client assertion (federated identity)', async (t) => {
-  const deps = { tokenOf: async (name: string) => `token-of-${name}` };
+  const deps = { tokenOf: async (name: string) => chainedToken(`token-of-${name}`) };
   const { issuer, acquire } = await bench(
     t,
     { auth: 'private_key_jwt', clientAssertionToken: 'pod' },
@@ -143,7 +143,7 @@ test('jwt_bearer signs the claims of a service account', async (t) => {
 });
 
 test('token_exchange sends the tokens of other sources and what they are', async (t) => {
-  const deps = { tokenOf: async (name: string) => `token-of-${name}` };
+  const deps = { tokenOf: async (name: string) => chainedToken(`token-of-${name}`) };
   const { issuer, acquire } = await bench(
     t,
     {
