@@ -13,6 +13,7 @@ import type {
   AdminModels,
   AdminProbe,
   AdminRequests,
+  AdminStats,
   AdminTokenRefresh,
   AdminTokens,
   AdminUpstream,
@@ -25,13 +26,16 @@ import { EventReader } from './live/event-reader.ts';
 import { LiveFeed } from './live/live-feed.ts';
 import type { TokenHistory } from './live/token-history.ts';
 import { createPageRouter } from './page.ts';
-import { parseRequestQuery } from './request-query.ts';
+import { parseRequestQuery, parseStatsQuery } from './request-query.ts';
 import { configurationView } from './views/configuration-view.ts';
 import { requestDetail, requestView } from './views/request-view.ts';
+import { statsView } from './views/stats-view.ts';
 import { statusView } from './views/status-view.ts';
 import { tokenView } from './views/token-view.ts';
 import { upstreamStateOf, upstreamViews } from './views/upstream-view.ts';
 
+/** A search that takes longer gives what it found; the next page goes on. */
+const SEARCH_BUDGET_MS = 200;
 const MAX_BODY_BYTES = 256 * 1024;
 
 /** The admin API, as a listener for requests whose path is normalised. */
@@ -133,11 +137,12 @@ export function createAdminApp(parts: AdminParts, history: TokenHistory): AdminA
   });
   app.get('/admin/requests', async (request, response) => {
     const { filter, page } = parseRequestQuery(request.query as ParsedUrlQuery);
-    const found = await parts.requestLog.recent(filter, page);
+    const bounds = { isBrief: true, budgetMs: SEARCH_BUDGET_MS };
+    const found = await parts.requestLog.recent(filter, { ...page, ...bounds });
     send<AdminRequests>(response, {
       requests: found.requests.map(requestView),
       next_cursor: found.next === null ? null : `${found.next.createdAtMs}-${found.next.id}`,
-      searched_until_ms: null,
+      searched_until_ms: found.searchedUntilMs ?? null,
     });
   });
   app.get('/admin/requests/:id', async (request, response) => {
@@ -146,6 +151,10 @@ export function createAdminApp(parts: AdminParts, history: TokenHistory): AdminA
     const [newest] = requests;
     if (newest === undefined) throw unknown('request', id);
     send(response, requestDetail(newest, requests.length));
+  });
+  app.get('/admin/stats', async (request, response) => {
+    const query = parseStatsQuery(request.query as ParsedUrlQuery, parts.clock.wallMs());
+    send<AdminStats>(response, statsView(query, await parts.requestLog.series(query)));
   });
   app.get('/admin/config', (_request, response) => {
     send<AdminConfiguration>(response, configurationView(parts));

@@ -1,6 +1,6 @@
 import type { ParsedUrlQuery } from 'node:querystring';
 import { FerryError, type Outcome } from '../lib/errors/ferry-error.ts';
-import type { PageRequest, RequestFilter } from '../request-log/request-store.ts';
+import type { PageRequest, RequestFilter, StatsQuery } from '../request-log/request-store.ts';
 
 const OUTCOMES: readonly Outcome[] = [
   'ok',
@@ -18,11 +18,7 @@ export function parseRequestQuery(query: ParsedUrlQuery): {
   readonly filter: RequestFilter;
   readonly page: PageRequest;
 } {
-  const text = (name: string): string | undefined => {
-    const value = query[name];
-    const one = Array.isArray(value) ? value[0] : value;
-    return one === undefined || one === '' ? undefined : one;
-  };
+  const text = textsOf(query);
   const outcome = text('outcome');
   if (outcome !== undefined && !OUTCOMES.includes(outcome as Outcome))
     throw invalid('outcome', `must be one of ${OUTCOMES.join(', ')}`);
@@ -38,6 +34,7 @@ export function parseRequestQuery(query: ParsedUrlQuery): {
       model: text('model'),
       upstream: text('upstream'),
       path: text('path'),
+      text: text('text'),
     },
     page: {
       limit: numberOf('limit', text('limit'), 1, MAX_LIMIT) ?? DEFAULT_LIMIT,
@@ -71,4 +68,49 @@ function cursorOf(text: string | undefined): PageRequest['after'] {
 
 function invalid(name: string, what: string): FerryError {
   return new FerryError('invalid_request', { message: `Invalid parameter ${name}: ${what}.`, param: name });
+}
+
+/** The values of a query by name; one that is empty counts as absent. */
+function textsOf(query: ParsedUrlQuery): (name: string) => string | undefined {
+  return (name) => {
+    const value = query[name];
+    const one = Array.isArray(value) ? value[0] : value;
+    return one === undefined || one === '' ? undefined : one;
+  };
+}
+
+const GROUPS: readonly StatsQuery['by'][] = ['none', 'client', 'model', 'upstream'];
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
+/** Minutes are kept for two days. */
+const MINUTES_KEPT_MS = 2 * 24 * HOUR_MS;
+const MAX_STEPS = 1_500;
+const DEFAULT_STEPS = 60;
+
+/** The query of `GET /admin/stats`: its times widened to whole steps. Throws `invalid_request`. */
+export function parseStatsQuery(query: ParsedUrlQuery, nowMs: number): StatsQuery {
+  const text = textsOf(query);
+  const untilMs = timeOf('until', text('until')) ?? nowMs;
+  const sinceMs = timeOf('since', text('since')) ?? untilMs - HOUR_MS;
+  if (sinceMs >= untilMs) throw invalid('since', 'must be before until');
+  const by = text('by') ?? 'none';
+  if (!GROUPS.some((group) => group === by)) throw invalid('by', `must be one of ${GROUPS.join(', ')}`);
+  const seconds = numberOf('step', text('step'), 60, 999_999_999);
+  if (seconds !== undefined && seconds % 60 !== 0) throw invalid('step', 'must be a multiple of 60 seconds');
+  // Older steps have whole hours only.
+  const unitMs = sinceMs < nowMs - MINUTES_KEPT_MS + HOUR_MS ? HOUR_MS : MINUTE_MS;
+  const wantedMs = seconds === undefined ? (untilMs - sinceMs) / DEFAULT_STEPS : seconds * 1_000;
+  const stepMs = Math.max(unitMs, Math.ceil(wantedMs / unitMs) * unitMs);
+  if ((untilMs - sinceMs) / stepMs > MAX_STEPS)
+    throw invalid('step', `is too short: at most ${MAX_STEPS} steps are given`);
+  const beginMs = sinceMs - (sinceMs % stepMs);
+  return {
+    sinceMs: beginMs,
+    untilMs: beginMs + Math.ceil((untilMs - beginMs) / stepMs) * stepMs,
+    stepMs,
+    by: by as StatsQuery['by'],
+    client: text('client'),
+    model: text('model'),
+    upstream: text('upstream'),
+  };
 }

@@ -28,7 +28,7 @@ export function followSqlite(path: string): RequestFollower {
     newest: async (filter, limit) => {
       // Before the page: requests written in between are shown twice rather than never.
       position = reader.lastPosition();
-      return reader.recent(filter, { limit }).requests;
+      return (await reader.recent(filter, { limit })).requests;
     },
     news: async () => {
       const found = reader.writtenAfter(position, MAX_PER_CALL);

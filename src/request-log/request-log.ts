@@ -4,7 +4,14 @@ import type { SecretRegistry } from '../lib/secret.ts';
 import { type ContentPolicy, RecordSelection } from './record-selection.ts';
 import { RecordWriter, type RequestLogEvent } from './record-writer.ts';
 import { appendRow, type ColumnValue } from './request-row.ts';
-import type { PageRequest, RequestFilter, RequestPage } from './request-store.ts';
+import {
+  type PageRequest,
+  type RequestFilter,
+  type RequestPage,
+  type StatsQuery,
+  type StatsSum,
+  StoreError,
+} from './request-store.ts';
 import { Retention } from './retention.ts';
 import { WorkerStore } from './worker-store.ts';
 
@@ -57,6 +64,8 @@ export interface RequestLog {
   readonly problem: string | null;
   /** Every request that was accepted before, as far as the store is available; else rejects with `StoreError`. */
   recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage>;
+  /** Sums by steps of time, as `RequestStore.series`. */
+  series(query: StatsQuery): Promise<readonly StatsSum[]>;
   /** Writes what waits and closes, within `maxMs` (5 s by default); then the rest is dropped. Never rejects. */
   close(maxMs?: number): Promise<void>;
 }
@@ -69,12 +78,18 @@ export function createRequestLog(settings: RequestLogSettings, deps: RequestLogD
 /** Of all waiting rows together; in addition to `queueRows`, because rows with bodies are large. */
 const MAX_QUEUED_CHARS = 64 * 1024 * 1024;
 const MAX_CLOSE_MS = 5_000;
+/** Queries at once; one after the other they would take seconds. */
+const MAX_QUERIES = 16;
 
 class StoredRequestLog implements RequestLog {
   readonly #selection: RecordSelection;
   readonly #secrets: SecretRegistry;
   readonly #clock: Clock;
   readonly #store: WorkerStore;
+  /** A thread of its own, which starts with the first query: inserts never wait for a search. */
+  readonly #reader: WorkerStore;
+  /** Queries without a result. */
+  #queries = 0;
   readonly #writer: RecordWriter;
   readonly #retention: Retention;
   #isClosed = false;
@@ -87,6 +102,7 @@ class StoredRequestLog implements RequestLog {
     this.#clock = deps.clock;
     const { path, maxBodyBytes } = settings;
     this.#store = new WorkerStore({ type, path, maxBodyBytes, redact });
+    this.#reader = new WorkerStore({ type, path, maxBodyBytes, redact });
     this.#writer = new RecordWriter({
       store: this.#store,
       clock: deps.clock,
@@ -143,11 +159,27 @@ class StoredRequestLog implements RequestLog {
     return this.#writer.problem;
   }
 
-  async recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage> {
-    return this.#store.hold(async () => {
-      await this.#writer.hurry();
-      return this.#store.recent(filter, page);
-    });
+  recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage> {
+    return this.#query((reader) => reader.recent(filter, page));
+  }
+
+  series(query: StatsQuery): Promise<readonly StatsSum[]> {
+    return this.#query((reader) => reader.series(query));
+  }
+
+  async #query<Result>(run: (reader: WorkerStore) => Promise<Result>): Promise<Result> {
+    if (this.#queries >= MAX_QUERIES)
+      throw new StoreError('unavailable', 'BUSY', 'Too many searches of the request log at once.');
+    this.#queries += 1;
+    const reader = this.#reader;
+    try {
+      return await reader.hold(async () => {
+        await this.#writer.hurry();
+        return run(reader);
+      });
+    } finally {
+      this.#queries -= 1;
+    }
   }
 
   async close(maxMs = MAX_CLOSE_MS): Promise<void> {
@@ -160,11 +192,11 @@ class StoredRequestLog implements RequestLog {
     try {
       await this.#store.hold(() => this.#writer.flush(bound.signal));
       this.#writer.stop();
-      await Promise.race([this.#store.close(), expired]);
+      await Promise.race([Promise.all([this.#store.close(), this.#reader.close()]), expired]);
     } finally {
       timer.cancel();
       // Not awaited: a thread that waits for an unresponsive disk cannot be ended.
-      if (bound.signal.aborted) void this.#store.terminate();
+      if (bound.signal.aborted) void Promise.all([this.#store.terminate(), this.#reader.terminate()]);
     }
   }
 }
@@ -194,6 +226,10 @@ class NoRequestLog implements RequestLog {
 
   async recent(): Promise<RequestPage> {
     return { requests: [], next: null };
+  }
+
+  async series(): Promise<readonly StatsSum[]> {
+    return [];
   }
 
   async close(): Promise<void> {}

@@ -8,8 +8,9 @@ import {
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
+  sql,
 } from 'kysely';
-import { type RequestRow, requestOf } from './request-row.ts';
+import { COLUMNS, type RequestRow, requestOf } from './request-row.ts';
 import type { PageRequest, RequestFilter, RequestPage } from './request-store.ts';
 
 const MAX_PER_PAGE = 1_000;
@@ -17,10 +18,27 @@ const MAX_PER_PAGE = 1_000;
 /** The table for the query builder; the same in every store. */
 interface Tables {
   tokenferry_requests: RequestRow;
+  tokenferry_stats: StatsRow;
+}
+
+/** One row of `tokenferry_stats`: see `request-stats.ts`. PostgreSQL gives sums of 64-bit integers as texts. */
+interface StatsRow {
+  step: number;
+  at: number;
+  client: string;
+  model: string;
+  upstream: string;
+  requests: number;
+  errors: number;
+  prompt_tokens: number;
+  completion_tokens: number;
+  first_tokens: number;
+  first_token_ms: number;
+  elapsed_ms: number;
 }
 
 /** Builds SQL and runs nothing: the connection belongs to the caller. */
-type RequestBuilder = Kysely<Tables>;
+export type RequestBuilder = Kysely<Tables>;
 
 /** The builder of SQL for SQLite. */
 export function sqliteBuilder(): RequestBuilder {
@@ -47,9 +65,44 @@ export function postgresBuilder(): RequestBuilder {
 }
 
 /** The requested size of a page within its bounds. */
-function pageSize(page: PageRequest): number {
+export function pageSize(page: PageRequest): number {
   return Math.max(1, Math.min(page.limit, MAX_PER_PAGE));
 }
+
+/** As the partial index on failed requests is declared: a literal, so that a database sees that the index has them all. */
+export const FAILED = sql<boolean>`outcome <> 'ok'`;
+
+/** True: only requests that failed can fit, so that the index on them has them all. */
+export function isFailure({ onlyFailed, outcome, status }: RequestFilter): boolean {
+  return (
+    onlyFailed === true ||
+    (outcome !== undefined && outcome !== 'ok') ||
+    (status !== undefined && status >= 400)
+  );
+}
+
+/** How a page is selected. */
+interface PageSelection {
+  /** What compares texts without regard to case. */
+  readonly like: 'like' | 'ilike';
+  /** True: without headers and bodies. */
+  readonly isBrief: boolean;
+}
+
+/** The columns that `RequestFilter.text` is looked for in. */
+const TEXT_COLUMNS = [
+  'id',
+  'path',
+  'model',
+  'client',
+  'upstream',
+  'error_code',
+  'error_message',
+  'user_agent',
+] as const;
+
+const LARGE_COLUMNS: ReadonlySet<string> = new Set(['headers', 'body', 'response']);
+const BRIEF_COLUMNS = COLUMNS.filter((column) => !LARGE_COLUMNS.has(column));
 
 /**
  * The SELECT of one page, newest first. Equal times are ordered by id, so that pages never overlap. Selects one request
@@ -59,19 +112,29 @@ export function pageStatement(
   builder: RequestBuilder,
   filter: RequestFilter,
   page: PageRequest,
+  { like, isBrief }: PageSelection,
 ): CompiledQuery<RequestRow> {
   let query = builder
     .selectFrom('tokenferry_requests')
-    .selectAll()
     .orderBy('created_at', 'desc')
     .orderBy('id', 'desc')
     .limit(pageSize(page) + 1);
   if (filter.sinceMs !== undefined) query = query.where('created_at', '>=', filter.sinceMs);
   if (filter.untilMs !== undefined) query = query.where('created_at', '<', filter.untilMs);
-  if (filter.onlyFailed === true) query = query.where('outcome', '<>', 'ok');
+  if (isFailure(filter)) query = query.where(FAILED);
   for (const column of ['id', 'outcome', 'client', 'model', 'upstream', 'path', 'status'] as const) {
     const wanted = filter[column];
     if (wanted !== undefined) query = query.where(column, '=', wanted);
+  }
+  const { text } = filter;
+  if (text !== undefined) {
+    const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`;
+    const contains = sql.raw(like);
+    query = query.where((where) =>
+      where.or(
+        TEXT_COLUMNS.map((column) => sql<boolean>`${sql.ref(column)} ${contains} ${pattern} escape '\\'`),
+      ),
+    );
   }
   const after = page.after;
   if (after !== undefined) {
@@ -81,8 +144,15 @@ export function pageStatement(
         where.and([where('created_at', '=', after.createdAtMs), where('id', '<', after.id)]),
       ]),
     );
+    // Bounds the scan of the index, which the alternatives above do not.
+    query = query.where('created_at', '<=', after.createdAtMs);
   }
-  return query.compile();
+  if (!isBrief) return query.selectAll().compile();
+  const none = (column: 'headers' | 'body' | 'response') => sql<null>`null`.as(column);
+  return query
+    .select(BRIEF_COLUMNS)
+    .select([none('headers'), none('body'), none('response')])
+    .compile() as CompiledQuery<RequestRow>;
 }
 
 /** The page of the rows of its statement. */

@@ -19,6 +19,8 @@ export interface RequestFilter {
   readonly upstream?: string | undefined;
   readonly path?: string | undefined;
   readonly status?: number | undefined;
+  /** In the id, path, model, client, upstream, error or user agent, in any case of ASCII letters. */
+  readonly text?: string | undefined;
 }
 
 /** A page contains requests older than this one. Unlike an offset it is stable while new requests arrive. */
@@ -31,6 +33,10 @@ export interface PageRequest {
   /** 1 to 1000; limited to that. */
   readonly limit: number;
   readonly after?: PageCursor | undefined;
+  /** True: without headers and bodies. */
+  readonly isBrief?: boolean | undefined;
+  /** How long a search may take, in milliseconds; then the page has what was found so far. Unbounded unless given. */
+  readonly budgetMs?: number | undefined;
 }
 
 export interface RequestPage {
@@ -38,6 +44,35 @@ export interface RequestPage {
   readonly requests: readonly StoredRequest[];
   /** Null: this was the last page. */
   readonly next: PageCursor | null;
+  /** The budget was used up: older requests were not searched, and `next` continues there. */
+  readonly searchedUntilMs?: number;
+}
+
+/** What to sum. */
+export interface StatsQuery {
+  /** Both multiples of the step, which is a minute or more. */
+  readonly sinceMs: number;
+  readonly untilMs: number;
+  readonly stepMs: number;
+  readonly by: 'none' | 'client' | 'model' | 'upstream';
+  readonly client?: string | undefined;
+  readonly model?: string | undefined;
+  readonly upstream?: string | undefined;
+}
+
+/** Sums of one step of time for one client, model or upstream. */
+export interface StatsSum {
+  readonly atMs: number;
+  /** Empty: requests without one, and all of them when `by` is `none`. */
+  readonly key: string;
+  readonly requests: number;
+  readonly errors: number;
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  /** Requests that had content, and the sum of their times to it. */
+  readonly firstTokens: number;
+  readonly firstTokenMs: number;
+  readonly elapsedMs: number;
 }
 
 /**
@@ -65,6 +100,8 @@ export interface RequestStore {
   /** Deletes up to `limit` of the oldest requests before `createdAtMs` and returns how many. */
   deleteBefore(createdAtMs: number, limit: number): Promise<number>;
   recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage>;
+  /** Sums by steps of time, ordered by time. Minutes are kept for two days, hours for 400. */
+  series(query: StatsQuery): Promise<readonly StatsSum[]>;
   /** Idempotent; waits for running calls. */
   close(): Promise<void>;
 }

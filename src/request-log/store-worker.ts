@@ -6,6 +6,8 @@ import type {
   RequestFilter,
   RequestPage,
   RowBatch,
+  StatsQuery,
+  StatsSum,
   StoreFault,
 } from './request-store.ts';
 import { openFaultOf } from './sqlite/sqlite-errors.ts';
@@ -15,6 +17,7 @@ export type WorkerCall =
   | { readonly kind: 'insert'; readonly batch: RowBatch }
   | { readonly kind: 'delete_before'; readonly createdAtMs: number; readonly limit: number }
   | { readonly kind: 'recent'; readonly filter: RequestFilter; readonly page: PageRequest }
+  | { readonly kind: 'series'; readonly query: StatsQuery }
   | { readonly kind: 'close' };
 
 export interface WorkerRequest {
@@ -40,7 +43,8 @@ export interface WorkerSettings {
 interface WorkerDatabase {
   insert(batch: RowBatch): InsertResult | Promise<InsertResult>;
   deleteBefore(createdAtMs: number, limit: number): number | Promise<number>;
-  recent(filter: RequestFilter, page: PageRequest): RequestPage | Promise<RequestPage>;
+  recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage>;
+  series(query: StatsQuery): Promise<StatsSum[]>;
   close(): void | Promise<void>;
 }
 
@@ -72,14 +76,16 @@ async function openDatabase({ type, path, maxBodyBytes, redact }: WorkerSettings
   }
   const { SqliteDatabase } = await import('./sqlite/sqlite-database.ts');
   const database = new SqliteDatabase({ path, redact: clean });
+  const reader = async () => {
+    // Loaded by the first query: the query builder doubles the cost of a start.
+    const { SqliteReader } = await import('./sqlite/sqlite-reader.ts');
+    return new SqliteReader(database.connection());
+  };
   return {
     insert: (batch) => database.insert(batch),
     deleteBefore: (createdAtMs, limit) => database.deleteBefore(createdAtMs, limit),
-    recent: async (filter, page) => {
-      // Loaded by the first query: the query builder doubles the cost of a start.
-      const { SqliteReader } = await import('./sqlite/sqlite-reader.ts');
-      return new SqliteReader(database.connection()).recent(filter, page);
-    },
+    recent: async (filter, page) => (await reader()).recent(filter, page),
+    series: async (query) => (await reader()).series(query),
     close: () => database.close(),
   };
 }
@@ -92,6 +98,8 @@ async function run(database: WorkerDatabase, call: WorkerCall): Promise<unknown>
       return database.deleteBefore(call.createdAtMs, call.limit);
     case 'recent':
       return database.recent(call.filter, call.page);
+    case 'series':
+      return database.series(call.query);
     case 'close':
       return database.close();
   }

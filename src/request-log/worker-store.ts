@@ -6,6 +6,8 @@ import {
   type RequestPage,
   type RequestStore,
   type RowBatch,
+  type StatsQuery,
+  type StatsSum,
   StoreError,
 } from './request-store.ts';
 import type { WorkerCall, WorkerRequest, WorkerResponse, WorkerSettings } from './store-worker.ts';
@@ -43,6 +45,10 @@ export class WorkerStore implements RequestStore {
 
   recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage> {
     return this.#call({ kind: 'recent', filter, page }) as Promise<RequestPage>;
+  }
+
+  series(query: StatsQuery): Promise<readonly StatsSum[]> {
+    return this.#call({ kind: 'series', query }) as Promise<readonly StatsSum[]>;
   }
 
   async close(): Promise<void> {

@@ -113,6 +113,183 @@ export function storeContract(name: string, open: OpenStore): void {
     },
   );
 
+  contract(
+    'finds the rare requests of a client, model or upstream in pages, however old they are',
+    async (store) => {
+      const nowMs = Date.now();
+      const ages = [0, 50, 90, 3_700, 90_000, 200_000, 200_001, 3_000_000, 40_000_000];
+      const rare = ages.map((ageSeconds, index) =>
+        sampleRecord({
+          id: `rare_${index}`,
+          createdAtMs: nowMs - ageSeconds * 1_000,
+          client: 'rare',
+          model: 'rare-m',
+        }),
+      );
+      const others = ages.flatMap((ageSeconds, index) =>
+        [-1, 0, 1].map((offset) =>
+          sampleRecord({ id: `other_${index}_${offset}`, createdAtMs: nowMs - ageSeconds * 1_000 + offset }),
+        ),
+      );
+      await store.insert(batchOf([...rare, ...others]));
+      for (const filter of [
+        { client: 'rare' },
+        { model: 'rare-m' },
+        { client: 'rare', model: 'rare-m', upstream: 'chat' },
+      ]) {
+        const seen: string[] = [];
+        let page = await store.recent(filter, { limit: 2 });
+        for (;;) {
+          seen.push(...page.requests.map(({ id }) => id));
+          if (page.next === null) break;
+          page = await store.recent(filter, { limit: 2, after: page.next });
+        }
+        assert.deepEqual(
+          seen,
+          rare.map(({ id }) => id),
+        );
+      }
+      assert.deepEqual(await store.recent({ client: 'nobody' }, { limit: 2 }), { requests: [], next: null });
+      const since = await store.recent({ client: 'rare', sinceMs: nowMs - 4_000_000 }, { limit: 9 });
+      assert.deepEqual(
+        since.requests.map(({ id }) => id),
+        ['rare_0', 'rare_1', 'rare_2', 'rare_3'],
+      );
+    },
+  );
+
+  contract('looks for a text in any case, and takes its wildcards for text', async (store) => {
+    await store.insert(
+      batchOf([
+        sampleRecord({ id: 'req_plain' }),
+        failedRecord({ id: 'req_failed', errorMessage: 'Timeout of 100% (stream_timeout)' }),
+      ]),
+    );
+    const ids = async (text: string) =>
+      (await store.recent({ text }, { limit: 9 })).requests.map(({ id }) => id);
+    assert.deepEqual(await ids('TIMEOUT OF'), ['req_failed']);
+    assert.deepEqual(await ids('100%'), ['req_failed']);
+    assert.deepEqual(await ids('100% (stream_'), ['req_failed']);
+    assert.deepEqual(await ids('1_0'), []);
+    assert.deepEqual(await ids('%zebra%'), []);
+    assert.equal((await ids('REQ_')).length, 2);
+  });
+
+  contract('gives a brief page without headers and bodies', async (store) => {
+    await store.insert(
+      batchOf([sampleRecord({ body: 'asked', response: 'said', headers: { 'user-agent': 'curl' } })]),
+    );
+    const [brief] = (await store.recent({}, { limit: 1, isBrief: true })).requests;
+    assert.deepEqual(
+      [brief?.body, brief?.response, brief?.headers, brief?.model],
+      [null, null, null, 'gpt-4o'],
+    );
+  });
+
+  contract('a search without time left gives what it found and a cursor that goes on', async (store) => {
+    const records = Array.from({ length: 5_010 }, (_, index) =>
+      sampleRecord({
+        id: `req_${String(index).padStart(5, '0')}`,
+        createdAtMs: 1_000 + index,
+        path: '/v1/embeddings',
+      }),
+    );
+    const wanted = sampleRecord({ id: 'req_wanted', createdAtMs: 1_000, path: '/v1/rerank' });
+    for (let at = 0; at < records.length; at += 1_000)
+      await store.insert(batchOf(records.slice(at, at + 1_000)));
+    await store.insert(batchOf([wanted]));
+    const first = await store.recent({ path: '/v1/rerank' }, { limit: 5, budgetMs: 0 });
+    assert.deepEqual(first.requests, []);
+    assert.ok(first.next !== null);
+    assert.equal(first.searchedUntilMs, first.next.createdAtMs);
+    const second = await store.recent({ path: '/v1/rerank' }, { limit: 5, budgetMs: 0, after: first.next });
+    assert.deepEqual(
+      second.requests.map(({ id }) => id),
+      ['req_wanted'],
+    );
+    assert.equal(second.next, null);
+  });
+
+  contract(
+    'sums requests, errors, tokens and times by steps, and by client, model or upstream',
+    async (store) => {
+      const hourMs = 3_600_000;
+      const beginMs = Math.floor(Date.now() / hourMs) * hourMs - 2 * hourMs;
+      const at = (offsetMs: number, facts: Parameters<typeof sampleRecord>[0] = {}) =>
+        sampleRecord({ createdAtMs: beginMs + offsetMs, ...facts });
+      await store.insert(
+        batchOf([at(0), at(59_999, { firstTokenMs: 100 }), at(60_000, { model: 'bge', firstTokenMs: null })]),
+      );
+      await store.insert(
+        batchOf([
+          failedRecord({ createdAtMs: beginMs + 61_000 }),
+          at(hourMs, { client: null }),
+          at(0, { path: '/unknown' }),
+        ]),
+      );
+      const untilMs = beginMs + 2 * hourMs;
+      const sums = await store.series({ sinceMs: beginMs, untilMs, stepMs: 60_000, by: 'none' });
+      assert.deepEqual(sums, [
+        {
+          atMs: beginMs,
+          key: '',
+          requests: 2,
+          errors: 0,
+          promptTokens: 400,
+          completionTokens: 200,
+          firstTokens: 2,
+          firstTokenMs: 600,
+          elapsedMs: 1626,
+        },
+        {
+          atMs: beginMs + 60_000,
+          key: '',
+          requests: 2,
+          errors: 1,
+          promptTokens: 200,
+          completionTokens: 100,
+          firstTokens: 0,
+          firstTokenMs: 0,
+          elapsedMs: 813 + failedRecord().elapsedMs,
+        },
+        {
+          atMs: beginMs + hourMs,
+          key: '',
+          requests: 1,
+          errors: 0,
+          promptTokens: 200,
+          completionTokens: 100,
+          firstTokens: 1,
+          firstTokenMs: 500,
+          elapsedMs: 813,
+        },
+      ]);
+      const byModel = await store.series({ sinceMs: beginMs, untilMs, stepMs: 2 * hourMs, by: 'model' });
+      assert.deepEqual(
+        byModel.map(({ key, requests }) => [key, requests]),
+        [
+          ['bge', 1],
+          ['gpt-4o', 4],
+        ],
+      );
+      const byClient = await store.series({
+        sinceMs: beginMs,
+        untilMs,
+        stepMs: 2 * hourMs,
+        by: 'client',
+        model: 'gpt-4o',
+      });
+      assert.deepEqual(
+        byClient.map(({ key, requests }) => [key, requests]),
+        [
+          ['', 1],
+          ['ragflow', 3],
+        ],
+      );
+      assert.deepEqual(await store.series({ sinceMs: 0, untilMs: 60_000, stepMs: 60_000, by: 'none' }), []);
+    },
+  );
+
   contract('takes a filter as a value and never as SQL', async (store) => {
     await store.insert(batchOf([sampleRecord({ model: "'; DROP TABLE tokenferry_requests; --" })]));
     const filter = { model: "'; DROP TABLE tokenferry_requests; --" };

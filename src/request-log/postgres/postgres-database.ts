@@ -1,16 +1,31 @@
+import type { CompiledQuery } from 'kysely';
 import pg from 'pg';
 import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
-import { pageOf, pageStatement, postgresBuilder } from '../request-queries.ts';
-import { COLUMNS, type ColumnValue, type RequestRow, TABLE, valuesOf } from '../request-row.ts';
+import { postgresBuilder } from '../request-queries.ts';
+import { COLUMNS, type ColumnValue, TABLE, valuesOf } from '../request-row.ts';
+import { searchRequests } from '../request-search.ts';
+import {
+  addStatsSql,
+  HOUR,
+  HOURS_KEPT_MS,
+  MINUTE,
+  MINUTES_KEPT_MS,
+  RequestStats,
+  STATS_COLUMNS,
+  STATS_TABLE,
+} from '../request-stats.ts';
 import {
   type InsertResult,
   type PageRequest,
   type RequestFilter,
   type RequestPage,
   type RowBatch,
+  type StatsQuery,
+  type StatsSum,
   StoreError,
   type StoreFault,
 } from '../request-store.ts';
+import { statsStatement, statsSum } from '../stats-query.ts';
 import { parsePostgresAddress } from './postgres-address.ts';
 import { checkMigration, migrate } from './postgres-migrations.ts';
 import { PostgresPartitions } from './postgres-partitions.ts';
@@ -31,6 +46,7 @@ const CONNECT_TIMEOUT_MS = 5_000;
 const QUERY_TIMEOUT_MS = 15_000;
 /** Rows of one INSERT: of 27 parameters each, of which the protocol allows 65,535. */
 const ROWS_PER_STATEMENT = 100;
+const STATS_ROWS_PER_STATEMENT = 500;
 
 const INT8 = 20;
 const NO_PARTITION = '23514';
@@ -46,6 +62,10 @@ export class PostgresDatabase {
   /** `dbaddr` is invalid: every call rejects with that. */
   readonly #isInvalidAddress: boolean;
   #isMigrated = false;
+  #hasStats = false;
+  readonly #stats = new RequestStats();
+  /** The hour in which old stats were deleted last. */
+  #cleanedHour = 0;
 
   constructor(options: PostgresDatabaseOptions) {
     const address = parsePostgresAddress(options.address);
@@ -103,19 +123,27 @@ export class PostgresDatabase {
     return this.#use((client) => checkMigration(client, this.#place));
   }
 
-  async recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage> {
-    return pageOf(await this.#all(pageStatement(this.#builder, filter, page)), page);
+  recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage> {
+    return this.#use(async (client) => {
+      this.#hasStats ||= await hasTable(client, STATS_TABLE);
+      const database = {
+        builder: this.#builder,
+        like: 'ilike',
+        hasStats: this.#hasStats,
+        run: async <Row>({ sql, parameters }: CompiledQuery<Row>) =>
+          (await client.query(sql, [...parameters])).rows as Row[],
+      } as const;
+      return searchRequests(database, filter, page, Date.now());
+    });
+  }
+
+  series(query: StatsQuery): Promise<StatsSum[]> {
+    const { sql, parameters } = statsStatement(this.#builder, query, Date.now());
+    return this.#use(async (client) => (await client.query(sql, [...parameters])).rows.map(statsSum));
   }
 
   async close(): Promise<void> {
     await this.#pool.end();
-  }
-
-  #all(statement: { readonly sql: string; readonly parameters: readonly unknown[] }): Promise<RequestRow[]> {
-    return this.#use(async (client) => {
-      const { rows } = await client.query<RequestRow>(statement.sql, [...statement.parameters]);
-      return rows;
-    });
   }
 
   async #insertAll(client: pg.PoolClient, values: readonly ColumnValue[]): Promise<InsertResult> {
@@ -123,6 +151,7 @@ export class PostgresDatabase {
     return inTransaction(client, async () => {
       const some = COLUMNS.length * ROWS_PER_STATEMENT;
       for (let at = 0; at < values.length; at += some) await insertRows(client, values.slice(at, at + some));
+      await this.#count(client, values);
       return { written: values.length / COLUMNS.length, refused: 0 };
     });
   }
@@ -135,6 +164,7 @@ export class PostgresDatabase {
         await client.query('SAVEPOINT one');
         try {
           await insertRows(client, values.slice(at, at + COLUMNS.length));
+          await this.#count(client, values.slice(at, at + COLUMNS.length));
         } catch (error) {
           if (postgresFaultOf(error, this.#place) !== null) throw error;
           await client.query('ROLLBACK TO SAVEPOINT one');
@@ -143,6 +173,21 @@ export class PostgresDatabase {
       }
       return { written: values.length / COLUMNS.length - refused, refused };
     });
+  }
+
+  async #count(client: pg.PoolClient, values: readonly ColumnValue[]): Promise<void> {
+    const rows = this.#stats.of(values);
+    for (let at = 0; at < rows.length; at += STATS_ROWS_PER_STATEMENT) {
+      const some = rows.slice(at, at + STATS_ROWS_PER_STATEMENT);
+      await client.query(addStatsSql(tuplesOf(some.length, STATS_COLUMNS.length)), some.flat());
+    }
+    const nowMs = Date.now();
+    const hour = Math.floor(nowMs / 3_600_000);
+    if (hour === this.#cleanedHour) return;
+    this.#cleanedHour = hour;
+    const text = `DELETE FROM ${STATS_TABLE} WHERE step = $1 AND at < $2`;
+    await client.query(text, [MINUTE, nowMs - MINUTES_KEPT_MS]);
+    await client.query(text, [HOUR, nowMs - HOURS_KEPT_MS]);
   }
 
   #forgetTable(): void {
@@ -187,11 +232,21 @@ async function insertRows(client: pg.PoolClient, values: ColumnValue[]): Promise
 }
 
 function insertText(rows: number): string {
+  return `INSERT INTO ${TABLE} (${COLUMNS.join(',')}) VALUES ${tuplesOf(rows, COLUMNS.length)}`;
+}
+
+/** `($1,$2),($3,$4)` for 2 rows of 2 columns. */
+function tuplesOf(rows: number, columns: number): string {
   const tuples = Array.from({ length: rows }, (_, row) => {
-    const first = row * COLUMNS.length + 1;
-    return `(${COLUMNS.map((_column, at) => `$${first + at}`).join(',')})`;
+    const names = Array.from({ length: columns }, (_column, at) => `$${row * columns + at + 1}`);
+    return `(${names.join(',')})`;
   });
-  return `INSERT INTO ${TABLE} (${COLUMNS.join(',')}) VALUES ${tuples.join(',')}`;
+  return tuples.join(',');
+}
+
+async function hasTable(client: pg.PoolClient, table: string): Promise<boolean> {
+  const { rows } = await client.query('SELECT to_regclass($1) IS NOT NULL AS is_there', [table]);
+  return (rows[0] as { readonly is_there: boolean } | undefined)?.is_there === true;
 }
 
 async function inTransaction<T>(client: pg.PoolClient, run: () => Promise<T>): Promise<T> {

@@ -1,5 +1,6 @@
 import type { PoolClient } from 'pg';
 import { COLUMNS, TABLE } from '../request-row.ts';
+import { backfillSql, statsTableSql } from '../request-stats.ts';
 import { StoreError } from '../request-store.ts';
 import type { Migration } from '../sqlite/sqlite-migrations.ts';
 
@@ -46,6 +47,11 @@ const POSTGRES_MIGRATIONS: readonly Migration[] = [
       CREATE INDEX tokenferry_requests_id ON tokenferry_requests (id);
       CREATE INDEX tokenferry_requests_failed ON tokenferry_requests (created_at) WHERE outcome <> 'ok';
     `,
+  },
+  {
+    number: 2,
+    name: 'stats',
+    sql: `${statsTableSql('BIGINT', '')}\n${backfillSql('BIGINT')}`,
   },
 ];
 

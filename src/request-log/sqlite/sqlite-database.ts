@@ -2,6 +2,16 @@ import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
 import { COLUMNS, type ColumnValue, TABLE, valuesOf } from '../request-row.ts';
+import {
+  addStatsSql,
+  HOUR,
+  HOURS_KEPT_MS,
+  MINUTE,
+  MINUTES_KEPT_MS,
+  RequestStats,
+  STATS_COLUMNS,
+  STATS_TABLE,
+} from '../request-stats.ts';
 import type { InsertResult, RowBatch } from '../request-store.ts';
 import { openFaultOf, storeFaultOf } from './sqlite-errors.ts';
 import { checkMigration, migrate } from './sqlite-migrations.ts';
@@ -108,6 +118,11 @@ class OpenDatabase {
   readonly #insertOne: Database.Statement;
   readonly #insertSome: Database.Statement;
   readonly #delete: Database.Statement;
+  readonly #addStats: Database.Statement;
+  readonly #deleteStats: Database.Statement;
+  readonly #stats = new RequestStats();
+  /** The hour in which old stats were deleted last. */
+  #cleanedHour = 0;
 
   constructor(path: string) {
     createPrivate(path);
@@ -131,6 +146,8 @@ class OpenDatabase {
         `DELETE FROM ${TABLE} WHERE rowid IN
            (SELECT rowid FROM ${TABLE} WHERE created_at < ? ORDER BY created_at LIMIT ?)`,
       );
+      this.#addStats = this.connection.prepare(addStatsSql(`(${STATS_COLUMNS.map(() => '?').join(',')})`));
+      this.#deleteStats = this.connection.prepare(`DELETE FROM ${STATS_TABLE} WHERE step = ? AND at < ?`);
     } catch (error) {
       this.connection.close();
       throw error;
@@ -145,6 +162,7 @@ class OpenDatabase {
       for (; at + some <= values.length; at += some) this.#insertSome.run(...values.slice(at, at + some));
       for (; at < values.length; at += COLUMNS.length)
         this.#insertOne.run(...values.slice(at, at + COLUMNS.length));
+      this.#count(values);
       return values.length / COLUMNS.length;
     });
   }
@@ -155,8 +173,10 @@ class OpenDatabase {
       let written = 0;
       let refused = 0;
       for (let at = 0; at < values.length; at += COLUMNS.length) {
+        const row = values.slice(at, at + COLUMNS.length);
         try {
-          this.#insertOne.run(...values.slice(at, at + COLUMNS.length));
+          this.#insertOne.run(...row);
+          this.#count(row);
           written += 1;
         } catch (error) {
           if (storeFaultOf(error, this.connection.name) !== null) throw error;
@@ -165,6 +185,16 @@ class OpenDatabase {
       }
       return { written, refused };
     });
+  }
+
+  #count(values: readonly ColumnValue[]): void {
+    for (const row of this.#stats.of(values)) this.#addStats.run(...row);
+    const nowMs = Date.now();
+    const hour = Math.floor(nowMs / 3_600_000);
+    if (hour === this.#cleanedHour) return;
+    this.#cleanedHour = hour;
+    this.#deleteStats.run(MINUTE, nowMs - MINUTES_KEPT_MS);
+    this.#deleteStats.run(HOUR, nowMs - HOURS_KEPT_MS);
   }
 
   deleteBefore(createdAtMs: number, limit: number): number {

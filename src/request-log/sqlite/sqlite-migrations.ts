@@ -1,5 +1,6 @@
 import type Database from 'better-sqlite3';
 import { COLUMNS, TABLE } from '../request-row.ts';
+import { backfillSql, statsTableSql } from '../request-stats.ts';
 import { StoreError } from '../request-store.ts';
 
 /** One step of the schema. Steps are only added; one that was released never changes. */
@@ -52,6 +53,11 @@ export const SQLITE_MIGRATIONS: readonly Migration[] = [
       CREATE INDEX tokenferry_requests_failed ON tokenferry_requests (created_at) WHERE outcome <> 'ok';
     `,
   },
+  {
+    number: 2,
+    name: 'stats',
+    sql: `${statsTableSql('INTEGER', ' WITHOUT ROWID')}\n${backfillSql('INTEGER')}`,
+  },
 ];
 
 /** Applies the steps that are missing. The file may have tables of other programs, which are not touched. */
@@ -90,9 +96,9 @@ function applySteps(connection: Database.Database, path: string): void {
 }
 
 /** Whether the database has a table of this name, ours or not. */
-export function hasTable(connection: Database.Database): boolean {
+export function hasTable(connection: Database.Database, table = TABLE): boolean {
   return (
-    connection.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?").get(TABLE) !==
+    connection.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?").get(table) !==
     undefined
   );
 }

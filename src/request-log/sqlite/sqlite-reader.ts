@@ -1,15 +1,20 @@
 import { statSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { type CompiledQuery, sql } from 'kysely';
-import { pageOf, pageStatement, sqliteBuilder } from '../request-queries.ts';
+import { sqliteBuilder } from '../request-queries.ts';
 import { type RequestRow, requestOf } from '../request-row.ts';
+import { searchRequests } from '../request-search.ts';
+import { STATS_TABLE } from '../request-stats.ts';
 import {
   type PageRequest,
   type RequestFilter,
   type RequestPage,
+  type StatsQuery,
+  type StatsSum,
   type StoredRequest,
   StoreError,
 } from '../request-store.ts';
+import { statsStatement, statsSum } from '../stats-query.ts';
 import { openFaultOf } from './sqlite-errors.ts';
 import { hasTable } from './sqlite-migrations.ts';
 
@@ -17,13 +22,26 @@ import { hasTable } from './sqlite-migrations.ts';
 export class SqliteReader {
   readonly #connection: Database.Database;
   readonly #builder = sqliteBuilder();
+  /** Null: not known yet. */
+  #hasStats: boolean | null = null;
 
   constructor(connection: Database.Database) {
     this.#connection = connection;
   }
 
-  recent(filter: RequestFilter, page: PageRequest): RequestPage {
-    return pageOf(this.#all(pageStatement(this.#builder, filter, page)), page);
+  recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage> {
+    this.#hasStats ??= hasTable(this.#connection, STATS_TABLE);
+    const database = {
+      builder: this.#builder,
+      like: 'like',
+      hasStats: this.#hasStats,
+      run: async <Row>(query: CompiledQuery<Row>) => this.#all(query),
+    } as const;
+    return searchRequests(database, filter, page, Date.now());
+  }
+
+  series(query: StatsQuery): StatsSum[] {
+    return this.#all(statsStatement(this.#builder, query, Date.now())).map(statsSum);
   }
 
   /** Up to `limit` requests written after `position`, in the order of writing, and the position to continue from. */
@@ -53,8 +71,8 @@ export class SqliteReader {
     this.#connection.close();
   }
 
-  #all(query: CompiledQuery<RequestRow>): RequestRow[] {
-    return this.#connection.prepare(query.sql).all(...query.parameters) as RequestRow[];
+  #all<Row>(query: CompiledQuery<Row>): Row[] {
+    return this.#connection.prepare(query.sql).all(...query.parameters) as Row[];
   }
 }
 

@@ -9,7 +9,7 @@ import { temporaryDirectory } from '../../helpers/temporary-directory.ts';
 import { sampleRecord } from '../sample-record.ts';
 import { batchOf } from '../store-contract.ts';
 
-test('a reader follows what the gateway writes, in the order of writing', (t) => {
+test('a reader follows what the gateway writes, in the order of writing', async (t) => {
   const path = join(temporaryDirectory(t), 'db.sqlite');
   const database = new SqliteDatabase({ path, redact: (body) => body });
   database.insert(batchOf([sampleRecord({ id: 'before' })]));
@@ -32,7 +32,7 @@ test('a reader follows what the gateway writes, in the order of writing', (t) =>
   const ids = [...first.requests, ...second.requests].map((request) => request.id);
   assert.deepEqual(ids, ['later', 'long']);
   assert.deepEqual(reader.writtenAfter(second.position, 10).requests, []);
-  assert.equal(reader.recent({ id: 'before' }, { limit: 1 }).requests[0]?.id, 'before');
+  assert.equal((await reader.recent({ id: 'before' }, { limit: 1 })).requests[0]?.id, 'before');
 });
 
 test('a file that is missing, not a database or without our table is reported', (t) => {

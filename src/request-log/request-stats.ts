@@ -1,0 +1,169 @@
+import { COLUMNS, type ColumnValue } from './request-row.ts';
+
+export const STATS_TABLE = 'tokenferry_stats';
+
+/** Seconds of the two steps that are kept: minutes for two days, hours for more than a year. */
+export const MINUTE = 60;
+export const HOUR = 3_600;
+export const MINUTES_KEPT_MS = 2 * 86_400_000;
+export const HOURS_KEPT_MS = 400 * 86_400_000;
+
+/** The columns of `tokenferry_stats`; the first five are its key. */
+export const STATS_COLUMNS = [
+  'step',
+  'at',
+  'client',
+  'model',
+  'upstream',
+  'requests',
+  'errors',
+  'prompt_tokens',
+  'completion_tokens',
+  'first_tokens',
+  'first_token_ms',
+  'elapsed_ms',
+] as const;
+
+const STATS_KEY = STATS_COLUMNS.slice(0, 5);
+const STATS_SUMS = STATS_COLUMNS.slice(5);
+
+/** Clients name models as they like: beyond so many in one process they are counted as this one. */
+export const OTHER_MODELS = '*';
+const MAX_MODELS = 500;
+
+/** One row of `tokenferry_stats`, in the order of `STATS_COLUMNS`. */
+type StatsRow = [
+  step: number,
+  at: number,
+  client: string,
+  model: string,
+  upstream: string,
+  requests: number,
+  errors: number,
+  promptTokens: number,
+  completionTokens: number,
+  firstTokens: number,
+  firstTokenMs: number,
+  elapsedMs: number,
+];
+
+/** Positions in a row of `tokenferry_requests`. */
+const CREATED_AT = COLUMNS.indexOf('created_at');
+const CLIENT = COLUMNS.indexOf('client');
+const PATH = COLUMNS.indexOf('path');
+const MODEL = COLUMNS.indexOf('model');
+const UPSTREAM = COLUMNS.indexOf('upstream');
+const OUTCOME = COLUMNS.indexOf('outcome');
+const FIRST_TOKEN_MS = COLUMNS.indexOf('first_token_ms');
+const ELAPSED_MS = COLUMNS.indexOf('elapsed_ms');
+const PROMPT_TOKENS = COLUMNS.indexOf('prompt_tokens');
+const COMPLETION_TOKENS = COLUMNS.indexOf('completion_tokens');
+
+const MINUTE_MS = MINUTE * 1_000;
+const HOUR_MS = HOUR * 1_000;
+
+/** Sums the requests of applications in rows of `tokenferry_requests`, by step, time, client, model and upstream. */
+export class RequestStats {
+  readonly #models = new Set<string>();
+
+  /** The rows of `tokenferry_stats` that are to be added for `values`, ordered by their keys. */
+  of(values: readonly ColumnValue[]): StatsRow[] {
+    const minutes = new Map<string, StatsRow>();
+    for (let row = 0; row < values.length; row += COLUMNS.length) {
+      if (!(values[row + PATH] as string).startsWith('/v1/')) continue;
+      const createdAtMs = values[row + CREATED_AT] as number;
+      const client = (values[row + CLIENT] ?? '') as string;
+      const model = this.#modelOf((values[row + MODEL] ?? '') as string);
+      const upstream = (values[row + UPSTREAM] ?? '') as string;
+      const begin = createdAtMs - (createdAtMs % MINUTE_MS);
+      const key = `${begin}\n${client}\n${model}\n${upstream}`;
+      let sum = minutes.get(key);
+      if (sum === undefined) {
+        sum = [MINUTE, begin, client, model, upstream, 0, 0, 0, 0, 0, 0, 0];
+        minutes.set(key, sum);
+      }
+      sum[5] += 1;
+      if (values[row + OUTCOME] !== 'ok') sum[6] += 1;
+      sum[7] += (values[row + PROMPT_TOKENS] ?? 0) as number;
+      sum[8] += (values[row + COMPLETION_TOKENS] ?? 0) as number;
+      const firstTokenMs = values[row + FIRST_TOKEN_MS] as number | null;
+      if (firstTokenMs !== null) {
+        sum[9] += 1;
+        sum[10] += firstTokenMs;
+      }
+      sum[11] += values[row + ELAPSED_MS] as number;
+    }
+    return sorted([...minutes.values(), ...hoursOf(minutes.values())]);
+  }
+
+  #modelOf(model: string): string {
+    if (this.#models.has(model)) return model;
+    if (this.#models.size >= MAX_MODELS) return OTHER_MODELS;
+    this.#models.add(model);
+    return model;
+  }
+}
+
+function hoursOf(minutes: Iterable<StatsRow>): Iterable<StatsRow> {
+  const hours = new Map<string, StatsRow>();
+  for (const minute of minutes) {
+    const [, at, client, model, upstream] = minute;
+    const begin = at - (at % HOUR_MS);
+    const key = `${begin}\n${client}\n${model}\n${upstream}`;
+    const hour = hours.get(key);
+    if (hour === undefined) {
+      hours.set(key, minute.with(0, HOUR).with(1, begin) as StatsRow);
+      continue;
+    }
+    for (const index of SUMS) hour[index] += minute[index];
+  }
+  return hours.values();
+}
+
+/** Positions of the sums in a row of stats. */
+const SUMS = [5, 6, 7, 8, 9, 10, 11] as const;
+
+/** Replicas that add to the same rows lock them in the same order. */
+function sorted(rows: StatsRow[]): StatsRow[] {
+  const keyOf = (row: StatsRow): string => `${row[0]} ${row[1]} ${row[2]}\n${row[3]}\n${row[4]}`;
+  return rows.sort((left, right) => (keyOf(left) < keyOf(right) ? -1 : 1));
+}
+
+/** The SQL that fills the table from the requests that were recorded before it existed. `type` is that of the numbers. */
+export function backfillSql(type: 'INTEGER' | 'BIGINT'): string {
+  return [MINUTE, HOUR]
+    .map((step) => {
+      const ms = step * 1_000;
+      // The division of integers cuts off in both databases.
+      const begin = `CAST(created_at / ${ms} AS ${type}) * ${ms}`;
+      const since =
+        step === MINUTE
+          ? ` AND created_at >= (SELECT max(created_at) - ${MINUTES_KEPT_MS} FROM tokenferry_requests)`
+          : '';
+      return `INSERT INTO ${STATS_TABLE} (${STATS_COLUMNS.join(', ')})
+        SELECT ${step}, ${begin}, coalesce(client, ''), coalesce(model, ''), coalesce(upstream, ''),
+          count(*), sum(CASE WHEN outcome = 'ok' THEN 0 ELSE 1 END), coalesce(sum(prompt_tokens), 0),
+          coalesce(sum(completion_tokens), 0), count(first_token_ms), coalesce(sum(first_token_ms), 0), sum(elapsed_ms)
+        FROM tokenferry_requests WHERE path LIKE '/v1/%'${since} GROUP BY 2, 3, 4, 5;`;
+    })
+    .join('\n');
+}
+
+/** The columns with their types, for both databases. */
+export function statsTableSql(type: 'INTEGER' | 'BIGINT', suffix: string): string {
+  const texts = ['client', 'model', 'upstream'].map((column) => `${column} TEXT NOT NULL`);
+  const numbers = STATS_SUMS.map((column) => `${column} ${type} NOT NULL`);
+  // Of requests that somebody dropped with their table.
+  return `DROP TABLE IF EXISTS ${STATS_TABLE};
+      CREATE TABLE ${STATS_TABLE} (
+        step INTEGER NOT NULL, at ${type} NOT NULL, ${texts.join(', ')}, ${numbers.join(', ')},
+        PRIMARY KEY (${STATS_KEY.join(', ')})
+      )${suffix};`;
+}
+
+/** Adds rows to those that exist, `rows` of them in one statement with the given placeholders. */
+export function addStatsSql(tuples: string): string {
+  const sums = STATS_SUMS.map((column) => `${column} = ${STATS_TABLE}.${column} + excluded.${column}`);
+  return `INSERT INTO ${STATS_TABLE} (${STATS_COLUMNS.join(', ')}) VALUES ${tuples}
+     ON CONFLICT (${STATS_KEY.join(', ')}) DO UPDATE SET ${sums.join(', ')}`;
+}
