@@ -18,6 +18,8 @@ import { Pacers, type PaceSettings } from '../routing/upstream-state/pacers.ts';
 import { RoutedUpstream, type UpstreamLimits } from '../routing/upstream-state/routed-upstream.ts';
 import type { TokenManager } from '../tokens/manager/token-manager.ts';
 import { UpstreamClient, type UpstreamCredentials } from '../upstream/client.ts';
+import { UNSUPPORTED_PARAMETERS } from '../upstream/replicate/prediction-request.ts';
+import { ReplicateClient } from '../upstream/replicate/replicate-client.ts';
 import type { ConnectionSettings } from '../upstream/transport/connections.ts';
 import { given } from './settings.ts';
 
@@ -101,7 +103,8 @@ function buildUpstream(
   endpoint: URL,
   parts: UpstreamParts,
 ): RoutedUpstream {
-  const client = new UpstreamClient({
+  const Client = upstream.type === 'replicate' ? ReplicateClient : UpstreamClient;
+  const client = new Client({
     name: upstream.name,
     connection: connectionSettings(config, upstream, endpoint.origin),
     paths: { endpoint, query: upstream.query, paths: given(upstream.paths) },
@@ -184,7 +187,18 @@ function limitsOf(config: Config, upstream: UpstreamConfig): UpstreamLimits {
   };
 }
 
-function profileOf({ profile }: UpstreamConfig): Profile {
+function profileOf({ profile, type }: UpstreamConfig): Profile {
+  const own = configuredProfile(profile);
+  if (type === 'openai') return own;
+  return {
+    ...own,
+    dropParams: [...own.dropParams, ...UNSUPPORTED_PARAMETERS],
+    messageContent: 'text',
+    responses: 'via_chat',
+  };
+}
+
+function configuredProfile(profile: UpstreamConfig['profile']): Profile {
   return {
     thinkTags: profile.think_tags,
     cumulative: profile.cumulative,

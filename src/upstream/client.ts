@@ -70,7 +70,7 @@ interface ProbeRequest {
   readonly body: object | null;
 }
 
-interface UpstreamClientSettings {
+export interface UpstreamClientSettings {
   /** The upstream's configured name. */
   readonly name: string;
   readonly paths: PathSettings;

@@ -22,7 +22,6 @@ export const NOT_BUILT_YET: readonly NotBuilt[] = [
   { path: 'tracing.otlp', accepts: isNull, what: 'traces' },
   { path: 'notify[]', accepts: () => false, what: 'alerts' },
   { path: 'embeddings_cache.size', accepts: only(0), what: 'the embeddings cache' },
-  { path: 'upstreams[].type', accepts: only('openai'), what: 'upstreams with the Replicate API' },
 ];
 
 interface NotBuiltFinding {

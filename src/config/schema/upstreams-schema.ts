@@ -77,7 +77,11 @@ const paths = sectionOr(
 export const upstream = section(
   {
     name: optional(text, 'Its name in logs, metrics and headers. Default: upstream-1, upstream-2, ...'),
-    type: field(choice('openai', 'replicate'), 'openai', 'Its API.'),
+    type: field(
+      choice('openai', 'replicate'),
+      'openai',
+      '`replicate`: the predictions of Replicate, for chat and completions; models are named owner/name.',
+    ),
     endpoint: optional(
       url(),
       'Base URL; its own path is kept. Default for replicate: https://api.replicate.com/v1.',

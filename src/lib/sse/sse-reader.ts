@@ -14,6 +14,8 @@ interface SseReaderOptions {
   /** Longest event, in UTF-16 units. */
   readonly maxEventLength: number;
   readonly onRepair?: ((repair: SseRepair) => void) | undefined;
+  /** True: data is plain text, so lines are taken as they are, also those that look like JSON. */
+  readonly isPlainText?: boolean;
 }
 
 const FIELD = /^(?:data|event|id|retry)(?::|$)|^:/;
@@ -38,6 +40,7 @@ export class SseReader {
   hasOverflowed = false;
   readonly #maxEventLength: number;
   readonly #onRepair: ((repair: SseRepair) => void) | undefined;
+  readonly #isPlainText: boolean;
   /** Made for the first line that needs it. */
   #parser: EventSourceParser | null = null;
   #items: SseItem[] = [];
@@ -55,9 +58,10 @@ export class SseReader {
   /** The last event ended with its JSON; a blank line should follow. */
   #lacksBlankLine = false;
 
-  constructor({ maxEventLength, onRepair }: SseReaderOptions) {
+  constructor({ maxEventLength, onRepair, isPlainText = false }: SseReaderOptions) {
     this.#maxEventLength = maxEventLength;
     this.#onRepair = onRepair;
+    this.#isPlainText = isPlainText;
   }
 
   /** The items that this piece completes. */
@@ -101,7 +105,7 @@ export class SseReader {
     let at = 0;
     while (at < lines.length) {
       const end = lines.indexOf('\n', at);
-      this.#feed(this.#repair(lines.slice(at, end)));
+      this.#feed(this.#isPlainText ? lines.slice(at, end + 1) : this.#repair(lines.slice(at, end)));
       at = end + 1;
     }
   }
@@ -209,7 +213,7 @@ export class SseReader {
     this.#held.push(text);
     this.#heldLength += text.length;
     if (this.#heldLength > this.#maxEventLength + FIELD_NAME_LENGTH) this.#overflow();
-    else if (this.#holdsDoneMark()) this.#readLines(`${this.#takeHeld()}\n\n`);
+    else if (!this.#isPlainText && this.#holdsDoneMark()) this.#readLines(`${this.#takeHeld()}\n\n`);
   }
 
   /** Some servers send the end marker without a line end and hold the connection open (Q26). */
