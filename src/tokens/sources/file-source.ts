@@ -79,12 +79,13 @@ export class FileSource implements TokenSource {
     } catch (error) {
       const code = errorCodeOf(error) ?? 'unknown error';
       if (code === 'EISDIR') throw this.#errors.misconfigured('path', `${path} is a directory`);
-      throw this.#errors.transient('path', `cannot read ${path} (${code})`);
+      // Its writer may begin later: the watch sees the file when it is there, so that requests need not wait for it.
+      throw this.#errors.misconfigured('path', `cannot read ${path} (${code})`);
     }
     if (bytes.length > MAX_FILE) throw this.#errors.misconfigured('path', `${path} is too large for a token`);
     // PowerShell's redirection and older Windows programs write UTF-16.
     const text = decodeText(bytes);
-    if (text.trim() === '') throw this.#errors.transient('path', `${path} is empty`);
+    if (text.trim() === '') throw this.#errors.misconfigured('path', `${path} is empty`);
     return text;
   }
 
@@ -117,7 +118,8 @@ class FileWatch {
   readonly #onChange: () => void;
   #watcher: FSWatcher | undefined;
   #timer: Timer | undefined;
-  #identity: string | undefined;
+  /** Null: it was not looked for yet; empty: it was never there. */
+  #identity: string | null = null;
   #isClosed = false;
   /** A look is under way; hints that come meanwhile cause one more after it. */
   #isLooking = false;
@@ -153,8 +155,8 @@ class FileWatch {
       this.#isHinted = false;
       const identity = await identityOf(this.#path);
       if (this.#isClosed) return;
-      const isChanged = this.#identity !== undefined && identity !== undefined && identity !== this.#identity;
-      this.#identity = identity ?? this.#identity;
+      const isChanged = this.#identity !== null && identity !== undefined && identity !== this.#identity;
+      this.#identity = identity ?? this.#identity ?? '';
       if (isChanged) this.#onChange();
     } while (this.#isHinted);
     this.#isLooking = false;

@@ -92,7 +92,7 @@ test('a pointer finds the token in a file of JSON', async (t) => {
   assert.match(error.message, /is not JSON \(13 characters\)\. Remove token_at/);
 });
 
-test('#29 an empty, missing or unreadable file is a transient failure after three reads', async (t) => {
+test('#8 #29 an empty, missing or unreadable file is an error of the configuration after three reads', async (t) => {
   const path = join(await folder(t), 'token');
   const { failure } = makeSource({ type: 'file', path });
   const started = performance.now();
@@ -101,7 +101,7 @@ test('#29 an empty, missing or unreadable file is a transient failure after thre
   await writeFile(path, ' \n');
   const error = await failure();
   assert.equal(error.message, `corp: path: ${path} is empty`);
-  assert.equal(error.severity, 'transient');
+  assert.equal(error.severity, 'credentials');
   await writeFile(path, 'abcdef');
   await chmod(path, 0);
   // The superuser reads everything.
