@@ -83,6 +83,7 @@ class Check {
       clock: systemClock,
       baseDir: directory,
       credentialKeys,
+      sourceIdentities: new Map(),
       onEvent: (event) => {
         if (event.kind === 'acquired' && event.issuerSkewMs !== null)
           this.#skewsMs.set(`token ${event.source}`, event.issuerSkewMs);

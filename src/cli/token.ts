@@ -40,6 +40,7 @@ export async function token(args: readonly string[]): Promise<number> {
       clock: systemClock,
       baseDir: dirname(loaded.files[0] ?? '.'),
       credentialKeys: loaded.credentialKeys,
+      sourceIdentities: loaded.sourceIdentities,
       withTickets: true,
       onEvent: (event) => {
         // The wait of this command itself is no news.

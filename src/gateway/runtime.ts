@@ -34,6 +34,8 @@ export interface RuntimeParts {
   readonly bodies: BodyReader;
   /** By token source: the keys that hold its credentials, for messages. */
   readonly credentialKeys: ReadonlyMap<string, readonly string[]>;
+  /** By token source: equal when only its credentials were replaced. */
+  readonly sourceIdentities: ReadonlyMap<string, string>;
   readonly onTokenEvent: (event: TokenEvent) => void;
   readonly onCircuit: (upstream: string, state: CircuitState) => void;
   /** A repair that an upstream's response needed; at most once per response and kind. */
@@ -71,6 +73,7 @@ export class Runtime {
       clock,
       baseDir,
       credentialKeys: parts.credentialKeys,
+      sourceIdentities: parts.sourceIdentities,
       onEvent: parts.onTokenEvent,
       inUse: parts.currentTokenManagers,
       ...(previous === null ? {} : { running: previous.tokenManagers }),

@@ -239,7 +239,7 @@ class Service implements RunningService {
 
   /** Builds the runtime of a configuration and takes over what did not change from `inUse`; throws when it cannot work. */
   #buildRuntime(
-    { secrets, files, credentialKeys }: LoadedConfig,
+    { secrets, files, credentialKeys, sourceIdentities }: LoadedConfig,
     config: Config,
     inUse: Runtime | null,
   ): Runtime {
@@ -249,6 +249,7 @@ class Service implements RunningService {
       clock: systemClock,
       baseDir: dirname(files[0] ?? '.'),
       credentialKeys,
+      sourceIdentities,
       quotas: this.#quotas,
       bodies: this.#bodies,
       previous: inUse,

@@ -12,12 +12,13 @@ import {
   type TokenManagerSettings,
 } from '../tokens/manager/token-manager-settings.ts';
 import { createTokenSource } from '../tokens/sources/source-factory.ts';
-import type {
-  AcquireContext,
-  ChainedToken,
-  RawToken,
-  SourceDeps,
-  TokenSource,
+import {
+  type AcquireContext,
+  type ChainedToken,
+  type RawToken,
+  type SourceDeps,
+  type TokenSource,
+  TokenSourceError,
 } from '../tokens/sources/token-source.ts';
 import { SharedStores } from './shared-stores.ts';
 import { sourceSettings } from './token-settings.ts';
@@ -30,6 +31,8 @@ interface TokenManagerParts {
   readonly onEvent: (event: TokenEvent) => void;
   /** By source: the keys that hold its credentials, for messages. */
   readonly credentialKeys: ReadonlyMap<string, readonly string[]>;
+  /** By source: equal when only its credentials were replaced. */
+  readonly sourceIdentities: ReadonlyMap<string, string>;
   /** On reload: the running token managers; those whose settings did not change are kept. */
   readonly running?: ReadonlyMap<string, TokenManager>;
   /** On reload: the token managers in use, since a chained source can outlive those it was built with. */
@@ -63,6 +66,7 @@ export function buildTokenManagers(
     if (tickets.has(name)) continue;
     const plan = {
       name,
+      identity: KEPT_TYPES.has(source.type) ? (parts.sourceIdentities.get(name) ?? null) : null,
       source: stores.share(source, deps.sourceOf(name)),
       settings: { ...managerSettings(source, names.length), sharing: stores.nameOf(source) },
     };
@@ -138,9 +142,13 @@ function ticketSources(config: Config): ReadonlySet<string> {
   return new Set([...once].filter((name) => !kept.has(name)));
 }
 
+/** Sources whose issuer has to accept the credentials; those of other types are the token, or make it here. */
+const KEPT_TYPES: ReadonlySet<string> = new Set(['oauth2', 'http', 'exec']);
+
 /** What a manager is built from. */
 interface TokenManagerPlan {
   readonly name: string;
+  readonly identity: string | null;
   readonly source: TokenSource;
   readonly settings: TokenManagerSettings;
 }
@@ -162,8 +170,12 @@ function tokenManagerFor(
     void plan.source.close?.();
     return unchanged;
   }
-  const predecessor = same[0];
-  return create(predecessor === undefined ? plan.source : new InheritedToken(plan.source, predecessor));
+  const renamed = same[0];
+  const previous = running.get(plan.name);
+  const isReplaced = plan.identity !== null && previous?.identity === plan.identity;
+  const predecessor = renamed ?? (isReplaced ? previous : undefined);
+  if (predecessor === undefined) return create(plan.source);
+  return create(new InheritedToken(plan.source, predecessor, renamed === undefined));
 }
 
 /** The start jitter depends on the number of sources and only matters at the start. */
@@ -171,32 +183,68 @@ function isSameManagement(left: TokenManagerSettings, right: TokenManagerSetting
   return settingsKey({ ...left, startJitterMs: 0 }) === settingsKey({ ...right, startJitterMs: 0 });
 }
 
+const REPLACED_NOTE =
+  'the credentials were replaced: the token of the previous ones is used until the issuer has given another, or until it expires';
+const REPLACED_HINT = 'The last token was obtained with the previous credentials.';
+
 /**
  * A source whose first token is the current token of another manager of the same source: changed refresh settings are no
- * reason to ask the issuer, and an issuer that revokes the previous token would end it for running requests.
+ * reason to ask the issuer, and an issuer that revokes the previous token would end it for running requests. With new
+ * credentials the issuer is called at once, and the token serves while it has not accepted them.
  */
 class InheritedToken implements TokenSource {
   readonly kind: string;
   readonly key: string;
   readonly #source: TokenSource;
   #from: TokenManager | null;
+  /** True: the credentials were replaced, and the issuer has not accepted the new ones yet. */
+  #isUnproven: boolean;
+  #onChange: (() => void) | null = null;
 
-  constructor(source: TokenSource, from: TokenManager) {
+  constructor(source: TokenSource, from: TokenManager, areCredentialsNew: boolean) {
     this.kind = source.kind;
     this.key = source.key;
     this.#source = source;
     this.#from = from;
+    this.#isUnproven = areCredentialsNew;
   }
 
   async acquire(context: AcquireContext): Promise<RawToken> {
     const lease = context.force ? null : (this.#from?.peek() ?? null);
+    const isFirst = this.#from !== null;
     this.#from = null;
     const lifetimeMs = lease?.remainingMs() ?? Number.POSITIVE_INFINITY;
-    if (lease === null || !Number.isFinite(lifetimeMs)) return this.#source.acquire(context);
-    return { value: lease.secret.reveal(), lifetimeMs, extra: lease.extra };
+    if (lease === null || !Number.isFinite(lifetimeMs)) {
+      if (isFirst) this.#isUnproven = false;
+      return this.#isUnproven ? this.#prove(context) : this.#source.acquire(context);
+    }
+    const token = { value: lease.secret.reveal(), lifetimeMs, extra: lease.extra };
+    if (!this.#isUnproven) return token;
+    // The source is called as soon as this token is in use.
+    this.#onChange?.();
+    return { ...token, notes: [REPLACED_NOTE] };
+  }
+
+  /** A failure says which token is in use meanwhile. */
+  async #prove(context: AcquireContext): Promise<RawToken> {
+    try {
+      const token = await this.#source.acquire(context);
+      this.#isUnproven = false;
+      return token;
+    } catch (error) {
+      if (!(error instanceof TokenSourceError)) throw error;
+      const { severity, retryAfterMs, target, message } = error;
+      throw new TokenSourceError(`${message.replace(/\.?$/, '.')} ${REPLACED_HINT}`, {
+        severity,
+        retryAfterMs,
+        ...(target === undefined ? {} : { target }),
+        cause: error,
+      });
+    }
   }
 
   watch(onChange: () => void): { close(): void } {
+    this.#onChange = onChange;
     return this.#source.watch?.(onChange) ?? { close: () => undefined };
   }
 

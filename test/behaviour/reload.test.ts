@@ -111,6 +111,55 @@ class Stage {
   }
 }
 
+test('a wrong secret that is saved and loaded does not drop the valid token; the right one replaces it', () =>
+  Stage.run(async (stage) => {
+    await stage.start(stage.config());
+    assert.equal(await stage.status(), 200);
+    const [before] = stage.issuer.liveTokens;
+    stage.issuer.defaults({ status: 401, body: { error: 'invalid_client' } });
+    await stage.write(stage.config({}, { client_secret: 'a-wrong-secret' }));
+    await stage.reloaded('ok');
+    await until(
+      () => stage.issuer.lastCall.headers.authorization !== undefined,
+      'a call with the new secret',
+    );
+    for (let request = 0; request < 3; request++) assert.equal(await stage.status(), 200);
+    assert.equal(stage.first.received.at(-1)?.token, before, 'the token of before');
+    await stage.says(/corp: the credentials were replaced: the token of the previous ones is used/);
+    await stage.says(/corp: issuer has failed once .*invalid_client.*token still valid for/);
+    const degraded = (await stage.degraded()).join('\n');
+    assert.match(
+      degraded,
+      /^token corp: issuer has failed once, token still valid for \d+ s: .*invalid_client.* The last token was obtained with the previous credentials\.$/m,
+    );
+    stage.issuer.defaults({ status: 200 });
+    await stage.write(stage.config({}, { client_secret: 'the-right-secret' }));
+    await stage.reloaded('ok', 2);
+    await until(() => stage.issuer.liveTokens.length === 2, 'a token with the right secret');
+    await until(() => /new token \(renewal\)/.test(stage.service.output), 'it is in use');
+    assert.equal(await stage.status(), 200);
+    assert.notEqual(stage.first.received.at(-1)?.token, before);
+    assert.deepEqual(await stage.degraded(), []);
+  }));
+
+test('another issuer, client or scope gets none of the previous tokens', () =>
+  Stage.run(async (stage) => {
+    await stage.start(stage.config({}, { refresh: { max_wait: '200ms' } }));
+    assert.equal(await stage.status(), 200);
+    stage.issuer.defaults({ status: 503, body: 'away' });
+    let reloads = 0;
+    for (const change of [
+      { token_url: `${stage.issuer.origin}/of-another-realm` },
+      { client_id: 'another-client' },
+      { scope: 'another.scope' },
+    ]) {
+      await stage.write(stage.config({}, { refresh: { max_wait: '200ms' }, ...change }));
+      reloads += 1;
+      await stage.reloaded('ok', reloads);
+      assert.equal(await stage.status(), 503, JSON.stringify(change));
+    }
+  }));
+
 test('a changed file is put to use by itself, with the token and connections of what did not change', () =>
   Stage.run(async (stage) => {
     await stage.start(stage.config());

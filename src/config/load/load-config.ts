@@ -9,7 +9,7 @@ import { signingKeyFiles, tlsFiles } from '../rules/tls-rules.ts';
 import { checkSchema } from '../schema/schema-check.ts';
 import { type FileMapping, isMapping, kindOf } from '../types/scalar.ts';
 import { secretsOf } from './config-secrets.ts';
-import { credentialKeys } from './credential-keys.ts';
+import { credentialKeys, sourceIdentities } from './credential-keys.ts';
 import { describeFileError, Interpolator } from './interpolation.ts';
 import { fromRouteFile, isRouteFile } from './openai-api-route-file.ts';
 import { parseYaml } from './yaml-file.ts';
@@ -26,6 +26,8 @@ export interface LoadedConfig {
   readonly secrets: readonly Secret[];
   /** By token source: the keys that hold its credentials and where their values come from, for messages. */
   readonly credentialKeys: ReadonlyMap<string, readonly string[]>;
+  /** By token source: equal when only its credentials were replaced. */
+  readonly sourceIdentities: ReadonlyMap<string, string>;
 }
 
 /** Where a variable comes from, in words. */
@@ -61,6 +63,10 @@ export function loadConfig(
     yaml.isSound(path) && !unfilled.some((one) => isOnOnePath(one, path));
   const config = checkConfig(root, { directory, report, isNews, isWhole: yaml.isWhole });
   if (config === null || report.hasErrors) throw report.asError();
+  const references = interpolator.references.map(({ path, kind, name }) => ({
+    path,
+    origin: kind === 'file' ? `file ${name}` : `${name} ${originOf(name)}`,
+  }));
   return {
     config,
     directory,
@@ -74,13 +80,8 @@ export function loadConfig(
       ]),
     ],
     secrets: secretsOf(config, interpolator.secrets),
-    credentialKeys: credentialKeys(
-      config,
-      interpolator.references.map(({ path, kind, name }) => ({
-        path,
-        origin: kind === 'file' ? `file ${name}` : `${name} ${originOf(name)}`,
-      })),
-    ),
+    credentialKeys: credentialKeys(config, references),
+    sourceIdentities: sourceIdentities(config, references),
   };
 }
 

@@ -16,6 +16,8 @@ interface TokenManagerOptions {
   readonly name: string;
   readonly source: TokenSource;
   readonly settings: TokenManagerSettings;
+  /** Equal for sources of one account of one issuer, whatever their secrets are; null: not known. */
+  readonly identity?: string | null;
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
@@ -42,6 +44,7 @@ const MAX_TIMER_MS = 30_000;
 export class TokenManager {
   readonly name: string;
   readonly settings: TokenManagerSettings;
+  readonly identity: string | null;
   readonly #source: TokenSource;
   readonly #clock: Clock;
   readonly #onEvent: ((event: TokenEvent) => void) | undefined;
@@ -60,6 +63,7 @@ export class TokenManager {
     const { name, settings, clock, random, secrets } = options;
     this.name = name;
     this.settings = settings;
+    this.identity = options.identity ?? null;
     this.#source = options.source;
     this.#clock = clock;
     this.#onEvent = options.onEvent;
