@@ -48,7 +48,27 @@ then used from the next request on. Running requests finish on the old one; toke
 tokens, upstreams their health and connections, clients what they used of their limits. A bad file, or one without any
 usable upstream, changes nothing and is reported in the log, in \`/readyz\` and in \`tokenferry_config_reload_total\`. Changes of
 \`address\`, \`tls\`, \`workers\`, \`dbtype\`, \`dbaddr\`, \`record\`, \`log\` (its level excepted), \`notify\`, \`tracing\`, \`admin\` and
-\`limits.header_bytes\` take effect at the next start; the log names them.
+\`limits.header_bytes\` take effect at the next start; the log names them with the value in use and the configured one, but for secrets.
+
+A token source of which only the credentials changed (\`client_secret\`, a password, a key in \`headers\` or in a body, in the file, the
+\`.env\` or a secret's file) is called with the new ones at once, and its present token is used until they have given another or it
+expires: a wrong secret that is saved fails no request for so long, and the log and \`degraded\` name it. Another issuer
+(\`token_url\`, \`url\`), \`client_id\`, user name, scope or parameter makes another source: its tokens may be of another account or
+environment, so the previous token is dropped and requests wait for the new one. A source that fails is called at once on every reload.
+
+**Mounted configuration**: mount the folder, not the file.
+
+| Mount | A changed file is seen |
+|---|---|
+| a folder on the host (\`-v "$PWD/conf:/conf:ro"\`, then \`--config /conf/config.yaml\`) | at once |
+| a Kubernetes ConfigMap or Secret as a volume (a folder) | when the kubelet has swapped it, within about a minute |
+| a single file (\`-v ./config.yaml:/config.yaml:ro\`, Compose's \`configs\`) | only when the file itself is written to; editors, \`mv\`, \`git\` and \`sed -i\` put another file in its place, and the container keeps the old one until it is started again |
+| Kubernetes \`subPath\` | never |
+| a network file system | within 2 s of when its client sees it: there are no notifications, so the files are looked at every 2 s |
+
+SIGHUP loads what is mounted, so it does not help with a single file that was replaced; when a reload changed nothing the log says so.
+The \`.env\` beside the file and everything in \`\${file:...}\` are watched too: mount secrets as a folder as well, and name them
+\`\${file:/run/secrets/llm/client-secret}\`. Variables of the container's environment are fixed until its next start.
 
 Keys marked *not built yet* are known, and only their default works.
 `;

@@ -18,6 +18,8 @@ export type ReloadResult =
       readonly changed: readonly string[];
       /** Changed keys that take effect after a restart only. */
       readonly kept: readonly string[];
+      /** By such a key: what is in use and what is configured, in words and without secrets. */
+      readonly keptValues: ReadonlyMap<string, string>;
     }
   | { readonly kind: 'failed'; readonly message: string };
 
@@ -79,7 +81,8 @@ export class ConfigReloads {
     try {
       const loaded = load();
       this.follow(loaded.files);
-      const { config, kept } = withFixedSettings(loaded.config, current().config);
+      const running = current().config;
+      const { config, kept } = withFixedSettings(loaded.config, running);
       const next = build(loaded, config);
       // A file that was truncated while it was written looks like this.
       if (next.upstreams.length === 0 && current().upstreams.length > 0)
@@ -92,7 +95,8 @@ export class ConfigReloads {
       }
       swap(next);
       this.#problem = null;
-      report({ kind: 'ok', runtime: next, warnings: loaded.warnings, changed, kept });
+      const keptValues = valuesOfKept(kept, loaded.config, running);
+      report({ kind: 'ok', runtime: next, warnings: loaded.warnings, changed, kept, keptValues });
       return true;
     } catch (error) {
       this.#problem = describeProblem(error);
@@ -157,6 +161,50 @@ interface Applicable {
   readonly config: Config;
   /** Changed keys that keep their old values until the next start. */
   readonly kept: readonly string[];
+}
+
+/** What is in use and what is configured, by key; passwords and keys are left out, and so is what has no short text. */
+export function valuesOfKept(
+  kept: readonly string[],
+  next: Config,
+  running: Config,
+): ReadonlyMap<string, string> {
+  return new Map(
+    kept.map((name) => {
+      const path = name.replace(/ .*$/, '').split('.');
+      return [name, differences(path, valueAt(running, path), valueAt(next, path)).join('; ')];
+    }),
+  );
+}
+
+function valueAt(config: Config, path: readonly string[]): unknown {
+  return path.reduce<unknown>((value, key) => (value as Record<string, unknown> | null)?.[key], config);
+}
+
+const PASSWORD = /password\s*=|:\/\/[^/@\s]*:[^/@\s]*@/i;
+
+function differences(path: readonly string[], before: unknown, after: unknown): string[] {
+  if (settingsKey(before) === settingsKey(after)) return [];
+  if (isMembers(before) && isMembers(after)) {
+    const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+    return keys.flatMap((key) => differences([...path, key], before[key], after[key]));
+  }
+  const [used, configured] = [shownValue(before), shownValue(after)];
+  return used === null || configured === null
+    ? []
+    : [`${path.join('.')} in use: ${used}, configured: ${configured}`];
+}
+
+function isMembers(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Secret);
+}
+
+/** Null: it may hold a secret, or has no short text. */
+function shownValue(value: unknown): string | null {
+  if (typeof value === 'string' && PASSWORD.test(value)) return null;
+  return value === null || ['string', 'number', 'boolean'].includes(typeof value)
+    ? JSON.stringify(value)
+    : null;
 }
 
 /** `next`, with the values of `running` for keys that cannot change while the process runs. */

@@ -38,7 +38,14 @@ export function reportReload(result: ReloadResult, logger: Logger, metrics: Metr
   const { changed } = result;
   const what = changed.length === 0 ? 'nothing changed' : `changed: ${changed.join(', ')}`;
   logger.info(`configuration reloaded, ${what}`, { upstreams: result.runtime.upstreams.length });
-  for (const key of result.kept) logger.warn(`${key} changed: restart tokenferry to apply it`, { key });
+  for (const key of result.kept) {
+    const values = result.keptValues.get(key) ?? '';
+    const detail = values === '' ? '' : `. ${values}`;
+    logger.warn(
+      `${key} changed: restart tokenferry to apply it (restart needed: it is used at the start only)${detail}`,
+      { key },
+    );
+  }
   reportConfig(result.runtime, result.warnings, logger);
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { withFixedSettings } from '../../src/gateway/reload.ts';
+import { valuesOfKept, withFixedSettings } from '../../src/gateway/reload.ts';
 import { load, MINIMAL } from '../config/config-text.ts';
 
 const running = load(MINIMAL).config;
@@ -19,6 +19,29 @@ test('settings that need a restart keep their values and are named', () => {
   assert.equal(config.address, running.address);
   assert.equal(config.dbaddr, running.dbaddr);
   assert.equal(config.timeout, 7_000);
+});
+
+test('the values of a setting that needs a restart are named, old and new, but for secrets', () => {
+  const valuesFor = (change: string) => {
+    const text = MINIMAL.replace(/^(?:record|dbtype|dbaddr|limits|address):.*\n/gm, '');
+    const next = load(`${text}${change}\n`).config;
+    const running = load(text).config;
+    return Object.fromEntries(valuesOfKept(withFixedSettings(next, running).kept, next, running));
+  };
+  assert.deepEqual(valuesFor('address: 127.0.0.1:9'), {
+    address: 'address in use: ":8888", configured: "127.0.0.1:9"',
+  });
+  assert.deepEqual(valuesFor('record: { content: errors, max_body: 1KiB }'), {
+    record:
+      'record.content in use: "none", configured: "errors"; record.max_body in use: 65536, configured: 1024',
+  });
+  assert.deepEqual(valuesFor('limits: { header_bytes: 8KiB }'), {
+    'limits.header_bytes': 'limits.header_bytes in use: 65536, configured: 8192',
+  });
+  assert.deepEqual(valuesFor('dbaddr: "postgres://app:geheim-1@db/llm"\ndbtype: postgres'), {
+    dbtype: 'dbtype in use: "sqlite", configured: "postgres"',
+    dbaddr: '',
+  });
 });
 
 test('the level of the log changes, its other settings do not', () => {
