@@ -2,7 +2,15 @@
 export type PathKey = 'chat' | 'completions' | 'embeddings' | 'rerank' | 'models' | 'responses';
 
 /** What serves an endpoint; each has a file in http/routes. */
-type EndpointRoute = PathKey | 'pass_through' | 'live' | 'ready' | 'metrics' | 'admin';
+type EndpointRoute =
+  | PathKey
+  | 'messages'
+  | 'count_tokens'
+  | 'pass_through'
+  | 'live'
+  | 'ready'
+  | 'metrics'
+  | 'admin';
 
 /** What a passed-through endpoint responds with, so that its response can be checked before it is forwarded. */
 type PassedContent = 'json_or_events' | 'transcript' | 'speech' | 'images';
@@ -76,6 +84,13 @@ function open(path: string, route: EndpointRoute): Endpoint {
 const GENERATION: Partial<Endpoint> = { isGeneration: true };
 const LABELLED_GENERATION: Partial<Endpoint> = { isGeneration: true, hasMetricLabel: true };
 
+const MESSAGES: Partial<Endpoint> = {
+  methods: ['POST'],
+  isPassedOtherwise: true,
+  content: 'json_or_events',
+  errorFormat: 'anthropic',
+};
+
 /** Every endpoint that differs from plain pass-through, which serves all other paths below `/v1`. */
 export const ENDPOINTS: readonly Endpoint[] = [
   served('/v1/chat/completions', 'chat', { isExpected: true }),
@@ -104,8 +119,8 @@ export const ENDPOINTS: readonly Endpoint[] = [
   passed('/v1/audio/translations', { ...LABELLED_GENERATION, content: 'transcript' }),
   passed('/v1/audio/*', GENERATION),
   passed('/v1/realtime/**'),
-  passed('/v1/messages', { ...LABELLED_GENERATION, content: 'json_or_events', errorFormat: 'anthropic' }),
-  passed('/v1/messages/count_tokens', { ...GENERATION, content: 'json_or_events', errorFormat: 'anthropic' }),
+  passed('/v1/messages', { ...LABELLED_GENERATION, ...MESSAGES, route: 'messages' }),
+  passed('/v1/messages/count_tokens', { ...GENERATION, ...MESSAGES, route: 'count_tokens' }),
   ...stateful('/v1/messages/batches', { errorFormat: 'anthropic' }),
   ...stateful('/v1/files', { hasMetricLabel: true }),
   ...stateful('/v1/batches', { hasMetricLabel: true }),
@@ -150,6 +165,9 @@ export const SPELLINGS: readonly Spelling[] = [
   azure('completions'),
   azure('embeddings'),
 ];
+
+/** Below it other gateways have Anthropic's API (LiteLLM, DeepSeek), and their users paste such a base URL. */
+export const ANTHROPIC_PREFIX = '/anthropic';
 
 /** What a POST to the base URL itself means: RAGFlow's Go side has no path for rerank (conf/models/openai-api-compatible.json). */
 export const POSTED_BASE_URL = '/v1/rerank';

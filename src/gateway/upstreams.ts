@@ -212,6 +212,7 @@ function configuredProfile(profile: UpstreamConfig['profile']): Profile {
     tokenIds: profile.token_ids,
     completions: profile.completions,
     responses: profile.responses,
+    messages: profile.messages,
   };
 }
 

@@ -16,6 +16,7 @@ import { sendError, unknownPath } from './response/errors.ts';
 import { type ChatRouteSettings, type ModelRouteSettings, serveChat } from './routes/chat.ts';
 import { serveEmbeddings } from './routes/embeddings.ts';
 import { type Readiness, sendLive, sendReady } from './routes/health.ts';
+import { countMessageTokens, serveMessages } from './routes/messages.ts';
 import { askForModel, listModels, showListedModel } from './routes/models.ts';
 import { type PassThroughSettings, passThrough } from './routes/pass-through.ts';
 import { serveRerank } from './routes/rerank.ts';
@@ -197,6 +198,12 @@ function routesOf(parts: AppParts): Readonly<Record<ServedRoute, Handler>> {
     rerank: forClients((context, client, { embeddings }) => serveRerank(context, client, embeddings)),
     responses: forClients((context, client, { chat, passThrough: passed }) =>
       serveResponses(context, client, chat, passed, items),
+    ),
+    messages: forClients((context, client, { chat, passThrough: passed }) =>
+      serveMessages(context, client, chat, passed),
+    ),
+    count_tokens: forClients((context, client, { chat, passThrough: passed }) =>
+      countMessageTokens(context, client, chat, passed),
     ),
     models: forClients(async (context, client, { models, quotas, chat }) => {
       if (context.path === '/v1/models') return listModels(context, client, models);

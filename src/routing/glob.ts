@@ -23,7 +23,8 @@ export function globMatcher(pattern: string): Matcher {
   return (text) => (text.length <= MAX_REGEXP_LENGTH ? expression.test(text) : followed(text));
 }
 
-function isExact(pattern: string): boolean {
+/** A name without wildcards. */
+export function isExact(pattern: string): boolean {
   return !/[*?]/.test(pattern);
 }
 

@@ -75,6 +75,21 @@ export class ModelList {
     return [...models.values()];
   }
 
+  /** A model that is not listed, since its name only matches a glob among the aliases; null: none does. */
+  aliased(id: string, client: ClientIdentity): ListedModel | null {
+    const isUsable = this.#upstreams.some(
+      (upstream) =>
+        upstream.globAliasOf(id) !== null &&
+        upstream.admits(id, '/v1/models') &&
+        upstream.admitsClient(client),
+    );
+    return isUsable && client.mayUseModel?.(id) !== false ? this.#configured(id) : null;
+  }
+
+  #configured(id: string): ListedModel {
+    return { id, object: 'model', created: this.#createdSeconds, owned_by: 'tokenferry' };
+  }
+
   async #modelsOf(upstream: RoutedUpstream): Promise<ListedModel[]> {
     const discovered = upstream.isOpenEnded ? await this.#discoveredOf(upstream) : [];
     const byId = new Map(discovered.map((model) => [model.id, model]));
@@ -82,10 +97,7 @@ export class ModelList {
       (id) =>
         byId.get(id) ?? {
           ...byId.get(upstream.upstreamModel(id)),
-          id,
-          object: 'model' as const,
-          created: this.#createdSeconds,
-          owned_by: 'tokenferry',
+          ...this.#configured(id),
         },
     );
     return [...named, ...discovered].filter((model) => upstream.admits(model.id, '/v1/models'));

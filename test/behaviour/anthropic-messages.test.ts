@@ -159,7 +159,7 @@ test('an error of the upstream before any content is tried at the next one, and 
   });
   await before([streaming(START, overloaded)], async (gateway) => {
     const response = await post(gateway, ASKED);
-    assert.equal(response.status, 503);
+    assert.equal(response.status, 529);
     assert.equal((await anthropicError(response)).type, 'overloaded_error');
   });
 });
@@ -204,7 +204,7 @@ for (const [status, body, told, type, says] of [
   [
     529,
     { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } },
-    503,
+    529,
     'overloaded_error',
     /Overloaded/,
   ],

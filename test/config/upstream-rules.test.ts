@@ -21,6 +21,19 @@ test('the token source exists, and a broken one exists too', () => {
   ]);
 });
 
+test('an alias is the name of one model, and a glob behind one for every name is never used', () => {
+  const text = upstreams(
+    `{ ${E}, sk: k, models: { "claude-*": "corp-*", "*": corp, "gpt-*": corp, gpt-4o: corp-4 } }`,
+    `{ ${E}, sk: k, models: { "claude-*-haiku": small, "claude-*": corp, "*": other } }`,
+  );
+  assert.deepEqual(problemsOf(text), [
+    '3 upstreams[0].models["claude-*"]: must be the name of one model; wildcards are for the names that clients use',
+  ]);
+  assert.deepEqual(warningsOf(text.replace('"corp-*"', 'corp')), [
+    '3 upstreams[0].models["gpt-*"]: is never used: "*" before it matches every name',
+  ]);
+});
+
 test('no second Authorization is sent beside sk', () => {
   const text = upstreams(
     `{ ${E}, sk: k, forward_headers: [x-end-user, AUTHORIZATION] }`,

@@ -14,4 +14,5 @@ export const DEFAULT_PROFILE: Profile = Object.freeze({
   tokenIds: 'auto',
   completions: 'native',
   responses: 'native',
+  messages: 'auto',
 });

@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import { AgreeableUpstream } from '../fuzz/agreeable-upstream.ts';
 import { checkCanonicalStream } from '../helpers/canonical-checker.ts';
 import { Gateway } from '../helpers/gateway.ts';
+import { checkMessagesStream } from '../helpers/messages-checker.ts';
 import { exchangeRaw } from '../helpers/raw-client.ts';
 import { checkResponsesStream } from '../helpers/responses-checker.ts';
 import { ApiDescription, type Operation, type Reply, readReply } from './api-description.ts';
@@ -28,7 +29,7 @@ before(async () => {
         name: 'agreeable',
         endpoint: upstream.url,
         sk: 'upstream-key',
-        profile: { responses: 'via_chat' },
+        profile: { responses: 'via_chat', messages: 'via_chat' },
       },
     ],
   });
@@ -40,7 +41,7 @@ after(async () => {
 });
 
 /** Paths whose other methods are passed through. */
-const OTHERS_PASS = ['/v1/models/{model}', '/v1/responses'];
+const OTHERS_PASS = ['/v1/models/{model}', '/v1/responses', '/v1/messages', '/v1/messages/count_tokens'];
 
 const targetOf = ({ path }: Operation): string => path.replace('{model}', 'any');
 
@@ -174,6 +175,7 @@ function checkEvents(operation: Operation, text: string, body: unknown): void {
   const { stream_options: options } = body as { stream_options?: { include_usage?: boolean } };
   const form = operation.path.includes('chat') ? 'chat' : 'completions';
   if (operation.path === '/v1/responses') checkResponsesStream(text);
+  else if (operation.path === '/v1/messages') checkMessagesStream(text);
   else checkCanonicalStream(text, { form, includeUsage: options?.include_usage === true });
   description.checkEvents(operation, text);
 }

@@ -43,6 +43,35 @@ test('an upstream is a candidate for the names and paths that it allows, less th
   assert.deepEqual(candidatesOf(upstreams, audio), ['all']);
 });
 
+test('an alias may be a glob: exact names first, then globs in their order, and never a path', () => {
+  const aliases = {
+    'claude-*': 'corp-chat',
+    'claude-*-small*': 'never',
+    'claude-haiku': 'corp-small',
+    'gpt-?': 'g',
+  };
+  const upstream = newUpstream('one', { allow: ['corp-small'], aliases });
+  for (const [model, own] of [
+    ['claude-sonnet-4-5', 'corp-chat'],
+    ['claude-haiku', 'corp-small'],
+    ['claude-x-small-1', 'corp-chat'],
+    ['gpt-4', 'g'],
+    ['gpt-4o', 'gpt-4o'],
+    ['corp-small', 'corp-small'],
+  ] as const)
+    assert.equal(upstream.upstreamModel(model), own, model);
+  assert.deepEqual(candidatesOf([upstream], { model: 'claude-opus' }), ['one']);
+  assert.deepEqual(candidatesOf([upstream], { model: 'corp-small' }), ['one']);
+  assert.equal(candidatesOf([upstream], { model: 'corp-chat' }), 'model_not_found');
+  assert.equal(
+    candidatesOf([newUpstream('two', { aliases, deny: ['claude-opus*'] })], { model: 'claude-opus-5' }),
+    'model_not_found',
+  );
+  assert.deepEqual(upstream.namedModels, ['corp-chat', 'never', 'claude-haiku', 'g', 'corp-small']);
+  const all = newUpstream('all', { aliases: { '*': 'corp-chat' } });
+  assert.equal(all.upstreamModel('/v1/files'), '/v1/files');
+});
+
 test('the error for an unknown model names the nearest one that this client may use', () => {
   const upstreams = [
     newUpstream('chat', { allow: ['qwen3-32b', 'deepseek-r1'] }),

@@ -23,6 +23,7 @@ import {
 } from './token-rules.ts';
 import {
   hasUpstreams,
+  upstreamAliases,
   upstreamAuthorization,
   upstreamClients,
   upstreamCredentials,
@@ -52,6 +53,7 @@ export const RULES: readonly Rule[] = [
   hasUpstreams,
   upstreamNames,
   upstreamCredentials,
+  upstreamAliases,
   upstreamClients,
   upstreamEndpoints,
   upstreamAuthorization,

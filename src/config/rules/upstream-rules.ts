@@ -31,6 +31,20 @@ export const upstreamCredentials: Rule = ({ config, tokenNames, isIncomplete }) 
     return defect === null ? [] : [caution(path, `invalid, skipped: ${defect}`)];
   });
 
+/** Aliases are tried in their order, exact names first, and each gives the name of one model. */
+export const upstreamAliases: Rule = ({ config }) =>
+  config.upstreams.flatMap(({ models }, index): RuleFinding[] => {
+    const names = Object.keys(models);
+    const all = names.findIndex((name) => /^\*+$/.test(name));
+    return names.flatMap((name, position): RuleFinding[] => {
+      const path: readonly PathStep[] = ['upstreams', index, 'models', name];
+      if (models[name]?.includes('*'))
+        return [fault(path, 'must be the name of one model; wildcards are for the names that clients use')];
+      const isHidden = all !== -1 && position > all && /[*?]/.test(name);
+      return isHidden ? [caution(path, `is never used: "${names[all]}" before it matches every name`)] : [];
+    });
+  });
+
 export const upstreamClients: Rule = ({ config, isIncomplete }) => {
   if (isIncomplete('clients')) return [];
   const names = config.clients.map((client) => client.name);

@@ -54,6 +54,11 @@ const profile = sectionOr(
       'native',
       '`via_chat`: POST /responses is sent as a chat and returned as a Response, for upstreams without /responses.',
     ),
+    messages: field(
+      choice('auto', 'native', 'via_chat'),
+      'auto',
+      "Anthropic's POST /messages. `via_chat`: it is sent as a chat and its response returned as a message. `auto`: so where the upstream has no /messages (404 or 405), which is remembered for an hour.",
+    ),
   },
   'Adaptations to what the upstream understands and sends.',
 );
@@ -97,7 +102,7 @@ export const upstream = section(
     models: field(
       mapOf(word),
       {},
-      'Aliases: the name that clients use → the name that is sent to the upstream.',
+      'Aliases: the name that clients use, or a glob of names → the name that is sent to the upstream. Exact names first, then globs in order, e.g. { "claude-*": corp-chat }.',
     ),
     authorization: field(secretsByComma, [], 'Client keys instead of the global ones.'),
     clients: optional(list(word), 'Only these named clients.'),

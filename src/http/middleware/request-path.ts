@@ -1,4 +1,4 @@
-import { ENDPOINTS, SPELLINGS } from '../../endpoints.ts';
+import { ANTHROPIC_PREFIX, ENDPOINTS, SPELLINGS } from '../../endpoints.ts';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 
 /** The path of a refused request target, for its record: the query and the authority may hold a key. */
@@ -29,6 +29,9 @@ const API_NAME = new RegExp(`^/(?:${firstSegments(/^\/v1\//).join('|')})(?:/|$)`
 
 /** Endpoints that were configured as a client's base URL, to which the client appended a path. */
 const PASTED_ENDPOINT = pastedEndpoint();
+
+/** Before a path of the API, also behind the `/v1` of a base URL. */
+const ANTHROPIC_PATH = new RegExp(`^(?:/v1)*${ANTHROPIC_PREFIX}(?=/)`);
 
 const SPELLED = SPELLINGS.map(({ path, means, query }) => ({
   pattern: new RegExp(`^${path.replace('{model}', '([^/]+)')}$`),
@@ -78,7 +81,8 @@ export function parseRequestPath(target: string, basePath: string): RequestPath 
   if (!rawPath.startsWith('/') || UNSAFE.test(rawPath)) throw notAllowed();
   const plain = decodeUnreserved(rawPath);
   if (AMBIGUOUS.test(plain)) throw notAllowed();
-  const written = withoutBase(plain.replace(/\/{2,}/g, '/').replace(/\/$/, '') || '/', basePath);
+  const below = withoutBase(plain.replace(/\/{2,}/g, '/').replace(/\/$/, '') || '/', basePath);
+  const written = below.replace(ANTHROPIC_PATH, '');
   const isOutside = OUTSIDE_API.test(written);
   const spelled = isOutside ? null : spelledPath(written, query);
   if (spelled !== null) return spelled;

@@ -1,7 +1,11 @@
-import { endpointOf } from '../../endpoints.ts';
+import { type ErrorFormat, endpointOf } from '../../endpoints.ts';
 import { type ErrorKind, errorEvent, FerryError } from '../../lib/errors/ferry-error.ts';
 import type { JsonObject } from '../../lib/json/json-object.ts';
-import { anthropicErrorBody, anthropicErrorEvent } from '../../openai/errors/anthropic-error.ts';
+import {
+  anthropicErrorBody,
+  anthropicErrorEvent,
+  anthropicStatus,
+} from '../../openai/errors/anthropic-error.ts';
 import { responsesErrorEvents } from '../../openai/responses/responses-events.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { dropUnreadBody } from '../node-internals.ts';
@@ -31,11 +35,18 @@ export function sendError(context: RequestContext, error: FerryError): void {
     extra.push('upgrade', 'HTTP/1.1', 'connection', 'upgrade, close');
   else if (error.kind === 'unsupported_encoding') extra.push('accept-encoding', 'gzip, deflate, br, zstd');
   else if (isClosing) extra.push('connection', 'close');
-  sendJson(context, error.status, JSON.stringify(errorBody(context, error)), extra);
+  if (errorFormatOf(context) === 'anthropic') {
+    extra.push('request-id', context.id);
+    sendJson(context, anthropicStatus(error), JSON.stringify(anthropicErrorBody(error, context.id)), extra);
+    return;
+  }
+  sendJson(context, error.status, JSON.stringify(error.toBody()), extra);
 }
 
-function errorBody({ id, path }: RequestContext, error: FerryError): object {
-  return endpointOf(path).errorFormat === 'anthropic' ? anthropicErrorBody(error, id) : error.toBody();
+/** Anthropic's clients read their own format on the paths that both APIs have, such as the list of models. */
+function errorFormatOf({ path, headers }: RequestContext): ErrorFormat {
+  const { errorFormat } = endpointOf(path);
+  return errorFormat === 'openai' && headers['anthropic-version'] !== undefined ? 'anthropic' : errorFormat;
 }
 
 /** The end of a stream that breaks, in the format of its API; `broken` is where a stream of the Responses API did. */
@@ -44,7 +55,7 @@ export function lastEvents(
   error: FerryError,
   broken: { readonly sequenceNumber: number; readonly response: JsonObject | null },
 ): string {
-  switch (endpointOf(context.path).errorFormat) {
+  switch (errorFormatOf(context)) {
     case 'responses':
       return responsesErrorEvents(error, {
         sequenceNumber: broken.sequenceNumber,

@@ -9,6 +9,8 @@ export interface SseSettings {
   readonly keepAliveMs: number;
   /** An event with empty `choices` after so much silence, for clients that count only events; 0 = never. */
   readonly keepAliveChunkMs: number;
+  /** What takes the place of the comment once the first event was written; absent: the comment. */
+  readonly keepAliveEvent?: string;
 }
 
 const KEEP_ALIVE = ': keep-alive\n\n';
@@ -62,7 +64,8 @@ export class SseWriter {
     );
     response.writeHead(200, headers);
     const { keepAliveMs, keepAliveChunkMs } = this.#settings;
-    if (keepAliveMs > 0) this.#comments = new IdleTimer(keepAliveMs, () => this.#keepAlive(KEEP_ALIVE));
+    if (keepAliveMs > 0)
+      this.#comments = new IdleTimer(keepAliveMs, () => this.#keepAlive(this.#ownKeepAlive));
     if (keepAliveChunkMs > 0) {
       this.#chunks = new IdleTimer(keepAliveChunkMs, () => this.#keepAlive(keepAliveChunkAfter(this.#last)));
     }
@@ -92,6 +95,13 @@ export class SseWriter {
     clearTimeout(this.#early);
     this.#comments?.stop();
     this.#chunks?.stop();
+  }
+
+  get #ownKeepAlive(): string {
+    const { keepAliveEvent } = this.#settings;
+    return keepAliveEvent !== undefined && this.#context.outcome.responseBytes > 0
+      ? keepAliveEvent
+      : KEEP_ALIVE;
   }
 
   #keepAlive(text: string | null): void {

@@ -35,6 +35,8 @@ export interface ChatExchange {
   readonly format: ResponseFormat;
   /** Null: the client requested a whole response. */
   readonly writer: SseWriter | null;
+  /** Flat headers that the response has beside those of every one. */
+  readonly headers: readonly string[];
   /** Parameters that are dropped for every upstream. */
   readonly ignored: readonly string[];
   readonly policy: AttemptPolicy;
@@ -63,7 +65,15 @@ export async function serveChat(
   const routed = context.routed(request.model, client);
   const failover = router.begin(routed);
   const writer = request.stream ? new SseWriter(context, settings) : null;
-  const exchange: ChatExchange = { context, request, format: CHAT_FORMAT, writer, ignored: NONE, policy };
+  const exchange: ChatExchange = {
+    context,
+    request,
+    format: CHAT_FORMAT,
+    writer,
+    headers: NONE,
+    ignored: NONE,
+    policy,
+  };
   writer?.openAfter(settings.earlyHeadersMs);
   try {
     for (;;) {
@@ -86,7 +96,7 @@ export async function serveChat(
  * with; nothing was sent to the client before the commit.
  */
 export async function serveChatAttempt(exchange: ChatExchange, attempt: Attempt): Promise<void> {
-  const { context, request, format, writer, ignored, policy } = exchange;
+  const { context, request, format, writer, headers, ignored, policy } = exchange;
   const adapted = adaptTo(attempt, request, {
     usage: policy.wantsUsage,
     stream: attempt.upstream.profile.alwaysStream,
@@ -94,7 +104,7 @@ export async function serveChatAttempt(exchange: ChatExchange, attempt: Attempt)
   const response = await callUpstream(attempt, chatCall(exchange, attempt, adapted), policy);
   const options = responseOptions(exchange, attempt, response);
   const leftOut = ignored.length === 0 ? adapted.dropped : [...ignored, ...adapted.dropped];
-  const dropped = leftOut.length === 0 ? NONE : droppedHeaders(leftOut);
+  const extra = leftOut.length === 0 ? headers : [...headers, ...droppedHeaders(leftOut)];
   if (writer === null) {
     const body = await readBody(attempt, response, policy.maxResponseBytes);
     const parsed = format.readWhole(body, options);
@@ -104,7 +114,7 @@ export async function serveChatAttempt(exchange: ChatExchange, attempt: Attempt)
     attempt.spent(parsed.usage);
     context.outcome.isUsageEstimated = parsed.isUsageEstimated;
     context.outcome.firstTokenMs = context.elapsedMs;
-    sendJson(context, 200, parsed.body, dropped);
+    sendJson(context, 200, parsed.body, extra);
     return;
   }
   const stream = format.openStream(options);
@@ -114,7 +124,7 @@ export async function serveChatAttempt(exchange: ChatExchange, attempt: Attempt)
     stream.failure === null && (endsAtFinish ? stream.canEnd : stream.isFinished);
   const head = await readUntilContent(attempt, response, stream);
   attempt.commit(response);
-  writer.open(dropped);
+  writer.open(extra);
   context.outcome.firstTokenMs = context.elapsedMs;
   const failure = await relayStream(attempt, response, stream, head, writer);
   context.outcome.tokens = stream.usage;

@@ -1,5 +1,6 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
-import { readModelResponse } from '../../openai/models/models-response.ts';
+import { anthropicModel, anthropicModelPage } from '../../openai/models/anthropic-models.ts';
+import { type ListedModel, readModelResponse } from '../../openai/models/models-response.ts';
 import { type AttemptPolicy, callOf, callUpstream, readBody } from '../../routing/attempt-call.ts';
 
 import type { ModelList } from '../../routing/model-list.ts';
@@ -21,7 +22,17 @@ export async function listModels(
   const data = await models.listFor(client);
   const failure = data.length === 0 ? models.failureFor(client) : null;
   if (failure !== null) throw failure.withMessage(`The models cannot be listed now. ${failure.message}`);
-  sendJson(context, 200, JSON.stringify({ object: 'list', data }));
+  const list = isForAnthropic(context) ? anthropicModelPage(data, context.query) : { object: 'list', data };
+  sendJson(context, 200, JSON.stringify(list));
+}
+
+/** Only clients of Anthropic's API send its version. */
+function isForAnthropic({ headers }: RequestContext): boolean {
+  return headers['anthropic-version'] !== undefined;
+}
+
+function sendModel(context: RequestContext, model: ListedModel): void {
+  sendJson(context, 200, JSON.stringify(isForAnthropic(context) ? anthropicModel(model) : model));
 }
 
 /**
@@ -36,9 +47,10 @@ export async function showListedModel(
   context.request.resume();
   const [id, raw] = idsIn(context);
   const data = await models.listFor(client);
-  const model = data.find((candidate) => candidate.id === id || candidate.id === raw);
-  if (model === undefined) return false;
-  sendJson(context, 200, JSON.stringify(model));
+  const listed = data.find((candidate) => candidate.id === id || candidate.id === raw);
+  const model = listed ?? models.aliased(id, client);
+  if (model === null) return false;
+  sendModel(context, model);
   return true;
 }
 
@@ -80,7 +92,7 @@ export async function askForModel(
         attempt.commit(response);
         attempt.finish(null);
         context.outcome.isKnownModel = router.served(routed);
-        sendJson(context, 200, JSON.stringify({ ...model, id }));
+        sendModel(context, { ...model, id });
         return;
       } catch (error) {
         await failover.failed(attempt, error, null);

@@ -50,6 +50,7 @@ export async function serveResponses(
     request: asChat.chat,
     format: responsesForm({ echo: asChat.echo, onItem, maxLength: policy.maxResponseBytes }),
     writer,
+    headers: [],
     ignored: asChat.ignored,
     policy,
   };

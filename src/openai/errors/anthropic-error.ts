@@ -1,4 +1,4 @@
-import type { FerryError } from '../../lib/errors/ferry-error.ts';
+import type { ErrorKind, FerryError } from '../../lib/errors/ferry-error.ts';
 
 /** The types of Anthropic's errors by status (API reference, "Errors", 2026). Others: by the class of the status. */
 const TYPES: Readonly<Record<number, string>> = {
@@ -13,10 +13,26 @@ const TYPES: Readonly<Record<number, string>> = {
   529: 'overloaded_error',
 };
 
+/** Too much is asked at once; the other 503 (no token, shutdown) say that this service is not available. */
+const OVERLOADED: ReadonlySet<ErrorKind> = new Set(['overloaded', 'queue_full', 'retryable_status']);
+/** Anthropic's status of an overload. */
+const OVERLOADED_STATUS = 529;
+
+/** The status of an error for a client of Anthropic's API. */
+export function anthropicStatus({ kind, status }: FerryError): number {
+  return status === 503 && OVERLOADED.has(kind) ? OVERLOADED_STATUS : status;
+}
+
+/** The words by which Claude Code and LangChain see that they must shorten the conversation. */
+const TOO_LONG = 'prompt is too long';
+
 /** An error as Anthropic's Messages API writes it, which its SDKs read; `requestId` is that of the response. */
 export function anthropicErrorBody(error: FerryError, requestId: string): object {
   const type = TYPES[error.status] ?? (error.status < 500 ? 'invalid_request_error' : 'api_error');
-  return { type: 'error', error: { type, message: error.clientMessage }, request_id: requestId };
+  const { clientMessage } = error;
+  const isUnsaid = error.kind === 'context_overflow' && !clientMessage.toLowerCase().includes(TOO_LONG);
+  const message = isUnsaid ? `${TOO_LONG}: ${clientMessage}` : clientMessage;
+  return { type: 'error', error: { type, message }, request_id: requestId };
 }
 
 /** The last event of a stream of Anthropic's that broke. Its clients know no `[DONE]`. */

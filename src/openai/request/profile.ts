@@ -28,4 +28,6 @@ export interface Profile {
   readonly completions: 'native' | 'via_chat';
   /** `via_chat`: the upstream has no /responses, the request is sent as a chat and its response converted. */
   readonly responses: 'native' | 'via_chat';
+  /** `via_chat`: the upstream has no /messages, the request is sent as a chat and its response converted; `auto`: learned. */
+  readonly messages: 'auto' | 'native' | 'via_chat';
 }

@@ -1,5 +1,5 @@
-import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { isJsonObject, type JsonObject, textFrom } from '../../lib/json/json-object.ts';
+import { impossibleAsChat, malformed, named } from '../request/translated-chat.ts';
 
 /** Returns an output item of an earlier response by its id; null: unknown. */
 export type Recall = (itemId: string) => JsonObject | null;
@@ -181,18 +181,4 @@ function fileOf(part: JsonObject, param: string): JsonObject {
     throw impossibleAsChat(param, `${param} needs "file_data": a chat cannot fetch files.`);
   const file = typeof data === 'string' ? { file_data: data } : { file_id: id };
   return { type: 'file', file: { ...(typeof filename === 'string' && { filename }), ...file } };
-}
-
-function named(value: unknown): string {
-  return typeof value === 'string' ? `"${value.slice(0, 64)}"` : 'none';
-}
-
-/** 400 for what only OpenAI's own Responses service can do, with its place. */
-export function impossibleAsChat(param: string, message: string): FerryError {
-  return new FerryError('invalid_request', { message, param, code: 'unsupported_parameter' });
-}
-
-/** 400 for an invalid Responses request, with the place of the mistake. */
-export function malformed(param: string, message: string): FerryError {
-  return new FerryError('invalid_request', { message, param });
 }

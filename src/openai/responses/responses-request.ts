@@ -1,8 +1,8 @@
 import { parseExactly } from '../../lib/json/exact-numbers.ts';
 import { isJsonObject, type JsonObject, numberFrom, textFrom } from '../../lib/json/json-object.ts';
-import { readMembers } from '../../lib/json/json-scanner.ts';
 import type { ParsedRequest } from '../request/parsed-request.ts';
-import { impossibleAsChat, malformed, messagesOf, type Recall } from './responses-input.ts';
+import { impossibleAsChat, malformed, translatedChat } from '../request/translated-chat.ts';
+import { messagesOf, type Recall } from './responses-input.ts';
 
 /** A Responses request as a chat, and the members that its response repeats. */
 export interface ResponsesAsChat {
@@ -74,20 +74,8 @@ export function responsesAsChat(read: ParsedRequest, recall: Recall = () => null
     ...formatOf(json.text),
     ...ownMembers(json),
   };
-  const text = JSON.stringify(chat);
   return {
-    chat: {
-      kind: 'chat',
-      body: Buffer.from(text),
-      text,
-      members: readMembers(text),
-      json: chat,
-      model: read.model,
-      stream,
-      includeUsage: stream,
-      usesLegacyFunctions: false,
-      hasTools: chat.tools !== undefined,
-    },
+    chat: translatedChat(chat, read),
     echo: echoOf(json),
     ignored: IGNORED.filter((name) => !NOTHING.includes(json[name])),
   };

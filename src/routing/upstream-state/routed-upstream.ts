@@ -1,10 +1,12 @@
 import type { ErrorKind } from '../../lib/errors/ferry-error.ts';
 import type { Profile } from '../../openai/request/profile.ts';
 import type { UpstreamClient } from '../../upstream/client.ts';
+import { isExact } from '../glob.ts';
 import { type AccessSettings, UpstreamAccess } from '../upstream-access.ts';
 import type { Circuit } from './circuit.ts';
 import { ConcurrencyLimiter } from './concurrency-limiter.ts';
 import { BatchLimits, type LearnedDrops } from './learned-refusals.ts';
+import { MissingEndpoints } from './missing-endpoints.ts';
 import type { ModelPauses } from './model-pauses.ts';
 import type { Pacer } from './pacer.ts';
 import type { Pacers } from './pacers.ts';
@@ -75,7 +77,9 @@ export class RoutedUpstream extends UpstreamAccess {
   readonly limits: UpstreamLimits;
   readonly profile: Profile;
   readonly batchLimits: BatchLimits;
-  /** Model names that the configuration spells out: aliases and patterns without wildcards. */
+  /** What `auto` in its profile has found out. */
+  readonly missingEndpoints = new MissingEndpoints();
+  /** Model names that the configuration spells out: aliases, models behind globs, and patterns without wildcards. */
   readonly namedModels: readonly string[];
   /** True: `allow` permits models that the configuration does not name. */
   readonly isOpenEnded: boolean;
@@ -93,8 +97,9 @@ export class RoutedUpstream extends UpstreamAccess {
     this.profile = settings.profile;
     this.batchLimits = new BatchLimits(settings.profile.embeddingBatch);
     const models = settings.allow.filter((pattern) => !pattern.startsWith('/'));
-    const exact = models.filter((pattern) => !/[*?]/.test(pattern));
-    this.namedModels = [...new Set([...Object.keys(settings.aliases), ...exact])];
+    const exact = models.filter(isExact);
+    const aliases = Object.entries(settings.aliases).map(([name, model]) => (isExact(name) ? name : model));
+    this.namedModels = [...new Set([...aliases, ...exact])];
     this.isOpenEnded = settings.allow.length === 0 || exact.length < models.length;
   }
 

@@ -38,6 +38,10 @@ const SPELLINGS: readonly [target: string, path: string, query?: string][] = [
   ['/openai/deployments/m/chat/completions?api-version=2024-10-21', '/v1/chat/completions', ''],
   ['/openai/deployments/m/completions?a=1&api-version=1', '/v1/completions', 'a=1'],
   ['/v1/openai/deployments/org%2Fm/embeddings', '/v1/embeddings'],
+  ['/anthropic/v1/messages?beta=true', '/v1/messages', 'beta=true'],
+  ['/anthropic/messages', '/v1/messages'],
+  ['/v1/anthropic/v1/messages/count_tokens', '/v1/messages/count_tokens'],
+  [`${BASE}/anthropic/v1/models/m`, '/v1/models/m'],
   ['/livez', '/livez'],
   [`${BASE}/readyz/`, '/readyz'],
   ['/metrics', '/metrics'],
@@ -67,6 +71,9 @@ test('a path outside the API is not sent to an upstream', () => {
     ['/v2/rerank', true],
     ['/openai/deployments/m/chat/completions', true],
     ['/openai/deployments/m/files', false],
+    ['/anthropic/v1/messages', true],
+    ['/anthropic/x', false],
+    ['/anthropic', false],
     ['/livez', false],
   ] as const)
     assert.equal(parseRequestPath(target, '').isApi, isApi, target);
