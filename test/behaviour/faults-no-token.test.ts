@@ -87,6 +87,7 @@ for (const kind of KINDS) {
       const { code, message } = errorIn(text);
       assert.equal(code, 'upstream_auth_unavailable');
       assert.match(message, /no token from "corp".*status 401 \(invalid_client: "unknown client"\)/);
+      assert.match(message, /auth: tokens\.corp\.client_secret\./);
       assert.match(response.headers.get('retry-after') ?? '', /^[1-9]\d?$/);
       assert.ok(elapsedMs < 10_000, `${elapsedMs} ms`);
     }

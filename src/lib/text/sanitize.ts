@@ -72,8 +72,9 @@ function withoutAddresses(text: string): string {
     .replace(/(?<![\w.-])(?=[a-z0-9-]{0,62}[\d-])[a-z][a-z0-9-]{0,62}:\d{2,5}(?![\w.])/gi, '[host]');
 }
 
+/** A key of the configuration that our own errors name (`tokens.corp.client_secret`) is no host below `.corp`. */
 const PRIVATE_HOST =
-  /(?<![\w.-])(?:localhost|(?:[a-z0-9_-]{1,63}\.){1,8}(?:local|internal|intra|intranet|corp|lan|svc|private|home|test|example|localdomain|arpa))(?![\w-])(?:\.[a-z0-9-]{1,63}){0,4}(?::\d{1,5})?/gi;
+  /(?<![\w.-])(?!tokens\.[\w-]{1,63}\.(?:client_\w+|body_\w+|headers|query|params|vars|basic|password|username|refresh_token|assertion|key|env|value)\b)(?:localhost|(?:[a-z0-9_-]{1,63}\.){1,8}(?:local|internal|intra|intranet|corp|lan|svc|private|home|test|example|localdomain|arpa))(?![\w-])(?:\.[a-z0-9-]{1,63}){0,4}(?::\d{1,5})?/gi;
 
 /** Names below a public suffix: of the upstream's own failures none is quoted. */
 const HOST =
