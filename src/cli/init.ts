@@ -64,6 +64,7 @@ const UNKNOWN_TOKEN: FoundToken = {
   value: '',
   expiresAt: null,
   lifetimeMs: null,
+  isLocalTime: false,
   refreshInAt: null,
 };
 const CALL_TIMEOUT_MS = 30_000;
@@ -263,7 +264,8 @@ class Init {
     this.#secrets.add(found.value);
     printFinding({ verdict: 'ok', text: describeFound(found) });
     const draft = this.#draft(request, found, successOf(response));
-    for (const note of [...describeRequest(request), ...draft.notes])
+    const zoneNotes = found.isLocalTime ? [LOCAL_TIME_NOTE] : [];
+    for (const note of [...zoneNotes, ...describeRequest(request), ...draft.notes])
       printFinding({ verdict: 'warn', text: note });
     return this.#finish(draft.source, draft.variables);
   }
@@ -427,6 +429,9 @@ function describeRequest({ isMultipart, isInsecure }: CurlRequest): string[] {
     notes.push('-k was left out: certificates are always checked. tls.ca names the authority to trust.');
   return notes;
 }
+
+const LOCAL_TIME_NOTE =
+  'its end is a local time without a zone, read in that of this machine: if the lifetime is hours off, set the zone of the issuer, expires_at: { zone: "+08:00" }.';
 
 function describeFound({ tokenAt, expiresAt, lifetimeMs }: FoundToken): string {
   const life =

@@ -12,6 +12,8 @@ export interface FoundToken {
   readonly expiresAt: string | null;
   /** Milliseconds; null: the response states none. */
   readonly lifetimeMs: number | null;
+  /** True: the end is a local time without a zone, and that of this machine was assumed. */
+  readonly isLocalTime: boolean;
   /** A pointer to the seconds after which the issuer recommends a renewal; null: none. */
   readonly refreshInAt: string | null;
 }
@@ -150,7 +152,8 @@ function withExpiry(
   const lifetimeMs = lifetimeOf(usual, nowMs);
   // Hints beside the token are looked at without being named.
   const isSeen = usualHints(members).length > 0 || lifetimeMs !== null;
-  if (isSeen && lifetimeMs !== null) return { tokenAt, value, expiresAt: null, lifetimeMs };
+  if (isSeen && lifetimeMs !== null)
+    return { tokenAt, value, expiresAt: null, lifetimeMs, isLocalTime: usual.isLocalTime === true };
   // What stands beside the token is about it; elsewhere it may be what was requested, or of another token.
   const isBeside = (leaf: Leaf) => leaf.members === members;
   for (const leaf of [...leaves.filter(isBeside), ...leaves.filter((one) => !isBeside(one))]) {
@@ -158,10 +161,12 @@ function withExpiry(
     if (!isUsual && !EXPIRY_NAME.test(leaf.name)) continue;
     if (/refresh/i.test(leaf.name)) continue;
     const hint = { origin: leaf.pointer, value: leaf.value, as: 'auto', unit: 'auto' } as const;
-    const stated = lifetimeOf(resolveExpiry([hint], '', nowMs), nowMs);
-    if (stated !== null) return { tokenAt, value, expiresAt: leaf.pointer, lifetimeMs: stated };
+    const expiry = resolveExpiry([hint], '', nowMs);
+    const stated = lifetimeOf(expiry, nowMs);
+    const isLocalTime = expiry.isLocalTime === true;
+    if (stated !== null) return { tokenAt, value, expiresAt: leaf.pointer, lifetimeMs: stated, isLocalTime };
   }
-  return { tokenAt, value, expiresAt: null, lifetimeMs: null };
+  return { tokenAt, value, expiresAt: null, lifetimeMs: null, isLocalTime: false };
 }
 
 /** Larger differences are a clock that is off. */

@@ -738,6 +738,7 @@ for (const { name, answer, line, tokenOf, source, variables } of ISSUERS) {
     assert.ok(String(url ?? tokenUrl).startsWith(made.issuer.origin));
     assert.deepEqual(rest, source);
     if (variables !== undefined) assert.equal(found.variables, variables);
+    assert.equal(/^warn .*local time without a zone/m.test(text), name.includes('local time'));
     for (const secret of [SECRET, encodeURIComponent(SECRET), Buffer.from(`id:${SECRET}`).toString('base64')])
       assert.ok(!text.includes(secret), text);
     for (const token of made.issuer.liveTokens) assert.ok(!text.includes(token), text);
