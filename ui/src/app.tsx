@@ -5,6 +5,7 @@ import { logOut, openSession, session } from './api/client.ts';
 import { connect, connection, disconnect } from './api/live.ts';
 import { type Resource, useResource } from './api/resource.ts';
 import { ROOT } from './api/root.ts';
+import { StatusContext } from './api/status.ts';
 import { Notice } from './components/states.tsx';
 import { Toasts } from './components/toast.tsx';
 import { chooseLanguage, language, type TextKey, t } from './i18n/language.ts';
@@ -65,28 +66,32 @@ function Page() {
   const status = useResource<AdminStatus>('/admin/status', STATUS_EVERY_MS);
   const base = `${ROOT}/ui`;
   return (
-    <>
+    <StatusContext.Provider value={status}>
       <a class="skip" href="#main">
         {t('skipToContent')}
       </a>
       <Header status={status} />
       <main id="main" tabIndex={-1}>
         <Router>
-          <Route path={`${base}/`} component={() => <NowView status={status} />} />
+          <Route path={`${base}/`} component={NowView} />
           <Route path={`${base}/tokens`} component={TokensView} />
           <Route path={`${base}/upstreams`} component={UpstreamsView} />
           <Route path={`${base}/requests`} component={RequestsView} />
           <Route path={`${base}/requests/:id`} component={RequestView} />
           <Route path={`${base}/usage`} component={UsageView} />
-          <Route path={`${base}/playground`} component={() => <PlaygroundView status={status} />} />
-          <Route path={`${base}/connect`} component={() => <ConnectView status={status} />} />
+          <Route path={`${base}/playground`} component={PlaygroundView} />
+          <Route path={`${base}/connect`} component={ConnectView} />
           <Route path={`${base}/setup`} component={SetupView} />
-          <Route path={`${base}/configuration`} component={() => <ConfigurationView status={status} />} />
-          <Route default component={() => <p class="empty">{t('noSuchView')}</p>} />
+          <Route path={`${base}/configuration`} component={ConfigurationView} />
+          <Route default component={NoSuchView} />
         </Router>
       </main>
-    </>
+    </StatusContext.Provider>
   );
+}
+
+function NoSuchView() {
+  return <p class="empty">{t('noSuchView')}</p>;
 }
 
 function Header({ status }: { readonly status: Resource<AdminStatus> }) {

@@ -1,5 +1,6 @@
 import { signal } from '@preact/signals';
-import type { AdminEvents, AdminRequest, AdminTick } from '../../../src/admin/api-types.ts';
+import type { AdminEvents, AdminRequest, AdminRequests, AdminTick } from '../../../src/admin/api-types.ts';
+import { get } from './client.ts';
 import { ROOT } from './root.ts';
 
 /** How many of the last requests are kept for the live tail. */
@@ -22,6 +23,27 @@ const MAX_TICKS = 120;
 let source: EventSource | null = null;
 let retry: ReturnType<typeof setTimeout> | undefined;
 
+/** Loads the last requests, which events only add to. */
+async function loadLatest(): Promise<void> {
+  try {
+    const { requests } = await get<AdminRequests>('/admin/requests?limit=20');
+    const known = new Set(latestRequests.value.map(keyOf));
+    latestRequests.value = [
+      ...latestRequests.value,
+      ...requests.filter((request) => !known.has(keyOf(request))),
+    ]
+      .sort((left, right) => right.created_at_ms - left.created_at_ms)
+      .slice(0, MAX_KEPT);
+  } catch {
+    // The view of requests says what is wrong; events still come.
+  }
+}
+
+/** What tells requests apart: clients may repeat ids. */
+export function keyOf(request: AdminRequest): string {
+  return `${request.id} ${request.created_at_ms}`;
+}
+
 /** Follows `/admin/events` until `disconnect`; reconnects by itself. */
 export function connect(): void {
   disconnect();
@@ -29,7 +51,10 @@ export function connect(): void {
   const opened = new EventSource(`${ROOT}/admin/events`);
   source = opened;
   listen(opened, 'tick', (event) => {
-    if (connection.value !== 'live') changes.value += 1;
+    if (connection.value !== 'live') {
+      changes.value += 1;
+      void loadLatest();
+    }
     connection.value = 'live';
     clockOffsetMs.value = event.now_ms - Date.now();
     tick.value = event;

@@ -1,4 +1,5 @@
 import type { AdminOutcome, AdminRequest } from '../../../src/admin/api-types.ts';
+import { keyOf } from '../api/live.ts';
 import { ROOT } from '../api/root.ts';
 import { type TextKey, t } from '../i18n/language.ts';
 import { formatCount, formatDuration } from '../lib/format.ts';
@@ -72,7 +73,7 @@ export function RequestTable({
         </thead>
         <tbody>
           {requests.map((request) => (
-            <tr key={`${request.id} ${request.created_at_ms}`}>
+            <tr key={keyOf(request)}>
               <td>
                 <a href={`${ROOT}/ui/requests/${encodeURIComponent(request.id)}`}>
                   <Time at={request.created_at_ms} />

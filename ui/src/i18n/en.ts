@@ -13,7 +13,7 @@ export const en = {
   viewConfiguration: 'Configuration',
   noSuchView: 'There is no such view. Choose one above.',
   theme: 'Colours',
-  themeSystem: 'System colours',
+  themeSystem: 'Auto',
   themeLight: 'Light',
   themeDark: 'Dark',
   live: 'live',

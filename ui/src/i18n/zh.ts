@@ -15,7 +15,7 @@ export const zh: Record<keyof typeof en, string> = {
   viewConfiguration: '配置',
   noSuchView: '没有这个视图,请在上方选择。',
   theme: '颜色',
-  themeSystem: '跟随系统',
+  themeSystem: '自动',
   themeLight: '浅色',
   themeDark: '深色',
   live: '实时',

@@ -6,7 +6,8 @@ import type {
   ReloadState,
 } from '../../../src/admin/api-types.ts';
 import { post } from '../api/client.ts';
-import { type Resource, useResource } from '../api/resource.ts';
+import { useResource } from '../api/resource.ts';
+import { useStatus } from '../api/status.ts';
 import { ActionButton } from '../components/action-button.tsx';
 import { CodeBlock } from '../components/copy.tsx';
 import { Loaded, Notice } from '../components/states.tsx';
@@ -18,7 +19,8 @@ import { formatDuration, formatNumber } from '../lib/format.ts';
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
 /** The configuration in use, without secrets, and what can be changed while the gateway runs. */
-export function ConfigurationView({ status }: { readonly status: Resource<AdminStatus> }) {
+export function ConfigurationView() {
+  const status = useStatus();
   const configuration = useResource<AdminConfiguration>('/admin/config', 30_000);
   return (
     <>

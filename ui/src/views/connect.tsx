@@ -1,8 +1,9 @@
 import { useState } from 'preact/hooks';
 import { useLocation } from 'preact-iso';
 import type { AdminModels, AdminStatus } from '../../../src/admin/api-types.ts';
-import { type Resource, useResource } from '../api/resource.ts';
+import { useResource } from '../api/resource.ts';
 import { ROOT } from '../api/root.ts';
+import { useStatus } from '../api/status.ts';
 import { baseUrlOf, ClientKey } from '../components/client-key.tsx';
 import { CodeBlock, CopyButton } from '../components/copy.tsx';
 import { Loaded, Notice } from '../components/states.tsx';
@@ -13,7 +14,8 @@ import { formatDuration } from '../lib/format.ts';
 import { callGateway } from '../lib/gateway-call.ts';
 
 /** The exact fields for an application, and a check with the requests that it sends. */
-export function ConnectView({ status }: { readonly status: Resource<AdminStatus> }) {
+export function ConnectView() {
+  const status = useStatus();
   const models = useResource<AdminModels>('/admin/models');
   const { query, route } = useLocation();
   const application = APPLICATIONS.find((one) => one.name === query.application) ?? APPLICATIONS[0];

@@ -1,7 +1,8 @@
 import type { AdminStatus, AdminTokens, AdminUpstreams } from '../../../src/admin/api-types.ts';
 import { latestRequests, tick, ticks } from '../api/live.ts';
-import { type Resource, useResource } from '../api/resource.ts';
+import { useResource } from '../api/resource.ts';
 import { ROOT } from '../api/root.ts';
+import { useStatus } from '../api/status.ts';
 import { Chart } from '../components/chart.tsx';
 import { RequestTable } from '../components/request-table.tsx';
 import { Empty, Loaded } from '../components/states.tsx';
@@ -16,7 +17,8 @@ const MAX_SHOWN = 12;
 const MAX_REQUESTS = 15;
 
 /** Is it well? Tokens, upstreams and traffic at a glance. */
-export function NowView({ status }: { readonly status: Resource<AdminStatus> }) {
+export function NowView() {
+  const status = useStatus();
   const tokens = useResource<AdminTokens>('/admin/tokens', EVERY_MS);
   const upstreams = useResource<AdminUpstreams>('/admin/upstreams', EVERY_MS);
   return (

@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { AdminModels, AdminStatus } from '../../../src/admin/api-types.ts';
-import { type Resource, useResource } from '../api/resource.ts';
+import { useResource } from '../api/resource.ts';
+import { useStatus } from '../api/status.ts';
 import { baseUrlOf, ClientKey } from '../components/client-key.tsx';
 import { CodeBlock } from '../components/copy.tsx';
 import { Loaded, Notice } from '../components/states.tsx';
@@ -12,7 +13,8 @@ import { callGateway, type StreamedChunk, streamChat } from '../lib/gateway-call
 import { takeKept } from '../lib/replay.ts';
 
 /** A chat and an embedding, called as an application calls them. */
-export function PlaygroundView({ status }: { readonly status: Resource<AdminStatus> }) {
+export function PlaygroundView() {
+  const status = useStatus();
   const models = useResource<AdminModels>('/admin/models');
   return (
     <>

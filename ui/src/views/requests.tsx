@@ -2,7 +2,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { useLocation } from 'preact-iso';
 import type { AdminRequest, AdminRequests } from '../../../src/admin/api-types.ts';
 import { ApiError, get } from '../api/client.ts';
-import { latestRequests } from '../api/live.ts';
+import { keyOf, latestRequests } from '../api/live.ts';
 import { ROOT } from '../api/root.ts';
 import { OUTCOMES, outcomeText, RequestTable } from '../components/request-table.tsx';
 import { Empty, Notice } from '../components/states.tsx';
@@ -149,8 +149,4 @@ function withLatest(
 ): readonly AdminRequest[] {
   const known = new Set(loaded.map(keyOf));
   return [...latest.filter((request) => !known.has(keyOf(request))), ...loaded];
-}
-
-function keyOf(request: AdminRequest): string {
-  return `${request.id} ${request.created_at_ms}`;
 }
