@@ -6,6 +6,8 @@ import { ROOT } from './root.ts';
 /** How many of the last requests are kept for the live tail. */
 const MAX_KEPT = 100;
 const RETRY_MS = 2_000;
+/** The gateway sends a tick every five seconds: a connection without one for so long is dead, whatever the browser thinks. */
+const SILENT_MS = 16_000;
 
 export const connection = signal<'connecting' | 'live' | 'lost'>('connecting');
 export const tick = signal<AdminTick | null>(null);
@@ -22,6 +24,7 @@ const MAX_TICKS = 120;
 
 let source: EventSource | null = null;
 let retry: ReturnType<typeof setTimeout> | undefined;
+let silence: ReturnType<typeof setTimeout> | undefined;
 
 /** Loads the last requests, which events only add to. */
 async function loadLatest(): Promise<void> {
@@ -50,7 +53,16 @@ export function connect(): void {
   connection.value = connection.value === 'live' ? 'lost' : connection.value;
   const opened = new EventSource(`${ROOT}/admin/events`);
   source = opened;
+  const lose = (): void => {
+    opened.close();
+    clearTimeout(silence);
+    connection.value = 'lost';
+    retry = setTimeout(connect, RETRY_MS);
+  };
+  silence = setTimeout(lose, SILENT_MS);
   listen(opened, 'tick', (event) => {
+    clearTimeout(silence);
+    silence = setTimeout(lose, SILENT_MS);
     if (connection.value !== 'live') {
       changes.value += 1;
       void loadLatest();
@@ -68,15 +80,12 @@ export function connect(): void {
       changes.value += 1;
     });
   }
-  opened.onerror = () => {
-    opened.close();
-    connection.value = 'lost';
-    retry = setTimeout(connect, RETRY_MS);
-  };
+  opened.onerror = lose;
 }
 
 export function disconnect(): void {
   clearTimeout(retry);
+  clearTimeout(silence);
   source?.close();
   source = null;
 }

@@ -114,7 +114,8 @@ function Bodies({ detail }: { readonly detail: AdminRequestDetail }) {
 /** Each attempt as a bar of its parts, to scale. */
 function TimeLine({ detail }: { readonly detail: AdminRequestDetail }) {
   const total = Math.max(1, detail.request.elapsed_ms);
-  const { attempts, request } = detail;
+  const { request } = detail;
+  const attempts = placed(detail.attempts);
   if (attempts.length === 0) return <p class="quiet">{t('noAttempts')}</p>;
   return (
     <ol class="plain time-line">
@@ -128,21 +129,19 @@ function TimeLine({ detail }: { readonly detail: AdminRequestDetail }) {
             </Badge>
             {attempt.token_renewed && <Badge kind="info">{t('tokenRenewed')}</Badge>}
           </div>
-          {attempt.start_ms !== null && (
-            <div class="track">
-              {partsOf(attempt, at === attempts.length - 1 ? request.first_token_ms : null).map((part) => (
-                <i
-                  key={part.name}
-                  class={`part part-${part.name}`}
-                  title={`${t(PART_TEXTS[part.name])}: ${formatDuration(part.ms)}`}
-                  style={{
-                    left: `${(100 * part.from) / total}%`,
-                    width: `${Math.max(0.4, (100 * part.ms) / total)}%`,
-                  }}
-                />
-              ))}
-            </div>
-          )}
+          <div class="track">
+            {partsOf(attempt, at === attempts.length - 1 ? request.first_token_ms : null).map((part) => (
+              <i
+                key={part.name}
+                class={`part part-${part.name}`}
+                title={`${t(PART_TEXTS[part.name])}: ${formatDuration(part.ms)}`}
+                style={{
+                  left: `${(100 * part.from) / total}%`,
+                  width: `${Math.max(0.4, (100 * part.ms) / total)}%`,
+                }}
+              />
+            ))}
+          </div>
           <p class="quiet">
             {partsOf(attempt, at === attempts.length - 1 ? request.first_token_ms : null)
               .map((part) => `${t(PART_TEXTS[part.name])} ${formatDuration(part.ms)}`)
@@ -174,9 +173,23 @@ interface Part {
   readonly ms: number;
 }
 
+interface PlacedAttempt extends AdminAttempt {
+  readonly start_ms: number;
+}
+
+/** Attempts of older records have no begin: they are taken to follow each other. */
+function placed(attempts: readonly AdminAttempt[]): PlacedAttempt[] {
+  let end = 0;
+  return attempts.map((attempt) => {
+    const start = attempt.start_ms ?? end;
+    end = start + attempt.elapsed_ms;
+    return { ...attempt, start_ms: start };
+  });
+}
+
 /** The parts of an attempt, one after the other; those that are unknown or took no time are left out. */
-function partsOf(attempt: AdminAttempt, firstTokenMs: number | null): Part[] {
-  const start = attempt.start_ms ?? 0;
+function partsOf(attempt: PlacedAttempt, firstTokenMs: number | null): Part[] {
+  const start = attempt.start_ms;
   const queue = attempt.queue_ms ?? 0;
   const token = attempt.token_wait_ms ?? 0;
   const end = start + attempt.elapsed_ms;

@@ -1,0 +1,37 @@
+/** `npm run screenshots`: each view of the page with live traffic, light and dark, in both languages, wide and narrow. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { PageStage, VIEWS } from '../test/browser/page-stage.ts';
+import { findBrowser } from './browser.ts';
+import { buildPage, isPageStale } from './page-build.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const folder = join(root, 'coverage', 'screenshots');
+
+if (findBrowser() === null) {
+  console.error('There is no Chromium: npm run install:browser, or name one in CHROMIUM.');
+  process.exit(1);
+}
+if (isPageStale(root) && !buildPage(root)) process.exit(1);
+mkdirSync(folder, { recursive: true });
+const stage = await PageStage.start();
+try {
+  await stage.makeTraffic();
+  for (const colorScheme of ['light', 'dark'] as const) {
+    for (const locale of ['en-US', 'zh-CN']) {
+      for (const width of [1280, 390]) {
+        const page = await stage.openPage({ colorScheme, locale, width });
+        for (const view of VIEWS) {
+          await stage.show(page, view);
+          const name = [view.replaceAll('/', '-') || 'now', locale, colorScheme, width].join('_');
+          await page.screenshot({ path: join(folder, `${name}.png`) });
+        }
+        await page.context().close();
+      }
+    }
+  }
+  console.log(`${folder}: ${VIEWS.length * 8} pictures`);
+} finally {
+  await stage.close();
+}

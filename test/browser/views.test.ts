@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Page } from 'playwright-core';
+import type { AdminRequests, AdminStats, AdminTokens, AdminUpstreams } from '../../src/admin/api-types.ts';
+import { CLIENT_KEY, eventually, HOSTILE_TEXT, PageStage } from './page-stage.ts';
+
+let stage: PageStage;
+let page: Page;
+
+before(async () => {
+  stage = await PageStage.start();
+  await stage.makeTraffic();
+  page = await stage.openPage();
+});
+after(() => stage.close());
+
+/** The text of an element, as it is seen. */
+const textOf = (selector: string): Promise<string> =>
+  page
+    .locator(selector)
+    .first()
+    .textContent()
+    .then((text) => text ?? '');
+
+test('the first view says what is well, and shows requests as they finish', async () => {
+  await stage.show(page, '');
+  const { tokens } = await stage.admin<AdminTokens>('tokens');
+  assert.equal(tokens.length, 1);
+  assert.match(await textOf('section[aria-labelledby=now-tokens]'), /corp[\s\S]*left/);
+  assert.match(await textOf('section[aria-labelledby=now-upstreams]'), /away[\s\S]*cooling down/);
+  const rows = page.locator('section[aria-labelledby=now-requests] tbody tr');
+  const count = await rows.count();
+  await (await stage.call('/v1/embeddings', { model: 'bge-m3', input: 'live' })).text();
+  await rows.nth(count).waitFor();
+});
+
+test('the bar of a token runs down and is full again after a renewal', async () => {
+  await stage.show(page, 'tokens');
+  const bar = page.getByRole('meter');
+  const now = async (): Promise<number> => Number(await bar.getAttribute('aria-valuenow'));
+  assert.equal(await bar.getAttribute('aria-valuemax'), '60');
+  const first = await now();
+  await eventually(async () => (await now()) < first, 'the bar runs down');
+  const calls = stage.issuer.calls.length;
+  await page.getByRole('button', { name: 'Renew now' }).click();
+  await eventually(async () => (await now()) >= 58, 'the bar is full');
+  assert.equal(stage.issuer.calls.length, calls + 1);
+  await page.locator('summary').click();
+  await page.locator('.events li').first().waitFor();
+  const { tokens } = await stage.admin<AdminTokens>('tokens');
+  assert.match(await textOf('.facts'), new RegExp(`renewals${tokens[0]?.counters.acquired}`));
+});
+
+test('an upstream is paused, probed and resumed', async () => {
+  await stage.show(page, 'upstreams');
+  const card = page.locator('section[aria-labelledby=upstream-second]');
+  await card.getByRole('button', { name: 'Pause' }).click();
+  await card.getByRole('button', { name: 'Resume' }).waitFor();
+  const paused = await stage.call('/v1/embeddings', { model: 'bge-m3', input: 'x' });
+  assert.notEqual(paused.status, 200);
+  await paused.text();
+  const { upstreams } = await stage.admin<AdminUpstreams>('upstreams');
+  assert.equal(upstreams.find(({ name }) => name === 'second')?.state, 'paused');
+  await card.getByRole('button', { name: 'Resume' }).click();
+  await card.getByRole('button', { name: 'Pause' }).waitFor();
+  await card.getByRole('button', { name: 'Probe' }).click();
+  await page.locator('.toasts .notice-ok').last().waitFor();
+  const back = await stage.call('/v1/embeddings', { model: 'bge-m3', input: 'x' });
+  assert.equal(back.status, 200);
+  await back.text();
+});
+
+test('requests are found by outcome, by model and by id, and the address keeps the filters', async () => {
+  await stage.show(page, 'requests');
+  await page.getByLabel('errors only').check();
+  await page.getByRole('button', { name: 'Filter' }).click();
+  await page.waitForURL(/errors=1/);
+  await page.locator('tbody tr').first().waitFor();
+  const { requests } = await stage.admin<AdminRequests>('requests?errors=1');
+  assert.equal(await page.locator('tbody tr').count(), requests.length);
+  assert.equal(await page.locator('tbody .badge-ok').count(), 0);
+  await page.reload();
+  await page.locator('tbody tr').first().waitFor();
+  assert.equal(await page.locator('tbody tr').count(), requests.length);
+  await page.goBack();
+  await page.locator('tbody .badge-ok').first().waitFor();
+
+  await stage.show(page, 'requests?model=away-chat');
+  await page.locator('tbody tr').first().waitFor();
+  assert.equal(await page.locator('tbody tr').count(), 1);
+  assert.match(await textOf('tbody tr'), /away/);
+});
+
+test('one request shows its attempts on a time line, its error and its bodies', async () => {
+  const { requests } = await stage.admin<AdminRequests>('requests?model=corp-chat');
+  const failedOver = requests.find(({ attempts }) => attempts > 1);
+  assert.ok(failedOver);
+  await page.goto(`${stage.gateway.url}/ui/requests/${encodeURIComponent(failedOver.id)}`);
+  const attempts = page.locator('.time-line > li');
+  await attempts.first().waitFor();
+  assert.equal(await attempts.count(), failedOver.attempts);
+  assert.match((await attempts.first().textContent()) ?? '', /first[\s\S]*503/);
+  assert.match((await attempts.last().textContent()) ?? '', /second[\s\S]*ok/);
+  assert.ok((await page.locator('.part').count()) > 0);
+  assert.ok((await textOf('.code')).includes('onerror'));
+  assert.notEqual(await page.title(), 'owned');
+});
+
+test('text of a record that is HTML stays text', async () => {
+  await stage.show(page, 'requests');
+  await page.getByText('<img src=x', { exact: false }).first().waitFor();
+  assert.equal(await page.locator('img[src=x]').count(), 0);
+  assert.notEqual(await page.title(), 'owned');
+  assert.ok(HOSTILE_TEXT.includes('onerror'));
+});
+
+test('usage equals the API, and is exported as CSV', async () => {
+  await stage.show(page, 'usage?range=hour&by=upstream');
+  const row = page.locator('.table tbody tr', { hasText: 'second' });
+  await row.waitFor();
+  const until_ms = Date.now() + 60_000;
+  const stats = await stage.admin<AdminStats>(
+    `stats?since=${until_ms - 3_600_000}&until=${until_ms}&step=60&by=upstream`,
+  );
+  const second = stats.series.find(({ key }) => key === 'second');
+  assert.ok(second);
+  assert.equal(await row.locator('td').first().textContent(), String(second.total.requests));
+  assert.ok((await page.locator('canvas').count()) >= 2);
+  const waiting = page.waitForEvent('download');
+  await page.getByRole('button', { name: 'Export as CSV' }).click();
+  const stream = await (await waiting).createReadStream();
+  let csv = '';
+  for await (const piece of stream) csv += String(piece);
+  assert.match(csv, /^time,upstream,requests,errors,/);
+  assert.match(csv, /,second,/);
+});
+
+test('the playground streams a chat and compares two texts', async () => {
+  await stage.show(page, 'playground');
+  await page.getByLabel('Client key').fill(CLIENT_KEY);
+  const chat = page.locator('section[aria-labelledby=play-chat]');
+  await chat.getByLabel('Model').fill('corp-chat');
+  await chat.getByRole('button', { name: 'Send' }).click();
+  await chat.getByText(/First content after/).waitFor();
+  assert.ok(((await chat.locator('.answer').textContent()) ?? '').length > 10);
+  const vectors = page.locator('section[aria-labelledby=play-embeddings]');
+  await vectors.getByLabel('Model').fill('bge-m3');
+  await vectors.getByRole('button', { name: 'Compare' }).click();
+  await vectors.getByText(/Cosine similarity/).waitFor();
+  await page.getByLabel('Client key').fill('wrong');
+  await vectors.getByRole('button', { name: 'Compare' }).click();
+  await vectors.getByText(/401/).waitFor();
+});
+
+test('the fields for an application have this gateway’s address, and its check runs its requests', async () => {
+  await stage.show(page, 'connect');
+  await page.getByRole('button', { name: 'Dify' }).click();
+  await page.waitForURL(/application=Dify/);
+  assert.match(await textOf('.fields'), new RegExp(`API endpoint URL${stage.gateway.url}/v1`));
+  await page.getByLabel('Client key').fill(CLIENT_KEY);
+  await page.locator('select').last().selectOption('corp-chat');
+  await page.getByRole('button', { name: 'Check as Dify does' }).click();
+  await page.locator('.notice-ok', { hasText: 'A stream' }).waitFor();
+});
+
+test('the configuration is shown without secrets, and reloaded', async () => {
+  await stage.show(page, 'configuration');
+  const yaml = await textOf('.code');
+  assert.match(yaml, /token_url: http/);
+  for (const secret of ['a-secret-of-the-issuer', CLIENT_KEY]) assert.ok(!yaml.includes(secret), secret);
+  await page.getByRole('button', { name: 'Reload the configuration' }).click();
+  await page.locator('.toasts .notice-ok').last().waitFor();
+});
+
+test('a view keeps its numbers and says that they are old while the gateway does not answer', async () => {
+  const before = [...stage.complaints];
+  await stage.show(page, 'upstreams');
+  await page.context().setOffline(true);
+  await page.getByText(/These numbers are old/).waitFor();
+  await page.locator('section[aria-labelledby=upstream-second]').waitFor();
+  await page.context().setOffline(false);
+  await page.getByText(/These numbers are old/).waitFor({ state: 'detached' });
+  stage.complaints.splice(0, Number.POSITIVE_INFINITY, ...before);
+});
+
+test('nothing was asked of another address, and nothing broke', () => {
+  assert.deepEqual(
+    stage.complaints.filter((text) => !/status of (?:401|404|5\d\d)/.test(text)),
+    [],
+  );
+});
