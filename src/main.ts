@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(args: readonly string[]) 
   list: async () => (await import('./cli/list.ts')).list,
   log: async () => (await import('./cli/log.ts')).log,
   schema: async () => (await import('./cli/schema.ts')).schema,
+  import: async () => (await import('./cli/import.ts')).importFile,
   demo: async () => (await import('./cli/demo.ts')).demo,
 };
 
@@ -27,6 +28,7 @@ const USAGE = `usage: tokenferry [command] [options]
   list     upstreams and models of the configuration, without secrets     --config FILE
   log      recorded requests                                              --config FILE [--follow] [--errors] [--since 1h|TIME] …
   schema   the JSON schema of the configuration, for editors
+  import   a configuration from one of openai-api-route or LiteLLM         FILE [--output FILE]; its records: --records DB
   demo     a gateway with a built-in issuer and model                     [--port 8888] [--token-life SECONDS]
 
   --version prints the version; COMMAND --help the options of a command.
@@ -44,12 +46,22 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(`tokenferry ${packageVersion()} (Node ${process.versions.node})`);
     return 0;
   }
-  // openai-api-route's flag for the same.
-  if (first === '-list' || first === '--list') return run('list', rest);
+  // openai-api-route's flag for the same, at any place.
+  if (first.startsWith('-') && args.some(isListFlag))
+    return run(
+      'list',
+      args.filter((arg) => !LIST_FLAG.test(arg)),
+    );
   if (first.startsWith('-')) return run('serve', args);
   if (Object.hasOwn(COMMANDS, first)) return run(first, rest);
   console.error(`Unknown command "${first}".\n\n${USAGE}`);
   return 2;
+}
+
+const LIST_FLAG = /^--?list(?:=.*)?$/;
+
+function isListFlag(arg: string): boolean {
+  return LIST_FLAG.test(arg) && !/=(?:0|f|false)$/i.test(arg);
 }
 
 async function run(name: string, args: readonly string[]): Promise<number> {

@@ -30,7 +30,7 @@ const ALIVE_EVERY_MS = 60_000;
 /** Accepts openai-api-route's long options with one dash, and removes its flags without a meaning here. */
 function normaliseFlags(args: readonly string[]): string[] {
   return args
-    .filter((arg) => !/^--?dblog$/.test(arg))
+    .filter((arg) => !/^--?dblog(?:=.*)?$/.test(arg))
     .map((arg) => (/^-config\b/.test(arg) ? `-${arg}` : arg));
 }
 

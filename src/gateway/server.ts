@@ -426,7 +426,7 @@ const BODY_STALL_MS = 30_000;
 const FINAL_EVENTS_MS = 1_000;
 
 /** The configuration of the record as settings of `request-log/`. */
-function requestLogSettings({ record, dbtype, dbaddr }: Config): RequestLogSettings {
+export function requestLogSettings({ record, dbtype, dbaddr }: Config): RequestLogSettings {
   return {
     type: dbtype,
     path: dbaddr,

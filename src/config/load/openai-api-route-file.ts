@@ -1,4 +1,4 @@
-import { type FileMapping, type FileValue, isMapping, scalarText } from '../types/scalar.ts';
+import { type FileMapping, FileScalar, type FileValue, isMapping, scalarText } from '../types/scalar.ts';
 
 /**
  * The keys of openai-api-route (config.go and structure.go of heimoshuiyu/openai-api-route). All of them are keys of
@@ -16,6 +16,7 @@ const ROUTE_KEYS: ReadonlySet<string> = new Set([
   'stream_timeout',
   'lb_policy',
   'upstreams',
+  'cliconfig',
 ]);
 const ROUTE_UPSTREAM_KEYS: ReadonlySet<string> = new Set([
   'sk',
@@ -28,7 +29,20 @@ const ROUTE_UPSTREAM_KEYS: ReadonlySet<string> = new Set([
   'keep_header',
   'authorization',
   'noauth',
+  'url',
 ]);
+/** Fields of its structures without a key of their own: its YAML reader accepts them, and it never uses their values. */
+const UNUSED_KEYS: ReadonlySet<string> = new Set(['cliconfig', 'url']);
+const FLAGS: ReadonlySet<string> = new Set(['keep_header', 'noauth']);
+/** Its YAML reader (gopkg.in/yaml.v3) also reads YAML 1.1's words where a boolean is needed. */
+const BOOLEANS: Readonly<Record<string, boolean>> = {
+  y: true,
+  yes: true,
+  on: true,
+  n: false,
+  no: false,
+  off: false,
+};
 
 /** True for a file of openai-api-route: it has upstreams, and all keys at the top and in upstreams are keys of its. */
 export function isRouteFile(root: FileMapping): boolean {
@@ -43,6 +57,25 @@ export function isRouteFile(root: FileMapping): boolean {
 
 /** The file in our form: in openai-api-route 0 and the empty text mean the default. */
 export function fromRouteFile(root: FileMapping): FileMapping {
-  const isUnset = (value: FileValue): boolean => ['', '0'].includes(scalarText(value) ?? 'set');
-  return Object.fromEntries(Object.entries(root).filter(([, value]) => !isUnset(value)));
+  const { upstreams } = root;
+  const items: readonly FileValue[] = Array.isArray(upstreams) ? upstreams : [];
+  return { ...ourForm(root), upstreams: items.map((one) => (isMapping(one) ? ourForm(one) : one)) };
+}
+
+function ourForm(section: FileMapping): FileMapping {
+  const entries = Object.entries(section).filter(
+    ([key, value]) => !UNUSED_KEYS.has(key) && !isUnset(key, value),
+  );
+  return Object.fromEntries(entries.map(([key, value]) => [key, FLAGS.has(key) ? asFlag(value) : value]));
+}
+
+function isUnset(key: string, value: FileValue): boolean {
+  const text = scalarText(value);
+  return text === '' || (text === '0' && key.endsWith('timeout'));
+}
+
+function asFlag(value: FileValue): FileValue {
+  const word = scalarText(value)?.toLowerCase() ?? '';
+  const flag = Object.hasOwn(BOOLEANS, word) ? BOOLEANS[word] : undefined;
+  return flag === undefined ? value : new FileScalar(String(flag), flag, 'file');
 }
