@@ -14,7 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(args: readonly string[]) 
   list: async () => (await import('./cli/list.ts')).list,
   log: async () => (await import('./cli/log.ts')).log,
   schema: async () => (await import('./cli/schema.ts')).schema,
-  import: async () => (await import('./cli/import.ts')).importFile,
+  import: async () => (await import('./cli/import/import-file.ts')).importFile,
   demo: async () => (await import('./cli/demo.ts')).demo,
 };
 

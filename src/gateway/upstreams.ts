@@ -195,6 +195,7 @@ function profileOf({ profile, type }: UpstreamConfig): Profile {
     dropParams: [...own.dropParams, ...UNSUPPORTED_PARAMETERS],
     messageContent: 'text',
     responses: 'via_chat',
+    messages: 'via_chat',
   };
 }
 

@@ -167,10 +167,12 @@ test('what Replicate has no place for is left out and named', async () => {
   });
 });
 
-test('the Responses API is served as a chat', async () => {
+test('the Responses API and the Messages API are served as chats', async () => {
   await withReplicate({}, async ({ gateway }) => {
     const response = await gateway.post('/v1/responses', { model: MODEL, input: 'hi' });
     assert.match(await response.text(), /The ferry crosses\./);
+    const message = await gateway.post('/v1/messages', { ...QUESTION, max_tokens: 50 });
+    assert.match(await message.text(), /The ferry crosses\./);
   });
 });
 

@@ -4,16 +4,16 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import Database from 'better-sqlite3';
 import pg from 'pg';
-import { importFile } from '../../src/cli/import.ts';
-import { TestPostgres } from '../helpers/postgres.ts';
+import { importFile } from '../../../src/cli/import/import-file.ts';
+import { TestPostgres } from '../../helpers/postgres.ts';
 import {
   createRouteDatabase,
   ROUTE_INSERT_COLUMNS,
   type RouteRow,
   routeValues,
-} from '../helpers/route-database.ts';
-import { callCommand } from '../helpers/run-command.ts';
-import { temporaryDirectory } from '../helpers/temporary-directory.ts';
+} from '../../helpers/route-database.ts';
+import { callCommand } from '../../helpers/run-command.ts';
+import { temporaryDirectory } from '../../helpers/temporary-directory.ts';
 
 const RECENT = new Date(Date.now() - 86_400_000).toISOString().replace('T', ' ').replace('Z', '123456+00:00');
 

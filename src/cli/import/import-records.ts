@@ -1,15 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Config } from '../config/config.ts';
-import { clientAuthSettings } from '../gateway/clients.ts';
-import { requestLogSettings } from '../gateway/server.ts';
-import { systemClock } from '../lib/clock.ts';
-import { SecretRegistry, sha256Hex } from '../lib/secret.ts';
-import { counted } from '../lib/text/format.ts';
-import { type ImportNames, importedId, importedRecord } from '../request-log/import/imported-record.ts';
-import { type RouteRecord, readRouteRecords } from '../request-log/import/openai-api-route-database.ts';
-import { createRequestLog, type RequestLog } from '../request-log/request-log.ts';
-import { StoreError } from '../request-log/request-store.ts';
-import { CommandFailure, loadOrThrow } from './arguments.ts';
+import type { Config } from '../../config/config.ts';
+import { clientAuthSettings } from '../../gateway/clients.ts';
+import { requestLogSettings } from '../../gateway/server.ts';
+import { systemClock } from '../../lib/clock.ts';
+import { SecretRegistry, sha256Hex } from '../../lib/secret.ts';
+import { counted } from '../../lib/text/format.ts';
+import { type ImportNames, importedId, importedRecord } from '../../request-log/import/imported-record.ts';
+import { type RouteRecord, readRouteRecords } from '../../request-log/import/openai-api-route-database.ts';
+import { createRequestLog, type RequestLog } from '../../request-log/request-log.ts';
+import { StoreError } from '../../request-log/request-store.ts';
+import { CommandFailure, loadOrThrow } from '../arguments.ts';
 
 /** Searches at once for rows that were imported before. */
 const SEARCHES = 8;

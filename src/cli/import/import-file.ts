@@ -1,11 +1,11 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { ConfigError } from '../config/config-error.ts';
-import type { Draft } from '../config/import/draft.ts';
-import { importConfiguration, UnknownFile } from '../config/import/import-configuration.ts';
-import { describeFileError } from '../config/load/interpolation.ts';
-import { counted } from '../lib/text/format.ts';
-import { CONFIG_OPTION, CommandFailure, readArguments, UsageError, withUsage } from './arguments.ts';
+import { ConfigError } from '../../config/config-error.ts';
+import type { Draft } from '../../config/import/draft.ts';
+import { importConfiguration, UnknownFile } from '../../config/import/import-configuration.ts';
+import { describeFileError } from '../../config/load/interpolation.ts';
+import { counted } from '../../lib/text/format.ts';
+import { CONFIG_OPTION, CommandFailure, readArguments, UsageError, withUsage } from '../arguments.ts';
 import { importRecords } from './import-records.ts';
 
 const USAGE = `usage: tokenferry import FILE [--output config.yaml] [--force]
