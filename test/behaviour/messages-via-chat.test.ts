@@ -444,3 +444,58 @@ test('native: an upstream without /messages is a 404 that names it', async () =>
   assert.deepEqual([reply.status, error.type], [404, 'not_found_error']);
   assert.match(error.message, /"native"/);
 });
+
+test('an upstream without /chat/completions is an error with that path, and the query of Anthropic’s clients is not sent', async () => {
+  const page = { status: 404, body: '<html><body>404 page not found</body></html>' };
+  await using model = await StandInModel.start({
+    intercept: (_request, response) => {
+      response.writeHead(page.status, { 'content-type': 'text/html' }).end(page.body);
+      return true;
+    },
+  });
+  await using gateway = await Gateway.start({
+    authorization: KEY,
+    upstreams: [{ name: 'one', endpoint: model.url, sk: 'key', allow: ['m'] }],
+  });
+  const reply = await post(gateway, ASK, '/v1/messages?beta=true');
+  const error = checkErrorBody(await jsonOf(reply), reply.status);
+  assert.equal(reply.status, 502);
+  assert.match(error.message, /\/v1\/chat\/completions/);
+  assert.deepEqual(
+    model.received.map(({ path }) => path),
+    ['/v1/messages?beta=true', '/v1/chat/completions'],
+  );
+});
+
+test('an effort that the upstream refuses is left out of later requests, as is reasoning of earlier turns', async () => {
+  const refuse = (body: Record<string, unknown>): string | null => {
+    if (body.reasoning_effort !== undefined)
+      return 'Unrecognized request argument supplied: reasoning_effort';
+    const isThinking = JSON.stringify(body.messages).includes('reasoning_content');
+    return isThinking ? 'messages[1].reasoning_content: Extra inputs are not permitted' : null;
+  };
+  const intercept = ({ body }: ReceivedRequest, response: ServerResponse): boolean => {
+    const message = refuse(body);
+    if (message !== null) sendJson(response, { error: { message } }, 400);
+    return message !== null;
+  };
+  await withModel({ intercept }, async ({ model, gateway }) => {
+    const turn = { type: 'thinking', thinking: 'Hm.', signature: 'tokenferry.' };
+    const messages = [
+      ...ASK.messages,
+      { role: 'assistant', content: [turn, { type: 'text', text: 'Yes.' }] },
+      ...ASK.messages,
+    ];
+    const ask = { ...STREAM, messages, thinking: { type: 'adaptive' }, output_config: { effort: 'high' } };
+    for (const calls of [3, 1]) {
+      const count = model.received.length;
+      const reply = await post(gateway, ask);
+      assert.equal(checkMessagesStream(await reply.text()).text, SAID);
+      assert.match(
+        reply.headers.get('x-tokenferry-dropped') ?? '',
+        /^reasoning_effort, messages\.reasoning_content/,
+      );
+      assert.equal(model.received.length - count, calls);
+    }
+  });
+});

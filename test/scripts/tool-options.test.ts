@@ -14,6 +14,7 @@ const TOOLS = [
   ['soak', 'bench/soak.ts'],
   ['crowd', 'bench/crowd.ts'],
   ['test:clients', 'scripts/test-client-suites.ts'],
+  ['test:applications', 'scripts/test-applications.ts'],
   ['test:fuzz', 'scripts/test-fuzz-suite.ts'],
   ['test', 'scripts/test.ts'],
   ['walk', 'scripts/walk.ts'],

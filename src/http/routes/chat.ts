@@ -144,7 +144,10 @@ function chatCall(
   else if (format.path !== undefined) attempt.path = `/v1${format.path}`;
   // The headers of a whole response come when it is generated.
   const isUrgent = request.stream && adapted.stream && !attempt.isLast;
-  return callOf(attempt, { body: adapted.body, timeLimit: isUrgent ? 'streamTimeoutMs' : 'timeoutMs' });
+  const timeLimit = isUrgent ? 'streamTimeoutMs' : 'timeoutMs';
+  const call = callOf(attempt, { body: adapted.body, timeLimit });
+  // The query of another API (`?beta=true` of Anthropic's) means nothing in a chat.
+  return format.path === undefined ? call : { ...call, query: '' };
 }
 
 function responseOptions(

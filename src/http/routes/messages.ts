@@ -60,15 +60,24 @@ export async function serveMessages(
       }
     }
   } catch (error) {
-    throw unknownToAll(
-      error,
-      context,
-      (name) => !candidates.some((one) => one.name === name && isViaChat(one)),
-    );
+    throw unknownToNative(error, context, candidates);
   } finally {
     writer?.dispose();
   }
   context.outcome.isKnownModel = router.served(routed);
+}
+
+/** Names the upstreams that do not have the path /messages, as on other paths. */
+function unknownToNative(
+  error: unknown,
+  context: RequestContext,
+  candidates: readonly RoutedUpstream[],
+): unknown {
+  const viaChat = new Set(candidates.filter(isViaChat).map(({ name }) => name));
+  const last = context.outcome.log.attempts.findLast(({ outcome }) => outcome === 'path_not_found');
+  // The error is that of the last one; an upstream that was sent a chat lacks another path than the client's.
+  if (viaChat.has(last?.upstream ?? '')) return error;
+  return unknownToAll(error, context, (upstream) => !viaChat.has(upstream));
 }
 
 /** A Messages request on its way: what all its attempts have in common. */

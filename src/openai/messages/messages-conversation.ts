@@ -46,6 +46,7 @@ const BILLING = 'x-anthropic-billing-header:';
  */
 class ChatBuilder {
   readonly #names: ToolNames;
+  readonly #system: string[] = [];
   readonly #messages: JsonObject[] = [];
   readonly #tools: ToolChanges = { loaded: new Set(), removed: new Set(), defined: [] };
   readonly #dropped = new Set<string>();
@@ -73,18 +74,14 @@ class ChatBuilder {
       else if (block.type !== 'text') throw unknownBlock(block, place);
       else if (textOf(block) !== '' && !textOf(block).startsWith(BILLING)) texts.push(textOf(block));
     }
-    if (texts.length === 0) return;
-    this.#endTurn();
-    const text = texts.join('\n\n');
-    const last = this.#messages.at(-1);
-    if (last?.role === 'system')
-      this.#messages[this.#messages.length - 1] = { role: 'system', content: `${last.content}\n\n${text}` };
-    else this.#messages.push({ role: 'system', content: text });
+    this.#system.push(...texts);
   }
 
   finish(): Conversation {
     this.#endTurn();
-    return { messages: this.#messages, tools: this.#tools, dropped: this.#dropped };
+    // One at the beginning, also of those within the conversation: templates of open models take no other.
+    const system = this.#system.length === 0 ? [] : [{ role: 'system', content: this.#system.join('\n\n') }];
+    return { messages: [...system, ...this.#messages], tools: this.#tools, dropped: this.#dropped };
   }
 
   #endTurn(): void {

@@ -1,4 +1,5 @@
 import type { FerryError } from '../../lib/errors/ferry-error.ts';
+import type { ParsedRequest } from './parsed-request.ts';
 
 /** Left out when an upstream refuses it: the response is still the one that was requested. */
 const DROPPABLE: ReadonlySet<string> = new Set([
@@ -81,7 +82,7 @@ const REFUSAL =
  */
 export function findRefusedParameter(
   error: FerryError,
-  request: { readonly json: Readonly<Record<string, unknown>> },
+  request: Pick<ParsedRequest, 'json' | 'derived'>,
 ): string | null {
   if (error.kind !== 'client_fault' || (error.status !== 400 && error.status !== 422)) return null;
   if (!REFUSAL.test(error.message) && !REFUSAL.test((error.code ?? '').replaceAll('_', ' '))) return null;
@@ -89,7 +90,8 @@ export function findRefusedParameter(
   const sent = { ...request.json, stream_options: null };
   const named = nameInParam(error.param, sent) ?? nameInText(error.message, sent);
   if (named === null) return null;
-  return isDroppable(named) || Object.hasOwn(RENAMED, named) ? named : null;
+  const isLeftOut = isDroppable(named) || request.derived?.includes(named) === true;
+  return isLeftOut || Object.hasOwn(RENAMED, named) ? named : null;
 }
 
 /** `stream_options.include_usage`, `body.user` and `metadata[a]` all mean their top-level parameter. */

@@ -77,7 +77,7 @@ export function adaptRequest(request: ParsedRequest, adaptation: Adaptation): Ad
     plan.set.set('model', JSON.stringify(adaptation.upstreamModel));
   }
   const { profile, learnedDrops } = adaptation;
-  if (profile.dropParams.length > 0 || learnedDrops.length > 0) planDrops(plan, request.json, adaptation);
+  if (profile.dropParams.length > 0 || learnedDrops.length > 0) planDrops(plan, request, adaptation);
   planRenames(plan, request.json, adaptation);
   planMeaningless(plan, request);
   if (GENERATION.has(request.kind)) {
@@ -102,10 +102,14 @@ function isStream(request: ParsedRequest, { forceStream, profile, learnedDrops }
   return request.stream && !learnedDrops.includes(REWRITE.streaming);
 }
 
-function planDrops(plan: Plan, json: Json, { profile, learnedDrops }: Adaptation): void {
+function planDrops(
+  plan: Plan,
+  { json, derived }: ParsedRequest,
+  { profile, learnedDrops }: Adaptation,
+): void {
   for (const name of profile.dropParams) drop(plan, json, name);
   for (const name of learnedDrops) {
-    if (isDroppable(name)) drop(plan, json, name);
+    if (isDroppable(name) || derived?.includes(name) === true) drop(plan, json, name);
   }
   // Without logprobs the API refuses top_logprobs.
   if (plan.remove.has('logprobs') && Object.hasOwn(json, 'top_logprobs')) drop(plan, json, 'top_logprobs');
@@ -266,7 +270,10 @@ function editsOf(
   learned: readonly string[] = [],
 ): MessageEdits | null {
   if (!Array.isArray(messages)) return null;
-  const drops = profile.dropParams.length === 0 ? NONE : messageDropsOf(profile.dropParams);
+  const drops =
+    profile.dropParams.length === 0 && learned.length === 0
+      ? NONE
+      : messageDropsOf(profile.dropParams, learned);
   if (profile.messageContent === 'text') refuseOtherParts(messages);
   const rewrites = rewritesOf(profile, learned);
   const roles = learned.includes(REWRITE.developer)
@@ -289,9 +296,10 @@ function editsOf(
   return { positions, drops, dropped: [...dropped, ...applied], roles, rewrites };
 }
 
-/** The members of messages that `drop_params` names. */
-function messageDropsOf(names: readonly string[]): string[] {
-  return names.filter((name) => name.startsWith(PREFIX)).map((name) => name.slice(PREFIX.length));
+/** The members of messages that `drop_params` names, and the reasoning where the upstream refused it. */
+function messageDropsOf(names: readonly string[], learned: readonly string[]): string[] {
+  const drops = names.filter((name) => name.startsWith(PREFIX)).map((name) => name.slice(PREFIX.length));
+  return learned.includes(REWRITE.reasoning) ? [...drops, 'reasoning_content'] : drops;
 }
 
 /** Throws FerryError 400 that names the first part which is no text (S102). */

@@ -20,6 +20,8 @@ export const REWRITE = {
   emptyContent: 'messages:empty',
   /** The role `developer`: sent as `system`. */
   developer: 'messages:developer',
+  /** `reasoning_content` of earlier turns: left out. */
+  reasoning: 'messages:reasoning_content',
   /** Embeddings of blank texts: a full stop is sent. */
   blankInputs: 'input:blank',
   /** Embeddings as base64, where the upstream refuses it or returns no float32: floats are requested and encoded here. */
@@ -35,6 +37,7 @@ export interface ContentHolder {
   readonly role?: unknown;
   readonly content?: unknown;
   readonly tool_calls?: unknown;
+  readonly reasoning_content?: unknown;
 }
 
 /**
@@ -56,6 +59,8 @@ export function needsRewrite(message: ContentHolder, rewrite: Rewrite): boolean 
       return content === '' && role !== 'user';
     case REWRITE.developer:
       return role === 'developer';
+    case REWRITE.reasoning:
+      return message.reasoning_content !== undefined;
     default:
       return false;
   }
@@ -194,6 +199,7 @@ function refusedInMessages(words: string, messages: unknown, avoided: readonly s
         typeof message === 'object' && message !== null && needsRewrite(message as ContentHolder, rewrite),
     );
   const has = (rewrite: Rewrite): boolean => !avoided.includes(rewrite) && occurs(rewrite);
+  if (refusesReasoning(words) && has(REWRITE.reasoning)) return REWRITE.reasoning;
   if (refusesRole(words) && has(REWRITE.developer)) return REWRITE.developer;
   const wantsText = WANTS_TEXT.test(words);
   const saysEmpty = SAYS_EMPTY.test(words) || SAYS_MUST_HAVE.test(words);
@@ -208,6 +214,13 @@ function refusedInMessages(words: string, messages: unknown, avoided: readonly s
   const isEmptied = avoided.includes(REWRITE.nullContent) && occurs(REWRITE.nullContent);
   const isEmpty = has(REWRITE.emptyContent) || (isEmptied && !avoided.includes(REWRITE.emptyContent));
   return saysEmpty && isEmpty ? REWRITE.emptyContent : null;
+}
+
+/** DeepSeek's R1 refused it in the history (its documentation, 2025); its later models require it where tools are used. */
+function refusesReasoning(words: string): boolean {
+  return (
+    /reasoning_content/.test(words) && !/missing|required|must (?:be|have|include|contain)|need/i.test(words)
+  );
 }
 
 function refusesRole(words: string): boolean {

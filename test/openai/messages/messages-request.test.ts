@@ -70,16 +70,12 @@ test('the system prompt is one leading message, as a text or as blocks, without 
   assert.deepEqual(messagesOf(HELLO, { system: '' }), [{ role: 'user', content: 'Hello' }]);
 });
 
-test('a system message within the conversation keeps its place, and joins the leading one at its beginning', () => {
+test('system messages within the conversation join the leading one, and the turns around them are one', () => {
   const system = { role: 'system', content: [text('# Environment')] };
-  assert.deepEqual(messagesOf([...HELLO, system], { system: 'Be brief.' }), [
-    { role: 'system', content: 'Be brief.' },
-    { role: 'user', content: 'Hello' },
-    { role: 'system', content: '# Environment' },
-  ]);
-  assert.deepEqual(messagesOf([system, ...HELLO], { system: 'Be brief.' }), [
+  const messages = [...HELLO, system, { role: 'user', content: 'Go.' }];
+  assert.deepEqual(messagesOf(messages, { system: 'Be brief.' }), [
     { role: 'system', content: 'Be brief.\n\n# Environment' },
-    { role: 'user', content: 'Hello' },
+    { role: 'user', content: 'Hello\nGo.' },
   ]);
 });
 

@@ -332,3 +332,24 @@ test('S113 a refusal of blank inputs is one that names them, or that names nothi
   for (const input of ['', ' \n', [''], [[1], []]])
     assert.equal(refused('Bad Request', { input }), REWRITE.blankInputs);
 });
+
+test('reasoning in the history is found in a refusal, and left out; where it is missing it stays', () => {
+  const history = [
+    { role: 'user', content: 'Hi' },
+    { role: 'assistant', content: 'Yes.', reasoning_content: 'Hm.' },
+  ];
+  for (const words of [
+    'Unknown field messages[1].reasoning_content',
+    'The reasoning_content is not allowed in the input messages.',
+    'messages.1.reasoning_content: Extra inputs are not permitted',
+  ])
+    assert.equal(refusedOf({ messages: history }, words), REWRITE.reasoning, words);
+  assert.equal(
+    refusedOf({ messages: history }, 'Missing `reasoning_content` field in the assistant message'),
+    null,
+  );
+  assert.equal(refusedOf(ONE_QUESTION, 'Unknown field reasoning_content'), null);
+  const { messages, dropped } = adapted(JSON.stringify(history), [REWRITE.reasoning]);
+  assert.equal(messages, '[{"role":"user","content":"Hi"},{"role":"assistant","content":"Yes."}]');
+  assert.deepEqual(dropped, ['messages.reasoning_content']);
+});
