@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ParsedUrlQuery } from 'node:querystring';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
 import { asFerryError, FerryError } from '../lib/errors/ferry-error.ts';
+import { StoreError } from '../request-log/request-store.ts';
 import type { RoutedUpstream } from '../routing/upstream-state/routed-upstream.ts';
 import { AdminAccess, type AdminCaller } from './access/admin-access.ts';
 import { probeUpstream } from './actions/probe-upstream.ts';
@@ -9,7 +10,6 @@ import { refreshToken } from './actions/refresh-token.ts';
 import type { AdminParts } from './admin-parts.ts';
 import type {
   AdminConfiguration,
-  AdminLogin,
   AdminModels,
   AdminProbe,
   AdminRequests,
@@ -67,7 +67,7 @@ export function createAdminApp(parts: AdminParts, history: TokenHistory): AdminA
   app.use('/admin', express.json({ limit: MAX_BODY_BYTES, type: 'application/json' }));
 
   app.post('/admin/session', async (request, response) => {
-    const caller = await access.logIn(request, response, bodyOf(request) as AdminLogin);
+    const caller = await access.logIn(request, response, bodyOf(request));
     audit(parts, request, caller, 'logged in');
     send(response, access.describe(caller));
   });
@@ -272,8 +272,10 @@ function errorHandler(parts: AdminParts): ErrorRequestHandler {
   };
 }
 
-/** Express and its body parser throw errors with a status. */
+/** Express and its body parser throw errors with a status, the request log `StoreError`. */
 function errorOf(thrown: unknown): FerryError {
+  if (thrown instanceof StoreError)
+    return new FerryError('overloaded', { message: `The request log cannot be searched: ${thrown.message}` });
   const status = (thrown as { readonly status?: unknown } | null)?.status;
   if (thrown instanceof FerryError || typeof status !== 'number' || status >= 500)
     return asFerryError(thrown);

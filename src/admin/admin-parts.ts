@@ -28,8 +28,6 @@ export interface AdminParts {
   readonly configPath: string | null;
   /** Null: only this machine is served, without a key. */
   readonly key: Secret | null;
-  /** A code that opens one session, once; null: there is none. */
-  readonly loginCode: Secret | null;
   readonly requestLog: RequestLog;
   state(): GatewayState;
   phase(): AdminStatus['phase'];

@@ -13,10 +13,9 @@ export interface AdminSession {
   readonly expires_at_ms: number | null;
 }
 
-/** The body of `POST /admin/session`: the admin key, or the one-time code of the address that the demo prints. */
+/** The body of `POST /admin/session`: the admin key. */
 export interface AdminLogin {
-  readonly key?: string;
-  readonly code?: string;
+  readonly key: string;
 }
 
 /** Something that does not work right now. */

@@ -13,7 +13,7 @@ import type { Readiness } from '../http/routes/health.ts';
 import { systemClock } from '../lib/clock.ts';
 import { asFerryError } from '../lib/errors/ferry-error.ts';
 import type { RequestRecord } from '../lib/request-record.ts';
-import { type Secret, SecretRegistry } from '../lib/secret.ts';
+import { SecretRegistry } from '../lib/secret.ts';
 import { counted, inSeconds } from '../lib/text/format.ts';
 import { packageVersion } from '../lib/version.ts';
 import { createLogger, type Logger, type LogLevel } from '../observability/logger.ts';
@@ -55,8 +55,6 @@ export interface ServiceOptions {
   readonly bodyStallMs?: number;
   /** Maximum time for the headers of a request, in milliseconds; 50 s unless given. */
   readonly headersTimeoutMs?: number;
-  /** A code that opens one session of the page, once, in place of an admin key. */
-  readonly adminCode?: Secret;
   /** Loads the configuration again; throws `ConfigError`. Without it the service never reloads. */
   readonly loadAgain?: () => LoadedConfig;
 }
@@ -360,14 +358,12 @@ class Service implements RunningService {
   #createAdmin(loaded: LoadedConfig): AdminGateway {
     let loadedAtMs = systemClock.wallMs();
     const { admin, log } = loaded.config;
-    const sharedKey = this.#options.adminCode ?? null;
     this.#logLevel = log.level;
     return new AdminGateway({
       clock: systemClock,
       version: packageVersion(),
       configPath: loaded.files[0] ?? null,
       key: admin.key,
-      loginCode: sharedKey,
       requestLog: this.#requestLog,
       state: () => this.#runtime,
       phase: () => this.#currentPhase(),

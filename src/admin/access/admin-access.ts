@@ -10,8 +10,6 @@ import { AdminSessions, type OpenSession } from './admin-sessions.ts';
 interface AccessSettings {
   /** Null: only this machine is served, without a key. */
   readonly key: Secret | null;
-  /** A code that opens one session, once. */
-  readonly loginCode: Secret | null;
   readonly clock: Clock;
   clientIp(request: IncomingMessage): string;
 }
@@ -22,7 +20,7 @@ export interface AdminCaller {
   readonly session: OpenSession | null;
 }
 
-/** Wrong keys and codes of one address within `FAILURE_WINDOW_SECONDS`; more are refused without a look. */
+/** Wrong keys of one address within `FAILURE_WINDOW_SECONDS`; more are refused without a look. */
 const MAX_FAILURES = 10;
 const FAILURE_WINDOW_SECONDS = 60;
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
@@ -37,7 +35,6 @@ export class AdminAccess {
   readonly #settings: AccessSettings;
   readonly #sessions: AdminSessions;
   #failures: Promise<RateLimiterMemory> | null = null;
-  #isCodeUsed = false;
 
   constructor(settings: AccessSettings) {
     this.#settings = settings;
@@ -82,18 +79,21 @@ export class AdminAccess {
       if (session.renewed !== null) setCookie(request, response, session.renewed, session.expiresAtMs);
       return { access: 'session', session };
     }
-    if (this.#settings.key === null && this.#settings.loginCode === null)
-      return { access: 'loopback', session: null };
+    if (this.#settings.key === null) return { access: 'loopback', session: null };
     throw new FerryError('invalid_api_key', {
       message: 'Not logged in: send the admin key as "Authorization: Bearer <key>", or log in at /ui/.',
     });
   }
 
-  /** Opens a session for the admin key or the one-time code. A session of the same browser ends. */
-  async logIn(request: IncomingMessage, response: ServerResponse, login: AdminLogin): Promise<AdminCaller> {
-    if (login.code !== undefined) await this.#useCode(login.code, request);
-    else if (login.key !== undefined) await this.#checkKey(login.key, request);
-    else throw new FerryError('invalid_request', { message: 'The body must have "key", the admin key.' });
+  /** Opens a session for the admin key. A session of the same browser ends. */
+  async logIn(
+    request: IncomingMessage,
+    response: ServerResponse,
+    login: { readonly [Name in keyof AdminLogin]?: unknown },
+  ): Promise<AdminCaller> {
+    if (typeof login.key !== 'string')
+      throw new FerryError('invalid_request', { message: 'The body must have "key", the admin key.' });
+    await this.#checkKey(login.key, request);
     const previous = this.#sessionOf(request);
     if (previous !== null) this.#sessions.end(previous);
     const { value, session } = this.#sessions.open();
@@ -128,30 +128,9 @@ export class AdminAccess {
     });
   }
 
+  /** In constant time. Throws `invalid_api_key`, and `client_rate_limited` after too many failures of the address. */
   async #checkKey(presented: string, request: IncomingMessage): Promise<void> {
     const { key } = this.#settings;
-    await this.#compare(presented, key, request, 'Invalid admin key: use the one of admin.key.');
-  }
-
-  async #useCode(presented: string, request: IncomingMessage): Promise<void> {
-    const { loginCode } = this.#settings;
-    const code = this.#isCodeUsed ? null : loginCode;
-    await this.#compare(
-      presented,
-      code,
-      request,
-      'Invalid code: it opens one session only. Restart the demo for another one.',
-    );
-    this.#isCodeUsed = true;
-  }
-
-  /** In constant time. Throws `invalid_api_key`, and `client_rate_limited` after too many failures of the address. */
-  async #compare(
-    presented: string,
-    wanted: Secret | null,
-    request: IncomingMessage,
-    message: string,
-  ): Promise<void> {
     const ip = this.#settings.clientIp(request);
     this.#failures ??= newFailureCounter();
     const failures = await this.#failures;
@@ -162,9 +141,14 @@ export class AdminAccess {
         retryAfterMs: known.msBeforeNext,
       });
     }
-    if (wanted !== null && isSameDigest(sha256Hex(presented), sha256Hex(wanted.reveal()))) return;
+    if (key !== null && isSameDigest(sha256Hex(presented), sha256Hex(key.reveal()))) return;
     await failures.penalty(ip, 1);
-    throw new FerryError('invalid_api_key', { message });
+    throw new FerryError('invalid_api_key', {
+      message:
+        key === null
+          ? 'There is no admin key: without one this machine needs none. Set admin.key to use one.'
+          : 'Invalid admin key: use the one of admin.key.',
+    });
   }
 }
 

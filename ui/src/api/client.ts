@@ -25,17 +25,13 @@ export function post<T>(path: string, body?: unknown): Promise<T> {
   return call<T>('POST', path, body);
 }
 
-/** Asks who we are, or logs in with the one-time code that the address of the page may have. */
+/** Asks who we are. */
 export async function openSession(): Promise<void> {
-  const code = new URLSearchParams(location.hash.slice(1)).get('code');
-  if (code !== null) history.replaceState(null, '', location.pathname + location.search);
   try {
-    session.value = code === null ? await get<AdminSession>('/admin/session') : await logIn({ code });
+    session.value = await get<AdminSession>('/admin/session');
   } catch (error) {
     if (!(error instanceof ApiError) || (error.status !== 401 && error.status !== 403)) throw error;
-    // The code of a link is good once; this browser may have a session of it already.
-    session.value =
-      code === null ? 'needed' : await get<AdminSession>('/admin/session').catch(() => 'needed' as const);
+    session.value = 'needed';
   }
 }
 
