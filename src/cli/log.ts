@@ -169,9 +169,10 @@ function opened(request: StoredRequest): string {
   if (attempts.length > 0) lines.push('  attempts');
   const attemptsMs = attempts.reduce((sum, attempt) => sum + attempt.elapsedMs, 0);
   const totalMs = Math.max(elapsedMs, attemptsMs, 1);
-  // Attempts are recorded with their durations: what is left is spent before the first one (queue, body).
+  // Older versions recorded attempts with their durations alone: what is left is spent before the first one (queue, body).
   let startMs = Math.max(0, totalMs - attemptsMs);
   for (const attempt of attempts) {
+    startMs = attempt.startMs ?? startMs;
     const from = Math.min(TIME_LINE_WIDTH - 1, Math.floor((startMs / totalMs) * TIME_LINE_WIDTH));
     const length = Math.max(1, Math.round((attempt.elapsedMs / totalMs) * TIME_LINE_WIDTH));
     const bar = `${' '.repeat(from)}${'█'.repeat(Math.min(length, TIME_LINE_WIDTH - from))}`;

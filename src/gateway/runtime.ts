@@ -84,6 +84,9 @@ export class Runtime {
       onCircuit,
       ...(previous === null ? {} : { running: previous.upstreams }),
     });
+    for (const { name, pausedAtMs } of previous?.upstreams ?? []) {
+      if (pausedAtMs !== null) upstreams.find((upstream) => upstream.name === name)?.pause(pausedAtMs);
+    }
     this.upstreams = upstreams;
     this.skipped = skipped;
     this.routes = buildRoutes(config, { upstreams, skipped, use: this.#use }, parts);

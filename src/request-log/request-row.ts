@@ -160,15 +160,26 @@ interface AttemptJson {
   ms: number;
   token_renewed?: true;
   detail?: string;
+  start_ms?: number;
+  queue_ms?: number;
+  token_wait_ms?: number;
+  headers_ms?: number;
+  repairs?: readonly string[];
 }
 
 function attemptsJson(attempts: readonly AttemptRecord[]): string {
   if (attempts.length === 0) return '[]';
   const rows: AttemptJson[] = [];
-  for (const { upstream, outcome, status, elapsedMs, tokenRenewed, detail } of attempts) {
+  for (const attempt of attempts) {
+    const { upstream, outcome, status, elapsedMs, tokenRenewed, detail } = attempt;
     const row: AttemptJson = { upstream, outcome, status, ms: whole(elapsedMs) };
     if (tokenRenewed) row.token_renewed = true;
     if (detail !== undefined) row.detail = detail;
+    if (attempt.startMs !== undefined) row.start_ms = whole(attempt.startMs);
+    if (attempt.queueMs !== undefined) row.queue_ms = whole(attempt.queueMs);
+    if (attempt.tokenWaitMs !== undefined) row.token_wait_ms = whole(attempt.tokenWaitMs);
+    if (attempt.headersMs !== undefined) row.headers_ms = whole(attempt.headersMs);
+    if (attempt.repairs !== undefined) row.repairs = attempt.repairs;
     rows.push(row);
   }
   return JSON.stringify(rows);
@@ -182,6 +193,11 @@ function attemptsOf(json: string): AttemptRecord[] {
     elapsedMs: attempt.ms,
     tokenRenewed: attempt.token_renewed === true,
     ...(attempt.detail === undefined ? {} : { detail: attempt.detail }),
+    ...(attempt.start_ms === undefined ? {} : { startMs: attempt.start_ms }),
+    ...(attempt.queue_ms === undefined ? {} : { queueMs: attempt.queue_ms }),
+    ...(attempt.token_wait_ms === undefined ? {} : { tokenWaitMs: attempt.token_wait_ms }),
+    ...(attempt.headers_ms === undefined ? {} : { headersMs: attempt.headers_ms }),
+    ...(attempt.repairs === undefined ? {} : { repairs: attempt.repairs }),
   }));
 }
 

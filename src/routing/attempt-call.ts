@@ -36,6 +36,13 @@ export interface AttemptPolicy {
   nowSeconds(): number;
 }
 
+/** Notes what a response needed before the client could read it: for the record of this request, and for the upstream's counts. */
+export function reportRepair(attempt: Attempt, repair: Repair, policy: AttemptPolicy): void {
+  attempt.repairs ??= [];
+  if (!attempt.repairs.includes(repair)) attempt.repairs.push(repair);
+  policy.onRepair(attempt.upstream.name, repair);
+}
+
 /** What an endpoint needs of the adaptation beyond the upstream's profile. */
 interface AdaptationNeeds {
   readonly usage?: boolean;
@@ -107,6 +114,7 @@ export function callOf(attempt: Attempt, facts: CallFacts): UpstreamCall {
           : null,
     tokenWaitMs: attempt.tokenWaitMs,
     tokenWaitedMs: attempt.tokenWaitedMs,
+    waitedForTokenMs: 0,
   };
 }
 
@@ -130,8 +138,10 @@ export async function callUpstream(
       if (response === null) throw rejection.error;
     }
     attempt.received(response);
+    if (call.waitedForTokenMs > 0) attempt.waitedForTokenMs += call.waitedForTokenMs;
     return response;
   } catch (error) {
+    if (call.waitedForTokenMs > 0) attempt.waitedForTokenMs += call.waitedForTokenMs;
     if (!(error instanceof UpstreamStatusError)) throw error;
     attempt.received(error.response);
     throw statusError(error.response, error.text, attempt, policy);

@@ -18,6 +18,8 @@ interface AttemptBounds {
   readonly deadlineMonoMs: number;
   /** How long the request has waited without success for tokens of other candidates: `max_wait` is for all together. */
   readonly tokenWaitedMs: number;
+  /** How long the request waited for a slot or its turn before this attempt. */
+  readonly queuedMs: number;
 }
 
 /** A response whose body rejected the token, and its error. */
@@ -51,9 +53,15 @@ export class Attempt {
   sent: ParsedRequest | null = null;
   /** What the upstream's refusals had taught when the request was adapted for this attempt. */
   learnedDrops: readonly string[] = [];
+  /** What its response needed before the client could read it; null: nothing. */
+  repairs: string[] | null = null;
+  waitedForTokenMs = 0;
   readonly #clock: Clock;
   readonly #controller = new AbortController();
   readonly #startedMonoMs: number;
+  readonly #queuedMs: number;
+  /** When the headers of the latest response came, from its begin; null: none came. */
+  #headersMs: number | null = null;
   /** True until the attempt has succeeded: the circuit of a cooling upstream is probed with it. */
   #isProbe: boolean;
   /** The upstream that the log named before this attempt, and its model. */
@@ -74,6 +82,7 @@ export class Attempt {
     this.isLast = bounds.isLast;
     this.deadlineMonoMs = bounds.deadlineMonoMs;
     this.tokenWaitedMs = bounds.tokenWaitedMs;
+    this.#queuedMs = bounds.queuedMs;
     this.#clock = clock;
     this.#startedMonoMs = clock.monoMs();
     this.signal = this.#controller.signal;
@@ -156,6 +165,7 @@ export class Attempt {
   /** Notes a response, of any status, for the record and for what follows a failure. */
   received(response: UpstreamResponse): void {
     this.response = response;
+    this.#headersMs = this.elapsedMs;
     this.#isTokenRenewed ||= response.isReplayed;
     const { pacers } = this.upstream;
     if (pacers?.isActive === true) pacers.responded(this.model, this.#startedMonoMs, response);
@@ -239,15 +249,21 @@ export class Attempt {
       this.#controller.abort(error);
       this.response?.body.destroy(error);
     }
-    const entry: AttemptRecord = {
+    const entry: { -readonly [Member in keyof AttemptRecord]: AttemptRecord[Member] } = {
       upstream: this.upstream.name,
       outcome: error === null ? 'ok' : this.#outcome(error),
       status: this.response?.status ?? null,
       elapsedMs: this.elapsedMs,
       tokenRenewed: this.#isTokenRenewed,
+      startMs: this.#startedMonoMs - this.request.startedMonoMs,
     };
+    if (this.#headersMs !== null) entry.headersMs = this.#headersMs;
+    if (this.#queuedMs > 0) entry.queueMs = this.#queuedMs;
+    if (this.waitedForTokenMs > 0) entry.tokenWaitMs = this.waitedForTokenMs;
+    if (this.repairs !== null) entry.repairs = this.repairs;
+    if (error !== null) entry.detail = error.detail ?? error.message;
     const { log } = this.request;
-    log.attempts.push(error === null ? entry : { ...entry, detail: error.detail ?? error.message });
+    log.attempts.push(entry);
     log.upstreamMs += entry.elapsedMs;
     if (error !== null && this.response === null && isBeforeSending(error)) this.#uncount();
     this.upstream.limiter.release();

@@ -43,6 +43,8 @@ export class Failover {
   #tries = 0;
   /** What all attempts together waited for tokens. */
   #tokenWaitedMs = 0;
+  /** What it has waited for a slot or its turn since the last attempt began. */
+  #queuedMs = 0;
   /** What the request has waited for turns: `pace.max_wait` is for all together. */
   #paceWaitedMs = 0;
   /** Its place at the upstream where it waited for a turn last. */
@@ -137,7 +139,9 @@ export class Failover {
       isLast: !this.#isAnyTakeable(),
       deadlineMonoMs: this.#deadlineMonoMs,
       tokenWaitedMs: this.#tokenWaitedMs,
+      queuedMs: this.#queuedMs,
     };
+    this.#queuedMs = 0;
     return new Attempt(this.#request, upstream, bounds, this.#settings.clock);
   }
 
@@ -158,7 +162,9 @@ export class Failover {
       signal: request.signal,
       waitMs: Math.max(0, this.#leftMs),
     });
-    this.#settings.onQueueWait?.(upstream.name, this.#settings.clock.monoMs() - startedMonoMs);
+    const waitedMs = this.#settings.clock.monoMs() - startedMonoMs;
+    this.#queuedMs += waitedMs;
+    this.#settings.onQueueWait?.(upstream.name, waitedMs);
     if (outcome !== 'acquired') {
       const error = refusal(upstream.name, outcome);
       this.#errors.push(error);
@@ -201,6 +207,7 @@ export class Failover {
     );
     const waitedMs = clock.monoMs() - beganMonoMs;
     this.#paceWaitedMs += waitedMs;
+    this.#queuedMs += waitedMs;
     onQueueWait?.(upstream.name, waitedMs);
     if (outcome !== 'turn') this.#errors.push(this.#rateLimited(upstream.name, pacer));
     return outcome === 'turn';

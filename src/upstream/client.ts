@@ -58,6 +58,8 @@ export interface UpstreamCall extends ExchangeControl {
   readonly tokenWaitMs: number;
   /** What of the upstream's own longest wait the request has used up elsewhere. */
   readonly tokenWaitedMs: number;
+  /** How long this call has waited for tokens; written by the client only. */
+  waitedForTokenMs: number;
 }
 
 /** A request of our own, such as those of `tokenferry check`. */
@@ -185,6 +187,7 @@ export class UpstreamClient extends OpenAI {
       return null;
     }
     call.timer.clear();
+    const beganMonoMs = performance.now();
     const renewed = await credentials.manager
       .renewAfter(rejected.lease, {
         signal: call.signal,
@@ -195,6 +198,7 @@ export class UpstreamClient extends OpenAI {
         if (error instanceof TokenUnavailable) return null;
         throw error;
       });
+    call.waitedForTokenMs += performance.now() - beganMonoMs;
     if (renewed === null) return null;
     rejected.body.destroy(new Error('token renewed'));
     const response = await this.#request(call, renewed);
@@ -260,6 +264,7 @@ export class UpstreamClient extends OpenAI {
 
   async #waitForToken({ manager, maxWaitMs }: TokenCredentials, call: UpstreamCall): Promise<Lease> {
     const leftMs = Math.max(0, maxWaitMs - call.tokenWaitedMs);
+    const beganMonoMs = performance.now();
     try {
       return await manager.get({ signal: call.signal, maxWaitMs: Math.min(call.tokenWaitMs, leftMs) });
     } catch (error) {
@@ -270,6 +275,8 @@ export class UpstreamClient extends OpenAI {
         ...(error.detail === null ? {} : { detail: error.detail }),
         cause: error,
       });
+    } finally {
+      call.waitedForTokenMs += performance.now() - beganMonoMs;
     }
   }
 
@@ -374,6 +381,7 @@ export class UpstreamClient extends OpenAI {
       headersTimeoutKey: null,
       tokenWaitMs: timeoutMs,
       tokenWaitedMs: 0,
+      waitedForTokenMs: 0,
     }).catch((error: unknown) => {
       timer.clear();
       throw error;

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
 import type {
   AdminConfiguration,
   AdminModels,
@@ -17,7 +19,7 @@ import type {
 } from '../../src/admin/api-types.ts';
 import { ask } from '../behaviour/fault-rig.ts';
 import { Gateway } from '../helpers/gateway.ts';
-import { postgres } from '../helpers/postgres.ts';
+import { TestPostgres } from '../helpers/postgres.ts';
 import { refusingUrl } from '../helpers/raw-upstream.ts';
 import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
@@ -40,41 +42,86 @@ test('the views say what the gateway, its tokens, its upstreams and its records 
   assert.equal((await ask(gateway, 'chat', 'm')).response.status, 200);
 
   const { tokens } = await admin.get<AdminTokens>('/admin/tokens');
-  assert.deepEqual(tokens.map(({ name, state, used_by }) => [name, state, used_by]), [['corp', 'fresh', ['chat']]]);
+  assert.deepEqual(
+    tokens.map(({ name, state, used_by }) => [name, state, used_by]),
+    [['corp', 'fresh', ['chat']]],
+  );
   const refreshed = await admin.post<AdminTokenRefresh>('/admin/tokens/corp/refresh');
   assert.ok(refreshed.is_ok, refreshed.message);
   assert.equal(refreshed.token.generation, 2);
   const { events } = await admin.get<AdminTokenHistory>('/admin/tokens/corp/history');
-  assert.deepEqual(events.map(({ kind, reason }) => [kind, reason]), [['acquired', 'start'], ['acquired', 'manual']]);
+  assert.deepEqual(
+    events.map(({ kind, reason }) => [kind, reason]),
+    [
+      ['acquired', 'start'],
+      ['acquired', 'manual'],
+    ],
+  );
 
   const { upstreams } = await admin.get<AdminUpstreams>('/admin/upstreams');
-  assert.deepEqual(upstreams.map(({ name, state }) => [name, state]), [['dead', 'cooling'], ['chat', 'up'], ['half', 'skipped']]);
+  assert.deepEqual(
+    upstreams.map(({ name, state }) => [name, state]),
+    [
+      ['dead', 'cooling'],
+      ['chat', 'up'],
+      ['half', 'skipped'],
+    ],
+  );
   assert.equal(upstreams[0]?.last_error?.kind, 'unreachable');
   assert.match(upstreams[2]?.defect ?? '', /no credentials/);
-  assert.deepEqual(upstreams.map(({ recent }) => recent.requests), [0, 1, 0]);
+  assert.deepEqual(
+    upstreams.map(({ recent }) => recent.requests),
+    [0, 1, 0],
+  );
   const probe = await admin.post<AdminProbe>('/admin/upstreams/chat/probe');
   assert.ok(probe.is_ok, probe.message);
   assert.ok(!(await admin.post<AdminProbe>('/admin/upstreams/dead/probe')).is_ok);
 
   const status = await admin.get<AdminStatus>('/admin/status');
   assert.equal(status.phase, 'serving');
-  assert.deepEqual(status.degraded.map(({ part, name }) => [part, name]), [['upstream', 'dead'], ['upstream', 'half']]);
+  assert.deepEqual(
+    status.degraded.map(({ part, name }) => [part, name]),
+    [
+      ['upstream', 'dead'],
+      ['upstream', 'half'],
+    ],
+  );
   assert.ok(status.degraded.every(({ advice }) => advice !== ''));
   assert.deepEqual([status.recent.requests, status.recent.errors], [1, 0]);
 
   const { models } = await admin.get<AdminModels>('/admin/models');
-  assert.deepEqual(models, [{ id: 'm', upstreams: [{ name: 'dead', upstream_model: 'm' }, { name: 'chat', upstream_model: 'm' }] }]);
+  assert.deepEqual(models, [
+    {
+      id: 'm',
+      upstreams: [
+        { name: 'dead', upstream_model: 'm' },
+        { name: 'chat', upstream_model: 'm' },
+      ],
+    },
+  ]);
 
   const { requests } = await admin.get<AdminRequests>('/admin/requests?model=m');
-  assert.deepEqual(requests.map(({ upstream, outcome, attempts }) => [upstream, outcome, attempts]), [['chat', 'ok', 2]]);
+  assert.deepEqual(
+    requests.map(({ upstream, outcome, attempts }) => [upstream, outcome, attempts]),
+    [['chat', 'ok', 2]],
+  );
   const detail = await admin.get<AdminRequestDetail>(`/admin/requests/${requests[0]?.id}`);
-  assert.deepEqual(detail.attempts.map(({ upstream, outcome }) => [upstream, outcome]), [['dead', 'unreachable'], ['chat', 'ok']]);
+  assert.deepEqual(
+    detail.attempts.map(({ upstream, outcome }) => [upstream, outcome]),
+    [
+      ['dead', 'unreachable'],
+      ['chat', 'ok'],
+    ],
+  );
   const [dead, chat] = detail.attempts;
   assert.ok(dead?.start_ms != null && chat?.start_ms != null && chat.start_ms >= dead.start_ms);
   assert.ok(chat.headers_ms != null && chat.headers_ms <= chat.elapsed_ms && dead.headers_ms === null);
 
   const stats = await admin.get<AdminStats>('/admin/stats?by=upstream&step=60');
-  assert.deepEqual(stats.series.map(({ key, total }) => [key, total.requests]), [['chat', 1]]);
+  assert.deepEqual(
+    stats.series.map(({ key, total }) => [key, total.requests]),
+    [['chat', 1]],
+  );
   assert.equal(await admin.status('GET', '/admin/requests?status=many'), 400);
   assert.equal(await admin.status('GET', '/admin/stats?step=7'), 400);
   assert.equal(await admin.status('GET', '/admin/requests/unknown'), 404);
@@ -95,7 +142,9 @@ test('the configuration has every default and no secret, wherever the secret is'
           token_at: 'body',
         },
       },
-      upstreams: [{ name: 'chat', endpoint: 'http://127.0.0.1:9/v1', sk: '${SK}', headers: { 'api-key': 'k' } }],
+      upstreams: [
+        { name: 'chat', endpoint: 'http://127.0.0.1:9/v1', sk: `\${SK}`, headers: { 'api-key': 'k' } },
+      ],
     },
     { SK: 'key-from-environment' },
   );
@@ -104,19 +153,38 @@ test('the configuration has every default and no secret, wherever the secret is'
   const text = JSON.stringify(configuration);
   assert.equal(configuration.timeout, 120_000);
   assert.match(path ?? '', /config\.yaml$/);
-  for (const secret of ['admin-key', 'client-key-one', 'url-password', '"abc"', 'variable-secret', 'key-from', '"k"'])
+  for (const secret of [
+    'admin-key',
+    'client-key-one',
+    'url-password',
+    '"abc"',
+    'variable-secret',
+    'key-from',
+    '"k"',
+  ])
     assert.ok(!text.includes(secret) && !yaml.includes(secret.replaceAll('"', ' ')), secret);
   assert.ok(text.includes('"x-app":"llm"'));
 });
 
 test('reload, log level and their results', async () => {
-  await using gateway = await Gateway.start({ upstreams: [{ name: 'chat', endpoint: 'http://127.0.0.1:9/v1', sk: 'key-of-chat' }] });
+  await using gateway = await Gateway.start({
+    upstreams: [{ name: 'chat', endpoint: 'http://127.0.0.1:9/v1', sk: 'key-of-chat' }],
+  });
   const admin = new AdminClient(gateway.url);
-  assert.deepEqual(await admin.post<ReloadState>('/admin/reload').then(({ is_ok, message }) => [is_ok, message]), [true, 'Nothing changed.']);
-  assert.deepEqual(await admin.post<LogLevelChange>('/admin/log-level', { level: 'debug' }), { level: 'debug' });
+  assert.deepEqual(
+    await admin.post<ReloadState>('/admin/reload').then(({ is_ok, message }) => [is_ok, message]),
+    [true, 'Nothing changed.'],
+  );
+  assert.deepEqual(await admin.post<LogLevelChange>('/admin/log-level', { level: 'debug' }), {
+    level: 'debug',
+  });
   assert.equal((await admin.get<AdminStatus>('/admin/status')).log_level, 'debug');
   assert.equal((await gateway.post('/admin/log-level', { level: 'loud' })).status, 400);
-  assert.equal((await gateway.post('/admin/log-level', 'level=debug', { headers: { 'content-type': 'text/plain' } })).status, 400);
+  assert.equal(
+    (await gateway.post('/admin/log-level', 'level=debug', { headers: { 'content-type': 'text/plain' } }))
+      .status,
+    400,
+  );
   await gateway.end();
   assert.match(gateway.log, /admin: log level debug/);
   assert.match(gateway.log, /admin: reload/);
@@ -128,17 +196,22 @@ test('a pause survives a reload that changes the upstream', async () => {
   await using gateway = await Gateway.start({ upstreams: [upstream] });
   const admin = new AdminClient(gateway.url);
   await admin.post('/admin/upstreams/chat/pause');
-  await gateway.reload({ upstreams: [{ ...upstream, timeout: 77 }] });
+  const file = join(gateway.folder, 'config.yaml');
+  writeFileSync(file, readFileSync(file, 'utf8').replace('name: chat', 'name: chat\n    timeout: 77'));
+  assert.ok(await gateway.service.reload());
   const { upstreams } = await admin.get<AdminUpstreams>('/admin/upstreams');
   assert.equal(upstreams[0]?.state, 'paused');
   assert.equal((await ask(gateway, 'chat', 'm')).response.status, 503);
 });
 
+const postgres = await TestPostgres.start();
+after(() => postgres.close());
+
 const HOSTILE = '<img src=x onerror=alert(1)></script><script>alert(2)</script>\u2028"\'';
 
 for (const dbtype of ['sqlite', 'postgres'] as const) {
   test(`${dbtype}: requests in keyset pages, and hostile texts stay texts`, async (t) => {
-    const address = dbtype === 'postgres' ? { dbaddr: await (await postgres()).createDatabase() } : {};
+    const address = dbtype === 'postgres' ? { dbaddr: await postgres.createDatabase() } : {};
     await using model = await StandInModel.start();
     await using gateway = await Gateway.start({
       dbtype,
@@ -152,7 +225,10 @@ for (const dbtype of ['sqlite', 'postgres'] as const) {
       await gateway
         .post(
           '/v1/chat/completions',
-          { model: index === 3 ? HOSTILE : 'm', messages: [{ role: 'user', content: `${HOSTILE} ${index}` }] },
+          {
+            model: index === 3 ? HOSTILE : 'm',
+            messages: [{ role: 'user', content: `${HOSTILE} ${index}` }],
+          },
           { headers: { 'x-request-id': `id-${index}`, 'user-agent': '<b>agent</b>' } },
         )
         .then((response) => response.text());
@@ -167,7 +243,10 @@ for (const dbtype of ['sqlite', 'postgres'] as const) {
     } while (cursor !== null);
     assert.deepEqual(seen, ['id-6', 'id-5', 'id-4', 'id-3', 'id-2', 'id-1', 'id-0']);
     const found = await admin.get<AdminRequests>(`/admin/requests?model=${encodeURIComponent(HOSTILE)}`);
-    assert.deepEqual(found.requests.map(({ id, model: name }) => [id, name]), [['id-3', HOSTILE]]);
+    assert.deepEqual(
+      found.requests.map(({ id, model: name }) => [id, name]),
+      [['id-3', HOSTILE]],
+    );
     const raw = await fetch(`${gateway.url}/admin/requests/id-3`);
     assert.match(raw.headers.get('content-type') ?? '', /^application\/json/);
     assert.equal(raw.headers.get('x-content-type-options'), 'nosniff');
@@ -177,7 +256,10 @@ for (const dbtype of ['sqlite', 'postgres'] as const) {
     assert.equal(detail.user_agent, '<b>agent</b>');
     assert.ok(detail.body?.includes('onerror=alert(1)'));
     const text = await admin.get<AdminRequests>(`/admin/requests?text=${encodeURIComponent('ONERROR=')}`);
-    assert.deepEqual(text.requests.map(({ id }) => id), ['id-3']);
+    assert.deepEqual(
+      text.requests.map(({ id }) => id),
+      ['id-3'],
+    );
     const missing = await fetch(`${gateway.url}/admin/requests/${encodeURIComponent('<script>')}`);
     assert.equal(missing.status, 404);
     assert.match(missing.headers.get('content-type') ?? '', /^application\/json/);

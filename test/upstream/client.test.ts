@@ -34,6 +34,7 @@ function newCall(facts: Partial<UpstreamCall> = {}): UpstreamCall {
     headersTimeoutKey: null,
     tokenWaitMs: 1_000,
     tokenWaitedMs: 0,
+    waitedForTokenMs: 0,
     ...facts,
   };
 }

@@ -14,10 +14,15 @@ const CREDENTIAL_NAME = /auth|cookie|secret|password|api-?key|credential|^x?-?to
 export function configurationView(parts: AdminParts): AdminConfiguration {
   const text = JSON.stringify(parts.state().config, (_key, value: unknown) => {
     if (value instanceof RegExp) return value.source;
-    return typeof value === 'string' ? parts.scrub(value) : value;
+    return typeof value === 'string' ? withoutPassword(parts.scrub(value)) : value;
   });
   const configuration = withoutCredentials(JSON.parse(text)) as Record<string, unknown>;
   return { path: parts.configPath, configuration, yaml: formatYaml(configuration) };
+}
+
+/** Of a URL, whatever its length. */
+function withoutPassword(text: string): string {
+  return text.replace(/^([a-z][a-z0-9+.-]*:\/\/[^/?#@]*:)[^/?#@]*@/i, `$1${REDACTED}@`);
 }
 
 /** Mappings of free names: `headers`, `query`, `params`, `vars`, `env`, forms. */

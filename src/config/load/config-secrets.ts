@@ -18,7 +18,6 @@ export function secretsOf(config: Config, interpolated: Iterable<string>): Secre
   const values = new Set<string>(interpolated);
   collect(config, values);
   for (const value of [...values]) for (const password of passwordsIn(value)) values.add(password);
-  for (const password of passwordsIn(config.dbaddr)) values.add(password);
   for (const headers of mappingsOf(config)) {
     for (const [name, value] of Object.entries(headers))
       if (typeof value === 'string' && isCredentialName(name)) values.add(value);
@@ -33,6 +32,7 @@ export function secretsOf(config: Config, interpolated: Iterable<string>): Secre
 
 function collect(value: unknown, into: Set<string>): void {
   if (value instanceof Secret) into.add(value.reveal());
+  else if (typeof value === 'string') for (const password of passwordsIn(value)) into.add(password);
   else if (typeof value === 'object' && value !== null)
     for (const one of Object.values(value)) collect(one, into);
 }

@@ -4,7 +4,14 @@ import type { ChatStreamOptions, ResponseFormat } from '../../openai/chat/respon
 import type { ParsedRequest, RequestKind } from '../../openai/request/parsed-request.ts';
 import type { AdaptedRequest } from '../../openai/request/request-adaptation.ts';
 import type { Attempt } from '../../routing/attempt.ts';
-import { type AttemptPolicy, adaptTo, callOf, callUpstream, readBody } from '../../routing/attempt-call.ts';
+import {
+  type AttemptPolicy,
+  adaptTo,
+  callOf,
+  callUpstream,
+  readBody,
+  reportRepair,
+} from '../../routing/attempt-call.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
 import type { Router } from '../../routing/router.ts';
 import type { UpstreamCall } from '../../upstream/client.ts';
@@ -168,7 +175,7 @@ function responseOptions(
     scrub: policy.scrub,
     newId: policy.newId,
     nowSeconds: policy.nowSeconds,
-    onRepair: (repair) => policy.onRepair(attempt.upstream.name, repair),
+    onRepair: (repair) => reportRepair(attempt, repair, policy),
     includeUsage: request.includeUsage,
     estimateUsage: policy.wantsUsage ? 'roughly' : 'no',
     maxEventBytes: MAX_EVENT_LENGTH,

@@ -38,6 +38,7 @@ import {
   callOf,
   callUpstream,
   readBodyPieces,
+  reportRepair,
 } from '../../routing/attempt-call.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
 import type { AttemptTimer } from '../../upstream/attempt-timer.ts';
@@ -261,11 +262,12 @@ function base64Error(
 /** `body` is what the upstream was sent for so many of the inputs. */
 function responseOptions(
   { request, wanted, policy }: EmbeddingsExchange,
-  { upstream, model }: Attempt,
+  attempt: Attempt,
   inputs: number,
   body: Buffer,
 ): EmbeddingsResponseOptions {
   const { encoding, dimensions, hasTokenIds } = wanted;
+  const { upstream, model } = attempt;
   return {
     inputs,
     encoding,
@@ -276,7 +278,7 @@ function responseOptions(
     replyModel: policy.replyModel,
     promptForEstimate: () => JSON.stringify((JSON.parse(body.toString()) as { input?: unknown }).input ?? ''),
     scrub: policy.scrub,
-    onRepair: (repair) => policy.onRepair(upstream.name, repair),
+    onRepair: (repair) => reportRepair(attempt, repair, policy),
     isRetryable: policy.isRetryable,
   };
 }

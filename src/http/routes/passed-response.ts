@@ -24,7 +24,7 @@ import {
 } from '../../openai/response-body.ts';
 import { readUsage } from '../../openai/usage/usage.ts';
 import type { Attempt } from '../../routing/attempt.ts';
-import { type AttemptPolicy, checkToken, errorContext } from '../../routing/attempt-call.ts';
+import { type AttemptPolicy, checkToken, errorContext, reportRepair } from '../../routing/attempt-call.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { ResponseBody } from '../../upstream/transport/body.ts';
 import type { CheckedBody } from '../response/raw.ts';
@@ -100,7 +100,7 @@ export async function checkResponse(
       request: expected,
       context,
       nowSeconds: policy.nowSeconds,
-      onRepair: (repair) => policy.onRepair(attempt.upstream.name, repair),
+      onRepair: (repair) => reportRepair(attempt, repair, policy),
     },
   );
   return { bytes: media.body, isWhole: true, contentType: media.contentType, usage: media.usage };

@@ -1,6 +1,6 @@
 import { endpointOf } from '../../endpoints.ts';
 import { emptyRerankResponse, readRerankRequest, readRerankResponse } from '../../openai/rerank/rerank.ts';
-import { adaptTo, callOf, callUpstream, readBody } from '../../routing/attempt-call.ts';
+import { adaptTo, callOf, callUpstream, readBody, reportRepair } from '../../routing/attempt-call.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
 import { readModelRequest } from '../body/body-reader.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
@@ -39,7 +39,7 @@ export async function serveRerank(
         replyModel: policy.replyModel,
         newId: policy.newId,
         scrub: policy.scrub,
-        onRepair: (repair) => policy.onRepair(attempt.upstream.name, repair),
+        onRepair: (repair) => reportRepair(attempt, repair, policy),
         isRetryable: policy.isRetryable,
       });
       attempt.commit(response);
