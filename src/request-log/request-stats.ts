@@ -73,7 +73,11 @@ export class RequestStats {
       if (!(values[row + PATH] as string).startsWith('/v1/')) continue;
       const createdAtMs = values[row + CREATED_AT] as number;
       const client = (values[row + CLIENT] ?? '') as string;
-      const model = this.#modelOf((values[row + MODEL] ?? '') as string);
+      let model = (values[row + MODEL] ?? '') as string;
+      if (!this.#models.has(model)) {
+        if (this.#models.size < MAX_MODELS) this.#models.add(model);
+        else model = OTHER_MODELS;
+      }
       const upstream = (values[row + UPSTREAM] ?? '') as string;
       const begin = createdAtMs - (createdAtMs % MINUTE_MS);
       const key = `${begin}\n${client}\n${model}\n${upstream}`;
@@ -93,31 +97,18 @@ export class RequestStats {
       }
       sum[11] += values[row + ELAPSED_MS] as number;
     }
-    return sorted([...minutes.values(), ...hoursOf(minutes.values())]);
-  }
-
-  #modelOf(model: string): string {
-    if (this.#models.has(model)) return model;
-    if (this.#models.size >= MAX_MODELS) return OTHER_MODELS;
-    this.#models.add(model);
-    return model;
-  }
-}
-
-function hoursOf(minutes: Iterable<StatsRow>): Iterable<StatsRow> {
-  const hours = new Map<string, StatsRow>();
-  for (const minute of minutes) {
-    const [, at, client, model, upstream] = minute;
-    const begin = at - (at % HOUR_MS);
-    const key = `${begin}\n${client}\n${model}\n${upstream}`;
-    const hour = hours.get(key);
-    if (hour === undefined) {
-      hours.set(key, minute.with(0, HOUR).with(1, begin) as StatsRow);
-      continue;
+    const hours = new Map<string, StatsRow>();
+    for (const minute of minutes.values()) {
+      const [, at, client, model, upstream] = minute;
+      const begin = at - (at % HOUR_MS);
+      const key = `${begin}\n${client}\n${model}\n${upstream}`;
+      const hour = hours.get(key);
+      if (hour === undefined) hours.set(key, minute.with(0, HOUR).with(1, begin) as StatsRow);
+      else for (const index of SUMS) hour[index] += minute[index];
     }
-    for (const index of SUMS) hour[index] += minute[index];
+    const rows = [...minutes.values(), ...hours.values()];
+    return rows.length <= 2 ? rows : sorted(rows);
   }
-  return hours.values();
 }
 
 /** Positions of the sums in a row of stats. */
