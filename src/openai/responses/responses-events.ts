@@ -86,7 +86,7 @@ export class ResponseWriter implements StreamWriter {
       this.#closeCall('completed');
       this.#call = new CallItem(this.#newPlace('fc'), step.opens, this.#emit);
     }
-    this.#call?.add(step.arguments);
+    if (step.opens !== null || step.arguments !== '') this.#call?.add(step.arguments);
   }
 
   extension(): void {}

@@ -1,4 +1,4 @@
-import { isJsonObject } from '../../../lib/json/json-object.ts';
+import { isJsonObject, type JsonObject } from '../../../lib/json/json-object.ts';
 import type { FinishReason } from '../../vendors/finish-reasons.ts';
 import type { OnRepair } from '../../vendors/repairs.ts';
 import { type ChoiceFacts, hasOutput } from '../shapes/chunk-facts.ts';
@@ -44,6 +44,8 @@ export class ChoiceState {
   #finishExtras: ChoiceExtras | null = null;
   /** What deltas have had, so that a whole message after them (MiniMax sends one) does not repeat it. */
   readonly #cameInDeltas = { reasoning: false, content: false, refusal: false, calls: false };
+  /** The same of members that OpenAI does not have. */
+  #extensionsInDeltas: Set<string> | null = null;
   #isFiltered = false;
   /** What came with a delta and was not written yet. */
   #extras: ChoiceExtras | null = null;
@@ -129,7 +131,12 @@ export class ChoiceState {
         content: came.content ? '' : facts.content,
         refusal: came.refusal ? '' : facts.refusal,
         calls: came.calls ? [] : facts.calls,
+        deltaExtensions: withoutMembers(facts.deltaExtensions, this.#extensionsInDeltas),
       };
+    }
+    if (facts.deltaExtensions !== null) {
+      this.#extensionsInDeltas ??= new Set();
+      for (const name of Object.keys(facts.deltaExtensions)) this.#extensionsInDeltas.add(name);
     }
     if (facts.reasoning !== '') came.reasoning = true;
     if (facts.content !== '') came.content = true;
@@ -260,6 +267,12 @@ function finishReasonFor(
   if (calls.count === 0) return given === 'tool_calls' ? 'stop' : given;
   const isCut = given === 'length' || given === 'content_filter';
   return isCut && !calls.areComplete ? given : 'tool_calls';
+}
+
+function withoutMembers(members: JsonObject | null, names: ReadonlySet<string> | null): JsonObject | null {
+  if (members === null || names === null) return members;
+  const others = Object.entries(members).filter(([name]) => !names.has(name));
+  return others.length === 0 ? null : Object.fromEntries(others);
 }
 
 /** Whether a text ends with the first half of a character, whose other half is in the next delta. */

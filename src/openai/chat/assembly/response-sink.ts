@@ -17,7 +17,7 @@ export interface ChoiceExtras {
 export interface OpenedCall {
   readonly id: string;
   readonly name: string;
-  /** Members that OpenAI does not have. */
+  /** Members that OpenAI does not have; those of the function in a member `function`. */
   readonly extensions: JsonObject | null;
 }
 
@@ -28,6 +28,8 @@ export interface CallStep {
   /** Given in the first step of a call only. */
   readonly opens: OpenedCall | null;
   readonly arguments: string;
+  /** Members that OpenAI does not have and that came after the first step. */
+  readonly late: JsonObject | null;
 }
 
 /** Takes what a response consists of, in canonical order: a writer of chunks, or a collector of the whole. */

@@ -1,7 +1,8 @@
 import type { JsonObject } from '../../../lib/json/json-object.ts';
 import { JsonValueScanner } from '../../../lib/json/json-scanner.ts';
 import type { OnRepair } from '../../vendors/repairs.ts';
-import type { ToolFragment } from '../shapes/tool-fragments.ts';
+import { historyMembers, type ToolFragment } from '../shapes/tool-fragments.ts';
+import { mergeMembers } from './member-merging.ts';
 import type { CallStep } from './response-sink.ts';
 import { CumulativeText, MAX_DELTA_LENGTH, piecesOf } from './text-pieces.ts';
 import {
@@ -24,6 +25,8 @@ interface ToolCall extends CallSoFar {
   id: string;
   name: string | null;
   extensions: JsonObject | null;
+  /** What of them came after the call was opened and was not written yet. */
+  lateExtensions: JsonObject | null;
   /** Arguments that came and were not written yet, because an earlier call is still open. */
   held: string[];
   isOpened: boolean;
@@ -57,6 +60,7 @@ function beginCall(fragment: ToolFragment, beginning: CallBeginning): ToolCall {
     id,
     name: inherits ? named.name : null,
     extensions: null,
+    lateExtensions: null,
     held: [],
     isOpened: false,
     received: '',
@@ -144,8 +148,9 @@ export class ToolCalls {
       if (call === null) continue;
       touched.add(call);
       call.name ??= fragment.name;
-      call.extensions ??= fragment.extensions;
+      if (fragment.extensions !== null) addExtensions(call, fragment.extensions);
       this.#addArguments(call, fragment.arguments);
+      if (call.lateExtensions !== null && call.number < this.#current) this.#writeCall(call, steps);
       this.#write(steps);
       if (call.number > this.#current && call.held.length > 0) this.#options.onRepair('tool_calls_reordered');
     }
@@ -241,13 +246,14 @@ export class ToolCalls {
   }
 
   #writeCall(call: ToolCall, steps: CallStep[]): void {
-    if (call.isOpened && call.held.length === 0) return;
+    if (call.isOpened && call.held.length === 0 && call.lateExtensions === null) return;
     const text = call.held.length === 1 ? (call.held[0] as string) : call.held.join('');
     for (const piece of piecesOf(text)) {
       const { id, name, extensions } = call;
       const opens = call.isOpened ? null : { id, name: name ?? '', extensions };
-      steps.push({ call: call.number, opens, arguments: piece });
+      steps.push({ call: call.number, opens, arguments: piece, late: call.lateExtensions });
       call.isOpened = true;
+      call.lateExtensions = null;
     }
     call.held = [];
   }
@@ -318,6 +324,12 @@ export class ToolCalls {
     this.#calls.push(call);
     return call;
   }
+}
+
+function addExtensions(call: ToolCall, added: JsonObject): void {
+  call.extensions = mergeMembers(call.extensions, added);
+  const late = call.isOpened ? historyMembers(added) : null;
+  if (late !== null) call.lateExtensions = mergeMembers(call.lateExtensions, late);
 }
 
 const EMPTY_BEFORE = /^\{\}\s*(?=\{)/;

@@ -144,7 +144,10 @@ function readChoice(choice: JsonObject, onRepair: OnRepair): ChoiceFacts {
     isFiltered: hasFilterHit(choice.content_filter_results),
     hasUnreadText: isEmpty && hasUnreadText(body ?? choice),
     extensions: otherMembers(choice, CHOICE_MEMBERS),
-    deltaExtensions: otherMembers(delta, DELTA_MEMBERS),
+    deltaExtensions: otherMembers(
+      delta,
+      isStructuredReasoning(delta) ? MEMBERS_BUT_REASONING : DELTA_MEMBERS,
+    ),
   };
 }
 
@@ -175,11 +178,19 @@ export function hasFilterHit(results: unknown): boolean {
   return Object.values(results).some((result) => isJsonObject(result) && result.filtered === true);
 }
 
-/** Members of a delta or message that are read, and so are no extensions. */
-const DELTA_MEMBERS: ReadonlySet<string> = new Set([
-  ...'role content text output_text refusal tool_calls function_call finish_reason'.split(' '),
-  ...['reasoning_content', 'reasoning_details', ...OTHER_REASONING_NAMES],
-]);
+const MEMBERS_BUT_REASONING: ReadonlySet<string> = new Set(
+  'role content text output_text refusal tool_calls function_call finish_reason reasoning_content'.split(' '),
+);
+/**
+ * Members of a delta or message that are read, and so are no extensions. `reasoning_details` is one: its text is read, and
+ * its signatures and encrypted parts must come back in the next request (OpenRouterTeam/ai-sdk-provider#423).
+ */
+const DELTA_MEMBERS: ReadonlySet<string> = new Set([...MEMBERS_BUT_REASONING, ...OTHER_REASONING_NAMES]);
+
+/** Whether the reasoning is an object that may hold more than its text: a signature. */
+function isStructuredReasoning(delta: JsonObject): boolean {
+  return OTHER_REASONING_NAMES.some((name) => typeof delta[name] === 'object' && delta[name] !== null);
+}
 
 /** Members of a delta that some put into the choice itself. */
 const MISPLACED_MEMBERS = ['content', 'reasoning_content', 'tool_calls'];
@@ -248,7 +259,9 @@ function objectIn(value: unknown): JsonObject | null {
   const [first] = listFrom(typeof value === 'string' ? parseJson(value) : value);
   if (!isJsonObject(first)) return null;
   // A text that is JSON may also be what the model wrote.
-  const isDelta = typeof value !== 'string' || Object.keys(first).every((name) => DELTA_MEMBERS.has(name));
+  const isDelta =
+    typeof value !== 'string' ||
+    Object.keys(first).every((name) => DELTA_MEMBERS.has(name) || name === 'reasoning_details');
   return isDelta ? first : null;
 }
 

@@ -20,13 +20,17 @@ export interface ToolFragment {
   readonly arguments: string;
   /** The arguments are the input of a custom tool: any text, not JSON. */
   readonly isFreeText: boolean;
-  /** Other members of the call. Gemini's `extra_content` holds a signature that the next request must bring back. */
+  /**
+   * Other members of the call, and in a member `function` those of its function. Gemini's `extra_content` holds a signature
+   * that the next request must bring back, LiteLLM has it in `function.provider_specific_fields`.
+   */
   readonly extensions: JsonObject | null;
 }
 
 const CALL_MEMBERS = new Set(
   'index id type function custom name arguments args input parameters params'.split(' '),
 );
+const FUNCTION_MEMBERS = new Set('name arguments args input parameters params'.split(' '));
 
 /** The tool calls of a delta or message; the legacy `function_call` is the call number 0. */
 export function toolFragmentsOf(delta: JsonObject, onRepair: OnRepair): readonly ToolFragment[] {
@@ -67,8 +71,26 @@ function fragmentOf(call: JsonObject, onRepair: OnRepair): ToolFragment {
     name: textFrom(textWithin(body.name)) ?? textFrom(call.name),
     arguments: argumentsText(argumentsOf(body) ?? argumentsOf(call), onRepair),
     isFreeText: isJsonObject(call.custom),
-    extensions: otherMembers(call, CALL_MEMBERS),
+    extensions: extensionsOf(call, body),
   };
+}
+
+function extensionsOf(call: JsonObject, body: JsonObject): JsonObject | null {
+  const ofCall = otherMembers(call, CALL_MEMBERS);
+  const ofFunction = body === call ? null : otherMembers(body, FUNCTION_MEMBERS);
+  const kept = ofFunction === null ? null : historyMembers(ofFunction);
+  return kept === null ? ofCall : { ...ofCall, function: kept };
+}
+
+/**
+ * Of unknown members those that a history must bring back: objects and signatures. Not texts of any name, which may be
+ * arguments under a damaged one. Null: there are none.
+ */
+export function historyMembers(members: JsonObject): JsonObject | null {
+  const kept = Object.entries(members).filter(
+    ([name, value]) => isJsonObject(value) || /signature$/i.test(name),
+  );
+  return kept.length === 0 ? null : Object.fromEntries(kept);
 }
 
 /** What has the name and the arguments: mostly `function`, by some as JSON in a text or in a list. */

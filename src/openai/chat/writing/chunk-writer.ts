@@ -3,6 +3,7 @@ import { isJsonObject, type JsonObject, parseJson } from '../../../lib/json/json
 import { usageToWire } from '../../usage/usage.ts';
 import type { UsageMeter } from '../../usage/usage-meter.ts';
 import type { FinishReason } from '../../vendors/finish-reasons.ts';
+import { mergeMembers } from '../assembly/member-merging.ts';
 import type { ResponseIdentity } from '../assembly/response-identity.ts';
 import type { CallStep, ChoiceExtras, StreamWriter, TextKind } from '../assembly/response-sink.ts';
 
@@ -142,15 +143,13 @@ function choiceJson(
 }
 
 function callDelta(step: CallStep): JsonObject {
-  if (step.opens === null) return { index: step.call, function: { arguments: step.arguments } };
+  if (step.opens === null) {
+    const base = { index: step.call, function: { arguments: step.arguments } };
+    return step.late === null ? base : mergeMembers(base, step.late);
+  }
   const { id, name, extensions } = step.opens;
-  return {
-    index: step.call,
-    id,
-    type: 'function',
-    function: { name, arguments: step.arguments },
-    ...extensions,
-  };
+  const base = { index: step.call, id, type: 'function', function: { name, arguments: step.arguments } };
+  return extensions === null ? base : mergeMembers(base, extensions);
 }
 
 /**

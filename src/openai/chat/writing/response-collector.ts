@@ -3,6 +3,7 @@ import { usageToWire } from '../../usage/usage.ts';
 import type { UsageMeter } from '../../usage/usage-meter.ts';
 import type { FinishReason } from '../../vendors/finish-reasons.ts';
 import { joinLogprobs } from '../assembly/choice-state.ts';
+import { joinDeltas, mergeMembers } from '../assembly/member-merging.ts';
 import type { ResponseIdentity } from '../assembly/response-identity.ts';
 import type {
   CallStep,
@@ -18,8 +19,9 @@ interface CollectorOptions {
   readonly legacyFunctions: boolean;
 }
 
-interface CollectedCall extends OpenedCall {
+interface CollectedCall extends Omit<OpenedCall, 'extensions'> {
   arguments: string;
+  extensions: JsonObject | null;
 }
 
 interface CollectedChoice {
@@ -69,8 +71,12 @@ export class ResponseCollector implements StreamWriter {
 
   callStep(choice: number, step: CallStep, extras: ChoiceExtras | null): void {
     const { calls } = this.#choice(choice, extras);
+    const call = calls[step.call];
     if (step.opens !== null) calls[step.call] = { ...step.opens, arguments: step.arguments };
-    else (calls[step.call] as CollectedCall).arguments += step.arguments;
+    else if (call !== undefined) {
+      call.arguments += step.arguments;
+      if (step.late !== null) call.extensions = mergeMembers(call.extensions, step.late);
+    }
   }
 
   extension(choice: number, extras: ChoiceExtras): void {
@@ -121,7 +127,8 @@ export class ResponseCollector implements StreamWriter {
     if (extras !== null) {
       choice.logprobs = joinLogprobs(choice.logprobs, extras.logprobs);
       choice.extensions = { ...choice.extensions, ...extras.extensions };
-      choice.messageExtensions = { ...choice.messageExtensions, ...extras.deltaExtensions };
+      if (extras.deltaExtensions !== null)
+        choice.messageExtensions = joinDeltas(choice.messageExtensions, extras.deltaExtensions);
     }
     return choice;
   }
@@ -154,11 +161,9 @@ function messageOf(choice: CollectedChoice, legacyFunctions: boolean): JsonObjec
 function callMembers(calls: readonly CollectedCall[], legacyFunctions: boolean): JsonObject {
   if (legacyFunctions) return { function_call: { name: calls[0]?.name, arguments: calls[0]?.arguments } };
   return {
-    tool_calls: calls.map(({ id, name, extensions, arguments: args }) => ({
-      id,
-      type: 'function',
-      function: { name, arguments: args },
-      ...extensions,
-    })),
+    tool_calls: calls.map(({ id, name, extensions, arguments: args }) => {
+      const call = { id, type: 'function', function: { name, arguments: args } };
+      return extensions === null ? call : mergeMembers(call, extensions);
+    }),
   };
 }
