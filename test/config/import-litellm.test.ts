@@ -118,9 +118,12 @@ test('a model without a provider is OpenAI’s, one with an api_base is that ser
   const { config, yaml } = converted(`model_list:
   - { model_name: small, litellm_params: { model: gpt-4o-mini } }
   - { model_name: own, litellm_params: { model: corp/llm-7, api_base: "https://llm.example/v1", api_key: none } }
+  - { model_name: "claude-*", litellm_params: { model: openai/chat, api_base: "https://one.example/v1", api_key: k } }
   - { model_name: "*", litellm_params: { model: "openai/*", api_base: "https://all.example/v1", api_key: k } }
 `);
-  const [small, own, all] = config.upstreams;
+  const [small, own, claude, all] = config.upstreams;
+  assert.deepEqual(claude?.models, { 'claude-*': 'chat' });
+  assert.deepEqual(claude.allow, ['claude-*']);
   assert.deepEqual(small?.models, { small: 'gpt-4o-mini' });
   assert.deepEqual(own?.models, { own: 'corp/llm-7' });
   assert.equal(own.token, 'none');

@@ -150,7 +150,7 @@ class LitellmImport {
 
   #addModel(group: Group, name: string, model: string): void {
     group.allow.push(name);
-    if (name.includes('*')) {
+    if (name.includes('*') && model.includes('*')) {
       if (name !== '*' && name !== model)
         group.notes.push(`${name}: models are sent under the name that the client uses, not as ${model}.`);
       return;
