@@ -45,3 +45,15 @@ test('every test file that the documentation names, and every script of `npm run
   }
   assert.deepEqual(missing, []);
 });
+
+test('every test that a table of docs/migrate.md names in its last cell exists', () => {
+  const tests = filesOf('test/**/*.test.ts').map((path) => path.replaceAll('\\', '/'));
+  const missing: string[] = [];
+  for (const line of readFileSync(join(root, 'docs/migrate.md'), 'utf8').split('\n')) {
+    const lastCell = line.startsWith('|') ? (line.split('|').at(-2) ?? '') : '';
+    for (const [name] of lastCell.matchAll(/(?<![\w./`])[a-z]+(?:\/[a-z0-9-]+)+(?![\w./`])/g))
+      if (!tests.some((test) => test === `test/${name}.test.ts` || test.startsWith(`test/${name}/`)))
+        missing.push(name);
+  }
+  assert.deepEqual(missing, []);
+});
