@@ -71,6 +71,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   express: ['http', 'admin'],
   jose: ['tokens'],
   oauth4webapi: ['tokens'],
+  '@smithy/signature-v4': ['upstream'],
   'rate-limiter-flexible': ['http', 'admin'],
 };
 

@@ -5,6 +5,7 @@ import { durationMs } from '../config/types/quantities.ts';
 import { ProxyVariableError } from '../lib/net/proxy.ts';
 import { nearestWord } from '../lib/text/nearest-word.ts';
 import { TokenSourceError } from '../tokens/sources/token-source.ts';
+import { SigningError } from '../upstream/signing/request-signer.ts';
 import { loadWithEnvironment } from './environment-file.ts';
 
 /** InvalidValue words on the command line, or a configuration that cannot be used: exit code 2. */
@@ -124,7 +125,10 @@ export async function withUsage(usage: string, run: () => Promise<number>): Prom
 /** An invalid configuration, or a source or upstream that cannot be built: an invalid module, key or proxy. */
 function isConfigProblem(error: unknown): error is Error {
   return (
-    error instanceof ConfigError || error instanceof TokenSourceError || error instanceof ProxyVariableError
+    error instanceof ConfigError ||
+    error instanceof TokenSourceError ||
+    error instanceof SigningError ||
+    error instanceof ProxyVariableError
   );
 }
 

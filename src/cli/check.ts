@@ -1,5 +1,6 @@
 import { type Config, type UpstreamConfig, upstreamDefect } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load/load-config.ts';
+import { describeSigning } from '../gateway/request-signers.ts';
 import { buildTokenManagers } from '../gateway/tokens.ts';
 import { buildUpstreams } from '../gateway/upstreams.ts';
 import { systemClock } from '../lib/clock.ts';
@@ -141,7 +142,7 @@ class Check {
     }
   }
 
-  #checkUpstream(upstream: RoutedUpstream): Promise<Finding[]> {
+  async #checkUpstream(upstream: RoutedUpstream): Promise<Finding[]> {
     const { name } = upstream;
     const config = this.#config.upstreams.find((one) => one.name === name && upstreamDefect(one) === null);
     const endpoint = config?.endpoint ?? null;
@@ -152,7 +153,10 @@ class Check {
       scrub: (text) => this.#secrets.scrub(text),
       onDate: (serverMs, oursMs) => this.#skewsMs.set(`upstream ${name}`, serverMs - oursMs),
     });
-    return check.run();
+    const signing = config === undefined ? null : describeSigning(config);
+    const findings = await check.run();
+    if (signing === null) return findings;
+    return [{ verdict: 'ok', text: `upstream ${name}: each request is signed: ${signing}` }, ...findings];
   }
 
   #upstreamAt(upstream: UpstreamConfig, endpoint: URL): RoutedUpstream | null {

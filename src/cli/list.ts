@@ -44,8 +44,8 @@ function shownEndpoint({ endpoint }: UpstreamConfig): string {
   return `${origin}${pathname}${names.length === 0 ? '' : `?${names.join('&')}`}`;
 }
 
-function credentialsOf({ token, sk }: UpstreamConfig): string {
+function credentialsOf({ token, sk, sign }: UpstreamConfig): string {
   if (token !== null) return token;
-  if (sk === null) return '-';
+  if (sk === null) return sign === null ? '-' : 'none: each request is signed (sign)';
   return sk === 'asis' ? "the client's own header (sk: asis)" : 'a fixed key (sk)';
 }

@@ -83,8 +83,10 @@ type KeyFacts = Pick<WrittenConfig, 'authorization' | 'clients' | 'noauth'> & {
  * Why an upstream can serve nothing, or null. Such an upstream is no error: as in openai-api-route it is
  * skipped and logged, so that one empty variable does not take down the others.
  */
-export function upstreamDefect(one: Pick<UpstreamConfig, 'endpoint' | 'sk' | 'token'>): string | null {
-  const hasCredentials = one.sk !== null || one.token !== null;
+export function upstreamDefect(
+  one: Pick<UpstreamConfig, 'endpoint' | 'sk' | 'token' | 'sign'>,
+): string | null {
+  const hasCredentials = one.sk !== null || one.token !== null || one.sign !== null;
   if (one.endpoint === null && !hasCredentials) return 'no endpoint and no credentials (token or sk)';
   if (one.endpoint === null) return 'no endpoint';
   return hasCredentials ? null : 'no credentials: set token, or sk, or `token: none` if none are needed';

@@ -21,6 +21,7 @@ import { UpstreamClient, type UpstreamCredentials } from '../upstream/client.ts'
 import { UNSUPPORTED_PARAMETERS } from '../upstream/replicate/prediction-request.ts';
 import { ReplicateClient } from '../upstream/replicate/replicate-client.ts';
 import type { ConnectionSettings } from '../upstream/transport/connections.ts';
+import { requestSigner } from './request-signers.ts';
 import { given } from './settings.ts';
 
 interface UpstreamParts {
@@ -94,7 +95,13 @@ function recipeOf(config: Config, upstream: UpstreamConfig): string {
 }
 
 function sourceFacts(source: TokenSourceConfig | undefined) {
-  return source === undefined ? null : { reject: source.reject, maxWait: source.refresh.max_wait };
+  return source === undefined
+    ? null
+    : {
+        reject: source.reject,
+        maxWait: source.refresh.max_wait,
+        extra: 'extra' in source ? source.extra : null,
+      };
 }
 
 function buildUpstream(
@@ -114,6 +121,7 @@ function buildUpstream(
       isKeepingHeaders: upstream.keep_header,
     },
     credentials: credentialsOf(config, upstream, parts.tokenManagers),
+    signer: requestSigner(config, upstream, endpoint),
   });
   const circuit = new Circuit(
     {

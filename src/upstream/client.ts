@@ -19,6 +19,8 @@ import {
 import { AttemptTimer } from './attempt-timer.ts';
 import { type HeaderSettings, RequestHeaders } from './headers.ts';
 import { type UpstreamResponse, UpstreamStatusError } from './response.ts';
+import type { RequestSigner } from './signing/request-signer.ts';
+import { RequestSigning } from './signing/request-signing.ts';
 import { type ConnectionSettings, Connections } from './transport/connections.ts';
 import { Exchange, type ExchangeControl, type WireRequest } from './transport/exchange.ts';
 import { type PathSettings, UpstreamPaths } from './url.ts';
@@ -79,6 +81,8 @@ export interface UpstreamClientSettings {
   readonly headers: HeaderSettings;
   readonly credentials: UpstreamCredentials;
   readonly connection: ConnectionSettings;
+  /** Signs each request; null: none is signed. */
+  readonly signer?: RequestSigner | null;
 }
 
 type RequestOptions = Parameters<OpenAI['buildRequest']>[0];
@@ -106,6 +110,8 @@ export class UpstreamClient extends OpenAI {
   /** True: `reject` has rules for bodies, so these have to be looked at before anything of them is forwarded. */
   readonly hasBodyMatchers: boolean;
   readonly #hasHeaderMatchers: boolean;
+  readonly #signing: RequestSigning | null;
+  readonly #host: string;
   readonly #connections: Connections;
   readonly #paths: UpstreamPaths;
   readonly #headers: RequestHeaders;
@@ -133,8 +139,12 @@ export class UpstreamClient extends OpenAI {
     this.name = settings.name;
     const { credentials } = settings;
     this.credentials = credentials;
-    this.hasBodyMatchers = credentials.kind === 'token' && hasBodyRules(credentials.reject);
+    this.#signing = settings.signer ? new RequestSigning(settings.name, settings.signer) : null;
+    this.hasBodyMatchers =
+      (credentials.kind === 'token' && hasBodyRules(credentials.reject)) ||
+      this.#signing?.readsBodies === true;
     this.#hasHeaderMatchers = credentials.kind === 'token' && hasHeaderRules(credentials.reject);
+    this.#host = settings.paths.endpoint.host;
     this.#connections = connections;
     this.#paths = new UpstreamPaths(settings.paths);
     this.#headers = new RequestHeaders(settings.headers);
@@ -151,9 +161,13 @@ export class UpstreamClient extends OpenAI {
    */
   async call(call: UpstreamCall): Promise<UpstreamResponse> {
     const { credentials } = this;
-    if (credentials.kind !== 'token') return onlyOk(await this.#request(call, null));
+    if (credentials.kind !== 'token') {
+      const answered = await this.#request(call, null);
+      return onlyOk(this.#signing === null ? answered : await this.#signAgain(this.#signing, call, answered));
+    }
     const lease = credentials.manager.peek() ?? (await this.#waitForToken(credentials, call));
-    const response = await this.#request(call, lease);
+    let response = await this.#request(call, lease);
+    if (this.#signing !== null) response = await this.#signAgain(this.#signing, call, response);
     if (this.#rejectsToken(response, response.errorText)) {
       response.isTokenRejected = true;
       return onlyOk((await this.#replay(call, response)) ?? response);
@@ -169,6 +183,14 @@ export class UpstreamClient extends OpenAI {
    */
   async replay(call: UpstreamCall, rejected: UpstreamResponse): Promise<UpstreamResponse | null> {
     const { credentials } = this;
+    this.#signing?.refused(rejected);
+    if (this.#signing !== null && !rejected.isReplayed) {
+      const response = await this.#resign(this.#signing, call, rejected, null);
+      if (response !== null) {
+        response.isReplayed = true;
+        return onlyOk(response);
+      }
+    }
     if (credentials.kind !== 'token' || rejected.lease === null) return null;
     if (rejected.isReplayed) {
       credentials.manager.reportRejected(rejected.lease);
@@ -176,6 +198,36 @@ export class UpstreamClient extends OpenAI {
     }
     const response = await this.#replay(call, rejected);
     return response === null ? null : onlyOk(response);
+  }
+
+  /** The response, or that to a second signature where the first was refused for its time. */
+  async #signAgain(
+    signing: RequestSigning,
+    call: UpstreamCall,
+    response: UpstreamResponse,
+  ): Promise<UpstreamResponse> {
+    if (response.ok) return response;
+    const second = await this.#resign(signing, call, response, response.errorText ?? '');
+    if (second === null) return response;
+    if (second.status === 401 || second.status === 403) signing.refused(second);
+    return second;
+  }
+
+  /** Null: another signature would not differ, or the body cannot be sent again. `text`: as for `learnClock`. */
+  async #resign(
+    signing: RequestSigning,
+    call: UpstreamCall,
+    refused: UpstreamResponse,
+    text: string | null,
+  ): Promise<UpstreamResponse | null> {
+    if (call.body !== null && !Buffer.isBuffer(call.body)) return null;
+    const offsetBefore = signing.learnClock(refused, text);
+    if (offsetBefore === null) return null;
+    call.timer.clear();
+    refused.body.destroy(new Error('signed again'));
+    const response = await this.#request(call, refused.lease);
+    signing.triedAgain(response, offsetBefore);
+    return response;
   }
 
   /** Null: no other token is to be had, so that the rejection is the result. */
@@ -236,15 +288,20 @@ export class UpstreamClient extends OpenAI {
 
   /** Whether the beginning of a 2xx response's body rejects the token (`reject`). */
   rejectsTokenIn(response: UpstreamResponse, bodyText: string): boolean {
-    return this.hasBodyMatchers && this.#rejectsToken(response, bodyText);
+    if (!this.hasBodyMatchers) return false;
+    return this.#signing?.isRefusedIn(bodyText) === true || this.#rejectsToken(response, bodyText);
   }
 
-  #rejectsToken({ status, headers }: UpstreamResponse, bodyText: string | null): boolean {
+  #rejectsToken(response: UpstreamResponse, bodyText: string | null): boolean {
+    const { status, headers } = response;
     const { credentials } = this;
     if (credentials.kind !== 'token') return false;
     const { reject } = credentials;
     const challenge = headers.get('www-authenticate');
     // Most responses give none of these signs.
+    const signing = this.#signing;
+    if (signing !== null && status >= 400 && signing.rejectsCredentials(response, bodyText ?? ''))
+      return true;
     const isUnsuspected = challenge === null && bodyText === null && !this.#hasHeaderMatchers;
     if (isUnsuspected && !reject.statuses.includes(status)) return false;
     return isTokenRejection({ status, header: (name) => headers.get(name), bodyText }, reject);
@@ -325,7 +382,15 @@ export class UpstreamClient extends OpenAI {
       body: isStream ? null : (call.body as Buffer | null),
       isJson: call.isJson && !isStream,
     };
-    if (lease !== null) this.#place(lease, request);
+    const signing = this.#signing;
+    if (lease !== null && signing?.signer.usesTokenAsCredential !== true) this.#place(lease, request);
+    if (signing !== null) {
+      if (isStream) signing.checkStreamed();
+      const { path, headers, body, isJson } = request;
+      const signable = { path, headers, body, isJson, method: call.method, host: this.#host };
+      await signing.sign(signable, lease);
+      request.path = signable.path;
+    }
     const init: Init = {
       method: call.method,
       headers: request.headers,

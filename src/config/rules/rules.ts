@@ -30,6 +30,7 @@ import {
   upstreamEndpoints,
   upstreamHeaders,
   upstreamNames,
+  upstreamSigning,
 } from './upstream-rules.ts';
 
 /** All checks between keys. */
@@ -57,6 +58,7 @@ export const RULES: readonly Rule[] = [
   upstreamClients,
   upstreamEndpoints,
   upstreamAuthorization,
+  upstreamSigning,
   upstreamHeaders,
   tlsIsUsable,
   databaseAddressIsValid,

@@ -1,4 +1,5 @@
 import { Secret } from '../../lib/secret.ts';
+import { awsScopeOf, tencentServiceOf } from '../cloud-hosts.ts';
 import { type UpstreamConfig, upstreamDefect } from '../config.ts';
 import type { PathStep } from '../config-error.ts';
 import { didYouMean } from '../load/nearest-key.ts';
@@ -94,6 +95,34 @@ export const upstreamAuthorization: Rule = ({ config }) =>
       ...(forwarded === -1 ? [] : [fault(['upstreams', index, 'forward_headers', forwarded], SENT_BY_SK)]),
       ...(fixed === undefined ? [] : [fault(['upstreams', index, 'headers', fixed], SENT_BY_SK)]),
     ];
+  });
+
+/** What a scheme of signing needs, and what it would overwrite. */
+export const upstreamSigning: Rule = ({ config, isIncomplete }) =>
+  config.upstreams.flatMap((one, index): RuleFinding[] => {
+    const path: readonly PathStep[] = ['upstreams', index];
+    const { sign } = one;
+    if (sign === null || isIncomplete(...path)) return [];
+    if (sign.type === 'headers') {
+      const hasAny = Object.keys(sign.headers).length + Object.keys(sign.query).length > 0;
+      const names = Object.keys(sign.headers).filter((name) => !HEADER_NAME.test(name));
+      return [
+        ...(hasAny ? [] : [fault([...path, 'sign'], 'needs headers or query, or a type')]),
+        ...names.map((name) => fault([...path, 'sign', 'headers', name], 'is not a valid header name')),
+      ];
+    }
+    const findings: RuleFinding[] = [];
+    if (one.sk !== null) findings.push(fault([...path, 'sk'], 'sk and sign are both given; remove one'));
+    const isFromSource = one.token !== null && one.token !== NO_TOKEN;
+    if (!isFromSource && (sign.key_id === null || sign.key === null))
+      findings.push(fault([...path, 'sign'], 'needs key_id and key, or a token source that gives them'));
+    const host = one.endpoint === null ? '' : new URL(one.endpoint).hostname;
+    const known = sign.type === 'aws_sigv4' ? awsScopeOf(host) : { service: tencentServiceOf(host) };
+    if ((sign.service ?? known?.service ?? null) === null)
+      findings.push(fault([...path, 'sign'], `needs service: the host ${host} does not name it`));
+    if (sign.type === 'aws_sigv4' && sign.region === null && awsScopeOf(host) === null)
+      findings.push(fault([...path, 'sign'], `needs region: the host ${host} does not name it`));
+    return findings;
   });
 
 const SENT_BY_SK = 'is the header that sk is sent in; remove one';

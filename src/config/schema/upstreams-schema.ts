@@ -3,6 +3,7 @@ import { field, optional, section, sectionOr } from '../types/fields.ts';
 import { flag, integer, pace } from '../types/number-types.ts';
 import { choice, secretsByComma, text, upstreamKey, url, word } from '../types/text-types.ts';
 import { inheritedTimeout, UPSTREAM_TIMEOUTS, upstreamProxy, upstreamTls } from './shared-schema.ts';
+import { sign } from './sign-schema.ts';
 
 const profile = sectionOr(
   {
@@ -127,6 +128,7 @@ export const upstream = section(
       'auto',
       '`auto`: after a 429 requests wait in turn at the rate that the upstream shows. `off`: a 429 is passed on. { rpm, tpm, max_wait }: calls and tokens a minute for each model (0: learned), and the longest wait of one request, by default 60s.',
     ),
+    sign,
     tls: upstreamTls,
     proxy: upstreamProxy,
     profile,

@@ -12,10 +12,13 @@ const SORTED = ['sorted_params', 'sorted_query'];
 
 /** Names that every template of a request has beside its variables and fields. */
 export const BUILT_IN_NAMES: readonly string[] = [
-  ...['now_s', 'now_ms', 'now_iso', 'now_iso_s', 'uuid', 'nonce'],
+  ...['now_s', 'now_ms', 'now_iso', 'now_iso_s', 'now_http', 'uuid', 'nonce'],
   ...SORTED,
-  'body_sha256',
+  ...['body_sha256', 'body_sha256_base64', 'body_md5', 'body_md5_base64'],
 ];
+
+/** Digests of the final body. */
+const BODY_DIGEST = /^body_(sha256|md5)(_base64)?$/;
 
 /** The meaning of a name: one template, or one field of a body. */
 export type Definition = Template | TemplateTree;
@@ -40,7 +43,7 @@ export class RequestScope implements TemplateScope {
   readonly #computed = new Map<Definition, RenderedJson>();
   /** What is being computed right now, outermost first: a second visit is a circular reference. */
   readonly #open = new Set<Definition>();
-  #bodySha256: string | undefined;
+  #body: string | Buffer | undefined;
 
   constructor(parts: ScopeParts) {
     this.#parts = parts;
@@ -49,15 +52,16 @@ export class RequestScope implements TemplateScope {
     this.#values.set('now_s', Math.floor(nowWallMs / 1000));
     this.#values.set('now_iso', new Date(nowWallMs).toISOString());
     this.#values.set('now_iso_s', `${new Date(nowWallMs).toISOString().slice(0, 19)}Z`);
+    this.#values.set('now_http', new Date(nowWallMs).toUTCString());
     this.#values.set('uuid', randomUUID());
     this.#values.set('nonce', randomBytes(16).toString('hex'));
     for (const [name, value] of Object.entries(parts.given ?? {})) this.#values.set(name, value);
     for (const name of parts.vars.keys()) this.#values.delete(name);
   }
 
-  /** Set once the body is final; before that `body_sha256` is an error. */
-  set body(text: string) {
-    this.#bodySha256 = createHash('sha256').update(text).digest('hex');
+  /** Set once the body is final; before that its digests are errors. */
+  set body(body: string | Buffer) {
+    this.#body = body;
   }
 
   valueOf(name: string): TemplateValue {
@@ -88,8 +92,13 @@ export class RequestScope implements TemplateScope {
   #special(name: string): TemplateValue {
     if (name === 'sorted_params') return this.#sortedParams((text) => text);
     if (name === 'sorted_query') return this.#sortedParams(percentEncode);
-    if (name === 'body_sha256' && this.#bodySha256 !== undefined) return this.#bodySha256;
-    if (name === 'body_sha256') throw new TemplateError('body_sha256 is available in headers and query only');
+    const [, algorithm, isBase64] = BODY_DIGEST.exec(name) ?? [];
+    if (algorithm !== undefined) {
+      if (this.#body === undefined) throw new TemplateError(`${name} is available in headers and query only`);
+      return createHash(algorithm)
+        .update(this.#body)
+        .digest(isBase64 === undefined ? 'hex' : 'base64');
+    }
     throw new TemplateError(`unknown name ${name}`);
   }
 
