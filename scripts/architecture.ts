@@ -30,6 +30,7 @@ const LAYERS: readonly string[] = [
   'gateway',
   'http',
   'admin',
+  'setup',
   'routing',
   'upstream',
   'tokens',

@@ -7,6 +7,7 @@ import type { RoutedUpstream } from '../routing/upstream-state/routed-upstream.t
 import { AdminAccess, type AdminCaller } from './access/admin-access.ts';
 import { probeUpstream } from './actions/probe-upstream.ts';
 import { refreshToken } from './actions/refresh-token.ts';
+import { callSetup, draftSetup } from './actions/setup.ts';
 import type { AdminParts } from './admin-parts.ts';
 import type {
   AdminConfiguration,
@@ -21,6 +22,8 @@ import type {
   LogLevel,
   LogLevelChange,
   ReloadState,
+  SetupCall,
+  SetupDraft,
 } from './api-types.ts';
 import { EventReader } from './live/event-reader.ts';
 import { LiveFeed } from './live/live-feed.ts';
@@ -178,6 +181,14 @@ export function createAdminApp(parts: AdminParts, history: TokenHistory): AdminA
     audit(parts, request, callerOf(response), `log level ${level}`);
     parts.setLogLevel(level);
     send<LogLevelChange>(response, { level });
+  });
+  app.post('/admin/setup/call', async (request, response) => {
+    audit(parts, request, callerOf(response), 'set-up: call a token endpoint');
+    send<SetupCall>(response, await callSetup(bodyOf(request)));
+  });
+  app.post('/admin/setup/draft', async (request, response) => {
+    audit(parts, request, callerOf(response), 'set-up: try a configuration');
+    send<SetupDraft>(response, await draftSetup(bodyOf(request), parts));
   });
   app.get('/admin/events', (_request, response) => {
     if (!feed.add(new EventReader(response, parts.clock))) response.destroy();

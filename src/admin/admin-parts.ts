@@ -20,6 +20,13 @@ export interface GatewayState {
   readonly models: ModelList;
 }
 
+/** As `tokenferry check --chat` does it. */
+export type TryConfiguration = (
+  configuration: object,
+  variables: ReadonlyMap<string, string>,
+  model: string | null,
+) => Promise<readonly { readonly verdict: 'ok' | 'warn' | 'fail'; readonly text: string }[]>;
+
 /** What the admin API is given by the gateway. */
 export interface AdminParts {
   readonly clock: Clock;
@@ -44,6 +51,8 @@ export interface AdminParts {
   reload(): Promise<boolean>;
   logLevel(): LogLevel;
   setLogLevel(level: LogLevel): void;
+  /** Checks a configuration with its issuers and upstreams, and sends one chat. `variables`: those that it names. */
+  tryConfiguration: TryConfiguration;
   /** `text` with every secret in use replaced. */
   scrub(text: string): string;
   /** Logs an action of an administrator. */

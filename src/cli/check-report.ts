@@ -29,7 +29,8 @@ export async function withWaitLine<Result>(
 ): Promise<Result> {
   const timer = setTimeout(() => {
     const text = describe();
-    if (text !== null) console.log(`wait  ${text}`);
+    // Not among the results: the gateway runs checks too, and its standard output is its log.
+    if (text !== null) console.error(`wait  ${text}`);
   }, QUIET_MS);
   try {
     return await work;

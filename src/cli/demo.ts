@@ -28,6 +28,7 @@ async function run(given: DemoArguments): Promise<number> {
   const view = process.stdout.isTTY ? new LiveView() : new PlainView();
   const started = await startDemo({
     ...given,
+    tryConfiguration: async (...trial) => (await import('./trial.ts')).tryConfiguration(...trial),
     onIssue: (serial) => view.onIssue(serial),
     onRecords: (records) => view.onRecords(records),
   });

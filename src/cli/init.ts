@@ -1,33 +1,17 @@
-import { randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join, relative, resolve } from 'node:path';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { relative, resolve } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { text as textOf } from 'node:stream/consumers';
 import { describeFileError } from '../config/load/interpolation.ts';
 import { formatYaml } from '../config/load/yaml-file.ts';
-import { systemClock } from '../lib/clock.ts';
-import { isJsonObject } from '../lib/json/json-object.ts';
-import { Secret, SecretRegistry } from '../lib/secret.ts';
-import { IssuerClient, type IssuerRequest, type IssuerResponse } from '../tokens/issuer/issuer-client.ts';
-import { describeResponse, parseBody } from '../tokens/issuer/issuer-response.ts';
-import { SourceErrors } from '../tokens/sources/source-errors.ts';
+import { IssuerTrial } from '../setup/issuer-trial.ts';
+import { CurlError } from '../setup/shell-words.ts';
 import { TokenSourceError } from '../tokens/sources/token-source.ts';
 import { CommandFailure, readArguments, UsageError, withUsage } from './arguments.ts';
-import { checkConnections } from './check.ts';
 import { type Finding, printFinding } from './check-report.ts';
 import { CLIENT_KEY_VARIABLE, type ClientKey, clientKeyFor, describeAccess } from './client-key.ts';
-import { type CurlRequest, encodePairs, parseCurl } from './curl-line.ts';
-import {
-  environmentFileOf,
-  environmentText,
-  loadWithEnvironment,
-  UnwritableVariable,
-  writeEnvironment,
-} from './environment-file.ts';
-import { CurlError } from './shell-words.ts';
-import { draftSource } from './source-draft.ts';
-import { describeIssuerResponse, type FoundToken, findToken } from './token-finder.ts';
+import { environmentFileOf, UnwritableVariable, writeEnvironment } from './environment-file.ts';
+import { tryConfiguration } from './trial.ts';
 
 const USAGE = `usage: tokenferry init [--from-curl LINE] [--endpoint URL] [--output config.yaml] [--name corp] [--model NAME] [--force]
 
@@ -57,18 +41,6 @@ interface InitSettings {
   readonly model: string | null;
   readonly isForced: boolean;
 }
-
-/** Before the issuer was called. */
-const UNKNOWN_TOKEN: FoundToken = {
-  tokenAt: '/access_token',
-  value: '',
-  expiresAt: null,
-  lifetimeMs: null,
-  isLocalTime: false,
-  refreshInAt: null,
-};
-const CALL_TIMEOUT_MS = 30_000;
-const PATIENCE_MS = 15_000;
 
 /**
  * `tokenferry init`: from a curl line of the token endpoint to a configuration that was tried. Exit code 0: it works; 1: the
@@ -229,94 +201,24 @@ const OTHER_PLACES = [
   { header: 'token' },
 ] as const;
 
-/** Success codes of issuers that respond to errors with status 200: Feishu, DingTalk, home-grown ones. */
-const SUCCESS_MEMBERS = ['code', 'errcode', 'error_code', 'errorCode', 'ret', 'success'];
-/** `0`, `"0000"`, `200`, `true`. */
-const SUCCESS_VALUE = /^(?:0+|200|true)$/;
-
 class Init {
   readonly #settings: InitSettings;
-  readonly #secrets = new SecretRegistry();
-  /** Values of the curl line that came from variables of the environment. */
-  readonly #fromVariables = new Map<string, string>();
 
   constructor(settings: InitSettings) {
     this.#settings = settings;
   }
 
   async run(): Promise<number> {
-    const request = parseCurl(this.#settings.line, (name) => {
-      const value = process.env[name];
-      if (value !== undefined && value !== '') this.#fromVariables.set(value, name);
-      return value;
-    });
-    // An issuer may repeat them in its errors.
-    for (const value of this.#draft(request, UNKNOWN_TOKEN).variables.values())
-      for (const part of [value, ...value.split(/[^\w+/=.~%-]+/)]) this.#secrets.add(part);
-    const response = await this.#call(request);
-    const found = findToken(response);
-    const isOk = response.status >= 200 && response.status < 300;
-    console.log(`${request.method} ${request.url}: status ${response.status}`);
-    for (const line of describeIssuerResponse(response, isOk ? found : null))
-      console.log(`      ${this.#secrets.scrub(line)}`);
-    if (!isOk) throw this.#refused(response);
-    if (found === null) throw noToken(response);
-    this.#secrets.add(found.value);
-    printFinding({ verdict: 'ok', text: describeFound(found) });
-    const draft = this.#draft(request, found, successOf(response));
-    const zoneNotes = found.isLocalTime ? [LOCAL_TIME_NOTE] : [];
-    for (const note of [...zoneNotes, ...describeRequest(request), ...draft.notes])
-      printFinding({ verdict: 'warn', text: note });
+    const { line, name } = this.#settings;
+    const trial = new IssuerTrial(line, { name, env: process.env });
+    const result = await trial.run();
+    console.log(`${trial.request.method} ${trial.request.url}: status ${result.response.status}`);
+    for (const shown of result.lines) console.log(`      ${shown}`);
+    if (result.found === null) throw new CommandFailure(1, `${result.message}\nNothing was written.`);
+    printFinding({ verdict: 'ok', text: result.message });
+    const draft = trial.draft(result.found, result.response);
+    for (const note of draft.notes) printFinding({ verdict: 'warn', text: note });
     return this.#finish(draft.source, draft.variables);
-  }
-
-  #draft(
-    request: CurlRequest,
-    found: FoundToken,
-    success: Readonly<Record<string, string | number | boolean>> = {},
-  ) {
-    const { name } = this.#settings;
-    const variables = this.#fromVariables;
-    return draftSource(request, found, { name, env: process.env, variables, nowMs: Date.now(), success });
-  }
-
-  /** As curl would call it. */
-  async #call(request: CurlRequest): Promise<IssuerResponse> {
-    const { tls, proxy } = request;
-    const files = { ca: tls.ca, cert: tls.cert, key: tls.cert === null ? null : (tls.key ?? tls.cert) };
-    const given = Object.fromEntries(Object.entries(files).filter(([, file]) => file !== null));
-    const client = new IssuerClient({
-      source: this.#settings.name,
-      field: 'curl line',
-      connection: {
-        tls: {
-          ...(given as Record<string, string>),
-          ...(tls.passphrase === null ? {} : { passphrase: new Secret(tls.passphrase) }),
-        },
-        ...(proxy === null ? {} : { proxy }),
-      },
-      baseDir: process.cwd(),
-    });
-    const context = { signal: AbortSignal.timeout(CALL_TIMEOUT_MS), clock: systemClock };
-    try {
-      return await client.call((send) => send(issuerRequest(request)), context);
-    } finally {
-      await client.close();
-    }
-  }
-
-  #refused(response: IssuerResponse): CommandFailure {
-    const { name } = this.#settings;
-    if (response.status >= 300 && response.status < 400) {
-      const target = URL.parse(String(response.headers.location ?? ''));
-      const where = target === null ? '' : ` to ${target.origin}${target.pathname}`;
-      return new CommandFailure(
-        1,
-        `${name}: the issuer redirects${where}, which is not followed. Use the URL that it redirects to.`,
-      );
-    }
-    const error = new SourceErrors(name, this.#secrets).refused('curl line', response);
-    return new CommandFailure(1, `${error.message}\nNothing was written.`, error);
   }
 
   /** Tries the source with the upstream, writes both files and prints the next command. */
@@ -382,85 +284,9 @@ class Init {
     return { tokens: { [name]: source }, upstreams: [{ name: 'llm', endpoint, token: name }] };
   }
 
-  /** From files, as every command reads it. */
-  async #check(config: object, variables: ReadonlyMap<string, string>): Promise<Finding[]> {
-    const folder = mkdtempSync(join(tmpdir(), 'tokenferry-init-'));
-    try {
-      const file = join(folder, 'config.yaml');
-      writeFileSync(file, formatYaml(config), { mode: 0o600 });
-      writeFileSync(join(folder, '.env'), environmentText(variables), { mode: 0o600 });
-      const { model } = this.#settings;
-      return await checkConnections(loadWithEnvironment(file), {
-        patienceMs: PATIENCE_MS,
-        isChatAsked: true,
-        model,
-      });
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
+  #check(config: object, variables: ReadonlyMap<string, string>): Promise<Finding[]> {
+    return tryConfiguration(config, variables, this.#settings.model);
   }
-}
-
-function issuerRequest({ method, url, query, headers, body, basic }: CurlRequest): IssuerRequest {
-  const sent: Record<string, string> = {};
-  for (const [name, value] of headers) sent[name.toLowerCase()] = rendered(value);
-  if (basic !== null) {
-    const pair = Buffer.from(`${basic.username}:${basic.password}`).toString('base64');
-    sent.authorization = `Basic ${pair}`;
-  }
-  const search =
-    query.length === 0 ? '' : `?${encodePairs(query.map(([name, value]) => [name, rendered(value)]))}`;
-  return { method, url: `${url}${search}`, headers: sent, body: body === null ? null : rendered(body) };
-}
-
-/** The replacement of a command of the line, which a shell would have run. */
-function rendered(text: string): string {
-  return text
-    .replaceAll('{{uuid}}', () => randomUUID())
-    .replaceAll('{{now_s}}', () => String(Math.floor(Date.now() / 1000)))
-    .replaceAll('{{now_ms}}', () => String(Date.now()));
-}
-
-function describeRequest({ isMultipart, isInsecure }: CurlRequest): string[] {
-  const notes: string[] = [];
-  if (isMultipart)
-    notes.push('the multipart form (-F) is sent as an urlencoded one, which this issuer takes.');
-  if (isInsecure)
-    notes.push('-k was left out: certificates are always checked. tls.ca names the authority to trust.');
-  return notes;
-}
-
-const LOCAL_TIME_NOTE =
-  'its end is a local time without a zone, read in that of this machine: if the lifetime is hours off, set the zone of the issuer, expires_at: { zone: "+08:00" }.';
-
-function describeFound({ tokenAt, expiresAt, lifetimeMs }: FoundToken): string {
-  const life =
-    lifetimeMs === null
-      ? 'its lifetime is not stated, 240 s are assumed (default_ttl)'
-      : `it lives ${inWholeSeconds(lifetimeMs)} s${expiresAt === null ? '' : ` (${expiresAt})`}`;
-  return `the token is at ${tokenAt}, ${life}`;
-}
-
-/** Ends are stated in whole seconds by clocks that differ a little: 301 s and 299 s are 300 s. */
-function inWholeSeconds(ms: number): number {
-  const tens = Math.round(ms / 10_000) * 10;
-  return Math.abs(ms / 1000 - tens) < 2 ? tens : Math.round(ms / 1000);
-}
-
-function noToken(response: IssuerResponse): CommandFailure {
-  const what = describeResponse(response, parseBody(response));
-  return new CommandFailure(1, `no token was found in the response: ${what}.\nNothing was written.`);
-}
-
-function successOf(response: IssuerResponse): Record<string, string | number | boolean> {
-  const body = parseBody(response);
-  const json = body.kind === 'json' && isJsonObject(body.value) ? body.value : {};
-  for (const member of SUCCESS_MEMBERS) {
-    const value = json[member];
-    if (typeof value === 'object' || value === undefined || !SUCCESS_VALUE.test(String(value))) continue;
-    return { [`/${member}`]: value === '0' ? 0 : (value as string | number | boolean) };
-  }
-  return {};
 }
 
 /** A failure that init has repaired: nothing is left to be set. */

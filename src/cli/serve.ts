@@ -24,7 +24,10 @@ export async function serve(args: readonly string[]): Promise<number> {
     let service: RunningService;
     try {
       const file = loaded.files[0] ?? '';
-      service = await startService(loaded, { loadAgain: () => loadWithEnvironment(file) });
+      service = await startService(loaded, {
+        loadAgain: () => loadWithEnvironment(file),
+        tryConfiguration: async (...trial) => (await import('./trial.ts')).tryConfiguration(...trial),
+      });
     } catch (error) {
       console.error(`tokenferry cannot start: ${startProblem(error, loaded.config.address)}`);
       return 1;

@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { TryConfiguration } from '../admin/admin-parts.ts';
 import { loadConfig } from '../config/load/load-config.ts';
 import { startService } from '../gateway/server.ts';
 import { systemClock } from '../lib/clock.ts';
@@ -23,6 +24,8 @@ interface DemoOptions {
   readonly tokenLifetimeMs: number;
   /** Called with the serial (from 1) of each token that is issued. */
   readonly onIssue: (serial: number) => void;
+  /** Tries the configuration that the set-up of the page writes. */
+  readonly tryConfiguration?: TryConfiguration;
   /** Gets the records of finished requests, within 100 ms. */
   readonly onRecords?: (records: readonly RequestRecord[]) => void;
 }
@@ -61,6 +64,7 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
     // The log goes to standard error, separate from the output of the demo.
     const service = await startService(loadConfig(file, {}), {
       logDescriptor: 2,
+      ...(options.tryConfiguration === undefined ? {} : { tryConfiguration: options.tryConfiguration }),
       ...(options.onRecords === undefined ? {} : { onRecords: options.onRecords }),
     });
     return {

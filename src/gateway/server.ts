@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname } from 'node:path';
 import { isatty } from 'node:tty';
+import type { TryConfiguration } from '../admin/admin-parts.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load/load-config.ts';
 import { createAdminListener, createApp } from '../http/app.ts';
@@ -55,6 +56,8 @@ export interface ServiceOptions {
   readonly bodyStallMs?: number;
   /** Maximum time for the headers of a request, in milliseconds; 50 s unless given. */
   readonly headersTimeoutMs?: number;
+  /** Tries the configuration that the set-up of the page writes; without it the set-up only writes one. */
+  readonly tryConfiguration?: TryConfiguration;
   /** Loads the configuration again; throws `ConfigError`. Without it the service never reloads. */
   readonly loadAgain?: () => LoadedConfig;
 }
@@ -381,6 +384,7 @@ class Service implements RunningService {
       },
       logLevel: () => this.#logLevel,
       setLogLevel: (level) => this.#setLogLevel(level),
+      tryConfiguration: this.#options.tryConfiguration ?? (async () => []),
       scrub: (text) => this.#secrets.scrub(text),
       audit: (message, facts) => this.#logger.warn(message, facts),
       onInternalError: (error) => reportInternalError(asFerryError(error), this.#logger),

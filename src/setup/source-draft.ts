@@ -6,7 +6,7 @@ import { CurlError } from './shell-words.ts';
 import type { FoundToken } from './token-finder.ts';
 
 /** A token source for the configuration file; its secrets are variables. */
-interface SourceDraft {
+export interface SourceDraft {
   readonly source: Readonly<Record<string, unknown>>;
   readonly variables: ReadonlyMap<string, string>;
   /** A note for the user. */

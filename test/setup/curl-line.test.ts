@@ -5,8 +5,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { parseCurl } from '../../src/cli/curl-line.ts';
-import { CurlError, shellWords } from '../../src/cli/shell-words.ts';
+import { parseCurl } from '../../src/setup/curl-line.ts';
+import { CurlError, shellWords } from '../../src/setup/shell-words.ts';
 
 const none = () => undefined;
 const parse = (line: string) => parseCurl(line, none);

@@ -126,7 +126,11 @@ interface Option {
  * Parses `curl …` as a shell and curl read it. `variable` returns the value of `$NAME`; throws `CurlError` for a variable
  * that it does not know, an option that is not known here, and what is no request.
  */
-export function parseCurl(line: string, variable: (name: string) => string | undefined): CurlRequest {
+export function parseCurl(
+  line: string,
+  variable: (name: string) => string | undefined,
+  readFile: ReadFile = readData,
+): CurlRequest {
   const words = shellWords(line, variable);
   if (/(?:^|\/)curl(?:\.exe)?$/.test(words[0] ?? '')) words.shift();
   const { options, urls } = splitOptions(words);
@@ -137,7 +141,7 @@ export function parseCurl(line: string, variable: (name: string) => string | und
   const url = URL.parse(/^[a-z][a-z\d+.-]*:\/\//i.test(target) ? target : `http://${target}`);
   if (url === null || !/^https?:$/.test(url.protocol))
     throw new CurlError('the URL of the curl line is no http:// or https:// URL');
-  return buildRequest(url, options);
+  return buildRequest(url, options, readFile);
 }
 
 function splitOptions(words: readonly string[]): { options: Option[]; urls: string[] } {
@@ -202,7 +206,7 @@ function hasOwn<Table extends object>(table: Table, key: string): key is Extract
   return Object.hasOwn(table, key);
 }
 
-function buildRequest(url: URL, options: readonly Option[]): CurlRequest {
+function buildRequest(url: URL, options: readonly Option[], readFile: ReadFile): CurlRequest {
   const all = (name: OptionName) => options.filter((one) => one.name === name).map(({ value }) => value);
   const last = (name: OptionName) => all(name).at(-1) ?? null;
   const headers = all('header').flatMap(parseHeader);
@@ -215,7 +219,7 @@ function buildRequest(url: URL, options: readonly Option[]): CurlRequest {
   add('Cookie', last('cookie'));
   const bearer = last('bearer');
   add('Authorization', bearer === null ? null : `Bearer ${bearer}`);
-  const data = options.flatMap(bodyPart);
+  const data = options.flatMap((option) => bodyPart(option, readFile));
   const fields = options.flatMap(formField);
   const joined = data.length === 0 ? null : data.join(all('json').length > 0 ? '' : '&');
   const isGet = all('get').length > 0;
@@ -239,6 +243,9 @@ function buildRequest(url: URL, options: readonly Option[]): CurlRequest {
   };
 }
 
+/** The text of a file that the line names; throws `CurlError`. */
+type ReadFile = (file: string) => string;
+
 /** As a form or a query. */
 export function encodePairs(pairs: readonly Pair[]): string {
   return new URLSearchParams(pairs.map(([name, value]): [string, string] => [name, value])).toString();
@@ -257,28 +264,28 @@ function parseHeader(text: string): Pair[] {
   return value === '' ? [] : [[text.slice(0, colon).trim(), value]];
 }
 
-function bodyPart({ name, value }: Option): string[] {
+function bodyPart({ name, value }: Option, readFile: ReadFile): string[] {
   switch (name) {
     case 'data':
-      return [value.startsWith('@') ? readData(value.slice(1)).replace(/[\r\n]/g, '') : value];
+      return [value.startsWith('@') ? readFile(value.slice(1)).replace(/[\r\n]/g, '') : value];
     case 'data-raw':
       return [value];
     case 'data-binary':
     case 'json':
-      return [value.startsWith('@') ? readData(value.slice(1)) : value];
+      return [value.startsWith('@') ? readFile(value.slice(1)) : value];
     case 'data-urlencode':
-      return [urlencoded(value)];
+      return [urlencoded(value, readFile)];
     default:
       return [];
   }
 }
 
 /** `content`, `=content`, `name=content`, `@file`, `name@file` (curl's manual). */
-function urlencoded(text: string): string {
+function urlencoded(text: string, readFile: ReadFile): string {
   const at = text.search(/[=@]/);
   if (at < 0) return encodeURIComponent(text);
   const [name, rest] = [text.slice(0, at), text.slice(at + 1)];
-  const content = text[at] === '@' ? readData(rest) : rest;
+  const content = text[at] === '@' ? readFile(rest) : rest;
   return `${name === '' ? '' : `${name}=`}${encodeURIComponent(content)}`;
 }
 
