@@ -112,7 +112,8 @@ function failure(error: unknown, dbaddr: string): unknown {
 function matches(request: StoredRequest, filter: RequestFilter): boolean {
   return (
     (filter.onlyFailed !== true || request.outcome !== 'ok') &&
-    (['id', 'client', 'model', 'upstream', 'status'] as const).every(
+    (filter.id === undefined || filter.id === request.id || filter.id === request.clientRequestId) &&
+    (['client', 'model', 'upstream', 'status'] as const).every(
       (key) => filter[key] === undefined || request[key] === filter[key],
     )
   );
@@ -143,7 +144,23 @@ function line(request: StoredRequest): string {
       ? ` (${attempts.map((attempt) => `${attempt.upstream}: ${attempt.outcome}`).join(', ')})`
       : '';
   const error = request.errorMessage === null ? '' : `  ${request.errorMessage}`;
-  return `${time}  ${id}  ${status} ${outcome}  ${request.path}  ${model ?? '-'}  ${client ?? '-'}  ${upstream ?? '-'}${tries}  ${Math.round(elapsedMs)} ms${first}${error}`;
+  const adapted = request.adaptations.length === 0 ? '' : `  adapted ${changesOf(request)}`;
+  return `${time}  ${id}  ${status} ${outcome}  ${request.path}  ${model ?? '-'}  ${client ?? '-'}  ${upstream ?? '-'}${tries}  ${Math.round(elapsedMs)} ms${first}${adapted}${error}`;
+}
+
+function changesOf({ adaptations }: StoredRequest): string {
+  return [...new Set(adaptations.map(({ change }) => change))].join(', ');
+}
+
+/** A change of `x-tokenferry-dropped` in words. */
+function describeChange(change: string): string {
+  const [from = '', to] = change.split('>');
+  if (to !== undefined) return `${from} sent as ${to}`;
+  if (/^[\w.-]+=/.test(change))
+    return `${change.slice(0, change.indexOf('='))} set to ${change.slice(change.indexOf('=') + 1)}`;
+  if (change === 'messages:system')
+    return 'system messages merged into one at the beginning (messages:system)';
+  return change.includes(':') ? `rewritten (${change})` : `${change} left out`;
 }
 
 /** Characters of the time line. */
@@ -160,12 +177,18 @@ function opened(request: StoredRequest): string {
     ['model', request.model],
     ['sent as', request.upstreamModel === request.model ? null : request.upstreamModel],
     ['client', [request.client, request.ip, request.userAgent].filter(Boolean).join('  ')],
+    ['its id', request.clientRequestId],
     ['tokens', request.totalTokens === null ? null : `${request.promptTokens} + ${request.completionTokens}`],
     ['bytes', `${request.requestBytes} in, ${request.responseBytes} out`],
     ['gateway', request.hostname],
   ];
   const shown = facts.filter(([, value]) => value !== null && value !== '');
   const lines = [`request ${request.id}`, ...shown.map(([name, value]) => `  ${name.padEnd(9)}${value}`)];
+  if (request.adaptations.length > 0) lines.push('  adapted');
+  for (const { upstream, change, reason } of request.adaptations)
+    lines.push(
+      `    ${upstream}: ${describeChange(change)}${reason === null ? '' : ` (upstream: ${reason})`}`,
+    );
   if (attempts.length > 0) lines.push('  attempts');
   const attemptsMs = attempts.reduce((sum, attempt) => sum + attempt.elapsedMs, 0);
   const totalMs = Math.max(elapsedMs, attemptsMs, 1);
@@ -207,6 +230,7 @@ const CSV_COLUMNS = [
   'total_tokens',
   'error_code',
   'error_message',
+  'adaptations',
 ] as const;
 
 function csvLine(request: StoredRequest): string {
@@ -228,6 +252,7 @@ function csvLine(request: StoredRequest): string {
     total_tokens: request.totalTokens,
     error_code: request.errorCode,
     error_message: request.errorMessage,
+    adaptations: request.adaptations.length === 0 ? null : changesOf(request),
   };
   return CSV_COLUMNS.map((column) => csvCell(values[column])).join(',');
 }

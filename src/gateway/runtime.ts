@@ -4,7 +4,7 @@ import type { RuntimeRoutes } from '../http/app.ts';
 import type { BodyReader } from '../http/body/body-reader.ts';
 import { ClientAuth } from '../http/middleware/client-auth.ts';
 import type { ClientQuotas } from '../http/middleware/client-quota.ts';
-import type { RecordingSettings } from '../http/middleware/request-context.ts';
+import { ClientIds, type RecordingSettings } from '../http/middleware/request-context.ts';
 import { RequestPaths } from '../http/middleware/request-path.ts';
 import { UseCount } from '../http/middleware/running-requests.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -197,6 +197,7 @@ function recordingSettings(config: Config, parts: RuntimeParts): RecordingSettin
   return {
     clock: parts.clock,
     hostname: config.hostname,
+    clientIds: new ClientIds(),
     keptHeaders: config.record.keep_headers.map((name) => name.toLowerCase()),
     content: config.record.content,
     maxContent: config.record.max_body,

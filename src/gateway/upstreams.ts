@@ -215,6 +215,7 @@ function configuredProfile(profile: UpstreamConfig['profile']): Profile {
     renameParams: profile.rename_params,
     roles: profile.roles,
     messageContent: profile.message_content,
+    system: profile.system,
     learn: profile.learn,
     alwaysStream: profile.always_stream,
     embeddingBatch: profile.embedding_batch,

@@ -24,12 +24,23 @@ export interface AttemptRecord {
   readonly repairs?: readonly string[];
 }
 
+/** One thing that an upstream was sent otherwise than the client wrote it. */
+export interface AdaptationRecord {
+  readonly upstream: string;
+  /** As in `x-tokenferry-dropped`: a parameter that was left out, `a>b`, `a=value`, or a rewrite such as `messages:system`. */
+  readonly change: string;
+  /** The words of the upstream that asked for it; null: the configuration does, or the API's own rules. */
+  readonly reason: string | null;
+}
+
 /**
  * The facts of one request, frozen when it is finished. No field has a credential: there is none for the upstream's key,
  * and `headers` has only those of `record.keep_headers`.
  */
 export interface RequestRecord {
   readonly id: string;
+  /** The client's own id of the request where it is not `id`, since it came with earlier requests too. */
+  readonly clientRequestId: string | null;
   readonly createdAtMs: number;
   readonly hostname: string;
   /** The client's configured name, or `key-N`; null when no key was required or it was invalid. */
@@ -50,6 +61,7 @@ export interface RequestRecord {
   readonly status: number;
   readonly outcome: Outcome;
   readonly attempts: readonly AttemptRecord[];
+  readonly adaptations: readonly AdaptationRecord[];
   readonly firstTokenMs: number | null;
   readonly elapsedMs: number;
   /** The elapsed time less the time in which an upstream was working. */

@@ -50,6 +50,8 @@ export function requestLineJson(record: RequestRecord, time: IsoTime): string {
   if (record.errorMessage !== null) line += `,"error":${quoted(record.errorMessage)}`;
   const failed = record.attempts.length > 1 || record.outcome !== 'ok' ? failedAttempts(record) : '';
   if (failed !== '') line += `,"failed":${quoted(failed)}`;
+  if (record.adaptations.length > 0) line += `,"adaptations":${JSON.stringify(adaptationsOf(record))}`;
+  if (record.clientRequestId !== null) line += `,"client_request_id":${quoted(record.clientRequestId)}`;
   return `${line}}`;
 }
 
@@ -82,8 +84,15 @@ export function requestLineText(record: RequestRecord, paint: Paint, time: strin
   if (record.errorMessage !== null) parts.push(`“${singleLine(record.errorMessage)}”`);
   const failed = failedAttempts(record);
   if (failed !== '') parts.push(`after ${failed}`);
+  if (record.adaptations.length > 0)
+    parts.push(paint.dim(`adapted ${singleLine(adaptationsOf(record).join(', '))}`));
   parts.push(paint.dim(singleLine(record.id)));
   return parts.join(' ');
+}
+
+/** `lone: user`: what each upstream was sent otherwise than the client wrote it. */
+function adaptationsOf({ adaptations }: RequestRecord): string[] {
+  return adaptations.map(({ upstream, change }) => `${upstream}: ${change}`);
 }
 
 /** `chat unreachable, backup 503 retryable_status`: the attempts that failed, in order. */

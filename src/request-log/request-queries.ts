@@ -122,7 +122,11 @@ export function pageStatement(
   if (filter.sinceMs !== undefined) query = query.where('created_at', '>=', filter.sinceMs);
   if (filter.untilMs !== undefined) query = query.where('created_at', '<', filter.untilMs);
   if (isFailure(filter)) query = query.where(FAILED);
-  for (const column of ['id', 'outcome', 'client', 'model', 'upstream', 'path', 'status'] as const) {
+  if (filter.id !== undefined) {
+    const { id } = filter;
+    query = query.where((where) => where.or([where('id', '=', id), where('client_request_id', '=', id)]));
+  }
+  for (const column of ['outcome', 'client', 'model', 'upstream', 'path', 'status'] as const) {
     const wanted = filter[column];
     if (wanted !== undefined) query = query.where(column, '=', wanted);
   }

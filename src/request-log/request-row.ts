@@ -1,4 +1,4 @@
-import type { AttemptRecord, RequestRecord } from '../lib/request-record.ts';
+import type { AdaptationRecord, AttemptRecord, RequestRecord } from '../lib/request-record.ts';
 import type { RowBatch, StoredRequest } from './request-store.ts';
 
 /** The columns of `tokenferry_requests`, in the order of the values of a row. */
@@ -30,6 +30,8 @@ export const COLUMNS = [
   'headers',
   'body',
   'response',
+  'client_request_id',
+  'adaptations',
 ] as const;
 
 export const TABLE = 'tokenferry_requests';
@@ -69,6 +71,9 @@ export interface RequestRow {
   headers: string | null;
   body: string | null;
   response: string | null;
+  /** These two are absent in a database that was last written by an older version. */
+  client_request_id?: string | null;
+  adaptations?: string | null;
 }
 
 /** Appends the record's values to `values`, one for each of `COLUMNS`. Times become whole milliseconds. */
@@ -101,6 +106,8 @@ export function appendRow(values: ColumnValue[], record: RequestRecord): void {
     record.headers === null ? null : JSON.stringify(record.headers),
     record.body,
     record.response,
+    record.clientRequestId,
+    record.adaptations.length === 0 ? null : JSON.stringify(record.adaptations),
   );
 }
 
@@ -150,6 +157,8 @@ export function requestOf(row: RequestRow): StoredRequest {
     headers: row.headers === null ? null : parsedOr<Record<string, string> | null>(row.headers, null),
     body: row.body,
     response: row.response,
+    clientRequestId: row.client_request_id ?? null,
+    adaptations: row.adaptations == null ? [] : parsedOr<AdaptationRecord[]>(row.adaptations, []),
   };
 }
 

@@ -9,9 +9,7 @@ import {
 } from '../openai/errors/upstream-error.ts';
 import { parseVendorError, type VendorError } from '../openai/errors/vendor-error.ts';
 import type { ParsedRequest } from '../openai/request/parsed-request.ts';
-import { findRefusedParameter } from '../openai/request/refused-parameter.ts';
 import { type AdaptedRequest, adaptRequest } from '../openai/request/request-adaptation.ts';
-import { findRewrite, REWRITE, refusesStreaming } from '../openai/request/request-rewrites.ts';
 import type { Repair } from '../openai/vendors/repairs.ts';
 import { MAX_SEARCHED_BODY } from '../tokens/placement/rejection.ts';
 import type { AttemptTimer } from '../upstream/attempt-timer.ts';
@@ -59,15 +57,49 @@ export function adaptTo(
   const { upstream, model } = attempt;
   const { learnedDrops } = upstream;
   attempt.sent = request;
-  if (!learnedDrops.isEmpty) attempt.learnedDrops = learnedDrops.get(model);
-  return adaptRequest(request, {
+  if (!learnedDrops.isEmpty) attempt.learnedDrops = learnedFor(attempt);
+  const adapted = adaptRequest(request, {
     upstreamModel: model,
     profile: upstream.profile,
     wantUsage: needs.usage ?? false,
     learnedDrops: attempt.learnedDrops,
     forceStream: needs.stream ?? false,
     tokenText: needs.tokenText ?? null,
+    sendsRefusal: upstream.sendsRefusal,
   });
+  attempt.isStreamSent = adapted.stream;
+  if (adapted.dropped.length + adapted.renamed.length > 0) noteAdaptations(attempt, adapted);
+  return adapted;
+}
+
+/** What the upstream's refusals have taught, and what is changed in this request alone. */
+export function learnedFor({ upstream, learnedKey, learnedDrops: ownChanges }: Attempt): readonly string[] {
+  const learned = upstream.learnedDrops.get(learnedKey);
+  return ownChanges.length === 0 ? learned : [...learned, ...ownChanges];
+}
+
+/** Notes for the record what this attempt changes of the request, each with the words of the upstream that asked for it. */
+export function noteAdaptations(
+  attempt: Attempt,
+  { dropped, renamed }: Pick<AdaptedRequest, 'dropped' | 'renamed'>,
+): void {
+  const { upstream, learnedKey, learnedDrops, request } = attempt;
+  for (const change of [...dropped, ...renamed]) {
+    const learned = learnedDrops.find((text) => text === change || text.startsWith(`${change} (`)) ?? change;
+    const limit = change.split('>')[0] ?? change;
+    const reason =
+      upstream.learnedDrops.reasonOf(learnedKey, learned) ||
+      upstream.learnedDrops.reasonOf(learnedKey, limit);
+    request.log.noteAdaptation({ upstream: upstream.name, change, reason: reason === '' ? null : reason });
+  }
+}
+
+/** Notes a member that the upstream's responses have, as far as a history must come back with it under its name. */
+export function noteMember(attempt: Attempt, member: string): void {
+  const { upstream, model } = attempt;
+  if (member === 'refusal') upstream.sendsRefusal = true;
+  if (member !== 'reasoning' || !upstream.profile.learn) return;
+  upstream.learnedDrops.add(model, 'messages.reasoning_content>reasoning', 'its responses name it so');
 }
 
 /** What differs between the calls of endpoints. */
@@ -180,21 +212,6 @@ export function checkToken(attempt: Attempt, response: UpstreamResponse, text: B
   throw new FerryError('auth_rejected', {
     message: `Upstream "${name}" rejected its token in the body of a 200 response (tokens.*.reject).`,
   });
-}
-
-/**
- * The parameter that the upstream refused, or the form of the request, when its profile lets us learn to leave it out
- * or to send it in another form; else null. What this attempt had left out already is nothing to learn; what another
- * request has taught meanwhile is.
- */
-export function refusedParameter(error: FerryError, attempt: Attempt, request: ParsedRequest): string | null {
-  const { learnedDrops: avoided, upstream } = attempt;
-  if (!upstream.profile.learn) return null;
-  const form = findRewrite(error, request, avoided);
-  const refused = form ?? findRefusedParameter(error, request);
-  if (refused !== null && !avoided.includes(refused)) return refused;
-  const isStream = !upstream.profile.alwaysStream && !avoided.includes(REWRITE.streaming);
-  return isStream && refusesStreaming(error, request) ? REWRITE.streaming : null;
 }
 
 /** What an error in a 200 of this attempt is read against. */

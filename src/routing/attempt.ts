@@ -20,7 +20,11 @@ interface AttemptBounds {
   readonly tokenWaitedMs: number;
   /** How long the request waited for a slot or its turn before this attempt. */
   readonly queuedMs: number;
+  /** Changes (`learned-change.ts`) for this request alone; absent: none. */
+  readonly changes?: readonly string[];
 }
+
+const NOTHING_LEARNED: readonly string[] = [];
 
 /** A response whose body rejected the token, and its error. */
 interface TokenRejection {
@@ -51,11 +55,17 @@ export class Attempt {
   rejection: TokenRejection | null = null;
   /** The request as it was parsed; null for one that is passed through. */
   sent: ParsedRequest | null = null;
+  /** Under which name the upstream's refusals are remembered: the model, on paths of other APIs with the path. */
+  learnedKey: string;
   /** What the upstream's refusals had taught when the request was adapted for this attempt. */
-  learnedDrops: readonly string[] = [];
   /** What its response needed before the client could read it; null: nothing. */
   repairs: string[] | null = null;
   waitedForTokenMs = 0;
+  learnedDrops: readonly string[] = NOTHING_LEARNED;
+  /** What of a passed-through request was left out, for the header of its response. */
+  dropped: readonly string[] = NOTHING_LEARNED;
+  /** Whether the upstream was sent a stream request. */
+  isStreamSent = false;
   readonly #clock: Clock;
   readonly #controller = new AbortController();
   readonly #startedMonoMs: number;
@@ -79,6 +89,8 @@ export class Attempt {
     this.path = request.path;
     this.upstream = upstream;
     this.model = upstream.upstreamModel(request.model);
+    this.learnedKey = this.model;
+    this.learnedDrops = bounds.changes ?? NOTHING_LEARNED;
     this.isLast = bounds.isLast;
     this.deadlineMonoMs = bounds.deadlineMonoMs;
     this.tokenWaitedMs = bounds.tokenWaitedMs;

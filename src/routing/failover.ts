@@ -2,9 +2,8 @@ import type { Clock } from '../lib/clock.ts';
 import { asFerryError, FerryError } from '../lib/errors/ferry-error.ts';
 import { shorten } from '../lib/text/sanitize.ts';
 import { isPageError } from '../openai/errors/upstream-error.ts';
-import type { ParsedRequest } from '../openai/request/parsed-request.ts';
 import { Attempt } from './attempt.ts';
-import { refusedParameter } from './attempt-call.ts';
+import { type RefusableRequest, RefusalLessons } from './refusal-lesson.ts';
 import { backoffAfter, mostActionable, nextStep } from './retry-policy.ts';
 import type { RoutedRequest } from './routed-request.ts';
 import type { PacedRequest, Pacer } from './upstream-state/pacer.ts';
@@ -47,6 +46,8 @@ export class Failover {
   #queuedMs = 0;
   /** What the request has waited for turns: `pace.max_wait` is for all together. */
   #paceWaitedMs = 0;
+  /** What the refusals of the current upstream have taught; null: it has refused nothing. */
+  #lessons: RefusalLessons | null = null;
   /** Its place at the upstream where it waited for a turn last. */
   #paced: { readonly pacer: Pacer; readonly request: PacedRequest } | null = null;
 
@@ -87,10 +88,10 @@ export class Failover {
   async failed(
     attempt: Attempt,
     thrown: unknown,
-    request: ParsedRequest | null,
+    request: RefusableRequest | null,
     isReplayable = true,
   ): Promise<void> {
-    const error = describeFailure(asFerryError(thrown), attempt);
+    let error = describeFailure(asFerryError(thrown), attempt);
     if (attempt.canReplay(error)) {
       this.#again = attempt;
       return;
@@ -99,8 +100,9 @@ export class Failover {
     if (error.kind === 'token_unavailable') this.#tokenWaitedMs += attempt.elapsedMs;
     if (attempt.isCommitted || this.#request.signal.aborted) throw error;
     const { sameUpstreamRetries, backoffMs } = this.#settings;
-    const refused = request === null ? null : refusedParameter(error, attempt, request);
-    if (refused !== null) attempt.upstream.learnedDrops.add(attempt.model, refused);
+    const isLearned =
+      request !== null && error.kind === 'client_fault' && this.#learn(error, attempt, request);
+    if (!isLearned && this.#lessons !== null) error = this.#lessons.originalOf(error, attempt);
     // Its turn will come again.
     const pacer = error.kind === 'rate_limited' ? attempt.upstream.pacerOf(this.#request.model) : null;
     const step = nextStep({
@@ -110,7 +112,7 @@ export class Failover {
       tries: this.#tries,
       sameUpstreamRetries,
       backoffMs,
-      canDropParameter: refused !== null,
+      canDropParameter: isLearned,
       leftMs: this.#leftMs,
       isReplayable,
     });
@@ -128,8 +130,14 @@ export class Failover {
     return this.#deadlineMonoMs - this.#settings.clock.monoMs();
   }
 
+  #learn(error: FerryError, attempt: Attempt, request: RefusableRequest): boolean {
+    this.#lessons ??= new RefusalLessons();
+    return this.#lessons.learn(error, attempt, request);
+  }
+
   #nextCandidate(): RoutedUpstream | null {
     this.#tries = 0;
+    this.#lessons = null;
     return takeNext(this.#left, this.#request);
   }
 
@@ -140,6 +148,7 @@ export class Failover {
       deadlineMonoMs: this.#deadlineMonoMs,
       tokenWaitedMs: this.#tokenWaitedMs,
       queuedMs: this.#queuedMs,
+      ...(this.#lessons !== null && { changes: this.#lessons.ownChanges }),
     };
     this.#queuedMs = 0;
     return new Attempt(this.#request, upstream, bounds, this.#settings.clock);

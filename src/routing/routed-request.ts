@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { AttemptRecord } from '../lib/request-record.ts';
+import type { AdaptationRecord, AttemptRecord } from '../lib/request-record.ts';
 import type { Matcher } from './glob.ts';
 
 /** Who is calling, as client auth found out. */
@@ -45,8 +45,22 @@ export class AttemptLog {
    */
   upstream: string | null = null;
   upstreamModel: string | null = null;
+  /** What upstreams were sent otherwise than the client wrote it, each change once. */
+  adaptations: readonly AdaptationRecord[] = NO_ADAPTATIONS;
   /** Milliseconds in which an upstream was working on the request. */
   upstreamMs = 0;
   /** Flat headers of the served response that its client gets too. */
   headersForClient: readonly string[] = [];
+
+  noteAdaptation(added: AdaptationRecord): void {
+    const isKnown = this.adaptations.some(
+      ({ upstream, change }) => upstream === added.upstream && change === added.change,
+    );
+    if (!isKnown && this.adaptations.length < MAX_ADAPTATIONS)
+      this.adaptations = [...this.adaptations, added];
+  }
 }
+
+const NO_ADAPTATIONS: readonly AdaptationRecord[] = [];
+/** More are those of a request that was made to have many. */
+const MAX_ADAPTATIONS = 100;

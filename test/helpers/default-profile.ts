@@ -8,6 +8,7 @@ export const DEFAULT_PROFILE: Profile = Object.freeze({
   renameParams: Object.freeze({}),
   roles: Object.freeze({}),
   messageContent: 'keep',
+  system: 'keep',
   learn: true,
   alwaysStream: false,
   embeddingBatch: 0,

@@ -5,6 +5,7 @@ import type { RequestStore, StoredRequest } from '../../src/request-log/request-
 export function sampleRecord(facts: Partial<RequestRecord> = {}): RequestRecord {
   return Object.freeze<RequestRecord>({
     id: 'req_sample',
+    clientRequestId: null,
     createdAtMs: Date.UTC(2026, 0, 1),
     hostname: 'node-1',
     client: 'ragflow',
@@ -20,6 +21,7 @@ export function sampleRecord(facts: Partial<RequestRecord> = {}): RequestRecord 
     status: 200,
     outcome: 'ok',
     attempts: [{ upstream: 'chat', outcome: 'ok', status: 200, elapsedMs: 800, tokenRenewed: false }],
+    adaptations: [],
     firstTokenMs: 500,
     elapsedMs: 813,
     overheadMs: 0.8,

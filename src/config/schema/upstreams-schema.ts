@@ -29,6 +29,11 @@ const profile = sectionOr(
       'keep',
       '`text`: the content of a message is sent as one text, never as a list of parts or as null.',
     ),
+    system: field(
+      choice('keep', 'merge'),
+      'keep',
+      '`merge`: system messages are sent as one at the beginning. Learned from an upstream that refuses others.',
+    ),
     learn: field(
       flag,
       true,

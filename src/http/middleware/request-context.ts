@@ -17,6 +17,8 @@ export interface RecordingSettings {
   readonly content: 'none' | 'errors' | 'all';
   /** Maximum length of a recorded body in UTF-16 units; the request log cuts it again by bytes. */
   readonly maxContent: number;
+  /** Ids that clients have sent; absent: each is taken for a new one. */
+  readonly clientIds?: ClientIds;
   /** `finish`: the upstream's response is read to its end for the record after the client has disconnected. */
   readonly onDisconnect: 'abort' | 'finish';
   /** Takes the record of each finished request. */
@@ -80,6 +82,8 @@ const SAFE_ID = /^[\w.:/+=@-]{1,128}$/;
  */
 export class RequestContext {
   readonly id: string;
+  /** The client's own id, where it is not `id`. */
+  readonly clientRequestId: string | null = null;
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly method: string;
@@ -127,7 +131,12 @@ export class RequestContext {
     this.startedMonoMs = settings.clock.monoMs();
     this.createdAtMs = settings.clock.wallMs();
     this.keepsContent = settings.content !== 'none';
-    this.id = requestId(request.headers, this.createdAtMs);
+    const given = givenId(request.headers);
+    if (given !== null && settings.clientIds?.isKnown(given) !== true) this.id = given;
+    else {
+      this.id = newRequestId(this.createdAtMs);
+      this.clientRequestId = given;
+    }
   }
 
   /** The path as the client wrote it, for texts that it is to find again. */
@@ -209,6 +218,7 @@ export class RequestContext {
     const keepsContent = content === 'all' || (content === 'errors' && outcome !== 'ok');
     return Object.freeze({
       id: this.id,
+      clientRequestId: this.clientRequestId,
       createdAtMs: this.createdAtMs,
       hostname,
       client: facts.client?.name ?? null,
@@ -224,6 +234,7 @@ export class RequestContext {
       status: outcome === 'client_gone' ? 499 : this.response.statusCode,
       outcome,
       attempts: log.attempts,
+      adaptations: log.adaptations,
       firstTokenMs: facts.firstTokenMs,
       elapsedMs,
       overheadMs: Math.max(0, elapsedMs - log.upstreamMs),
@@ -269,9 +280,33 @@ function brief(text: string | null | undefined): string | null {
   return text.length <= MAX_RECORDED_TEXT ? text : `${text.slice(0, MAX_RECORDED_TEXT - 1).toWellFormed()}…`;
 }
 
-function requestId(headers: IncomingHttpHeaders, nowMs: number): string {
+function givenId(headers: IncomingHttpHeaders): string | null {
   const given = headers['x-request-id'] ?? headers['x-client-request-id'];
-  return typeof given === 'string' && SAFE_ID.test(given) ? given : newRequestId(nowMs);
+  return typeof given === 'string' && SAFE_ID.test(given) ? given : null;
+}
+
+/** So many ids of clients are remembered, each of at most 128 characters. */
+const MAX_CLIENT_IDS = 20_000;
+
+/**
+ * The ids that clients have sent lately. Some send one with all their requests (of a session, a user, a deployment), and it
+ * would find them all in the log where one is looked for.
+ */
+export class ClientIds {
+  #newer = new Set<string>();
+  #older = new Set<string>();
+
+  /** Whether the id came before; from now on it did. */
+  isKnown(id: string): boolean {
+    if (this.#newer.has(id)) return true;
+    const isKnown = this.#older.has(id);
+    if (this.#newer.size >= MAX_CLIENT_IDS / 2) {
+      this.#older = this.#newer;
+      this.#newer = new Set();
+    }
+    this.#newer.add(id);
+    return isKnown;
+  }
 }
 
 /** Distinguishes the processes that count in the same millisecond. */

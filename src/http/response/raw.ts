@@ -8,7 +8,7 @@ import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { drained } from '../node-internals.ts';
 import { lastEvents } from './errors.ts';
-import { commonHeaders } from './json.ts';
+import { commonHeaders, droppedHeaders } from './json.ts';
 
 /** Response headers that clients get; never set-cookie or www-authenticate, which belong to the upstream's host. */
 const FORWARDED_HEADERS =
@@ -46,6 +46,7 @@ export async function relayRaw(
   if (events !== null) context.isResponseComplete = () => events.isComplete;
   try {
     const headers = responseHeaders(context, upstreamResponse, checked, events !== null);
+    if (attempt.dropped.length > 0) headers.push(...droppedHeaders(attempt.dropped));
     response.writeHead(upstreamResponse.status, headers);
     await relayBody(context, attempt, upstreamResponse, checked, events);
     attempt.finish(null);

@@ -9,6 +9,7 @@ import {
   adaptTo,
   callOf,
   callUpstream,
+  noteMember,
   readBody,
   reportRepair,
 } from '../../routing/attempt-call.ts';
@@ -175,7 +176,11 @@ function responseOptions(
     scrub: policy.scrub,
     newId: policy.newId,
     nowSeconds: policy.nowSeconds,
-    onRepair: (repair) => reportRepair(attempt, repair, policy),
+    onRepair: (repair, member) => {
+      reportRepair(attempt, repair, policy);
+      if (member !== undefined) noteMember(attempt, member);
+    },
+    onRefusalMember: attempt.upstream.sendsRefusal ? undefined : () => noteMember(attempt, 'refusal'),
     includeUsage: request.includeUsage,
     estimateUsage: policy.wantsUsage ? 'roughly' : 'no',
     maxEventBytes: MAX_EVENT_LENGTH,

@@ -5,8 +5,17 @@ import { quoteIn404 } from '../../openai/errors/upstream-error.ts';
 import type { VendorError } from '../../openai/errors/vendor-error.ts';
 import type { BodyFields } from '../../openai/request/body-fields.ts';
 import type { Attempt } from '../../routing/attempt.ts';
-import { type AttemptPolicy, callOf, callUpstream, checkToken, errorIn } from '../../routing/attempt-call.ts';
+import {
+  type AttemptPolicy,
+  callOf,
+  callUpstream,
+  checkToken,
+  errorIn,
+  learnedFor,
+  noteAdaptations,
+} from '../../routing/attempt-call.ts';
 import type { Matcher } from '../../routing/glob.ts';
+import type { RefusableRequest } from '../../routing/refusal-lesson.ts';
 import type { ClientIdentity, RoutedRequest } from '../../routing/routed-request.ts';
 import { type Router, refuseLongModelName } from '../../routing/router.ts';
 import type { RoutedUpstream } from '../../routing/upstream-state/routed-upstream.ts';
@@ -61,7 +70,8 @@ export async function passThrough(
         await passAttempt(request, attempt);
         break;
       } catch (error) {
-        await failover.failed(attempt, error, null, isReplayable(request, asFerryError(error)));
+        const failure = asFerryError(error);
+        await failover.failed(attempt, error, refusablePart(request), isReplayable(request, failure));
       }
     }
     outcome.isKnownModel = router.served(routed);
@@ -128,8 +138,31 @@ function passedCall(
     const { stream, lengthBytes } = body.open(alias);
     return callOf(attempt, { method, body: stream, streamBytes: lengthBytes, isJson, timeLimit });
   }
-  const bytes = body === null || alias === null ? body : fields.withModel(alias);
+  const bytes = body === null ? null : jsonFor(attempt, fields, alias, body);
   return callOf(attempt, { method, body: bytes, isJson, timeLimit });
+}
+
+/** The body without what the profile and the upstream's refusals leave out of it, on every path. */
+function jsonFor(attempt: Attempt, fields: BodyFields, alias: string | null, body: Buffer): Buffer {
+  const { upstream, request } = attempt;
+  const { learnedDrops, profile } = upstream;
+  if (fields.json !== null) attempt.learnedKey = `${request.path} ${attempt.model}`;
+  const isPlain = profile.dropParams.length === 0 && learnedDrops.isEmpty;
+  if (fields.json === null || isPlain) return alias === null ? body : fields.withModel(alias);
+  attempt.learnedDrops = learnedFor(attempt);
+  attempt.isStreamSent = fields.json.stream === true;
+  const { dropParams } = profile;
+  const adapted = fields.adapted({ model: alias, dropParams, learnedDrops: attempt.learnedDrops });
+  attempt.dropped = adapted.dropped;
+  if (adapted.dropped.length + adapted.renamed.length > 0) noteAdaptations(attempt, adapted);
+  return adapted.body;
+}
+
+/** What an upstream may refuse of a passed-through request and it can do without; null: nothing. */
+export function refusablePart({ context, body, fields }: PassedRequest): RefusableRequest | null {
+  const { json } = fields;
+  if (json === null || !Buffer.isBuffer(body) || !endpointOf(context.path).isGeneration) return null;
+  return { kind: 'passed', json, stream: json.stream === true };
 }
 
 /** Failures that happened before the upstream can have acted on the request. */

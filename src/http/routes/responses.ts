@@ -16,6 +16,7 @@ import {
   type PassThroughSettings,
   passAttempt,
   passThrough,
+  refusablePart,
   refuseDenied,
   unknownToAll,
 } from './pass-through.ts';
@@ -69,7 +70,7 @@ export async function serveResponses(
         }
         break;
       } catch (error) {
-        await failover.failed(attempt, error, exchange?.request ?? null);
+        await failover.failed(attempt, error, exchange?.request ?? (passed && refusablePart(passed)));
       }
     }
   } catch (error) {

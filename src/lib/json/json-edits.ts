@@ -18,6 +18,28 @@ export function editElements(array: string, edit: (element: string, position: nu
   return parts.join('');
 }
 
+/** The JSON without the member at `path`: names of members, and lists on the way are gone through element by element. */
+export function removeAt(json: string, path: readonly string[]): string {
+  return editAt(json, path, (edits, name) => edits.remove(name));
+}
+
+/** The JSON with an edit made to the object that has the member at `path`, in each element of lists on the way. */
+export function editAt(
+  json: string,
+  path: readonly string[],
+  edit: (edits: MemberEdits, name: string) => void,
+): string {
+  if (json.startsWith('[')) return editElements(json, (element) => editAt(element, path, edit));
+  const [name, ...rest] = path;
+  if (!json.startsWith('{') || name === undefined) return json;
+  const edits = new MemberEdits(json);
+  const inside = edits.valueOf(name);
+  if (inside === undefined) return json;
+  if (rest.length === 0) edit(edits, name);
+  else edits.replace(name, editAt(inside, rest, edit));
+  return edits.toString();
+}
+
 /** What becomes of one member; nothing: it stays. */
 interface Edit {
   readonly isRemoved?: true;

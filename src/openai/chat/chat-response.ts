@@ -1,4 +1,4 @@
-import { isJsonObject, parseJson } from '../../lib/json/json-object.ts';
+import { isJsonObject, type JsonObject, parseJson } from '../../lib/json/json-object.ts';
 import { readUsage } from '../usage/usage.ts';
 import { ResponseIdentity } from './assembly/response-identity.ts';
 import { ChatStream } from './chat-stream.ts';
@@ -42,6 +42,7 @@ function relay(body: Buffer, options: ChatResponseOptions): ChatResponse | null 
   const text = line.toString('utf8');
   const response = parseJson(text);
   if (!isJsonObject(response)) return null;
+  const hasRefusal = options.onRefusalMember !== undefined && hasRefusalMember(response);
   const filled = withAbsentNulls(response, text, options.endpoint);
   const isCanonical = isCanonicalResponse(response, {
     endpoint: options.endpoint,
@@ -51,6 +52,7 @@ function relay(body: Buffer, options: ChatResponseOptions): ChatResponse | null 
     choiceCount: options.endpoint === 'chat' ? options.choiceCount : undefined,
   });
   if (!isCanonical) return null;
+  if (hasRefusal) options.onRefusalMember?.();
   const isRelayed = filled === text;
   if (!isRelayed) options.onRepair?.('nulls_filled');
   return {
@@ -60,6 +62,11 @@ function relay(body: Buffer, options: ChatResponseOptions): ChatResponse | null 
     upstreamModel: response.model as string,
     isRelayed,
   };
+}
+
+function hasRefusalMember({ choices }: JsonObject): boolean {
+  const first: unknown = Array.isArray(choices) ? choices[0] : undefined;
+  return isJsonObject(first) && isJsonObject(first.message) && first.message.refusal !== undefined;
 }
 
 function withoutTrailingSpace(body: Buffer): Buffer {

@@ -123,6 +123,7 @@ export class ChatStream implements ResponseStream {
         writer: chunks,
         assembler: this.#assembler,
         meter: this.#meter,
+        onRefusalMember: options.onRefusalMember,
       });
     }
   }
@@ -294,6 +295,7 @@ export class ChatStream implements ResponseStream {
     } else {
       this.#keepUnusable(text);
     }
+    if (chunk.hasRefusal) this.#options.onRefusalMember?.();
     if (chunk.errorBeside !== null) this.#lastWords = JSON.stringify(chunk.errorBeside);
     if (chunk.hasUnreadText && this.#unread === '') this.#unread = text.slice(0, EXCERPT_LENGTH) || '{…}';
     const isChunk = this.#body.form === 'sse' && !this.#isWhole && this.#options.endpoint === 'chat';
@@ -391,12 +393,12 @@ export class ChatStream implements ResponseStream {
     return text === '' ? '' : excerptOf(text, this.#options.scrub);
   }
 
-  readonly #onRepair: OnRepair = (repair) => {
+  readonly #onRepair: OnRepair = (repair, member) => {
     const isAsked = this.#options.legacyFunctions && LEGACY_REPAIRS.has(repair);
     if (isAsked || this.#repairs?.has(repair)) return;
     this.#repairs ??= new Set();
     this.#repairs.add(repair);
-    this.#options.onRepair?.(repair);
+    this.#options.onRepair?.(repair, member);
   };
 }
 

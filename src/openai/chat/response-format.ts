@@ -27,6 +27,8 @@ export interface ChatResponseOptions {
   nowSeconds(): number;
   /** Takes each repair that the response needed, once. */
   readonly onRepair?: OnRepair | undefined;
+  /** Called when a message of the upstream has a `refusal`, null as well. */
+  readonly onRefusalMember?: (() => void) | undefined;
 }
 
 export interface ChatStreamOptions extends ChatResponseOptions {

@@ -85,7 +85,7 @@ export function messagesAsChat(read: ParsedRequest): MessagesAsChat {
   };
   const { thinking, stop_sequences: stops } = json;
   return {
-    chat: { ...translatedChat(chat, read), derived: ['reasoning_effort'] },
+    chat: translatedChat(chat, read),
     expectations: {
       names,
       stopSequences: Array.isArray(stops) ? stops.filter((stop) => typeof stop === 'string') : [],

@@ -1,9 +1,10 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { MemberEdits } from '../../lib/json/json-edits.ts';
-import { isJsonObject, parseJson } from '../../lib/json/json-object.ts';
+import { isJsonObject, type JsonObject, parseJson } from '../../lib/json/json-object.ts';
 import { readMembers } from '../../lib/json/json-scanner.ts';
 import { type FormField, readForm } from '../multipart/multipart-form.ts';
 import { parseBody, refuseSecondModel, textOfJson } from './parsed-request.ts';
+import { type AdaptedRequest, adaptParameters } from './request-adaptation.ts';
 
 /** The fields of a passed-through body, of which only the model may be changed. */
 export interface BodyFields {
@@ -13,13 +14,42 @@ export interface BodyFields {
   readonly isWhole: boolean;
   /** The inspected bytes with another model where they name one; all else byte for byte. */
   withModel(model: string): Buffer;
+  /** The parsed JSON object; null for every other body. */
+  readonly json: JsonObject | null;
+  /** A JSON body with what its upstream does not accept left out, and named; all else byte for byte. */
+  adapted(changes: BodyChanges): AdaptedBody;
   /** Inspects what follows those bytes. Throws `invalid_request` for a second model in it. */
   follow(piece: Buffer): void;
 }
 
+/** What is changed of a passed-through JSON body. */
+interface BodyChanges {
+  /** Null: unchanged. */
+  readonly model: string | null;
+  /** `drop_params` of the profile. */
+  readonly dropParams: readonly string[];
+  /** What the upstream's refusals have taught. */
+  readonly learnedDrops: readonly string[];
+}
+
+interface AdaptedBody extends Pick<AdaptedRequest, 'dropped' | 'renamed'> {
+  readonly body: Buffer;
+}
+
+function unadapted(body: Buffer): AdaptedBody {
+  return { body, dropped: [], renamed: [] };
+}
+
 /** For bodies without fields, and for those that cannot be parsed. */
 export function noFields(bytes: Buffer): BodyFields {
-  return { isWhole: true, get: () => null, withModel: () => bytes, follow: () => undefined };
+  return {
+    isWhole: true,
+    json: null,
+    get: () => null,
+    withModel: () => bytes,
+    adapted: () => unadapted(bytes),
+    follow: () => undefined,
+  };
 }
 
 /**
@@ -47,6 +77,13 @@ export function readJsonBody(body: Buffer, isDeclared = false): BodyFields {
       edits.replace('model', Buffer.from(JSON.stringify(model)).toString('latin1'));
       return Buffer.from(edits.toString(), 'latin1');
     },
+    json,
+    adapted: (changes) => {
+      if (json === null) return unadapted(body);
+      const stream = json.stream === true;
+      const { text: adaptedText, ...named } = adaptParameters({ text, members, json, stream }, changes);
+      return { ...named, body: adaptedText === text ? body : Buffer.from(adaptedText, 'latin1') };
+    },
     follow: () => undefined,
   };
 }
@@ -59,6 +96,8 @@ export function readFormBody(bytes: Buffer, contentType: string, isWhole: boolea
   const { fields, follow } = readForm(bytes, contentType, isWhole);
   return {
     isWhole,
+    json: null,
+    adapted: () => unadapted(bytes),
     follow,
     get: (name) => {
       const field = fields.find((one) => one.name === name);

@@ -23,8 +23,6 @@ export interface ParsedRequest {
   readonly hasTools: boolean;
   /** True: the request uses `functions` / `function_call`, so the response must too. */
   readonly usesLegacyFunctions: boolean;
-  /** Parameters that the gateway derived from a request of another API; left out when the upstream refuses them. */
-  readonly derived?: readonly string[];
 }
 
 /**

@@ -16,6 +16,8 @@ export interface Profile {
   readonly roles: Readonly<Record<string, string>>;
   /** `text`: a message's content is sent as one text, never as a list of parts or as null. */
   readonly messageContent: 'keep' | 'text';
+  /** `merge`: system messages are sent as one at the beginning. */
+  readonly system: 'keep' | 'merge';
   /** Whether refused parameters are left out, and rewrites applied, for an hour. */
   readonly learn: boolean;
   /** The upstream is always sent stream requests; responses for `stream: false` are assembled here. */

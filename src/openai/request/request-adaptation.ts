@@ -1,21 +1,15 @@
-import { FerryError } from '../../lib/errors/ferry-error.ts';
-import { editElements, MemberEdits } from '../../lib/json/json-edits.ts';
-import { isJsonObject } from '../../lib/json/json-object.ts';
+import { MemberEdits, removeAt } from '../../lib/json/json-edits.ts';
+import type { Member } from '../../lib/json/json-scanner.ts';
 import { planPromptAsChat } from '../completions/prompt-as-chat.ts';
 import { blankPositions, fillBlanks } from '../embeddings/blank-inputs.ts';
 import { areTokenIds } from '../embeddings/embeddings-request.ts';
 import { type TokenText, textsOfTokenIds } from '../embeddings/token-ids.ts';
+import { type LearnedChange, parseChange } from './learned-change.ts';
+import { editMessages, type MessageEdits, planMessageEdits } from './message-edits.ts';
 import type { ParsedRequest, RequestKind } from './parsed-request.ts';
 import type { Profile } from './profile.ts';
 import { isDroppable, renameOfRefused } from './refused-parameter.ts';
-import {
-  type ContentHolder,
-  needsRewrite,
-  REWRITE,
-  type Rewrite,
-  rewrittenContent,
-  textOfPart,
-} from './request-rewrites.ts';
+import { REWRITE } from './request-rewrites.ts';
 
 interface Adaptation {
   readonly upstreamModel: string;
@@ -25,12 +19,14 @@ interface Adaptation {
    */
   readonly profile: Pick<
     Profile,
-    'dropParams' | 'renameParams' | 'roles' | 'messageContent' | 'alwaysStream' | 'completions'
+    'dropParams' | 'renameParams' | 'roles' | 'messageContent' | 'system' | 'alwaysStream' | 'completions'
   >;
   /** True: usage is needed even when the client did not ask for it. */
   readonly wantUsage: boolean;
-  /** Parameters that this upstream refused lately (`max_tokens` and `max_completion_tokens` are renamed), and rewrites. */
+  /** What this upstream's refusals have taught lately (`learned-change.ts`); `max_tokens` and `max_completion_tokens` are renamed. */
   readonly learnedDrops: readonly string[];
+  /** False: `refusal: null` in the history is what the gateway has added. Default: false. */
+  readonly sendsRefusal?: boolean;
   /** True: always request a stream. */
   readonly forceStream: boolean;
   /** Decodes token ids of an embeddings request to text; absent or null: they are sent unchanged. */
@@ -42,6 +38,8 @@ export interface AdaptedRequest {
   readonly body: Buffer;
   /** What is not sent, or is rewritten, because of the profile or `learnedDrops` (`x-tokenferry-dropped`). */
   readonly dropped: readonly string[];
+  /** What is sent in another form without loss: under another name as `from>to`, or as a stream (`stream:false`). */
+  readonly renamed: readonly string[];
   /** Whether the upstream is sent a stream request. */
   readonly stream: boolean;
   /** Which of the upstream's endpoints the body is for: a prompt may have become a chat (`completions: via_chat`). */
@@ -55,41 +53,91 @@ interface Plan {
   readonly remove: Set<string>;
   readonly rename: Map<string, string>;
   readonly dropped: string[];
+  readonly renamed: string[];
+  /** Members inside of parameters that are left out. */
+  readonly removeInside: string[][];
   /** Null: no message changes. */
-  messageEdits: ReturnType<typeof editsOf>;
+  messageEdits: MessageEdits | null;
 }
 
 type Json = Readonly<Record<string, unknown>>;
+
+function emptyPlan(): Plan {
+  return {
+    set: new Map(),
+    remove: new Set(),
+    rename: new Map(),
+    dropped: [],
+    renamed: [],
+    removeInside: [],
+    messageEdits: null,
+  };
+}
 
 /**
  * The body for the upstream: byte for byte the client's, except for the model's alias, the profile, usage requested, members without meaning in the call, and what the upstream refused before.
  */
 export function adaptRequest(request: ParsedRequest, adaptation: Adaptation): AdaptedRequest {
-  const stream = isStream(request, adaptation);
-  const plan: Plan = {
-    set: new Map(),
-    remove: new Set(),
-    rename: new Map(),
-    dropped: [],
-    messageEdits: null,
-  };
+  const { profile, learnedDrops } = adaptation;
+  const isPlain = !adaptation.forceStream && !profile.alwaysStream && learnedDrops.length === 0;
+  const stream = isPlain ? request.stream : isStream(request, adaptation);
+  const plan = emptyPlan();
   if (adaptation.upstreamModel !== request.model) {
     plan.set.set('model', JSON.stringify(adaptation.upstreamModel));
   }
-  const { profile, learnedDrops } = adaptation;
-  if (profile.dropParams.length > 0 || learnedDrops.length > 0) planDrops(plan, request, adaptation);
-  planRenames(plan, request.json, adaptation);
+  if (profile.dropParams.length > 0 || learnedDrops.length > 0)
+    planDrops(plan, request.json, adaptation, stream);
+  if (learnedDrops.length > 0 || Object.keys(profile.renameParams).length > 0)
+    planRenames(plan, request.json, adaptation);
   planMeaningless(plan, request);
   if (GENERATION.has(request.kind)) {
     planStream(plan, request, adaptation, stream);
-    plan.messageEdits = editsOf(request.json.messages, profile, learnedDrops);
-    plan.dropped.push(...(plan.messageEdits?.dropped ?? []));
+    const { sendsRefusal = false } = adaptation;
+    plan.messageEdits = planMessageEdits(request.json.messages, {
+      profile,
+      learned: learnedDrops,
+      sendsRefusal,
+    });
+    if (plan.messageEdits !== null) plan.dropped.push(...plan.messageEdits.dropped);
+    if (plan.messageEdits !== null) plan.renamed.push(...plan.messageEdits.renamed);
   }
   if (request.kind === 'embeddings') planEmbeddings(plan, request.json, adaptation);
   const isPromptAsChat = request.kind === 'completions' && profile.completions === 'via_chat';
   if (isPromptAsChat) planPromptAsChat(plan, request.json);
   const endpoint = isPromptAsChat ? 'chat' : request.kind;
-  return { body: execute(plan, request), dropped: plan.dropped, stream, endpoint };
+  const { dropped, renamed } = plan;
+  const text = editedText(plan, request.text, request.members);
+  const body = text === null ? request.body : Buffer.from(text);
+  return { body, dropped, renamed, stream, endpoint };
+}
+
+/** The parameters of a body that is passed through: `text` is its JSON, one character for each byte. */
+interface PassedParameters {
+  readonly text: string;
+  readonly members: readonly Member[];
+  readonly json: Json;
+  /** Whether it asks for a stream. */
+  readonly stream: boolean;
+}
+
+/** A passed-through body with the model, `drop_params` and what refusals have taught of its parameters. */
+export function adaptParameters(
+  { text, members, json, stream }: PassedParameters,
+  adaptation: Pick<Adaptation, 'learnedDrops'> & {
+    /** Null: unchanged. */
+    readonly model: string | null;
+    readonly dropParams: readonly string[];
+  },
+): Pick<AdaptedRequest, 'dropped' | 'renamed'> & { readonly text: string } {
+  const plan = emptyPlan();
+  const { learnedDrops, model, dropParams } = adaptation;
+  if (model !== null) plan.set.set('model', Buffer.from(JSON.stringify(model)).toString('latin1'));
+  for (const name of [...dropParams, ...learnedDrops]) {
+    if (name.startsWith('messages.') && !name.includes('>')) dropInside(plan, json, name);
+  }
+  planDrops(plan, json, { profile: { dropParams }, learnedDrops }, stream);
+  const { dropped, renamed } = plan;
+  return { text: editedText(plan, text, members) ?? text, dropped, renamed };
 }
 
 /** Requests whose response is text of a model. */
@@ -104,15 +152,73 @@ function isStream(request: ParsedRequest, { forceStream, profile, learnedDrops }
 
 function planDrops(
   plan: Plan,
-  { json, derived }: ParsedRequest,
-  { profile, learnedDrops }: Adaptation,
+  json: Json,
+  {
+    profile,
+    learnedDrops,
+  }: { readonly profile: Pick<Profile, 'dropParams'>; readonly learnedDrops: readonly string[] },
+  stream: boolean,
 ): void {
-  for (const name of profile.dropParams) drop(plan, json, name);
-  for (const name of learnedDrops) {
-    if (isDroppable(name) || derived?.includes(name) === true) drop(plan, json, name);
+  for (const name of profile.dropParams) {
+    if (!isInside(name, json)) drop(plan, json, name);
+    else if (!name.startsWith('messages.')) dropInside(plan, json, name);
+  }
+  for (const text of learnedDrops) {
+    const change = parseChange(text);
+    if (change !== null) planLearned(plan, json, change, stream);
   }
   // Without logprobs the API refuses top_logprobs.
   if (plan.remove.has('logprobs') && Object.hasOwn(json, 'top_logprobs')) drop(plan, json, 'top_logprobs');
+}
+
+/** What a refusal has taught of one parameter; what it has of messages is planned with them. */
+function planLearned(plan: Plan, json: Json, change: LearnedChange, stream: boolean): void {
+  const { name, onlyValue, renamedTo, setTo, onlyStream } = change;
+  if (isInside(name, json)) {
+    if (!name.startsWith('messages.')) dropInside(plan, json, name);
+    return;
+  }
+  if (!isDroppable(name) || (onlyStream !== null && onlyStream !== stream)) return;
+  if (setTo !== null) {
+    if (plan.remove.has(name) || JSON.stringify(json[name]) === setTo) return;
+    plan.set.set(name, setTo);
+    plan.dropped.push(`${name}=${setTo}`);
+  } else if (renamedTo !== null) planLearnedRename(plan, json, name, renamedTo);
+  else if (onlyValue === null || JSON.stringify(json[name]) === onlyValue) drop(plan, json, name);
+}
+
+/** `to` may be a member of another parameter, such as `reasoning.effort`. */
+function planLearnedRename(plan: Plan, json: Json, name: string, to: string): void {
+  const [outer = '', inner] = to.split('.');
+  if (!Object.hasOwn(json, name)) return;
+  if (Object.hasOwn(json, outer)) drop(plan, json, name);
+  else if (inner === undefined) planRename(plan, json, name, to);
+  else {
+    plan.remove.add(name);
+    plan.set.set(outer, JSON.stringify({ [inner]: json[name] }));
+    plan.renamed.push(`${name}>${to}`);
+  }
+}
+
+/** Names of parameters have dots too. */
+function isInside(name: string, json: Json): boolean {
+  return name.includes('.') && !Object.hasOwn(json, name);
+}
+
+/** A member inside of a parameter: `tools.cache_control`. Those of chat messages are edited with them. */
+function dropInside(plan: Plan, json: Json, name: string): void {
+  const path = name.split('.');
+  if (!hasInside(json, path)) return;
+  plan.removeInside.push(path);
+  plan.dropped.push(name);
+}
+
+function hasInside(value: unknown, path: readonly string[]): boolean {
+  if (Array.isArray(value)) return value.some((element) => hasInside(element, path));
+  const [name, ...rest] = path;
+  if (name === undefined || typeof value !== 'object' || value === null || !Object.hasOwn(value, name))
+    return false;
+  return rest.length === 0 || hasInside((value as Json)[name], rest);
 }
 
 function drop(plan: Plan, json: Json, name: string): void {
@@ -138,7 +244,9 @@ function planRename(plan: Plan, json: Json, from: string, to: string): void {
   // Of the two limits the newer one wins (S98); a null has no meaning.
   const wins = json[from] !== null && (json[to] === null || from === 'max_completion_tokens');
   if (isTaken) plan.remove.add(wins ? to : from);
-  if (wins || !isTaken) plan.rename.set(from, to);
+  if (!wins && isTaken) return;
+  plan.rename.set(from, to);
+  plan.renamed.push(`${from}>${to}`);
 }
 
 /** Parameters that OpenAI's specification does not allow to be null; strict upstreams refuse a null. */
@@ -176,6 +284,7 @@ function planStream(plan: Plan, request: ParsedRequest, adaptation: Adaptation, 
   const { json } = request;
   if (stream !== request.stream) plan.set.set('stream', String(stream));
   if (request.stream && !stream) plan.dropped.push(REWRITE.streaming);
+  if (stream && !request.stream) plan.renamed.push(REWRITE.notStreaming);
   const hasOptions = Object.hasOwn(json, 'stream_options');
   const isForced = stream && !request.stream;
   if (hasOptions && !(request.stream && stream)) plan.remove.add('stream_options');
@@ -217,158 +326,28 @@ function planEmbeddings(plan: Plan, json: Json, adaptation: Adaptation): void {
   }
 }
 
-function execute(plan: Plan, request: ParsedRequest): Buffer {
-  if (plan.set.size + plan.remove.size + plan.rename.size === 0 && plan.messageEdits === null)
-    return request.body;
-  const edits = new MemberEdits(request.text, request.members);
+/** Null: nothing is to be changed. */
+function editedText(plan: Plan, text: string, members: readonly Member[]): string | null {
+  const changes = plan.set.size + plan.remove.size + plan.rename.size + plan.removeInside.length;
+  if (changes === 0 && plan.messageEdits === null) return null;
+  const edits = new MemberEdits(text, members);
   for (const name of plan.remove) edits.remove(name);
   for (const [from, to] of plan.rename) edits.rename(from, to);
   for (const [name, json] of plan.set) {
     edits.set(name, typeof json === 'string' ? json : json(edits.valueOf(name) ?? ''));
   }
+  for (const [parameter = '', ...path] of plan.removeInside) {
+    const json = edits.valueOf(parameter);
+    if (json !== undefined && !plan.remove.has(parameter)) edits.replace(parameter, removeAt(json, path));
+  }
   if (plan.messageEdits !== null) {
     edits.replace('messages', editMessages(edits.valueOf('messages') ?? '[]', plan.messageEdits));
   }
-  return Buffer.from(edits.toString());
+  return edits.toString();
 }
 
 function withUsage(options: string): string {
   const edits = new MemberEdits(options);
   edits.set('include_usage', 'true');
-  return edits.toString();
-}
-
-/** What must change inside the messages of a request. */
-interface MessageEdits {
-  /** Positions of the messages that change. */
-  readonly positions: ReadonlySet<number>;
-  /** Members that messages lose. */
-  readonly drops: readonly string[];
-  /** The same, as the profile names them, where a message had one, and the rewrites that were applied. */
-  readonly dropped: readonly string[];
-  readonly roles: Readonly<Record<string, string>>;
-  readonly rewrites: ReadonlySet<Rewrite>;
-}
-
-const PREFIX = 'messages.';
-const NONE: readonly string[] = [];
-const CONTENT_REWRITES = [REWRITE.parts, REWRITE.nullContent, REWRITE.emptyContent] as const;
-
-const NO_REWRITES: ReadonlySet<Rewrite> = new Set();
-/** `message_content: text`: each content is one text. */
-const TEXT_ONLY: readonly Rewrite[] = [REWRITE.parts, REWRITE.nullContent];
-
-/**
- * The edits that the profile asks for (roles, `message_content`, `drop_params: [messages.reasoning_content]`), those
- * learned from the upstream's errors, and the removal of `index` from tool calls in the history: clients that replay
- * stream deltas send it, and strict upstreams refuse it (S78). Null: nothing to edit. Throws FerryError
- * `invalid_request` for parts other than text under `message_content: text`.
- */
-function editsOf(
-  messages: unknown,
-  profile: Pick<Profile, 'dropParams' | 'roles' | 'messageContent'>,
-  learned: readonly string[] = [],
-): MessageEdits | null {
-  if (!Array.isArray(messages)) return null;
-  const drops =
-    profile.dropParams.length === 0 && learned.length === 0
-      ? NONE
-      : messageDropsOf(profile.dropParams, learned);
-  if (profile.messageContent === 'text') refuseOtherParts(messages);
-  const rewrites = rewritesOf(profile, learned);
-  const roles = learned.includes(REWRITE.developer)
-    ? { developer: 'system', ...profile.roles }
-    : profile.roles;
-  const wanted = { roles, drops, rewrites };
-  let positions: Set<number> | null = null;
-  for (let position = 0; position < messages.length; position++) {
-    if (!needsEdit(messages[position], wanted)) continue;
-    positions ??= new Set();
-    positions.add(position);
-  }
-  if (positions === null) return null;
-  const dropped = drops
-    .filter((name) => messages.some((message) => has(message, name)))
-    .map((name) => PREFIX + name);
-  const applied = [...rewrites].filter((rewrite) =>
-    messages.some((message) => isJsonObject(message) && needsRewrite(message, rewrite)),
-  );
-  return { positions, drops, dropped: [...dropped, ...applied], roles, rewrites };
-}
-
-/** The members of messages that `drop_params` names, and the reasoning where the upstream refused it. */
-function messageDropsOf(names: readonly string[], learned: readonly string[]): string[] {
-  const drops = names.filter((name) => name.startsWith(PREFIX)).map((name) => name.slice(PREFIX.length));
-  return learned.includes(REWRITE.reasoning) ? [...drops, 'reasoning_content'] : drops;
-}
-
-/** Throws FerryError 400 that names the first part which is no text (S102). */
-function refuseOtherParts(messages: readonly unknown[]): void {
-  for (const [position, message] of messages.entries()) {
-    const content: unknown = isJsonObject(message) ? message.content : undefined;
-    if (!Array.isArray(content)) continue;
-    const other = content.findIndex((part) => typeof part !== 'string' && textOfPart(part) === null);
-    if (other === -1) continue;
-    const part: unknown = content[other];
-    const type =
-      isJsonObject(part) && typeof part.type === 'string' ? part.type.slice(0, 40) : 'of an unknown type';
-    const place = `messages.${position}.content.${other}`;
-    throw new FerryError('invalid_request', {
-      message: `This model accepts text only, and ${place} is ${type}. Leave it out.`,
-      param: place,
-    });
-  }
-}
-
-/** The text of the messages with the edits made, everything else byte for byte. */
-function editMessages(text: string, edits: MessageEdits): string {
-  return editElements(text, (message, position) =>
-    edits.positions.has(position) ? editOne(message, edits) : message,
-  );
-}
-
-function rewritesOf(
-  profile: Pick<Profile, 'messageContent'>,
-  learned: readonly string[],
-): ReadonlySet<Rewrite> {
-  if (profile.messageContent === 'keep' && learned.length === 0) return NO_REWRITES;
-  const rewrites = new Set(profile.messageContent === 'text' ? TEXT_ONLY : []);
-  for (const rewrite of [...CONTENT_REWRITES, REWRITE.developer])
-    if (learned.includes(rewrite)) rewrites.add(rewrite);
-  return rewrites;
-}
-
-function needsEdit(message: unknown, edits: Pick<MessageEdits, 'roles' | 'drops' | 'rewrites'>): boolean {
-  if (!isJsonObject(message)) return false;
-  const { role, tool_calls: calls } = message;
-  if (typeof role === 'string' && Object.hasOwn(edits.roles, role)) return true;
-  if (edits.drops.length > 0 && edits.drops.some((name) => Object.hasOwn(message, name))) return true;
-  if (edits.rewrites.size > 0 && rewrittenContent(message, edits.rewrites) !== undefined) return true;
-  return Array.isArray(calls) && calls.some((call) => has(call, 'index'));
-}
-
-function has(value: unknown, name: string): boolean {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, name);
-}
-
-function editOne(message: string, { drops, roles, rewrites }: MessageEdits): string {
-  const edits = new MemberEdits(message);
-  for (const name of drops) edits.remove(name);
-  const role: unknown = JSON.parse(edits.valueOf('role') ?? 'null');
-  if (typeof role === 'string' && Object.hasOwn(roles, role))
-    edits.replace('role', JSON.stringify(roles[role]));
-  if (rewrites.size > 0) {
-    const content = rewrittenContent(JSON.parse(message) as ContentHolder, rewrites);
-    if (content !== undefined) edits.set('content', JSON.stringify(content));
-  }
-  const calls = edits.valueOf('tool_calls');
-  if (calls?.startsWith('[')) edits.replace('tool_calls', editElements(calls, withoutIndex));
-  return edits.toString();
-}
-
-function withoutIndex(call: string): string {
-  if (!call.startsWith('{')) return call;
-  const edits = new MemberEdits(call);
-  edits.remove('index');
   return edits.toString();
 }

@@ -2,6 +2,7 @@ import type { FerryError } from '../../lib/errors/ferry-error.ts';
 import { isJsonObject } from '../../lib/json/json-object.ts';
 import { FILLED, refusesBlank, SAYS_EMPTY } from '../embeddings/blank-inputs.ts';
 import type { ParsedRequest } from './parsed-request.ts';
+import { refusesSystemMessages } from './system-messages.ts';
 
 /**
  * What an upstream may refuse though the request can be written in another way with the same meaning. Learned like
@@ -20,8 +21,12 @@ export const REWRITE = {
   emptyContent: 'messages:empty',
   /** The role `developer`: sent as `system`. */
   developer: 'messages:developer',
-  /** `reasoning_content` of earlier turns: left out. */
-  reasoning: 'messages:reasoning_content',
+  /** System messages behind others, or several: sent as one at the beginning. */
+  system: 'messages:system',
+  /** Messages of the assistant without `reasoning_content`: sent with an empty one. */
+  missingReasoning: 'messages:reasoning',
+  /** Tool calls without Gemini's `thought_signature`: sent with the one that stands for any. */
+  missingSignature: 'messages:thought_signature',
   /** Embeddings of blank texts: a full stop is sent. */
   blankInputs: 'input:blank',
   /** Embeddings as base64, where the upstream refuses it or returns no float32: floats are requested and encoded here. */
@@ -59,8 +64,10 @@ export function needsRewrite(message: ContentHolder, rewrite: Rewrite): boolean 
       return content === '' && role !== 'user';
     case REWRITE.developer:
       return role === 'developer';
-    case REWRITE.reasoning:
-      return message.reasoning_content !== undefined;
+    case REWRITE.missingReasoning:
+      return role === 'assistant' && message.reasoning_content === undefined;
+    case REWRITE.missingSignature:
+      return role === 'assistant' && lacksSignature(message.tool_calls);
     default:
       return false;
   }
@@ -95,6 +102,11 @@ function textOfParts(content: unknown): string | null {
 /** The text of a part of a message; null for an image and every other part. */
 export function textOfPart(part: unknown): string | null {
   return isJsonObject(part) && part.type === 'text' && typeof part.text === 'string' ? part.text : null;
+}
+
+function lacksSignature(calls: unknown): boolean {
+  const first: unknown = Array.isArray(calls) ? calls[0] : undefined;
+  return isJsonObject(first) && first.extra_content === undefined;
 }
 
 function hasCalls({ tool_calls: calls }: ContentHolder): boolean {
@@ -199,7 +211,9 @@ function refusedInMessages(words: string, messages: unknown, avoided: readonly s
         typeof message === 'object' && message !== null && needsRewrite(message as ContentHolder, rewrite),
     );
   const has = (rewrite: Rewrite): boolean => !avoided.includes(rewrite) && occurs(rewrite);
-  if (refusesReasoning(words) && has(REWRITE.reasoning)) return REWRITE.reasoning;
+  if (!avoided.includes(REWRITE.system) && refusesSystemMessages(words, messages)) return REWRITE.system;
+  if (SAYS_NO_REASONING.test(words) && has(REWRITE.missingReasoning)) return REWRITE.missingReasoning;
+  if (SAYS_NO_SIGNATURE.test(words) && has(REWRITE.missingSignature)) return REWRITE.missingSignature;
   if (refusesRole(words) && has(REWRITE.developer)) return REWRITE.developer;
   const wantsText = WANTS_TEXT.test(words);
   const saysEmpty = SAYS_EMPTY.test(words) || SAYS_MUST_HAVE.test(words);
@@ -216,12 +230,20 @@ function refusedInMessages(words: string, messages: unknown, avoided: readonly s
   return saysEmpty && isEmpty ? REWRITE.emptyContent : null;
 }
 
-/** DeepSeek's R1 refused it in the history (its documentation, 2025); its later models require it where tools are used. */
-function refusesReasoning(words: string): boolean {
-  return (
-    /reasoning_content/.test(words) && !/missing|required|must (?:be|have|include|contain)|need/i.test(words)
-  );
-}
+const LACKS = `(?:missing|lack|absent|required|must (?:be )?(?:includ|contain|pass|provid|present|sent|set)|need|缺少|缺失|必须|需要|fehl|erforderlich)`;
+/**
+ * DeepSeek V3.2 (2025-12): "Missing `reasoning_content` field in the assistant message at message index 1"; Moonshot:
+ * "thinking is enabled but reasoning_content is missing in assistant tool call message at index 2".
+ */
+const SAYS_NO_REASONING = new RegExp(
+  `${LACKS}.{0,80}reasoning_content|reasoning_content.{0,80}${LACKS}`,
+  'is',
+);
+/** Gemini 3 (2025-11): "Function call `f` in the 2. content block is missing a `thought_signature`". */
+const SAYS_NO_SIGNATURE = new RegExp(
+  `${LACKS}.{0,40}thought[_ ]?signature|thought[_ ]?signature.{0,40}${LACKS}`,
+  'is',
+);
 
 function refusesRole(words: string): boolean {
   if (!SAYS_ROLE.test(words) || !REFUSES_ROLE.test(words)) return false;

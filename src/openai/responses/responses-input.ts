@@ -1,4 +1,5 @@
 import { isJsonObject, type JsonObject, textFrom } from '../../lib/json/json-object.ts';
+import { joinContents } from '../request/system-messages.ts';
 import { impossibleAsChat, malformed, named } from '../request/translated-chat.ts';
 
 /** Returns an output item of an earlier response by its id; null: unknown. */
@@ -44,11 +45,11 @@ class Messages {
   }
 
   add(message: JsonObject): void {
-    const last = this.all.at(-1);
-    // Instructions and a system message behind them: templates of open models require a single one at the beginning.
-    const isLead = this.all.length === 1 && last?.role === 'system' && LEADING_ROLES.has(message.role);
-    if (isLead && typeof last?.content === 'string' && typeof message.content === 'string') {
-      this.all[0] = { ...last, content: `${last.content}\n\n${message.content}` };
+    // Templates of open models require a single system message at the beginning (vllm#41114).
+    if (LEADING_ROLES.has(message.role)) {
+      const [first] = this.all;
+      if (first === undefined || !LEADING_ROLES.has(first.role)) this.all.unshift(message);
+      else this.all[0] = { ...first, content: joinContents([first.content, message.content]) };
       return;
     }
     this.all.push(message);

@@ -82,5 +82,8 @@ export const REPAIRS = {
 /** One kind of defect of responses that was repaired; stable, since it is the label of a metric. */
 export type Repair = keyof typeof REPAIRS;
 
-/** Takes a repair that a response needed; may be called any number of times for one response. */
-export type OnRepair = (repair: Repair) => void;
+/**
+ * Takes a repair that a response needed; may be called any number of times for one response. `member`: the name under which
+ * the upstream has what belongs under another one.
+ */
+export type OnRepair = (repair: Repair, member?: string) => void;

@@ -27,6 +27,8 @@ export function importedRecord(
   const isFailed = outcome !== 'ok';
   return {
     id: importedId(row),
+    clientRequestId: null,
+    adaptations: [],
     createdAtMs: row.createdAtMs,
     hostname: row.hostname,
     client: names.client,

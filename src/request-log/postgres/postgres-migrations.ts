@@ -53,6 +53,16 @@ const POSTGRES_MIGRATIONS: readonly Migration[] = [
     name: 'stats',
     sql: `${statsTableSql('BIGINT', '')}\n${backfillSql('BIGINT')}`,
   },
+  {
+    number: 3,
+    name: 'adaptations',
+    sql: `
+      ALTER TABLE tokenferry_requests ADD COLUMN client_request_id TEXT COLLATE "C";
+      ALTER TABLE tokenferry_requests ADD COLUMN adaptations TEXT;
+      CREATE INDEX tokenferry_requests_client_request_id ON tokenferry_requests (client_request_id)
+        WHERE client_request_id IS NOT NULL;
+    `,
+  },
 ];
 
 /** Makes replicas that start together migrate one after the other; the number is arbitrary. */

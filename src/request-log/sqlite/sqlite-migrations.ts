@@ -58,6 +58,16 @@ export const SQLITE_MIGRATIONS: readonly Migration[] = [
     name: 'stats',
     sql: `${statsTableSql('INTEGER', ' WITHOUT ROWID')}\n${backfillSql('INTEGER')}`,
   },
+  {
+    number: 3,
+    name: 'adaptations',
+    sql: `
+      ALTER TABLE tokenferry_requests ADD COLUMN client_request_id TEXT;
+      ALTER TABLE tokenferry_requests ADD COLUMN adaptations TEXT;
+      CREATE INDEX tokenferry_requests_client_request_id ON tokenferry_requests (client_request_id)
+        WHERE client_request_id IS NOT NULL;
+    `,
+  },
 ];
 
 /** Applies the steps that are missing. The file may have tables of other programs, which are not touched. */

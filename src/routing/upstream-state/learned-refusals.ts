@@ -36,15 +36,42 @@ function keyOf(model: string): string {
 
 const NONE: readonly string[] = [];
 
-/** The parameters and forms (`FORM`) that one upstream refused lately, per model. */
+/** Of one model; more are refusals of values that differ with each request. */
+const MAX_CHANGES = 64;
+/** Of all models together. */
+const MAX_REASONS = 10_000;
+
+/** What one upstream's refusals have taught lately (`learned-change.ts`), per model, with its words. */
 export class LearnedDrops extends LearnedByModel<readonly string[]> {
+  readonly #reasons = new Map<string, string>();
+
   constructor() {
     super(NONE);
   }
 
-  add(model: string, refused: string): void {
+  /** `reason`: the upstream's words. */
+  add(model: string, change: string, reason = ''): void {
     const known = this.get(model);
-    if (!known.includes(refused)) this.set(model, [...known, refused]);
+    if (known.includes(change)) return;
+    this.set(model, [...known.slice(-MAX_CHANGES + 1), change]);
+    if (this.#reasons.size >= MAX_REASONS) this.#reasons.clear();
+    this.#reasons.set(`${change} ${model}`, reason);
+  }
+
+  /** Forgets what turned out to be a wrong conclusion. */
+  remove(model: string, change: string): void {
+    const known = this.get(model);
+    if (known.includes(change))
+      this.set(
+        model,
+        known.filter((one) => one !== change),
+      );
+    this.#reasons.delete(`${change} ${model}`);
+  }
+
+  /** The upstream's words from which a change was learned; '' for an unknown one. */
+  reasonOf(model: string, change: string): string {
+    return this.#reasons.get(`${change} ${model}`) ?? '';
   }
 }
 

@@ -72,6 +72,8 @@ export class RoutedUpstream extends UpstreamAccess {
   pausedAtMs: number | null = null;
   /** The last failed attempt that was not the client's fault. */
   lastError: UpstreamError | null = null;
+  /** Its responses have a `refusal`, so that those of a history come back to it; set by what is seen of them. */
+  sendsRefusal = false;
   /** Each attempt holds one slot. */
   readonly limiter: ConcurrencyLimiter;
   readonly limits: UpstreamLimits;

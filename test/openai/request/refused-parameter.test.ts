@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
 import {
-  findRefusedParameter,
+  findRefusedParameters,
   isDroppable,
   renameOfRefused,
 } from '../../../src/openai/request/refused-parameter.ts';
@@ -30,7 +30,8 @@ function refused(
   message: string,
   facts: { param?: string; code?: string; status?: number } = {},
 ): string | null {
-  return findRefusedParameter(new FerryError('client_fault', { message, ...facts }), { json });
+  const changes = findRefusedParameters(new FerryError('client_fault', { message, ...facts }), { json });
+  return changes.length === 0 ? null : changes.join(', ');
 }
 
 test('Q145 the parameter is found in the texts of vLLM, NIM, Mistral, OpenAI, Groq, Google and others', () => {
@@ -78,16 +79,8 @@ test('Q146 a refused max_tokens is found, to be sent under its other name', () =
   assert.equal(renameOfRefused('toString'), null);
 });
 
-test('messages, tools, tool_choice, response_format, temperature and the like are never dropped', () => {
-  for (const name of [
-    'messages',
-    'tools',
-    'tool_choice',
-    'response_format',
-    'stop',
-    'temperature',
-    'model',
-  ]) {
+test('messages, tools, tool_choice, response_format, stop and the like are never dropped', () => {
+  for (const name of ['messages', 'tools', 'tool_choice', 'response_format', 'stop', 'stream', 'model']) {
     assert.equal(refused(`Unsupported parameter: '${name}'`), null, name);
     assert.equal(refused('is not supported', { param: name }), null, name);
     assert.equal(isDroppable(name), false, name);
@@ -116,7 +109,7 @@ test('only a 400 or 422 of the client-fault kind refuses a parameter', () => {
   assert.equal(refused("Unknown parameter: 'user'.", { status: 413 }), null);
   for (const kind of ['rate_limited', 'context_overflow', 'content_filtered'] as const) {
     const other = new FerryError(kind, { message: "Unknown parameter: 'user'." });
-    assert.equal(findRefusedParameter(other, { json }), null, kind);
+    assert.deepEqual(findRefusedParameters(other, { json }), [], kind);
   }
 });
 
@@ -124,6 +117,6 @@ test('a name that is invalid in a header is ignored', () => {
   const odd = { ...json, 'x\r\ny': 1, '': 2, ü: 3 };
   for (const name of Object.keys(odd).slice(-3)) {
     const error = new FerryError('client_fault', { message: `Unknown parameter: '${name}'.`, param: name });
-    assert.equal(findRefusedParameter(error, { json: odd }), null);
+    assert.deepEqual(findRefusedParameters(error, { json: odd }), []);
   }
 });

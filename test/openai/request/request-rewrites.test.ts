@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
 import { parseRequest, type RequestKind } from '../../../src/openai/request/parsed-request.ts';
 import type { Profile } from '../../../src/openai/request/profile.ts';
+import { findRefusedMembers } from '../../../src/openai/request/refused-member.ts';
 import { adaptRequest } from '../../../src/openai/request/request-adaptation.ts';
 import { findRewrite, REWRITE, refusesStreaming } from '../../../src/openai/request/request-rewrites.ts';
 import { DEFAULT_PROFILE } from '../../helpers/default-profile.ts';
@@ -333,23 +334,29 @@ test('S113 a refusal of blank inputs is one that names them, or that names nothi
     assert.equal(refused('Bad Request', { input }), REWRITE.blankInputs);
 });
 
-test('reasoning in the history is found in a refusal, and left out; where it is missing it stays', () => {
+test('reasoning in the history that is refused gets its other name, then is left out; where it is missing an empty one is sent', () => {
   const history = [
     { role: 'user', content: 'Hi' },
     { role: 'assistant', content: 'Yes.', reasoning_content: 'Hm.' },
   ];
+  const changes = (message: string, avoided: readonly string[] = [], messages: unknown = history) =>
+    findRefusedMembers(new FerryError('client_fault', { message }), { messages }, avoided);
+  const rename = 'messages.reasoning_content>reasoning';
   for (const words of [
     'Unknown field messages[1].reasoning_content',
     'The reasoning_content is not allowed in the input messages.',
     'messages.1.reasoning_content: Extra inputs are not permitted',
-  ])
-    assert.equal(refusedOf({ messages: history }, words), REWRITE.reasoning, words);
-  assert.equal(
-    refusedOf({ messages: history }, 'Missing `reasoning_content` field in the assistant message'),
-    null,
-  );
-  assert.equal(refusedOf(ONE_QUESTION, 'Unknown field reasoning_content'), null);
-  const { messages, dropped } = adapted(JSON.stringify(history), [REWRITE.reasoning]);
+  ]) {
+    assert.deepEqual(changes(words), [rename], words);
+  }
+  const again = changes('messages.1.reasoning: Extra inputs are not permitted', [rename]);
+  assert.deepEqual(again, ['messages.reasoning']);
+  const missing = 'Missing `reasoning_content` field in the assistant message';
+  assert.deepEqual(changes(missing), []);
+  const without = history.map(({ role, content }) => ({ role, content }));
+  assert.equal(refusedOf({ messages: without }, missing), REWRITE.missingReasoning);
+  assert.deepEqual(changes('Unknown field reasoning_content', [], ONE_QUESTION.messages), []);
+  const { messages, dropped } = adapted(JSON.stringify(history), [rename, 'messages.reasoning']);
   assert.equal(messages, '[{"role":"user","content":"Hi"},{"role":"assistant","content":"Yes."}]');
   assert.deepEqual(dropped, ['messages.reasoning_content']);
 });

@@ -28,6 +28,8 @@ export interface ChunkFacts {
   readonly errorBeside: unknown;
   /** There is text in an unknown form, and none in a known one. */
   readonly hasUnreadText: boolean;
+  /** A delta or message has a `refusal`, null as well. */
+  readonly hasRefusal: boolean;
   /** Members of the chunk that OpenAI does not have, or that need no change (`system_fingerprint`). */
   readonly extensions: JsonObject | null;
 }
@@ -81,8 +83,14 @@ export function readChunk(chunk: JsonObject, onRepair: OnRepair): ChunkFacts {
     choices: facts,
     errorBeside: [chunk.error, ...choices.map(errorOf)].find(isError) ?? null,
     hasUnreadText: facts.some((choice) => choice.hasUnreadText) || (isBare && hasTextBesideChoices(chunk)),
+    hasRefusal: choices.some(hasRefusalMember),
     extensions,
   };
+}
+
+function hasRefusalMember({ delta, message }: JsonObject): boolean {
+  const body = isJsonObject(delta) ? delta : message;
+  return isJsonObject(body) && body.refusal !== undefined;
 }
 
 /** A choice whose delta is a list of several. */

@@ -53,7 +53,7 @@ export function reasoningOf(delta: JsonObject, onRepair: OnRepair): string {
   for (const name of ['reasoning_content', ...OTHER_REASONING_NAMES]) {
     const text = delta[name] == null ? '' : textWithin(delta[name]);
     if (text === '') continue;
-    if (name !== 'reasoning_content') onRepair('reasoning_name');
+    if (name !== 'reasoning_content') onRepair('reasoning_name', name);
     return text;
   }
   if (!Array.isArray(delta.reasoning_details)) return '';

@@ -18,6 +18,7 @@ interface RelayOptions {
   readonly identity: ResponseIdentity;
   readonly assembler: ResponseAssembler;
   readonly meter: UsageMeter;
+  readonly onRefusalMember: (() => void) | undefined;
 }
 
 /** Where a relayed frame has its text. */
@@ -140,6 +141,7 @@ export class CanonicalRelay {
         return false;
     }
     state.hasBegun = true;
+    if (delta.refusal === null) this.#options.onRefusalMember?.();
     return this.#send(text);
   }
 
