@@ -16,7 +16,12 @@ export function sourceSettings(
     case 'env':
       return { type: 'env', name: source.name };
     case 'file':
-      return { type: 'file', path: source.path, ...given({ tokenAt: source.token_at }) };
+      return {
+        type: 'file',
+        path: source.path,
+        extra: source.extra,
+        ...given({ tokenAt: source.token_at }),
+      };
     case 'exec':
       return execSettings(source);
     case 'oauth2':
@@ -37,6 +42,7 @@ function execSettings(source: Of<'exec'>): Settings<'exec'> {
     timeoutMs: source.timeout,
     env: source.env,
     format: source.format,
+    extra: source.extra,
     ...given({ cwd: source.cwd, tokenAt: source.token_at, expiresAt: expirySettings(source.expires_at) }),
   };
 }

@@ -35,8 +35,7 @@ test('a curl line becomes a configuration that was tried, and no secret comes ba
   assert.ok(drafted.environment.length > 0);
   const text = JSON.stringify([called, drafted]);
   assert.ok(tokens.length > 1);
-  for (const secret of ['very-secret-of-the-app', ...tokens])
-    assert.ok(!text.includes(secret), secret);
+  for (const secret of ['very-secret-of-the-app', ...tokens]) assert.ok(!text.includes(secret), secret);
   await gateway.end();
   assert.ok(!gateway.log.includes('very-secret-of-the-app'));
   assert.match(gateway.log, /admin: set-up: call a token endpoint/);

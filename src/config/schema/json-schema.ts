@@ -18,8 +18,9 @@ function forEditors(node: Record<string, unknown>): void {
   if (node.default === null) delete node.default;
   if (node.isNullable !== true) return;
   delete node.isNullable;
-  const { description, ...rest } = node;
+  const { description, shorthand, ...rest } = node;
+  delete node.shorthand;
   for (const key of Object.keys(rest)) delete node[key];
-  node.anyOf = [rest, { type: 'null' }];
+  node.anyOf = [rest, ...(shorthand === undefined ? [] : [{ enum: shorthand }]), { type: 'null' }];
   if (description !== undefined) node.description = description;
 }

@@ -14,7 +14,7 @@ function expanded(value: unknown): unknown {
   return written === null || written === '' ? (written === '' ? undefined : value) : { type: value };
 }
 
-/** `upstreams[].sign`; null: requests are not signed. */
+/** `upstreams[].sign`; null: requests are not signed. `shorthand`: what editors accept instead of the mapping. */
 export const sign = z
   .preprocess(
     expanded,
@@ -56,4 +56,4 @@ export const sign = z
       WHAT,
     ),
   )
-  .meta({ description: WHAT, isNullable: true });
+  .meta({ description: WHAT, isNullable: true, shorthand: ['aws_sigv4', 'tc3'] });

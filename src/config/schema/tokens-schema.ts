@@ -127,7 +127,13 @@ const expiresAt = sectionOrNull(
 const extra = field(
   mapOf(word),
   {},
-  'More values of the issuer response that `place` can name in `extra`, and templates of the next source of a chain: names and their places, as in `token_at`.',
+  'More values of the issuer response that `place` can name in `extra`, and `sign` and templates of the next source of a chain: names and their places, as in `token_at`.',
+);
+
+const extraOfJson = field(
+  mapOf(word),
+  {},
+  'More values of its JSON that `place`, `sign` and templates of the next source of a chain can name: names and their JSON pointers.',
 );
 
 const tokenUse = field(
@@ -151,6 +157,7 @@ const fileSource = variant(
     type: z.literal('file'),
     path: required(word, 'The file; read again when it changes.'),
     token_at: optional(word, 'JSON pointer to the token, when the file holds JSON.'),
+    extra: extraOfJson,
     ...ofEverySource,
   },
   'A token that something else writes to a file: a Kubernetes service account, a Vault agent, a sidecar.',
@@ -169,6 +176,7 @@ const execSource = variant(
       'What it prints: the bare token, JSON with `token_at`, or the JSON of well-known programs; `auto` finds out.',
     ),
     token_at: optional(word, 'JSON pointer to the token, for `json`.'),
+    extra: extraOfJson,
     expires_at: expiresAt,
     ...ofEverySource,
   },

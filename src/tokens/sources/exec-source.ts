@@ -8,7 +8,7 @@ import { settingsKey } from '../../lib/settings-key.ts';
 import { decodeText } from '../../lib/text/decode-text.ts';
 import type { ExpiresAtSettings, ExpiryHint } from '../expiry/expiry.ts';
 import { describeValue } from '../issuer/issuer-response.ts';
-import { rawToken } from './raw-token.ts';
+import { pointedValues, rawToken } from './raw-token.ts';
 import { SourceErrors } from './source-errors.ts';
 import type { AcquireContext, RawToken, SourceDeps, TokenSource } from './token-source.ts';
 
@@ -27,6 +27,8 @@ export interface ExecSettings {
   readonly format?: ExecFormat;
   /** JSON pointer to the token, for `json`. */
   readonly tokenAt?: string;
+  /** Further values of the JSON: name to JSON pointer. */
+  readonly extra?: Readonly<Record<string, string>>;
   /** Where its expiry is in the JSON; `header` has no meaning here. */
   readonly expiresAt?: ExpiresAtSettings;
 }
@@ -67,8 +69,14 @@ export class ExecSource implements TokenSource {
     this.#running = run.catch(() => {});
     const result = await run;
     this.#check(result, signal);
-    const { value, hints } = parseOutput(this.#errors, this.#settings, result.stdout);
-    return rawToken(this.#errors, { field: 'command', value, hints, nowWallMs: clock.wallMs() });
+    const { value, hints, json } = parseOutput(this.#errors, this.#settings, result.stdout);
+    return rawToken(this.#errors, {
+      field: 'command',
+      value,
+      hints,
+      nowWallMs: clock.wallMs(),
+      ...pointedValues(this.#errors, json, this.#settings.extra),
+    });
   }
 
   async #run(signal: AbortSignal): Promise<ExecResult> {
@@ -252,7 +260,7 @@ function parseOutput(
   errors: SourceErrors,
   { format = 'auto', tokenAt, expiresAt }: ExecSettings,
   stdout: string,
-): { readonly value: unknown; readonly hints: readonly ExpiryHint[] } {
+): { readonly value: unknown; readonly hints: readonly ExpiryHint[]; readonly json?: unknown } {
   const text = stdout.trim();
   const isText = format === 'text' || (format === 'auto' && tokenAt === undefined && !text.startsWith('{'));
   if (isText) return { value: text, hints: [] };
@@ -265,13 +273,13 @@ function parseOutput(
     const { pointer, as = 'auto', unit = 'auto' } = expiresAt ?? {};
     const isStated = pointer !== undefined && as !== 'jwt';
     const hints = isStated ? [{ origin: pointer, value: at(pointer), as, unit, ...zone }] : [];
-    return { value: firstOf(errors, json, [tokenAt]), hints };
+    return { value: firstOf(errors, json, [tokenAt]), hints, json };
   }
   const form = format === 'auto' || format === 'json' ? formOf(json) : FORMS[format];
   const stated = form.expiryAt
     .map((place) => ({ ...place, ...zone, value: at(place.origin) }))
     .find(({ value }) => value !== undefined && value !== null);
-  return { value: firstOf(errors, json, form.tokenAt), hints: stated === undefined ? [] : [stated] };
+  return { value: firstOf(errors, json, form.tokenAt), hints: stated === undefined ? [] : [stated], json };
 }
 
 function formOf(json: unknown): KnownForm {

@@ -8,7 +8,7 @@ import { isPointer, resolvePointer } from '../../lib/json/json-pointer.ts';
 import { fingerprintOf } from '../../lib/secret.ts';
 import { settingsKey } from '../../lib/settings-key.ts';
 import { decodeText } from '../../lib/text/decode-text.ts';
-import { rawToken } from './raw-token.ts';
+import { pointedValues, rawToken } from './raw-token.ts';
 import { SourceErrors } from './source-errors.ts';
 import type { AcquireContext, RawToken, SourceDeps, TokenSource } from './token-source.ts';
 
@@ -18,6 +18,8 @@ export interface FileSettings {
   readonly path: string;
   /** JSON pointer to the token, for a file that holds JSON. */
   readonly tokenAt?: string;
+  /** Further values of that JSON: name to JSON pointer. */
+  readonly extra?: Readonly<Record<string, string>>;
 }
 
 /** A file that is just being written is read again after these pauses. */
@@ -66,8 +68,14 @@ export class FileSource implements TokenSource {
 
   async #read(clock: Clock): Promise<RawToken> {
     const text = await this.#text();
-    const { field, value } = this.#locate(text);
-    const token = rawToken(this.#errors, { field, value, hints: [], nowWallMs: clock.wallMs() });
+    const { field, value, json } = this.#locate(text);
+    const token = rawToken(this.#errors, {
+      field,
+      value,
+      hints: [],
+      nowWallMs: clock.wallMs(),
+      ...pointedValues(this.#errors, json, this.#settings.extra),
+    });
     return token.expiresAtWallMs === undefined ? { ...token, refreshInMs: REREAD_OPAQUE_MS } : token;
   }
 
@@ -89,7 +97,7 @@ export class FileSource implements TokenSource {
     return text;
   }
 
-  #locate(text: string): { field: string; value: unknown } {
+  #locate(text: string): { field: string; value: unknown; json?: unknown } {
     const { path, tokenAt } = this.#settings;
     if (tokenAt === undefined) return { field: `path ${path}`, value: text };
     let json: unknown;
@@ -101,7 +109,7 @@ export class FileSource implements TokenSource {
         `${path} is not JSON (${text.length} characters). Remove token_at?`,
       );
     }
-    return { field: `token_at ${tokenAt}`, value: resolvePointer(json, tokenAt).value };
+    return { field: `token_at ${tokenAt}`, value: resolvePointer(json, tokenAt).value, json };
   }
 }
 

@@ -1,3 +1,4 @@
+import { resolvePointer } from '../../lib/json/json-pointer.ts';
 import { type Expiry, type ExpiryHint, resolveExpiry } from '../expiry/expiry.ts';
 import { type IssuerResponse, issuerNowMs } from '../issuer/issuer-client.ts';
 import { describeValue } from '../issuer/issuer-response.ts';
@@ -117,6 +118,23 @@ function parseTokenValue(raw: unknown): { readonly value: string } | { readonly 
       ? 'white space'
       : 'control or non-ASCII characters';
   return { problem: `${length} is not a token: it has ${inside} inside` };
+}
+
+/**
+ * Further values of a JSON text by name, ready to be spread into the findings; `extra` has JSON pointers. A missing one is
+ * an error, as a placement, a signature or the next source of a chain will need it.
+ */
+export function pointedValues(
+  errors: SourceErrors,
+  json: unknown,
+  extra: Readonly<Record<string, string>> = {},
+): { extra?: Record<string, string> } {
+  const values = Object.entries(extra).map(([name, pointer]) => {
+    const { value } = resolvePointer(json, pointer);
+    if (typeof value === 'string' || typeof value === 'number') return [name, String(value)] as const;
+    throw errors.misconfigured(`extra ${name}`, `no text at ${pointer}: ${describeValue(json)}`);
+  });
+  return values.length === 0 ? {} : { extra: Object.fromEntries(values) };
 }
 
 /** The only characters that are safe in a header, a query and a cookie alike. */

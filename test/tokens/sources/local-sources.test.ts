@@ -381,3 +381,16 @@ test('#28 changed code is another key and is loaded anew; a missing module is an
     /corp: module: cannot read \/no\/module.mjs \(ENOENT\)/,
   );
 });
+
+test('further values of a file of JSON are names, and a missing one is an error of the configuration', async (t) => {
+  const path = join(await folder(t), 'credentials.json');
+  await writeFile(path, '{"id":"AKID","secret":"abcdef","ttl":5}');
+  const settings = { type: 'file', path, tokenAt: '/secret' } as const;
+  const { acquire } = makeSource({ ...settings, extra: { key_id: '/id', ttl: '/ttl' } });
+  assert.deepEqual((await acquire()).extra, { key_id: 'AKID', ttl: '5' });
+  const error = await makeSource({ ...settings, extra: { session: '/none' } }).failure();
+  assert.equal(
+    error.message,
+    'corp: extra session: no text at /none: an object with the keys id, secret, ttl',
+  );
+});
