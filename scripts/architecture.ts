@@ -57,7 +57,7 @@ const MAX_FILES_PER_FOLDER = 20;
 /** Package → the layers, or single files, that may import it. A package that is not listed may not be imported. */
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   openai: ['upstream', 'src/cli/verify.ts'],
-  undici: ['upstream', 'tokens', 'lib'],
+  undici: ['upstream', 'tokens', 'observability', 'lib'],
   'eventsource-parser': ['lib'],
   'gpt-tokenizer': ['openai'],
   'better-sqlite3': ['request-log'],
@@ -68,6 +68,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'winston-transport': ['observability'],
   yaml: ['config'],
   zod: ['config'],
+  nodemailer: ['observability'],
   'node-cache': ['routing', 'upstream', 'observability'],
   express: ['http', 'admin'],
   jose: ['tokens'],

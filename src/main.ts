@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(args: readonly string[]) 
   check: async () => (await import('./cli/check.ts')).check,
   verify: async () => (await import('./cli/verify.ts')).verify,
   token: async () => (await import('./cli/token.ts')).token,
+  alert: async () => (await import('./cli/alert.ts')).alert,
   list: async () => (await import('./cli/list.ts')).list,
   log: async () => (await import('./cli/log.ts')).log,
   schema: async () => (await import('./cli/schema.ts')).schema,
@@ -25,6 +26,7 @@ const USAGE = `usage: tokenferry [command] [options]
   check    check the configuration, this machine, upstreams and tokens    --config FILE [--wait 15s] [--chat] [--model NAME]
   verify   test a running gateway as an OpenAI client                     --url URL --key KEY --model MODEL
   token    obtain a token and print its lifetime, not its value           NAME --config FILE [--refresh] [--show]
+  alert    send a test message to an alert service of the configuration   test [NAME] --config FILE
   list     upstreams and models of the configuration, without secrets     --config FILE
   log      recorded requests                                              --config FILE [--follow] [--errors] [--since 1h|TIME] …
   schema   the JSON schema of the configuration, for editors

@@ -12,6 +12,13 @@ export interface UpstreamConfig extends WrittenUpstream {
   readonly name: string;
 }
 
+type WrittenChannel = WrittenConfig['notify'][number];
+
+/** Where alerts are sent: one item of `notify`. */
+export interface ChannelConfig extends WrittenChannel {
+  readonly name: string;
+}
+
 type Completed<Source extends WrittenTokenSource> = Source extends { readonly type: 'http' }
   ? Omit<Source, 'refresh' | 'method'> & { readonly refresh: RefreshConfig; readonly method: string }
   : Omit<Source, 'refresh'> & { readonly refresh: RefreshConfig };
@@ -29,12 +36,14 @@ export type TokenSourceConfig = Completed<WrittenTokenSource>;
  * The configuration in the names of the file: durations in milliseconds, sizes in bytes,
  * secrets as `Secret`, every default filled in, also those that depend on other keys. What is absent is null.
  */
-export interface Config extends Omit<WrittenConfig, 'address' | 'hostname' | 'tokens' | 'upstreams'> {
+export interface Config
+  extends Omit<WrittenConfig, 'address' | 'hostname' | 'tokens' | 'upstreams' | 'notify'> {
   /** host:port; an empty host means every address of the machine. */
   readonly address: string;
   readonly hostname: string;
   readonly tokens: Readonly<Record<string, TokenSourceConfig>>;
   readonly upstreams: readonly UpstreamConfig[];
+  readonly notify: readonly ChannelConfig[];
 }
 
 /**
@@ -56,7 +65,18 @@ export function complete(written: WrittenConfig, directory: string): Config {
       endpoint: one.endpoint ?? (one.type === 'replicate' ? REPLICATE : null),
       tls: inDirectory(one.tls, directory),
     })),
+    notify: withNames(written.notify).map((one) => ({ ...one, tls: inDirectory(one.tls, directory) })),
   };
+}
+
+/** A channel without a name has that of its type, with a number from the second on. */
+function withNames(channels: readonly WrittenChannel[]): ChannelConfig[] {
+  const seen = new Map<string, number>();
+  return channels.map((one) => {
+    const count = (seen.get(one.type) ?? 0) + 1;
+    seen.set(one.type, count);
+    return { ...one, name: one.name ?? (count === 1 ? one.type : `${one.type}-${count}`) };
+  });
 }
 
 const REPLICATE = 'https://api.replicate.com/v1';

@@ -152,7 +152,6 @@ const FIXED = [
   'dbaddr',
   'record',
   'admin',
-  'notify',
   'tracing',
 ] as const satisfies readonly (keyof Config)[];
 

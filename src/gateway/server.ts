@@ -25,6 +25,7 @@ import type { CircuitState } from '../routing/upstream-state/circuit.ts';
 import type { TokenEvent } from '../tokens/manager/token-event.ts';
 import type { TokenStatus } from '../tokens/manager/token-status.ts';
 import { AdminGateway } from './admin.ts';
+import { AlertReporting } from './alert-reporting.ts';
 import { clientQuotaSettings, needsClientKey } from './clients.ts';
 import { createHttpServer, describeListening, listenAddress, urlHost } from './http-server.ts';
 import { degradedParts, type PartProblems, readinessOf } from './readiness.ts';
@@ -94,6 +95,7 @@ class Service implements RunningService {
   readonly #metrics: Metrics;
   readonly #repairs: RepairReports;
   readonly #tokenReporting: TokenReporting;
+  readonly #alerting: AlertReporting;
   readonly #requestLog: RequestLog;
   readonly #fanout: RecordFanout;
   /** The current one; replaced on reload. */
@@ -132,6 +134,7 @@ class Service implements RunningService {
     this.#runtime = this.#buildRuntime(loaded, config, null);
     this.#repairs = new RepairReports(this.#logger, this.#metrics);
     this.#tokenReporting = new TokenReporting(this.#logger, this.#metrics, systemClock);
+    this.#alerting = this.#createAlerting(loaded);
     this.#quotas.update(clientQuotaSettings(config));
     this.#admin = this.#createAdmin(loaded);
     this.#server = this.#createServer(config);
@@ -231,6 +234,7 @@ class Service implements RunningService {
     await this.#closeAdminServer();
     for (const runtime of [this.#runtime, ...this.#retired]) await runtime.close();
     this.#fanout.flush();
+    await this.#alerting.close();
     const { dropped } = this.#requestLog.stats();
     await this.#requestLog.close();
     reportLostRecords(this.#requestLog, dropped, this.#logger);
@@ -258,6 +262,7 @@ class Service implements RunningService {
       records: this.#fanout,
       onTokenEvent: (event) => {
         this.#tokenReporting.report(event);
+        this.#alerting.token(event);
         this.#admin.tokenEvent(event);
         this.#options.onTokenEvent?.(event);
       },
@@ -265,6 +270,7 @@ class Service implements RunningService {
       onRepair: (upstream, repair) => this.#repairs.report(upstream, repair),
       onCircuit: (upstream, state) => {
         reportCircuit(upstream, state, this.#logger);
+        this.#alerting.circuit(upstream, state !== 'closed');
         this.#admin.circuitChanged(
           upstream,
           state,
@@ -281,10 +287,15 @@ class Service implements RunningService {
       clock: systemClock,
       load,
       current: () => this.#runtime,
-      build: (loaded, config) => this.#buildRuntime(loaded, config, this.#runtime),
+      build: (loaded, config) => {
+        const next = this.#buildRuntime(loaded, config, this.#runtime);
+        this.#alerting.prepare(config);
+        return next;
+      },
       swap: (next) => this.#swap(next),
       report: (result) => {
         reportReload(result, this.#logger, this.#metrics);
+        this.#alerting.reload(result);
         this.#admin.reloaded(result);
       },
     });
@@ -297,6 +308,7 @@ class Service implements RunningService {
     // A level that an administrator has set stays until the file has another one.
     if (next.config.log.level !== previous.config.log.level) this.#setLogLevel(next.config.log.level);
     this.#quotas.update(clientQuotaSettings(next.config));
+    this.#alerting.apply(next.config);
     this.#server.keepAliveTimeout = next.config.keep_alive_timeout;
     previous.endProbing();
     next.beginProbing();
@@ -320,7 +332,10 @@ class Service implements RunningService {
       clock: systemClock,
       secrets: this.#secrets,
       random: Math.random,
-      onEvent: (event) => reportRequestLogEvent(event, this.#logger),
+      onEvent: (event) => {
+        reportRequestLogEvent(event, this.#logger);
+        this.#alerting.requestLog(event);
+      },
     });
   }
 
@@ -336,6 +351,18 @@ class Service implements RunningService {
       },
       onFault: (sink, error) =>
         this.#logger.error(`the ${sink} failed on a batch of records`, { error: String(error) }),
+    });
+  }
+
+  #createAlerting({ config, files }: LoadedConfig): AlertReporting {
+    return new AlertReporting(config, {
+      clock: systemClock,
+      logger: this.#logger,
+      metrics: this.#metrics,
+      configFile: files[0] ?? 'config.yaml',
+      runtime: () => this.#runtime,
+      scrub: (text) => this.#secrets.scrub(text),
+      followRecords: (sink) => this.#fanout.attach('alerts', sink),
     });
   }
 

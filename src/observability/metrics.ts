@@ -55,6 +55,7 @@ export class Metrics {
   readonly requests: RequestMetrics;
   readonly tokens: TokenMetrics;
   readonly #reloads: Counter<'result'>;
+  readonly #alerts: Counter<'type' | 'event' | 'result'>;
   readonly #repairs: RepairCount[] = [];
   readonly #queueWaits: Histogram<'upstream'>;
   readonly #beforeText: (() => void) | undefined;
@@ -76,6 +77,12 @@ export class Metrics {
       name: `${PREFIX}config_reload_total`,
       help: 'Reloads of the configuration.',
       labelNames: ['result'],
+      registers: [this.#registry],
+    });
+    this.#alerts = new Counter({
+      name: `${PREFIX}alerts_total`,
+      help: 'Alerts by the service that they were sent to.',
+      labelNames: ['type', 'event', 'result'],
       registers: [this.#registry],
     });
     const repairs = this.#repairs;
@@ -128,6 +135,11 @@ export class Metrics {
 
   configReloaded(result: 'ok' | 'failed'): void {
     this.#reloads.inc({ result });
+  }
+
+  /** An alert was sent, or could not be. */
+  alerted(type: string, event: string, result: string): void {
+    this.#alerts.inc({ type, event, result });
   }
 
   /** The count of one kind of repair of one upstream, from 0. The caller adds to it: a prom-client counter costs 0.6 µs. */

@@ -67,6 +67,7 @@ test('docs/metrics.md names the labels of each metric', async () => {
   metrics.requests.acceptRecords([sampleRecord(), failedRecord()]);
   metrics.repairCount('chat', 'usage').responses = 1;
   metrics.queueWaited('chat', 1);
+  metrics.alerted('feishu', 'upstream_down', 'sent');
   metrics.tokens.acquired('corp', 'start', 'ok', 1);
   metrics.tokens.waited('corp', 1);
   metrics.tokens.rejected('corp', 401);

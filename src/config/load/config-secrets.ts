@@ -18,6 +18,7 @@ export function secretsOf(config: Config, interpolated: Iterable<string>): Secre
   const values = new Set<string>(interpolated);
   collect(config, values);
   for (const value of [...values]) for (const password of passwordsIn(value)) values.add(password);
+  for (const { url } of config.notify) for (const part of secretParts(url)) values.add(part);
   for (const headers of mappingsOf(config)) {
     for (const [name, value] of Object.entries(headers))
       if (typeof value === 'string' && isCredentialName(name)) values.add(value);
@@ -45,7 +46,21 @@ function mappingsOf(config: Config): Readonly<Record<string, string | Secret | r
     if (source.type === 'oauth2') return [source.headers, source.params];
     return source.type === 'exec' ? [source.env] : [];
   });
-  return [...upstreams, ...sources];
+  const channels = config.notify.map(({ headers }) => headers);
+  return [...upstreams, ...sources, ...channels];
+}
+
+/** Shorter parts of a webhook's path are words of its API. */
+const MIN_KEY_CHARS = 16;
+
+/** The keys within the URL of a webhook: the long parts of its path and the values of its query. */
+function secretParts(url: Secret | null): string[] {
+  if (url === null) return [];
+  const { pathname, searchParams } = new URL(url.reveal());
+  return [
+    ...pathname.split('/').filter((part) => part.length >= MIN_KEY_CHARS),
+    ...[...searchParams.values()].filter((value) => value.length >= MIN_KEY_CHARS),
+  ];
 }
 
 /** The password of a URL, as written and decoded, and of a libpq keyword string. */

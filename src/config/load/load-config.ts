@@ -8,6 +8,7 @@ import { RULES } from '../rules/rules.ts';
 import { signingKeyFiles, tlsFiles } from '../rules/tls-rules.ts';
 import { checkSchema } from '../schema/schema-check.ts';
 import { type FileMapping, isMapping, kindOf } from '../types/scalar.ts';
+import { withEnvironmentChannels } from './alert-environment.ts';
 import { secretsOf } from './config-secrets.ts';
 import { credentialKeys, sourceIdentities } from './credential-keys.ts';
 import { describeFileError, Interpolator } from './interpolation.ts';
@@ -61,7 +62,7 @@ export function loadConfig(
   const unfilled = interpolator.problems.map(({ path }) => path);
   const isNews = (path: readonly PathStep[]) =>
     yaml.isSound(path) && !unfilled.some((one) => isOnOnePath(one, path));
-  const config = checkConfig(root, { directory, report, isNews, isWhole: yaml.isWhole });
+  const config = checkConfig(root, { directory, report, isNews, env, isWhole: yaml.isWhole });
   if (config === null || report.hasErrors) throw report.asError();
   const references = interpolator.references.map(({ path, kind, name }) => ({
     path,
@@ -98,6 +99,7 @@ interface CheckOptions {
   /** Names of files are relative to this one, the directory of the configuration file. */
   readonly directory: string;
   readonly report: ProblemReport;
+  readonly env: Readonly<Record<string, string | undefined>>;
   /** False where a finding would only repeat a reported problem. */
   readonly isNews: (path: readonly PathStep[]) => boolean;
   /** False: there are syntax errors, so a missing key may be in the file. */
@@ -106,10 +108,11 @@ interface CheckOptions {
 
 /** Reports every problem of the content of a file; null when too little is left to use. */
 function checkConfig(file: FileMapping, options: CheckOptions): Config | null {
-  const { directory, report, isNews, isWhole } = options;
+  const { directory, report, isNews, isWhole, env } = options;
   const isRoute = isRouteFile(file);
-  const root = isRoute ? fromRouteFile(file) : file;
+  const { root, warnings } = withEnvironmentChannels(isRoute ? fromRouteFile(file) : file, env);
   if (isRoute) report.warn([], ROUTE_NOTICE);
+  for (const warning of warnings) report.warn([], warning);
   const { written, findings } = checkSchema(root);
   for (const { path, message } of findings) if (isNews(path)) report.error(path, message);
   if (written === null || !isWhole) return null;

@@ -20,7 +20,6 @@ export const NOT_BUILT_YET: readonly NotBuilt[] = [
   { path: 'workers', accepts: only(1), what: 'more than one process' },
   { path: 'tls', accepts: isNull, what: 'serving HTTPS' },
   { path: 'tracing.otlp', accepts: isNull, what: 'traces' },
-  { path: 'notify[]', accepts: () => false, what: 'alerts' },
   { path: 'embeddings_cache.size', accepts: only(0), what: 'the embeddings cache' },
 ];
 

@@ -8,6 +8,7 @@ import {
   proxiesAreNetworks,
   sharingIsComplete,
 } from './access-rules.ts';
+import { channelNames, channelsAreComplete } from './notify-rules.ts';
 import type { Rule } from './rule.ts';
 import { tlsIsUsable } from './tls-rules.ts';
 import {
@@ -60,6 +61,8 @@ export const RULES: readonly Rule[] = [
   upstreamAuthorization,
   upstreamSigning,
   upstreamHeaders,
+  channelNames,
+  channelsAreComplete,
   tlsIsUsable,
   databaseAddressIsValid,
 ];

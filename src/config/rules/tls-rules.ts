@@ -23,7 +23,10 @@ export function tlsSections(config: Config): TlsSection[] {
   const upstreams = config.upstreams.flatMap(({ tls }, index) =>
     tls === null ? [] : [{ path: ['upstreams', index, 'tls'], ...tls }],
   );
-  return [...server, ...sources, ...upstreams];
+  const channels = config.notify.flatMap(({ tls }, index) =>
+    tls === null ? [] : [{ path: ['notify', index, 'tls'], ...tls }],
+  );
+  return [...server, ...sources, ...upstreams, ...channels];
 }
 
 /** The files with certificates and keys that the configuration names, absolute. */

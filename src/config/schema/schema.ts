@@ -1,7 +1,10 @@
 import type { z } from 'zod';
-import { list, statuses } from '../types/collection-types.ts';
+import { ALERT_EVENTS } from '../../observability/alerts/alert.ts';
+import { ALERT_TYPES } from '../../observability/alerts/alert-types.ts';
+import { list, mapOf, statuses } from '../types/collection-types.ts';
 import { field, listOf, named, optional, required, section, sectionOr } from '../types/fields.ts';
 import { duration, flag, integer, number, size } from '../types/number-types.ts';
+import { textOrSecret } from '../types/template-types.ts';
 import {
   basePath,
   choice,
@@ -15,7 +18,7 @@ import {
   url,
   word,
 } from '../types/text-types.ts';
-import { serverTls, UPSTREAM_TIMEOUTS } from './shared-schema.ts';
+import { serverTls, UPSTREAM_TIMEOUTS, upstreamProxy, upstreamTls } from './shared-schema.ts';
 import { tokenSource } from './tokens-schema.ts';
 import { upstream } from './upstreams-schema.ts';
 
@@ -127,22 +130,41 @@ const metrics = sectionOr(
   'The Prometheus metrics.',
 );
 
-const ALERTS = ['upstream_down', 'upstream_up', 'token_failing', 'token_ok', 'all_failed'] as const;
-
 const notification = section(
   {
-    type: field(
-      choice('feishu', 'matrix', 'slack', 'wecom', 'dingtalk', 'teams', 'webhook'),
-      'webhook',
-      'Service that receives the message.',
+    name: optional(
+      word,
+      'Its name in `tokenferry alert test` and in the log. Default: its type, `feishu-2` for the second of them.',
     ),
-    url: optional(secretUrl(), 'Where it is sent.'),
-    events: field(list(choice(...ALERTS)), [...ALERTS], 'Changes of state that cause a message.'),
-    every: field(duration(), '5m', 'At most one message per kind and upstream in this time.'),
-    secret: optional(secret, 'Secret that signs the message, for services that check a signature.'),
-    template: optional(text, 'Text of the message.'),
+    type: field(choice(...ALERT_TYPES), 'webhook', 'Service that receives the messages.'),
+    url: optional(
+      secretUrl('http', 'https', 'smtp', 'smtps'),
+      'Where they are sent. email: `smtp://user:password@host:587` or `smtps://`; pagerduty: its Events API unless given.',
+    ),
+    events: field(
+      list(choice(...ALERT_EVENTS)),
+      [...ALERT_EVENTS],
+      'Changes of state that cause a message. Those without a recovery of their own in this list bring it along.',
+    ),
+    every: field(duration(), '5m', 'At most one message per event and part in this time.'),
+    secret: optional(secret, 'Secret that signs the messages: feishu, dingtalk, webhook.'),
+    room: optional(
+      word,
+      'matrix: the room, with `token`; `url` is then the homeserver. Absent: `url` is complete.',
+    ),
+    token: optional(secret, 'matrix: the access token.'),
+    key: optional(secret, 'pagerduty: the integration key (Events API v2).'),
+    from: optional(word, 'email: the sender.'),
+    to: field(list(word), [], 'email: the recipients.'),
+    headers: field(mapOf(textOrSecret), {}, 'More headers of the requests.'),
+    template: optional(
+      text,
+      'Text of a message, or the whole body for `webhook`, with {{title}}, {{text}}, {{event}}, {{state}} and the other names of docs/alerts.md.',
+    ),
+    tls: upstreamTls,
+    proxy: upstreamProxy,
   },
-  'An alert on a change of state.',
+  'Where alerts on a change of state are sent.',
 );
 
 const tracing = sectionOr(
