@@ -9,10 +9,11 @@ import { findPython, installPython, once, type Python, runQuietly } from './pyth
 
 const folder = fileURLToPath(new URL('../test/clients', import.meta.url));
 
-/** Each has packages that conflict with those of the other; see the first comments of the requirement files. */
+/** Each has packages that conflict with those of the others; see the first comments of the requirement files. */
 const ENVIRONMENTS = [
   { name: 'main', requirements: 'python/requirements.txt' },
   { name: 'llamaindex', requirements: 'python/requirements-llamaindex.txt' },
+  { name: 'anthropic', requirements: 'python/requirements-anthropic.txt' },
 ];
 
 async function installNode(): Promise<void> {

@@ -23,6 +23,7 @@ for (const folder of [
   'test/clients/node_modules',
   'test/clients/.venv/main',
   'test/clients/.venv/llamaindex',
+  'test/clients/.venv/anthropic',
 ]) {
   if (existsSync(`${root}/${folder}`)) continue;
   console.error(`${folder} is missing: npm run install:clients`);
