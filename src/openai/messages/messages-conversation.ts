@@ -1,7 +1,7 @@
 import { isJsonObject, type JsonObject, textFrom } from '../../lib/json/json-object.ts';
 import { impossibleAsChat, malformed, named } from '../request/translated-chat.ts';
 import { reasoningOf } from './thinking-signature.ts';
-import { callIdOf, type ToolNames } from './tool-names.ts';
+import { callIdentityOf, type ToolNames } from './tool-names.ts';
 
 /** What the messages of a request say about its tools (`tool_reference`, `tool_addition`, `tool_removal`). */
 interface ToolChanges {
@@ -122,7 +122,7 @@ class ChatBuilder {
         else parts.push(part);
       }
     }
-    turn.addResult(callIdOf(id), { texts, parts, isError: block.is_error === true });
+    turn.addResult(callIdentityOf(id).id, { texts, parts, isError: block.is_error === true });
   }
 
   #addAssistant(content: unknown, param: string): void {
@@ -148,10 +148,14 @@ class ChatBuilder {
     if (textFrom(id) === null || textFrom(name) === null)
       throw malformed(param, `${param} needs "id" and "name".`);
     const args = JSON.stringify(input ?? {});
+    const { id: own, extensions } = callIdentityOf(id as string);
+    const { function: inFunction, ...beside } = extensions ?? {};
+    const called = { name: this.#names.sent(name as string), arguments: args };
     return {
-      id: callIdOf(id as string),
+      ...beside,
+      id: own,
       type: 'function',
-      function: { name: this.#names.sent(name as string), arguments: args },
+      function: isJsonObject(inFunction) ? { ...inFunction, ...called } : called,
     };
   }
 

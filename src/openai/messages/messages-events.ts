@@ -92,7 +92,7 @@ export class MessageWriter implements StreamWriter {
       this.#close();
       this.#open('tool_use', {
         type: 'tool_use',
-        id: toolUseId(step.opens.id),
+        id: toolUseId(step.opens),
         name: this.#options.names.original(step.opens.name),
         input: {},
       });

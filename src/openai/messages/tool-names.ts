@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { isJsonObject, type JsonObject, parseJson } from '../../lib/json/json-object.ts';
 
 /** OpenAI's limit of a function's name; Anthropic's is 128, which names of MCP tools use. */
 const MAX_NAME = 64;
@@ -27,13 +28,28 @@ export class ToolNames {
 const VALID_ID = /^[\w-]+$/;
 const ENCODED = 'toolu_b64_';
 
-/** The id of a call as clients of Anthropic get it. */
-export function toolUseId(callId: string): string {
-  return VALID_ID.test(callId) ? callId : ENCODED + Buffer.from(callId).toString('base64url');
+/** What an upstream knows a call by. */
+interface CallIdentity {
+  readonly id: string;
+  /** Members beside OpenAI's that must come back, such as Gemini's `extra_content` with the signature of its thought. */
+  readonly extensions: JsonObject | null;
 }
 
-/** The upstream's own id of a call in the history. */
-export function callIdOf(toolUse: string): string {
-  if (!toolUse.startsWith(ENCODED)) return toolUse;
-  return Buffer.from(toolUse.slice(ENCODED.length), 'base64url').toString('utf8');
+/**
+ * The id of a call as clients of Anthropic get it. It carries what their blocks have no place for, since it is all that comes
+ * back of them unchanged.
+ */
+export function toolUseId({ id, extensions }: CallIdentity): string {
+  if (extensions === null && VALID_ID.test(id)) return id;
+  const carried = extensions === null ? [id] : [id, extensions];
+  return ENCODED + Buffer.from(JSON.stringify(carried)).toString('base64url');
+}
+
+/** The upstream's own identity of a call in the history. */
+export function callIdentityOf(toolUse: string): CallIdentity {
+  if (!toolUse.startsWith(ENCODED)) return { id: toolUse, extensions: null };
+  const carried = parseJson(Buffer.from(toolUse.slice(ENCODED.length), 'base64url').toString('utf8'));
+  const [id, extensions]: unknown[] = Array.isArray(carried) ? carried : [];
+  if (typeof id !== 'string') return { id: toolUse, extensions: null };
+  return { id, extensions: isJsonObject(extensions) ? extensions : null };
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { ChatStreamOptions } from '../../../src/openai/chat/response-format.ts';
 import { messagesForm } from '../../../src/openai/messages/messages-response.ts';
 import { reasoningOf } from '../../../src/openai/messages/thinking-signature.ts';
-import { callIdOf, ToolNames } from '../../../src/openai/messages/tool-names.ts';
+import { callIdentityOf, ToolNames } from '../../../src/openai/messages/tool-names.ts';
 import { checkMessage, checkMessagesStream } from '../../helpers/messages-checker.ts';
 import { randomFrom } from '../../helpers/seeded-random.ts';
 import {
@@ -181,7 +181,20 @@ test('an id that Anthropic would not accept is encoded, a shortened name is the 
   );
   assert.equal(calls[0]?.name, long);
   assert.match(calls[0]?.id ?? '', /^[\w-]+$/);
-  assert.equal(callIdOf(calls[0]?.id ?? ''), 'functions.read:0');
+  assert.deepEqual(callIdentityOf(calls[0]?.id ?? ''), { id: 'functions.read:0', extensions: null });
+});
+
+test('the id of a call carries the members that its upstream wants back', () => {
+  const signed = { extra_content: { google: { thought_signature: 'abc' } } };
+  const call = {
+    index: 0,
+    id: 'call_1',
+    type: 'function',
+    function: { name: 'read', arguments: '{}' },
+    ...signed,
+  };
+  const { calls } = read(sse(ROLE, chunk({ tool_calls: [call] }), CALLS, DONE));
+  assert.deepEqual(callIdentityOf(calls[0]?.id ?? ''), { id: 'call_1', extensions: signed });
 });
 
 test('usage has the tokens of caches apart, and is estimated when the upstream gives none', () => {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
 import { messagesAsChat } from '../../../src/openai/messages/messages-request.ts';
 import { thinkingSignature } from '../../../src/openai/messages/thinking-signature.ts';
+import { toolUseId } from '../../../src/openai/messages/tool-names.ts';
 import { parseRequest } from '../../../src/openai/request/parsed-request.ts';
 
 const HELLO = [{ role: 'user', content: 'Hello' }];
@@ -297,9 +298,24 @@ test('a name longer than a chat takes is shortened the same way everywhere, and 
 });
 
 test('an id that only Anthropic’s clients get is the upstream’s own again', () => {
-  const id = `toolu_b64_${Buffer.from('functions.read:0').toString('base64url')}`;
+  const id = toolUseId({ id: 'functions.read:0', extensions: null });
   const [, told, output] = messagesOf([...HELLO, assistant(use(id)), user(result(id, 'ok'))]);
   assert.deepEqual([told.tool_calls[0].id, output.tool_call_id], ['functions.read:0', 'functions.read:0']);
+});
+
+test('members of a call that its upstream wants back come back with it', () => {
+  const google = { thought_signature: 'abc' };
+  const id = toolUseId({ id: 'call_1', extensions: { extra_content: { google }, function: { x: 1 } } });
+  assert.match(id, /^[\w-]+$/);
+  const [, told, output] = messagesOf([...HELLO, assistant(use(id)), user(result(id, 'ok'))]);
+  assert.deepEqual(told.tool_calls[0], {
+    extra_content: { google },
+    id: 'call_1',
+    type: 'function',
+    function: { x: 1, name: 'read', arguments: '{}' },
+  });
+  assert.equal(output.tool_call_id, 'call_1');
+  assert.equal(messagesOf([...HELLO, assistant(use('toolu_b64_e30'))])[1].tool_calls[0].id, 'toolu_b64_e30');
 });
 
 test('limits, stops, sampling, the format and the user have their names in a chat', () => {
