@@ -11,8 +11,8 @@ import { createRequestLog, type RequestLog } from '../../request-log/request-log
 import { StoreError } from '../../request-log/request-store.ts';
 import { CommandFailure, loadOrThrow } from '../arguments.ts';
 
-/** Searches at once for rows that were imported before. */
-const SEARCHES = 8;
+/** The longest page that a search of the request log returns. */
+const SEARCHED_ROWS = 1_000;
 /** Rows that wait for the database; more are not read yet. */
 const MAX_WAITING = 1_000;
 const WAIT_MS = 10;
@@ -64,7 +64,7 @@ class RecordImport {
     for await (const rows of readRouteRecords(address)) {
       const kept = rows.filter(({ createdAtMs }) => createdAtMs >= oldestMs);
       this.#expired += rows.length - kept.length;
-      for (let at = 0; at < kept.length; at += SEARCHES) await this.#copy(kept.slice(at, at + SEARCHES));
+      await this.#copy(kept);
     }
     await this.#waitUntilWritten(0);
     this.#report();
@@ -72,8 +72,8 @@ class RecordImport {
   }
 
   async #copy(rows: readonly RouteRecord[]): Promise<void> {
-    const isNew = await Promise.all(rows.map((row) => this.#isNew(row)));
-    const news = rows.filter((_, index) => isNew[index]);
+    const before = await this.#copiedBefore(rows);
+    const news = rows.filter((row) => !before.has(importedId(row)));
     this.#known += rows.length - news.length;
     this.#copied += news.length;
     // Its records hold the credentials of both sides, which may stand in its bodies as well.
@@ -84,9 +84,19 @@ class RecordImport {
     await this.#waitUntilWritten(MAX_WAITING);
   }
 
-  async #isNew(row: RouteRecord): Promise<boolean> {
-    const { requests } = await this.#log.recent({ id: importedId(row) }, { limit: 1 });
-    return requests.length === 0;
+  /** The ids of those that an earlier import has copied: one search for all unless too much else is of the same time. */
+  async #copiedBefore(rows: readonly RouteRecord[]): Promise<ReadonlySet<string>> {
+    if (rows.length === 0) return new Set();
+    const times = rows.map(({ createdAtMs }) => createdAtMs);
+    const range = { sinceMs: Math.min(...times), untilMs: Math.max(...times) + 1 };
+    const page = await this.#log.recent(range, { limit: SEARCHED_ROWS });
+    const found = new Set(page.requests.map(({ id }) => id));
+    if (page.next === null) return found;
+    for (const id of rows.map(importedId)) {
+      const { requests } = await this.#log.recent({ id }, { limit: 1 });
+      if (requests.length > 0) found.add(id);
+    }
+    return found;
   }
 
   async #waitUntilWritten(maxWaiting: number): Promise<void> {

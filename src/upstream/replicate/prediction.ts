@@ -19,8 +19,15 @@ export interface Prediction {
   /** Null: none. */
   readonly error: string | null;
   readonly usage: PredictionUsage | null;
+  readonly urls: PredictionUrls;
+}
+
+/** Where the prediction says that it can be read and cancelled. They come from outside: see stream-rule.ts. */
+export interface PredictionUrls {
+  readonly get: string | null;
+  readonly cancel: string | null;
   /** The event stream; null: the model has none. */
-  readonly streamUrl: string | null;
+  readonly stream: string | null;
 }
 
 /** The states of Replicate's API (OpenAPI description, 2025); `aborted` since 2025. */
@@ -51,15 +58,20 @@ export function readPrediction(text: string, upstream: string): Prediction {
   if (state === undefined) throw invalid(upstream, `its status "${status.slice(0, 40)}" is unknown`, text);
   const output = outputText(prediction.output);
   if (output === null) throw invalid(upstream, 'its output is no text', text);
-  const urls = isJsonObject(prediction.urls) ? prediction.urls : {};
   return {
     id,
     state,
     output,
     error: errorText(prediction.error),
     usage: usageOf(prediction.metrics),
-    streamUrl: typeof urls.stream === 'string' ? urls.stream : null,
+    urls: urlsOf(prediction.urls),
   };
+}
+
+function urlsOf(value: unknown): PredictionUrls {
+  const urls = isJsonObject(value) ? value : {};
+  const url = (name: string): string | null => (typeof urls[name] === 'string' ? urls[name] : null);
+  return { get: url('get'), cancel: url('cancel'), stream: url('stream') };
 }
 
 /** Language models return a list of texts, or one text; null: anything else. */

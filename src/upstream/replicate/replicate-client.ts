@@ -14,7 +14,7 @@ import { type Prediction, readPrediction } from './prediction.ts';
 import { PredictionBody } from './prediction-body.ts';
 import { type PredictionRequest, predictionRequest } from './prediction-request.ts';
 import { PredictionWriter } from './prediction-writer.ts';
-import { isStreamAllowed } from './stream-rule.ts';
+import { isStreamAllowed, pathBelow } from './stream-rule.ts';
 
 /** A prediction is asked for again after this, then after half as long again each time, up to the maximum. */
 const FIRST_POLL_MS = 250;
@@ -54,7 +54,7 @@ export class ReplicateClient extends UpstreamClient {
     const request = this.#requestOf(call);
     if (request === null) return super.call(call);
     const { prediction, response } = await this.#create(call, request);
-    const body = new PredictionBody(call.signal, () => void this.#cancel(call, prediction.id));
+    const body = new PredictionBody(call.signal, () => void this.#cancel(call, prediction));
     void this.#follow(call, request, prediction, body);
     const type = request.isStream ? 'text/event-stream' : 'application/json';
     const headers = new ResponseHeaders({ ...response.headers.all(), 'content-type': type });
@@ -130,7 +130,7 @@ export class ReplicateClient extends UpstreamClient {
     const limit = setTimeout(() => controller.abort(call.signal.reason), ABANDONED_CREATION_MS);
     try {
       const { prediction } = await creation;
-      if (prediction.state === 'running') await this.#cancel(call, prediction.id);
+      if (prediction.state === 'running') await this.#cancel(call, prediction);
     } catch {
       // It was not created, or is not known.
     } finally {
@@ -169,12 +169,10 @@ export class ReplicateClient extends UpstreamClient {
   ): Promise<void> {
     const writer = new PredictionWriter(request, prediction.id);
     try {
-      const { streamUrl } = prediction;
       const isStreamed =
         request.isStream &&
         prediction.state === 'running' &&
-        streamUrl !== null &&
-        (await this.#followStream(call, request, { id: prediction.id, streamUrl }, writer, body));
+        (await this.#followStream(call, request, prediction, writer, body));
       if (!isStreamed) await this.#followPolls(call, prediction, writer, body);
     } catch (error) {
       body.fail(error);
@@ -185,11 +183,11 @@ export class ReplicateClient extends UpstreamClient {
   async #followStream(
     call: UpstreamCall,
     request: PredictionRequest,
-    { id, streamUrl }: { readonly id: string; readonly streamUrl: string },
+    prediction: Prediction,
     writer: PredictionWriter,
     body: PredictionBody,
   ): Promise<boolean> {
-    const source = await this.#openStream(call, streamUrl);
+    const source = await this.#openStream(call, prediction.urls.stream);
     if (source === null) return false;
     const reader = new SseReader({ maxEventLength: MAX_EVENT_LENGTH, isPlainText: true });
     const decoder = new TextDecoder();
@@ -204,9 +202,10 @@ export class ReplicateClient extends UpstreamClient {
             await body.write(writer.push(item.data));
             if (!writer.isStopped) continue;
             body.end(writer.end(null));
-            await this.#cancel(call, id);
+            await this.#cancel(call, prediction);
           } else if (item.name === 'error') body.end(writer.fail(streamError(item.data)));
-          else if (item.name === 'done') await this.#finishStream(call, request, id, item.data, writer, body);
+          else if (item.name === 'done')
+            await this.#finishStream(call, request, prediction, item.data, writer, body);
           if (body.isOver) return true;
         }
         if (body.isOver) return true;
@@ -220,7 +219,7 @@ export class ReplicateClient extends UpstreamClient {
   async #finishStream(
     call: UpstreamCall,
     request: PredictionRequest,
-    id: string,
+    prediction: Prediction,
     data: string,
     writer: PredictionWriter,
     body: PredictionBody,
@@ -232,7 +231,7 @@ export class ReplicateClient extends UpstreamClient {
       return;
     }
     // The stream does not tell how many tokens it was.
-    const usage = request.wantsUsage ? await this.#poll(call, id).catch(() => null) : null;
+    const usage = request.wantsUsage ? await this.#poll(call, prediction).catch(() => null) : null;
     body.end(writer.end(usage?.usage ?? null));
   }
 
@@ -243,15 +242,14 @@ export class ReplicateClient extends UpstreamClient {
   }
 
   /** Null: it is not allowed, or does not open; the prediction is polled then. */
-  async #openStream(call: UpstreamCall, streamUrl: string): Promise<ResponseBody | null> {
+  async #openStream(call: UpstreamCall, streamUrl: string | null): Promise<ResponseBody | null> {
     const { endpoint } = this.#settings.paths;
-    const url = URL.parse(streamUrl);
+    const url = streamUrl === null ? null : URL.parse(streamUrl);
     if (url === null || !isStreamAllowed(url, endpoint)) return null;
     try {
+      const path = pathBelow(streamUrl, endpoint);
       const response =
-        url.origin === endpoint.origin
-          ? await this.#openOwnStream(call, url)
-          : await this.#openForeignStream(call, url);
+        path === null ? await this.#openForeignStream(call, url) : await this.#openOwnStream(call, path, url);
       if (response.ok) return response.body;
       response.body.destroy(new Error('no stream'));
       return null;
@@ -262,13 +260,8 @@ export class ReplicateClient extends UpstreamClient {
   }
 
   /** With the endpoint's credentials. */
-  async #openOwnStream(call: UpstreamCall, url: URL): Promise<UpstreamResponse> {
-    const base = this.#settings.paths.endpoint.pathname.replace(/\/+$/, '');
-    if (url.pathname.startsWith(`${base}/`)) {
-      const path = url.pathname.slice(base.length);
-      return super.call({ ...this.#callAbout(call, 'GET', path, EVENTS), query: url.search.slice(1) });
-    }
-    return this.#openForeignStream(call, url);
+  #openOwnStream(call: UpstreamCall, path: string, { search }: URL): Promise<UpstreamResponse> {
+    return super.call({ ...this.#callAbout(call, 'GET', path, EVENTS), query: search.slice(1) });
   }
 
   /** Without credentials: the URL itself is the permission (replicate.com/docs/topics/predictions/streaming). */
@@ -302,7 +295,7 @@ export class ReplicateClient extends UpstreamClient {
     let sent = 0;
     let failures = 0;
     for (let waitMs = FIRST_POLL_MS; !body.isOver; waitMs = Math.min(MAX_POLL_MS, waitMs * 1.5)) {
-      const { output, state, error, usage, id } = prediction;
+      const { output, state, error, usage } = prediction;
       if (state === 'failed' || state === 'canceled') {
         body.end(writer.fail(state === 'canceled' ? CANCELED : (error ?? 'The prediction failed.')));
         return;
@@ -311,12 +304,12 @@ export class ReplicateClient extends UpstreamClient {
       sent = Math.max(sent, output.length);
       if (state === 'succeeded' || writer.isStopped) {
         body.end(writer.end(usage));
-        if (state === 'running') await this.#cancel(call, id);
+        if (state === 'running') await this.#cancel(call, prediction);
         return;
       }
       await sleep(waitMs, undefined, { signal: call.signal });
       try {
-        prediction = await this.#poll(call, id);
+        prediction = await this.#poll(call, first);
         failures = 0;
         call.timer.touch();
       } catch (failure) {
@@ -326,8 +319,9 @@ export class ReplicateClient extends UpstreamClient {
     }
   }
 
-  async #poll(call: UpstreamCall, id: string): Promise<Prediction> {
-    return readPrediction(await this.#request(call, 'GET', `/predictions/${id}`), this.name);
+  async #poll(call: UpstreamCall, { id, urls }: Prediction): Promise<Prediction> {
+    const path = pathBelow(urls.get, this.#settings.paths.endpoint) ?? `/predictions/${id}`;
+    return readPrediction(await this.#request(call, 'GET', path), this.name);
   }
 
   #failedPoll(error: unknown): FerryError {
@@ -340,10 +334,11 @@ export class ReplicateClient extends UpstreamClient {
   }
 
   /** Ends a prediction that nobody reads; it would be paid for otherwise. Never rejects. */
-  async #cancel(call: UpstreamCall, id: string): Promise<void> {
+  async #cancel(call: UpstreamCall, { id, urls }: Prediction): Promise<void> {
+    const path = pathBelow(urls.cancel, this.#settings.paths.endpoint) ?? `/predictions/${id}/cancel`;
     const lasting = { ...call, signal: new AbortController().signal };
     // A failure: it is over, or ends by itself.
-    await this.#request(lasting, 'POST', `/predictions/${id}/cancel`).catch(() => undefined);
+    await this.#request(lasting, 'POST', path).catch(() => undefined);
   }
 
   /** A short request about a prediction; resolves with the response's text. */
