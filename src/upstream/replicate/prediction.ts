@@ -23,7 +23,7 @@ export interface Prediction {
 }
 
 /** Where the prediction says that it can be read and cancelled. They come from outside: see stream-rule.ts. */
-export interface PredictionUrls {
+interface PredictionUrls {
   readonly get: string | null;
   readonly cancel: string | null;
   /** The event stream; null: the model has none. */
