@@ -96,8 +96,8 @@ export const ENDPOINTS: readonly Endpoint[] = [
   served('/v1/chat/completions', 'chat', { isExpected: true }),
   // What `store: true` has kept.
   passed('/v1/chat/completions/**', { isStateful: true }),
-  served('/v1/completions', 'completions', { isExpected: true }),
-  served('/v1/embeddings', 'embeddings', { isExpected: true, timeLimit: 'embeddingsTimeoutMs' }),
+  served('/v1/completions', 'completions'),
+  served('/v1/embeddings', 'embeddings', { timeLimit: 'embeddingsTimeoutMs' }),
   served('/v1/rerank', 'rerank', { timeLimit: 'embeddingsTimeoutMs' }),
   served('/v1/responses', 'responses', {
     ...GENERATION,

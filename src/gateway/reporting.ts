@@ -54,6 +54,15 @@ export function reportCircuit(upstream: string, state: CircuitState, logger: Log
   logger.warn(`upstream ${upstream} is ${state === 'closed' ? 'back' : 'cooling down'}`, { upstream, state });
 }
 
+/** Logs that an upstream does not have an endpoint, and what is done about it. */
+export function reportMissingEndpoint(upstream: string, path: string, logger: Logger): void {
+  const key = path.startsWith('/v1/messages') ? 'messages' : 'responses';
+  const instead = path.endsWith('/count_tokens')
+    ? 'the counts are estimated for an hour'
+    : `such requests are sent to it as chats for an hour. To make that permanent, set profile: { ${key}: via_chat }`;
+  logger.info(`upstream ${upstream} does not have ${path}: ${instead}.`, { upstream, path });
+}
+
 /** Counts the repairs that upstreams' responses need, and logs each kind once per upstream. */
 export class RepairReports {
   readonly #logger: Logger;

@@ -38,6 +38,8 @@ export interface RuntimeParts {
   readonly sourceIdentities: ReadonlyMap<string, string>;
   readonly onTokenEvent: (event: TokenEvent) => void;
   readonly onCircuit: (upstream: string, state: CircuitState) => void;
+  /** An upstream was found not to have an endpoint. */
+  readonly onMissingEndpoint: (upstream: string, path: string) => void;
   /** A repair that an upstream's response needed; at most once per response and kind. */
   readonly onRepair: (upstream: string, repair: Repair) => void;
   /** A request waited for a slot or for its turn at an upstream. */
@@ -82,6 +84,7 @@ export class Runtime {
       tokenManagers: this.tokenManagers,
       clock,
       onCircuit,
+      onMissingEndpoint: parts.onMissingEndpoint,
       ...(previous === null ? {} : { running: previous.upstreams }),
     });
     for (const { name, pausedAtMs } of previous?.upstreams ?? []) {

@@ -36,6 +36,7 @@ import {
   reportConfig,
   reportInternalError,
   reportLostRecords,
+  reportMissingEndpoint,
   reportReload,
   reportRequestLogEvent,
   reportUncaughtError,
@@ -268,6 +269,7 @@ class Service implements RunningService {
       },
       onQueueWait: (upstream, waitedMs) => this.#metrics.queueWaited(upstream, waitedMs),
       onRepair: (upstream, repair) => this.#repairs.report(upstream, repair),
+      onMissingEndpoint: (upstream, path) => reportMissingEndpoint(upstream, path, this.#logger),
       onCircuit: (upstream, state) => {
         reportCircuit(upstream, state, this.#logger);
         this.#alerting.circuit(upstream, state !== 'closed');

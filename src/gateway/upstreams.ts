@@ -13,6 +13,7 @@ import type { Profile } from '../openai/request/profile.ts';
 import { type AccessSettings, UpstreamAccess } from '../routing/upstream-access.ts';
 import { Circuit, type CircuitState } from '../routing/upstream-state/circuit.ts';
 import { LearnedDrops } from '../routing/upstream-state/learned-refusals.ts';
+import { MissingEndpoints } from '../routing/upstream-state/missing-endpoints.ts';
 import { ModelPauses } from '../routing/upstream-state/model-pauses.ts';
 import { Pacers, type PaceSettings } from '../routing/upstream-state/pacers.ts';
 import { RoutedUpstream, type UpstreamLimits } from '../routing/upstream-state/routed-upstream.ts';
@@ -28,6 +29,8 @@ interface UpstreamParts {
   readonly tokenManagers: ReadonlyMap<string, TokenManager>;
   readonly clock: Clock;
   readonly onCircuit: (upstream: string, state: CircuitState) => void;
+  /** An upstream was found not to have an endpoint. */
+  readonly onMissingEndpoint?: (upstream: string, path: string) => void;
   /** On reload: the running upstreams; those whose settings did not change keep their state and connections. */
   readonly running?: readonly RoutedUpstream[];
 }
@@ -146,6 +149,7 @@ function buildUpstream(
       pauses: new ModelPauses(parts.clock),
       pacers: upstream.pace === null ? null : new Pacers(paceOf(upstream.pace), parts.clock, Math.random),
       learnedDrops: new LearnedDrops(),
+      missingEndpoints: new MissingEndpoints((path) => parts.onMissingEndpoint?.(upstream.name, path)),
     },
   );
 }

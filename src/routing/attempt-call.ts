@@ -1,4 +1,4 @@
-import { FerryError } from '../lib/errors/ferry-error.ts';
+import { asFerryError, FerryError } from '../lib/errors/ferry-error.ts';
 import { isJsonObject, parseJson } from '../lib/json/json-object.ts';
 import { cleanMessage, excerptOf } from '../lib/text/sanitize.ts';
 import type { TokenText } from '../openai/embeddings/token-ids.ts';
@@ -212,6 +212,21 @@ export function checkToken(attempt: Attempt, response: UpstreamResponse, text: B
   throw new FerryError('auth_rejected', {
     message: `Upstream "${name}" rejected its token in the body of a 200 response (tokens.*.reject).`,
   });
+}
+
+/**
+ * Whether the attempt's failure shows that its upstream does not have the endpoint `path`, which is remembered. That says
+ * nothing of its chat. `namesStored`: the request names what is stored at the upstream, which a 404 may be about.
+ */
+export function noteMissingEndpoint(
+  error: unknown,
+  { upstream, response, isCommitted }: Attempt,
+  path: string,
+  namesStored = false,
+): boolean {
+  if (isCommitted || response === null) return false;
+  const failure = { error: asFerryError(error), status: response.status, namesStored };
+  return upstream.missingEndpoints.learn(path, failure);
 }
 
 /** What an error in a 200 of this attempt is read against. */

@@ -38,7 +38,8 @@ testFault(
     type: 'upstream_error',
     attempt: 'path_not_found',
     outcome: 'upstream_error',
-    counts: 'yes',
+    // Upstreams that only chat have no embeddings.
+    counts: 'yes_for_chat',
   },
 );
 

@@ -169,7 +169,7 @@ test('S124 what a chat cannot do is a 400 with a clear code, and no upstream is 
       [{ previous_response_id: 'resp_1' }, 'previous_response_id'],
       [{ conversation: 'conv_1' }, 'conversation'],
       [{ background: true }, 'background'],
-      [{ tools: [{ type: 'web_search' }] }, 'tools[0]'],
+      [{ input: [{ type: 'hologram' }] }, 'input[0]'],
     ] as const) {
       const reply = await gateway.post('/v1/responses', { ...ASK, ...more });
       assert.equal(reply.status, 400);

@@ -14,6 +14,6 @@ export const DEFAULT_PROFILE: Profile = Object.freeze({
   embeddingBatch: 0,
   tokenIds: 'auto',
   completions: 'native',
-  responses: 'native',
+  responses: 'auto',
   messages: 'auto',
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ResponsesStream } from '../../src/openai/responses/responses-response.ts';
+import { ResponsesTools } from '../../src/openai/responses/responses-tools.ts';
 import { chunk, DONE, optionsFor, ROLE, sse, text } from '../openai/upstream-bytes.ts';
 import { checkResponsesStream } from './responses-checker.ts';
 
@@ -16,7 +17,12 @@ const ECHO = {
 
 /** A stream with everything in it, as its blocks. */
 function blocks(): string[] {
-  const stream = new ResponsesStream(optionsFor(), { echo: ECHO, maxLength: 10_000 });
+  const stream = new ResponsesStream(optionsFor(), {
+    echo: ECHO,
+    tools: new ResponsesTools(),
+    hasEncryptedReasoning: false,
+    maxLength: 10_000,
+  });
   const call = { index: 0, id: 'call_1', type: 'function', function: { name: 'f', arguments: '{"a":1}' } };
   const body = sse(
     ROLE,

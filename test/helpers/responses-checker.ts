@@ -20,6 +20,8 @@ const ID_PREFIXES: Readonly<Record<string, RegExp>> = {
   message: /^msg_\w{16,}$/,
   reasoning: /^rs_\w{16,}$/,
   function_call: /^fc_\w{16,}$/,
+  custom_tool_call: /^ctc_\w{16,}$/,
+  tool_search_call: /^tsc_\w{16,}$/,
 };
 const LAST = ['response.completed', 'response.incomplete', 'error'];
 
@@ -150,7 +152,10 @@ function checkItem(item: Json): void {
     }
     return;
   }
-  for (const name of ['call_id', 'name', 'arguments']) assert.equal(typeof item[name], 'string', name);
+  assert.equal(typeof item.call_id, 'string');
+  if (item.type === 'tool_search_call') return;
+  const input = item.type === 'custom_tool_call' ? 'input' : 'arguments';
+  for (const name of ['name', input]) assert.equal(typeof item[name], 'string', name);
 }
 
 /** An item between its `added` and its `done`, with what the deltas have made of it so far. */
@@ -200,6 +205,7 @@ class Items {
     const parts = item.type === 'reasoning' ? item.summary : item.content;
     assert.deepEqual(parts ?? [], [], 'an item begins empty');
     if (item.type === 'function_call') assert.equal(item.arguments, '');
+    if (item.type === 'custom_tool_call') assert.equal(item.input, '');
     if (item.type !== 'reasoning') assert.equal(item.status, 'in_progress');
     this.#open.set(index, { item: structuredClone(item), isPartOpen: false, isTextDone: false });
   }
@@ -209,7 +215,9 @@ class Items {
     assert.ok(!open.isPartOpen, 'every part is done');
     assert.equal('status' in item, item.type !== 'reasoning');
     if ('status' in item) assert.ok(['completed', 'incomplete'].includes(item.status));
-    assert.deepEqual({ ...item, status: '' }, { ...open.item, status: '' }, 'S125 done repeats the deltas');
+    // Its arguments have no deltas.
+    const told = item.type === 'tool_search_call' ? { ...open.item, arguments: item.arguments } : open.item;
+    assert.deepEqual({ ...item, status: '' }, { ...told, status: '' }, 'S125 done repeats the deltas');
     if (item.type === 'function_call') {
       assert.ok(open.isTextDone, 'the arguments are told whole');
       this.said.calls.push({ id: item.call_id, name: item.name, arguments: item.arguments });
@@ -220,6 +228,7 @@ class Items {
   #readWithin(open: OpenItem, event: Json): void {
     assert.equal(event.item_id, open.item.id, 'S125 the same id in added, delta and done');
     if (open.item.type === 'function_call') this.#readCall(open, event);
+    else if (open.item.type === 'custom_tool_call') readInput(open, event);
     else this.#readPart(open, event);
   }
 
@@ -282,4 +291,18 @@ class Items {
         assert.fail(`unexpected ${event.type}`);
     }
   }
+}
+
+/** The free text of a custom tool's call. */
+function readInput(open: OpenItem, event: Json): void {
+  const { item } = open;
+  assert.ok(!open.isTextDone, 'nothing after the input is done');
+  if (event.type === 'response.custom_tool_call_input.delta') {
+    assert.ok(event.delta !== '', 'no empty delta');
+    item.input += event.delta;
+    return;
+  }
+  assert.equal(event.type, 'response.custom_tool_call_input.done');
+  assert.equal(event.input, item.input, 'done repeats the deltas');
+  open.isTextDone = true;
 }

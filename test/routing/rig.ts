@@ -3,6 +3,7 @@ import type { ClientIdentity, RoutedRequest } from '../../src/routing/routed-req
 import { AttemptLog } from '../../src/routing/routed-request.ts';
 import { Circuit } from '../../src/routing/upstream-state/circuit.ts';
 import { LearnedDrops } from '../../src/routing/upstream-state/learned-refusals.ts';
+import { MissingEndpoints } from '../../src/routing/upstream-state/missing-endpoints.ts';
 import { ModelPauses } from '../../src/routing/upstream-state/model-pauses.ts';
 import { Pacers, type PaceSettings } from '../../src/routing/upstream-state/pacers.ts';
 import {
@@ -64,6 +65,7 @@ export function newUpstream(
       pauses: new ModelPauses(clock),
       pacers: pace === null ? null : new Pacers(pace, clock, () => 0.5),
       learnedDrops: new LearnedDrops(),
+      missingEndpoints: new MissingEndpoints(),
     },
   );
 }

@@ -56,9 +56,9 @@ const profile = sectionOr(
       '`via_chat`: /completions are sent as a chat, for upstreams without /completions.',
     ),
     responses: field(
-      choice('native', 'via_chat'),
-      'native',
-      '`via_chat`: POST /responses is sent as a chat and returned as a Response, for upstreams without /responses.',
+      choice('auto', 'native', 'via_chat'),
+      'auto',
+      "OpenAI's POST /responses. `via_chat`: it is sent as a chat and its response returned as a Response. `auto`: so where the upstream has no /responses (404 or 405), which is remembered for an hour.",
     ),
     messages: field(
       choice('auto', 'native', 'via_chat'),

@@ -1,4 +1,3 @@
-import { asFerryError } from '../../lib/errors/ferry-error.ts';
 import { PING } from '../../openai/messages/messages-events.ts';
 import { type MessagesAsChat, messagesAsChat } from '../../openai/messages/messages-request.ts';
 import { messagesForm } from '../../openai/messages/messages-response.ts';
@@ -6,7 +5,7 @@ import { estimatePromptTokens } from '../../openai/messages/token-estimate.ts';
 import { readJsonBody } from '../../openai/request/body-fields.ts';
 import type { ParsedRequest } from '../../openai/request/parsed-request.ts';
 import type { Attempt } from '../../routing/attempt.ts';
-import type { AttemptPolicy } from '../../routing/attempt-call.ts';
+import { type AttemptPolicy, noteMissingEndpoint } from '../../routing/attempt-call.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
 import type { RoutedUpstream } from '../../routing/upstream-state/routed-upstream.ts';
 import { readModelRequest } from '../body/body-reader.ts';
@@ -103,8 +102,7 @@ async function serveAttempt(exchange: MessagesExchange, attempt: Attempt): Promi
       await passAttempt(exchange.passed, attempt);
       return;
     } catch (error) {
-      if (!isMissing(error, attempt)) throw error;
-      upstream.missingEndpoints.add(context.path);
+      if (!isMissing(error, attempt, context.path)) throw error;
     }
   }
   exchange.chat ??= chatExchange(exchange, messagesAsChat(request));
@@ -138,8 +136,7 @@ export async function countMessageTokens(
         await passAttempt(passed, attempt);
         return;
       } catch (error) {
-        if (isMissing(error, attempt)) {
-          attempt.upstream.missingEndpoints.add(context.path);
+        if (isMissing(error, attempt, context.path)) {
           attempt.finish(null);
           return await sendEstimate(context, request);
         }
@@ -182,11 +179,9 @@ function isViaChat({ profile, missingEndpoints }: RoutedUpstream): boolean {
   return profile.messages === 'via_chat' || (profile.messages === 'auto' && missingEndpoints.has(PATH));
 }
 
-/** Whether an upstream with `messages: auto` has answered as one that does not have the path. */
-function isMissing(error: unknown, { upstream, response, isCommitted }: Attempt): boolean {
-  if (upstream.profile.messages !== 'auto' || isCommitted || response === null) return false;
-  const isAboutPath = response.status === 405 || response.status === 404;
-  return isAboutPath && asFerryError(error).kind !== 'model_not_found';
+/** Whether an upstream with `messages: auto` has answered as one that does not have the path, which is remembered. */
+function isMissing(error: unknown, attempt: Attempt, path: string): boolean {
+  return attempt.upstream.profile.messages === 'auto' && noteMissingEndpoint(error, attempt, path);
 }
 
 function passedRequest(

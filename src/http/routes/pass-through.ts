@@ -50,11 +50,19 @@ export async function passThrough(
   client: ClientIdentity,
   settings: PassThroughSettings,
 ): Promise<void> {
-  const { method, path, outcome } = context;
-  const { router, policy } = settings;
   refuseTrace(context);
   refuseDenied(context, settings);
-  const passed = await readPassedBody(context, settings);
+  await servePassed(context, client, settings, await readPassedBody(context, settings));
+}
+
+/** The same for a body that was read already. */
+export async function servePassed(
+  context: RequestContext,
+  client: ClientIdentity,
+  { router, policy }: Pick<PassThroughSettings, 'router' | 'policy'>,
+  passed: PassedBody,
+): Promise<void> {
+  const { method, path, outcome } = context;
   const { body, fields } = passed;
   try {
     const named = fields.get('model') || null;

@@ -22,9 +22,9 @@ export class ResponseItemStore {
     this.#maxLength = maxLength;
   }
 
-  /** Keeps messages and function calls; other items, as reasoning, are not referred to. */
+  /** Keeps messages and calls; other items, as reasoning, are not referred to. */
   save(owner: string, item: ResponseItem): void {
-    if (item.type !== 'message' && item.type !== 'function_call') return;
+    if (item.type !== 'message' && item.type !== 'function_call' && item.type !== 'custom_tool_call') return;
     const text = JSON.stringify(item);
     // It would push out all others, and then itself.
     if (text.length > this.#maxLength) return;

@@ -1,13 +1,15 @@
-import { readJsonBody } from '../../openai/request/body-fields.ts';
-import type { ParsedRequest } from '../../openai/request/parsed-request.ts';
-import type { Recall } from '../../openai/responses/responses-input.ts';
+import { asFerryError } from '../../lib/errors/ferry-error.ts';
+import type { BodyFields } from '../../openai/request/body-fields.ts';
+import { parseRequest } from '../../openai/request/parsed-request.ts';
+import { namesStoredObjects, withoutClientMetadata } from '../../openai/responses/responses-body.ts';
 import { type ResponsesAsChat, responsesAsChat } from '../../openai/responses/responses-request.ts';
 import { responsesForm } from '../../openai/responses/responses-response.ts';
-import type { AttemptPolicy } from '../../routing/attempt-call.ts';
+import type { Attempt } from '../../routing/attempt.ts';
+import { noteMissingEndpoint } from '../../routing/attempt-call.ts';
+import type { RefusableRequest } from '../../routing/refusal-lesson.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
-import type { Router } from '../../routing/router.ts';
+import { refuseLongModelName } from '../../routing/router.ts';
 import type { RoutedUpstream } from '../../routing/upstream-state/routed-upstream.ts';
-import { readModelRequest } from '../body/body-reader.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { SseWriter } from '../response/sse-writer.ts';
 import { type ChatExchange, type ChatRouteSettings, serveChatAttempt } from './chat.ts';
@@ -15,18 +17,22 @@ import {
   type PassedRequest,
   type PassThroughSettings,
   passAttempt,
-  passThrough,
   refusablePart,
   refuseDenied,
+  servePassed,
   unknownToAll,
 } from './pass-through.ts';
+import { readPassedBody } from './passed-request.ts';
 import { expectedResponse } from './passed-response.ts';
 import type { ResponseItemStore } from './response-item-store.ts';
 
+const PATH = '/v1/responses';
+const CHAT_PATH = '/v1/chat/completions';
+
 /**
  * Serves `POST /v1/responses`. It is passed through like any other path, but for upstreams that only chat
- * (`profile.responses: via_chat`): they are sent a chat, whose response is sent as a Response. Upstreams of either kind take
- * over from the other.
+ * (`profile.responses`): they are sent a chat, whose response is sent as a Response. Upstreams of either kind take over
+ * from the other.
  */
 export async function serveResponses(
   context: RequestContext,
@@ -36,90 +42,175 @@ export async function serveResponses(
   items: ResponseItemStore,
 ): Promise<void> {
   const { router, policy } = settings;
-  if (!router.upstreams.some(isViaChat)) return passThrough(context, client, passSettings);
   refuseDenied(context, passSettings);
-  const request = await readModelRequest(context, 'chat', settings);
-  context.outcome.isStream = request.stream;
-  const routed = context.routed(request.model, client);
-  const owner = client.name ?? '';
-  const { candidates, asChat } = capableOf(request, router.candidates(routed), (id) => items.find(owner, id));
-  const failover = router.begin(routed, candidates);
-  const writer = request.stream ? new SseWriter(context, { ...settings, keepAliveChunkMs: 0 }) : null;
-  const onItem = request.json.store === false ? undefined : (item: object) => items.save(owner, item);
-  const chat: ChatExchange | null = asChat && {
+  const read = withoutClientMetadata(await readPassedBody(context, passSettings));
+  const { body, fields } = read;
+  const model = fields.get('model');
+  const canBeChat = router.upstreams.some(({ profile }) => profile.responses !== 'native');
+  if (!Buffer.isBuffer(body) || !model || !canBeChat) return servePassed(context, client, settings, read);
+
+  refuseLongModelName(model);
+  context.outcome.model = model;
+  const isStream = fields.get('stream') === 'true';
+  context.outcome.isStream = isStream;
+  const routed = context.routed(model, client);
+  const admitted = router.candidates(routed);
+  const writer = isStream ? new SseWriter(context, { ...settings, keepAliveChunkMs: 0 }) : null;
+  const expected = expectedResponse(context.method, context.path, read);
+  const exchange = new ResponsesExchange({
     context,
-    request: asChat.chat,
-    format: responsesForm({ echo: asChat.echo, onItem, maxLength: policy.maxResponseBytes }),
     writer,
-    headers: [],
-    ignored: asChat.ignored,
-    policy,
-  };
+    fields,
+    passed: { context, ...read, expected, policy },
+    toChat: () => {
+      const owner = client.name ?? '';
+      const asChat = responsesAsChat(parseRequest(body, 'chat'), (id) => items.find(owner, id));
+      const onItem = asChat.isStored ? (item: object) => items.save(owner, item) : undefined;
+      return chatExchange(context, asChat, { writer, policy, onItem });
+    },
+  });
+  const candidates = exchange.capable(admitted);
+  const failover = router.begin(routed, candidates);
   // What is passed through has a status and headers of its own, so that none can be sent before it.
   if (candidates.every(isViaChat)) writer?.openAfter(settings.earlyHeadersMs);
-  let passed: PassedRequest | null = null;
   try {
     for (;;) {
       const attempt = await failover.next();
-      const exchange = isViaChat(attempt.upstream) ? chat : null;
       try {
-        if (exchange !== null) await serveChatAttempt(exchange, attempt);
-        else {
-          passed ??= passedRequest(context, request, policy);
-          await passAttempt(passed, attempt);
-        }
+        await exchange.serve(attempt);
         break;
       } catch (error) {
-        await failover.failed(attempt, error, exchange?.request ?? (passed && refusablePart(passed)));
+        await failover.failed(attempt, error, exchange.sentIn(attempt));
       }
     }
   } catch (error) {
-    throw unknownToNative(error, context, router);
+    throw exchange.conclusion(error);
   } finally {
     writer?.dispose();
   }
   context.outcome.isKnownModel = router.served(routed);
 }
 
-/** Whether a Responses request is sent to this upstream as a chat. */
-function isViaChat(upstream: RoutedUpstream): boolean {
-  return upstream.profile.responses === 'via_chat';
+interface ResponsesExchangeParts {
+  readonly context: RequestContext;
+  /** Null: the client requested a whole response. */
+  readonly writer: SseWriter | null;
+  readonly fields: BodyFields;
+  /** The request for upstreams that have /responses. */
+  readonly passed: PassedRequest;
+  /** Makes the request for those that only chat; throws when a chat cannot do what it asks for. */
+  readonly toChat: () => ChatExchange;
 }
 
-function passedRequest(
-  context: RequestContext,
-  { body }: ParsedRequest,
-  policy: AttemptPolicy,
-): PassedRequest {
-  const fields = readJsonBody(body);
-  const expected = expectedResponse(context.method, context.path, { body, fields });
-  return { context, body, fields, isJson: true, expected, policy };
-}
+/** A Responses request on its way: what all its attempts have in common. */
+class ResponsesExchange {
+  readonly #parts: ResponsesExchangeParts;
+  /** Null until an upstream needs it. */
+  #chat: ChatExchange | null = null;
+  /** Why the request is not possible as a chat. */
+  #refusal: unknown = null;
+  /** The upstreams that were sent a chat. */
+  readonly #chatted = new Set<string>();
 
-/** Names the upstreams that do not have the path /responses, as on other paths. */
-function unknownToNative(error: unknown, context: RequestContext, router: Router): unknown {
-  const viaChat = new Set(router.upstreams.filter(isViaChat).map(({ name }) => name));
-  const last = context.outcome.log.attempts.findLast(({ outcome }) => outcome === 'path_not_found');
-  // The error is that of the last one; an upstream that was sent a chat lacks another path than the client's.
-  if (viaChat.has(last?.upstream ?? '')) return error;
-  return unknownToAll(error, context, (upstream) => !viaChat.has(upstream));
-}
-
-/**
- * The candidates that can serve the request, and the chat for those that only chat. What a chat cannot do goes to the
- * others only; when there are none, throws the reason.
- */
-function capableOf(
-  request: ParsedRequest,
-  candidates: readonly RoutedUpstream[],
-  recall: Recall,
-): { readonly candidates: readonly RoutedUpstream[]; readonly asChat: ResponsesAsChat | null } {
-  const native = candidates.filter((candidate) => !isViaChat(candidate));
-  if (native.length === candidates.length) return { candidates, asChat: null };
-  try {
-    return { candidates, asChat: responsesAsChat(request, recall) };
-  } catch (error) {
-    if (native.length === 0) throw error;
-    return { candidates: native, asChat: null };
+  constructor(parts: ResponsesExchangeParts) {
+    this.#parts = parts;
   }
+
+  /** The candidates that can serve the request: what a chat cannot do goes to those with /responses only. Throws the reason when there are none. */
+  capable(candidates: readonly RoutedUpstream[]): readonly RoutedUpstream[] {
+    const native = candidates.filter((candidate) => !isViaChat(candidate));
+    if (native.length === candidates.length || this.#asChat() !== null) return candidates;
+    if (native.length === 0) throw this.#refusal;
+    return native;
+  }
+
+  /** One attempt in the form that its upstream has. One that turns out to have no /responses gets the chat at once. */
+  async serve(attempt: Attempt): Promise<void> {
+    const { upstream } = attempt;
+    let missing: unknown = null;
+    if (!isViaChat(upstream)) {
+      try {
+        await passAttempt(this.#parts.passed, attempt);
+        return;
+      } catch (error) {
+        if (!this.#isMissing(error, attempt)) throw error;
+        missing = error;
+      }
+    }
+    const chat = this.#asChat();
+    if (chat === null) throw missing ?? this.#refusal;
+    this.#chatted.add(upstream.name);
+    try {
+      await serveChatAttempt(chat, attempt);
+    } catch (error) {
+      if (missing === null || attempt.isCommitted || asFerryError(error).kind !== 'path_not_found')
+        throw error;
+      // It does not chat either: its base URL is wrong, or it is another kind of server.
+      upstream.missingEndpoints.forget(PATH);
+      attempt.path = PATH;
+      this.#chatted.delete(upstream.name);
+      throw missing;
+    }
+  }
+
+  /** The request as an attempt has sent it, for what its refusal says about it. */
+  sentIn(attempt: Attempt): RefusableRequest | null {
+    return attempt.sent ?? refusablePart(this.#parts.passed);
+  }
+
+  /** The error for the client when every attempt has failed. */
+  conclusion(error: unknown): unknown {
+    const { context } = this.#parts;
+    const failure = asFerryError(error);
+    if (failure.kind !== 'path_not_found') return error;
+    if (this.#refusal !== null) return this.#refusal;
+    const last = context.outcome.log.attempts.findLast(({ outcome }) => outcome === 'path_not_found');
+    // The error is that of the last one; an upstream that was sent a chat lacks another path than the client's.
+    if (this.#chatted.has(last?.upstream ?? '')) return error;
+    return unknownToAll(error, context, (upstream) => !this.#chatted.has(upstream));
+  }
+
+  #asChat(): ChatExchange | null {
+    if (this.#chat !== null || this.#refusal !== null) return this.#chat;
+    try {
+      this.#chat = this.#parts.toChat();
+    } catch (error) {
+      this.#refusal = error;
+    }
+    return this.#chat;
+  }
+
+  /** Whether an upstream with `responses: auto` that may chat has answered as one without the path, which is remembered. */
+  #isMissing(error: unknown, attempt: Attempt): boolean {
+    const { upstream, request } = attempt;
+    if (upstream.profile.responses !== 'auto' || !upstream.admits(request.model, CHAT_PATH)) return false;
+    const { body } = this.#parts.passed;
+    const namesStored = Buffer.isBuffer(body) && namesStoredObjects(body);
+    return noteMissingEndpoint(error, attempt, PATH, namesStored);
+  }
+}
+
+/** Whether a Responses request is sent to this upstream as a chat. */
+function isViaChat({ profile, missingEndpoints }: RoutedUpstream): boolean {
+  return profile.responses === 'via_chat' || (profile.responses === 'auto' && missingEndpoints.has(PATH));
+}
+
+function chatExchange(
+  context: RequestContext,
+  { chat, echo, ignored, tools, hasEncryptedReasoning }: ResponsesAsChat,
+  {
+    writer,
+    policy,
+    onItem,
+  }: Pick<ChatExchange, 'writer' | 'policy'> & { readonly onItem: ((item: object) => void) | undefined },
+): ChatExchange {
+  return {
+    context,
+    request: chat,
+    format: responsesForm({ echo, tools, hasEncryptedReasoning, onItem, maxLength: policy.maxResponseBytes }),
+    writer,
+    headers: [],
+    ignored,
+    policy,
+  };
 }

@@ -1,3 +1,4 @@
+import { endpointOf } from '../../endpoints.ts';
 import { type ErrorKind, FerryError, type FerryErrorFacts } from '../../lib/errors/ferry-error.ts';
 import { retryAfterMs } from '../../lib/net/retry-after.ts';
 import { cleanMessage, excerptOf, isHtml } from '../../lib/text/sanitize.ts';
@@ -152,6 +153,8 @@ function kindOf(failure: Failure): ErrorKind {
   // A proxy before the upstream requires credentials: a fault of our configuration, as a 403 is.
   if (status === 407) return 'forbidden';
   if (status === 404) return namesModel(failure) ? 'model_not_found' : 'path_not_found';
+  // The method is ours: what refuses it does not have the endpoint.
+  if (status === 405 && endpointOf(context.path).route !== 'pass_through') return 'path_not_found';
   // 304 is no redirect.
   if (status >= 300 && status < 400 && status !== 304) return 'redirect';
   if (textSays(text, 'overflow') && status >= 400) return 'context_overflow';
@@ -283,7 +286,7 @@ function sentenceFor(kind: ErrorKind, facts: SentenceFacts): string {
     case 'forbidden':
       return `Upstream permission denied: the upstream does not allow this with the gateway's credentials (status ${statusOr(403, facts)}). Check their permissions.${quoteWithout(null, facts.excerpt)}`;
     case 'path_not_found':
-      return `Upstream path not found for ${facts.path}: the configured endpoint is probably wrong. Check it for a missing or a doubled /v1.${quoteIn404(facts.excerpt)}`;
+      return `Upstream path not found for ${facts.path}: ${PATH_HINTS[facts.path] ?? `the configured endpoint is probably wrong. ${CHECK_ENDPOINT}`}${quoteIn404(facts.excerpt)}`;
     case 'redirect':
       return `The upstream returned a redirect (status ${status}) to another origin, which is not followed. Check its configured endpoint.`;
     default:
@@ -292,6 +295,14 @@ function sentenceFor(kind: ErrorKind, facts: SentenceFacts): string {
         : `The upstream returned status ${status}${quote}`;
   }
 }
+
+const CHECK_ENDPOINT = 'Check it for a missing or a doubled /v1.';
+
+/** What to do where an upstream lacks an endpoint that not every upstream has. */
+const PATH_HINTS: Readonly<Record<string, string>> = {
+  '/v1/completions': `the upstream does not have it, or the configured endpoint is wrong. If it has chat completions, set profile: { completions: via_chat } for it. ${CHECK_ENDPOINT}`,
+  '/v1/embeddings': `the upstream does not have it, or the configured endpoint is wrong. If it does not, deny it: ["/v1/embeddings"] and configure one that has it. ${CHECK_ENDPOINT}`,
+};
 
 /** RAGFlow sorts errors by the first of its words that it finds, and retries some for minutes (S90). */
 const MISREAD_IN_404 =

@@ -28,8 +28,8 @@ export interface Profile {
   readonly tokenIds: TokenIdsPolicy;
   /** `via_chat`: the upstream has no /completions, the prompt is wrapped into a chat. */
   readonly completions: 'native' | 'via_chat';
-  /** `via_chat`: the upstream has no /responses, the request is sent as a chat and its response converted. */
-  readonly responses: 'native' | 'via_chat';
+  /** `via_chat`: the upstream has no /responses, the request is sent as a chat and its response converted; `auto`: learned. */
+  readonly responses: 'auto' | 'native' | 'via_chat';
   /** `via_chat`: the upstream has no /messages, the request is sent as a chat and its response converted; `auto`: learned. */
   readonly messages: 'auto' | 'native' | 'via_chat';
 }

@@ -1,9 +1,12 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { isJsonObject, type JsonObject, numberFrom, parseJson } from '../../lib/json/json-object.ts';
-import type { CallStep, StreamWriter, TextKind } from '../chat/assembly/response-sink.ts';
+import type { CallStep, OpenedCall, StreamWriter, TextKind } from '../chat/assembly/response-sink.ts';
+import { thinkingSignature } from '../messages/thinking-signature.ts';
 import type { Usage } from '../usage/usage.ts';
 import type { UsageMeter } from '../usage/usage-meter.ts';
 import type { FinishReason } from '../vendors/finish-reasons.ts';
+import { CustomInput } from './custom-input.ts';
+import type { ResponsesTools } from './responses-tools.ts';
 
 interface ResponseWriterOptions {
   /** Called once, at the first event, when the upstream's model is known. */
@@ -14,6 +17,10 @@ interface ResponseWriterOptions {
   readonly maxLength: number;
   /** `msg` → an id for a new item, such as `msg_1f…`. */
   readonly newId: (prefix: string) => string;
+  /** The tools of the request, by which calls get the client's names back. */
+  readonly tools: ResponsesTools;
+  /** True: reasoning items get a mark by which they are recognised when the client sends them back. */
+  readonly hasEncryptedReasoning: boolean;
   /** Called with every item of the output when all are complete. */
   readonly onItem?: ((item: JsonObject) => void) | undefined;
 }
@@ -43,7 +50,7 @@ export class ResponseWriter implements StreamWriter {
   /** The open message or reasoning item. */
   #content: MessageItem | ReasoningItem | null = null;
   /** Calls come one after the other, so that one at most is open. */
-  #call: CallItem | null = null;
+  #call: CallItem | CustomCallItem | SearchItem | null = null;
   #finish: FinishReason = 'stop';
   #length = 0;
   #events = '';
@@ -84,12 +91,20 @@ export class ResponseWriter implements StreamWriter {
     if (step.opens !== null) {
       this.#closeContent('completed');
       this.#closeCall('completed');
-      this.#call = new CallItem(this.#newPlace('fc'), step.opens, this.#emit);
+      this.#call = this.#newCall(step.opens);
     }
     if (step.opens !== null || step.arguments !== '') this.#call?.add(step.arguments);
   }
 
   extension(): void {}
+
+  #newCall({ id, name }: OpenedCall): CallItem | CustomCallItem | SearchItem {
+    const tool = this.#options.tools.called(name);
+    const call = { id, name: tool.name, namespace: tool.namespace };
+    if (tool.kind === 'custom') return new CustomCallItem(this.#newPlace('ctc'), call, this.#emit);
+    if (tool.kind === 'search') return new SearchItem(this.#newPlace('tsc'), call, this.#emit);
+    return new CallItem(this.#newPlace('fc'), call, this.#emit);
+  }
 
   finish(_choice: number, reason: FinishReason): void {
     this.#finish = reason;
@@ -129,7 +144,8 @@ export class ResponseWriter implements StreamWriter {
   #reasoning(): ReasoningItem {
     if (this.#content instanceof ReasoningItem) return this.#content;
     this.#closeContent('completed');
-    const item = new ReasoningItem(this.#newPlace('rs'), this.#emit);
+    const { hasEncryptedReasoning } = this.#options;
+    const item = new ReasoningItem(this.#newPlace('rs'), this.#emit, hasEncryptedReasoning);
     this.#content = item;
     return item;
   }
@@ -253,11 +269,13 @@ abstract class Item {
 
 /** The model's reasoning, as the summary that clients of Responses show. */
 class ReasoningItem extends Item implements OpenItem {
+  readonly #mark: JsonObject;
   #text = '';
 
-  constructor(place: ItemPlace, emit: Emit) {
+  constructor(place: ItemPlace, emit: Emit, isMarked: boolean) {
     super(place, emit);
-    this.added({ id: this.id, type: 'reasoning', summary: [] });
+    this.#mark = isMarked ? { encrypted_content: thinkingSignature('') } : {};
+    this.added({ id: this.id, type: 'reasoning', summary: [], ...this.#mark });
     this.emitFor('response.reasoning_summary_part.added', { summary_index: 0, part: summaryPart('') });
   }
 
@@ -270,7 +288,7 @@ class ReasoningItem extends Item implements OpenItem {
     const part = summaryPart(this.#text);
     this.emitFor('response.reasoning_summary_text.done', { summary_index: 0, text: this.#text });
     this.emitFor('response.reasoning_summary_part.done', { summary_index: 0, part });
-    return this.done({ id: this.id, type: 'reasoning', summary: [part] });
+    return this.done({ id: this.id, type: 'reasoning', summary: [part], ...this.#mark });
   }
 }
 
@@ -324,14 +342,26 @@ class MessageItem extends Item implements OpenItem {
   }
 }
 
+/** A call as the client knows its tool. */
+interface ClientCall {
+  readonly id: string;
+  readonly name: string;
+  readonly namespace: string | null;
+}
+
+/** The members of an item that name the call: Codex refuses a namespace within the name. */
+function callMembers({ id, name, namespace }: ClientCall): JsonObject {
+  return { call_id: id, ...(namespace !== null && { namespace }), name };
+}
+
 /** A call of one of the application's functions. */
 class CallItem extends Item implements OpenItem {
-  readonly #call: { readonly call_id: string; readonly name: string };
+  readonly #call: JsonObject;
   #arguments = '';
 
-  constructor(place: ItemPlace, call: { readonly id: string; readonly name: string }, emit: Emit) {
+  constructor(place: ItemPlace, call: ClientCall, emit: Emit) {
     super(place, emit);
-    this.#call = { call_id: call.id, name: call.name };
+    this.#call = callMembers(call);
     this.added(this.#item('in_progress'));
   }
 
@@ -356,6 +386,78 @@ class CallItem extends Item implements OpenItem {
 
   #item(status: string): JsonObject {
     return { id: this.id, type: 'function_call', status, ...this.#call, arguments: this.#arguments };
+  }
+}
+
+/** A call of a custom tool, whose input is text. */
+class CustomCallItem extends Item implements OpenItem {
+  readonly #call: JsonObject;
+  readonly #input = new CustomInput();
+
+  constructor(place: ItemPlace, call: ClientCall, emit: Emit) {
+    super(place, emit);
+    this.#call = callMembers(call);
+    this.added(this.#item('in_progress', ''));
+  }
+
+  add(piece: string): void {
+    if (piece !== '') this.#emitDelta(this.#input.add(piece));
+  }
+
+  /** Whether nothing more of it is to come. */
+  get isWhole(): boolean {
+    return this.#input.isWhole;
+  }
+
+  close(status: ItemStatus): JsonObject {
+    const { text, rest } = this.#input.end();
+    this.#emitDelta(rest);
+    this.emitFor('response.custom_tool_call_input.done', { input: text });
+    return this.done(this.#item(status, text));
+  }
+
+  #emitDelta(delta: string): void {
+    if (delta !== '') this.emitFor('response.custom_tool_call_input.delta', { delta });
+  }
+
+  #item(status: string, input: string): JsonObject {
+    return { id: this.id, type: 'custom_tool_call', status, ...this.#call, input };
+  }
+}
+
+/** A search among the client's tools that were not sent, which the client executes; its arguments are an object. */
+class SearchItem extends Item implements OpenItem {
+  readonly #callId: string;
+  #arguments = '';
+
+  constructor(place: ItemPlace, { id }: ClientCall, emit: Emit) {
+    super(place, emit);
+    this.#callId = id;
+    this.added(this.#item('in_progress'));
+  }
+
+  add(piece: string): void {
+    this.#arguments += piece;
+  }
+
+  get isWhole(): boolean {
+    return parseJson(this.#arguments) !== undefined;
+  }
+
+  close(status: ItemStatus): JsonObject {
+    return this.done(this.#item(status));
+  }
+
+  #item(status: string): JsonObject {
+    const args = parseJson(this.#arguments);
+    return {
+      id: this.id,
+      type: 'tool_search_call',
+      status,
+      call_id: this.#callId,
+      execution: 'client',
+      arguments: isJsonObject(args) ? args : {},
+    };
   }
 }
 

@@ -1,21 +1,41 @@
 import { isJsonObject, type JsonObject, textFrom } from '../../lib/json/json-object.ts';
+import { reasoningOf } from '../messages/thinking-signature.ts';
 import { joinContents } from '../request/system-messages.ts';
 import { impossibleAsChat, malformed, named } from '../request/translated-chat.ts';
+import { type ClientTool, customArguments, type ResponsesTools, toolOfItem } from './responses-tools.ts';
 
 /** Returns an output item of an earlier response by its id; null: unknown. */
 export type Recall = (itemId: string) => JsonObject | null;
+
+/** What the items of an input refer to. */
+interface InputContext {
+  readonly recall: Recall;
+  /** The request's tools. Those that come among the items are added. */
+  readonly tools: ResponsesTools;
+}
+
+/** The messages of a chat that were made of an input. */
+interface InputMessages {
+  readonly messages: readonly JsonObject[];
+  /** The types of items that were left out. */
+  readonly dropped: readonly string[];
+}
 
 /** The roles of a Responses input; those of a chat are the same. */
 const ROLES: ReadonlySet<unknown> = new Set(['user', 'assistant', 'system', 'developer']);
 const LEADING_ROLES: ReadonlySet<unknown> = new Set(['system', 'developer']);
 
+/** Calls of tools that OpenAI's service or another kind of client ran, and what only OpenAI's models can read. */
+const FOREIGN_ITEM =
+  /^(?:web_search|file_search|image_generation|code_interpreter|computer|local_shell|shell|apply_patch|mcp)_(?:call|call_output|list_tools|approval_request|approval_response)$|^(?:compaction|compaction_summary|context_compaction|ghost_snapshot)$/;
+
 /**
- * `instructions` and `input` of a Responses request → the messages of a chat. Reasoning items are left out: it is the
- * model's own thinking of an earlier turn, and upstreams differ in whether they take it. Throws FerryError
- * `invalid_request` that names the item or part which a chat cannot express.
+ * `instructions` and `input` of a Responses request → the messages of a chat: one leading system message, since templates
+ * of open models refuse a second one, and the results of calls directly behind them. Reasoning that another model wrote is
+ * left out. Throws FerryError `invalid_request` that names the item or part which a chat cannot express.
  */
-export function messagesOf(instructions: unknown, input: unknown, recall: Recall): JsonObject[] {
-  const messages = new Messages(recall);
+export function messagesOf(instructions: unknown, input: unknown, context: InputContext): InputMessages {
+  const messages = new Messages(context);
   if (typeof instructions === 'string' && instructions !== '') {
     messages.add({ role: 'system', content: instructions });
   } else if (instructions !== undefined && instructions !== null && instructions !== '') {
@@ -23,37 +43,67 @@ export function messagesOf(instructions: unknown, input: unknown, recall: Recall
   }
   if (typeof input === 'string') messages.add({ role: 'user', content: input });
   else if (Array.isArray(input)) {
+    // Their names have to be known before the calls in the history.
+    for (const [position, item] of input.entries()) messages.survey(item, `input[${position}]`);
     for (const [position, item] of input.entries()) messages.addItem(item, `input[${position}]`);
   } else {
     throw malformed('input', 'The request has no "input": text, or a list of items.');
   }
-  if (messages.all.length === 0) throw malformed('input', 'The input has no message.');
-  return messages.all;
+  const all = messages.all();
+  if (all.length === 0) throw malformed('input', 'The input has no message.');
+  return { messages: all, dropped: messages.dropped };
 }
 
 /** The messages so far; calls join the assistant's message before them, as a chat has them. */
 class Messages {
-  readonly all: JsonObject[] = [];
-  readonly #recall: Recall;
-  /** The calls of the last message; null: it has none. Thousands of calls in a row go into the one list. */
+  readonly dropped: string[] = [];
+  readonly #context: InputContext;
+  #system: JsonObject | null = null;
+  readonly #turns: JsonObject[] = [];
+  /** The calls of the last assistant's message; null: it has none. Thousands of calls in a row go into the one list. */
   #calls: JsonObject[] | null = null;
+  /** Ids of calls with a result among the items. */
+  readonly #answered = new Set<string>();
+  /** Ids of calls whose results are still to come. */
+  readonly #open = new Set<string>();
+  /** Messages that came between calls and their results. */
+  #late: JsonObject[] = [];
+  /** The reasoning that belongs to the assistant's next message. */
+  #reasoning = '';
   /** Ids that were named: each brings its item once, so that a small request cannot become a huge one. */
   readonly #named = new Set<string>();
 
-  constructor(recall: Recall) {
-    this.#recall = recall;
+  constructor(context: InputContext) {
+    this.#context = context;
+  }
+
+  all(): JsonObject[] {
+    this.#closeCalls();
+    return this.#system === null ? this.#turns : [this.#system, ...this.#turns];
   }
 
   add(message: JsonObject): void {
-    // Templates of open models require a single system message at the beginning (vllm#41114).
     if (LEADING_ROLES.has(message.role)) {
-      const [first] = this.all;
-      if (first === undefined || !LEADING_ROLES.has(first.role)) this.all.unshift(message);
-      else this.all[0] = { ...first, content: joinContents([first.content, message.content]) };
+      const before = this.#system?.content;
+      const content = before === undefined ? message.content : joinContents([before, message.content]);
+      this.#system = { role: 'system', content };
       return;
     }
-    this.all.push(message);
-    this.#calls = null;
+    if (message.role === 'tool') {
+      this.#addResult(message);
+      return;
+    }
+    if (this.#open.size === 0) this.#push(message);
+    else if (!this.#joinsCalls(message)) this.#late.push(message);
+  }
+
+  /** Notes what has to be known before the items are added: tools, and which calls have a result. */
+  survey(item: unknown, param: string): void {
+    if (!isJsonObject(item)) return;
+    const { type, tools, call_id: id } = item;
+    if (typeof type === 'string' && type.endsWith('_output')) this.#answered.add(String(id));
+    if (type === 'additional_tools' || type === 'tool_search_output')
+      this.#context.tools.add(tools, `${param}.tools`);
   }
 
   addItem(item: unknown, param: string): void {
@@ -64,39 +114,93 @@ class Messages {
         this.add(messageOf(item, param));
         return;
       case 'function_call':
-        this.#addCall(item, param);
+        this.#addCall(item, toolOfItem('function', item), argumentsOf(item), param);
+        return;
+      case 'custom_tool_call':
+        this.#addCall(item, toolOfItem('custom', item), customArguments(item.input), param);
+        return;
+      case 'tool_search_call':
+        this.#addCall(item, toolOfItem('search', item), argumentsOf(item), param);
         return;
       case 'function_call_output':
+      case 'custom_tool_call_output':
         this.add(outputOf(item, param));
         return;
+      case 'tool_search_output':
+        this.add(outputOf({ ...item, output: foundTools(item) }, param));
+        return;
       case 'reasoning':
+        this.#reasoning += ownReasoning(item);
+        return;
+      case 'additional_tools':
         return;
       case 'item_reference':
         this.#addReferenced(item, param);
         return;
       default:
-        throw impossibleAsChat(
-          param,
-          `${param} is of type ${named(type)}, which is not possible with this model: it only supports chats.`,
-        );
+        if (typeof type !== 'string' || !FOREIGN_ITEM.test(type))
+          throw impossibleAsChat(
+            param,
+            `${param} is of type ${named(type)}, which is not possible with this model: it only supports chats.`,
+          );
+        if (!this.dropped.includes(type)) this.dropped.push(type);
     }
   }
 
-  #addCall(item: JsonObject, param: string): void {
+  #push(message: JsonObject): void {
+    this.#calls = null;
+    this.#turns.push(message.role === 'assistant' ? this.#withReasoning(message) : message);
+  }
+
+  /** Text of the assistant behind its calls belongs to their message (Codex sends such histories). */
+  #joinsCalls({ role, content }: JsonObject): boolean {
+    const last = this.#turns.at(-1);
+    if (role !== 'assistant' || typeof content !== 'string' || last?.role !== 'assistant') return false;
+    const { content: before } = last;
+    if (before !== null && typeof before !== 'string') return false;
+    this.#turns[this.#turns.length - 1] = { ...last, content: `${before ?? ''}${content}` };
+    return true;
+  }
+
+  /** DeepSeek, Kimi and GLM require the reasoning of earlier turns where tools are used. */
+  #withReasoning(message: JsonObject): JsonObject {
+    const reasoning = this.#reasoning;
+    this.#reasoning = '';
+    return reasoning === '' ? message : { ...message, reasoning_content: reasoning };
+  }
+
+  #addCall(item: JsonObject, tool: ClientTool, args: string, param: string): void {
     const id = textFrom(item.call_id) ?? textFrom(item.id);
-    const name = textFrom(item.name);
-    if (id === null || name === null) throw malformed(param, `${param} needs "call_id" and "name".`);
-    const args = typeof item.arguments === 'string' ? item.arguments : JSON.stringify(item.arguments ?? {});
+    if (id === null || tool.name === 'undefined')
+      throw malformed(param, `${param} needs "call_id" and "name".`);
+    const name = this.#context.tools.sentName(tool);
     const call = { id, type: 'function', function: { name, arguments: args } };
+    if (this.#answered.has(id)) this.#open.add(id);
     if (this.#calls !== null) {
       this.#calls.push(call);
       return;
     }
-    const calls = [call];
-    const last = this.all.at(-1);
-    if (last?.role === 'assistant') this.all[this.all.length - 1] = { ...last, tool_calls: calls };
-    else this.all.push({ role: 'assistant', content: null, tool_calls: calls });
-    this.#calls = calls;
+    this.#calls = [call];
+    const last = this.#turns.at(-1);
+    if (last?.role === 'assistant' && this.#reasoning === '')
+      this.#turns[this.#turns.length - 1] = { ...last, tool_calls: this.#calls };
+    else this.#turns.push(this.#withReasoning({ role: 'assistant', content: null, tool_calls: this.#calls }));
+  }
+
+  #addResult(message: JsonObject): void {
+    this.#turns.push(message);
+    // Calls behind a result are another turn, unless results of the same are to come.
+    this.#open.delete(String(message.tool_call_id));
+    if (this.#open.size === 0) this.#closeCalls();
+  }
+
+  /** Messages that came too early follow the results. */
+  #closeCalls(): void {
+    this.#open.clear();
+    this.#calls = null;
+    const late = this.#late;
+    this.#late = [];
+    for (const message of late) this.#push(message);
   }
 
   /** Clients that rely on stored responses send an id instead of the item. */
@@ -106,7 +210,7 @@ class Messages {
     if (this.#named.has(id))
       throw malformed(param, `${param} refers to the same item as an earlier one: remove one of the two.`);
     this.#named.add(id);
-    const recalled = this.#recall(id);
+    const recalled = this.#context.recall(id);
     if (recalled === null) {
       throw impossibleAsChat(
         param,
@@ -115,6 +219,26 @@ class Messages {
     }
     this.addItem(recalled, param);
   }
+}
+
+function argumentsOf({ arguments: args }: JsonObject): string {
+  return typeof args === 'string' ? args : JSON.stringify(args ?? {});
+}
+
+/** What a search of the client's found; the tools themselves are among those of the chat. */
+function foundTools({ tools }: JsonObject): string {
+  const all: readonly unknown[] = Array.isArray(tools) ? tools : [];
+  const names = all.flatMap((tool) =>
+    isJsonObject(tool) && typeof tool.name === 'string' ? [tool.name] : [],
+  );
+  return names.length === 0 ? 'No tools were found.' : `These tools are available now: ${names.join(', ')}`;
+}
+
+/** The reasoning that an earlier response of this gateway has carried; '' for another's. */
+function ownReasoning({ summary, encrypted_content: mark }: JsonObject): string {
+  const parts: readonly unknown[] = Array.isArray(summary) ? summary : [];
+  const texts = parts.map((part) => (isJsonObject(part) && typeof part.text === 'string' ? part.text : ''));
+  return reasoningOf(texts.join('\n'), mark) ?? '';
 }
 
 function messageOf(item: JsonObject, param: string): JsonObject {

@@ -1,16 +1,22 @@
 import { parseExactly } from '../../lib/json/exact-numbers.ts';
 import { isJsonObject, type JsonObject, numberFrom, textFrom } from '../../lib/json/json-object.ts';
 import type { ParsedRequest } from '../request/parsed-request.ts';
-import { impossibleAsChat, malformed, translatedChat } from '../request/translated-chat.ts';
+import { impossibleAsChat, translatedChat } from '../request/translated-chat.ts';
 import { messagesOf, type Recall } from './responses-input.ts';
+import { ResponsesTools } from './responses-tools.ts';
 
 /** A Responses request as a chat, and the members that its response repeats. */
 export interface ResponsesAsChat {
   readonly chat: ParsedRequest;
   /** The members of a Response object that repeat the request. */
   readonly echo: JsonObject;
-  /** Parameters of the client that mean something and cannot be done in a chat (`x-tokenferry-dropped`). */
+  /** What the client sent that cannot be done in a chat: parameters, and types of tools and items (`x-tokenferry-dropped`). */
   readonly ignored: readonly string[];
+  readonly tools: ResponsesTools;
+  /** True: the client keeps reasoning and sends it back (`include: [reasoning.encrypted_content]`). */
+  readonly hasEncryptedReasoning: boolean;
+  /** False: the client said that it will not refer to items by their ids. */
+  readonly isStored: boolean;
 }
 
 /** Parameters that need stored responses or background work. */
@@ -42,6 +48,7 @@ const KNOWN: ReadonlySet<string> = new Set([
   'max_output_tokens',
   'include',
   'store',
+  'client_metadata',
   'metadata',
   'service_tier',
   'safety_identifier',
@@ -65,19 +72,30 @@ export function responsesAsChat(read: ParsedRequest, recall: Recall = () => null
     throw impossibleAsChat(name, `"${name}" is not possible with this model: ${why}.`);
   }
   const { stream } = read;
+  const tools = new ResponsesTools();
+  tools.add(json.tools, 'tools');
+  const { messages, dropped } = messagesOf(json.instructions, json.input, { recall, tools });
+  const chatTools = tools.asChat(json.tool_choice);
+  const own = ownMembers(json);
+  // Refused where there are no tools.
+  if (chatTools.tools === undefined) delete own.parallel_tool_calls;
   const chat: JsonObject = {
     model: read.model,
-    messages: messagesOf(json.instructions, json.input, recall),
+    messages,
     ...(stream && { stream, stream_options: { include_usage: true } }),
-    ...chatToolsOf(json.tools, json.tool_choice),
+    ...chatTools,
     ...limitsOf(json),
     ...formatOf(json.text),
-    ...ownMembers(json),
+    ...own,
   };
   return {
     chat: translatedChat(chat, read),
     echo: echoOf(json),
-    ignored: IGNORED.filter((name) => !NOTHING.includes(json[name])),
+    ignored: [...IGNORED.filter((name) => !NOTHING.includes(json[name])), ...tools.dropped, ...dropped],
+    tools,
+    hasEncryptedReasoning:
+      Array.isArray(json.include) && json.include.includes('reasoning.encrypted_content'),
+    isStored: json.store !== false,
   };
 }
 
@@ -107,7 +125,7 @@ function responseFormatOf(format: JsonObject): JsonObject {
 }
 
 /** Parameters with the same name in both APIs (temperature, top_p, user, parallel_tool_calls), and those of the upstream. */
-function ownMembers(json: JsonObject): JsonObject {
+function ownMembers(json: JsonObject): Record<string, unknown> {
   const entries = Object.entries(json).filter(([name, value]) => !KNOWN.has(name) && value !== null);
   return Object.fromEntries(entries);
 }
@@ -143,69 +161,4 @@ function isToolChoice(value: unknown): boolean {
 
 function numberIn(value: unknown): number | null {
   return typeof value === 'string' ? null : numberFrom(value);
-}
-
-/** The tools of a chat and which of them the model is to use, as members of the request; empty without tools. */
-interface ChatTools {
-  readonly tools?: readonly JsonObject[];
-  readonly tool_choice?: unknown;
-}
-
-/**
- * `tools` and `tool_choice` of a Responses request → those of a chat: functions are flat there and nested here.
- * Throws `invalid_request` that names the first tool which only OpenAI's own service runs.
- */
-function chatToolsOf(tools: unknown, choice: unknown): ChatTools {
-  if (tools === undefined || tools === null) return {};
-  if (!Array.isArray(tools)) throw malformed('tools', '"tools" must be a list.');
-  const functions = tools.map((tool, position) => functionOf(tool, `tools[${position}]`));
-  if (functions.length === 0) return {};
-  if (isJsonObject(choice) && choice.type === 'allowed_tools') return allowedOf(functions, choice);
-  const chosen = choiceOf(choice);
-  return { tools: functions, ...(chosen !== undefined && { tool_choice: chosen }) };
-}
-
-function functionOf(tool: unknown, param: string): JsonObject {
-  if (!isJsonObject(tool)) throw malformed(param, `${param} is not a tool: it must be an object.`);
-  if (tool.type !== 'function') {
-    const type = typeof tool.type === 'string' ? `"${tool.type.slice(0, 64)}"` : 'without a type';
-    throw impossibleAsChat(
-      param,
-      `The tool ${type} is not possible with this model: it only supports functions of the application.`,
-    );
-  }
-  // As chats have them; some clients write it here as well.
-  if (isJsonObject(tool.function)) return { type: 'function', function: tool.function };
-  const { name, description, parameters, strict } = tool;
-  if (typeof name !== 'string') throw malformed(`${param}.name`, `${param} needs a "name".`);
-  return {
-    type: 'function',
-    function: {
-      name,
-      ...(typeof description === 'string' && { description }),
-      ...(isJsonObject(parameters) && { parameters }),
-      ...(typeof strict === 'boolean' && { strict }),
-    },
-  };
-}
-
-function choiceOf(choice: unknown): unknown {
-  if (!isJsonObject(choice)) return choice ?? undefined;
-  if (choice.type === 'function') {
-    return typeof choice.name === 'string' ? { type: 'function', function: { name: choice.name } } : choice;
-  }
-  throw impossibleAsChat(
-    'tool_choice',
-    'This "tool_choice" is not possible with this model: it supports auto, none, required, allowed_tools or one function.',
-  );
-}
-
-/** `allowed_tools` is not known to every chat, but what it means is: these tools only. */
-function allowedOf(functions: readonly JsonObject[], choice: JsonObject): ChatTools {
-  const allowed = Array.isArray(choice.tools) ? choice.tools : [];
-  const names = new Set(allowed.map((tool: unknown) => (isJsonObject(tool) ? tool.name : undefined)));
-  const tools = functions.filter((tool) => isJsonObject(tool.function) && names.has(tool.function.name));
-  if (tools.length === 0)
-    throw malformed('tool_choice', 'None of the allowed tools is among the tools of the request.');
-  return { tools, tool_choice: choice.mode === 'required' ? 'required' : 'auto' };
 }

@@ -9,10 +9,15 @@ import type {
   ResponseFormat,
 } from '../chat/response-format.ts';
 import { ResponseWriter } from './responses-events.ts';
+import type { ResponsesTools } from './responses-tools.ts';
 
 interface ResponsesOptions {
   /** The members of a Response that repeat the request. */
   readonly echo: JsonObject;
+  /** The tools of the request, by which calls get the client's names back. */
+  readonly tools: ResponsesTools;
+  /** True: reasoning items get a mark by which they are recognised when the client sends them back. */
+  readonly hasEncryptedReasoning: boolean;
   /** Called with every item of the output when all are complete. */
   readonly onItem?: ((item: JsonObject) => void) | undefined;
   /** Of the response's text, in UTF-16 units: the final Response repeats it, so it is kept. */
@@ -40,6 +45,8 @@ export class ResponsesStream extends ChatStream {
       maxLength: own.maxLength,
       newId: newResponsesId,
       onItem: own.onItem,
+      tools: own.tools,
+      hasEncryptedReasoning: own.hasEncryptedReasoning,
     });
     // A Response always has its usage.
     super({ ...options, includeUsage: true, choiceCount: 1 }, { identity, writer });

@@ -6,7 +6,7 @@ import { type AccessSettings, UpstreamAccess } from '../upstream-access.ts';
 import type { Circuit } from './circuit.ts';
 import { ConcurrencyLimiter } from './concurrency-limiter.ts';
 import { BatchLimits, type LearnedDrops } from './learned-refusals.ts';
-import { MissingEndpoints } from './missing-endpoints.ts';
+import type { MissingEndpoints } from './missing-endpoints.ts';
 import type { ModelPauses } from './model-pauses.ts';
 import type { Pacer } from './pacer.ts';
 import type { Pacers } from './pacers.ts';
@@ -48,6 +48,7 @@ interface UpstreamState {
   /** Null: `pace: off`. */
   readonly pacers: Pacers | null;
   readonly learnedDrops: LearnedDrops;
+  readonly missingEndpoints: MissingEndpoints;
 }
 
 /** Why an attempt failed. */
@@ -80,7 +81,7 @@ export class RoutedUpstream extends UpstreamAccess {
   readonly profile: Profile;
   readonly batchLimits: BatchLimits;
   /** What `auto` in its profile has found out. */
-  readonly missingEndpoints = new MissingEndpoints();
+  readonly missingEndpoints: MissingEndpoints;
   /** Model names that the configuration spells out: aliases, models behind globs, and patterns without wildcards. */
   readonly namedModels: readonly string[];
   /** True: `allow` permits models that the configuration does not name. */
@@ -94,6 +95,7 @@ export class RoutedUpstream extends UpstreamAccess {
     this.pauses = parts.pauses;
     this.pacers = parts.pacers;
     this.learnedDrops = parts.learnedDrops;
+    this.missingEndpoints = parts.missingEndpoints;
     this.limiter = new ConcurrencyLimiter(settings.maxConcurrency);
     this.limits = settings.limits;
     this.profile = settings.profile;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ChatStreamOptions } from '../../../src/openai/chat/response-format.ts';
 import { ResponsesStream, responsesForm } from '../../../src/openai/responses/responses-response.ts';
+import { ResponsesTools } from '../../../src/openai/responses/responses-tools.ts';
 import { checkResponseObject, checkResponsesStream } from '../../helpers/responses-checker.ts';
 import { randomFrom } from '../../helpers/seeded-random.ts';
 import { chunk, DONE, optionsFor, ROLE, STOP, sse, text, USAGE, usageChunk } from '../upstream-bytes.ts';
@@ -19,7 +20,12 @@ const ECHO = {
   top_p: null,
 };
 
-const OWN = { echo: ECHO, maxLength: 1_000_000 };
+const OWN = {
+  echo: ECHO,
+  tools: new ResponsesTools(),
+  hasEncryptedReasoning: false,
+  maxLength: 1_000_000,
+};
 
 type Overrides = Partial<ChatStreamOptions>;
 

@@ -46,7 +46,7 @@ test('S124 instructions are the first system message, joined with those of the i
     system('Be brief.\n\nIn German.'),
     user,
   ]);
-  assert.deepEqual(messagesOf(input), [{ role: 'developer', content: 'In German.' }, user]);
+  assert.deepEqual(messagesOf(input), [system('In German.'), user]);
 });
 
 test('S124 a list of items becomes a conversation, without reasoning and with calls in the message before them', () => {
@@ -210,21 +210,9 @@ test('S124 parameters that need stored responses or background work are a 400 th
   }
 });
 
-test('S124 tools, items and parts that a chat does not have are a 400 that names them', () => {
+test('S124 items and parts that a chat does not have are a 400 that names them', () => {
   for (const [request, param, names] of [
-    [{ input: 'x', tools: [{ type: 'web_search' }] }, 'tools[0]', 'web_search'],
-    [
-      { input: 'x', tools: [{ type: 'function', name: 'f' }, { type: 'file_search' }] },
-      'tools[1]',
-      'file_search',
-    ],
-    [{ input: 'x', tools: [{ type: 'custom', name: 'c' }] }, 'tools[0]', 'custom'],
-    [
-      { input: 'x', tools: [{ type: 'function', name: 'f' }], tool_choice: { type: 'web_search_preview' } },
-      'tool_choice',
-      'tool_choice',
-    ],
-    [{ input: [{ type: 'computer_call', id: 'c' }] }, 'input[0]', 'computer_call'],
+    [{ input: [{ type: 'hologram', id: 'h' }] }, 'input[0]', 'hologram'],
     [{ input: [{ role: 'user', content: [{ type: 'input_video' }] }] }, 'input[0].content[0]', 'input_video'],
     [
       { input: [{ role: 'user', content: [{ type: 'input_image', file_id: 'file_1' }] }] },
@@ -335,4 +323,210 @@ test('S124 the Response repeats the request, and says that nothing is stored', (
     truncation: 'auto',
   });
   assert.deepEqual(ignored, ['truncation']);
+});
+
+const EXEC = { type: 'function', name: 'exec_command', strict: false, parameters: { type: 'object' } };
+const PATCH = {
+  type: 'custom',
+  name: 'apply_patch',
+  description: 'Edits files.',
+  format: { type: 'grammar', syntax: 'lark', definition: 'start: "x"' },
+};
+const AGENTS = {
+  type: 'namespace',
+  name: 'multi_agent',
+  description: 'Sub-agents.',
+  tools: [{ type: 'function', name: 'close', parameters: { type: 'object' } }, PATCH],
+};
+
+/** Names of the functions that the upstream gets. */
+const functionsOf = (request: object): string[] =>
+  chatOf(request).tools.map((tool: { function: { name: string } }) => tool.function.name);
+
+test('S124 tools of namespaces and custom tools become functions, the latter with their grammar', () => {
+  const { tools } = chatOf({ input: 'x', tools: [EXEC, PATCH, AGENTS] });
+  const names = tools.map((tool: { function: { name: string } }) => tool.function.name);
+  assert.deepEqual(names, ['exec_command', 'apply_patch', 'multi_agent__close', 'multi_agent__apply_patch']);
+  const { description, parameters } = tools[1].function;
+  assert.equal(description, 'Edits files.');
+  assert.deepEqual([parameters.type, parameters.required], ['object', ['input']]);
+  assert.match(parameters.properties.input.description, /lark grammar:\nstart: "x"$/);
+});
+
+test('S124 functions of one name in several namespaces, and names that a chat does not allow, stay apart', () => {
+  const named = (name: string, inner: string) => ({
+    type: 'namespace',
+    name,
+    tools: [{ type: 'function', name: inner }],
+  });
+  const tools = [
+    named('mcp__files__', 'read'),
+    named('mcp__web', 'read'),
+    { type: 'function', name: 'mcp__web__read' },
+    named('mcp.dots', 'a b'),
+    named(`mcp__${'x'.repeat(60)}`, 'long_name'),
+  ];
+  const names = functionsOf({ input: 'x', tools });
+  assert.equal(new Set(names).size, tools.length, names.join());
+  for (const name of names) assert.match(name, /^[\w-]{1,64}$/);
+  assert.deepEqual(names.slice(0, 2), ['mcp__files__read', 'mcp__web__read']);
+  assert.deepEqual(functionsOf({ input: 'x', tools }), names, 'the same in every turn');
+  const { tools: restored } = translate({ input: 'x', tools });
+  for (const [position, name] of names.entries()) {
+    const tool = tools[position] as { name: string; type: string; tools?: { name: string }[] };
+    const namespace = tool.type === 'namespace' ? tool.name : null;
+    const own = tool.tools?.[0]?.name ?? tool.name;
+    assert.deepEqual(restored.called(name), { kind: 'function', name: own, namespace });
+  }
+});
+
+test('S124 a call that lacks its namespace finds the only tool of that name', () => {
+  const { tools } = translate({ input: 'x', tools: [EXEC, AGENTS] });
+  assert.equal(tools.called('close').namespace, 'multi_agent');
+  assert.deepEqual(tools.called('functions.exec_command').name, 'exec_command');
+  assert.deepEqual(tools.called('unknown'), { kind: 'function', name: 'unknown', namespace: null });
+});
+
+test('S124 tools that OpenAI’s service runs are left out and named, and so is the choice of one', () => {
+  const hosted = ['web_search', 'image_generation', 'local_shell', 'mcp', 'file_search', 'code_interpreter'];
+  const tools = [EXEC, ...hosted.map((type) => ({ type }))];
+  const request = { input: 'x', tools, tool_choice: { type: 'web_search' } };
+  assert.deepEqual(functionsOf(request), ['exec_command']);
+  assert.equal(chatOf(request).tool_choice, undefined);
+  assert.deepEqual(translate(request).ignored, [...hosted, 'tool_choice']);
+  const none = chatOf({
+    input: 'x',
+    tools: [{ type: 'web_search' }],
+    tool_choice: 'auto',
+    parallel_tool_calls: true,
+  });
+  assert.deepEqual(Object.keys(none), ['messages']);
+});
+
+test('S124 a choice names a custom tool and one of a namespace as the chat knows them', () => {
+  const tools = [EXEC, PATCH, AGENTS];
+  const chosen = (choice: object) => chatOf({ input: 'x', tools, tool_choice: choice }).tool_choice;
+  assert.deepEqual(chosen({ type: 'custom', name: 'apply_patch' }), {
+    type: 'function',
+    function: { name: 'apply_patch' },
+  });
+  assert.deepEqual(chosen({ type: 'function', namespace: 'multi_agent', name: 'close' }), {
+    type: 'function',
+    function: { name: 'multi_agent__close' },
+  });
+});
+
+test('S124 tools that come as items of the input are among those of the chat', () => {
+  const input = [
+    { type: 'additional_tools', role: 'developer', tools: [AGENTS] },
+    { role: 'user', content: 'Hi' },
+    { type: 'tool_search_call', call_id: 's', execution: 'client', arguments: { query: 'mail' } },
+    { type: 'tool_search_output', call_id: 's', tools: [{ type: 'function', name: 'send_mail' }] },
+  ];
+  const search = { type: 'tool_search', execution: 'client', parameters: { type: 'object' } };
+  const chat = chatOf({ input, tools: [search] });
+  assert.deepEqual(functionsOf({ input, tools: [search] }), [
+    'tool_search',
+    'multi_agent__close',
+    'multi_agent__apply_patch',
+    'send_mail',
+  ]);
+  assert.equal(chat.messages[1].tool_calls[0].function.arguments, '{"query":"mail"}');
+  assert.deepEqual(chat.messages[2], {
+    role: 'tool',
+    tool_call_id: 's',
+    content: 'These tools are available now: send_mail',
+  });
+});
+
+test('S124 calls in the history have the names of the tools that the upstream gets', () => {
+  const input = [
+    { type: 'function_call', call_id: 'a', namespace: 'multi_agent', name: 'close', arguments: '{}' },
+    { type: 'custom_tool_call', call_id: 'b', name: 'apply_patch', input: '*** Begin "Patch"\n' },
+    { type: 'function_call_output', call_id: 'a', output: 'closed' },
+    { type: 'custom_tool_call_output', call_id: 'b', output: [{ type: 'input_text', text: 'done' }] },
+  ];
+  const [calls, ...results] = messagesOf(input, { tools: [PATCH, AGENTS] });
+  const sent = calls.tool_calls.map((call: { function: object }) => call.function);
+  assert.deepEqual(sent, [
+    { name: 'multi_agent__close', arguments: '{}' },
+    { name: 'apply_patch', arguments: JSON.stringify({ input: '*** Begin "Patch"\n' }) },
+  ]);
+  assert.deepEqual(
+    results.map(({ tool_call_id: id, content }: { tool_call_id: string; content: string }) => [id, content]),
+    [
+      ['a', 'closed'],
+      ['b', 'done'],
+    ],
+  );
+});
+
+test('S124 results stand directly behind their calls: text between joins them, other messages follow', () => {
+  const call = { type: 'function_call', call_id: 'a', name: 'f', arguments: '{}' };
+  const result = { type: 'function_call_output', call_id: 'a', output: 'x' };
+  const said = { role: 'assistant', content: 'Let me look.' };
+  const asked = { role: 'user', content: 'Hurry' };
+  const messages = messagesOf([call, said, asked, result, { role: 'user', content: 'Well?' }]);
+  assert.deepEqual(
+    messages.map(({ role, content }: { role: string; content: unknown }) => [role, content]),
+    [
+      ['assistant', 'Let me look.'],
+      ['tool', 'x'],
+      ['user', 'Hurry'],
+      ['user', 'Well?'],
+    ],
+  );
+  const unanswered = messagesOf([call, asked, { ...call, call_id: 'b' }]);
+  assert.deepEqual(
+    unanswered.map(({ role }: { role: string }) => role),
+    ['assistant', 'user', 'assistant'],
+  );
+});
+
+test('S124 messages of the system and of developers become one at the beginning, wherever they stand', () => {
+  const part = (text: string) => [{ type: 'input_text', text }];
+  const input = [
+    { role: 'developer', content: part('One.') },
+    { role: 'developer', content: part('Two.') },
+    { role: 'user', content: 'Hi' },
+    { role: 'system', content: 'Three.' },
+  ];
+  assert.deepEqual(messagesOf(input), [
+    { role: 'system', content: 'One.\n\nTwo.\n\nThree.' },
+    { role: 'user', content: 'Hi' },
+  ]);
+});
+
+test('S124 items of OpenAI’s own tools are left out of the history and named', () => {
+  const input = [
+    { type: 'web_search_call', id: 'ws_1', status: 'completed' },
+    { type: 'local_shell_call', call_id: 'l' },
+    { type: 'local_shell_call_output', call_id: 'l', output: 'x' },
+    { type: 'compaction', encrypted_content: 'abc' },
+    { role: 'user', content: 'Hi' },
+  ];
+  assert.deepEqual(messagesOf(input), [{ role: 'user', content: 'Hi' }]);
+  assert.deepEqual(translate({ input }).ignored, [
+    'web_search_call',
+    'local_shell_call',
+    'local_shell_call_output',
+    'compaction',
+  ]);
+});
+
+test('S124 reasoning that came from here returns with its turn, another model’s does not', () => {
+  const own = (text: string) => ({
+    type: 'reasoning',
+    summary: [{ type: 'summary_text', text }],
+    encrypted_content: 'tokenferry.',
+  });
+  const call = { type: 'function_call', call_id: 'a', name: 'f', arguments: '{}' };
+  const foreign = { ...own('Secret.'), encrypted_content: 'gAAAA' };
+  const [turn] = messagesOf([foreign, own('Hm.'), call]);
+  assert.equal(turn.reasoning_content, 'Hm.');
+  assert.equal(turn.tool_calls.length, 1);
+});
+
+test('S124 what Codex says of its user stays here', () => {
+  assert.deepEqual(Object.keys(chatOf({ input: 'x', client_metadata: { installation: 'i' } })), ['messages']);
 });
