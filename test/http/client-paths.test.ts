@@ -72,3 +72,28 @@ test('a method before a path of a key allows only that method, and a star does n
     assert.equal(response.status, expected, `${method} ${path}: ${text}`);
   }
 });
+
+test('an upstream without the path: the error names the path as the client wrote it', async () => {
+  await using pathless = await StandInModel.start({
+    intercept: (_request, response) => {
+      response
+        .writeHead(404, { 'content-type': 'text/html' })
+        .end('<html><title>404 Not Found</title></html>');
+      return true;
+    },
+  });
+  await using alone = await Gateway.start({
+    dbtype: 'none',
+    upstreams: [{ name: 'one', endpoint: pathless.url, sk: 'upstream-key' }],
+  });
+  for (const path of ['/v2/rerank', '/v1', '/openai/deployments/m/chat/completions', '/chat/completions']) {
+    const response = await fetch(`${alone.url}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(BODY),
+    });
+    const text = await response.text();
+    assert.equal(response.status, 502, text);
+    assert.ok(errorIn(text).message.includes(`not found for ${path}:`), text);
+  }
+});

@@ -15,8 +15,9 @@ import { sendJson } from './json.ts';
  * The one place that sends a failure to a client: as a status and a body in the shape of its API, or as the last event of a
  * stream whose headers were sent already.
  */
-export function sendError(context: RequestContext, error: FerryError): void {
+export function sendError(context: RequestContext, failure: FerryError): void {
   const { response, outcome } = context;
+  const error = failure.kind === 'path_not_found' ? withTypedPath(failure, context) : failure;
   outcome.fail(error);
   if (response.destroyed || response.writableEnded || error.kind === 'client_gone') {
     response.destroy();
@@ -41,6 +42,12 @@ export function sendError(context: RequestContext, error: FerryError): void {
     return;
   }
   sendJson(context, error.status, JSON.stringify(error.toBody()), extra);
+}
+
+/** The path as the client wrote it in place of the normalised one: `/v2/rerank`, `/openai/deployments/…`. */
+function withTypedPath(error: FerryError, { path, typedPath }: RequestContext): FerryError {
+  const message = error.message.replace(`not found for ${path}:`, () => `not found for ${typedPath}:`);
+  return message === error.message ? error : error.withMessage(message);
 }
 
 /** Anthropic's clients read their own format on the paths that both APIs have, such as the list of models. */
