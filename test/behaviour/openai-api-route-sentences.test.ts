@@ -2,20 +2,16 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import Database from 'better-sqlite3';
-import { errorIn, Gateway } from '../helpers/gateway.ts';
+import { AlertStandIn } from '../helpers/alert-stand-in.ts';
+import { errorIn, Gateway, until } from '../helpers/gateway.ts';
 import { createRouteDatabase } from '../helpers/route-database.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 import { temporaryDirectory } from '../helpers/temporary-directory.ts';
 
 /** Each test runs a file that has keys of openai-api-route only; titles are the sentences of its README. */
-async function withRoute(
-  config: object,
-  use: (gateway: Gateway) => Promise<void>,
-  isLogged = true,
-): Promise<void> {
+async function withRoute(config: object, use: (gateway: Gateway) => Promise<void>): Promise<void> {
   await using gateway = await Gateway.start(config);
   await use(gateway);
-  if (!isLogged) return;
   await gateway.end();
   assert.match(gateway.log, /treated as a file of openai-api-route/);
 }
@@ -266,6 +262,31 @@ test('the record has hostname, upstream, address, user agent, model, status and 
     assert.equal(row.body, null);
     assert.doesNotMatch(JSON.stringify(row), /client-key-1|upstream-key-1/);
   });
+});
+
+test('when requests fail, Feishu and Matrix get a message in the form of openai-api-route; a client’s own mistake is none', async () => {
+  await using service = await AlertStandIn.start((_received, response) => response.end('{"code":0}'));
+  await using model = await StandInModel.start({
+    intercept: ({ body }, response) => {
+      response.writeHead(body.model === 'wrong' ? 400 : 500, { 'content-type': 'application/json' });
+      response.end('{"error":{"message":"no"}}');
+      return true;
+    },
+  });
+  const config = { authorization: 'k', upstreams: [{ sk: 'a', endpoint: model.url }] };
+  const env = { FEISHU_WEBHOOK: service.at('/feishu'), MATRIX_API: service.at('/matrix') };
+  await using gateway = await Gateway.start(config, env);
+  for (let count = 0; count < 5; count++) await (await ask(gateway, 'k', { ...CHAT, model: 'wrong' })).text();
+  assert.equal(service.bodies.length, 0);
+  for (let count = 0; count < 5; count++) await (await ask(gateway, 'k')).text();
+  await until(() => service.bodies.length >= 2, 'both services have a message');
+  const feishu = service.bodies.find((body) => 'msg_type' in body);
+  assert.equal(feishu?.msg_type, 'text');
+  assert.match((feishu.content as { text: string }).text, /upstream-1 is down/);
+  const matrix = service.bodies.find((body) => 'message' in body);
+  assert.equal(matrix?.message, 'm.text');
+  assert.match(String(matrix.body), /upstream-1/);
+  assert.match(gateway.log, /treated as a file of openai-api-route/);
 });
 
 test('its database file goes on to be used: the table of openai-api-route stays as it is', async (t) => {

@@ -150,3 +150,10 @@ test('missing settings of an upstream are named', () => {
     'no endpoint and no credentials (token or sk)',
   );
 });
+
+test('paths of a Replicate upstream have no effect, which is said', () => {
+  const file = (type: string) =>
+    `record: {}\nauthorization: k\nupstreams:\n  - { type: ${type}, endpoint: "https://a.example/v1", sk: k, paths: { chat: /chat } }\n`;
+  assert.match(warningsOf(file('replicate'))[0] ?? '', /paths: has no effect with type: replicate/);
+  assert.deepEqual(warningsOf(file('openai')), []);
+});

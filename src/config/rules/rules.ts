@@ -31,6 +31,7 @@ import {
   upstreamEndpoints,
   upstreamHeaders,
   upstreamNames,
+  upstreamPaths,
   upstreamSigning,
 } from './upstream-rules.ts';
 
@@ -58,6 +59,7 @@ export const RULES: readonly Rule[] = [
   upstreamAliases,
   upstreamClients,
   upstreamEndpoints,
+  upstreamPaths,
   upstreamAuthorization,
   upstreamSigning,
   upstreamHeaders,

@@ -79,6 +79,14 @@ export const upstreamEndpoints: Rule = ({ config }) =>
     return [];
   });
 
+/** A Replicate upstream has the paths of Replicate's API. */
+export const upstreamPaths: Rule = ({ config }) =>
+  config.upstreams.flatMap(({ type, paths }, index): RuleFinding[] =>
+    type === 'replicate' && Object.values(paths).some((path) => path !== null)
+      ? [caution(['upstreams', index, 'paths'], 'has no effect with type: replicate; remove it')]
+      : [],
+  );
+
 export const upstreamHeaders: Rule = ({ config }) =>
   config.upstreams.flatMap((one: UpstreamConfig, index) =>
     headerFindings(one.headers, ['upstreams', index, 'headers']),
