@@ -373,8 +373,7 @@ export class UpstreamClient extends OpenAI {
     const { credentials } = this;
     if (credentials.kind === 'key')
       headers.push('authorization', `${credentials.scheme} ${credentials.key.reveal()}`);
-    else if (credentials.kind === 'as_is' && call.clientHeaders.authorization !== undefined)
-      headers.push('authorization', call.clientHeaders.authorization);
+    else if (credentials.kind === 'as_is') headers.push(...ownCredentials(call));
     const isStream = call.body !== null && !Buffer.isBuffer(call.body);
     const request: OutgoingRequest = {
       path: this.#paths.build(call.path, call.query, call.model),
@@ -478,4 +477,12 @@ const BEFORE_THE_TOKEN: ReadonlySet<number> = new Set([401, 407, 408, 425, 429])
 /** The request was understood and is at fault itself, so its token was accepted. */
 function isClientError(status: number): boolean {
   return status >= 400 && status < 500 && !BEFORE_THE_TOKEN.has(status);
+}
+
+/** The client's own header. Clients of Anthropic send `x-api-key`, which other APIs know as a bearer token. */
+function ownCredentials({ clientHeaders, path }: UpstreamCall): readonly string[] {
+  const { authorization, 'x-api-key': key } = clientHeaders;
+  if (authorization !== undefined) return ['authorization', authorization];
+  if (typeof key !== 'string') return [];
+  return path.startsWith('/messages') ? ['x-api-key', key] : ['authorization', `Bearer ${key}`];
 }

@@ -252,6 +252,15 @@ test('upstreams with and without /messages take over from each other', async () 
   });
   assert.equal(await (await post(back, ASK)).text(), whole);
   assert.deepEqual(anthropic.received.at(-1)?.body, ASK);
+  // It would refuse the signature of what another model thought.
+  const thought = { type: 'thinking', thinking: 'Hm.', signature: 'tokenferry.' };
+  const foreign = { type: 'thinking', thinking: 'Hm.', signature: 'EqQB' };
+  const answered = (...content: readonly object[]) => ({
+    ...ASK,
+    messages: [...ASK.messages, { role: 'assistant', content }, ...ASK.messages],
+  });
+  await post(back, answered(thought, foreign, { type: 'text', text: 'Yes.' }));
+  assert.deepEqual(anthropic.received.at(-1)?.body, answered(foreign, { type: 'text', text: 'Yes.' }));
   // What a chat cannot do goes to the one that has the API.
   const video = { ...ASK, messages: [{ role: 'user', content: [{ type: 'video' }] }] };
   const reply = await post(back, video);
@@ -495,5 +504,44 @@ test('an effort that the upstream refuses is left out of later requests, and rea
       assert.match(JSON.stringify(model.received.at(-1)?.body.messages), /"reasoning":"Hm\."/);
       assert.equal(model.received.length - count, calls);
     }
+  });
+});
+
+test('sk: asis sends the key of an Anthropic client as it came, and as a bearer token where it gets a chat', async () => {
+  const heads: (string | undefined)[][] = [];
+  await using model = await StandInModel.start({
+    intercept: ({ path, headers }, response) => {
+      heads.push([path, headers.authorization, headers['x-api-key'] as string | undefined]);
+      if (path === '/v1/messages') sendJson(response, { detail: 'Not Found' }, 404);
+      return path === '/v1/messages';
+    },
+  });
+  await using gateway = await Gateway.start({
+    noauth: true,
+    upstreams: [{ name: 'one', endpoint: model.url, sk: 'asis', allow: ['m'] }],
+  });
+  checkMessage(await jsonOf(await post(gateway, ASK, '/v1/messages', { 'x-api-key': 'own' })));
+  assert.deepEqual(heads, [
+    ['/v1/messages', undefined, 'own'],
+    ['/v1/chat/completions', 'Bearer own', undefined],
+  ]);
+});
+
+test('a prompt without usage is estimated with its tools and without the bytes of its images', async () => {
+  const intercept = (_request: ReceivedRequest, response: ServerResponse): boolean => {
+    const chunks = [chunk({ content: 'Yes.' }), chunk({}, 'stop')];
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).end(events(...chunks, '[DONE]'));
+    return true;
+  };
+  await withModel({ intercept }, async ({ gateway }) => {
+    const inputOf = async (more: object): Promise<number> => {
+      const { message } = checkMessagesStream(await (await post(gateway, { ...STREAM, ...more })).text());
+      return message?.usage.input_tokens;
+    };
+    const source = { type: 'base64', media_type: 'image/png', data: 'A'.repeat(100_000) };
+    const image = [{ role: 'user', content: [{ type: 'image', source }] }];
+    assert.ok((await inputOf({ messages: image })) < 100);
+    const tools = [{ name: 'read', description: 'word '.repeat(500), input_schema: { type: 'object' } }];
+    assert.ok((await inputOf({ tools })) > 400);
   });
 });

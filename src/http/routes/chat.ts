@@ -172,7 +172,7 @@ function responseOptions(
     legacyFunctions: request.usesLegacyFunctions,
     contentType: response.headers.get('content-type'),
     choiceCount: typeof json.n === 'number' ? json.n : 1,
-    promptForEstimate: () => JSON.stringify(json.messages ?? json.prompt ?? ''),
+    promptForEstimate: () => promptText(json),
     scrub: policy.scrub,
     newId: policy.newId,
     nowSeconds: policy.nowSeconds,
@@ -185,4 +185,13 @@ function responseOptions(
     estimateUsage: policy.wantsUsage ? 'roughly' : 'no',
     maxEventBytes: MAX_EVENT_LENGTH,
   };
+}
+
+/** Images and files, which are no text: their base64 would be counted as hundreds of thousands of tokens. */
+const DATA_URI = /"data:[^"]{64,}"/g;
+
+/** What the tokens of a prompt are estimated by. */
+function promptText({ messages, prompt, tools }: ParsedRequest['json']): string {
+  const text = JSON.stringify(messages ?? prompt ?? '');
+  return (tools === undefined ? text : text + JSON.stringify(tools)).replace(DATA_URI, '""');
 }

@@ -1,6 +1,7 @@
 import { PING } from '../../openai/messages/messages-events.ts';
 import { type MessagesAsChat, messagesAsChat } from '../../openai/messages/messages-request.ts';
 import { messagesForm } from '../../openai/messages/messages-response.ts';
+import { withoutOwnThinking } from '../../openai/messages/thinking-signature.ts';
 import { estimatePromptTokens } from '../../openai/messages/token-estimate.ts';
 import { readJsonBody } from '../../openai/request/body-fields.ts';
 import type { ParsedRequest } from '../../openai/request/parsed-request.ts';
@@ -186,9 +187,10 @@ function isMissing(error: unknown, attempt: Attempt, path: string): boolean {
 
 function passedRequest(
   context: RequestContext,
-  { body }: ParsedRequest,
+  request: ParsedRequest,
   policy: AttemptPolicy,
 ): PassedRequest {
+  const body = withoutOwnThinking(request.body);
   const fields = readJsonBody(body);
   const expected = expectedResponse(context.method, context.path, { body, fields });
   return { context, body, fields, isJson: true, expected, policy };

@@ -41,16 +41,15 @@ const SERVER_BLOCKS =
 const BILLING = 'x-anthropic-billing-header:';
 
 /**
- * The messages so far. Anthropic joins messages of the same role, and templates of open models refuse them: a turn is
- * written when the role changes.
+ * The turns so far. Anthropic joins messages of the same role in a row, and templates of open models refuse them, so that
+ * they are one turn.
  */
 class ChatBuilder {
   readonly #names: ToolNames;
   readonly #system: string[] = [];
-  readonly #messages: JsonObject[] = [];
+  readonly #turns: (UserTurn | AssistantTurn)[] = [];
   readonly #tools: ToolChanges = { loaded: new Set(), removed: new Set(), defined: [] };
   readonly #dropped = new Set<string>();
-  #turn: UserTurn | AssistantTurn | null = null;
 
   constructor(names: ToolNames) {
     this.#names = names;
@@ -78,23 +77,23 @@ class ChatBuilder {
   }
 
   finish(): Conversation {
-    this.#endTurn();
     // One at the beginning, also of those within the conversation: templates of open models take no other.
     const system = this.#system.length === 0 ? [] : [{ role: 'system', content: this.#system.join('\n\n') }];
-    return { messages: [...system, ...this.#messages], tools: this.#tools, dropped: this.#dropped };
+    const turns = joined(this.#turns).flatMap((turn) => turn.messages());
+    return { messages: [...system, ...turns], tools: this.#tools, dropped: this.#dropped };
   }
 
-  #endTurn(): void {
-    if (this.#turn !== null) this.#messages.push(...this.#turn.messages());
-    this.#turn = null;
+  /** The turn that goes on, or a new one. */
+  #turnOf<Turn extends UserTurn | AssistantTurn>(kind: new () => Turn): Turn {
+    const last = this.#turns.at(-1);
+    if (last instanceof kind) return last;
+    const turn = new kind();
+    this.#turns.push(turn);
+    return turn;
   }
 
   #addUser(content: unknown, param: string): void {
-    if (!(this.#turn instanceof UserTurn)) {
-      this.#endTurn();
-      this.#turn = new UserTurn();
-    }
-    const turn = this.#turn;
+    const turn = this.#turnOf(UserTurn);
     for (const [block, place] of blocksOf(content, param)) {
       const { type } = block;
       if (type === 'tool_result') this.#addResult(turn, block, place);
@@ -126,11 +125,7 @@ class ChatBuilder {
   }
 
   #addAssistant(content: unknown, param: string): void {
-    if (!(this.#turn instanceof AssistantTurn)) {
-      this.#endTurn();
-      this.#turn = new AssistantTurn();
-    }
-    const turn = this.#turn;
+    const turn = this.#turnOf(AssistantTurn);
     for (const [block, place] of blocksOf(content, param)) {
       const { type } = block;
       if (type === 'text') turn.addText(textOf(block));
@@ -178,6 +173,18 @@ class ChatBuilder {
   }
 }
 
+/** Without turns of the model of which nothing is left (another model's thinking alone), and the user's around them as one. */
+function joined(turns: readonly (UserTurn | AssistantTurn)[]): (UserTurn | AssistantTurn)[] {
+  const kept: (UserTurn | AssistantTurn)[] = [];
+  for (const turn of turns) {
+    const last = kept.at(-1);
+    if (turn instanceof AssistantTurn && turn.isEmpty) continue;
+    if (turn instanceof UserTurn && last instanceof UserTurn) last.join(turn);
+    else kept.push(turn);
+  }
+  return kept;
+}
+
 /** What a tool gave back. */
 interface ToolOutput {
   readonly texts: readonly string[];
@@ -202,6 +209,13 @@ class UserTurn {
     this.#results.push({ role: 'tool', tool_call_id: callId, content });
     if (parts.length > 0)
       this.#resultParts.push({ type: 'text', text: `Output of the tool call ${callId}:` }, ...parts);
+  }
+
+  /** Takes what a later turn of the user has. */
+  join(later: UserTurn): void {
+    this.parts.push(...later.parts);
+    this.#results.push(...later.#results);
+    this.#resultParts.push(...later.#resultParts);
   }
 
   messages(): JsonObject[] {
@@ -238,9 +252,12 @@ class AssistantTurn {
     this.#reasoning += reasoning ?? '';
   }
 
+  get isEmpty(): boolean {
+    return this.#text === null && this.#calls.length === 0 && this.#reasoning === '';
+  }
+
   messages(): JsonObject[] {
     const hasCalls = this.#calls.length > 0;
-    if (this.#text === null && !hasCalls && this.#reasoning === '') return [];
     return [
       {
         role: 'assistant',

@@ -5,6 +5,7 @@ import { messagesAsChat } from '../../../src/openai/messages/messages-request.ts
 import { thinkingSignature } from '../../../src/openai/messages/thinking-signature.ts';
 import { toolUseId } from '../../../src/openai/messages/tool-names.ts';
 import { parseRequest } from '../../../src/openai/request/parsed-request.ts';
+import { randomFrom } from '../../helpers/seeded-random.ts';
 
 const HELLO = [{ role: 'user', content: 'Hello' }];
 
@@ -412,4 +413,57 @@ test('an invalid request, and what a chat cannot do, is a 400 that names its pla
     assert.equal(place, param, JSON.stringify(request));
     assert.match(message, says);
   }
+});
+
+/** A value of one of these, or something that no client should send. */
+const BLOCKS: readonly unknown[] = [
+  text('a'),
+  text(''),
+  PNG,
+  use('t1'),
+  use('functions.read:0'),
+  result('t1', 'ok'),
+  result('t1', [text('a'), PNG], { is_error: true }),
+  result('t2'),
+  { type: 'thinking', thinking: 'Hm.', signature: thinkingSignature('') },
+  { type: 'redacted_thinking', data: 'x' },
+  { type: 'server_tool_use', id: 's', name: 'web_search', input: {} },
+  { type: 'tool_addition', tool: { type: 'tool_reference', name: 'read' } },
+  { type: 'document', source: { type: 'text', data: 'd' } },
+  { type: 'document' },
+  { type: 'text', text: 7 },
+  { type: '__proto__' },
+  {},
+  null,
+  'a',
+  7,
+];
+const ROLES = ['user', 'assistant', 'user', 'assistant', 'system', 'tool', undefined];
+
+test('5,000 generated conversations: a 400 that names its place, or a chat in the order that servers require', () => {
+  const random = randomFrom(11);
+  const pick = <Item>(items: readonly Item[]): Item => items[Math.floor(random() * items.length)] as Item;
+  let chats = 0;
+  for (let made = 0; made < 5_000; made++) {
+    const messages = Array.from({ length: 1 + Math.floor(random() * 6) }, () => ({
+      role: pick(ROLES),
+      content: random() < 0.3 ? 'said' : Array.from({ length: Math.floor(random() * 4) }, () => pick(BLOCKS)),
+    }));
+    let chat: Record<string, unknown>[];
+    try {
+      chat = messagesOf(messages, { tools: [TOOL] });
+    } catch (error) {
+      assert.ok(error instanceof FerryError && error.status === 400, JSON.stringify(messages));
+      assert.match(error.param ?? '', /^messages\.\d/);
+      continue;
+    }
+    chats += 1;
+    for (const [position, { role, content }] of chat.entries()) {
+      const before = chat[position - 1]?.role;
+      assert.ok(role !== 'system' || position === 0, 'one leading system message');
+      assert.ok(role === 'tool' || role !== before, `turns alternate: ${JSON.stringify(messages)}`);
+      assert.ok(typeof content === 'string' || Array.isArray(content) || role === 'assistant');
+    }
+  }
+  assert.ok(chats > 500, String(chats));
 });
