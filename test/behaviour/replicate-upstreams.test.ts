@@ -291,6 +291,40 @@ test('a stream that is cut after its first piece ends with an error event and is
   });
 });
 
+test('an error event after content ends the stream with its text, and is recorded as broken', async () => {
+  await withReplicate({ streamFault: 'error', error: 'CUDA out of memory' }, async ({ gateway }) => {
+    const response = await gateway.post('/v1/chat/completions', { ...QUESTION, stream: true });
+    const text = await response.text();
+    assert.match(text, /"content":"The "/);
+    assert.match(text, /data: \{"error":\{"message":"[^"]*CUDA out of memory/);
+    assert.ok(text.endsWith('data: [DONE]\n\n'));
+    const row = await gateway.rowOf(response.headers.get('x-request-id'));
+    assert.equal(row.outcome, 'stream_broken');
+  });
+});
+
+test('a prediction that takes too long is cancelled, and the next upstream serves', async () => {
+  for (const stream of [false, true]) {
+    await using model = await StandInModel.start();
+    await using replicate = await StandInReplicate.start({ end: 'never', output: [] });
+    const limits = { timeout: '150ms', first_content_timeout: '150ms' };
+    await using gateway = await Gateway.start({
+      noauth: true,
+      upstreams: [
+        { name: 'replicate', type: 'replicate', endpoint: replicate.url, sk: 'r8_key', ...limits },
+        { name: 'second', endpoint: model.url, sk: 'k' },
+      ],
+    });
+    const response = await gateway.post('/v1/chat/completions', { ...QUESTION, stream });
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get('x-tokenferry-upstream'), 'second');
+    await response.text();
+    const row = await gateway.rowOf(response.headers.get('x-request-id'));
+    assert.equal(row.attempts[0]?.outcome, 'timeout');
+    await until(() => replicate.canceled === 1, 'the prediction is cancelled');
+  }
+});
+
 test('an OpenAI model and an embeddings request pass by a Replicate upstream without an allow list', async () => {
   await using model = await StandInModel.start();
   await using replicate = await StandInReplicate.start({ token: 'r8_key' });
