@@ -215,7 +215,7 @@ export function withFixedSettings(next: Config, running: Config): Applicable {
     kept.push(key);
     config[key] = running[key];
   }
-  const log = { ...running.log, level: next.log.level };
+  const log = { ...running.log, level: next.log.level, bodies: next.log.bodies };
   if (settingsKey(next.log) !== settingsKey(log)) kept.push('log (all but its level)');
   config.log = log;
   if (next.limits.header_bytes !== running.limits.header_bytes) {

@@ -4,7 +4,7 @@ import type { RuntimeRoutes } from '../http/app.ts';
 import type { BodyReader } from '../http/body/body-reader.ts';
 import { ClientAuth } from '../http/middleware/client-auth.ts';
 import type { ClientQuotas } from '../http/middleware/client-quota.ts';
-import { ClientIds, type RecordingSettings } from '../http/middleware/request-context.ts';
+import { type BodyLogging, ClientIds, type RecordingSettings } from '../http/middleware/request-context.ts';
 import { RequestPaths } from '../http/middleware/request-path.ts';
 import { UseCount } from '../http/middleware/running-requests.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -45,6 +45,8 @@ export interface RuntimeParts {
   /** A request waited for a slot or for its turn at an upstream. */
   readonly onQueueWait: (upstream: string, waitedMs: number) => void;
   readonly records: RecordingSettings['records'];
+  /** Whether bodies are logged now. */
+  readonly bodyLogging: BodyLogging;
   /** The runtime whose unchanged parts are taken over; null for the first one. */
   readonly previous: Runtime | null;
   /** The token managers of the runtime that is current at the time of the call. */
@@ -204,6 +206,7 @@ function recordingSettings(config: Config, parts: RuntimeParts): RecordingSettin
     keptHeaders: config.record.keep_headers.map((name) => name.toLowerCase()),
     content: config.record.content,
     maxContent: config.record.max_body,
+    bodyLogging: parts.bodyLogging,
     onDisconnect: config.on_disconnect,
     records: parts.records,
   };

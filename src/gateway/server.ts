@@ -26,6 +26,7 @@ import type { TokenEvent } from '../tokens/manager/token-event.ts';
 import type { TokenStatus } from '../tokens/manager/token-status.ts';
 import { AdminGateway } from './admin.ts';
 import { AlertReporting } from './alert-reporting.ts';
+import { BodyLog } from './body-log.ts';
 import { clientQuotaSettings, needsClientKey } from './clients.ts';
 import { createHttpServer, describeListening, listenAddress, urlHost } from './http-server.ts';
 import { degradedParts, type PartProblems, readinessOf } from './readiness.ts';
@@ -97,6 +98,9 @@ class Service implements RunningService {
   readonly #repairs: RepairReports;
   readonly #tokenReporting: TokenReporting;
   readonly #alerting: AlertReporting;
+  readonly #bodyLog: BodyLog;
+  /** Ends the log of bodies; null while it is off. */
+  #endBodyLog: (() => void) | null = null;
   readonly #requestLog: RequestLog;
   readonly #fanout: RecordFanout;
   /** The current one; replaced on reload. */
@@ -129,6 +133,7 @@ class Service implements RunningService {
       secrets: this.#secrets,
       descriptor: options.logDescriptor,
     });
+    this.#bodyLog = new BodyLog(config, this.#logger);
     this.#requestLog = this.#openRequestLog(config);
     this.#metrics = this.#createMetrics();
     this.#fanout = this.#connectSinks();
@@ -136,6 +141,8 @@ class Service implements RunningService {
     this.#repairs = new RepairReports(this.#logger, this.#metrics);
     this.#tokenReporting = new TokenReporting(this.#logger, this.#metrics, systemClock);
     this.#alerting = this.#createAlerting(loaded);
+    this.#logLevel = config.log.level;
+    this.#followBodies(config);
     this.#quotas.update(clientQuotaSettings(config));
     this.#admin = this.#createAdmin(loaded);
     this.#server = this.#createServer(config);
@@ -261,6 +268,7 @@ class Service implements RunningService {
       previous: inUse,
       currentTokenManagers: () => this.#runtime.tokenManagers,
       records: this.#fanout,
+      bodyLogging: this.#bodyLog.logging,
       onTokenEvent: (event) => {
         this.#tokenReporting.report(event);
         this.#alerting.token(event);
@@ -309,6 +317,7 @@ class Service implements RunningService {
     this.#bodies.adjust(this.#bodyBounds(next.config));
     // A level that an administrator has set stays until the file has another one.
     if (next.config.log.level !== previous.config.log.level) this.#setLogLevel(next.config.log.level);
+    else this.#followBodies(next.config);
     this.#quotas.update(clientQuotaSettings(next.config));
     this.#alerting.apply(next.config);
     this.#server.keepAliveTimeout = next.config.keep_alive_timeout;
@@ -422,9 +431,21 @@ class Service implements RunningService {
     });
   }
 
+  /** Bodies are logged exactly while the level is `debug`. */
+  #followBodies({ log }: Config): void {
+    this.#bodyLog.setLevel(this.#logLevel, log.bodies);
+    const { isOn } = this.#bodyLog.logging;
+    if (isOn) this.#endBodyLog ??= this.#fanout.attach('log of bodies', this.#bodyLog);
+    else {
+      this.#endBodyLog?.();
+      this.#endBodyLog = null;
+    }
+  }
+
   #setLogLevel(level: LogLevel): void {
     this.#logLevel = level;
     this.#logger.setLevel(level);
+    this.#followBodies(this.#runtime.config);
   }
 
   #createServer({ keep_alive_timeout: keepAliveMs, limits }: Config): Server {

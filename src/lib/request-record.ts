@@ -77,4 +77,12 @@ export interface RequestRecord {
   readonly headers: Readonly<Record<string, string>> | null;
   readonly body: string | null;
   readonly response: string | null;
+  /** For the log at level `debug` only; absent at any other level. No other sink uses it. */
+  readonly bodies?: {
+    readonly request: string | null;
+    /** Of a stream its events. */
+    readonly response: string;
+    /** Events of a stream, its end marker not counted. */
+    readonly events: number;
+  };
 }

@@ -121,6 +121,11 @@ const log = sectionOr(
       'Format of a line. Default: text when standard output is a terminal and no `file` is set, else json.',
     ),
     file: optional(text, 'File instead of standard output.'),
+    bodies: field(
+      choice('assembled', 'chunks'),
+      'assembled',
+      'At level debug each request has a line with its payload and one with its response, a stream assembled; `chunks`: also a line for each piece of it as it is sent.',
+    ),
   },
   'The log.',
 );

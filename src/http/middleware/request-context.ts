@@ -7,6 +7,13 @@ import { shorten } from '../../lib/text/sanitize.ts';
 import { AttemptLog, type ClientIdentity, type RoutedRequest } from '../../routing/routed-request.ts';
 import { barePath } from './request-path.ts';
 
+/** Whether bodies are logged now. Changed while requests run: each looks at it when it arrives. */
+export interface BodyLogging {
+  isOn: boolean;
+  /** Takes what is written to the client, as it is written; null: only whole bodies are logged. */
+  onWritten: ((id: string, text: string) => void) | null;
+}
+
 /** What the record takes from the configuration rather than from the request. */
 export interface RecordingSettings {
   readonly clock: Clock;
@@ -15,6 +22,8 @@ export interface RecordingSettings {
   readonly keptHeaders: readonly string[];
   /** When request and response bodies are recorded. */
   readonly content: 'none' | 'errors' | 'all';
+  /** Absent: bodies are never logged. */
+  readonly bodyLogging?: BodyLogging;
   /** Maximum length of a recorded body in UTF-16 units; the request log cuts it again by bytes. */
   readonly maxContent: number;
   /** Ids that clients have sent; absent: each is taken for a new one. */
@@ -47,6 +56,8 @@ class RequestOutcome {
   /** Stored by `record.content`; null when not. */
   requestBody: Buffer | null = null;
   responseText: string | null = null;
+  /** Events written to the client; counted only for the log of bodies. */
+  events = 0;
   /** Written by `fail` and `failStream` only. */
   error: FerryError | null = null;
   isStreamBroken = false;
@@ -99,6 +110,8 @@ export class RequestContext {
   readonly createdAtMs: number;
   /** True: the record may need request and response bodies. */
   readonly keepsContent: boolean;
+  /** True: the log has level `debug`, and gets both bodies. */
+  readonly logsBodies: boolean;
   readonly outcome = new RequestOutcome();
   /** Flat `x-ratelimit-*` headers of the client's own limits; set by its quota. */
   limitHeaders: readonly string[] = NO_HEADERS;
@@ -130,7 +143,8 @@ export class RequestContext {
     this.#settings = settings;
     this.startedMonoMs = settings.clock.monoMs();
     this.createdAtMs = settings.clock.wallMs();
-    this.keepsContent = settings.content !== 'none';
+    this.logsBodies = settings.bodyLogging?.isOn === true;
+    this.keepsContent = this.logsBodies || settings.content !== 'none';
     const given = givenId(request.headers);
     if (given !== null && settings.clientIds?.isKnown(given) !== true) this.id = given;
     else {
@@ -166,10 +180,17 @@ export class RequestContext {
     const { outcome } = this;
     outcome.responseBytes += byteLength;
     if (!this.keepsContent) return;
-    const missing = this.#settings.maxContent - (outcome.responseText?.length ?? 0);
+    if (this.logsBodies) this.#noteWritten(text.toString());
+    const maxLength = this.#settings.maxContent * (this.logsBodies ? EVENTS_PER_CONTENT : 1);
+    const missing = maxLength - (outcome.responseText?.length ?? 0);
     if (missing <= 0) return;
     const piece = typeof text === 'string' ? text.slice(0, missing) : text.toString('utf8', 0, missing);
     outcome.responseText = (outcome.responseText ?? '') + piece;
+  }
+
+  #noteWritten(text: string): void {
+    this.outcome.events += countEvents(text);
+    this.#settings.bodyLogging?.onWritten?.(this.id, text);
   }
 
   abort(reason: FerryError): void {
@@ -207,6 +228,16 @@ export class RequestContext {
       if (this.#settings.onDisconnect === 'abort' || this.outcome.log.upstream === null) this.abort(gone);
     }
     if (this.#isServed) this.#settings.records.add(this.#record());
+  }
+
+  /** Within the maximum of the record, when more was kept for the log. */
+  #keptResponse(): string | null {
+    return this.outcome.responseText?.slice(0, this.#settings.maxContent) ?? null;
+  }
+
+  #loggedBodies(): NonNullable<RequestRecord['bodies']> {
+    const { requestBody, responseText, events } = this.outcome;
+    return { request: requestBody?.toString() ?? null, response: responseText ?? '', events };
   }
 
   #record(): RequestRecord {
@@ -248,9 +279,18 @@ export class RequestContext {
       errorMessage: error === null ? null : (error.detail ?? error.message),
       headers: keptHeaders(headers, this.#settings.keptHeaders),
       body: keepsContent ? (facts.requestBody?.toString('utf8', 0, maxContent) ?? null) : null,
-      response: keepsContent ? facts.responseText : null,
+      response: keepsContent ? (this.logsBodies ? this.#keptResponse() : facts.responseText) : null,
+      ...(this.logsBodies ? { bodies: this.#loggedBodies() } : undefined),
     });
   }
+}
+
+/** A stream has so many characters for each of its content; its assembled response is to reach the maximum. */
+const EVENTS_PER_CONTENT = 64;
+
+/** Events with data; the end marker is none. */
+function countEvents(text: string): number {
+  return text.match(/^data:(?! ?\[DONE\])/gm)?.length ?? 0;
 }
 
 const NO_HEADERS: readonly string[] = [];
