@@ -167,3 +167,40 @@ test('an upstream without a token is reported as not called', () => {
   assert.ok(!away.stdout.includes('wait  upstream waiting'));
   assert.ok(!away.stdout.includes('readyz'));
 });
+
+test('how an upstream is signed is a line of its own, with the source of its credentials', async (t) => {
+  const [issuer, model] = [await startIssuer(t), await startModel(t)];
+  const scope = { type: 'aws_sigv4', region: 'us-east-1', service: 'bedrock' };
+  const ended = await runCommand(
+    'check',
+    {
+      address: '127.0.0.1:0',
+      tokens: { sts: corp(issuer.tokenUrl) },
+      upstreams: [
+        { name: 'cloud', endpoint: model.url, token: 'sts', sign: { ...scope, key_id: 'AKID' } },
+        { name: 'app', endpoint: model.url, token: 'none', sign: { headers: { 'X-Time': '{{now_s}}' } } },
+      ],
+    },
+    { args: ['--wait', '120s'] },
+  );
+  assert.equal(ended.code, 0, ended.stdout + ended.stderr);
+  lineOf(
+    ended,
+    /^ok {4}upstream cloud: each request is signed: aws_sigv4 \(us-east-1, bedrock\), credentials of token source sts$/,
+  );
+  lineOf(ended, /^ok {4}upstream app: each request is signed: templates of X-Time$/);
+  const signed = model.received.find(({ headers }) => headers['x-amz-date'] !== undefined);
+  assert.match(String(signed?.headers.authorization), /^AWS4-HMAC-SHA256 Credential=AKID\//);
+});
+
+test('a template of sign that cannot work is named, and nothing is called', async (t) => {
+  const model = await startModel(t);
+  const ended = await runCommand('check', {
+    upstreams: [
+      { name: 'app', endpoint: model.url, token: 'none', sign: { headers: { 'X-Sign': '{{md5(boddy)}}' } } },
+    ],
+  });
+  assert.equal(ended.code, 2, ended.stdout + ended.stderr);
+  assert.match(ended.stdout + ended.stderr, /upstream "app": sign: unknown name boddy/);
+  assert.equal(model.received.length, 0);
+});
