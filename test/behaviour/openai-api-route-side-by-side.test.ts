@@ -190,6 +190,14 @@ const transcript: NonNullable<StandInOptions['intercept']> = (_request, response
   return true;
 };
 
+test('an endpoint without a path is called at /v1', options, async (t) => {
+  const { theirs, ours, models } = await sideBySide(t, { authorization: 'k' }, [{ path: '' }]);
+  for (const side of [theirs, ours]) {
+    assert.equal((await side()).status, 200);
+    assert.equal(models[0]?.received.at(-1)?.path, '/v1/chat/completions');
+  }
+});
+
 test('sk: asis sends the client’s key', options, async (t) => {
   const { agree } = await sideBySide(t, { authorization: 'k' }, [{ sk: 'asis' }]);
   assert.deepEqual((await agree()).called, ['k']);

@@ -73,6 +73,12 @@ test('comments name what is not taken over, where it was', () => {
   assert.match(yaml, /# openai-api-route recorded request and response bodies/);
 });
 
+test('an endpoint without a path gets /v1, and a comment', () => {
+  const yaml = converted('authorization: k\nupstreams:\n  - { sk: a, endpoint: "http://localhost:5000" }\n');
+  assert.equal(load(yaml).config.upstreams[0]?.endpoint, 'http://localhost:5000/v1');
+  assert.match(yaml, /# Its endpoint had no path/);
+});
+
 test('a file of neither product, and one of ours, are refused with what they are', () => {
   assert.throws(
     () => converted('a: 1\n'),

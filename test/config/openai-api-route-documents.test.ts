@@ -184,3 +184,14 @@ test('an upstream without an endpoint or a key is named, and the others are serv
   assert.match(warnings.join('\n'), /upstreams\[0\]: invalid, skipped: no credentials/);
   assert.match(warnings.join('\n'), /upstreams\[1\]: invalid, skipped: no endpoint/);
 });
+
+test('an endpoint without a path is called with the /v1 of the request, as by its code', () => {
+  const file = (endpoint: string, more = '') =>
+    `authorization: k\n${more}upstreams:\n  - { sk: a, endpoint: "${endpoint}" }\n`;
+  const endpointOf = (text: string) => load(text).config.upstreams[0]?.endpoint;
+  for (const endpoint of ['http://localhost:5000', 'http://localhost:5000/'])
+    assert.equal(endpointOf(file(endpoint)), 'http://localhost:5000/v1');
+  assert.equal(endpointOf(file('http://localhost:5000/v2')), 'http://localhost:5000/v2');
+  // A file of tokenferry means what it says.
+  assert.equal(endpointOf(file('http://localhost:5000', 'record: {}\n')), 'http://localhost:5000');
+});

@@ -1,3 +1,4 @@
+import { routeEndpoint } from '../load/openai-api-route-file.ts';
 import type { FileMapping } from '../types/scalar.ts';
 import { Draft } from './draft.ts';
 import { ForeignSection, literal } from './foreign-section.ts';
@@ -42,7 +43,8 @@ function upstreamOf(value: Value, index: number, draft: Draft): Record<string, u
   const upstream = new ForeignSection(value);
   const type = upstream.text('type');
   const sk = upstream.text('sk');
-  const endpoint = upstream.text('endpoint');
+  const written = upstream.text('endpoint');
+  const endpoint = (type === 'replicate' ? null : routeEndpoint(written)) ?? written;
   const entries: readonly (readonly [string, unknown])[] = [
     ['type', type === 'openai' ? null : type],
     ['endpoint', literalOf(endpoint)],
@@ -59,6 +61,7 @@ function upstreamOf(value: Value, index: number, draft: Draft): Record<string, u
   const isReplicate = type === 'replicate';
   if (endpoint === null && !isReplicate)
     draft.note(path, 'Skipped until it has an endpoint; openai-api-route returned an error for it.');
+  if (endpoint !== written) draft.note(path, 'Its endpoint had no path; openai-api-route called /v1 there.');
   if (sk === null)
     draft.note(
       path,

@@ -55,7 +55,7 @@ export function isRouteFile(root: FileMapping): boolean {
   );
 }
 
-/** The file in our form: in openai-api-route 0 and the empty text mean the default. */
+/** The file in our form: in openai-api-route 0 and the empty text mean the default, and `/v1` of a request is kept. */
 export function fromRouteFile(root: FileMapping): FileMapping {
   const { upstreams } = root;
   const items: readonly FileValue[] = Array.isArray(upstreams) ? upstreams : [];
@@ -66,7 +66,22 @@ function ourForm(section: FileMapping): FileMapping {
   const entries = Object.entries(section).filter(
     ([key, value]) => !UNUSED_KEYS.has(key) && !isUnset(key, value),
   );
-  return Object.fromEntries(entries.map(([key, value]) => [key, FLAGS.has(key) ? asFlag(value) : value]));
+  return Object.fromEntries(entries.map(([key, value]) => [key, valueFor(key, value)]));
+}
+
+function valueFor(key: string, value: FileValue): FileValue {
+  if (FLAGS.has(key)) return asFlag(value);
+  return key === 'endpoint' ? (routeEndpoint(scalarText(value)) ?? value) : value;
+}
+
+/**
+ * An endpoint without a path as a base URL: openai-api-route calls the path of the request at the endpoint's host, `/v1`
+ * included. Null: it has a path, or is no URL.
+ */
+export function routeEndpoint(endpoint: string | null): string | null {
+  const url = endpoint === null ? null : URL.parse(endpoint);
+  const isBare = url !== null && /^https?:$/.test(url.protocol) && url.pathname === '/' && url.search === '';
+  return isBare ? `${url.origin}/v1` : null;
 }
 
 function isUnset(key: string, value: FileValue): boolean {
