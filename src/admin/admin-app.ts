@@ -10,6 +10,7 @@ import { refreshToken } from './actions/refresh-token.ts';
 import { callSetup, draftSetup } from './actions/setup.ts';
 import type { AdminParts } from './admin-parts.ts';
 import type {
+  AdminAlertTest,
   AdminConfiguration,
   AdminModels,
   AdminProbe,
@@ -181,6 +182,13 @@ export function createAdminApp(parts: AdminParts, history: TokenHistory): AdminA
     audit(parts, request, callerOf(response), `log level ${level}`);
     parts.setLogLevel(level);
     send<LogLevelChange>(response, { level });
+  });
+  app.post('/admin/alerts/:name/test', async (request, response) => {
+    const { name } = request.params;
+    audit(parts, request, callerOf(response), `test alert ${name.slice(0, 200)}`);
+    const result = await parts.testAlert(name);
+    if (result === null) throw unknown('alert', name);
+    send<AdminAlertTest>(response, result);
   });
   app.post('/admin/setup/call', async (request, response) => {
     audit(parts, request, callerOf(response), 'set-up: call a token endpoint');

@@ -8,7 +8,7 @@ import type { RequestLog } from '../request-log/request-log.ts';
 import type { ModelList } from '../routing/model-list.ts';
 import type { RoutedUpstream } from '../routing/upstream-state/routed-upstream.ts';
 import type { TokenManager } from '../tokens/manager/token-manager.ts';
-import type { AdminStatus, Degradation, LogLevel, ReloadState } from './api-types.ts';
+import type { AdminAlertTest, AdminStatus, Degradation, LogLevel, ReloadState } from './api-types.ts';
 
 /** The configuration in use and what was built from it; another one after a reload. */
 export interface GatewayState {
@@ -51,6 +51,8 @@ export interface AdminParts {
   reload(): Promise<boolean>;
   logLevel(): LogLevel;
   setLogLevel(level: LogLevel): void;
+  /** Sends a test message through the alert of that name; null: there is none. */
+  testAlert(name: string): Promise<AdminAlertTest | null>;
   /** Checks a configuration with its issuers and upstreams, and sends one chat. `variables`: those that it names. */
   tryConfiguration: TryConfiguration;
   /** `text` with every secret in use replaced. */

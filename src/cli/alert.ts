@@ -1,7 +1,6 @@
-import { buildSender } from '../gateway/alert-channels.ts';
+import { sendTestAlert } from '../gateway/alert-channels.ts';
 import { systemClock } from '../lib/clock.ts';
 import { SecretRegistry } from '../lib/secret.ts';
-import { testAlert } from '../observability/alerts/alert.ts';
 import {
   CONFIG_OPTION,
   CommandFailure,
@@ -37,17 +36,10 @@ export async function alert(args: readonly string[]): Promise<number> {
     for (const secret of secrets) registry.add(secret.reveal());
     let isAccepted = true;
     for (const channel of channels) {
-      const sender = buildSender(channel, `notify "${channel.name}"`, systemClock);
-      try {
-        const messages = sender.prepare([testAlert(config.hostname, systemClock.wallMs())]);
-        for (const message of messages) {
-          const { verdict, words } = await message.send();
-          const result = verdict.isAccepted ? 'sent' : 'NOT ACCEPTED';
-          console.log(registry.scrub(`${channel.name} (${channel.type}): ${result}: ${words}`));
-          isAccepted &&= verdict.isAccepted;
-        }
-      } finally {
-        await sender.close();
+      for (const result of await sendTestAlert(channel, config.hostname, systemClock)) {
+        const verdict = result.isAccepted ? 'sent' : 'NOT ACCEPTED';
+        console.log(registry.scrub(`${channel.name} (${channel.type}): ${verdict}: ${result.words}`));
+        isAccepted &&= result.isAccepted;
       }
     }
     return isAccepted ? 0 : 1;

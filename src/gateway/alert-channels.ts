@@ -1,7 +1,7 @@
 import type { ChannelConfig } from '../config/config.ts';
 import type { Clock } from '../lib/clock.ts';
 import { settingsKey } from '../lib/settings-key.ts';
-import type { Alert } from '../observability/alerts/alert.ts';
+import { type Alert, testAlert } from '../observability/alerts/alert.ts';
 import { AlertChannel, type AlertOutcome } from '../observability/alerts/alert-channel.ts';
 import { AlertSender } from '../observability/alerts/alert-sender.ts';
 import type { ServiceSettings } from '../observability/alerts/alert-service.ts';
@@ -49,6 +49,25 @@ export function buildSender(config: ChannelConfig, place: string, clock: Clock):
   const render = renderer(config.template, place);
   const settings: ServiceSettings = { url, secret, room, token, key, from, to, headers, tls, proxy, render };
   return new AlertSender(config.type, settings, clock);
+}
+
+/** Sends the test message of one channel; what the service responded, a line for each message. */
+export async function sendTestAlert(
+  config: ChannelConfig,
+  hostname: string,
+  clock: Clock,
+): Promise<readonly { readonly isAccepted: boolean; readonly words: string }[]> {
+  const sender = buildSender(config, `notify "${config.name}"`, clock);
+  try {
+    const results = [];
+    for (const message of sender.prepare([testAlert(hostname, clock.wallMs())])) {
+      const { verdict, words } = await message.send();
+      results.push({ isAccepted: verdict.isAccepted, words });
+    }
+    return results;
+  } finally {
+    await sender.close();
+  }
 }
 
 /** The names of a template: facts of an alert as text; what is unknown is empty. */

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { dirname } from 'node:path';
 import { isatty } from 'node:tty';
 import type { TryConfiguration } from '../admin/admin-parts.ts';
+import type { AdminAlertTest } from '../admin/api-types.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load/load-config.ts';
 import { createAdminListener, createApp } from '../http/app.ts';
@@ -25,6 +26,7 @@ import type { CircuitState } from '../routing/upstream-state/circuit.ts';
 import type { TokenEvent } from '../tokens/manager/token-event.ts';
 import type { TokenStatus } from '../tokens/manager/token-status.ts';
 import { AdminGateway } from './admin.ts';
+import { sendTestAlert } from './alert-channels.ts';
 import { AlertReporting } from './alert-reporting.ts';
 import { BodyLog } from './body-log.ts';
 import { clientQuotaSettings, needsClientKey } from './clients.ts';
@@ -422,6 +424,7 @@ class Service implements RunningService {
       },
       logLevel: () => this.#logLevel,
       setLogLevel: (level) => this.#setLogLevel(level),
+      testAlert: (name) => this.#testAlert(name),
       tryConfiguration: this.#options.tryConfiguration ?? (async () => []),
       scrub: (text) => this.#secrets.scrub(text),
       audit: (message, facts) => this.#logger.warn(message, facts),
@@ -440,6 +443,15 @@ class Service implements RunningService {
       this.#endBodyLog?.();
       this.#endBodyLog = null;
     }
+  }
+
+  async #testAlert(name: string): Promise<AdminAlertTest | null> {
+    const { notify, hostname } = this.#runtime.config;
+    const channel = notify.find((one) => one.name === name);
+    if (channel === undefined) return null;
+    const results = await sendTestAlert(channel, hostname, systemClock);
+    const message = this.#secrets.scrub(results.map(({ words }) => words).join(' '));
+    return { is_ok: results.every(({ isAccepted }) => isAccepted), message };
   }
 
   #setLogLevel(level: LogLevel): void {

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import type {
+  AdminAlertTest,
   AdminConfiguration,
   AdminModels,
   AdminProbe,
@@ -164,6 +168,31 @@ test('the configuration has every default and no secret, wherever the secret is'
   ])
     assert.ok(!text.includes(secret) && !yaml.includes(secret.replaceAll('"', ' ')), secret);
   assert.ok(text.includes('"x-app":"llm"'));
+});
+
+test('a test message goes through one alert and says what came back', async (t) => {
+  const bodies: string[] = [];
+  const server = createServer((request, response) => {
+    request.setEncoding('utf8').on('data', (text: string) => void bodies.push(text));
+    request.on('end', () => response.writeHead(bodies.length === 1 ? 200 : 500).end());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/secret-of-the-hook`;
+  await using gateway = await Gateway.start({
+    notify: [{ type: 'webhook', name: 'hook', url }],
+    upstreams: [{ name: 'chat', endpoint: 'http://127.0.0.1:9/v1', sk: 'key-of-chat' }],
+  });
+  const admin = new AdminClient(gateway.url);
+  assert.deepEqual((await admin.get<AdminStatus>('/admin/status')).alerts, ['hook']);
+  const sent = await admin.post<AdminAlertTest>('/admin/alerts/hook/test');
+  assert.ok(sent.is_ok, sent.message);
+  assert.equal(bodies.length, 1);
+  const failed = await admin.post<AdminAlertTest>('/admin/alerts/hook/test');
+  assert.ok(!failed.is_ok);
+  assert.ok(!failed.message.includes('secret-of-the-hook'));
+  assert.equal(await admin.status('POST', '/admin/alerts/other/test'), 404);
 });
 
 test('reload, log level and their results', async () => {

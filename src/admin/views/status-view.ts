@@ -46,6 +46,6 @@ export function statusView(parts: AdminParts, feed: LiveFeed): AdminStatus {
       waiting: queued,
       problem: parts.requestLog.problem,
     },
-    alerts: [],
+    alerts: config.notify.map(({ name }) => name),
   };
 }
