@@ -16,6 +16,8 @@ interface SearchedDatabase {
   readonly builder: RequestBuilder;
   /** `ilike` of PostgreSQL, `like` of SQLite, which ignores the case of ASCII letters by itself. */
   readonly like: 'like' | 'ilike';
+  /** True: clients, models and upstreams have indexes, so that one statement finds them. */
+  readonly hasNameIndexes: boolean;
   /** False: it was written by a version that kept no stats. */
   readonly hasStats: boolean;
   run<Row>(query: CompiledQuery<Row>): Promise<readonly Row[]>;
@@ -46,7 +48,7 @@ export async function searchRequests(
 ): Promise<RequestPage> {
   const { builder } = database;
   const search = { like: database.like, isBrief: page.isBrief === true };
-  if (isCheap(filter)) {
+  if (isCheap(filter, database.hasNameIndexes)) {
     const rows = await database.run(pageStatement(builder, filter, page, search));
     return pageOf(rows, page);
   }
@@ -71,9 +73,17 @@ export async function searchRequests(
 }
 
 /** True: an index has exactly what is looked for, or nearly every row fits. */
-function isCheap({ id, client, model, upstream, path, status, outcome, text }: RequestFilter): boolean {
+function isCheap(filter: RequestFilter, hasNameIndexes: boolean): boolean {
+  const { id, client, model, upstream, path, status, outcome, text } = filter;
   if (id !== undefined) return true;
-  return [client, model, upstream, path, status, outcome, text].every((wanted) => wanted === undefined);
+  const conditions = [client, model, upstream, path, status, outcome, text].filter(
+    (wanted) => wanted !== undefined,
+  );
+  if (conditions.length === 0) return true;
+  const isName = client !== undefined || model !== undefined || upstream !== undefined;
+  const isStatusOrOutcome = status !== undefined || outcome !== undefined;
+  const isIndexed = isName ? hasNameIndexes : isStatusOrOutcome && isFailure(filter);
+  return conditions.length === 1 && isIndexed;
 }
 
 /** Where a step of `ROWS_PER_STEP` rows below `untilMs` begins; null: the span has fewer. */
@@ -125,25 +135,36 @@ async function* spansOf(
   let blockMs = DAY_MS;
   for (let blockEnd = untilMs; blockEnd > statsSinceMs; blockMs *= 4) {
     const blockBegin = Math.max(statsSinceMs, floorTo(blockEnd - blockMs, HOUR));
-    for (const hour of await bucketsOf(database, filter, HOUR, { sinceMs: blockBegin, untilMs: blockEnd })) {
-      const isFine = hour >= nowMs - MINUTES_KEPT_MS + 2 * HOUR * 1_000;
-      const span = clipped(hour, HOUR, blockBegin, blockEnd);
-      if (!isFine) yield span;
-      else
-        for (const minute of await bucketsOf(database, filter, MINUTE, span))
-          yield clipped(minute, MINUTE, span.sinceMs, span.untilMs);
+    const fineSinceMs = floorTo(nowMs - MINUTES_KEPT_MS, HOUR) + 2 * HOUR * 1_000;
+    for (const hours of runsOf(
+      await bucketsOf(database, filter, HOUR, { sinceMs: blockBegin, untilMs: blockEnd }),
+      HOUR,
+      { sinceMs: blockBegin, untilMs: blockEnd },
+    )) {
+      const fine = { sinceMs: Math.max(hours.sinceMs, fineSinceMs), untilMs: hours.untilMs };
+      if (fine.sinceMs < fine.untilMs)
+        yield* runsOf(await bucketsOf(database, filter, MINUTE, fine), MINUTE, fine);
+      const coarseEnd = Math.min(hours.untilMs, fineSinceMs);
+      if (hours.sinceMs < coarseEnd) yield { ...hours, untilMs: coarseEnd };
     }
     blockEnd = blockBegin;
   }
   if (statsSinceMs > sinceMs) yield { sinceMs, untilMs: statsSinceMs, isLast: true };
 }
 
-function clipped(begin: number, step: number, sinceMs: number, untilMs: number): Span {
-  return {
-    sinceMs: Math.max(begin, sinceMs),
-    untilMs: Math.min(begin + step * 1_000, untilMs),
-    isLast: false,
-  };
+/** The spans of buckets that follow each other without a gap, newest first, within `bounds`. */
+function* runsOf(buckets: readonly number[], step: number, bounds: Omit<Span, 'isLast'>): Generator<Span> {
+  const ms = step * 1_000;
+  for (let from = 0; from < buckets.length; ) {
+    let to = from;
+    while (buckets[to + 1] !== undefined && Number(buckets[to + 1]) === Number(buckets[to]) - ms) to += 1;
+    yield {
+      sinceMs: Math.max(Number(buckets[to]), bounds.sinceMs),
+      untilMs: Math.min(Number(buckets[from]) + ms, bounds.untilMs),
+      isLast: false,
+    };
+    from = to + 1;
+  }
 }
 
 function floorTo(ms: number, step: number): number {

@@ -129,6 +129,8 @@ export class PostgresDatabase {
       const database = {
         builder: this.#builder,
         like: 'ilike',
+        // Made by the same migration.
+        hasNameIndexes: this.#hasStats,
         hasStats: this.#hasStats,
         run: async <Row>({ sql, parameters }: CompiledQuery<Row>) =>
           (await client.query(sql, [...parameters])).rows as Row[],

@@ -7,7 +7,8 @@ import type { Migration } from '../sqlite/sqlite-migrations.ts';
 /**
  * The table of `sqlite-migrations.ts`, in one partition a day (UTC) by `created_at`, which is in milliseconds since
  * 1970 here too. Ids are compared by their bytes, so that pages have the same order in every locale. A partitioned table
- * can have no key without `created_at`; none is declared, as clients may repeat an id.
+ * can have no key without `created_at`; none is declared, as clients may repeat an id. Clients, models, upstreams and
+ * statuses have indexes here, which cost another machine than the gateway's.
  */
 const POSTGRES_MIGRATIONS: readonly Migration[] = [
   {
@@ -51,7 +52,15 @@ const POSTGRES_MIGRATIONS: readonly Migration[] = [
   {
     number: 2,
     name: 'stats',
-    sql: `${statsTableSql('BIGINT', '')}\n${backfillSql('BIGINT')}`,
+    sql: `
+      CREATE INDEX tokenferry_requests_client ON tokenferry_requests (client, created_at);
+      CREATE INDEX tokenferry_requests_model ON tokenferry_requests (model, created_at);
+      CREATE INDEX tokenferry_requests_upstream ON tokenferry_requests (upstream, created_at);
+      CREATE INDEX tokenferry_requests_status ON tokenferry_requests (status, created_at) WHERE outcome <> 'ok';
+      CREATE INDEX tokenferry_requests_outcome ON tokenferry_requests (outcome, created_at) WHERE outcome <> 'ok';
+      ${statsTableSql('BIGINT', '')}
+      ${backfillSql('BIGINT')}
+    `,
   },
   {
     number: 3,

@@ -12,7 +12,7 @@ export interface Migration {
 
 /**
  * The table has no declared primary key: SQLite's rowid has the order of writing, and clients may repeat an id. Failed
- * requests have their own partial index, which costs a successful request nothing.
+ * requests have their own partial indexes, which cost a successful request nothing.
  */
 export const SQLITE_MIGRATIONS: readonly Migration[] = [
   {
@@ -56,7 +56,12 @@ export const SQLITE_MIGRATIONS: readonly Migration[] = [
   {
     number: 2,
     name: 'stats',
-    sql: `${statsTableSql('INTEGER', ' WITHOUT ROWID')}\n${backfillSql('INTEGER')}`,
+    sql: `
+      CREATE INDEX tokenferry_requests_status ON tokenferry_requests (status, created_at) WHERE outcome <> 'ok';
+      CREATE INDEX tokenferry_requests_outcome ON tokenferry_requests (outcome, created_at) WHERE outcome <> 'ok';
+      ${statsTableSql('INTEGER', ' WITHOUT ROWID')}
+      ${backfillSql('INTEGER')}
+    `,
   },
   {
     number: 3,

@@ -34,6 +34,7 @@ export class SqliteReader {
     const database = {
       builder: this.#builder,
       like: 'like',
+      hasNameIndexes: false,
       hasStats: this.#hasStats,
       run: async <Row>(query: CompiledQuery<Row>) => this.#all(query),
     } as const;
