@@ -127,6 +127,12 @@ test('Claude Code writes and reads a file on an odd upstream that only chats, ac
       /^READ: .*The ferry leaves at noon\..*AGENT: .*SMALL MODEL: one file\./s,
     );
     assert.equal(await readFile(file, 'utf8'), 'The ferry leaves at noon.\n');
+    // Thinking that Claude Code does not show comes back all the same, for upstreams that require it.
+    const history = model.turns.flatMap(({ body }) => body.messages as Json[]);
+    assert.ok(
+      history.some(({ reasoning_content: thought }) => thought === 'I need Write.'),
+      output,
+    );
     const models = new Set(model.turns.map(({ body }) => body.model));
     assert.deepEqual([...models].sort(), ['corp-chat', 'corp-small']);
     assert.ok(new Set(model.turns.map(({ token }) => token)).size > 2, 'at least two renewals');
