@@ -8,7 +8,13 @@ import { toolOptions } from './tool-options.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** Suites with needs of their own (other clients' packages, a browser) have scripts of their own. */
-const SEPARATE_SUITES = ['test/clients/', 'test/applications/', 'test/browser/', 'test/fuzz/api.test.ts'];
+const SEPARATE_SUITES = [
+  'test/clients/',
+  'test/applications/',
+  'test/browser/',
+  'test/deploy/promtool/',
+  'test/fuzz/api.test.ts',
+];
 
 /** A test that takes longer hangs. Applies to a whole file too, as the runner counts it. */
 const MAX_TEST_MS = 180_000;

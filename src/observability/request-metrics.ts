@@ -44,7 +44,7 @@ export class RequestMetrics {
   readonly #seconds: BatchHistogram<'path' | 'model' | 'upstream'>;
   readonly #firstToken: BatchHistogram<'model' | 'upstream'>;
   readonly #overhead: BatchHistogram<'path'>;
-  readonly #tokens: Counter<'client' | 'model' | 'kind'>;
+  readonly #tokens: Counter<'client' | 'model' | 'upstream' | 'kind'>;
   readonly #attempts: Counter<'upstream' | 'outcome'>;
   readonly #failovers: Counter<'from' | 'to' | 'reason'>;
   /** Names of models that have a label of their own. */
@@ -84,7 +84,7 @@ export class RequestMetrics {
     this.#tokens = new Counter({
       name: `${prefix}tokens_total`,
       help: 'Tokens as the upstreams counted them, or estimated where they did not.',
-      labelNames: ['client', 'model', 'kind'],
+      labelNames: ['client', 'model', 'upstream', 'kind'],
       registers,
     });
     this.#attempts = new Counter({
@@ -172,11 +172,12 @@ export class RequestMetrics {
 
   #countBatch(): void {
     for (const kind of this.#counted) {
-      const { client, model } = kind.labels;
+      const { client, model, upstream } = kind.labels;
       this.#requests.inc(kind.labels, kind.requests);
-      if (kind.promptTokens > 0) this.#tokens.inc({ client, model, kind: 'prompt' }, kind.promptTokens);
+      if (kind.promptTokens > 0)
+        this.#tokens.inc({ client, model, upstream, kind: 'prompt' }, kind.promptTokens);
       if (kind.completionTokens > 0)
-        this.#tokens.inc({ client, model, kind: 'completion' }, kind.completionTokens);
+        this.#tokens.inc({ client, model, upstream, kind: 'completion' }, kind.completionTokens);
       kind.requests = 0;
       kind.promptTokens = 0;
       kind.completionTokens = 0;

@@ -45,12 +45,12 @@ test('a histogram has the form that Prometheus demands: cumulated buckets up to 
   assert.match(text, /^# TYPE tokenferry_overhead_seconds histogram$/m);
 });
 
-test('tokens are summed by client, model and kind, and a request without any adds nothing', async () => {
+test('tokens are summed by client, model, upstream and kind, and a request without any adds nothing', async () => {
   const metrics = ownMetrics();
   metrics.requests.acceptRecords([sampleRecord(), sampleRecord({ completionTokens: null }), failedRecord()]);
   assert.deepEqual(await series(metrics, 'tokens_total'), [
-    'tokenferry_tokens_total{client="ragflow",model="gpt-4o",kind="prompt"} 400',
-    'tokenferry_tokens_total{client="ragflow",model="gpt-4o",kind="completion"} 100',
+    'tokenferry_tokens_total{client="ragflow",model="gpt-4o",upstream="chat",kind="prompt"} 400',
+    'tokenferry_tokens_total{client="ragflow",model="gpt-4o",upstream="chat",kind="completion"} 100',
   ]);
 });
 
