@@ -56,6 +56,13 @@ export function complete(written: WrittenConfig, directory: string): Config {
     address: written.address ?? (needsKeyAlways(written) ? ':8888' : '127.0.0.1:8888'),
     hostname: written.hostname ?? hostname(),
     tls: inDirectory(written.tls, directory),
+    clients: written.clients.map((client) => ({
+      ...client,
+      jwt:
+        client.jwt === null
+          ? null
+          : { ...client.jwt, ca: client.jwt.ca === null ? null : resolve(directory, client.jwt.ca) },
+    })),
     tokens: Object.fromEntries(
       Object.entries(written.tokens).map(([name, source]) => [name, completeSource(source, directory)]),
     ),
@@ -136,6 +143,7 @@ function completeSource(source: WrittenTokenSource, directory: string): TokenSou
 
 interface FileNames {
   readonly ca?: string | null;
+  readonly client_ca?: string | null;
   readonly cert: string | null;
   readonly key: string | null;
 }
@@ -144,5 +152,6 @@ function inDirectory<Tls extends FileNames>(tls: Tls | null, directory: string):
   if (tls === null) return null;
   const absolute = (name: string | null): string | null => (name === null ? null : resolve(directory, name));
   const ca = tls.ca === undefined ? {} : { ca: absolute(tls.ca) };
-  return { ...tls, ...ca, cert: absolute(tls.cert), key: absolute(tls.key) };
+  const clientCa = tls.client_ca === undefined ? {} : { client_ca: absolute(tls.client_ca) };
+  return { ...tls, ...ca, ...clientCa, cert: absolute(tls.cert), key: absolute(tls.key) };
 }

@@ -1,6 +1,9 @@
 import { type Config, hasAnyKey } from '../config/config.ts';
-import type { ClientAuthSettings } from '../http/middleware/client-auth.ts';
+import type { ClientAuthSettings, NamedCertificate } from '../http/middleware/client-auth.ts';
 import type { QuotaSettings } from '../http/middleware/client-quota.ts';
+import { type ClientTokenIssuer, ClientTokens } from '../http/middleware/client-tokens.ts';
+import { fetchWithCa } from '../lib/net/fetch-with-ca.ts';
+import { readPem } from '../lib/net/tls.ts';
 import { sha256Hex } from '../lib/secret.ts';
 import { anyMatcher, globMatcher, type Matcher } from '../routing/glob.ts';
 import type { ClientIdentity } from '../routing/routed-request.ts';
@@ -17,24 +20,51 @@ export function clientAuthSettings(config: Config): ClientAuthSettings {
     const isGlobal = index < config.authorization.length || config.noauth;
     identities.set(keyDigest, {
       name: `key-${number}`,
+      user: null,
       keyDigest,
       isGlobal,
       mayUseModel: null,
       mayUsePath: null,
     });
   }
+  const tokenIssuers: ClientTokenIssuer[] = [];
+  const certificates: NamedCertificate[] = [];
   for (const client of config.clients) {
     const keyDigest = client.key === null ? client.key_sha256 : sha256Hex(client.key.reveal());
-    if (keyDigest === null) continue;
-    identities.set(keyDigest, {
+    const identity: ClientIdentity = {
       name: client.name,
+      user: null,
       keyDigest,
       isGlobal: true,
       mayUseModel: anyMatcher(client.models),
       mayUsePath: pathMatcher(client.paths),
-    });
+    };
+    if (keyDigest !== null) identities.set(keyDigest, identity);
+    if (client.certificate !== null)
+      certificates.push({ matches: globMatcher(client.certificate), client: identity });
+    if (client.jwt !== null) tokenIssuers.push(tokenIssuer(client.jwt, identity));
   }
-  return { identities, anonymous: anonymousClient(config, identities.size > 0) };
+  return {
+    identities,
+    anonymous: anonymousClient(config, hasAnyKey(config)),
+    tokens: tokenIssuers.length === 0 ? null : new ClientTokens(tokenIssuers),
+    certificates: config.tls?.client_ca ? certificates : null,
+  };
+}
+
+type ClientTokenConfig = NonNullable<Config['clients'][number]['jwt']>;
+
+function tokenIssuer(config: ClientTokenConfig, client: ClientIdentity): ClientTokenIssuer {
+  return {
+    issuer: config.issuer,
+    audience: config.audience,
+    jwks: config.jwks,
+    nameClaim: config.name_claim,
+    modelsClaim: config.models_claim,
+    leewayMs: config.leeway,
+    fetch: fetchWithCa(config.ca === null ? undefined : readPem(config.ca)),
+    client,
+  };
 }
 
 const ASKED = /^(?:([A-Z-]+) +)?(.*)$/s;
@@ -74,7 +104,7 @@ export function clientQuotaSettings({ clients }: Config): ReadonlyMap<string, Qu
 function anonymousClient(config: Config, hasKeys: boolean): ClientIdentity | null {
   if (hasKeys && needsClientKey(config)) return null;
   const isGlobal = config.noauth || !hasKeys;
-  return { name: null, keyDigest: null, isGlobal, mayUseModel: null, mayUsePath: null };
+  return { name: null, user: null, keyDigest: null, isGlobal, mayUseModel: null, mayUsePath: null };
 }
 
 /** True: no request is let in without a key. */

@@ -142,6 +142,7 @@ export class Runtime {
       (manager) => !keptTokenManagers.has(manager),
     );
     const upstreams = this.upstreams.filter((upstream) => !keptUpstreams.has(upstream));
+    this.routes.auth.close();
     await Promise.all(tokenManagers.map((manager) => manager.stop()));
     await Promise.all(upstreams.map(({ client }) => client.close()));
   }

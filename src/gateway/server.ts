@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname } from 'node:path';
 import { isatty } from 'node:tty';
+import { isDeepStrictEqual } from 'node:util';
 import type { TryConfiguration } from '../admin/admin-parts.ts';
 import type { AdminAlertTest } from '../admin/api-types.ts';
 import type { Config } from '../config/config.ts';
@@ -30,7 +31,15 @@ import { sendTestAlert } from './alert-channels.ts';
 import { AlertReporting } from './alert-reporting.ts';
 import { BodyLog } from './body-log.ts';
 import { clientQuotaSettings, needsClientKey } from './clients.ts';
-import { createHttpServer, describeListening, listenAddress, urlHost } from './http-server.ts';
+import {
+  createHttpServer,
+  describeListening,
+  listenAddress,
+  readServerTls,
+  replaceCertificate,
+  type ServerTls,
+  urlHost,
+} from './http-server.ts';
 import { degradedParts, type PartProblems, readinessOf } from './readiness.ts';
 import { ConfigReloads } from './reload.ts';
 import {
@@ -115,6 +124,10 @@ class Service implements RunningService {
   readonly #quotas = new ClientQuotas();
   readonly #bodies: BodyReader;
   readonly #server: Server;
+  /** The certificate in use; null: HTTP. */
+  #tls: ServerTls | null;
+  /** Of the configuration that was read last. */
+  #configuredTls: ServerTls | null = null;
   readonly #admin: AdminGateway;
   /** Of `admin.address`; null: the admin API has the address of the service. */
   #adminServer: Server | null = null;
@@ -147,6 +160,7 @@ class Service implements RunningService {
     this.#followBodies(config);
     this.#quotas.update(clientQuotaSettings(config));
     this.#admin = this.#createAdmin(loaded);
+    this.#tls = readServerTls(config);
     this.#server = this.#createServer(config);
     this.#reloads = options.loadAgain === undefined ? null : this.#reloadsWith(options.loadAgain);
     this.#reloads?.follow(loaded.files);
@@ -158,9 +172,10 @@ class Service implements RunningService {
     this.#server.listen({ port, ...(host === '' ? {} : { host }) });
     await once(this.#server, 'listening');
     const address = this.#server.address() as AddressInfo;
-    this.url = `http://${urlHost(host)}:${address.port}${this.#runtime.config.base_path}`;
+    const scheme = this.#tls === null ? 'http' : 'https';
+    this.url = `${scheme}://${urlHost(host)}:${address.port}${this.#runtime.config.base_path}`;
     const { base_path: basePath } = this.#runtime.config;
-    this.#logger.info(describeListening({ host, port: address.port }, basePath), {
+    this.#logger.info(describeListening({ host, port: address.port }, scheme, basePath), {
       upstreams: this.#runtime.upstreams.length,
     });
     await this.#listenForAdmin();
@@ -181,11 +196,12 @@ class Service implements RunningService {
       running: this.#requests,
       headersTimeoutMs: this.#options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS,
       clock: systemClock,
+      tls: this.#tls,
     });
     this.#adminServer.listen({ port, ...(host === '' ? {} : { host }) });
     await once(this.#adminServer, 'listening');
     const address = this.#adminServer.address() as AddressInfo;
-    this.adminUrl = `http://${urlHost(host)}:${address.port}/ui/`;
+    this.adminUrl = `${this.#tls === null ? 'http' : 'https'}://${urlHost(host)}:${address.port}/ui/`;
     this.#logger.info(`the admin API and the page listen on ${this.adminUrl}`);
   }
 
@@ -300,6 +316,8 @@ class Service implements RunningService {
       load,
       current: () => this.#runtime,
       build: (loaded, config) => {
+        // Refuses the reload when the certificate and its key do not belong together, as while both are being replaced.
+        this.#configuredTls = readServerTls(config);
         const next = this.#buildRuntime(loaded, config, this.#runtime);
         this.#alerting.prepare(config);
         return next;
@@ -323,6 +341,7 @@ class Service implements RunningService {
     this.#quotas.update(clientQuotaSettings(next.config));
     this.#alerting.apply(next.config);
     this.#server.keepAliveTimeout = next.config.keep_alive_timeout;
+    this.#renewCertificate();
     previous.endProbing();
     next.beginProbing();
     this.#retired.add(previous);
@@ -331,6 +350,15 @@ class Service implements RunningService {
       await previous.retire(next);
       this.#retired.delete(previous);
     });
+  }
+
+  #renewCertificate(): void {
+    const tls = this.#configuredTls;
+    if (tls === null || isDeepStrictEqual(tls, this.#tls)) return;
+    this.#tls = tls;
+    for (const server of [this.#server, this.#adminServer])
+      if (server !== null) replaceCertificate(server, tls);
+    this.#logger.info('tls: the certificate was replaced; new connections get the new one');
   }
 
   #bodyBounds({ limits }: Config): BodyReaderSettings {
@@ -476,6 +504,7 @@ class Service implements RunningService {
       running: this.#requests,
       headersTimeoutMs: this.#options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS,
       clock: systemClock,
+      tls: this.#tls,
     });
   }
 }

@@ -226,7 +226,10 @@ function forClients(route: ClientRoute, cost: 'counted' | 'free' = 'counted'): H
   return async (_request, response) => {
     const { context, runtime, isApi } = localsOf(response);
     if (!isApi) throw unknownPath(context);
-    const client = runtime.auth.identify(context.headers);
+    const { auth } = runtime;
+    const client = auth.hasKeysOnly
+      ? auth.identify(context.headers)
+      : await auth.authenticate(context.request);
     context.outcome.client = client;
     refuseForbiddenPath(context, client);
     const { quotas } = runtime;
@@ -254,7 +257,7 @@ function only(method: string): Handler {
 
 async function sendMetrics(parts: AppParts, response: Response): Promise<void> {
   const { context, runtime } = localsOf(response);
-  if (runtime.metricsNeedKey) runtime.auth.identify(context.headers);
+  if (runtime.metricsNeedKey) await runtime.auth.authenticate(context.request);
   const { text, contentType } = await parts.metrics();
   response.writeHead(200, {
     'content-type': contentType,

@@ -43,7 +43,10 @@ export interface RequestRecord {
   readonly clientRequestId: string | null;
   readonly createdAtMs: number;
   readonly hostname: string;
-  /** The client's configured name, or `key-N`; null when no key was required or it was invalid. */
+  /**
+   * The client's configured name, or `key-N`; behind it, in brackets, the person or program that its token or certificate
+   * names. Null when no key was required or it was invalid.
+   */
   readonly client: string | null;
   readonly ip: string;
   readonly userAgent: string | null;

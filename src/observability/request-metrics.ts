@@ -121,7 +121,8 @@ export class RequestMetrics {
     const model = this.#modelLabel(record);
     // A client may request any path: only those of known endpoints are labels.
     const path = endpointOf(record.path).hasMetricLabel ? record.path : OTHER;
-    const client = record.client ?? NONE;
+    // Without the person in brackets: labels are of a bounded set.
+    const client = record.client === null ? NONE : record.client.replace(/ \(.*\)$/s, '');
     const upstream = record.upstream ?? NONE;
     const { outcome } = record;
     const key = `${path}\n${client}\n${model}\n${upstream}\n${outcome}\n${record.status}`;

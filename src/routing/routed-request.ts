@@ -6,6 +6,8 @@ import type { Matcher } from './glob.ts';
 export interface ClientIdentity {
   /** The configured name, or `key-N`; null for a client without a key. */
   readonly name: string | null;
+  /** The person or program that a token or certificate names, for records; null: none. */
+  readonly user: string | null;
   /** SHA-256 of its key in hex; null for a client without a key. */
   readonly keyDigest: string | null;
   /** True: the key is in the global `authorization` list or belongs to a named client, or no key is needed at all. */

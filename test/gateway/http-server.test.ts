@@ -7,7 +7,7 @@ import { Gateway } from '../helpers/gateway.ts';
 test('every interface: the URL that another machine uses and that of this one', () => {
   for (const host of ['', '0.0.0.0', '::']) {
     assert.equal(
-      describeListening({ host, port: 8888 }, ''),
+      describeListening({ host, port: 8888 }, 'http', ''),
       `listening on port 8888 of every interface: http://${hostname()}:8888/v1 from other machines, http://127.0.0.1:8888/v1 from this one`,
     );
   }
@@ -20,12 +20,12 @@ test('a loopback address is for this machine only; another one is named as it is
     ['::1', 'http://[::1]:8888'],
   ] as const)
     assert.equal(
-      describeListening({ host, port: 8888 }, ''),
+      describeListening({ host, port: 8888 }, 'http', ''),
       `listening on ${url}/v1, for this machine only`,
     );
   assert.equal(
-    describeListening({ host: '10.0.0.5', port: 80 }, '/agent/llm'),
-    'listening on http://10.0.0.5:80/agent/llm/v1',
+    describeListening({ host: '10.0.0.5', port: 80 }, 'https', '/agent/llm'),
+    'listening on https://10.0.0.5:80/agent/llm/v1',
   );
 });
 

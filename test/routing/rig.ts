@@ -72,6 +72,7 @@ export function newUpstream(
 
 export const ANYBODY: ClientIdentity = {
   name: 'anybody',
+  user: null,
   keyDigest: 'digest-of-anybody',
   isGlobal: true,
   mayUseModel: null,

@@ -30,7 +30,7 @@ export const noauthIsIntended: Rule = ({ config }) =>
     ? [caution(['noauth'], 'keys are configured but not required, because noauth is true')]
     : [];
 
-/** Each named client has one key of its own. */
+/** Each named client has one key of its own, or a certificate or tokens in its place. */
 export const clientsHaveKeys: Rule = ({ config, isIncomplete }) => {
   const firstOf = new Map<string, number>();
   const keys = config.clients.flatMap((client, index): RuleFinding[] => {
@@ -38,8 +38,13 @@ export const clientsHaveKeys: Rule = ({ config, isIncomplete }) => {
     if (client.key !== null && client.key_sha256 !== null)
       return [fault([...path, 'key_sha256'], 'key and key_sha256 are both given; remove one')];
     const digest = client.key === null ? client.key_sha256 : sha256Hex(client.key.reveal());
+    if (client.certificate !== null && !config.tls?.client_ca)
+      return [fault([...path, 'certificate'], 'needs tls.client_ca: without it no client has a certificate')];
+    if (digest === null && (client.certificate !== null || client.jwt !== null)) return [];
     if (digest === null)
-      return isIncomplete(...path) ? [] : [fault(path, 'has no key: set key or key_sha256')];
+      return isIncomplete(...path)
+        ? []
+        : [fault(path, 'has no key: set key, key_sha256, certificate or jwt')];
     const first = firstOf.get(digest);
     if (first === undefined) firstOf.set(digest, index);
     return first === undefined ? [] : [fault([...path, 'key'], `is the key of clients[${first}] as well`)];

@@ -18,7 +18,6 @@ const only =
 /** Remove a row when its capability is built. */
 export const NOT_BUILT_YET: readonly NotBuilt[] = [
   { path: 'workers', accepts: only(1), what: 'more than one process' },
-  { path: 'tls', accepts: isNull, what: 'serving HTTPS' },
   { path: 'tracing.otlp', accepts: isNull, what: 'traces' },
   { path: 'embeddings_cache.size', accepts: only(0), what: 'the embeddings cache' },
 ];

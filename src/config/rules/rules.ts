@@ -10,7 +10,7 @@ import {
 } from './access-rules.ts';
 import { channelNames, channelsAreComplete } from './notify-rules.ts';
 import type { Rule } from './rule.ts';
-import { tlsIsUsable } from './tls-rules.ts';
+import { serverHasCertificate, tlsIsUsable } from './tls-rules.ts';
 import {
   chainsAreAcyclic,
   issuersAreEncrypted,
@@ -65,6 +65,7 @@ export const RULES: readonly Rule[] = [
   upstreamHeaders,
   channelNames,
   channelsAreComplete,
+  serverHasCertificate,
   tlsIsUsable,
   databaseAddressIsValid,
 ];

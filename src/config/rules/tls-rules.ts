@@ -16,7 +16,15 @@ interface TlsSection {
 
 /** Every `tls` of the configuration that is set. */
 export function tlsSections(config: Config): TlsSection[] {
-  const server = config.tls === null ? [] : [{ path: ['tls'], ca: null, ...config.tls }];
+  const server =
+    config.tls === null
+      ? []
+      : [{ path: ['tls'], ca: config.tls.client_ca, cert: config.tls.cert, key: config.tls.key }];
+  const issuers = config.clients.flatMap(({ jwt }, index) =>
+    jwt === null || jwt.ca === null
+      ? []
+      : [{ path: ['clients', index, 'jwt'], ca: jwt.ca, cert: null, key: null }],
+  );
   const sources = Object.entries(config.tokens).flatMap(([name, source]) =>
     'tls' in source && source.tls !== null ? [{ path: ['tokens', name, 'tls'], ...source.tls }] : [],
   );
@@ -26,7 +34,7 @@ export function tlsSections(config: Config): TlsSection[] {
   const channels = config.notify.flatMap(({ tls }, index) =>
     tls === null ? [] : [{ path: ['notify', index, 'tls'], ...tls }],
   );
-  return [...server, ...sources, ...upstreams, ...channels];
+  return [...server, ...issuers, ...sources, ...upstreams, ...channels];
 }
 
 /** The files with certificates and keys that the configuration names, absolute. */
@@ -53,6 +61,12 @@ export function signingKeyFiles(config: Config, directory: string): string[] {
       return isFile ? [resolve(directory, key)] : [];
     });
 }
+
+/** HTTPS needs a certificate. */
+export const serverHasCertificate: Rule = ({ config: { tls }, isIncomplete }) =>
+  tls === null || tls.cert !== null || tls.key !== null || isIncomplete('tls')
+    ? []
+    : [fault(['tls'], 'needs cert and key, the files with the certificate chain and its private key')];
 
 /** A certificate has its key and every file is readable: reported at load instead of at the first connection. */
 export const tlsIsUsable: Rule = ({ config, isIncomplete }) =>

@@ -1,13 +1,23 @@
 import type { z } from 'zod';
 import { ALERT_EVENTS } from '../../observability/alerts/alert.ts';
 import { ALERT_TYPES } from '../../observability/alerts/alert-types.ts';
-import { list, mapOf, statuses } from '../types/collection-types.ts';
-import { field, listOf, named, optional, required, section, sectionOr } from '../types/fields.ts';
+import { list, mapOf, oneOrMore, statuses } from '../types/collection-types.ts';
+import {
+  field,
+  listOf,
+  named,
+  optional,
+  required,
+  section,
+  sectionOr,
+  sectionOrNull,
+} from '../types/fields.ts';
 import { duration, flag, integer, number, size } from '../types/number-types.ts';
 import { textOrSecret } from '../types/template-types.ts';
 import {
   basePath,
   choice,
+  fileName,
   pathGlob,
   regularExpression,
   secret,
@@ -22,11 +32,35 @@ import { serverTls, UPSTREAM_TIMEOUTS, upstreamProxy, upstreamTls } from './shar
 import { tokenSource } from './tokens-schema.ts';
 import { upstream } from './upstreams-schema.ts';
 
+const clientTokens = sectionOrNull(
+  {
+    issuer: required(url(), 'The `iss` of its tokens.'),
+    audience: required(oneOrMore(word), 'What `aud` must contain: one of these.'),
+    jwks: optional(
+      url(),
+      'Where the keys of the issuer are. Default: as `<issuer>/.well-known/openid-configuration` says.',
+    ),
+    name_claim: field(word, 'sub', 'Claim with the name of the person or program, for records.'),
+    models_claim: optional(
+      word,
+      'Claim with the models that it may use: a list, or names separated by spaces; `models` holds as well. Without the claim: none.',
+    ),
+    leeway: field(duration({ max: 300_000 }), '30s', 'How far the clocks may differ.'),
+    ca: optional(fileName, 'File with the authorities of the issuer’s certificate (PEM).'),
+  },
+  'The company’s own tokens (JWT) in place of a key: checked with the issuer’s keys, and never sent on.',
+);
+
 const client = section(
   {
     name: required(word, 'Its name in records, metrics and `upstreams[].clients`.'),
     key: optional(secret, 'Its key.'),
     key_sha256: optional(sha256, 'SHA-256 of its key in hex, instead of the key.'),
+    certificate: optional(
+      word,
+      'Common name or DNS name of its certificate, which an authority of `tls.client_ca` signed, instead of a key; may be a glob.',
+    ),
+    jwt: clientTokens,
     models: field(list(word), ['*'], 'Models that it may use: names and globs.'),
     paths: field(
       list(pathGlob),

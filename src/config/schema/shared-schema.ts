@@ -30,6 +30,10 @@ export const serverTls = sectionOrNull(
   {
     cert: optional(fileName, 'File with the certificate chain (PEM).'),
     key: optional(fileName, 'File with its private key (PEM).'),
+    client_ca: optional(
+      fileName,
+      'File with the authorities of client certificates (PEM). A client with a certificate of theirs needs no key; see `clients[].certificate`.',
+    ),
   },
   'Serve HTTPS with this certificate; reloaded when the files change.',
 );

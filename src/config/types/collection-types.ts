@@ -25,6 +25,16 @@ export function list<T>(
   };
 }
 
+/** One value, or a list of them that is not empty. */
+export function oneOrMore<T>(item: FieldType<T>): FieldType<T[]> {
+  const several = list(item, { minItems: 1 });
+  return {
+    name: `${item.name}, or ${several.name}`,
+    json: { anyOf: [item.json, several.json] },
+    read: (value) => several.read(Array.isArray(value) ? value : [value]),
+  };
+}
+
 /** A mapping from names of the user's choice to what `item` reads. */
 export function mapOf<T>(item: FieldType<T>): FieldType<Record<string, T>> {
   return {

@@ -1,7 +1,11 @@
 import { hash } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
+import type { Matcher } from '../../routing/glob.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
+import type { ClientTokens } from './client-tokens.ts';
 import type { RequestContext } from './request-context.ts';
 
 export interface ClientAuthSettings {
@@ -9,6 +13,16 @@ export interface ClientAuthSettings {
   readonly identities: ReadonlyMap<string, ClientIdentity>;
   /** The client of a request without a valid key; null: it is refused. */
   readonly anonymous: ClientIdentity | null;
+  /** The company's own tokens in place of keys; null: none are accepted. */
+  readonly tokens: ClientTokens | null;
+  /** Clients by the names of their certificates, in order; null: the server asks for none. */
+  readonly certificates: readonly NamedCertificate[] | null;
+}
+
+/** A client whose certificate has a name that matches. */
+export interface NamedCertificate {
+  readonly matches: Matcher;
+  readonly client: ClientIdentity;
 }
 
 /** What clients send when no key is configured: treated as an absent header (S13). */
@@ -19,10 +33,36 @@ const EMPTY_KEYS: ReadonlySet<string> = new Set(['', 'undefined', 'null', 'none'
  * by their digest, so that the time of a look-up does not depend on how much of a guess is right.
  */
 export class ClientAuth {
+  /** True: `identify` says it all; else `authenticate` also looks at certificates and tokens. */
+  readonly hasKeysOnly: boolean;
   readonly #settings: ClientAuthSettings;
 
   constructor(settings: ClientAuthSettings) {
     this.#settings = settings;
+    this.hasKeysOnly = settings.tokens === null && settings.certificates === null;
+  }
+
+  /**
+   * As `identify`, with certificates and tokens of clients. A header that had a token is removed, so that nothing of the
+   * token gets to an upstream or into a record. Throws as `identify` and `ClientTokens.identify` do.
+   */
+  async authenticate(request: IncomingMessage): Promise<ClientIdentity> {
+    const { headers } = request;
+    const { identities, tokens, certificates } = this.#settings;
+    for (const key of presentedKeys(headers)) {
+      const identity = identities.get(hash('sha256', key, 'hex'));
+      if (identity !== undefined) return identity;
+      const named = tokens === null ? null : await tokens.identify(key);
+      if (named !== null) {
+        for (const name of KEY_HEADERS) if (String(headers[name]).includes(key)) delete headers[name];
+        return named;
+      }
+    }
+    return certificateClient(request.socket, certificates) ?? this.identify(headers);
+  }
+
+  close(): void {
+    this.#settings.tokens?.close();
   }
 
   /** Throws `invalid_api_key` when a key is required and none that was sent is valid. */
@@ -45,6 +85,24 @@ export class ClientAuth {
   }
 }
 
+/** The client that a verified certificate of the connection names; null: there is none, or nobody has that name. */
+function certificateClient(
+  socket: Socket,
+  certificates: readonly NamedCertificate[] | null,
+): ClientIdentity | null {
+  if (certificates === null || !(socket instanceof TLSSocket) || !socket.authorized) return null;
+  const { subject, subjectaltname } = socket.getPeerCertificate();
+  const names = [
+    subject.CN,
+    ...(subjectaltname ?? '').split(', ').map((one) => one.replace(/^[^:]*:/, '')),
+  ].flat();
+  for (const { matches, client } of certificates) {
+    const user = names.find((name) => name !== undefined && matches(name));
+    if (user !== undefined) return { ...client, user };
+  }
+  return null;
+}
+
 /** Throws `not_permitted` for a path that `clients[].paths` does not name, the list of models included. */
 export function refuseForbiddenPath({ path, method }: RequestContext, client: ClientIdentity): void {
   if (client.mayUsePath === null) return;
@@ -54,6 +112,8 @@ export function refuseForbiddenPath({ path, method }: RequestContext, client: Cl
     message: `Permission denied: this API key may not use ${asked.slice(0, 200)}.`,
   });
 }
+
+const KEY_HEADERS = ['authorization', 'x-api-key', 'api-key'] as const;
 
 /** The scheme of `Authorization` may be in any case, with surplus spaces; several headers may be sent. */
 export function presentedKeys(headers: IncomingHttpHeaders): string[] {

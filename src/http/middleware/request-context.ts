@@ -252,7 +252,10 @@ export class RequestContext {
       clientRequestId: this.clientRequestId,
       createdAtMs: this.createdAtMs,
       hostname,
-      client: facts.client?.name ?? null,
+      client:
+        facts.client === null || facts.client.user === null
+          ? (facts.client?.name ?? null)
+          : `${facts.client.name} (${facts.client.user})`,
       ip: this.ip,
       userAgent: brief(headers['user-agent']),
       method: this.method,

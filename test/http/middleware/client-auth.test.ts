@@ -8,10 +8,11 @@ import type { ClientIdentity } from '../../../src/routing/routed-request.ts';
 import { ANYBODY } from '../../routing/rig.ts';
 
 const KEY = 'sk-client-1';
+const KEYS_ONLY = { tokens: null, certificates: null };
 const known: ClientIdentity = { ...ANYBODY, name: 'known' };
 const anonymous: ClientIdentity = { ...ANYBODY, name: null, keyDigest: null };
 const identities = new Map([[hash('sha256', KEY, 'hex'), known]]);
-const keyed = new ClientAuth({ identities, anonymous: null });
+const keyed = new ClientAuth({ ...KEYS_ONLY, identities, anonymous: null });
 
 /** The kind of the refusal and what it says. */
 function refusalOf(auth: ClientAuth, headers: IncomingHttpHeaders): FerryError {
@@ -55,7 +56,7 @@ for (const headers of [
     const { kind, message, shouldRetry } = refusalOf(keyed, headers);
     assert.deepEqual([kind, shouldRetry], ['invalid_api_key', false]);
     assert.match(message, /^Missing API key/);
-    const open = new ClientAuth({ identities: new Map(), anonymous });
+    const open = new ClientAuth({ ...KEYS_ONLY, identities: new Map(), anonymous });
     assert.equal(open.identify(headers), anonymous);
   });
 }
@@ -80,7 +81,7 @@ for (const authorization of [
 }
 
 test('where no key is required a known one still identifies its client, and any other one is anonymous', () => {
-  const open = new ClientAuth({ identities, anonymous });
+  const open = new ClientAuth({ ...KEYS_ONLY, identities, anonymous });
   assert.equal(open.identify({ authorization: `Bearer ${KEY}` }), known);
   assert.equal(open.identify({ authorization: 'Bearer other' }), anonymous);
 });

@@ -162,6 +162,7 @@ test('a limited client gets its own limits in the headers, not those of the upst
 test('new limits keep what was used, and clients without limits have no quota', () => {
   const identity = (name: string | null): ClientIdentity => ({
     name,
+    user: null,
     keyDigest: null,
     isGlobal: true,
     mayUseModel: () => true,
