@@ -64,7 +64,7 @@ test('a named client has exactly one key, and no other client has it', () => {
   - { name: d, key: other }
 `;
   assert.deepEqual(problemsOf(text), [
-    '5 clients[0]: has no key: set key or key_sha256',
+    '5 clients[0]: has no key: set key, key_sha256, certificate or jwt',
     '6 clients[1].key_sha256: key and key_sha256 are both given; remove one',
     '7 clients[2].key_sha256: must be 64 hex digits',
     '9 clients[4].key: is the key of clients[3] as well',
