@@ -57,6 +57,7 @@ export function adaptTo(
   const { upstream, model } = attempt;
   const { learnedDrops } = upstream;
   attempt.sent = request;
+  attempt.learnedKey = model;
   if (!learnedDrops.isEmpty) attempt.learnedDrops = learnedFor(attempt);
   const adapted = adaptRequest(request, {
     upstreamModel: model,
@@ -73,7 +74,7 @@ export function adaptTo(
 }
 
 /** What the upstream's refusals have taught, and what is changed in this request alone. */
-export function learnedFor({ upstream, learnedKey, learnedDrops: ownChanges }: Attempt): readonly string[] {
+export function learnedFor({ upstream, learnedKey, ownChanges }: Attempt): readonly string[] {
   const learned = upstream.learnedDrops.get(learnedKey);
   return ownChanges.length === 0 ? learned : [...learned, ...ownChanges];
 }

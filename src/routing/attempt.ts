@@ -57,11 +57,13 @@ export class Attempt {
   sent: ParsedRequest | null = null;
   /** Under which name the upstream's refusals are remembered: the model, on paths of other APIs with the path. */
   learnedKey: string;
+  /** Changes for this request alone. */
+  readonly ownChanges: readonly string[];
   /** What the upstream's refusals had taught when the request was adapted for this attempt. */
   /** What its response needed before the client could read it; null: nothing. */
   repairs: string[] | null = null;
   waitedForTokenMs = 0;
-  learnedDrops: readonly string[] = NOTHING_LEARNED;
+  learnedDrops: readonly string[];
   /** What of a passed-through request was left out, for the header of its response. */
   dropped: readonly string[] = NOTHING_LEARNED;
   /** Whether the upstream was sent a stream request. */
@@ -90,7 +92,8 @@ export class Attempt {
     this.upstream = upstream;
     this.model = upstream.upstreamModel(request.model);
     this.learnedKey = this.model;
-    this.learnedDrops = bounds.changes ?? NOTHING_LEARNED;
+    this.ownChanges = bounds.changes ?? NOTHING_LEARNED;
+    this.learnedDrops = this.ownChanges;
     this.isLast = bounds.isLast;
     this.deadlineMonoMs = bounds.deadlineMonoMs;
     this.tokenWaitedMs = bounds.tokenWaitedMs;

@@ -107,22 +107,26 @@ function lessonOf(
   if (stated !== null) return stated;
   if (kind === 'passed') return remembered(parameters) ?? remembered(markersIn(error, json, avoided, body));
   const parsed = { kind, json, stream: request.stream };
-  const form = findRewrite(error, parsed, avoided);
-  const found =
-    remembered(listOf(kind === 'chat' ? findToolCallIdForm(error, json.messages) : null)) ??
-    remembered(listOf(form));
-  if (found !== null) return found;
+  const members = kind === 'chat' ? findRefusedMembers(error, json, avoided, body) : [];
   if (kind === 'chat') {
+    const ids = remembered(listOf(findToolCallIdForm(error, json.messages)));
+    if (ids !== null) return ids;
     const signatures = findForeignSignatures(error, json).filter((change) => !avoided.includes(change));
     if (signatures.length > 0) return { changes: signatures, isRemembered: false, error };
-    const members = remembered(findRefusedMembers(error, json, avoided, body));
-    if (members !== null) return members;
   }
+  // Names of members are more certain than the words of a rewrite, and those than a null.
+  const found =
+    remembered(members.filter((change) => !change.endsWith(NULL))) ??
+    remembered(listOf(findRewrite(error, parsed, avoided))) ??
+    remembered(members);
+  if (found !== null) return found;
   const named = remembered(parameters);
   if (named !== null) return named;
   const isStream = !attempt.upstream.profile.alwaysStream && !avoided.includes(REWRITE.streaming);
   return isStream && refusesStreaming(error, parsed) ? remembered([REWRITE.streaming]) : null;
 }
+
+const NULL = '(=null)';
 
 function listOf(change: string | null): readonly string[] {
   return change === null ? [] : [change];

@@ -18,6 +18,7 @@ import {
   type PassedRequest,
   type PassThroughSettings,
   passAttempt,
+  refusablePart,
   refuseDenied,
   unknownToAll,
 } from './pass-through.ts';
@@ -56,7 +57,8 @@ export async function serveMessages(
         await serveAttempt(exchange, attempt);
         break;
       } catch (error) {
-        await failover.failed(attempt, error, attempt.sent);
+        const { passed } = exchange;
+        await failover.failed(attempt, error, attempt.sent ?? (passed && refusablePart(passed)));
       }
     }
   } catch (error) {
@@ -141,7 +143,7 @@ export async function countMessageTokens(
           attempt.finish(null);
           return await sendEstimate(context, request);
         }
-        await failover.failed(attempt, error, null);
+        await failover.failed(attempt, error, refusablePart(passed));
       }
     }
   } catch (error) {

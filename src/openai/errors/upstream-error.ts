@@ -159,11 +159,16 @@ function kindOf(failure: Failure): ErrorKind {
   if (status >= 300 && status < 400 && status !== 304) return 'redirect';
   if (textSays(text, 'overflow') && status >= 400) return 'context_overflow';
   if ((status === 400 || status === 422) && textSays(text, 'filter')) return 'content_filtered';
+  // llama.cpp (2026) has a 500 for messages that the model's template refuses.
+  if (status === 500 && TEMPLATE_FAULT.test(text)) return 'client_fault';
   if ((context.isRetryable ?? isUsuallyRetried)(status)) return 'retryable_status';
   // 499 is a proxy's word for "my client left"; the client of that proxy is us.
   if (status >= 400 && status < 500 && status !== 499) return clientFaultOrModel(failure);
   return 'invalid_response';
 }
+
+/** A chat template that raises an exception for the messages of the request. */
+const TEMPLATE_FAULT = /jinja|chat.?template|raise_exception/i;
 
 /** Google sends "You exceeded your current quota" for a minute's quota too; one that ends by waiting is a rate limit. */
 function isQuota(failure: Failure): boolean {
@@ -207,8 +212,9 @@ function factsOf(kind: ErrorKind, failure: Failure, found: VendorError | null): 
     return { status: 424, code: found?.type ?? 'generation' };
   if (kind !== 'client_fault') return {};
   return {
-    status,
-    type: found?.type ?? (status === 404 ? 'not_found_error' : 'invalid_request_error'),
+    status: status >= 500 ? 400 : status,
+    type:
+      (status < 500 ? found?.type : null) ?? (status === 404 ? 'not_found_error' : 'invalid_request_error'),
     code: codeOf(found, failure),
     param: found?.param ?? null,
   };

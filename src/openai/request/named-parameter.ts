@@ -41,7 +41,7 @@ function beginsEntry(text: string, at: number, name: string): boolean {
 
 /** "expected one of `model`, `messages`" lists what is allowed, not what is refused. */
 const ALLOWED =
-  /(?:expected (?:one of)?|allowed(?: (?:parameters?|fields?|keys?|properties))?(?: are)?|supported (?:parameters?|fields?|keys?)(?: are)?|known (?:parameters?|fields?|properties)|valid (?:parameters?|fields?|keys?)(?: are)?|允许的?(?:参数|字段)|支持的?(?:参数|字段)(?:有|为|包括)?|erlaubt(?:e Parameter)?(?: sind)?)\W{0,4}(?:["'`]?[a-z][\w.]*["'`]?\s*(?:[,、]|\band\b|\bor\b|\bund\b|和)\s*){2,}["'`]?[\w.]*/gi;
+  /(?<!not |n't |不|nicht )\b(?:expected (?:one of)?|allowed(?: (?:parameters?|fields?|keys?|properties))?(?: are)?|supported (?:parameters?|fields?|keys?)(?: are)?|known (?:parameters?|fields?|properties)|valid (?:parameters?|fields?|keys?)(?: are)?|erlaubt(?:e Parameter)?(?: sind)?)\W{0,4}(?:["'`]?[a-z][\w.]*["'`]?\s*(?:[,、]|\band\b|\bor\b|\bund\b|和)\s*){2,}["'`]?[\w.]*/gi;
 
 const URLS = /\bhttps?:\/\/\S+/gi;
 
@@ -61,7 +61,8 @@ function withoutEcho(text: string, names: readonly string[]): string {
   const last = repeated.at(-1);
   if (first === undefined || last === undefined || new Set(repeated.map(({ 1: name }) => name)).size < 2)
     return text;
-  return `${text.slice(0, first.index)} ${text.slice(last.index + last[0].length)}`;
+  const end = Math.max(last.index + last[0].length, text.lastIndexOf('}') + 1);
+  return `${text.slice(0, first.index)} ${text.slice(end)}`;
 }
 
 /**

@@ -119,7 +119,7 @@ const SAYS_INVALID = /invalid (?:parameter|argument|field|property|key)|(?:are|i
 
 /** A range of numbers. */
 const SAYS_RANGE =
-  /\bbetween\b|\bat (?:least|most)\b|out of range|\brange\b|(?:greater|less|larger|smaller|higher|lower) than|[<>]=?\s*-?\d|exceed|范围|之间|大于|小于|超过|zwischen|mindestens|höchstens|größer|kleiner/i;
+  /\bbetween\b|\bat (?:least|most)\b|out of range|\brange\b|\b(?:above|below)\b|(?:greater|less|larger|smaller|higher|lower) than|[<>]=?\s*-?\d|exceed|范围|之间|大于|小于|超过|zwischen|mindestens|höchstens|größer|kleiner/i;
 
 /** The only value that is accepted is the one without the parameter. */
 const SAYS_DEFAULT = /only the default|default (?:\S+ )?value is supported|仅支持默认|nur der Standardwert/i;

@@ -87,9 +87,15 @@ function refusedNames(error: FerryError, places: Places, body: unknown): readonl
     return isLast || isRefusal(name, message ?? error.message, type) ? [name] : [];
   });
   if (fromPlaces.length > 0) return [...new Set(fromPlaces)];
-  return listedNames(error.message, [...places.keys()]).filter((name) =>
-    isRefusal(name, error.message, error.code),
-  );
+  const names = [...places].filter(([, paths]) => isRemovable(paths)).map(([name]) => name);
+  return listedNames(error.message, names).filter((name) => isRefusal(name, error.message, error.code));
+}
+
+/** Whether members of a name are more than what a conversation consists of. */
+function isRemovable(paths: ReadonlyMap<string, boolean>): boolean {
+  if (paths.size === 0) return true;
+  for (const [path, hasNull] of paths) if (hasNull || !CORE.has(path)) return true;
+  return false;
 }
 
 function isRefusal(name: string, text: string, code: string | null): boolean {
@@ -101,7 +107,8 @@ function changesFor(name: string, text: string, places: Places, avoided: readonl
   const changes: string[] = [];
   for (const [path, hasNull] of places.get(name) ?? []) {
     if (CORE.has(path)) {
-      if (hasNull) changes.push(`${path}(=null)`);
+      // Its absence is no better than its null, which has rewrites of its own.
+      if (hasNull && path !== 'messages.content') changes.push(`${path}(=null)`);
       continue;
     }
     const other = path === `messages.${name}` ? REASONING[name] : undefined;

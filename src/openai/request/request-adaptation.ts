@@ -178,7 +178,9 @@ function planLearned(plan: Plan, json: Json, change: LearnedChange, stream: bool
     if (!name.startsWith('messages.')) dropInside(plan, json, name);
     return;
   }
-  if (!isDroppable(name) || (onlyStream !== null && onlyStream !== stream)) return;
+  if (onlyStream !== null && onlyStream !== stream) return;
+  // A length limit is only renamed.
+  if (renamedTo === null && !isDroppable(name)) return;
   if (setTo !== null) {
     if (plan.remove.has(name) || JSON.stringify(json[name]) === setTo) return;
     plan.set.set(name, setTo);
