@@ -57,6 +57,7 @@ export function adaptTo(
   const { upstream, model } = attempt;
   const { learnedDrops } = upstream;
   attempt.sent = request;
+  // It may have been passed through before, where other things are refused.
   attempt.learnedKey = model;
   if (!learnedDrops.isEmpty) attempt.learnedDrops = learnedFor(attempt);
   const adapted = adaptRequest(request, {

@@ -56,6 +56,20 @@ for (const [status, body] of [
   });
 }
 
+test('S124 what the chat of such an upstream refuses is left out in the same request', async () => {
+  const refusal = '{"error":{"message":"Unrecognized request argument supplied: reasoning_effort"}}';
+  await using model = await StandInModel.start({
+    intercept: (request, response) => {
+      if (request.path === '/v1/responses') return answer(404, '{"detail":"Not Found"}')(request, response);
+      return 'reasoning_effort' in request.body && answer(400, refusal, '/')(request, response);
+    },
+  });
+  await using gateway = await Gateway.start({ noauth: true, upstreams: [upstream(model.url)] });
+  const reply = await gateway.post('/v1/responses', { ...STREAM, reasoning: { effort: 'high' } });
+  assert.equal(checkResponsesStream(await reply.text()).text, SAID);
+  assert.match(reply.headers.get('x-tokenferry-dropped') ?? '', /reasoning_effort/);
+});
+
 test('S124 a stored object that an upstream with /responses does not have stays its 404', async () => {
   const body =
     '{"error":{"message":"Previous response with id \'resp_1\' not found.","code":"previous_response_not_found"}}';
