@@ -7,7 +7,7 @@ import { toolOptions } from './tool-options.ts';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 /** One application with all its turns; a test that takes longer hangs. */
-const MAX_TEST_MS = 240_000;
+const MAX_TEST_MS = 600_000;
 
 const USAGE = `npm run test:applications -- [words]
 

@@ -1,6 +1,7 @@
 import { performance } from 'node:perf_hooks';
 import OpenAI, { APIConnectionError, APIError } from 'openai';
 import { findConfigFile } from '../config/load/load-config.ts';
+import { parseJson } from '../lib/json/json-object.ts';
 import { counted } from '../lib/text/format.ts';
 import { CONFIG_OPTION, readArguments, UsageError, withUsage } from './arguments.ts';
 import { loadEnvironment } from './environment-file.ts';
@@ -53,6 +54,8 @@ async function run(settings: Settings): Promise<number> {
   } else {
     await report.check('chat', () => askOnce(client, model));
     await report.check('stream', () => streamOnce(client, model));
+    await report.check('tool call', () => callTool(client, model));
+    await report.check('responses', () => respondOnce(client, model));
   }
   if (embeddingModel === undefined) report.skip('embeddings', 'no embedding model is listed or named');
   else await report.check('embeddings', () => embedOnce(client, embeddingModel));
@@ -100,7 +103,8 @@ class Report {
       for (const verdict of verdicts) console.log(`      ${verdict}`);
       return value;
     } catch (error) {
-      this.fail(name, explain(error));
+      if (error instanceof Unsupported) this.skip(name, error.message);
+      else this.fail(name, explain(error));
       return null;
     }
   }
@@ -124,6 +128,12 @@ class Report {
 
 /** A response that applications cannot use, as opposed to an error of the client. */
 class CheckFailure extends Error {}
+
+/** What only some applications need, and this model does not have. */
+class Unsupported extends Error {}
+
+/** Statuses by which a server says that it does not have something. */
+const UNSUPPORTED: ReadonlySet<number | undefined> = new Set([400, 404, 405, 422, 501]);
 
 async function listModels(client: OpenAI): Promise<Finding<string[]>> {
   const ids: string[] = [];
@@ -199,6 +209,86 @@ async function streamOnce(client: OpenAI, model: string): Promise<Finding<null>>
     facts: `first text after ${Math.round(firstTextMs)} ms, ${gapsMs.length + 1} chunks`,
     verdicts: ['RAGFlow will accept this model when it is added.', describeStream(times)],
   };
+}
+
+const ASKED_TIME = 'What time does the ferry leave? Call the function.';
+const TIME_FUNCTION = {
+  name: 'get_departure',
+  description: 'The time of the next ferry.',
+  parameters: { type: 'object', properties: { pier: { type: 'string' } }, required: ['pier'] },
+} as const;
+
+/** What agents and workflows with tools send. */
+async function callTool(client: OpenAI, model: string): Promise<Finding<null>> {
+  const response = await client.chat.completions
+    .create({
+      model,
+      messages: [{ role: 'user', content: ASKED_TIME }],
+      tools: [{ type: 'function', function: TIME_FUNCTION }],
+    })
+    .catch((error: unknown) => {
+      throw asUnsupported(error, 'agents and workflows with tools will not work with this model');
+    });
+  const [call] = response.choices[0]?.message.tool_calls ?? [];
+  if (call === undefined)
+    throw new Unsupported('the model answered with text; agents may not work with this model');
+  if (call.type !== 'function') throw new CheckFailure(`the call is of type "${call.type}"`);
+  const { name, arguments: args } = call.function;
+  if (parseJson(args) === undefined)
+    throw new CheckFailure(
+      `the arguments of the call are not JSON; agents report that as an error: ${args.slice(0, 60)}`,
+    );
+  return {
+    value: null,
+    facts: `${model} calls ${name}(${args})`,
+    verdicts: ['Agents will work with this model.'],
+  };
+}
+
+/** What Codex and the Agents SDK send: the Responses API with a function, as a stream. */
+async function respondOnce(client: OpenAI, model: string): Promise<Finding<null>> {
+  const stream = await client.responses
+    .create({
+      model,
+      input: [
+        { role: 'developer', content: 'You help travellers.' },
+        { role: 'user', content: ASKED_TIME },
+      ],
+      tools: [{ type: 'function', strict: false, ...TIME_FUNCTION }],
+      store: false,
+      stream: true,
+    })
+    .catch((error: unknown) => {
+      throw asUnsupported(error, 'Codex and the Agents SDK will not work with this model');
+    });
+  let last: string | undefined;
+  let items: readonly { readonly type: string }[] = [];
+  for await (const event of stream) {
+    last = event.type;
+    if (event.type === 'response.failed')
+      throw new CheckFailure(`the response failed: ${event.response.error?.message ?? 'no reason is given'}`);
+    if (event.type === 'response.completed' || event.type === 'response.incomplete')
+      items = event.response.output;
+  }
+  if (last === undefined)
+    throw new Unsupported(
+      'the answer is not in the form of the Responses API; Codex and the Agents SDK will not work with this model',
+    );
+  if (items.length === 0)
+    throw new CheckFailure(
+      `the stream ended with ${last} and without output; Codex shows "stream disconnected before completion"`,
+    );
+  const hasCall = items.some(({ type }) => type === 'function_call');
+  const verdict = hasCall
+    ? 'Codex will work with this model (wire_api = "responses").'
+    : 'Codex will show the answers of this model; it called no function, so it may not change files.';
+  return { value: null, facts: items.map(({ type }) => type).join(', '), verdicts: [verdict] };
+}
+
+/** A refusal of what only some applications need is no fault of the gateway. */
+function asUnsupported(error: unknown, consequence: string): unknown {
+  if (!(error instanceof APIError) || !UNSUPPORTED.has(error.status)) return error;
+  return new Unsupported(`${error.message.replace(/\.$/, '')}; ${consequence}`);
 }
 
 /** The reasoning in a chunk, which RAGFlow and Dify show as well; the client's types do not have it. */

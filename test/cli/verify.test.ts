@@ -108,3 +108,41 @@ test('the verdict distinguishes a growing text, one that comes in a burst, and a
   assert.equal(slowFirstText({ firstTextMs: 9999, gapsMs: [] }), null);
   assert.match(slowFirstText({ firstTextMs: 12_000, gapsMs: [] }) ?? '', /12\.0 s; RAGFlow gives up/);
 });
+
+test('a tool call and /responses are tried, and what only some applications need is no failure', async (t) => {
+  const call = { id: 'c', type: 'function', function: { name: 'get_departure', arguments: '{"pier":"1"}' } };
+  const item = { type: 'function_call', id: 'fc_1', call_id: 'c', name: 'get_departure', arguments: '{}' };
+  const model = await StandInModel.start({
+    intercept: ({ path, body }, response) => {
+      if (path.endsWith('/responses')) {
+        const event = { type: 'response.completed', response: { id: 'r', output: [item] } };
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.end(`event: response.completed\ndata: ${JSON.stringify(event)}\n\n`);
+        return true;
+      }
+      if (body.tools === undefined) return false;
+      const message = { role: 'assistant', content: null, tool_calls: [call] };
+      response.setHeader('content-type', 'application/json');
+      response.end(JSON.stringify({ choices: [{ index: 0, message, finish_reason: 'tool_calls' }] }));
+      return true;
+    },
+  });
+  t.after(() => model.close());
+  const able = await run(t, '--url', model.url, '--model', 'stand-in');
+  assert.equal(able.code, 0, able.text);
+  assert.match(able.text, /ok {4}tool call: stand-in calls get_departure.*Agents will work/s);
+  assert.match(able.text, /ok {4}responses: function_call.*Codex will work with this model/s);
+  model.set({
+    intercept: ({ path, body }, response) => {
+      if (body.tools === undefined) return false;
+      const status = path.endsWith('/responses') ? 404 : 400;
+      response.writeHead(status, { 'content-type': 'application/json' });
+      response.end('{"error":{"message":"tools are not known here"}}');
+      return true;
+    },
+  });
+  const unable = await run(t, '--url', model.url, '--model', 'stand-in');
+  assert.equal(unable.code, 0, unable.text);
+  assert.match(unable.text, /skip {2}tool call: .*tools are not known here; agents .* will not work/);
+  assert.match(unable.text, /skip {2}responses: .*Codex and the Agents SDK will not work/);
+});
