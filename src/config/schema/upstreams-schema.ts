@@ -131,7 +131,7 @@ export const upstream = section(
     pace: field(
       pace,
       'auto',
-      '`auto`: after a 429 requests wait in turn at the rate that the upstream shows. `off`: a 429 is passed on. { rpm, tpm, max_wait }: calls and tokens a minute for each model (0: learned), and the longest wait of one request, by default 60s.',
+      '`auto`: after a 429 requests wait in turn at the rate that the upstream shows. `off`: a 429 is passed on. { rpm, tpm, max_wait }: calls and tokens a minute for each model (0: learned), and the longest wait of one request, by default 5m.',
     ),
     sign,
     tls: upstreamTls,

@@ -137,7 +137,7 @@ interface Pace {
 
 const PER_MINUTE = integer({ min: 0 });
 const PACE_KEYS = { rpm: PER_MINUTE, tpm: PER_MINUTE, max_wait: duration() } as const;
-const AUTO_PACE: Readonly<Pace> = { rpm: 0, tpm: 0, max_wait: 60_000 };
+const AUTO_PACE: Readonly<Pace> = { rpm: 0, tpm: 0, max_wait: 300_000 };
 
 /** `auto`, `off` (null), or a mapping of limits. */
 export const pace: FieldType<Readonly<Pace> | null> = {

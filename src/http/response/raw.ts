@@ -66,6 +66,7 @@ export async function relayRaw(
   } finally {
     // The tokens of a broken stream were paid for too.
     if (events !== null) outcome.tokens = events.usage;
+    attempt.spent(outcome.tokens);
   }
 }
 

@@ -9,18 +9,26 @@ export interface StatedLimit {
 /** A decrease, as far as it can still be corrected. */
 interface Decrease {
   readonly endMonoMs: number;
+  /** The last refused call of those that left together: some between were accepted. */
+  toMonoMs: number;
   readonly windowMs: number;
   /** The rate that was refused; null: there was none. */
   readonly before: number | null;
   /** A rate that was not refused. */
   readonly good: number;
+  /** True: it is little below the refused one, and closer to the limit than a count of calls. */
+  readonly isGoodKnown: boolean;
 }
 
 /** Below the rate that the upstream was seen to take: calls that arrive a little closer together than they left must fit. */
-const MARGIN = 0.98;
+const MARGIN = 0.99;
 /** At an estimate that was not confirmed the rate rests this long before it grows, and at a confirmed one that long. */
 const UNCONFIRMED_HOLD_MS = 5_000;
 const CONFIRMED_HOLD_MS = 60_000;
+/** The first estimate rests longer when it is from so many calls. */
+const COUNTED_CALLS = 3;
+const STEP_CALLS = 8;
+const COUNTED_HOLD_MS = 30_000;
 const MAX_HOLD_MS = 300_000;
 /** Two refusals show the same rate when they differ by no more than this. */
 const SAME_RATE = 0.03;
@@ -33,15 +41,22 @@ const GUESS_DECREASE = 0.5;
 const FIRST_GROWTH = 0.02;
 const MAX_GROWTH = 0.25;
 /** A refusal after no more steps shows the rate closely. */
-const FINE_STEPS = 2;
+const FINE_STEPS = 4;
 /** Successes are counted over this time; over a minute when the upstream's wait indicates a window of a minute. */
 const SHORT_WINDOW_MS = 1_000;
 const LONG_WINDOW_MS = 60_000;
 const LONG_WAIT_MS = 10_000;
 /** The lowest rate: one call a minute. */
 const MIN_PER_MS = 1 / 60_000;
-/** Calls whose times are kept. */
-const MAX_HISTORY = 1_024;
+/** Calls whose times are kept: more than a minute of 50 a second. */
+export const MAX_HISTORY = 4_096;
+/** What calls may arrive closer together than they left, as a share of the window; doubled by refusals up to the maximum. */
+const FIRST_SLACK = 0.01;
+const MAX_SLACK = 0.03;
+/** What late timers of a busy process and a pause have held back may leave at once up to so much time. */
+const MAX_BURST_MS = 250;
+/** Calls that leave closer together than this share of the interval are a burst. */
+const BURST_SHARE = 0.5;
 
 /**
  * The rate of calls that one upstream accepts for one model, in calls per millisecond, learned from its refusals: the calls
@@ -60,8 +75,9 @@ export class LearnedRate {
   /** Time since the last decrease in which calls waited for their turn: without demand a rate proves nothing. */
   #busyMs = 0;
   #growthSteps = 0;
-  /** The rate before the last step of growth. */
+  /** The rate before the growth, or two steps back when it went far, and one step back. */
   #goodPerMs = 0;
+  #previousPerMs = 0;
   /** The length of a growth step: a tenth of a long window, so that the window can show the effect. */
   #stepMs = SHORT_WINDOW_MS;
   /** Times of calls that were not refused, oldest first. */
@@ -73,18 +89,38 @@ export class LearnedRate {
   #statedPerMs = Number.POSITIVE_INFINITY;
   #statedUntilMonoMs = 0;
   #isConfirmed = false;
+  /** The window in which calls are counted. */
+  #windowMs = SHORT_WINDOW_MS;
+  #slack = FIRST_SLACK;
+  /** False: the upstream refused calls that came at once although there were few of them in the window. */
+  #allowsBursts = true;
 
   /** `maxPerMs` is the configured rate; `Infinity`: none, and the rate is unlimited until the first refusal. */
   constructor(maxPerMs: number) {
     this.#maxPerMs = maxPerMs;
     this.#ceilingPerMs = maxPerMs;
-    this.#perMs = Number.isFinite(maxPerMs) ? maxPerMs * MARGIN : null;
+    this.#perMs = Number.isFinite(maxPerMs) ? maxPerMs * (MARGIN - FIRST_SLACK) : null;
   }
 
   /** `Infinity`: not limited. */
   at(nowMonoMs: number): number {
     const perMs = this.#perMs ?? Number.POSITIVE_INFINITY;
     return nowMonoMs < this.#statedUntilMonoMs ? Math.min(perMs, this.#statedPerMs) : perMs;
+  }
+
+  /**
+   * From when on one more call leaves no more calls in any window than the rate allows: those before a pause count too.
+   * 0: at once.
+   */
+  get windowOpenMonoMs(): number {
+    if (this.#perMs === null || Number.isFinite(this.#maxPerMs)) return 0;
+    const first = this.#history.at(-this.#callsInWindow(this.#perMs));
+    return first === undefined ? 0 : first + this.#windowMs * (1 + this.#slack);
+  }
+
+  /** Calls of so much time may leave at once when none left for so long. */
+  get burstMs(): number {
+    return this.#allowsBursts ? MAX_BURST_MS : 0;
   }
 
   /** False: the rate is a first guess, more likely too low than too high. */
@@ -113,32 +149,46 @@ export class LearnedRate {
   refused(sentMonoMs: number, nowMonoMs: number, retryAfterMs: number | undefined, isProbe: boolean): void {
     this.#forget(sentMonoMs);
     if (sentMonoMs <= this.#decreasedMonoMs) {
+      if (this.#decrease !== null) this.#decrease.toMonoMs = Math.max(this.#decrease.toMonoMs, sentMonoMs);
       this.#settle();
       return;
     }
     this.#decreasedMonoMs = nowMonoMs;
     const before = this.#perMs;
+    if (before !== null && !isProbe && this.#isShapeRefused(sentMonoMs, before)) {
+      this.#decrease = null;
+      return;
+    }
     const isLong = (retryAfterMs ?? 0) >= LONG_WAIT_MS;
     this.#firstHoldMs = isLong ? CONFIRMED_HOLD_MS : UNCONFIRMED_HOLD_MS;
-    this.#stepMs = isLong ? LONG_WINDOW_MS / 10 : Math.max(SHORT_WINDOW_MS, before === null ? 0 : 1 / before);
+    this.#stepMs = isLong ? LONG_WINDOW_MS / 10 : shortStepFor(before);
     if (before === null) {
       this.#decrease = {
         endMonoMs: sentMonoMs,
+        toMonoMs: nowMonoMs,
         windowMs: isLong ? LONG_WINDOW_MS : SHORT_WINDOW_MS,
         before,
         good: 0,
+        isGoodKnown: false,
       };
       this.#settle();
-      this.#holdMs = this.#firstHoldMs;
     } else if (isProbe) {
       // The pause was too short: weak evidence about the rate, and none when the upstream stated no pause.
       this.#decrease = null;
       if (retryAfterMs !== undefined) this.#set(this.#ceilingPerMs * 0.9);
     } else {
       const ceilingBefore = this.#ceilingPerMs;
-      const good = this.#growthSteps > 0 ? this.#goodPerMs : before * MARGIN;
+      const isGrown = this.#growthSteps > 0;
+      const good = isGrown ? this.#goodPerMs : before * (MARGIN - this.#slack);
       const windowMs = isLong ? LONG_WINDOW_MS : windowFor(before);
-      this.#decrease = { endMonoMs: sentMonoMs, windowMs, before, good };
+      this.#decrease = {
+        endMonoMs: sentMonoMs,
+        toMonoMs: sentMonoMs,
+        windowMs,
+        before,
+        good,
+        isGoodKnown: isGrown,
+      };
       this.#settle();
       if (this.#busyMs >= SHORT_WINDOW_MS) this.#confirm(ceilingBefore);
     }
@@ -156,6 +206,26 @@ export class LearnedRate {
     this.#statedUntilMonoMs = nowMonoMs + Math.min(resetMs, LONG_WINDOW_MS);
   }
 
+  /** True: not the rate was refused, but that calls came at once or closer together than they left; the next ones will not. */
+  #isShapeRefused(sentMonoMs: number, perMs: number): boolean {
+    if (Number.isFinite(this.#maxPerMs)) return false;
+    const previous = this.#history.at(-1) ?? Number.NEGATIVE_INFINITY;
+    if (this.#allowsBursts && sentMonoMs - previous < BURST_SHARE / perMs) {
+      this.#allowsBursts = false;
+      return true;
+    }
+    const calls = this.#callsBetween(sentMonoMs - this.#windowMs, sentMonoMs);
+    const isTight = Math.abs(calls - this.#callsInWindow(perMs)) <= 1.2;
+    if (!isTight || this.#slack >= MAX_SLACK || this.#growthSteps > 0) return false;
+    this.#slack += FIRST_SLACK;
+    this.#set(this.#ceilingPerMs);
+    return true;
+  }
+
+  #callsInWindow(perMs: number): number {
+    return Math.max(1, Math.ceil(perMs * this.#windowMs));
+  }
+
   /** How long the rate rests: the longer the closer the last refusals were to each other. */
   #confirm(ceilingBefore: number): void {
     const isSame = Math.abs(this.#ceilingPerMs / ceilingBefore - 1) <= SAME_RATE;
@@ -168,11 +238,16 @@ export class LearnedRate {
   /** The estimate from the calls that were accepted in the window before the refusal. */
   #settle(): void {
     if (this.#decrease === null) return;
-    const { endMonoMs, windowMs, before, good } = this.#decrease;
-    const calls = Math.max(1, this.#callsBetween(endMonoMs - windowMs, endMonoMs));
+    const { endMonoMs, toMonoMs, windowMs, before, good, isGoodKnown } = this.#decrease;
+    const calls = Math.max(1, this.#callsBetween(endMonoMs - windowMs, toMonoMs));
     // Limits are whole numbers of calls in a window, most of them.
     const whole = Math.floor(calls + 0.2) / windowMs;
-    if (before === null) this.#set(whole);
+    if (before === null) {
+      this.#set(whole);
+      // Of calls that came at once a limit by the window lets several through, one by the interval or of parallel calls few.
+      if (windowMs === SHORT_WINDOW_MS) this.#stepMs = shortStepFor(whole);
+      this.#holdMs = Math.max(this.#firstHoldMs, calls >= COUNTED_CALLS ? COUNTED_HOLD_MS : 0);
+    } else if (isGoodKnown) this.#set(good / (MARGIN - this.#slack));
     else if (calls / windowMs < before * SUSTAINED_SHARE) {
       // It was tried too shortly to know.
       const least = before * (this.#isConfirmed ? CONFIRMED_DECREASE : GUESS_DECREASE);
@@ -197,16 +272,19 @@ export class LearnedRate {
 
   #set(ceilingPerMs: number): void {
     this.#ceilingPerMs = Math.max(MIN_PER_MS, ceilingPerMs);
-    this.#perMs = Math.min(this.#maxPerMs, this.#ceilingPerMs) * MARGIN;
+    this.#perMs = Math.min(this.#maxPerMs, this.#ceilingPerMs) * (MARGIN - this.#slack);
   }
 
   #grow(perMs: number): void {
     const steps = Math.floor((this.#busyMs - this.#holdMs) / this.#stepMs);
     if (steps <= this.#growthSteps) return;
+    if (this.#growthSteps === 0) this.#previousPerMs = perMs;
     const growth = Math.min(MAX_GROWTH, FIRST_GROWTH * 2 ** this.#growthSteps);
     this.#growthSteps += 1;
-    this.#goodPerMs = perMs;
-    this.#perMs = Math.min(this.#maxPerMs * MARGIN, perMs * (1 + growth));
+    // A step shows its effect up to a window later.
+    if (this.#growthSteps === 1 || this.#growthSteps > FINE_STEPS) this.#goodPerMs = this.#previousPerMs;
+    this.#previousPerMs = perMs;
+    this.#perMs = Math.min(this.#maxPerMs * (MARGIN - this.#slack), perMs * (1 + growth));
   }
 
   /** The refused call is no accepted one. */
@@ -214,6 +292,12 @@ export class LearnedRate {
     const at = this.#history.findLastIndex((one) => one <= sentMonoMs);
     if (this.#history.length > 0) this.#history.splice(Math.max(0, at), 1);
   }
+}
+
+/** The length of a growth step in which some calls show its effect; a rate that is a guess grows faster. */
+function shortStepFor(perMs: number | null): number {
+  if (perMs === null) return SHORT_WINDOW_MS;
+  return Math.max(SHORT_WINDOW_MS, (perMs * SHORT_WINDOW_MS < COUNTED_CALLS - 1 ? 1 : STEP_CALLS) / perMs);
 }
 
 /** Whole seconds in which the rate shows: one, or as many as four calls take. */

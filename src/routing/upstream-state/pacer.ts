@@ -42,6 +42,16 @@ const MAX_PAUSE_MS = 30_000;
 /** A probe that was not refused after twice the time that refusals take counts as accepted. */
 const MIN_PROBE_MS = 50;
 const MAX_PROBE_MS = 2_000;
+/**
+ * An upstream that has accepted nothing for a minute, the longest usual window, and refuses so many calls in a row, or
+ * fewer for so long, has a limit that waiting does not meet, such as an exhausted quota.
+ */
+const HOPELESS_AFTER_MS = 60_000;
+const HOPELESS_REFUSALS = 5;
+const HOPELESS_SLOW_REFUSALS = 3;
+const HOPELESS_SLOW_MS = 15_000;
+/** Calls that leave within this time are responded to in any order. */
+const SAME_MOMENT_MS = 50;
 /** Maximum of `retry-after`: openai for Node ignores longer waits (S86). */
 const MAX_RETRY_AFTER_MS = 60_000;
 const TOKENS_WINDOW_MS = 60_000;
@@ -57,8 +67,9 @@ export class Pacer {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #rate: LearnedRate;
-  /** See CONFIGURED_BURST_MS; 0 for a learned rate. */
+  /** See CONFIGURED_BURST_MS. */
   readonly #burstMs: number;
+  readonly #isConfigured: boolean;
   readonly #queue = new FairQueue<Waiter>();
   /** Requests that were refused after a turn, in the order of their places. */
   readonly #returned: Waiter[] = [];
@@ -75,6 +86,10 @@ export class Pacer {
   /** Refusals without an accepted call between them; those of calls that left together count as one. */
   #refusalsInRow = 0;
   #refusedMonoMs = Number.NEGATIVE_INFINITY;
+  /** The first of the refusals in a row. */
+  #rowBeganMonoMs = 0;
+  /** The last response that was no refusal. */
+  #acceptedMonoMs = Number.NEGATIVE_INFINITY;
   #probeMs = MIN_PROBE_MS;
   /** The end of the waits that refused requests were given. */
   #bookedUntilMonoMs = 0;
@@ -93,6 +108,7 @@ export class Pacer {
     this.#clock = clock;
     this.#random = random;
     this.#rate = new LearnedRate(rpm > 0 ? rpm / 60_000 : Number.POSITIVE_INFINITY);
+    this.#isConfigured = rpm > 0;
     this.#burstMs = rpm > 0 ? Math.max(0, CONFIGURED_BURST_MS - 60_000 / rpm) : 0;
     this.#tokensPerMs = tpm > 0 ? tpm / TOKENS_WINDOW_MS : Number.POSITIVE_INFINITY;
     this.#tokens = tpm > 0 ? this.#tokensPerMs * TOKENS_BURST_MS : 0;
@@ -138,7 +154,7 @@ export class Pacer {
     const ahead = isReturned
       ? this.#placeAmongReturned(request)
       : this.#returned.length + this.#queue.aheadOf(client);
-    if (this.#waitMsBehind(ahead) > limitMs) return Promise.resolve('too_long');
+    if (this.#isHopeless() || this.#waitMsBehind(ahead) > limitMs) return Promise.resolve('too_long');
     if (!isReturned && this.waiting >= MAX_WAITING) {
       const last = this.#queue.makeRoomFor(client);
       if (last === undefined) return Promise.resolve('queue_full');
@@ -174,9 +190,12 @@ export class Pacer {
     });
   }
 
-  /** When calls left before the first refusal, oldest first. */
-  seed(sentMonoMs: readonly number[]): void {
+  /** When calls left before the first refusal, oldest first; the refused one left at `refusedMonoMs`. */
+  seed(sentMonoMs: readonly number[], refusedMonoMs: number): void {
     this.#rate.seed(sentMonoMs);
+    // A refusal of a call that left earlier would be here already.
+    const beforeMonoMs = 2 * refusedMonoMs - this.#clock.monoMs() - SAME_MOMENT_MS;
+    this.#acceptedMonoMs = sentMonoMs.findLast((one) => one < beforeMonoMs) ?? Number.NEGATIVE_INFINITY;
   }
 
   /** The upstream refused a call that left at `sentMonoMs`. */
@@ -185,9 +204,12 @@ export class Pacer {
     const { retryAfterMs } = error;
     this.lastRefusal = error;
     this.#usedMonoMs = now;
+    // A refused call uses no tokens.
+    if (this.#tokensPerMs !== Number.POSITIVE_INFINITY) this.#tokens += this.#tokensPerCall;
     const isProbe = this.#probeSentMonoMs >= 0 && sentMonoMs >= this.#probeSentMonoMs;
     this.#rate.refused(sentMonoMs, now, retryAfterMs, isProbe);
     if (sentMonoMs > this.#refusedMonoMs) {
+      if (this.#refusalsInRow === 0) this.#rowBeganMonoMs = now;
       this.#refusalsInRow += 1;
       this.#refusedMonoMs = now;
     }
@@ -197,11 +219,13 @@ export class Pacer {
     this.#isProbeDue = true;
     this.#probeUntilMonoMs = 0;
     this.#probeSentMonoMs = -1;
-    this.#serve();
+    if (this.#isHopeless()) this.#refuseAll();
+    else this.#serve();
   }
 
   /** The upstream accepted a call that was sent at `sentMonoMs`, with any result. */
   accepted(sentMonoMs: number): void {
+    this.#acceptedMonoMs = this.#clock.monoMs();
     if (sentMonoMs <= this.#refusedMonoMs) return;
     this.#refusalsInRow = 0;
     if (this.#probeSentMonoMs < 0) return;
@@ -239,7 +263,8 @@ export class Pacer {
   /** When the next call may leave. */
   #openMonoMs(): number {
     return Math.max(
-      this.#nextMonoMs,
+      // The refused call counts nowhere: the probe leaves when the pause is over.
+      this.#isProbeDue ? 0 : Math.max(this.#nextMonoMs, this.#rate.windowOpenMonoMs),
       this.#pausedUntilMonoMs,
       this.#probeUntilMonoMs,
       this.#tokensPerMs === Number.POSITIVE_INFINITY ? 0 : this.#tokensOpenMonoMs(),
@@ -260,10 +285,10 @@ export class Pacer {
 
   #send(now: number, isBusy: boolean): void {
     this.#usedMonoMs = now;
+    const windowOpenMonoMs = this.#rate.windowOpenMonoMs;
     this.#rate.sent(now, isBusy);
-    const isOnTime = now - this.#nextMonoMs <= LATENESS_MS;
-    const fromMonoMs = isOnTime ? this.#nextMonoMs : Math.max(this.#nextMonoMs, now - this.#burstMs);
-    this.#nextMonoMs = fromMonoMs + this.#intervalMs(now);
+    this.#nextMonoMs =
+      (this.#isProbeDue ? now : this.#dueMonoMs(now, windowOpenMonoMs)) + this.#intervalMs(now);
     if (this.#tokensPerMs !== Number.POSITIVE_INFINITY) {
       this.#refillTokens(now);
       this.#tokens -= this.#tokensPerCall;
@@ -273,6 +298,17 @@ export class Pacer {
     this.#isProbeDue = false;
     this.#probeSentMonoMs = now;
     this.#probeUntilMonoMs = now + this.#probeMs;
+  }
+
+  /** From when on the next interval counts: what timers are late is made up for, and what a pause has held back in part. */
+  #dueMonoMs(now: number, windowOpenMonoMs: number): number {
+    // While its window is full the upstream would take no call.
+    const dueMonoMs = Math.max(this.#nextMonoMs, windowOpenMonoMs);
+    if (now - dueMonoMs <= LATENESS_MS) return dueMonoMs;
+    const burstMs = this.#isConfigured
+      ? this.#burstMs
+      : Math.max(0, this.#rate.burstMs - this.#intervalMs(now));
+    return Math.max(dueMonoMs, now - burstMs);
   }
 
   /** Gives turns to all whose time has come, and sets the timer for the next one. */
@@ -292,6 +328,23 @@ export class Pacer {
       this.#send(now, true);
       waiter.settle('turn');
     }
+  }
+
+  /** True: whoever waits longer would be refused all the same. One call is sent after each pause, for a request that comes then. */
+  #isHopeless(): boolean {
+    const now = this.#clock.monoMs();
+    if (this.#refusalsInRow < HOPELESS_SLOW_REFUSALS || now < this.#acceptedMonoMs + HOPELESS_AFTER_MS)
+      return false;
+    return this.#refusalsInRow >= HOPELESS_REFUSALS || now - this.#rowBeganMonoMs >= HOPELESS_SLOW_MS;
+  }
+
+  #refuseAll(): void {
+    for (;;) {
+      const waiter = this.#returned.shift() ?? this.#queue.shift();
+      if (waiter === undefined) break;
+      waiter.settle('too_long');
+    }
+    this.#serve();
   }
 
   #remove(waiter: Waiter): void {

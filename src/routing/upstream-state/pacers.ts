@@ -1,6 +1,7 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { FerryError } from '../../lib/errors/ferry-error.ts';
 import { parseRetryAfter } from '../../lib/net/retry-after.ts';
+import { MAX_HISTORY, type StatedLimit } from './learned-rate.ts';
 import { Pacer } from './pacer.ts';
 
 /** `pace` of one upstream. */
@@ -23,7 +24,6 @@ const MAX_PACERS = 200;
 const MAX_SHOWN = 20;
 /** What was learned is forgotten when nothing was sent for so long. */
 const FORGET_MS = 5 * 60_000;
-const KEPT_STARTS = 256;
 const SEEDED_MS = 60_000;
 
 /** The pacers of one upstream: one for each model that it has refused for its rate, or for each when a rate is configured. */
@@ -39,7 +39,7 @@ export class Pacers {
    * When the last calls left, in a ring: from them the first refusal learns what was accepted before it. Attempts write
    * them without a call, since most requests never meet a limit.
    */
-  readonly startsMonoMs = new Float64Array(KEPT_STARTS);
+  readonly startsMonoMs = new Float64Array(MAX_HISTORY);
   starts = 0;
 
   constructor(settings: PaceSettings, clock: Clock, random: () => number) {
@@ -82,7 +82,7 @@ export class Pacers {
 
   /** A call for any model leaves. */
   sent(nowMonoMs: number): void {
-    this.startsMonoMs[this.starts++ % KEPT_STARTS] = nowMonoMs;
+    this.startsMonoMs[this.starts++ % MAX_HISTORY] = nowMonoMs;
   }
 
   /** The upstream refused a call for its rate. False: its model cannot be paced. */
@@ -90,7 +90,7 @@ export class Pacers {
     let pacer = this.find(model);
     if (pacer === null) {
       pacer = this.#add(model);
-      pacer?.seed(this.#lastStarts());
+      pacer?.seed(this.#lastStarts(), sentMonoMs);
     }
     pacer?.refused(sentMonoMs, error);
     return pacer !== null;
@@ -101,11 +101,8 @@ export class Pacers {
     const pacer = this.find(model);
     if (pacer === null) return;
     if (status !== 429) pacer.accepted(sentMonoMs);
-    const remaining = parseCount(headers.get('x-ratelimit-remaining-requests'));
-    const reset = headers.get('x-ratelimit-reset-requests') ?? undefined;
-    if (remaining === null) return;
-    const resetMs = parseRetryAfter(reset, this.#clock.wallMs()) ?? 0;
-    pacer.stated({ limit: parseCount(headers.get('x-ratelimit-limit-requests')), remaining, resetMs });
+    const limit = statedLimit(headers, this.#clock.wallMs());
+    if (limit !== null) pacer.stated(limit);
   }
 
   #add(model: string): Pacer | null {
@@ -126,11 +123,33 @@ export class Pacers {
   /** The times of the last calls, oldest first. */
   #lastStarts(): number[] {
     const earliestMonoMs = this.#clock.monoMs() - SEEDED_MS;
-    const known = this.startsMonoMs.subarray(0, Math.min(this.starts, KEPT_STARTS));
+    const known = this.startsMonoMs.subarray(0, Math.min(this.starts, MAX_HISTORY));
     return [...known]
       .filter((startMonoMs) => startMonoMs > earliestMonoMs)
       .sort((left, right) => left - right);
   }
+}
+
+/** OpenAI's names of the headers, and those without what is counted. */
+const LIMIT_HEADERS = [
+  ['x-ratelimit-', '-requests'],
+  ['x-ratelimit-', ''],
+  ['ratelimit-', ''],
+] as const;
+/** A time to the reset in whole seconds is rounded up, perhaps. */
+const WHOLE_SECONDS = /^\s*(?:\d+[smhd]?)+\s*$/;
+
+/** Null: the headers state no limit of requests. */
+function statedLimit(headers: PacedResponse['headers'], nowWallMs: number): StatedLimit | null {
+  for (const [prefix, suffix] of LIMIT_HEADERS) {
+    const remaining = parseCount(headers.get(`${prefix}remaining${suffix}`));
+    if (remaining === null) continue;
+    const reset = headers.get(`${prefix}reset${suffix}`) ?? '';
+    const roundedMs = WHOLE_SECONDS.test(reset) ? 1_000 : 0;
+    const resetMs = (parseRetryAfter(reset, nowWallMs) ?? 0) - roundedMs;
+    return { limit: parseCount(headers.get(`${prefix}limit${suffix}`)), remaining, resetMs };
+  }
+  return null;
 }
 
 function parseCount(value: string | null): number | null {
