@@ -13,7 +13,7 @@ const limited = (
 ): RawScript => answering(httpAnswer(body, { status: 429, headers: { 'retry-after': retryAfter } }));
 
 /** Shorter than the waits that the upstreams here ask for: a request that cannot wait so long is refused at once. */
-const SHORT = { deadline: '2500ms' };
+const SHORT = { deadline: '6s' };
 
 const LIMITED: Outcome = {
   status: 429,
