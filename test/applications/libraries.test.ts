@@ -19,7 +19,6 @@ const AGENTS = [
   ['openai-agents for Python, by the Responses API', 'agents', 'openai_agents.py'],
   ['pydantic-ai, by chat and by the Responses API', 'agents', 'pydantic_ai_agent.py'],
   ['smolagents', 'smol', 'smolagents_agent.py'],
-  ['dspy', 'smol', 'dspy_agent.py'],
   ['LlamaIndex', 'llama', 'llamaindex_agent.py'],
   ['Haystack', 'llama', 'haystack_agent.py'],
   ['LangChain', 'llama', 'langchain_agent.py'],
@@ -32,24 +31,7 @@ function writing(body: Json): Answer {
   const isSmol = offers(body, 'final_answer');
   if (offers(body, 'write_file') && results.length < 2)
     return call('write_file', { path: `file${results.length}.txt`, content: TIMETABLE }, results.length);
-  return isSmol ? call('final_answer', { answer: 'WRITTEN' }, 9) : say(dspyOr(body, 'WRITTEN'));
-}
-
-/** dspy asks for its own form of an answer, without tools of the API. */
-function dspyOr(body: Json, text: string): string {
-  const asked = JSON.stringify(body.messages);
-  if (!asked.includes('[[ ## next_tool_name ## ]]')) return text;
-  const field = (name: string, value: string) => `[[ ## ${name} ## ]]\n${value}\n`;
-  const done = asked.split('observation_').length > 3;
-  const args = JSON.stringify({ path: 'file0.txt', content: TIMETABLE });
-  return (
-    field('next_thought', 'I write.') +
-    field('next_tool_name', done ? 'finish' : 'write_file') +
-    field('next_tool_args', done ? '{}' : args) +
-    field('reasoning', 'Done.') +
-    field('answer', text) +
-    field('completed', '')
-  );
+  return isSmol ? call('final_answer', { answer: 'WRITTEN' }, 9) : say('WRITTEN');
 }
 
 for (const [title, environment, script] of AGENTS) {
