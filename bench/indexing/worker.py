@@ -6,6 +6,7 @@ Prints a JSON result.
 
 import ast
 import json
+import logging
 import sys
 import threading
 
@@ -63,13 +64,17 @@ def ragflow():
     return encode
 
 
+RAGFLOW_PARTS = ("EmbeddingError", "_sorted_by_index", "Base", "OpenAIEmbed")
+
+
 def ragflow_class(openai_client):
-    """Only the class and its base: the module imports packages of twenty vendors."""
+    """Only the class and what it uses: the module imports packages of twenty vendors."""
     with open(ragflow_file, encoding="utf-8") as file:
         tree = ast.parse(file.read())
-    wanted = [node for node in tree.body if getattr(node, "name", "") in ("Base", "OpenAIEmbed")]
+    parts = [node for node in tree.body if getattr(node, "name", "") in RAGFLOW_PARTS]
 
     class Arrays:
+        ndarray = list
         array = staticmethod(list)
 
     def log_exception(error, *_):
@@ -78,12 +83,15 @@ def ragflow_class(openai_client):
     names = {
         "ABC": object,
         "OpenAI": openai_client,
+        "ModelException": Exception,
         "np": Arrays,
+        "logger": logging.getLogger("ragflow"),
+        "ensure_v1": lambda base: base,
         "truncate": lambda text, length: text[:length],
         "total_token_count_from_response": lambda reply: reply.usage.total_tokens,
         "log_exception": log_exception,
     }
-    exec(compile(ast.Module(wanted, []), ragflow_file, "exec"), names)
+    exec(compile(ast.Module(parts, []), ragflow_file, "exec"), names)
     return names["OpenAIEmbed"]
 
 
