@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { countdownLine, instructions, SHOWN_REQUESTS, screen } from '../demo/console.ts';
-import { type Demo, startDemo } from '../demo/stack.ts';
+import { type Demo, startDemo, TRAFFIC_CLIENT } from '../demo/stack.ts';
 import type { RequestRecord } from '../lib/request-record.ts';
 import { readArguments, UsageError, withUsage } from './arguments.ts';
 
@@ -28,6 +28,7 @@ async function run(given: DemoArguments): Promise<number> {
   const view = process.stdout.isTTY ? new LiveView() : new PlainView();
   const started = await startDemo({
     ...given,
+    hasTraffic: true,
     tryConfiguration: async (...trial) => (await import('./trial.ts')).tryConfiguration(...trial),
     onIssue: (serial) => view.onIssue(serial),
     onRecords: (records) => view.onRecords(records),
@@ -76,7 +77,7 @@ class LiveView {
   }
 
   onRecords(records: readonly RequestRecord[]): void {
-    const asked = records.filter(({ path }) => path.startsWith('/v1/'));
+    const asked = records.filter(({ path, client }) => path.startsWith('/v1/') && client !== TRAFFIC_CLIENT);
     this.#requests = [...this.#requests, ...asked].slice(-SHOWN_REQUESTS);
     if (this.#running !== null && asked.length > 0) this.show(this.#running);
   }

@@ -4,6 +4,7 @@ import type { TokenStatus } from '../tokens/manager/token-status.ts';
 interface DemoFacts {
   /** Without `/v1`. */
   readonly url: string;
+  readonly pageUrl: string;
   readonly key: string;
   readonly models: readonly string[];
   readonly tokenLifetimeMs: number;
@@ -13,7 +14,7 @@ interface DemoFacts {
  * The text that the demo prints at its start. The examples begin in the first column, because pasted Python must not be
  * indented, and work unchanged in a shell in this repository.
  */
-export function instructions({ url, key, models, tokenLifetimeMs }: DemoFacts): string {
+export function instructions({ url, pageUrl, key, models, tokenLifetimeMs }: DemoFacts): string {
   const life =
     tokenLifetimeMs % 60_000 === 0
       ? `${tokenLifetimeMs / 60_000}-minute`
@@ -24,6 +25,7 @@ export function instructions({ url, key, models, tokenLifetimeMs }: DemoFacts): 
     'in front. Everything runs on this machine; nothing is kept. Ctrl-C stops it. For your own endpoint, write a',
     'config.yaml (README.md shows ten lines that do) and start again.',
     '',
+    `  page       ${pageUrl}`,
     `  base URL   ${url}/v1`,
     `  API key    ${key}`,
     `  models     ${models.join(', ')}`,
@@ -86,7 +88,7 @@ export const SHOWN_REQUESTS = 6;
 
 /** The screen of a terminal: URL and key stay in sight, below them the token, the last requests and a line to try. */
 export function screen(
-  { url, key, models }: Omit<DemoFacts, 'tokenLifetimeMs'>,
+  { url, pageUrl, key, models }: Omit<DemoFacts, 'tokenLifetimeMs'>,
   token: TokenStatus | undefined,
   requests: readonly RequestRecord[],
   columns: number,
@@ -94,6 +96,7 @@ export function screen(
   const lines = [
     'tokenferry demo: a stand-in issuer and model behind the gateway, all on this machine. Ctrl-C stops it.',
     '',
+    `  page       ${pageUrl}`,
     `  base URL   ${url}/v1`,
     `  API key    ${key}`,
     `  models     ${models.join(', ')}`,

@@ -11,9 +11,14 @@ import type { RequestRecord } from '../lib/request-record.ts';
 import type { TokenStatus } from '../tokens/manager/token-status.ts';
 import { DemoIssuer } from './issuer.ts';
 import { CHAT_MODELS, DemoModel, EMBEDDING_MODEL } from './model.ts';
+import { makeTraffic } from './traffic.ts';
 
 /** The same at every start, so that a configured application keeps working. Loopback only. */
 const DEMO_KEY = 'sk-tokenferry-demo';
+
+/** The client of the demo's own requests, which the screen leaves out. */
+export const TRAFFIC_CLIENT = 'demo-traffic';
+const TRAFFIC_KEY = 'sk-tokenferry-demo-traffic';
 
 const CLIENT_ID = 'demo-app';
 const CLIENT_SECRET = 'demo-app-secret';
@@ -24,6 +29,8 @@ interface DemoOptions {
   readonly tokenLifetimeMs: number;
   /** Called with the serial (from 1) of each token that is issued. */
   readonly onIssue: (serial: number) => void;
+  /** True: a made-up application sends requests, so that the page has something to show. */
+  readonly hasTraffic?: boolean;
   /** Tries the configuration that the set-up of the page writes. */
   readonly tryConfiguration?: TryConfiguration;
   /** Gets the records of finished requests, within 100 ms. */
@@ -34,6 +41,8 @@ interface DemoOptions {
 export interface Demo {
   /** Without `/v1`. */
   readonly url: string;
+  /** Of the page, which needs no key on this machine. */
+  readonly pageUrl: string;
   readonly key: string;
   readonly models: readonly string[];
   /** The state of the gateway's token. */
@@ -67,12 +76,18 @@ export async function startDemo(options: DemoOptions): Promise<Demo> {
       ...(options.tryConfiguration === undefined ? {} : { tryConfiguration: options.tryConfiguration }),
       ...(options.onRecords === undefined ? {} : { onRecords: options.onRecords }),
     });
+    const url = `http://127.0.0.1:${port}`;
+    const stopping = new AbortController();
+    const traffic = options.hasTraffic === true ? makeTraffic(url, TRAFFIC_KEY, stopping.signal) : null;
     return {
-      url: `http://127.0.0.1:${port}`,
+      url,
+      pageUrl: `${url}/ui/`,
       key: DEMO_KEY,
       models: [...CHAT_MODELS, EMBEDDING_MODEL],
       token: () => service.status().tokens[0],
       async close() {
+        stopping.abort();
+        await traffic;
         await service.close();
         await closeServers();
       },
@@ -88,6 +103,8 @@ function demoConfig(port: number, issuer: DemoIssuer, model: DemoModel, folder: 
   return {
     address: `127.0.0.1:${port}`,
     authorization: DEMO_KEY,
+    clients: [{ name: TRAFFIC_CLIENT, key: TRAFFIC_KEY }],
+    record: { content: 'all' },
     tokens: {
       demo: {
         type: 'oauth2',

@@ -6,6 +6,7 @@ import { sampleRecord } from '../request-log/sample-record.ts';
 test('a terminal of 80 x 24 keeps URL, key and the command in sight beside the last requests', () => {
   const demo = {
     url: 'http://127.0.0.1:8888',
+    pageUrl: 'http://127.0.0.1:8888/ui/',
     key: 'sk-tokenferry-demo',
     models: ['demo-chat', 'demo-embed'],
   };
