@@ -48,6 +48,8 @@ const LONG_WINDOW_MS = 60_000;
 const LONG_WAIT_MS = 10_000;
 /** The lowest rate: one call a minute. */
 const MIN_PER_MS = 1 / 60_000;
+/** What of the time of the first refused call counts for the delay of those before it. */
+const MAX_DELAY_MS = 250;
 /** Calls whose times are kept: more than a minute of 50 a second. */
 export const MAX_HISTORY = 4_096;
 /** What calls may arrive closer together than they left, as a share of the window; doubled by refusals up to the maximum. */
@@ -72,6 +74,8 @@ export class LearnedRate {
   #ceilingPerMs: number;
   #firstHoldMs = UNCONFIRMED_HOLD_MS;
   #holdMs = UNCONFIRMED_HOLD_MS;
+  /** Probes refused in a row: one that came a little early says nothing of the rate. */
+  #refusedProbes = 0;
   /** Time since the last decrease in which calls waited for their turn: without demand a rate proves nothing. */
   #busyMs = 0;
   #growthSteps = 0;
@@ -163,8 +167,10 @@ export class LearnedRate {
     this.#firstHoldMs = isLong ? CONFIRMED_HOLD_MS : UNCONFIRMED_HOLD_MS;
     this.#stepMs = isLong ? LONG_WINDOW_MS / 10 : shortStepFor(before);
     if (before === null) {
+      // The first calls arrived that much later than they left, on new connections above all: too low a count would last.
+      const delayMs = Math.min(nowMonoMs - sentMonoMs, MAX_DELAY_MS);
       this.#decrease = {
-        endMonoMs: sentMonoMs,
+        endMonoMs: sentMonoMs - delayMs,
         toMonoMs: nowMonoMs,
         windowMs: isLong ? LONG_WINDOW_MS : SHORT_WINDOW_MS,
         before,
@@ -175,8 +181,10 @@ export class LearnedRate {
     } else if (isProbe) {
       // The pause was too short: weak evidence about the rate, and none when the upstream stated no pause.
       this.#decrease = null;
-      if (retryAfterMs !== undefined) this.#set(this.#ceilingPerMs * 0.9);
+      this.#refusedProbes += 1;
+      if (retryAfterMs !== undefined && this.#refusedProbes > 1) this.#set(this.#ceilingPerMs * 0.9);
     } else {
+      this.#refusedProbes = 0;
       const ceilingBefore = this.#ceilingPerMs;
       const isGrown = this.#growthSteps > 0;
       const good = isGrown ? this.#goodPerMs : before * (MARGIN - this.#slack);
