@@ -371,6 +371,15 @@ export interface AdminAttempt {
   readonly repairs: readonly { readonly repair: string; readonly meaning: string }[];
 }
 
+/** A change of a request for an upstream. */
+export interface AdminAdaptation {
+  readonly upstream: string;
+  /** As in `x-tokenferry-dropped`. */
+  readonly change: string;
+  /** Null: the configuration asks for it, or the API's own rules. */
+  readonly reason: string | null;
+}
+
 /** `GET /admin/requests/{id}`: the newest request with that id. */
 export interface AdminRequestDetail {
   readonly request: AdminRequest;
@@ -379,6 +388,10 @@ export interface AdminRequestDetail {
   readonly request_bytes: number;
   readonly response_bytes: number;
   readonly attempts: readonly AdminAttempt[];
+  /** What was changed in the request for its upstreams, with the words of the upstream that asked for it. */
+  readonly adaptations: readonly AdminAdaptation[];
+  /** The client's own id, where many requests came with it; null: there is none, or it is `id`. */
+  readonly client_request_id: string | null;
   readonly headers: Readonly<Record<string, string>> | null;
   /** Kept as `record.content` says, cut and redacted; null: not kept. */
   readonly body: string | null;

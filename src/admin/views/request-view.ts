@@ -43,6 +43,8 @@ export function requestDetail(request: StoredRequest, sameId: number): AdminRequ
     request_bytes: request.requestBytes,
     response_bytes: request.responseBytes,
     attempts: request.attempts.map(attemptView),
+    adaptations: request.adaptations,
+    client_request_id: request.clientRequestId,
     headers: request.headers,
     body: request.body,
     response: request.response,

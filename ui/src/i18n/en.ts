@@ -150,6 +150,8 @@ export const en = {
   partHeaders: 'until the headers',
   partContent: 'until the first content',
   partRest: 'until the end',
+  adaptations: 'Changed in the request for its upstream',
+  adaptationByRule: 'by the configuration, or by the rules of the API',
   bodies: 'Bodies',
   bodiesNotKept: 'Not kept. record.content: errors or all keeps them.',
   requestBody: 'Request',

@@ -152,6 +152,8 @@ export const zh: Record<keyof typeof en, string> = {
   partHeaders: '到响应头',
   partContent: '到首个内容',
   partRest: '到结束',
+  adaptations: '为上游所做的修改',
+  adaptationByRule: '由配置或 API 规则决定',
   bodies: '内容',
   bodiesNotKept: '未保存。record.content 设为 errors 或 all 即可保存。',
   requestBody: '请求',

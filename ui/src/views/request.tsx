@@ -65,6 +65,19 @@ function Detail({ detail }: { readonly detail: AdminRequestDetail }) {
         <h2 id="attempts">{t('attempts')}</h2>
         <TimeLine detail={detail} />
       </section>
+      {detail.adaptations.length > 0 && (
+        <section aria-labelledby="adaptations">
+          <h2 id="adaptations">{t('adaptations')}</h2>
+          <ul class="plain">
+            {detail.adaptations.map(({ upstream, change, reason }) => (
+              <li key={`${upstream} ${change}`}>
+                <strong>{upstream}</strong> <code>{change}</code>{' '}
+                <span class="quiet">{reason ?? t('adaptationByRule')}</span>
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
       <dl class="facts">
         {facts.map(([name, value]) => (
           <div key={name}>
