@@ -247,7 +247,8 @@ function base64Error(
   { dropped }: AdaptedRequest,
 ): FerryError | null {
   if (!(error instanceof FerryError) || wanted.encoding !== 'base64' || !upstream.profile.learn) return null;
-  if (dropped.includes(REWRITE.base64) || dropped.includes('encoding_format')) return null;
+  // Something else was requested than base64.
+  if (dropped.some((change) => change.startsWith('encoding_format'))) return null;
   if (error.kind !== 'mismatch' && !isBrokenVector(error)) return null;
   return new FerryError('client_fault', {
     message: `${error.message} It was asked for base64.`,
