@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ParsedUrlQuery } from 'node:querystring';
 import express, { type ErrorRequestHandler, type Express, type Request, type Response } from 'express';
@@ -257,6 +258,7 @@ function bodyOf(request: Request): Readonly<Record<string, unknown>> {
 
 /** What a browser must not do with any response of ours. */
 function setSecurityHeaders(response: ServerResponse): void {
+  response.setHeader('x-request-id', randomUUID());
   response.setHeader('cache-control', 'no-store');
   response.setHeader('x-content-type-options', 'nosniff');
   response.setHeader('x-frame-options', 'DENY');

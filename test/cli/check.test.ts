@@ -154,7 +154,8 @@ test('each line is printed with its result, while slower ones are still running;
 
 test('a slow check is named early, with its last error and the remaining time', () => {
   const lastMs = lineOf(away, /^FAIL {2}token silent: no token within 8 s$/);
-  const isSoon = (pattern: RegExp) => assert.ok(lineOf(away, pattern) < lastMs - 500);
+  const waiting = { ...away, lines: away.errorLines, stdout: away.stderr };
+  const isSoon = (pattern: RegExp) => assert.ok(lineOf(waiting, pattern) < lastMs - 500);
   isSoon(
     /^wait {2}token gone: token_url: connection refused \(ECONNREFUSED\) at 127\.0\.0\.1:\d+; retrying for up to 8 s$/,
   );

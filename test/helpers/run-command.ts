@@ -16,6 +16,8 @@ export interface EndedCommand {
   readonly elapsedMs: number;
   /** Each line of standard output with when it came, in milliseconds since the start of the process. */
   readonly lines: readonly { readonly text: string; readonly atMs: number }[];
+  /** The same of standard error. */
+  readonly errorLines: readonly { readonly text: string; readonly atMs: number }[];
 }
 
 /** Runs `tokenferry COMMAND --config FILE …` as a process of its own, in a folder of its own, until it ends. */
@@ -65,6 +67,7 @@ function run(
     env: { ...process.env, TMPDIR: cwd, ...env },
   });
   const lines: { text: string; atMs: number }[] = [];
+  const errorLines: { text: string; atMs: number }[] = [];
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout += text;
@@ -73,10 +76,12 @@ function run(
   });
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     stderr += text;
+    const atMs = performance.now() - startMs;
+    for (const line of text.split('\n')) if (line !== '') errorLines.push({ text: line, atMs });
   });
   return new Promise((resolve) =>
     child.once('close', (code) =>
-      resolve({ code, stdout, stderr, lines, elapsedMs: performance.now() - startMs }),
+      resolve({ code, stdout, stderr, lines, errorLines, elapsedMs: performance.now() - startMs }),
     ),
   );
 }

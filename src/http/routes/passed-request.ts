@@ -27,8 +27,15 @@ const OBJECT_BEGINS_WITHIN = 1024;
 /** A form whose fields come after so much of it has its path as the model's name. */
 const FORM_HEAD_BYTES = 64 * 1024;
 
-/** Buffers the body as far as it is needed to route the request and to send it again; the rest is streamed. */
-export async function readPassedBody(context: RequestContext, limits: PassedBodyLimits): Promise<PassedBody> {
+/**
+ * Buffers the body as far as it is needed to route the request and to send it again; the rest is streamed. `isAlwaysJson`: it is
+ * JSON whatever its content-type says, so that `limits.body` holds for it.
+ */
+export async function readPassedBody(
+  context: RequestContext,
+  limits: PassedBodyLimits,
+  isAlwaysJson = false,
+): Promise<PassedBody> {
   const { request, headers } = context;
   const { 'content-length': length, 'transfer-encoding': coding, 'content-type': type = '' } = headers;
   const { bodies, uploadLimitBytes: maxBytes } = limits;
@@ -39,7 +46,7 @@ export async function readPassedBody(context: RequestContext, limits: PassedBody
   const declared = length === undefined ? Number.POSITIVE_INFINITY : Number(length);
   if (length !== undefined && declared > maxBytes) throw uploadTooLarge(maxBytes);
   // JSON is read whole, also when it comes in chunks of unknown length: its model decides where it goes.
-  if (isJson(type)) {
+  if (isAlwaysJson || isJson(type)) {
     const body = await bodies.readDecoded(context, limits.bodyLimitBytes);
     context.outcome.requestBytes = body.length;
     return json(body, body.length > 0);

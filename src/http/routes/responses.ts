@@ -43,10 +43,13 @@ export async function serveResponses(
 ): Promise<void> {
   const { router, policy } = settings;
   refuseDenied(context, passSettings);
-  const read = withoutClientMetadata(await readPassedBody(context, passSettings));
+  const isChatOnly = router.upstreams.every(isViaChat);
+  const read = withoutClientMetadata(await readPassedBody(context, passSettings, isChatOnly));
   const { body, fields } = read;
   const model = fields.get('model');
   const canBeChat = router.upstreams.some(({ profile }) => profile.responses !== 'native');
+  // Nobody has /responses: without a model, or as invalid JSON, the request cannot be a chat either.
+  if (Buffer.isBuffer(body) && isChatOnly && !model?.trim()) parseRequest(body, 'chat');
   if (!Buffer.isBuffer(body) || !model || !canBeChat) return servePassed(context, client, settings, read);
 
   refuseLongModelName(model);

@@ -24,7 +24,14 @@ before(async () => {
     dbtype: 'none',
     limits: { body: '1MiB', replay: '1MiB' },
     upstreams: [
-      { name: 'one', endpoint: model.url, sk: 'upstream-key', allow: ['m', '/v1/files'], keep_header: true },
+      {
+        name: 'one',
+        endpoint: model.url,
+        sk: 'upstream-key',
+        allow: ['m', '/v1/files'],
+        keep_header: true,
+        profile: { responses: 'native' },
+      },
     ],
   });
 });
