@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Page } from 'playwright-core';
-import type { AdminRequests, AdminStats, AdminTokens, AdminUpstreams } from '../../src/admin/api-types.ts';
+import type {
+  AdminRequests,
+  AdminStats,
+  AdminStatus,
+  AdminTokens,
+  AdminUpstreams,
+} from '../../src/admin/api-types.ts';
 import { CLIENT_KEY, eventually, HOSTILE_TEXT, PageStage } from './page-stage.ts';
 
 let stage: PageStage;
@@ -34,6 +40,41 @@ test('the first view says what is well, and shows requests as they finish', asyn
   await rows.nth(count).waitFor();
 });
 
+test('what does not work is said while the gateway still starts, with a link to where it is mended', async () => {
+  await page.route('**/admin/status', async (route) => {
+    const response = await route.fetch();
+    const status = (await response.json()) as AdminStatus;
+    const degraded: AdminStatus['degraded'] = [
+      { part: 'token', name: 'partner', message: 'no token', advice: 'Correct its credentials.' },
+    ];
+    await route.fulfill({ response, json: { ...status, phase: 'starting', degraded } });
+  });
+  await stage.show(page, '');
+  const verdict = page.locator('.verdict-fail');
+  await verdict.getByText('Correct its credentials.').waitFor();
+  assert.match((await verdict.textContent()) ?? '', /Starting/);
+  await verdict.getByRole('link', { name: 'Tokens' }).click();
+  await page.waitForURL(/tokens$/);
+  await page.unroute('**/admin/status');
+});
+
+test('an upstream whose token source has no token is not shown as up, and only such can be shown', async () => {
+  await page.route('**/admin/tokens', async (route) => {
+    const response = await route.fetch();
+    const all = (await response.json()) as AdminTokens;
+    const tokens = all.tokens.map((token) => ({ ...token, is_usable: false, state: 'misconfigured' }));
+    await route.fulfill({ response, json: { ...all, tokens } });
+  });
+  await stage.show(page, 'upstreams?text=second');
+  const card = page.locator('section[aria-labelledby=upstream-second]');
+  await card.locator('.badge', { hasText: 'no token' }).waitFor();
+  assert.equal(await page.locator('section.card').count(), 1);
+  await page.getByLabel('only those that do not serve').check();
+  assert.equal(await page.locator('section.card').count(), 1);
+  await page.unroute('**/admin/tokens');
+  await page.locator('section.card').waitFor({ state: 'detached' });
+});
+
 test('the bar of a token runs down and is full again after a renewal', async () => {
   await stage.show(page, 'tokens');
   const bar = page.getByRole('meter');
@@ -49,6 +90,11 @@ test('the bar of a token runs down and is full again after a renewal', async () 
   await page.locator('.events li').first().waitFor();
   const { tokens } = await stage.admin<AdminTokens>('tokens');
   assert.match(await textOf('.facts'), new RegExp(`renewals${tokens[0]?.counters.acquired}`));
+});
+
+test('a token says when it was renewed last, and why', async () => {
+  await stage.show(page, 'tokens');
+  assert.match(await textOf('.last-renewal'), /Last renewal [\d:]+: new token \(.+\)/);
 });
 
 test('an upstream is paused, probed and resumed', async () => {
@@ -89,6 +135,21 @@ test('requests are found by outcome, by model and by id, and the address keeps t
   await page.locator('tbody tr').first().waitFor();
   assert.equal(await page.locator('tbody tr').count(), 1);
   assert.match(await textOf('tbody tr'), /away/);
+
+  await stage.show(page, 'requests?range=hour&errors=1');
+  await page.locator('tbody tr').first().waitFor();
+  assert.equal(await page.locator('tbody tr').count(), requests.length);
+  assert.equal(await page.locator('select[name=range]').inputValue(), 'hour');
+});
+
+test('on a phone each request is a few lines, its error among them', async () => {
+  const phone = await stage.openPage({ width: 390 });
+  await stage.show(phone, 'requests?model=away-chat');
+  const error = phone.locator('tbody td.error').first();
+  await error.waitFor();
+  const box = await error.boundingBox();
+  assert.ok(box !== null && box.x >= 0 && box.x + box.width <= 390 && box.width > 200);
+  await phone.context().close();
 });
 
 test('one request shows its attempts on a time line, its error and its bodies', async () => {
@@ -143,6 +204,8 @@ test('the playground streams a chat and compares two texts', async () => {
   await chat.getByRole('button', { name: 'Send' }).click();
   await chat.getByText(/First content after/).waitFor();
   assert.ok(((await chat.locator('.answer').textContent()) ?? '').length > 10);
+  const served = chat.getByRole('link', { name: /^Request / });
+  assert.match((await served.locator('..').textContent()) ?? '', /Upstream: second/);
   const vectors = page.locator('section[aria-labelledby=play-embeddings]');
   await vectors.getByLabel('Model').fill('bge-m3');
   await vectors.getByRole('button', { name: 'Compare' }).click();
@@ -161,6 +224,19 @@ test('the fields for an application have this gateway’s address, and its check
   await page.locator('select').last().selectOption('corp-chat');
   await page.getByRole('button', { name: 'Check as Dify does' }).click();
   await page.locator('.notice-ok', { hasText: 'A stream' }).waitFor();
+  await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+  await page.locator('.fields tr', { hasText: 'YOUR_KEY' }).getByRole('button').click();
+  await eventually(
+    async () => (await page.evaluate('navigator.clipboard.readText()')) === CLIENT_KEY,
+    'the key that was typed is copied',
+  );
+});
+
+test('usage of today begins at midnight', async () => {
+  await stage.show(page, 'usage?range=today');
+  const row = page.locator('.table tbody tr', { hasText: 'bge-m3' });
+  await row.waitFor();
+  assert.notEqual(await row.locator('td').first().textContent(), '0');
 });
 
 test('the configuration is shown without secrets, and reloaded', async () => {

@@ -20,6 +20,10 @@ interface ChartProps {
   readonly height?: number;
 }
 
+const COUNT_STEPS = Array.from({ length: 13 }, (_, power) =>
+  [1, 2, 5].map((step) => step * 10 ** power),
+).flat();
+
 const COLORS = ['--chart-1', '--chart-2', '--chart-3', '--chart-4', '--chart-5', '--chart-6'];
 
 /** Lines over time. The numbers are also in a table of the view or in its text. */
@@ -61,7 +65,8 @@ export function Chart({ label, times, series, format, height = 200 }: ChartProps
               return splits.map((at) => (isLong ? day : time).format(at * 1000));
             },
           },
-          { ...axis, size: 64, values: (_plot, splits) => splits.map(format) },
+          // Counts: no steps below one, which would be the same number twice.
+          { ...axis, size: 64, incrs: COUNT_STEPS, values: (_plot, splits) => splits.map(format) },
         ],
         series: [
           {},

@@ -3,7 +3,7 @@ import { t } from '../i18n/language.ts';
 import { clientKey } from '../lib/client-key.ts';
 
 /** The field for the key that an application would use. */
-export function ClientKey({ status }: { readonly status: AdminStatus }) {
+export function ClientKey({ status, hint }: { readonly status: AdminStatus; readonly hint?: string }) {
   if (!status.needs_client_key) return <p class="quiet">{t('noKeyNeeded')}</p>;
   return (
     <label>
@@ -16,7 +16,9 @@ export function ClientKey({ status }: { readonly status: AdminStatus }) {
           clientKey.value = event.currentTarget.value;
         }}
       />
-      <span class="quiet">{t('clientKeyWhere')}</span>
+      <span class="quiet">
+        {t('clientKeyWhere')} {hint}
+      </span>
     </label>
   );
 }

@@ -23,14 +23,23 @@ export function CopyButton({ text, label }: { readonly text: string; readonly la
 }
 
 /** A text to be copied whole: code, or a value to type somewhere. */
-export function CodeBlock({ text, label }: { readonly text: string; readonly label: string }) {
+export function CodeBlock({
+  text,
+  copied = text,
+  label,
+}: {
+  readonly text: string;
+  /** What is copied, when that is not what is shown. */
+  readonly copied?: string;
+  readonly label: string;
+}) {
   return (
     <div class="code">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so that the keyboard must reach it. */}
       <pre tabIndex={0} role="region" aria-label={label}>
         <code>{text}</code>
       </pre>
-      <CopyButton text={text} />
+      <CopyButton text={copied} />
     </div>
   );
 }

@@ -49,7 +49,7 @@ export function RequestTable({
 }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways, so that the keyboard must reach it.
-    <div class="table" tabIndex={0} role="region" aria-label={caption}>
+    <div class="table requests" tabIndex={0} role="region" aria-label={caption}>
       <table>
         <caption class="hidden">{caption}</caption>
         <thead>
@@ -92,12 +92,16 @@ export function RequestTable({
                   <span class="quiet"> {t('attemptCount', { count: request.attempts })}</span>
                 )}
               </td>
-              <td class="number">{formatDuration(request.first_token_ms)}</td>
-              <td class="number">{formatDuration(request.elapsed_ms)}</td>
-              <td class="number">
+              <td class="number" data-name={t('firstToken')}>
+                {formatDuration(request.first_token_ms)}
+              </td>
+              <td class="number" data-name={t('columnDuration')}>
+                {formatDuration(request.elapsed_ms)}
+              </td>
+              <td class="number" data-name={t('columnTokens')}>
                 {request.total_tokens === null ? '–' : formatCount(request.total_tokens)}
               </td>
-              <td class="long">{request.error_message ?? ''}</td>
+              <td class="long error">{request.error_message ?? ''}</td>
             </tr>
           ))}
         </tbody>

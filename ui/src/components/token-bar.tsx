@@ -1,8 +1,25 @@
-import type { AdminToken } from '../../../src/admin/api-types.ts';
+import type { AdminToken, AdminTokenState } from '../../../src/admin/api-types.ts';
 import { nowMs } from '../api/live.ts';
-import { t } from '../i18n/language.ts';
+import { type TextKey, t } from '../i18n/language.ts';
 import { formatDuration } from '../lib/format.ts';
 import { clock } from './time.tsx';
+
+const STATE_TEXTS: Record<AdminTokenState, TextKey> = {
+  empty: 'tokenEmpty',
+  acquiring: 'tokenAcquiring',
+  fresh: 'tokenFresh',
+  renewing: 'tokenRenewing',
+  degraded: 'tokenDegraded',
+  starved: 'tokenStarved',
+  rejected: 'tokenIsRejected',
+  misconfigured: 'tokenMisconfigured',
+  dormant: 'tokenDormant',
+  stopped: 'tokenStopped',
+};
+
+export function tokenStateText(token: AdminToken): string {
+  return t(STATE_TEXTS[token.state]);
+}
 
 /**
  * How much of a token's life is left, running down, with the moment of its renewal marked. `loadedAtMs`: the gateway's time
@@ -12,7 +29,8 @@ export function TokenBar({ token, loadedAtMs }: { readonly token: AdminToken; re
   void clock.value;
   const { life_ms: life, expires_at_ms: expiresAt } = token;
   if (life === null || expiresAt === null) {
-    return <div class="bar-text quiet">{token.is_usable ? t('tokenNeverExpires') : token.description}</div>;
+    // Without a token there is no bar; its state is in words beside its name.
+    return token.is_usable ? <div class="bar-text quiet">{t('tokenNeverExpires')}</div> : null;
   }
   const left = Math.max(0, expiresAt - nowMs());
   const share = Math.min(1, left / life);

@@ -14,7 +14,8 @@ export interface Application {
   readonly name: string;
   /** Where the fields are. */
   readonly where: string;
-  readonly fields: (facts: ConnectFacts) => readonly (readonly [string, string])[];
+  /** Name and value; `true`: the value says what to choose and cannot be copied. */
+  readonly fields: (facts: ConnectFacts) => readonly (readonly [string, string, true?])[];
   readonly code?: (facts: ConnectFacts) => string;
   readonly checks: readonly ApplicationCheck[];
 }
@@ -25,7 +26,8 @@ export interface ConnectFacts {
   readonly model: string;
 }
 
-const KEY = 'YOUR_KEY';
+/** Stands for the client key where a field or a line of code has one. */
+export const KEY = 'YOUR_KEY';
 
 const hello = (model: string, extra: object = {}): object => ({
   model,
@@ -101,10 +103,11 @@ export const APPLICATIONS: readonly Application[] = [
     name: 'RAGFlow',
     where: 'Avatar → Model providers → OpenAI-API-Compatible → Add',
     fields: ({ baseUrl, model }) => [
-      ['Model type', 'chat / embedding / rerank'],
+      ['Model type', 'chat / embedding / rerank', true],
       ['Model name', model],
       ['Base url', baseUrl],
       ['API-Key', KEY],
+      ['Max tokens', 'context length of the model', true],
     ],
     checks: [CHAT, STREAM],
   },

@@ -33,9 +33,11 @@ export async function streamChat(
   call: ClientCall,
   body: object,
   onChunk: (chunk: StreamedChunk) => void,
+  onHeaders: (headers: Headers) => void,
 ): Promise<void> {
   const startedMs = performance.now();
   const response = await callGateway(call, '/chat/completions', { ...body, stream: true });
+  onHeaders(response.headers);
   const reader = response.body?.getReader();
   if (reader === undefined) return;
   let failure: string | null = null;

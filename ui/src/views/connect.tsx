@@ -8,7 +8,7 @@ import { baseUrlOf, ClientKey } from '../components/client-key.tsx';
 import { CodeBlock, CopyButton } from '../components/copy.tsx';
 import { Loaded, Notice } from '../components/states.tsx';
 import { t } from '../i18n/language.ts';
-import { APPLICATIONS, type Application, type ApplicationCheck } from '../lib/applications.ts';
+import { APPLICATIONS, type Application, type ApplicationCheck, KEY } from '../lib/applications.ts';
 import { clientKey } from '../lib/client-key.ts';
 import { formatDuration } from '../lib/format.ts';
 import { callGateway } from '../lib/gateway-call.ts';
@@ -83,30 +83,35 @@ function Fields({ application, status, models }: FieldsProps) {
         <table class="fields">
           <caption class="hidden">{application.name}</caption>
           <tbody>
-            {fields.map(([name, value]) => (
+            {fields.map(([name, value, isHint]) => (
               <tr key={name}>
                 <th scope="row">{name}</th>
-                <td>
-                  <code>{value}</code>
-                </td>
-                <td>
-                  <CopyButton text={value} />
-                </td>
+                <td>{isHint === true ? value : <code>{value}</code>}</td>
+                <td>{isHint !== true && <CopyButton text={withKey(value)} />}</td>
               </tr>
             ))}
           </tbody>
         </table>
       )}
       {application.code !== undefined && (
-        <CodeBlock text={application.code(facts)} label={application.name} />
+        <CodeBlock
+          text={application.code(facts)}
+          copied={withKey(application.code(facts))}
+          label={application.name}
+        />
       )}
       {/^(?:localhost|127\.|\[::1\])/.test(location.hostname) && (
         <Notice kind="info">{t('containerHint')}</Notice>
       )}
-      <ClientKey status={status} />
+      <ClientKey status={status} hint={t('keyIsCopied', { placeholder: KEY })} />
       <Checks application={application} baseUrl={baseUrl} model={model} />
     </section>
   );
+}
+
+/** As it is copied: with the key that was typed, which is not shown. */
+function withKey(text: string): string {
+  return clientKey.value === '' ? text : text.replaceAll(KEY, () => clientKey.value);
 }
 
 interface Finding {

@@ -1,4 +1,4 @@
-import type { AdminStatus, AdminTokens, AdminUpstreams } from '../../../src/admin/api-types.ts';
+import type { AdminStatus, AdminTokens, AdminUpstreams, Degradation } from '../../../src/admin/api-types.ts';
 import { latestRequests, tick, ticks } from '../api/live.ts';
 import { useResource } from '../api/resource.ts';
 import { ROOT } from '../api/root.ts';
@@ -6,8 +6,8 @@ import { useStatus } from '../api/status.ts';
 import { Chart } from '../components/chart.tsx';
 import { RequestTable } from '../components/request-table.tsx';
 import { Empty, Loaded } from '../components/states.tsx';
-import { TokenBar } from '../components/token-bar.tsx';
-import { UpstreamBadge } from '../components/upstream-badge.tsx';
+import { TokenBar, tokenStateText } from '../components/token-bar.tsx';
+import { canServe, UpstreamBadge, unusableTokens } from '../components/upstream-badge.tsx';
 import { t } from '../i18n/language.ts';
 import { formatCount, formatDuration, formatNumber, formatPercent } from '../lib/format.ts';
 
@@ -21,6 +21,7 @@ export function NowView() {
   const status = useStatus();
   const tokens = useResource<AdminTokens>('/admin/tokens', EVERY_MS);
   const upstreams = useResource<AdminUpstreams>('/admin/upstreams', EVERY_MS);
+  const withoutToken = unusableTokens(tokens.data);
   return (
     <>
       <h1 class="hidden">{t('viewNow')}</h1>
@@ -40,8 +41,10 @@ export function NowView() {
                     .map((token) => (
                       <li key={token.name}>
                         <div class="row">
-                          <strong class="name">{token.name}</strong>
-                          <span class="quiet">{token.description}</span>
+                          <strong class="name">
+                            <a href={`${ROOT}/ui/tokens`}>{token.name}</a>
+                          </strong>
+                          <span class="quiet">{tokenStateText(token)}</span>
                         </div>
                         <TokenBar token={token} loadedAtMs={now_ms} />
                         {token.last_error !== null && token.consecutive_failures > 0 && (
@@ -63,19 +66,25 @@ export function NowView() {
                 <Empty>{t('noUpstreams')}</Empty>
               ) : (
                 <ul class="plain">
-                  {worstFirst(all, (upstream) => upstream.state === 'up')
+                  {worstFirst(all, (upstream) => canServe(upstream, withoutToken))
                     .slice(0, MAX_SHOWN)
                     .map((upstream) => (
                       <li key={upstream.name}>
                         <div class="row">
-                          <strong class="name">{upstream.name}</strong>
-                          <UpstreamBadge state={upstream.state} />
-                          <span class="quiet">
-                            {t('requestsLately', {
-                              count: formatCount(upstream.recent.requests),
-                              window: formatDuration(upstream.recent.window_ms),
-                            })}
-                          </span>
+                          <strong class="name">
+                            <a href={`${ROOT}/ui/upstreams?text=${encodeURIComponent(upstream.name)}`}>
+                              {upstream.name}
+                            </a>
+                          </strong>
+                          <UpstreamBadge upstream={upstream} withoutToken={withoutToken} />
+                          {upstream.recent.window_ms >= EVERY_MS && (
+                            <span class="quiet">
+                              {t('requestsLately', {
+                                count: formatCount(upstream.recent.requests),
+                                window: formatDuration(upstream.recent.window_ms),
+                              })}
+                            </span>
+                          )}
                         </div>
                         {upstream.state !== 'up' && <p class="problem">{upstream.description}</p>}
                         {upstream.state === 'up' &&
@@ -104,22 +113,39 @@ export function NowView() {
 
 function Verdict({ status }: { readonly status: AdminStatus }) {
   const { degraded, phase } = status;
-  if (phase !== 'serving') {
-    return <div class="verdict verdict-warn">{phase === 'draining' ? t('draining') : t('starting')}</div>;
+  const phaseText = phase === 'serving' ? null : t(phase);
+  if (degraded.length === 0) {
+    return (
+      <div class={`verdict ${phaseText === null ? 'verdict-ok' : 'verdict-warn'}`}>
+        {phaseText ?? t('allWell')}
+      </div>
+    );
   }
-  if (degraded.length === 0) return <div class="verdict verdict-ok">{t('allWell')}</div>;
   return (
     <div class="verdict verdict-fail" role="alert">
       <p>{t('notWell', { count: degraded.length })}</p>
+      {phaseText !== null && <p>{phaseText}</p>}
       <ul>
-        {degraded.map(({ part, name, message, advice }) => (
+        {degraded.slice(0, MAX_SHOWN).map(({ part, name, message, advice }) => (
           <li key={`${part} ${name} ${message}`}>
-            {message} <strong>{advice}</strong>
+            {message}
+            <br />
+            <strong>{advice}</strong> <PartLink part={part} name={name} />
           </li>
         ))}
+        {degraded.length > MAX_SHOWN && <li>{t('more', { count: degraded.length - MAX_SHOWN })}</li>}
       </ul>
     </div>
   );
+}
+
+/** To the view where something can be done about it. */
+function PartLink({ part, name }: Pick<Degradation, 'part' | 'name'>) {
+  if (part === 'token') return <a href={`${ROOT}/ui/tokens`}>{t('viewTokens')}</a>;
+  if (part === 'configuration') return <a href={`${ROOT}/ui/configuration`}>{t('viewConfiguration')}</a>;
+  if (part !== 'upstream') return null;
+  const search = name === null ? '' : `?text=${encodeURIComponent(name)}`;
+  return <a href={`${ROOT}/ui/upstreams${search}`}>{t('viewUpstreams')}</a>;
 }
 
 function Traffic() {

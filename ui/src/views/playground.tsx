@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { AdminModels, AdminStatus } from '../../../src/admin/api-types.ts';
 import { useResource } from '../api/resource.ts';
+import { ROOT } from '../api/root.ts';
 import { useStatus } from '../api/status.ts';
 import { baseUrlOf, ClientKey } from '../components/client-key.tsx';
 import { CodeBlock } from '../components/copy.tsx';
@@ -48,6 +49,7 @@ function Chat({ status, models }: PartProps) {
   const [chunks, setChunks] = useState<readonly StreamedChunk[]>([]);
   const [state, setState] = useState<'idle' | 'running' | 'done'>('idle');
   const [problem, setProblem] = useState<string | null>(null);
+  const [served, setServed] = useState<Served | null>(null);
   const running = useRef<AbortController | null>(null);
   useEffect(() => () => running.current?.abort(), []);
 
@@ -57,12 +59,15 @@ function Chat({ status, models }: PartProps) {
     running.current = controller;
     setState('running');
     setProblem(null);
+    setServed(null);
     setChunks([]);
     try {
       await streamChat(
         { baseUrl: baseUrlOf(status), key: clientKey.value, signal: controller.signal },
         { model, messages },
         (chunk) => setChunks((known) => [...known, chunk]),
+        (headers) =>
+          setServed({ id: headers.get('x-request-id'), upstream: headers.get('x-tokenferry-upstream') }),
       );
     } catch (error) {
       if (!controller.signal.aborted) setProblem(error instanceof Error ? error.message : String(error));
@@ -88,13 +93,25 @@ function Chat({ status, models }: PartProps) {
           </button>
         )}
       </p>
-      {problem !== null && <Notice kind="fail">{problem}</Notice>}
+      {problem !== null && (
+        <Notice kind="fail">
+          {problem} {status.needs_client_key && clientKey.value === '' && t('keyAbove')}
+        </Notice>
+      )}
       {(chunks.length > 0 || state === 'running') && (
         <>
           <div class="answer" aria-live="polite" aria-busy={state === 'running'}>
             {chunks.map((chunk) => chunk.text).join('')}
           </div>
           <Timing chunks={chunks} />
+          {served?.id && (
+            <p class="quiet">
+              {served.upstream !== null && `${t('columnUpstream')}: ${served.upstream} · `}
+              <a href={`${ROOT}/ui/requests/${encodeURIComponent(served.id)}`}>
+                {t('requestTitle', { id: served.id })}
+              </a>
+            </p>
+          )}
         </>
       )}
       <details>
@@ -108,6 +125,12 @@ function Chat({ status, models }: PartProps) {
       </details>
     </section>
   );
+}
+
+/** What the response said about who served it. */
+interface Served {
+  readonly id: string | null;
+  readonly upstream: string | null;
 }
 
 /** When each chunk came. */

@@ -9,6 +9,14 @@ import { Empty, Notice } from '../components/states.tsx';
 import { type TextKey, t } from '../i18n/language.ts';
 
 const PAGE = 50;
+const HOUR_MS = 3_600_000;
+
+/** Up to now, in place of `since`. */
+const RANGES: Readonly<Record<string, { readonly name: TextKey; readonly ms: number }>> = {
+  hour: { name: 'lastHour', ms: HOUR_MS },
+  day: { name: 'lastDay', ms: 24 * HOUR_MS },
+  week: { name: 'lastWeek', ms: 7 * 24 * HOUR_MS },
+};
 
 /** The filters of the address, which are those of the admin API. */
 const FIELDS: readonly {
@@ -66,6 +74,17 @@ export function RequestsView() {
           </label>
         ))}
         <label>
+          {t('range')}
+          <select name="range">
+            <option value="">{t('all')}</option>
+            {Object.entries(RANGES).map(([name, range]) => (
+              <option key={name} value={name} selected={filters.get('range') === name}>
+                {t(range.name)}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label>
           {t('columnOutcome')}
           <select name="outcome" defaultValue={filters.get('outcome') ?? ''}>
             <option value="">{t('all')}</option>
@@ -104,6 +123,9 @@ function Pages({ filters, isLive }: { readonly filters: URLSearchParams; readonl
       // The field has the browser's zone, the API wants one that it can read.
       if (local !== null && !Number.isNaN(Date.parse(local))) query.set(name, String(Date.parse(local)));
     }
+    const range = RANGES[query.get('range') ?? ''];
+    query.delete('range');
+    if (range !== undefined && !query.has('since')) query.set('since', String(Date.now() - range.ms));
     query.set('limit', String(PAGE));
     if (from !== null) query.set('cursor', from);
     try {

@@ -11,12 +11,14 @@ import { useResource } from '../api/resource.ts';
 import { ActionButton } from '../components/action-button.tsx';
 import { Badge, Empty, Loaded } from '../components/states.tsx';
 import { Ago, Time } from '../components/time.tsx';
-import { TokenBar } from '../components/token-bar.tsx';
+import { TokenBar, tokenStateText } from '../components/token-bar.tsx';
 import { type TextKey, t } from '../i18n/language.ts';
 import { formatDuration, formatNumber } from '../lib/format.ts';
 
 const EVERY_MS = 5_000;
 const DAY_MS = 86_400_000;
+/** A token may serve hundreds of upstreams. */
+const MAX_USERS = 12;
 
 const EVENT_TEXTS: Record<AdminTokenEvent['kind'], TextKey> = {
   acquired: 'eventAcquired',
@@ -95,9 +97,10 @@ function TokenCard({
           }),
     ],
     [t('waitingRequests'), formatNumber(token.waiting_requests)],
-    [t('tokenUsedBy'), token.used_by.join(', ') || '–'],
+    [t('tokenUsedBy'), usersOf(token)],
     [t('tokenFingerprint'), token.fingerprint ?? '–'],
   ];
+  const lastRenewal = token.last_events.find(({ kind }) => kind === 'acquired');
   const title = `token-${token.name}`;
   return (
     <section class="card" aria-labelledby={title}>
@@ -105,12 +108,15 @@ function TokenCard({
         <h2 id={title} class="name">
           {token.name}
         </h2>
-        <Badge kind={token.is_usable ? (token.consecutive_failures > 0 ? 'warn' : 'ok') : 'fail'}>
-          {token.description}
-        </Badge>
+        <Badge kind={badgeKindOf(token)}>{tokenStateText(token)}</Badge>
         <ActionButton label={t('renewNow')} onAction={refresh} />
       </div>
       <TokenBar token={token} loadedAtMs={loadedAtMs} />
+      {lastRenewal !== undefined && (
+        <p class="last-renewal">
+          {t('lastRenewal')} <Time at={lastRenewal.at_ms} />: {lastRenewal.message}
+        </p>
+      )}
       {token.last_error !== null && token.consecutive_failures > 0 && (
         <p class="problem">
           <Ago at={token.last_error_at_ms} />: {token.last_error}
@@ -131,6 +137,18 @@ function TokenCard({
       </details>
     </section>
   );
+}
+
+function badgeKindOf(token: AdminToken): 'ok' | 'warn' | 'fail' | 'info' {
+  if (token.state === 'dormant') return 'info';
+  if (!token.is_usable) return 'fail';
+  return token.consecutive_failures > 0 ? 'warn' : 'ok';
+}
+
+function usersOf({ used_by: users }: AdminToken): string {
+  const shown = users.slice(0, MAX_USERS);
+  if (users.length > shown.length) shown.push(t('more', { count: users.length - shown.length }));
+  return shown.join(', ') || '–';
 }
 
 /** Every renewal of the last day on a line, then in words. */

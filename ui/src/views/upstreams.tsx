@@ -1,53 +1,83 @@
-import { useState } from 'preact/hooks';
-import type { AdminProbe, AdminUpstream, AdminUpstreams } from '../../../src/admin/api-types.ts';
+import { useEffect, useState } from 'preact/hooks';
+import { useLocation } from 'preact-iso';
+import type { AdminProbe, AdminTokens, AdminUpstream, AdminUpstreams } from '../../../src/admin/api-types.ts';
 import { post } from '../api/client.ts';
 import { useResource } from '../api/resource.ts';
 import { ROOT } from '../api/root.ts';
 import { ActionButton } from '../components/action-button.tsx';
 import { Empty, Loaded } from '../components/states.tsx';
 import { Ago } from '../components/time.tsx';
-import { UpstreamBadge } from '../components/upstream-badge.tsx';
+import { canServe, lacksToken, UpstreamBadge, unusableTokens } from '../components/upstream-badge.tsx';
 import { t } from '../i18n/language.ts';
 import { formatCount, formatDuration, formatNumber, formatPercent } from '../lib/format.ts';
 
 const EVERY_MS = 5_000;
 /** From so many on, a field to search them is worth its place. */
 const MANY = 6;
+/** Drawn at first; more are drawn on demand. */
+const MAX_SHOWN = 50;
 
 /** Each upstream: whether it is used, what it does wrong, and what can be done about it. */
 export function UpstreamsView() {
   const upstreams = useResource<AdminUpstreams>('/admin/upstreams', EVERY_MS);
-  const [text, setText] = useState('');
+  const tokens = useResource<AdminTokens>('/admin/tokens', EVERY_MS);
+  const withoutToken = unusableTokens(tokens.data);
+  const { query } = useLocation();
+  const [text, setText] = useState(query.text ?? '');
+  useEffect(() => setText(query.text ?? ''), [query.text]);
+  const [isTroubledOnly, setTroubledOnly] = useState(false);
+  const [limit, setLimit] = useState(MAX_SHOWN);
   return (
     <>
       <h1>{t('viewUpstreams')}</h1>
       <Loaded from={upstreams}>
         {({ upstreams: all }) => {
           const wanted = text.trim().toLowerCase();
-          const shown = all.filter((upstream) =>
-            [upstream.name, upstream.endpoint ?? '', ...upstream.models].some((value) =>
-              value.toLowerCase().includes(wanted),
-            ),
+          const found = all.filter(
+            (upstream) =>
+              !(isTroubledOnly && canServe(upstream, withoutToken)) &&
+              [upstream.name, upstream.endpoint ?? '', ...upstream.models].some((value) =>
+                value.toLowerCase().includes(wanted),
+              ),
           );
+          const shown = found.slice(0, limit);
           return (
             <>
-              {all.length >= MANY && (
-                <p>
+              {(all.length >= MANY || text !== '') && (
+                <div class="filters">
                   <label>
-                    {t('search')}{' '}
+                    {t('search')}
                     <input
                       type="search"
                       value={text}
                       onInput={(event) => setText(event.currentTarget.value)}
                     />
-                  </label>{' '}
-                  <span class="quiet">{t('shownOf', { shown: shown.length, all: all.length })}</span>
-                </p>
+                  </label>
+                  <label class="check">
+                    <input
+                      type="checkbox"
+                      checked={isTroubledOnly}
+                      onChange={(event) => setTroubledOnly(event.currentTarget.checked)}
+                    />
+                    {t('troubledOnly')}
+                  </label>
+                  <span class="quiet">{t('shownOf', { shown: found.length, all: all.length })}</span>
+                </div>
               )}
               {shown.length === 0 && <Empty>{all.length === 0 ? t('noUpstreams') : t('nothingFound')}</Empty>}
               {shown.map((upstream) => (
-                <UpstreamCard key={upstream.name} upstream={upstream} onChange={upstreams.reload} />
+                <UpstreamCard
+                  key={upstream.name}
+                  upstream={upstream}
+                  withoutToken={withoutToken}
+                  onChange={upstreams.reload}
+                />
               ))}
+              {found.length > shown.length && (
+                <button type="button" onClick={() => setLimit(Number.POSITIVE_INFINITY)}>
+                  {t('more', { count: found.length - shown.length })}
+                </button>
+              )}
             </>
           );
         }}
@@ -58,9 +88,11 @@ export function UpstreamsView() {
 
 function UpstreamCard({
   upstream,
+  withoutToken,
   onChange,
 }: {
   readonly upstream: AdminUpstream;
+  readonly withoutToken: ReadonlySet<string>;
   readonly onChange: () => void;
 }) {
   const path = `/admin/upstreams/${encodeURIComponent(upstream.name)}`;
@@ -98,13 +130,14 @@ function UpstreamCard({
   ];
   const title = `upstream-${upstream.name}`;
   const isPaused = upstream.state === 'paused';
+  const isWithoutToken = upstream.state === 'up' && lacksToken(upstream, withoutToken);
   return (
     <section class="card" aria-labelledby={title}>
       <div class="row">
         <h2 id={title} class="name">
           {upstream.name}
         </h2>
-        <UpstreamBadge state={upstream.state} />
+        <UpstreamBadge upstream={upstream} withoutToken={withoutToken} />
         <ActionButton
           label={isPaused ? t('resume') : t('pause')}
           onAction={() => change(isPaused ? 'resume' : 'pause')}
@@ -113,7 +146,16 @@ function UpstreamCard({
         <ActionButton label={t('probe')} onAction={probe} isDisabled={upstream.state === 'skipped'} />
         <a href={`${ROOT}/ui/requests?upstream=${encodeURIComponent(upstream.name)}`}>{t('viewRequests')}</a>
       </div>
-      <p class={upstream.state === 'up' ? 'quiet' : 'problem'}>{upstream.defect ?? upstream.description}</p>
+      {(upstream.state !== 'up' || upstream.failures_in_row > 0) && (
+        <p class={upstream.state === 'up' || isPaused ? 'quiet' : 'problem'}>
+          {upstream.defect ?? upstream.description}
+        </p>
+      )}
+      {isWithoutToken && (
+        <p class="problem">
+          {t('withoutToken')} <a href={`${ROOT}/ui/tokens`}>{upstream.token}</a>
+        </p>
+      )}
       {upstream.last_error !== null && (
         <p class="quiet">
           {t('lastError')} (<Ago at={upstream.last_error.at_ms} />

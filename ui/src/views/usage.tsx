@@ -9,13 +9,15 @@ import { formatCount, formatDuration, formatPercent } from '../lib/format.ts';
 
 interface Range {
   readonly name: TextKey;
-  readonly ms: number;
+  /** Null: since midnight, local time. */
+  readonly ms: number | null;
   readonly stepSeconds: number;
 }
 
 const HOUR_MS = 3_600_000;
 const RANGES: Readonly<Record<string, Range>> = {
   hour: { name: 'lastHour', ms: HOUR_MS, stepSeconds: 60 },
+  today: { name: 'today', ms: null, stepSeconds: 900 },
   day: { name: 'lastDay', ms: 24 * HOUR_MS, stepSeconds: 1800 },
   week: { name: 'lastWeek', ms: 7 * 24 * HOUR_MS, stepSeconds: 14_400 },
   month: { name: 'lastMonth', ms: 30 * 24 * HOUR_MS, stepSeconds: 86_400 },
@@ -42,8 +44,9 @@ export function UsageView() {
   const range = RANGES[rangeName] ?? DAY_RANGE;
   // To the whole step, so that the address of the data does not change with every render.
   const until = Math.ceil(Date.now() / range.stepSeconds / 1000) * range.stepSeconds * 1000;
+  const since = range.ms === null ? new Date().setHours(0, 0, 0, 0) : until - range.ms;
   const stats = useResource<AdminStats>(
-    `/admin/stats?since=${until - range.ms}&until=${until}&step=${range.stepSeconds}&by=${by}`,
+    `/admin/stats?since=${since}&until=${until}&step=${range.stepSeconds}&by=${by}`,
     30_000,
   );
   const go = (change: Record<string, string>): void => {
