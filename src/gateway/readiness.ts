@@ -50,7 +50,7 @@ export function degradedParts(
   for (const manager of tokenManagers.values()) {
     const trouble = tokenTrouble(manager);
     if (trouble === null) continue;
-    const message = `${trouble}${uncallable(manager, upstreams)}`;
+    const message = `${trouble.replace(/\.$/, '')}${uncallable(manager, upstreams)}`;
     degraded.push({ part: 'token', name: manager.name, message, advice: tokenAdvice(manager) });
   }
   for (const { name, circuit, isPaused } of upstreams) {
