@@ -25,6 +25,7 @@ async function isGone(gateway: Gateway): Promise<void> {
   assert.equal(row?.outcome, 'client_gone');
   assert.equal(row?.status, 499);
   assert.deepEqual((await gateway.readiness()).degraded, []);
+  await until(() => gateway.log.includes('"message":"request"'), 'the line of the log');
   const lines = gateway.log.split('\n').filter((line) => line.includes('"message":"request"'));
   assert.equal(lines.length, 1);
   assert.match(lines[0] ?? '', /"level":"info"/, 'nor is it logged as one');
