@@ -180,6 +180,7 @@ export const en = {
   lastMonth: 'last 30 days',
   groupBy: 'By',
   allTogether: 'all together',
+  notNamed: 'none named',
   noUsage: 'No requests in this time.',
   promptTokens: 'tokens in',
   completionTokens: 'tokens out',

@@ -182,6 +182,7 @@ export const zh: Record<keyof typeof en, string> = {
   lastMonth: '最近 30 天',
   groupBy: '分组',
   allTogether: '合计',
+  notNamed: '未指明',
   noUsage: '这段时间没有请求。',
   promptTokens: '输入 token',
   completionTokens: '输出 token',

@@ -86,10 +86,17 @@ export function NowView() {
                             </span>
                           )}
                         </div>
-                        {upstream.state !== 'up' && <p class="problem">{upstream.description}</p>}
-                        {upstream.state === 'up' &&
-                          upstream.last_error !== null &&
-                          upstream.recent.errors > 0 && <p class="quiet">{upstream.last_error.message}</p>}
+                        {upstream.state !== 'up' && (
+                          <p class={upstream.state === 'paused' ? 'remark' : 'problem'}>
+                            {upstream.defect ?? upstream.description}
+                          </p>
+                        )}
+                        {upstream.last_error !== null &&
+                          (upstream.state === 'cooling' || upstream.recent.errors > 0) && (
+                            <p class="remark">
+                              {t('lastError')}: {upstream.last_error.message}
+                            </p>
+                          )}
                       </li>
                     ))}
                   <More count={all.length - MAX_SHOWN} href={`${ROOT}/ui/upstreams`} />

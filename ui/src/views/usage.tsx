@@ -90,7 +90,7 @@ function Usage({ stats }: { readonly stats: AdminStats }) {
   const lines = (value: (point: Series['total']) => number) =>
     stats.series.slice(0, MAX_LINES).map((series) => {
       const byTime = new Map(series.points.map((point) => [point.at_ms, value(point)]));
-      return { label: nameOf(series), values: times.map((at) => byTime.get(at) ?? 0) };
+      return { label: nameOf(series, stats.by), values: times.map((at) => byTime.get(at) ?? 0) };
     });
   return (
     <>
@@ -143,7 +143,7 @@ function Usage({ stats }: { readonly stats: AdminStats }) {
             {stats.series.map((series) => (
               <tr key={series.key}>
                 <th scope="row" class="long">
-                  {nameOf(series)}
+                  {nameOf(series, stats.by)}
                 </th>
                 <td class="number">{formatCount(series.total.requests)}</td>
                 <td class="number">
@@ -167,8 +167,8 @@ function Usage({ stats }: { readonly stats: AdminStats }) {
   );
 }
 
-function nameOf(series: Series): string {
-  return series.key ?? '–';
+function nameOf(series: Series, by: StatsGroup): string {
+  return series.key ?? t(by === 'none' ? 'allTogether' : 'notNamed');
 }
 
 const COLUMNS = [
