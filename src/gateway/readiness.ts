@@ -50,7 +50,8 @@ export function degradedParts(
   for (const manager of tokenManagers.values()) {
     const trouble = tokenTrouble(manager);
     if (trouble === null) continue;
-    const message = `${trouble.replace(/\.$/, '')}${uncallable(manager, upstreams)}`;
+    const meaning = uncallable(manager, upstreams);
+    const message = meaning === '' ? trouble : `${trouble.replace(/\.$/, '')}${meaning}`;
     degraded.push({ part: 'token', name: manager.name, message, advice: tokenAdvice(manager) });
   }
   for (const { name, circuit, isPaused } of upstreams) {
