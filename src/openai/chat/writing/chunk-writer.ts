@@ -100,7 +100,7 @@ export class ChunkWriter implements StreamWriter {
   }
 
   #delta(choice: number, delta: JsonObject, extras: ChoiceExtras | null): void {
-    const whole = extras?.deltaExtensions ? { ...delta, ...extras.deltaExtensions } : delta;
+    const whole = extras?.deltaExtensions ? { ...delta, ...withIndexes(extras.deltaExtensions) } : delta;
     this.write(choiceJson(choice, 'delta', whole, extras, null));
   }
 }
@@ -168,4 +168,17 @@ export function keepAliveChunkAfter(events: string): string | null {
   if (isReasoning) return null;
   const { id, object, created, model } = chunk;
   return `data: ${JSON.stringify({ id, object, created, model, choices: [] })}\n\n`;
+}
+
+/**
+ * Entries of `reasoning_details` in a delta get their position as `index` when they have none: openai for Python merges lists
+ * of objects by it and ends the stream with an error where it is missing (`accumulate_delta` in its lib/streaming/_deltas.py).
+ */
+function withIndexes(extensions: JsonObject): JsonObject {
+  const { reasoning_details: details } = extensions;
+  if (!Array.isArray(details)) return extensions;
+  const indexed = details.map((entry: unknown, index) =>
+    isJsonObject(entry) && !Number.isInteger(entry.index) ? { ...entry, index } : entry,
+  );
+  return { ...extensions, reasoning_details: indexed };
 }
