@@ -18,13 +18,47 @@ export interface AdminLogin {
   readonly key: string;
 }
 
+/** The facts of a message by name, for translations. Lists are joined with `, `; durations are milliseconds (`_ms`). */
+export type MessageFacts = Readonly<Record<string, string | number>>;
+
+/** What does not work: the facts that each has are those of its sentence. */
+export type DegradationCode =
+  | 'token_not_obtained'
+  | 'token_missing'
+  | 'token_rejected'
+  | 'token_renewal_fails'
+  | 'token_rejected_early'
+  | 'token_new_rejected'
+  | 'upstream_paused'
+  | 'upstream_cooling'
+  | 'upstream_without_endpoint'
+  | 'upstream_without_credentials'
+  | 'configuration_invalid'
+  | 'request_log_unavailable';
+
+/** What to do about it. */
+export type AdviceCode =
+  | 'correct_credentials'
+  | 'check_scope'
+  | 'check_issuer'
+  | 'resume'
+  | 'probe'
+  | 'complete_configuration'
+  | 'correct_configuration'
+  | 'restore_database';
+
 /** Something that does not work right now. */
 export interface Degradation {
   readonly part: 'token' | 'upstream' | 'configuration' | 'request_log';
   /** Of the token source or upstream; null for the other parts. */
   readonly name: string | null;
+  /** What `message` says, for translations. */
+  readonly code: DegradationCode;
+  readonly facts: MessageFacts;
   /** What does not work and why, in words. */
   readonly message: string;
+  /** What `advice` says, for translations. */
+  readonly advice_code: AdviceCode;
   /** What to do about it. */
   readonly advice: string;
 }
@@ -40,6 +74,16 @@ export interface RequestTotals {
   readonly first_token_ms: number | null;
   /** Mean duration; null: there were no requests. */
   readonly elapsed_ms: number | null;
+}
+
+/** Sums over the requests of the last minutes, or of the time since the admin API was first used when that is shorter. */
+export interface RecentRequests extends RequestTotals {
+  readonly window_ms: number;
+  /** Median and 95th percentile, exact to 5 %; null: there were none. */
+  readonly first_token_p50_ms: number | null;
+  readonly first_token_p95_ms: number | null;
+  readonly elapsed_p50_ms: number | null;
+  readonly elapsed_p95_ms: number | null;
 }
 
 /** `GET /admin/status`. */
@@ -69,8 +113,8 @@ export interface AdminStatus {
     /** Requests that wait for a slot or their turn at an upstream. */
     readonly waiting: number;
   };
-  /** The last minute, or the time since the admin API was first used when that is shorter (`window_ms`). */
-  readonly recent: RequestTotals & { readonly window_ms: number };
+  /** The last minute. */
+  readonly recent: RecentRequests;
   readonly request_log: {
     /** `none`: nothing is recorded, so that requests and stats are empty. */
     readonly type: 'sqlite' | 'postgres' | 'none';
@@ -100,6 +144,8 @@ export interface ReloadState {
   readonly is_ok: boolean;
   /** In words: what changed, or why the previous configuration stays in use. */
   readonly message: string;
+  /** Changed keys, such as `timeout` or `upstreams.chat`; empty when nothing changed, and after a failure. */
+  readonly changed: readonly string[];
   /** Changed keys that take effect after a restart only. */
   readonly needs_restart: readonly string[];
 }
@@ -196,6 +242,8 @@ export interface AdminTokenEvent {
   readonly duration_ms: number | null;
   /** The lifetime of the new token. */
   readonly life_ms: number | null;
+  /** What else `message` says, for translations: `error`, `failures`, `status`, `remaining_ms`, `next_in_ms`, ... */
+  readonly facts: MessageFacts;
   /** In words. */
   readonly message: string;
 }
@@ -258,8 +306,8 @@ export interface AdminUpstream {
     readonly remaining_ms: number;
     readonly message: string;
   }[];
-  /** The last five minutes, or since the admin API was first used when that is shorter. */
-  readonly recent: RequestTotals & { readonly window_ms: number };
+  /** The last five minutes. */
+  readonly recent: RecentRequests;
   readonly last_error: AdminUpstreamError | null;
   /** What its responses needed before clients could read them, the most frequent first. */
   readonly repairs: readonly {
@@ -362,6 +410,8 @@ export interface AdminAttempt {
   readonly queue_ms: number | null;
   /** How long it waited for a token. */
   readonly token_wait_ms: number | null;
+  /** How long a new connection took to open, DNS and TLS included; null: one was open already. */
+  readonly connect_ms: number | null;
   /** From its begin to the upstream's response headers. */
   readonly headers_ms: number | null;
   readonly token_renewed: boolean;
@@ -443,7 +493,8 @@ export interface AdminEvents {
 export interface AdminTick {
   readonly now_ms: number;
   readonly in_flight: number;
-  readonly recent: RequestTotals & { readonly window_ms: number };
+  /** The last minute. */
+  readonly recent: RecentRequests;
   /** Requests that were left out of the events since the last tick. */
   readonly omitted_requests: number;
 }

@@ -77,9 +77,10 @@ function reloadState(result: ReloadResult, atMs: number): ReloadState {
       at_ms: atMs,
       is_ok: false,
       message: `The previous configuration stays in use: ${result.message}`,
+      changed: [],
       needs_restart: [],
     };
   const { changed, kept } = result;
   const message = changed.length === 0 ? 'Nothing changed.' : `Changed: ${changed.join(', ')}.`;
-  return { at_ms: atMs, is_ok: true, message, needs_restart: kept };
+  return { at_ms: atMs, is_ok: true, message, changed, needs_restart: kept };
 }

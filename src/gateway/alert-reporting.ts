@@ -323,5 +323,5 @@ function describeAttempts(attempts: readonly AttemptRecord[]): string {
 
 function troubleOf(manager: TokenManager | undefined, source: string): string {
   const trouble = manager === undefined ? null : tokenTrouble(manager);
-  return trouble?.replace(`token ${source}: `, '') ?? 'upstreams reject its tokens';
+  return trouble?.message.replace(`token ${source}: `, '') ?? 'upstreams reject its tokens';
 }

@@ -1,4 +1,4 @@
-import type { Degradation } from '../admin/api-types.ts';
+import type { AdviceCode, Degradation, MessageFacts } from '../admin/api-types.ts';
 import type { Readiness } from '../http/routes/health.ts';
 import { counted } from '../lib/text/format.ts';
 import type { TokenManager } from '../tokens/manager/token-manager.ts';
@@ -23,15 +23,20 @@ export function readinessOf(runtime: Runtime, phase: Readiness['phase'], problem
   return { isReady: phase === 'serving', phase, degraded, tokens };
 }
 
-/** What a missing token means for requests; empty when it is there, or no upstream uses it. */
-function uncallable(manager: TokenManager, upstreams: Runtime['upstreams']): string {
+/** What a missing token means for requests; null when it is there, or no upstream uses it. */
+function uncallable(
+  manager: TokenManager,
+  upstreams: Runtime['upstreams'],
+): { readonly words: string; readonly facts: MessageFacts } | null {
   const without = upstreams.filter(({ client }) => !hasUsableToken(client));
-  const names = without.filter(({ client: { credentials } }) => {
-    return credentials.kind === 'token' && credentials.manager === manager;
-  });
-  if (names.length === 0) return '';
-  if (without.length === upstreams.length) return '; no upstream can be called: every request fails';
-  return `; without it upstream ${names.map(({ name }) => name).join(', ')} cannot be called`;
+  const names = without
+    .filter(({ client: { credentials } }) => credentials.kind === 'token' && credentials.manager === manager)
+    .map(({ name }) => name)
+    .join(', ');
+  if (names === '') return null;
+  if (without.length === upstreams.length)
+    return { words: 'no upstream can be called: every request fails', facts: { uncallable: '*' } };
+  return { words: `without it upstream ${names} cannot be called`, facts: { uncallable: names } };
 }
 
 /** A dormant source obtains its token with the next request. */
@@ -43,63 +48,96 @@ function hasUsableToken({ credentials }: UpstreamClient): boolean {
 
 /** Each part that does not work now, with what to do; empty when all do. */
 export function degradedParts(
-  { tokenManagers, upstreams, skipped }: Pick<Runtime, 'tokenManagers' | 'upstreams' | 'skipped'>,
+  {
+    config,
+    tokenManagers,
+    upstreams,
+    skipped,
+  }: Pick<Runtime, 'config' | 'tokenManagers' | 'upstreams' | 'skipped'>,
   { configuration, requestLog }: PartProblems,
 ): Degradation[] {
   const degraded: Degradation[] = [];
+  const add = (part: Degradation['part'], name: string | null, facts: DegradationFacts): void => {
+    const { advice } = facts;
+    degraded.push({ part, name, ...facts, advice_code: advice, advice: ADVICE[advice] });
+  };
   for (const manager of tokenManagers.values()) {
     const trouble = tokenTrouble(manager);
     if (trouble === null) continue;
+    const { code, facts, message } = trouble;
     const meaning = uncallable(manager, upstreams);
-    const message = meaning === '' ? trouble : `${trouble.replace(/\.$/, '')}${meaning}`;
-    degraded.push({ part: 'token', name: manager.name, message, advice: tokenAdvice(manager) });
+    add('token', manager.name, {
+      code,
+      facts: { ...facts, ...meaning?.facts },
+      message: meaning === null ? message : `${message.replace(/\.$/, '')}; ${meaning.words}`,
+      advice: tokenAdvice(manager),
+    });
   }
-  for (const { name, circuit, isPaused } of upstreams) {
+  for (const { name, circuit, isPaused, lastError } of upstreams) {
     if (isPaused)
-      degraded.push({
-        part: 'upstream',
-        name,
+      add('upstream', name, {
+        code: 'upstream_paused',
+        facts: {},
         message: `upstream ${name}: paused by an administrator`,
-        advice: 'Resume it when it is to get requests again.',
+        advice: 'resume',
       });
     else if (circuit.state !== 'closed')
-      degraded.push({
-        part: 'upstream',
-        name,
+      add('upstream', name, {
+        code: 'upstream_cooling',
+        facts: {
+          failures: circuit.failuresInRow,
+          ...(lastError === null ? {} : { kind: lastError.kind, error: lastError.message }),
+        },
         message: `upstream ${name}: cooling down after ${counted(circuit.failuresInRow, 'failure')}`,
-        advice:
-          'It is tried again by itself. Its last error says why it failed; a probe shows at once whether it is back.',
+        advice: 'probe',
       });
   }
   for (const { name, defect } of skipped)
-    degraded.push({
-      part: 'upstream',
-      name,
+    add('upstream', name, {
+      code:
+        config.upstreams.find((one) => one.name === name)?.endpoint == null
+          ? 'upstream_without_endpoint'
+          : 'upstream_without_credentials',
+      facts: { defect },
       message: `upstream ${name}: skipped, ${defect}`,
-      advice: 'Complete it in the configuration; the file is loaded again when it changes.',
+      advice: 'complete_configuration',
     });
   if (configuration !== null)
-    degraded.push({
-      part: 'configuration',
-      name: null,
+    add('configuration', null, {
+      code: 'configuration_invalid',
+      facts: { error: configuration },
       message: configuration,
-      advice:
-        'Correct the file: `tokenferry check` lists every problem. The previous configuration stays in use.',
+      advice: 'correct_configuration',
     });
   if (requestLog !== null)
-    degraded.push({
-      part: 'request_log',
-      name: null,
+    add('request_log', null, {
+      code: 'request_log_unavailable',
+      facts: { error: requestLog.replace(/^request log: /, '') },
       message: requestLog,
-      advice: 'Requests are served meanwhile. Make the database of dbaddr available again.',
+      advice: 'restore_database',
     });
   return degraded;
 }
 
-function tokenAdvice(manager: TokenManager): string {
+interface DegradationFacts extends Pick<Degradation, 'code' | 'facts' | 'message'> {
+  readonly advice: AdviceCode;
+}
+
+const ADVICE: Readonly<Record<AdviceCode, string>> = {
+  correct_credentials: 'Correct its credentials in the configuration, then refresh it.',
+  check_scope: 'Check the scope and audience of the credentials, and whether another client uses them.',
+  check_issuer: 'It is retried by itself. Check that the issuer is up; `tokenferry token` shows each step.',
+  resume: 'Resume it when it is to get requests again.',
+  probe:
+    'It is tried again by itself. Its last error says why it failed; a probe shows at once whether it is back.',
+  complete_configuration: 'Complete it in the configuration; the file is loaded again when it changes.',
+  correct_configuration:
+    'Correct the file: `tokenferry check` lists every problem. The previous configuration stays in use.',
+  restore_database: 'Requests are served meanwhile. Make the database of dbaddr available again.',
+};
+
+function tokenAdvice(manager: TokenManager): AdviceCode {
   const { state, isBreakerOpen, suspiciousRejections } = manager.status();
-  if (state === 'misconfigured') return 'Correct its credentials in the configuration, then refresh it.';
-  if (suspiciousRejections > 0 || isBreakerOpen)
-    return 'Check the scope and audience of the credentials, and whether another client uses them.';
-  return 'It is retried by itself. Check that the issuer is up; `tokenferry token` shows each step.';
+  if (state === 'misconfigured') return 'correct_credentials';
+  return suspiciousRejections > 0 || isBreakerOpen ? 'check_scope' : 'check_issuer';
 }

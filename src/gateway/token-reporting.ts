@@ -1,3 +1,4 @@
+import type { Degradation, DegradationCode } from '../admin/api-types.ts';
 import type { Clock } from '../lib/clock.ts';
 import { counted, times } from '../lib/text/format.ts';
 import type { Logger } from '../observability/logger.ts';
@@ -126,29 +127,46 @@ export function tokenGauges(tokenManagers: Iterable<TokenManager>): TokenGauge[]
   });
 }
 
-/** What is wrong with a source in words for `/readyz`; null when it has a usable token and upstreams accept it. */
-export function tokenTrouble(manager: TokenManager): string | null {
-  const { name, state, isUsable, remainingMs, consecutiveFailures, lastError } = manager.status();
+/** What is wrong with a token source: the sentence, and the same as a code with its facts. */
+interface TokenTrouble extends Pick<Degradation, 'message' | 'facts'> {
+  readonly code: Extract<DegradationCode, `token_${string}`>;
+}
+
+/** What is wrong with a source, in words for `/readyz`; null when it has a usable token and upstreams accept it. */
+export function tokenTrouble(manager: TokenManager): TokenTrouble | null {
+  const { name, state, isUsable, remainingMs, consecutiveFailures: failures, lastError } = manager.status();
   const because = lastError === null ? '' : `: ${lastError}`;
+  const facts = { failures, ...(lastError === null ? {} : { error: lastError }) };
   if (!isUsable) {
     if (state === 'dormant') return null;
-    if (state === 'rejected' && consecutiveFailures === 0)
-      return `token ${name}: an upstream rejected it, its renewal is running`;
-    return consecutiveFailures === 0
-      ? `token ${name}: not obtained yet`
-      : `token ${name}: missing, ${counted(consecutiveFailures, 'failure')}${because}`;
+    if (state === 'rejected' && failures === 0) {
+      const message = `token ${name}: an upstream rejected it, its renewal is running`;
+      return { code: 'token_rejected', facts: {}, message };
+    }
+    return failures === 0
+      ? { code: 'token_not_obtained', facts: {}, message: `token ${name}: not obtained yet` }
+      : {
+          code: 'token_missing',
+          facts,
+          message: `token ${name}: missing, ${counted(failures, 'failure')}${because}`,
+        };
   }
-  if (consecutiveFailures === 0) {
-    const rejection = rejectionTrouble(manager);
-    return rejection === null ? null : `token ${name}: ${rejection}`;
-  }
+  if (failures === 0) return rejectionTrouble(manager);
   const leftSeconds = Math.max(0, Math.floor((remainingMs ?? 0) / 1000));
-  return `token ${name}: issuer has failed ${times(consecutiveFailures)}, token still valid for ${leftSeconds} s${because}`;
+  return {
+    code: 'token_renewal_fails',
+    facts: { ...facts, remaining_ms: leftSeconds * 1000 },
+    message: `token ${name}: issuer has failed ${times(failures)}, token still valid for ${leftSeconds} s${because}`,
+  };
 }
 
 /** Why upstreams reject a token that its issuer calls valid; null: they do not. */
-function rejectionTrouble(manager: TokenManager): string | null {
-  const { isBreakerOpen, suspiciousRejections } = manager.status();
-  if (suspiciousRejections > 0) return describeSharing(suspiciousRejections, isShared(manager.settings));
-  return isBreakerOpen ? `upstreams reject new tokens too. ${NEW_TOKENS_REJECTED_HINT}` : null;
+function rejectionTrouble(manager: TokenManager): TokenTrouble | null {
+  const { name, isBreakerOpen, suspiciousRejections } = manager.status();
+  if (suspiciousRejections > 0) {
+    const message = `token ${name}: ${describeSharing(suspiciousRejections, isShared(manager.settings))}`;
+    return { code: 'token_rejected_early', facts: { rejections: suspiciousRejections }, message };
+  }
+  const message = `token ${name}: upstreams reject new tokens too. ${NEW_TOKENS_REJECTED_HINT}`;
+  return isBreakerOpen ? { code: 'token_new_rejected', facts: {}, message } : null;
 }

@@ -18,6 +18,8 @@ export interface AttemptRecord {
   readonly queueMs?: number;
   /** How long it waited for a token; absent: not at all. */
   readonly tokenWaitMs?: number;
+  /** How long a new connection took to open, or was opening when it failed; absent: one was open. */
+  readonly connectMs?: number;
   /** From its begin to the headers of the response; absent: there were none. */
   readonly headersMs?: number;
   /** What its response needed before the client could read it: names of `openai/vendors/repairs.ts`. */

@@ -172,6 +172,7 @@ interface AttemptJson {
   start_ms?: number;
   queue_ms?: number;
   token_wait_ms?: number;
+  connect_ms?: number;
   headers_ms?: number;
   repairs?: readonly string[];
 }
@@ -187,6 +188,7 @@ function attemptsJson(attempts: readonly AttemptRecord[]): string {
     if (attempt.startMs !== undefined) row.start_ms = whole(attempt.startMs);
     if (attempt.queueMs !== undefined) row.queue_ms = whole(attempt.queueMs);
     if (attempt.tokenWaitMs !== undefined) row.token_wait_ms = whole(attempt.tokenWaitMs);
+    if (attempt.connectMs !== undefined) row.connect_ms = whole(attempt.connectMs);
     if (attempt.headersMs !== undefined) row.headers_ms = whole(attempt.headersMs);
     if (attempt.repairs !== undefined) row.repairs = attempt.repairs;
     rows.push(row);
@@ -205,6 +207,7 @@ function attemptsOf(json: string): AttemptRecord[] {
     ...(attempt.start_ms === undefined ? {} : { startMs: attempt.start_ms }),
     ...(attempt.queue_ms === undefined ? {} : { queueMs: attempt.queue_ms }),
     ...(attempt.token_wait_ms === undefined ? {} : { tokenWaitMs: attempt.token_wait_ms }),
+    ...(attempt.connect_ms === undefined ? {} : { connectMs: attempt.connect_ms }),
     ...(attempt.headers_ms === undefined ? {} : { headersMs: attempt.headers_ms }),
     ...(attempt.repairs === undefined ? {} : { repairs: attempt.repairs }),
   }));

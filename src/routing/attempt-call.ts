@@ -149,6 +149,7 @@ export function callOf(attempt: Attempt, facts: CallFacts): UpstreamCall {
     tokenWaitMs: attempt.tokenWaitMs,
     tokenWaitedMs: attempt.tokenWaitedMs,
     waitedForTokenMs: 0,
+    connectMs: 0,
   };
 }
 
@@ -173,9 +174,12 @@ export async function callUpstream(
     }
     attempt.received(response);
     if (call.waitedForTokenMs > 0) attempt.waitedForTokenMs += call.waitedForTokenMs;
+    // Of several calls that run at once, the one that waited longest.
+    if (call.connectMs > attempt.connectMs) attempt.connectMs = call.connectMs;
     return response;
   } catch (error) {
     if (call.waitedForTokenMs > 0) attempt.waitedForTokenMs += call.waitedForTokenMs;
+    if (call.connectMs > attempt.connectMs) attempt.connectMs = call.connectMs;
     if (!(error instanceof UpstreamStatusError)) throw error;
     attempt.received(error.response);
     throw statusError(error.response, error.text, attempt, policy);

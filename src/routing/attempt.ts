@@ -63,6 +63,8 @@ export class Attempt {
   /** What its response needed before the client could read it; null: nothing. */
   repairs: string[] | null = null;
   waitedForTokenMs = 0;
+  /** How long a new connection took to open; 0: one was open. */
+  connectMs = 0;
   learnedDrops: readonly string[];
   /** What of a passed-through request was left out, for the header of its response. */
   dropped: readonly string[] = NOTHING_LEARNED;
@@ -275,6 +277,7 @@ export class Attempt {
     if (this.#headersMs !== null) entry.headersMs = this.#headersMs;
     if (this.#queuedMs > 0) entry.queueMs = this.#queuedMs;
     if (this.waitedForTokenMs > 0) entry.tokenWaitMs = this.waitedForTokenMs;
+    if (this.connectMs > 0) entry.connectMs = this.connectMs;
     if (this.repairs !== null) entry.repairs = this.repairs;
     if (error !== null) entry.detail = error.detail ?? error.message;
     const { log } = this.request;

@@ -446,6 +446,7 @@ export class UpstreamClient extends OpenAI {
       tokenWaitMs: timeoutMs,
       tokenWaitedMs: 0,
       waitedForTokenMs: 0,
+      connectMs: 0,
     }).catch((error: unknown) => {
       timer.clear();
       throw error;

@@ -118,10 +118,10 @@ test('a reader that does not read is disconnected, and the others go on', async 
   const message = 'x'.repeat(60_000);
   const [first] = responses;
   await until(() => {
-    feed.send('reload', { at_ms: 0, is_ok: true, message, needs_restart: [] });
+    feed.send('reload', { at_ms: 0, is_ok: true, message, changed: [], needs_restart: [] });
     return first?.destroyed === true;
   }, 'the end of the stuck reader');
-  feed.send('reload', { at_ms: 1, is_ok: true, message: 'the last', needs_restart: [] });
+  feed.send('reload', { at_ms: 1, is_ok: true, message: 'the last', changed: [], needs_restart: [] });
   await until(() => reader.text.includes('the last'), 'the other reader');
   reader.close();
   stuck.destroy();

@@ -91,6 +91,14 @@ test('the views say what the gateway, its tokens, its upstreams and its records 
     ],
   );
   assert.ok(status.degraded.every(({ advice }) => advice !== ''));
+  assert.deepEqual(
+    status.degraded.map(({ code, advice_code }) => [code, advice_code]),
+    [
+      ['upstream_cooling', 'probe'],
+      ['upstream_without_credentials', 'complete_configuration'],
+    ],
+  );
+  assert.equal(status.degraded[0]?.facts.kind, 'unreachable');
   assert.deepEqual([status.recent.requests, status.recent.errors], [1, 0]);
 
   const { models } = await admin.get<AdminModels>('/admin/models');
@@ -129,6 +137,29 @@ test('the views say what the gateway, its tokens, its upstreams and its records 
   assert.equal(await admin.status('GET', '/admin/requests?status=many'), 400);
   assert.equal(await admin.status('GET', '/admin/stats?step=7'), 400);
   assert.equal(await admin.status('GET', '/admin/requests/unknown'), 404);
+});
+
+test('an attempt says how long its connection took to open, and nothing where one was open already', async () => {
+  await using model = await StandInModel.start();
+  await using gateway = await Gateway.start({
+    upstreams: [
+      { name: 'dead', endpoint: await refusingUrl(), sk: 'key-of-dead', allow: ['m'] },
+      { name: 'chat', endpoint: model.url, sk: 'key-of-chat', allow: ['m'] },
+    ],
+  });
+  const admin = new AdminClient(gateway.url);
+  const attemptsOf = async (model: string): Promise<AdminRequestDetail['attempts']> => {
+    const { response } = await ask(gateway, 'chat', model);
+    assert.equal(response.status, 200);
+    const id = response.headers.get('x-request-id') ?? '';
+    await gateway.rowOf(id);
+    return (await admin.get<AdminRequestDetail>(`/admin/requests/${id}`)).attempts;
+  };
+  const [dead, chat] = await attemptsOf('m');
+  assert.ok(dead?.connect_ms != null && dead.connect_ms <= dead.elapsed_ms, 'it was opening when it failed');
+  assert.ok(chat?.connect_ms != null && chat.headers_ms != null && chat.connect_ms <= chat.headers_ms);
+  const [again] = (await attemptsOf('m')).filter(({ upstream }) => upstream === 'chat');
+  assert.equal(again?.connect_ms, null);
 });
 
 test('the configuration has every default and no secret, wherever the secret is', async () => {

@@ -45,7 +45,15 @@ test('what does not work is said while the gateway still starts, with a link to 
     const response = await route.fetch();
     const status = (await response.json()) as AdminStatus;
     const degraded: AdminStatus['degraded'] = [
-      { part: 'token', name: 'partner', message: 'no token', advice: 'Correct its credentials.' },
+      {
+        part: 'token',
+        name: 'partner',
+        code: 'token_missing',
+        facts: { failures: 2, error: 'invalid_client', uncallable: '*' },
+        message: 'no token',
+        advice_code: 'correct_credentials',
+        advice: 'Correct its credentials.',
+      },
     ];
     await route.fulfill({ response, json: { ...status, phase: 'starting', degraded } });
   });
@@ -56,6 +64,24 @@ test('what does not work is said while the gateway still starts, with a link to 
   await verdict.getByRole('link', { name: 'Tokens' }).click();
   await page.waitForURL(/tokens$/);
   await page.unroute('**/admin/status');
+});
+
+test('in Chinese what does not work is said in Chinese, the words of issuers and upstreams as they are', async () => {
+  const chinese = await stage.openPage({ locale: 'zh-CN' });
+  await stage.show(chinese, '');
+  const verdict = chinese.locator('.verdict-fail');
+  await verdict.waitFor();
+  const { degraded } = await stage.admin<AdminStatus>('status');
+  const text = (await verdict.textContent()) ?? '';
+  assert.ok(degraded.length > 0);
+  for (const { message, advice } of degraded) assert.ok(!text.includes(message) && !text.includes(advice));
+  assert.match(text, /上游 away：连续失败 1 次，冷却中（无法连接）/);
+  await stage.show(chinese, 'requests?model=away-chat');
+  assert.match((await chinese.locator('tbody td.error').first().textContent()) ?? '', /^无法连接：/);
+  await chinese.locator('tbody a').first().click();
+  await chinese.locator('.time-line .badge', { hasText: '无法连接' }).first().waitFor();
+  assert.match((await chinese.locator('.legend').first().textContent()) ?? '', /^建立连接 \d+ ms$/);
+  await chinese.context().close();
 });
 
 test('an upstream whose token source has no token is not shown as up, and only such can be shown', async () => {

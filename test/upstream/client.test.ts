@@ -35,6 +35,7 @@ function newCall(facts: Partial<UpstreamCall> = {}): UpstreamCall {
     tokenWaitMs: 1_000,
     tokenWaitedMs: 0,
     waitedForTokenMs: 0,
+    connectMs: 0,
     ...facts,
   };
 }

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { RequestRecord } from '../../lib/request-record.ts';
-import type { AdminEvents, RequestTotals } from '../api-types.ts';
+import type { AdminEvents, RecentRequests } from '../api-types.ts';
 import { requestOfRecord } from '../views/request-view.ts';
 import type { EventReader } from './event-reader.ts';
 import { RecentTotals } from './recent-totals.ts';
@@ -65,12 +65,12 @@ export class LiveFeed {
   }
 
   /** Totals of all requests of the last `seconds`. */
-  recent(seconds: number): RequestTotals & { readonly window_ms: number } {
+  recent(seconds: number): RecentRequests {
     return this.#totals.over(seconds);
   }
 
   /** Totals of the requests whose last attempt was at `upstream`. */
-  recentAt(upstream: string, seconds: number): RequestTotals & { readonly window_ms: number } {
+  recentAt(upstream: string, seconds: number): RecentRequests {
     return (
       this.#byUpstream.get(upstream)?.over(seconds) ?? {
         ...NOTHING,
@@ -165,11 +165,15 @@ export class LiveFeed {
   }
 }
 
-const NOTHING: RequestTotals = {
+const NOTHING: Omit<RecentRequests, 'window_ms'> = {
   requests: 0,
   errors: 0,
   prompt_tokens: 0,
   completion_tokens: 0,
   first_token_ms: null,
   elapsed_ms: null,
+  first_token_p50_ms: null,
+  first_token_p95_ms: null,
+  elapsed_p50_ms: null,
+  elapsed_p95_ms: null,
 };

@@ -1,6 +1,6 @@
 import type { Clock } from '../../lib/clock.ts';
 import { describeTokenEvent, type TokenEvent } from '../../tokens/manager/token-event.ts';
-import type { AdminToken, AdminTokenEvent, AdminTokenHistory } from '../api-types.ts';
+import type { AdminToken, AdminTokenEvent, AdminTokenHistory, MessageFacts } from '../api-types.ts';
 
 const DAY_MS = 86_400_000;
 /** A token of a minute is renewed about 3,000 times a day; of shorter ones the history is shorter than a day. */
@@ -81,6 +81,7 @@ function entryOf(event: TokenEvent, at_ms: number): AdminTokenEvent | null {
   const common = {
     at_ms,
     token: event.source,
+    facts: factsOf(event),
     message: describeTokenEvent(event).slice(event.source.length + 2),
   };
   const plain = { ...common, reason: null, duration_ms: null, life_ms: null };
@@ -117,6 +118,44 @@ function entryOf(event: TokenEvent, at_ms: number): AdminTokenEvent | null {
     case 'waited':
       return null;
   }
+}
+
+/** What the sentence of an event says beside its reason and times. */
+function factsOf(event: TokenEvent): MessageFacts {
+  switch (event.kind) {
+    case 'renewal_failed': {
+      const { failures, message, remainingMs, nextAttemptInMs } = event;
+      return {
+        failures,
+        error: message,
+        ...known({ remaining_ms: remainingMs, next_in_ms: nextAttemptInMs }),
+      };
+    }
+    case 'rejected':
+      return {
+        outcome: event.outcome,
+        is_early: event.isEarly ? 1 : 0,
+        ...known({ status: event.status, remaining_ms: event.remainingMs }),
+      };
+    case 'starving':
+      return { failures: event.failures, error: event.message };
+    case 'recovered':
+      return { failures: event.failures, failed_for_ms: Math.round(event.failedForMs) };
+    case 'breaker_open':
+      return { pause_ms: Math.round(event.pauseMs) };
+    case 'dormant':
+      return { idle_ms: Math.round(event.idleMs) };
+    default:
+      return {};
+  }
+}
+
+function known(facts: Readonly<Record<string, number | null>>): MessageFacts {
+  return Object.fromEntries(
+    Object.entries(facts).flatMap(([name, value]) =>
+      value === null || !Number.isFinite(value) ? [] : [[name, Math.round(value)]],
+    ),
+  );
 }
 
 function finite(ms: number): number | null {

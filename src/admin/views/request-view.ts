@@ -61,6 +61,7 @@ function attemptView(attempt: AttemptRecord): AdminAttempt {
     elapsed_ms: Math.round(attempt.elapsedMs),
     queue_ms: rounded(attempt.queueMs ?? null),
     token_wait_ms: rounded(attempt.tokenWaitMs ?? null),
+    connect_ms: rounded(attempt.connectMs ?? null),
     headers_ms: rounded(attempt.headersMs ?? null),
     token_renewed: attempt.tokenRenewed,
     detail: attempt.detail ?? null,

@@ -99,16 +99,26 @@ export class Connection extends Client {
   #interim: InterimResponses | null = null;
   #bytesAtConnect = 0;
   #bytesAtRequest = 0;
+  /** When the connection that is being opened was begun; 0: none is. */
+  #connectingSinceMonoMs = 0;
+  /** How long the connection took to open, until its first request is written. */
+  #connectMs = 0;
 
   constructor(origin: string | URL, options: Client.Options) {
     const connect = options.connect as buildConnector.connector;
     super(origin, {
       ...options,
-      connect: (target: buildConnector.Options, callback: buildConnector.Callback) =>
+      connect: (target: buildConnector.Options, callback: buildConnector.Callback) => {
+        const beganMonoMs = performance.now();
+        this.#connectingSinceMonoMs = beganMonoMs;
         connect(target, (...outcome) => {
+          this.#connectMs = performance.now() - beganMonoMs;
           if (outcome[0] === null) this.#watch(outcome[1] as Socket);
           callback(...outcome);
-        }),
+          // A failure is reported to the handler within the callback.
+          this.#connectingSinceMonoMs = 0;
+        });
+      },
     });
   }
 
@@ -124,10 +134,21 @@ export class Connection extends Client {
     this.#bytesAtRequest = socket.bytesRead;
   }
 
-  /** For the handler: its request is about to be written. */
-  requestStarts(): void {
+  /**
+   * For the handler: its request is about to be written. Returns how long the connection took to open, DNS and TLS included;
+   * 0 for every request but the first over it.
+   */
+  requestStarts(): number {
     this.#bytesAtRequest = this.#socket?.bytesRead ?? 0;
     this.#interim?.expectResponse();
+    const connectMs = this.#connectMs;
+    this.#connectMs = 0;
+    return connectMs;
+  }
+
+  /** For a handler whose request was not written: how long the connection has been opening; 0: it is not. */
+  get connectingMs(): number {
+    return this.#connectingSinceMonoMs === 0 ? 0 : performance.now() - this.#connectingSinceMonoMs;
   }
 
   /**

@@ -27,6 +27,8 @@ export interface ExchangeControl {
   readonly headersTimeoutMs: number;
   /** The key of the configuration that set it; null: none did. */
   readonly headersTimeoutKey: string | null;
+  /** How long a new connection took to open, or was opening when the exchange failed; 0: one was open. Written by the exchange only. */
+  connectMs: number;
 }
 
 /**
@@ -107,7 +109,7 @@ export class Exchange implements ConnectionHandler, BodySource {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     if (this.#control === null) controller.abort(new Error('aborted while connecting'));
-    else this.connection?.requestStarts();
+    else if (this.connection !== null) this.#control.connectMs += this.connection.requestStarts();
   }
 
   onResponseStart(
@@ -172,6 +174,9 @@ export class Exchange implements ConnectionHandler, BodySource {
   #fail(reason: Error): void {
     const body = this.#body;
     const reject = this.#reject;
+    const control = this.#control;
+    if (control !== null && this.#controller === null && this.connection !== null)
+      control.connectMs += this.connection.connectingMs;
     this.#release();
     if (body === null) reject?.(reason);
     else body.fail(reason);

@@ -2,6 +2,7 @@ import type { AdminOutcome, AdminRequest } from '../../../src/admin/api-types.ts
 import { keyOf } from '../api/live.ts';
 import { ROOT } from '../api/root.ts';
 import { type TextKey, t } from '../i18n/language.ts';
+import { requestErrorText } from '../i18n/server-messages.ts';
 import { formatCount, formatDuration } from '../lib/format.ts';
 import { Badge } from './states.tsx';
 import { Time } from './time.tsx';
@@ -101,7 +102,7 @@ export function RequestTable({
               <td class="number" data-name={t('columnTokens')}>
                 {request.total_tokens === null ? '–' : formatCount(request.total_tokens)}
               </td>
-              <td class="long error">{request.error_message ?? ''}</td>
+              <td class="long error">{requestErrorText(request)}</td>
             </tr>
           ))}
         </tbody>

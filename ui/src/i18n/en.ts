@@ -161,6 +161,7 @@ export const en = {
   attemptRepairs: 'Corrected:',
   partQueue: 'queue',
   partToken: 'token',
+  partConnect: 'connect',
   partHeaders: 'until the headers',
   partContent: 'until the first content',
   partRest: 'until the end',

@@ -20,10 +20,23 @@ export function formatDuration(ms: number | null): string {
   const seconds = ms / 1000;
   if (seconds < 60) return `${formatNumber(seconds, seconds < 10 ? 1 : 0)} s`;
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 60) return `${minutes} min ${Math.floor(seconds % 60)} s`;
+  if (minutes < 60) {
+    const rest = Math.floor(seconds % 60);
+    return rest === 0 ? `${minutes} min` : `${minutes} min ${rest} s`;
+  }
   const hours = Math.floor(minutes / 60);
   if (hours < 48) return `${hours} h ${minutes % 60} min`;
   return t('days', { count: formatNumber(hours / 24, 1) });
+}
+
+/** Median and 95th percentile in one figure. */
+export function formatPercentiles(p50: number | null, p95: number | null): string {
+  return p50 === null ? '–' : `${formatDuration(p50)} · p95 ${formatDuration(p95)}`;
+}
+
+/** The span of recent figures, which ends within a step: from a minute on in whole minutes. */
+export function formatWindow(ms: number): string {
+  return formatDuration(ms < 60_000 ? ms : Math.round(ms / 60_000) * 60_000);
 }
 
 /** The time of day, with the date when it is another day than `nowMs`. */

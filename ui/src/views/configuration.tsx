@@ -14,6 +14,7 @@ import { Loaded, Notice } from '../components/states.tsx';
 import { Ago } from '../components/time.tsx';
 import { say } from '../components/toast.tsx';
 import { t } from '../i18n/language.ts';
+import { reloadText } from '../i18n/server-messages.ts';
 import { formatDuration, formatNumber } from '../lib/format.ts';
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
@@ -54,7 +55,7 @@ function State({ status, onChange }: { readonly status: AdminStatus; readonly on
   const reload = async () => {
     const result = await post<ReloadState>('/admin/reload');
     onChange();
-    return { isOk: result.is_ok, message: result.message };
+    return { isOk: result.is_ok, message: reloadText(result) };
   };
   const setLevel = async (level: LogLevel): Promise<void> => {
     try {
@@ -98,7 +99,7 @@ function State({ status, onChange }: { readonly status: AdminStatus; readonly on
       </p>
       {last !== null && (
         <Notice kind={last.is_ok ? 'ok' : 'fail'}>
-          <Ago at={last.at_ms} />: {last.message}
+          <Ago at={last.at_ms} />: {reloadText(last)}
           {last.needs_restart.length > 0 && ` ${t('needsRestart', { keys: last.needs_restart.join(', ') })}`}
         </Notice>
       )}

@@ -9,7 +9,13 @@ import { Empty, Loaded } from '../components/states.tsx';
 import { TokenBar, tokenStateText } from '../components/token-bar.tsx';
 import { canServe, UpstreamBadge, unusableTokens } from '../components/upstream-badge.tsx';
 import { t } from '../i18n/language.ts';
-import { formatCount, formatDuration, formatNumber, formatPercent } from '../lib/format.ts';
+import {
+  adviceText,
+  degradationText,
+  upstreamErrorText,
+  upstreamStateText,
+} from '../i18n/server-messages.ts';
+import { formatCount, formatNumber, formatPercent, formatPercentiles, formatWindow } from '../lib/format.ts';
 
 const EVERY_MS = 5_000;
 /** More are on their own views. */
@@ -81,20 +87,20 @@ export function NowView() {
                             <span class="quiet">
                               {t('requestsLately', {
                                 count: formatCount(upstream.recent.requests),
-                                window: formatDuration(upstream.recent.window_ms),
+                                window: formatWindow(upstream.recent.window_ms),
                               })}
                             </span>
                           )}
                         </div>
                         {upstream.state !== 'up' && (
                           <p class={upstream.state === 'paused' ? 'remark' : 'problem'}>
-                            {upstream.defect ?? upstream.description}
+                            {upstreamStateText(upstream)}
                           </p>
                         )}
                         {upstream.last_error !== null &&
                           (upstream.state === 'cooling' || upstream.recent.errors > 0) && (
                             <p class="remark">
-                              {t('lastError')}: {upstream.last_error.message}
+                              {t('lastError')}: {upstreamErrorText(upstream.last_error)}
                             </p>
                           )}
                       </li>
@@ -133,16 +139,34 @@ function Verdict({ status }: { readonly status: AdminStatus }) {
       <p>{t('notWell', { count: degraded.length })}</p>
       {phaseText !== null && <p>{phaseText}</p>}
       <ul>
-        {degraded.slice(0, MAX_SHOWN).map(({ part, name, message, advice }) => (
-          <li key={`${part} ${name} ${message}`}>
-            {message}
+        {degraded.slice(0, MAX_SHOWN).map((one) => (
+          <li key={`${one.part} ${one.name} ${one.code}`}>
+            {degradationText(one)}
             <br />
-            <strong>{advice}</strong> <PartLink part={part} name={name} />
+            <strong>{adviceText(one)}</strong> <PartLink part={one.part} name={one.name} />
           </li>
         ))}
-        {degraded.length > MAX_SHOWN && <li>{t('more', { count: degraded.length - MAX_SHOWN })}</li>}
+        <MoreDegraded all={degraded} />
       </ul>
     </div>
+  );
+}
+
+/** Links to the rest, by the views where they are listed. */
+function MoreDegraded({ all }: { readonly all: readonly Degradation[] }) {
+  const rest = all.slice(MAX_SHOWN);
+  if (rest.length === 0) return null;
+  const parts = [...new Set(rest.map(({ part }) => part))];
+  return (
+    <li>
+      {t('more', { count: rest.length })}:{' '}
+      {parts.map((part, at) => (
+        <>
+          {at > 0 && ' · '}
+          <PartLink key={part} part={part} name={null} />
+        </>
+      ))}
+    </li>
   );
 }
 
@@ -151,7 +175,7 @@ function PartLink({ part, name }: Pick<Degradation, 'part' | 'name'>) {
   if (part === 'token') return <a href={`${ROOT}/ui/tokens`}>{t('viewTokens')}</a>;
   if (part === 'configuration') return <a href={`${ROOT}/ui/configuration`}>{t('viewConfiguration')}</a>;
   if (part !== 'upstream') return null;
-  const search = name === null ? '' : `?text=${encodeURIComponent(name)}`;
+  const search = name === null ? '?troubled=1' : `?text=${encodeURIComponent(name)}`;
   return <a href={`${ROOT}/ui/upstreams${search}`}>{t('viewUpstreams')}</a>;
 }
 
@@ -164,7 +188,8 @@ function Traffic() {
   const figures: readonly (readonly [string, string])[] = [
     [t('requestsAMinute'), formatNumber(recent.requests * perMinute, 1)],
     [t('errorShare'), recent.requests === 0 ? '–' : formatPercent(recent.errors / recent.requests)],
-    [t('firstToken'), formatDuration(recent.first_token_ms)],
+    [t('firstToken'), formatPercentiles(recent.first_token_p50_ms, recent.first_token_p95_ms)],
+    [t('columnDuration'), formatPercentiles(recent.elapsed_p50_ms, recent.elapsed_p95_ms)],
     [t('tokensAMinute'), formatCount(Math.round(tokens * perMinute))],
     [t('inFlight'), formatNumber(in_flight)],
   ];

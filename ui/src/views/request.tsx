@@ -6,7 +6,9 @@ import { CodeBlock, CopyButton } from '../components/copy.tsx';
 import { OutcomeBadge } from '../components/request-table.tsx';
 import { Badge, Loaded } from '../components/states.tsx';
 import { Time } from '../components/time.tsx';
+import { failureText } from '../i18n/failures.ts';
 import { t } from '../i18n/language.ts';
+import { repairText, requestErrorText } from '../i18n/server-messages.ts';
 import { formatBytes, formatDuration, formatNumber } from '../lib/format.ts';
 import { keepForPlayground } from '../lib/replay.ts';
 
@@ -58,7 +60,7 @@ function Detail({ detail }: { readonly detail: AdminRequestDetail }) {
       </p>
       {request.error_message !== null && (
         <div class="notice notice-fail">
-          {request.error_code !== null && <code>{request.error_code}</code>} {request.error_message}
+          {request.error_code !== null && <code>{request.error_code}</code>} {requestErrorText(request)}
         </div>
       )}
       <section aria-labelledby="attempts">
@@ -137,9 +139,14 @@ function TimeLine({ detail }: { readonly detail: AdminRequestDetail }) {
           <div class="row">
             <strong class="name">{attempt.upstream}</strong>
             <Badge kind={attempt.outcome === 'ok' ? 'ok' : 'fail'}>
-              {attempt.status === null ? '' : `${attempt.status} `}
-              {attempt.outcome}
+              <span title={attempt.outcome}>
+                {attempt.status === null ? '' : `${attempt.status} `}
+                {attempt.outcome === 'ok'
+                  ? t('outcomeOk')
+                  : (failureText(attempt.outcome) ?? attempt.outcome)}
+              </span>
             </Badge>
+            <span class="quiet">{formatDuration(attempt.elapsed_ms)}</span>
             {attempt.token_renewed && <Badge kind="info">{t('tokenRenewed')}</Badge>}
           </div>
           <div class="track">
@@ -155,15 +162,18 @@ function TimeLine({ detail }: { readonly detail: AdminRequestDetail }) {
               />
             ))}
           </div>
-          <p class="quiet">
-            {partsOf(attempt, at === attempts.length - 1 ? request.first_token_ms : null)
-              .map((part) => `${t(PART_TEXTS[part.name])} ${formatDuration(part.ms)}`)
-              .join(' · ')}
-          </p>
+          <ul class="legend quiet">
+            {partsOf(attempt, at === attempts.length - 1 ? request.first_token_ms : null).map((part) => (
+              <li key={part.name}>
+                <i class={`swatch part-${part.name}`} />
+                {t(PART_TEXTS[part.name])} {formatDuration(part.ms)}
+              </li>
+            ))}
+          </ul>
           {attempt.detail !== null && <p class="problem">{attempt.detail}</p>}
           {attempt.repairs.length > 0 && (
             <p class="quiet">
-              {t('attemptRepairs')} {attempt.repairs.map(({ meaning }) => meaning).join(' ')}
+              {t('attemptRepairs')} {attempt.repairs.map(repairText).join(' ')}
             </p>
           )}
         </li>
@@ -175,6 +185,7 @@ function TimeLine({ detail }: { readonly detail: AdminRequestDetail }) {
 const PART_TEXTS = {
   queue: 'partQueue',
   token: 'partToken',
+  connect: 'partConnect',
   headers: 'partHeaders',
   content: 'partContent',
   rest: 'partRest',
@@ -207,11 +218,16 @@ function partsOf(attempt: PlacedAttempt, firstTokenMs: number | null): Part[] {
   const token = attempt.token_wait_ms ?? 0;
   const end = start + attempt.elapsed_ms;
   const headersAt = attempt.headers_ms === null ? end : start + attempt.headers_ms;
+  // What could not be reached was being connected to until the end.
+  const isUnconnected =
+    attempt.outcome === 'unreachable' && attempt.headers_ms === null && attempt.connect_ms !== null;
+  const sentAt = isUnconnected ? end : Math.min(headersAt, start + token + (attempt.connect_ms ?? 0));
   const contentAt = Math.min(end, Math.max(headersAt, firstTokenMs ?? headersAt));
   const parts: Part[] = [
     { name: 'queue', from: start - queue, ms: queue },
     { name: 'token', from: start, ms: token },
-    { name: 'headers', from: start + token, ms: headersAt - start - token },
+    { name: 'connect', from: start + token, ms: sentAt - start - token },
+    { name: 'headers', from: sentAt, ms: headersAt - sentAt },
     { name: 'content', from: headersAt, ms: contentAt - headersAt },
     { name: 'rest', from: contentAt, ms: end - contentAt },
   ];

@@ -13,6 +13,7 @@ import { Badge, Empty, Loaded } from '../components/states.tsx';
 import { Ago, Time } from '../components/time.tsx';
 import { TokenBar, tokenStateText } from '../components/token-bar.tsx';
 import { type TextKey, t } from '../i18n/language.ts';
+import { tokenEventText } from '../i18n/server-messages.ts';
 import { formatDuration, formatNumber } from '../lib/format.ts';
 
 const EVERY_MS = 5_000;
@@ -114,7 +115,7 @@ function TokenCard({
       <TokenBar token={token} loadedAtMs={loadedAtMs} />
       {lastRenewal !== undefined && (
         <p class="last-renewal">
-          {t('lastRenewal')} <Time at={lastRenewal.at_ms} />: {lastRenewal.message}
+          {t('lastRenewal')} <Time at={lastRenewal.at_ms} />: {tokenEventText(lastRenewal)}
         </p>
       )}
       {token.last_error !== null && token.consecutive_failures > 0 && (
@@ -170,7 +171,7 @@ function History({ name }: { readonly name: string }) {
                   key={`${event.at_ms} ${event.kind}`}
                   class={`mark mark-${EVENT_KINDS[event.kind]}`}
                   style={{ left: `${(100 * Math.max(0, event.at_ms - start)) / span}%` }}
-                  title={event.message}
+                  title={tokenEventText(event)}
                 />
               ))}
             </div>
@@ -186,8 +187,9 @@ function History({ name }: { readonly name: string }) {
                 .map((event) => (
                   <li key={`${event.at_ms} ${event.kind} ${event.message}`}>
                     <Time at={event.at_ms} />{' '}
-                    <Badge kind={EVENT_KINDS[event.kind]}>{t(EVENT_TEXTS[event.kind])}</Badge> {event.message}
-                    {event.duration_ms !== null && (
+                    <Badge kind={EVENT_KINDS[event.kind]}>{t(EVENT_TEXTS[event.kind])}</Badge>{' '}
+                    {tokenEventText(event)}
+                    {event.kind === 'failed' && event.duration_ms !== null && (
                       <span class="quiet">
                         {' '}
                         ({t('issuerTook', { time: formatDuration(event.duration_ms) })})

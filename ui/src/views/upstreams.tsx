@@ -9,7 +9,15 @@ import { Empty, Loaded } from '../components/states.tsx';
 import { Ago } from '../components/time.tsx';
 import { canServe, lacksToken, UpstreamBadge, unusableTokens } from '../components/upstream-badge.tsx';
 import { t } from '../i18n/language.ts';
-import { formatCount, formatDuration, formatNumber, formatPercent } from '../lib/format.ts';
+import { repairText, upstreamErrorText, upstreamStateText } from '../i18n/server-messages.ts';
+import {
+  formatCount,
+  formatDuration,
+  formatNumber,
+  formatPercent,
+  formatPercentiles,
+  formatWindow,
+} from '../lib/format.ts';
 
 const EVERY_MS = 5_000;
 /** From so many on, a field to search them is worth its place. */
@@ -25,7 +33,7 @@ export function UpstreamsView() {
   const { query } = useLocation();
   const [text, setText] = useState(query.text ?? '');
   useEffect(() => setText(query.text ?? ''), [query.text]);
-  const [isTroubledOnly, setTroubledOnly] = useState(false);
+  const [isTroubledOnly, setTroubledOnly] = useState(query.troubled === '1');
   const [limit, setLimit] = useState(MAX_SHOWN);
   return (
     <>
@@ -43,7 +51,7 @@ export function UpstreamsView() {
           const shown = found.slice(0, limit);
           return (
             <>
-              {(all.length >= MANY || text !== '') && (
+              {(all.length >= MANY || text !== '' || isTroubledOnly) && (
                 <div class="filters">
                   <label>
                     {t('search')}
@@ -115,10 +123,10 @@ function UpstreamCard({
     [t('endpoint'), upstream.endpoint ?? '–'],
     [t('inFlight'), `${formatNumber(upstream.in_flight)}${limit}`],
     [t('waitingRequests'), formatNumber(upstream.waiting)],
-    [t('requestsIn', { window: formatDuration(recent.window_ms) }), formatCount(recent.requests)],
+    [t('requestsIn', { window: formatWindow(recent.window_ms) }), formatCount(recent.requests)],
     [t('errorShare'), recent.requests === 0 ? '–' : formatPercent(recent.errors / recent.requests)],
-    [t('firstToken'), formatDuration(recent.first_token_ms)],
-    [t('columnDuration'), formatDuration(recent.elapsed_ms)],
+    [t('firstToken'), formatPercentiles(recent.first_token_p50_ms, recent.first_token_p95_ms)],
+    [t('columnDuration'), formatPercentiles(recent.elapsed_p50_ms, recent.elapsed_p95_ms)],
     [
       t('learnedRate'),
       upstream.rates
@@ -147,9 +155,7 @@ function UpstreamCard({
         <a href={`${ROOT}/ui/requests?upstream=${encodeURIComponent(upstream.name)}`}>{t('viewRequests')}</a>
       </div>
       {(upstream.state !== 'up' || upstream.failures_in_row > 0) && (
-        <p class={upstream.state === 'up' || isPaused ? 'quiet' : 'problem'}>
-          {upstream.defect ?? upstream.description}
-        </p>
+        <p class={upstream.state === 'up' || isPaused ? 'quiet' : 'problem'}>{upstreamStateText(upstream)}</p>
       )}
       {isWithoutToken && (
         <p class="problem">
@@ -159,7 +165,7 @@ function UpstreamCard({
       {upstream.last_error !== null && (
         <p class="quiet">
           {t('lastError')} (<Ago at={upstream.last_error.at_ms} />
-          ): {upstream.last_error.message}
+          ): {upstreamErrorText(upstream.last_error)}
         </p>
       )}
       <dl class="facts">
@@ -175,7 +181,7 @@ function UpstreamCard({
           {upstream.paused_models.map((model) => (
             <li key={model.model}>
               {t('pausedModel', { model: model.model, time: formatDuration(model.remaining_ms) })}{' '}
-              {model.message}
+              {upstreamErrorText({ kind: model.reason, message: model.message })}
             </li>
           ))}
         </ul>
@@ -185,9 +191,9 @@ function UpstreamCard({
           <summary>{t('repairs', { count: upstream.repairs.length })}</summary>
           <p class="quiet">{t('repairsMeaning')}</p>
           <ul>
-            {upstream.repairs.map(({ repair, meaning, responses }) => (
-              <li key={repair}>
-                <code>{repair}</code> × {formatCount(responses)}: {meaning}
+            {upstream.repairs.map((one) => (
+              <li key={one.repair}>
+                <code>{one.repair}</code> × {formatCount(one.responses)}: {repairText(one)}
               </li>
             ))}
           </ul>
