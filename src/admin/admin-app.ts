@@ -6,6 +6,7 @@ import { asFerryError, FerryError } from '../lib/errors/ferry-error.ts';
 import { StoreError } from '../request-log/request-store.ts';
 import type { RoutedUpstream } from '../routing/upstream-state/routed-upstream.ts';
 import { AdminAccess, type AdminCaller } from './access/admin-access.ts';
+import { addPlayground } from './actions/playground.ts';
 import { probeUpstream } from './actions/probe-upstream.ts';
 import { refreshToken } from './actions/refresh-token.ts';
 import { callSetup, draftSetup } from './actions/setup.ts';
@@ -69,6 +70,13 @@ export function createAdminApp(parts: AdminParts, history: TokenHistory): AdminA
     next();
   });
   app.use(createPageRouter((host) => pageOrigin(parts, host)));
+  // Before the body is read: the gateway's routes read it themselves.
+  addPlayground(app, parts.playground, async (request, response) => {
+    const caller = await access.identify(request, response);
+    feed.use();
+    audit(parts, request, caller, `playground ${request.method} ${request.url}`.slice(0, 200));
+    response.removeHeader('x-request-id');
+  });
   app.use('/admin', express.json({ limit: MAX_BODY_BYTES, type: 'application/json' }));
 
   app.post('/admin/session', async (request, response) => {

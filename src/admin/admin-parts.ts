@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Config } from '../config/config.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { RequestRecord } from '../lib/request-record.ts';
@@ -55,6 +55,8 @@ export interface AdminParts {
   testAlert(name: string): Promise<AdminAlertTest | null>;
   /** Checks a configuration with its issuers and upstreams, and sends one chat. `variables`: those that it names. */
   tryConfiguration: TryConfiguration;
+  /** Serves a request for `/v1/...` as the client `playground`, without a key. */
+  readonly playground: RequestListener;
   /** `text` with every secret in use replaced. */
   scrub(text: string): string;
   /** Logs an action of an administrator. */

@@ -467,6 +467,8 @@ export interface AdminStats {
   readonly until_ms: number;
   readonly step_ms: number;
   readonly by: StatsGroup;
+  /** Of all series together. */
+  readonly total: RequestTotals;
   readonly series: readonly {
     /** Null: requests without one. */
     readonly key: string | null;

@@ -1,9 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { CLIENT_KEY_VARIABLE } from '../setup/configuration-text.ts';
 import { ownVariable, readEnvironment } from './environment-file.ts';
-
-/** The variable with the key that applications send: the written configuration names it, and `verify` reads it. */
-export const CLIENT_KEY_VARIABLE = 'TOKENFERRY_KEY';
 
 /** The key that applications send to a gateway which `init` configures. */
 export interface ClientKey {

@@ -3,13 +3,13 @@ import { relative, resolve } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { text as textOf } from 'node:stream/consumers';
 import { describeFileError } from '../config/load/interpolation.ts';
-import { formatYaml } from '../config/load/yaml-file.ts';
+import { CLIENT_KEY_VARIABLE, configurationText } from '../setup/configuration-text.ts';
 import { IssuerTrial } from '../setup/issuer-trial.ts';
 import { CurlError } from '../setup/shell-words.ts';
 import { TokenSourceError } from '../tokens/sources/token-source.ts';
 import { CommandFailure, readArguments, UsageError, withUsage } from './arguments.ts';
 import { type Finding, printFinding } from './check-report.ts';
-import { CLIENT_KEY_VARIABLE, type ClientKey, clientKeyFor, describeAccess } from './client-key.ts';
+import { type ClientKey, clientKeyFor, describeAccess } from './client-key.ts';
 import { environmentFileOf, UnwritableVariable, writeEnvironment } from './environment-file.ts';
 import { tryConfiguration } from './trial.ts';
 
@@ -230,7 +230,9 @@ class Init {
     for (const finding of tried.findings) printFinding(finding);
     const written = withClientKey(variables, key);
     if (written.size > 0) writeEnvironment(environment, written, { mayExist: isForced });
-    writeFileSync(output, configText(name, tried.config), { flag: isForced ? 'w' : 'wx' });
+    writeFileSync(output, configurationText('`tokenferry init`', name, tried.config), {
+      flag: isForced ? 'w' : 'wx',
+    });
     const names = [...written.keys()].join(', ');
     console.log(
       `\nWritten: ${output}${names === '' ? '' : `\n         ${environment} (${names}), readable by you only`}`,
@@ -308,11 +310,4 @@ function baseIn(findings: readonly Finding[]): string | null {
 /** With the key of applications, unless the environment has it. */
 function withClientKey(variables: ReadonlyMap<string, string>, { value, origin }: ClientKey) {
   return origin === 'environment' ? variables : new Map([...variables, [CLIENT_KEY_VARIABLE, value]]);
-}
-
-function configText(name: string, config: object): string {
-  return `# Written by \`tokenferry init\`. Every key: docs/configuration.md; more about tokens.${name}: docs/tokens.md.
-# What applications send as their API key. With a key, port 8888 of every interface is listened on.
-authorization: "\${${CLIENT_KEY_VARIABLE}}"
-${formatYaml(config)}`;
 }

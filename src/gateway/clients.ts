@@ -103,8 +103,12 @@ export function clientQuotaSettings({ clients }: Config): ReadonlyMap<string, Qu
 /** Who comes without a key; null when every request needs one. */
 function anonymousClient(config: Config, hasKeys: boolean): ClientIdentity | null {
   if (hasKeys && needsClientKey(config)) return null;
-  const isGlobal = config.noauth || !hasKeys;
-  return { name: null, user: null, keyDigest: null, isGlobal, mayUseModel: null, mayUsePath: null };
+  return clientWithoutKey(null, config.noauth || !hasKeys);
+}
+
+/** A client that may use every model and path. `isGlobal`: of every upstream that is not for certain keys or clients only. */
+export function clientWithoutKey(name: string | null, isGlobal = true): ClientIdentity {
+  return { name, user: null, keyDigest: null, isGlobal, mayUseModel: null, mayUsePath: null };
 }
 
 /** True: no request is let in without a key. */

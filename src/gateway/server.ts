@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import type { Server } from 'node:http';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname } from 'node:path';
 import { isatty } from 'node:tty';
@@ -8,8 +8,9 @@ import type { TryConfiguration } from '../admin/admin-parts.ts';
 import type { AdminAlertTest } from '../admin/api-types.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load/load-config.ts';
-import { createAdminListener, createApp } from '../http/app.ts';
+import { type AppParts, createAdminListener, createApp } from '../http/app.ts';
 import { BodyReader, type BodyReaderSettings } from '../http/body/body-reader.ts';
+import { ClientAuth } from '../http/middleware/client-auth.ts';
 import { ClientQuotas } from '../http/middleware/client-quota.ts';
 import { RunningRequests, restarting } from '../http/middleware/running-requests.ts';
 import type { Readiness } from '../http/routes/health.ts';
@@ -30,7 +31,7 @@ import { AdminGateway } from './admin.ts';
 import { sendTestAlert } from './alert-channels.ts';
 import { AlertReporting } from './alert-reporting.ts';
 import { BodyLog } from './body-log.ts';
-import { clientQuotaSettings, needsClientKey } from './clients.ts';
+import { clientQuotaSettings, clientWithoutKey, needsClientKey } from './clients.ts';
 import {
   createHttpServer,
   describeListening,
@@ -132,6 +133,7 @@ class Service implements RunningService {
   /** Of `admin.address`; null: the admin API has the address of the service. */
   #adminServer: Server | null = null;
   #logLevel: LogLevel = 'info';
+  #playground: RequestListener | null = null;
   #phase: Readiness['phase'] = 'starting';
   /** Set by the first `close`; later calls wait for the same shutdown. */
   #closing: Promise<void> | null = null;
@@ -453,6 +455,7 @@ class Service implements RunningService {
       logLevel: () => this.#logLevel,
       setLogLevel: (level) => this.#setLogLevel(level),
       testAlert: (name) => this.#testAlert(name),
+      playground: (request, response) => this.#servePlayground(request, response),
       tryConfiguration: this.#options.tryConfiguration ?? (async () => []),
       scrub: (text) => this.#secrets.scrub(text),
       audit: (message, facts) => this.#logger.warn(message, facts),
@@ -488,8 +491,8 @@ class Service implements RunningService {
     this.#followBodies(this.#runtime.config);
   }
 
-  #createServer({ keep_alive_timeout: keepAliveMs, limits }: Config): Server {
-    const app = createApp({
+  #appParts(): AppParts {
+    return {
       requests: this.#requests,
       runtime: () => this.#runtime.routes,
       readiness: () => readinessOf(this.#runtime, this.#currentPhase(), this.#problems()),
@@ -497,7 +500,21 @@ class Service implements RunningService {
       onInflight: (step) => this.#metrics.inflight(step),
       admin: this.#runtime.config.admin.address === null ? this.#admin.listener : null,
       onInternalError: (error) => reportInternalError(error, this.#logger),
+    };
+  }
+
+  /** The same app for the one client that the admin API lets in; made when the playground is first used. */
+  #servePlayground(request: IncomingMessage, response: ServerResponse): void {
+    this.#playground ??= createApp({
+      ...this.#appParts(),
+      runtime: () => ({ ...this.#runtime.routes, auth: PLAYGROUND_AUTH, isLoopbackOnly: false }),
+      admin: null,
     });
+    this.#playground(request, response);
+  }
+
+  #createServer({ keep_alive_timeout: keepAliveMs, limits }: Config): Server {
+    const app = createApp(this.#appParts());
     return createHttpServer(app, {
       keepAliveMs,
       maxHeaderBytes: limits.header_bytes,
@@ -509,6 +526,13 @@ class Service implements RunningService {
   }
 }
 
+/** Who calls models from the page. */
+const PLAYGROUND_AUTH = new ClientAuth({
+  identities: new Map(),
+  anonymous: clientWithoutKey('playground'),
+  tokens: null,
+  certificates: null,
+});
 /** Slow headers are an attack (slowloris). */
 const HEADERS_TIMEOUT_MS = 50_000;
 /** A body without progress for this long is aborted. */

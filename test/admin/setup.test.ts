@@ -1,15 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parse } from 'yaml';
 import type { SetupCall, SetupDraft } from '../../src/admin/api-types.ts';
 import { tryConfiguration } from '../../src/cli/trial.ts';
 import { errorIn, Gateway } from '../helpers/gateway.ts';
+import { runService } from '../helpers/run-service.ts';
 import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
 import { StandInModel } from '../helpers/stand-in-model.ts';
 import { AdminClient } from './admin-client.ts';
 
 const upstreams = [{ name: 'chat', endpoint: 'http://127.0.0.1:9/v1', sk: 'key-of-chat' }];
 
-test('a curl line becomes a configuration that was tried, and no secret comes back', async (t) => {
+test('a curl line becomes a configuration that was tried, starts a gateway as it is, and no secret comes back', async (t) => {
   const tokens: string[] = [];
   const issuer = await ScriptedIssuer.start({
     body: ({ value }: { readonly value: string }) => {
@@ -33,6 +35,28 @@ test('a curl line becomes a configuration that was tried, and no secret comes ba
   assert.match(drafted.yaml, /token_url: /);
   assert.match(drafted.yaml, /\$\{CORP_/);
   assert.ok(drafted.environment.length > 0);
+  const saved = parse(drafted.yaml) as object;
+  const env = Object.fromEntries(
+    drafted.environment.map(({ name }) => [
+      name,
+      name === 'TOKENFERRY_KEY'
+        ? 'key-of-ragflow'
+        : name.endsWith('ID')
+          ? 'llm-app'
+          : 'very-secret-of-the-app',
+    ]),
+  );
+  const service = await runService({ ...saved, dbtype: 'none' }, { env });
+  t.after(() => service.stop());
+  const chat = (key: string): Promise<Response> =>
+    fetch(`${service.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${key}` },
+      body: JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'hi' }] }),
+    });
+  const [served, refused] = [await chat('key-of-ragflow'), await chat('another')];
+  await Promise.all([served.text(), refused.text()]);
+  assert.deepEqual([served.status, refused.status], [200, 401], service.output);
   const text = JSON.stringify([called, drafted]);
   assert.ok(tokens.length > 1);
   for (const secret of ['very-secret-of-the-app', ...tokens]) assert.ok(!text.includes(secret), secret);

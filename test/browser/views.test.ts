@@ -222,9 +222,8 @@ test('usage equals the API, and is exported as CSV', async () => {
   assert.match(csv, /,second,/);
 });
 
-test('the playground streams a chat and compares two texts', async () => {
+test('the playground streams a chat and compares two texts, with a client key and without', async () => {
   await stage.show(page, 'playground');
-  await page.getByLabel('Client key').fill(CLIENT_KEY);
   const chat = page.locator('section[aria-labelledby=play-chat]');
   await chat.getByLabel('Model').fill('corp-chat');
   await chat.getByRole('button', { name: 'Send' }).click();
@@ -234,6 +233,11 @@ test('the playground streams a chat and compares two texts', async () => {
   assert.match((await served.locator('..').textContent()) ?? '', /Upstream: second/);
   const vectors = page.locator('section[aria-labelledby=play-embeddings]');
   await vectors.getByLabel('Model').fill('bge-m3');
+  await vectors.getByRole('button', { name: 'Compare' }).click();
+  await vectors.getByText(/Cosine similarity/).waitFor();
+  const { requests } = await stage.admin<AdminRequests>('requests?client=playground');
+  assert.ok(requests.length > 0);
+  await page.getByLabel('Client key').fill(CLIENT_KEY);
   await vectors.getByRole('button', { name: 'Compare' }).click();
   await vectors.getByText(/Cosine similarity/).waitFor();
   await page.getByLabel('Client key').fill('wrong');

@@ -1,5 +1,5 @@
-import { formatYaml } from '../../config/load/yaml-file.ts';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
+import { CLIENT_KEY_VARIABLE, configurationText } from '../../setup/configuration-text.ts';
 import { IssuerTrial } from '../../setup/issuer-trial.ts';
 import { CurlError } from '../../setup/shell-words.ts';
 import type { FoundToken } from '../../setup/token-finder.ts';
@@ -66,11 +66,14 @@ export async function draftSetup(body: Body, parts: AdminParts): Promise<SetupDr
   return {
     is_ok: tried.every(({ verdict }) => verdict !== 'fail'),
     findings: [...notes, ...tried.map(({ verdict, text }) => ({ verdict, text: parts.scrub(text) }))],
-    yaml: formatYaml(configuration),
-    environment: Array.from(draft.variables, ([variable, { length }]) => ({
-      name: variable,
-      looks_like: `text of ${length} characters`,
-    })),
+    yaml: configurationText('the set-up at /ui/setup', name, configuration),
+    environment: [
+      { name: CLIENT_KEY_VARIABLE, looks_like: 'the key of applications: any text that you choose' },
+      ...Array.from(draft.variables, ([variable, { length }]) => ({
+        name: variable,
+        looks_like: `text of ${length} characters`,
+      })),
+    ],
   };
 }
 

@@ -13,7 +13,7 @@ export function statsView(query: StatsQuery, sums: readonly StatsSum[]): AdminSt
   const series = large.map(([key, some]) => seriesOf(key === '' ? null : key, some));
   if (small.length > 0) series.push(seriesOf(OTHER, small));
   const { sinceMs, untilMs, stepMs, by } = query;
-  return { since_ms: sinceMs, until_ms: untilMs, step_ms: stepMs, by, series };
+  return { since_ms: sinceMs, until_ms: untilMs, step_ms: stepMs, by, total: totalsOf(sums), series };
 }
 
 function requestsOf(sums: readonly StatsSum[]): number {

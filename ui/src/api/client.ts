@@ -47,12 +47,17 @@ export async function logOut(): Promise<void> {
   session.value = 'needed';
 }
 
-async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const headers: Record<string, string> = {};
-  if (body !== undefined) headers['content-type'] = 'application/json';
+/** What an action of the admin API needs beside its body. */
+export function actionHeaders(): Record<string, string> {
   const current = session.value;
-  if (method !== 'GET' && typeof current === 'object' && current.csrf_token !== null)
-    headers['x-csrf-token'] = current.csrf_token;
+  return typeof current === 'object' && current.csrf_token !== null
+    ? { 'x-csrf-token': current.csrf_token }
+    : {};
+}
+
+async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const headers: Record<string, string> = method === 'GET' ? {} : actionHeaders();
+  if (body !== undefined) headers['content-type'] = 'application/json';
   let response: Response;
   try {
     response = await fetch(ROOT + path, {

@@ -2,11 +2,11 @@ import type { AdminStatus } from '../../../src/admin/api-types.ts';
 import { t } from '../i18n/language.ts';
 import { clientKey } from '../lib/client-key.ts';
 
-/** The field for the key that an application would use. */
+/** The field for the key that an application would use. Without one the page calls as the client `playground`. */
 export function ClientKey({ status, hint }: { readonly status: AdminStatus; readonly hint?: string }) {
-  if (!status.needs_client_key) return <p class="quiet">{t('noKeyNeeded')}</p>;
+  if (!status.needs_client_key) return null;
   return (
-    <label>
+    <label class="narrow">
       {t('clientKey')}
       <input
         type="password"

@@ -5,6 +5,7 @@ import { type TextKey, t } from '../i18n/language.ts';
 import { requestErrorText } from '../i18n/server-messages.ts';
 import { formatCount, formatDuration } from '../lib/format.ts';
 import { Badge } from './states.tsx';
+import { type Column, Table } from './table.tsx';
 import { Time } from './time.tsx';
 
 const KINDS: Record<AdminOutcome, 'ok' | 'warn' | 'fail' | 'info'> = {
@@ -48,65 +49,53 @@ export function RequestTable({
   readonly requests: readonly AdminRequest[];
   readonly caption: string;
 }) {
+  const columns: readonly Column[] = [
+    { label: t('columnTime') },
+    { label: t('columnOutcome') },
+    { label: t('columnClient') },
+    { label: t('columnModel') },
+    { label: t('columnUpstream') },
+    { label: t('firstToken'), isNumber: true },
+    { label: t('columnDuration'), isNumber: true },
+    { label: t('columnTokens'), isNumber: true },
+    { label: t('columnError') },
+  ];
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways, so that the keyboard must reach it.
-    <div class="table requests" tabIndex={0} role="region" aria-label={caption}>
-      <table>
-        <caption class="hidden">{caption}</caption>
-        <thead>
-          <tr>
-            <th scope="col">{t('columnTime')}</th>
-            <th scope="col">{t('columnOutcome')}</th>
-            <th scope="col">{t('columnClient')}</th>
-            <th scope="col">{t('columnModel')}</th>
-            <th scope="col">{t('columnUpstream')}</th>
-            <th scope="col" class="number">
-              {t('firstToken')}
-            </th>
-            <th scope="col" class="number">
-              {t('columnDuration')}
-            </th>
-            <th scope="col" class="number">
-              {t('columnTokens')}
-            </th>
-            <th scope="col">{t('columnError')}</th>
+    <Table caption={caption} columns={columns} class="requests">
+      <tbody>
+        {requests.map((request) => (
+          <tr key={keyOf(request)}>
+            <td>
+              <a href={`${ROOT}/ui/requests/${encodeURIComponent(request.id)}`}>
+                <Time at={request.created_at_ms} />
+              </a>
+            </td>
+            <td>
+              <OutcomeBadge outcome={request.outcome} status={request.status} />
+            </td>
+            <td class="long">{request.client ?? '–'}</td>
+            <td class="long" title={request.path}>
+              {request.model ?? request.path}
+            </td>
+            <td class="long">
+              {request.upstream ?? '–'}
+              {request.attempts > 1 && (
+                <span class="quiet"> {t('attemptCount', { count: request.attempts })}</span>
+              )}
+            </td>
+            <td class="number" data-name={t('firstToken')}>
+              {formatDuration(request.first_token_ms)}
+            </td>
+            <td class="number" data-name={t('columnDuration')}>
+              {formatDuration(request.elapsed_ms)}
+            </td>
+            <td class="number" data-name={t('columnTokens')}>
+              {request.total_tokens === null ? '–' : formatCount(request.total_tokens)}
+            </td>
+            <td class="long error">{requestErrorText(request)}</td>
           </tr>
-        </thead>
-        <tbody>
-          {requests.map((request) => (
-            <tr key={keyOf(request)}>
-              <td>
-                <a href={`${ROOT}/ui/requests/${encodeURIComponent(request.id)}`}>
-                  <Time at={request.created_at_ms} />
-                </a>
-              </td>
-              <td>
-                <OutcomeBadge outcome={request.outcome} status={request.status} />
-              </td>
-              <td class="long">{request.client ?? '–'}</td>
-              <td class="long" title={request.path}>
-                {request.model ?? request.path}
-              </td>
-              <td class="long">
-                {request.upstream ?? '–'}
-                {request.attempts > 1 && (
-                  <span class="quiet"> {t('attemptCount', { count: request.attempts })}</span>
-                )}
-              </td>
-              <td class="number" data-name={t('firstToken')}>
-                {formatDuration(request.first_token_ms)}
-              </td>
-              <td class="number" data-name={t('columnDuration')}>
-                {formatDuration(request.elapsed_ms)}
-              </td>
-              <td class="number" data-name={t('columnTokens')}>
-                {request.total_tokens === null ? '–' : formatCount(request.total_tokens)}
-              </td>
-              <td class="long error">{requestErrorText(request)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+        ))}
+      </tbody>
+    </Table>
   );
 }

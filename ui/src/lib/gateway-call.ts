@@ -1,8 +1,11 @@
 import { createParser } from 'eventsource-parser';
+import { actionHeaders } from '../api/client.ts';
+import { ROOT } from '../api/root.ts';
 
-/** A client key, for this visit and in memory only. */
+/** Who calls: the holder of a client key, or without one the page itself, as the client `playground`. */
 export interface ClientCall {
   readonly baseUrl: string;
+  /** For this visit and in memory only; empty: none was typed. */
   readonly key: string;
   readonly signal?: AbortSignal;
 }
@@ -15,10 +18,10 @@ export interface StreamedChunk {
 
 /** A request as an application sends it. Throws an Error with the gateway's own message. */
 export async function callGateway(call: ClientCall, path: string, body?: unknown): Promise<Response> {
-  const headers: Record<string, string> = {};
-  if (call.key !== '') headers.authorization = `Bearer ${call.key}`;
+  const isOwn = call.key === '';
+  const headers: Record<string, string> = isOwn ? actionHeaders() : { authorization: `Bearer ${call.key}` };
   if (body !== undefined) headers['content-type'] = 'application/json';
-  const response = await fetch(call.baseUrl + path, {
+  const response = await fetch((isOwn ? `${ROOT}/admin/playground` : call.baseUrl) + path, {
     method: body === undefined ? 'GET' : 'POST',
     headers,
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),

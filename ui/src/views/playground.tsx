@@ -93,11 +93,7 @@ function Chat({ status, models }: PartProps) {
           </button>
         )}
       </p>
-      {problem !== null && (
-        <Notice kind="fail">
-          {problem} {status.needs_client_key && clientKey.value === '' && t('keyAbove')}
-        </Notice>
-      )}
+      {problem !== null && <Notice kind="fail">{problem}</Notice>}
       {(chunks.length > 0 || state === 'running') && (
         <>
           <div class="answer" aria-live="polite" aria-busy={state === 'running'}>

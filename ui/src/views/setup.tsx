@@ -156,7 +156,16 @@ function Place({
   );
 }
 
+/** The variable with the key of applications. */
+const CLIENT_KEY = 'TOKENFERRY_KEY';
+
+function newKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(24));
+  return `sk-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+}
+
 function Draft({ draft }: { readonly draft: SetupDraft }) {
+  const [key] = useState(newKey);
   return (
     <>
       <h2>{t('setupResult')}</h2>
@@ -169,19 +178,16 @@ function Draft({ draft }: { readonly draft: SetupDraft }) {
       </ul>
       <h3>config.yaml</h3>
       <CodeBlock text={draft.yaml} label="config.yaml" />
-      {draft.environment.length > 0 && (
-        <>
-          <h3>.env</h3>
-          <p class="quiet">{t('setupEnvironment')}</p>
-          <ul>
-            {draft.environment.map(({ name, looks_like }) => (
-              <li key={name}>
-                <code>{name}</code> <span class="quiet">{looks_like}</span>
-              </li>
-            ))}
-          </ul>
-        </>
-      )}
+      <h3>.env</h3>
+      <p class="quiet">{t('setupEnvironment')}</p>
+      <CodeBlock
+        text={draft.environment
+          .map(({ name, looks_like }) => `${name}=${name === CLIENT_KEY ? key : `<${looks_like}>`}`)
+          .join('\n')}
+        label=".env"
+      />
+      <p>{t('setupStart')}</p>
+      <CodeBlock text="npm start -- --config config.yaml" label={t('setupStart')} />
     </>
   );
 }

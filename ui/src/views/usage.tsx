@@ -4,20 +4,22 @@ import { useResource } from '../api/resource.ts';
 import { ROOT } from '../api/root.ts';
 import { Chart } from '../components/chart.tsx';
 import { Empty, Loaded } from '../components/states.tsx';
+import { type Column, Table } from '../components/table.tsx';
 import { type TextKey, t } from '../i18n/language.ts';
 import { formatCount, formatDuration, formatPercent } from '../lib/format.ts';
 
 interface Range {
   readonly name: TextKey;
-  /** Null: since midnight, local time. */
-  readonly ms: number | null;
+  /** Back from now; `today` and `yesterday` are whole days of the browser's time zone. */
+  readonly ms: number | 'today' | 'yesterday';
   readonly stepSeconds: number;
 }
 
 const HOUR_MS = 3_600_000;
 const RANGES: Readonly<Record<string, Range>> = {
   hour: { name: 'lastHour', ms: HOUR_MS, stepSeconds: 60 },
-  today: { name: 'today', ms: null, stepSeconds: 900 },
+  today: { name: 'today', ms: 'today', stepSeconds: 900 },
+  yesterday: { name: 'yesterday', ms: 'yesterday', stepSeconds: 900 },
   day: { name: 'lastDay', ms: 24 * HOUR_MS, stepSeconds: 1800 },
   week: { name: 'lastWeek', ms: 7 * 24 * HOUR_MS, stepSeconds: 14_400 },
   month: { name: 'lastMonth', ms: 30 * 24 * HOUR_MS, stepSeconds: 86_400 },
@@ -42,9 +44,7 @@ export function UsageView() {
   const rangeName = query.range !== undefined && Object.hasOwn(RANGES, query.range) ? query.range : 'day';
   const by = query.by !== undefined && Object.hasOwn(GROUPS, query.by) ? (query.by as StatsGroup) : 'model';
   const range = RANGES[rangeName] ?? DAY_RANGE;
-  // To the whole step, so that the address of the data does not change with every render.
-  const until = Math.ceil(Date.now() / range.stepSeconds / 1000) * range.stepSeconds * 1000;
-  const since = range.ms === null ? new Date().setHours(0, 0, 0, 0) : until - range.ms;
+  const { since, until } = spanOf(range);
   const stats = useResource<AdminStats>(
     `/admin/stats?since=${since}&until=${until}&step=${range.stepSeconds}&by=${by}`,
     30_000,
@@ -84,6 +84,16 @@ export function UsageView() {
   );
 }
 
+function spanOf({ ms, stepSeconds }: Range): { readonly since: number; readonly until: number } {
+  const midnight = new Date().setHours(0, 0, 0, 0);
+  // A day of the clock may have 23 or 25 hours.
+  if (ms === 'yesterday')
+    return { since: new Date(midnight - HOUR_MS).setHours(0, 0, 0, 0), until: midnight };
+  // To the whole step, so that the address of the data does not change with every render.
+  const until = Math.ceil(Date.now() / stepSeconds / 1000) * stepSeconds * 1000;
+  return { since: ms === 'today' ? midnight : until - ms, until };
+}
+
 function Usage({ stats }: { readonly stats: AdminStats }) {
   const times: number[] = [];
   for (let at = stats.since_ms; at < stats.until_ms; at += stats.step_ms) times.push(at);
@@ -92,6 +102,16 @@ function Usage({ stats }: { readonly stats: AdminStats }) {
       const byTime = new Map(series.points.map((point) => [point.at_ms, value(point)]));
       return { label: nameOf(series, stats.by), values: times.map((at) => byTime.get(at) ?? 0) };
     });
+  const columns: readonly Column[] = [
+    { label: t(GROUPS[stats.by]) },
+    { label: t('requests'), isNumber: true },
+    { label: t('errorShare'), isNumber: true },
+    { label: t('promptTokens'), isNumber: true },
+    { label: t('completionTokens'), isNumber: true },
+    { label: t('allTokens'), isNumber: true },
+    { label: t('meanFirstToken'), isNumber: true },
+    { label: t('meanDuration'), isNumber: true },
+  ];
   return (
     <>
       <section aria-labelledby="usage-requests">
@@ -112,58 +132,40 @@ function Usage({ stats }: { readonly stats: AdminStats }) {
           format={formatCount}
         />
       </section>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls sideways, so that the keyboard must reach it. */}
-      <div class="table" tabIndex={0} role="region" aria-label={t('viewUsage')}>
-        <table>
-          <caption class="hidden">{t('viewUsage')}</caption>
-          <thead>
-            <tr>
-              <th scope="col">{t(GROUPS[stats.by])}</th>
-              <th scope="col" class="number">
-                {t('requests')}
-              </th>
-              <th scope="col" class="number">
-                {t('errorShare')}
-              </th>
-              <th scope="col" class="number">
-                {t('promptTokens')}
-              </th>
-              <th scope="col" class="number">
-                {t('completionTokens')}
-              </th>
-              <th scope="col" class="number">
-                {t('firstToken')}
-              </th>
-              <th scope="col" class="number">
-                {t('columnDuration')}
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {stats.series.map((series) => (
-              <tr key={series.key}>
-                <th scope="row" class="long">
-                  {nameOf(series, stats.by)}
-                </th>
-                <td class="number">{formatCount(series.total.requests)}</td>
-                <td class="number">
-                  {series.total.requests === 0
-                    ? '–'
-                    : formatPercent(series.total.errors / series.total.requests)}
-                </td>
-                <td class="number">{formatCount(series.total.prompt_tokens)}</td>
-                <td class="number">{formatCount(series.total.completion_tokens)}</td>
-                <td class="number">{formatDuration(series.total.first_token_ms)}</td>
-                <td class="number">{formatDuration(series.total.elapsed_ms)}</td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table caption={t('viewUsage')} columns={columns}>
+        <tbody>
+          {stats.series.map((series) => (
+            <Totals key={series.key} name={nameOf(series, stats.by)} of={series.total} />
+          ))}
+        </tbody>
+        {stats.series.length > 1 && (
+          <tfoot>
+            <Totals name={t('total')} of={stats.total} />
+          </tfoot>
+        )}
+      </Table>
       <button type="button" onClick={() => download(csvOf(stats), 'tokenferry-usage.csv')}>
         {t('exportCsv')}
-      </button>
+      </button>{' '}
+      <span class="quiet">{t('csvMeaning', { step: formatDuration(stats.step_ms) })}</span>
     </>
+  );
+}
+
+function Totals({ name, of }: { readonly name: string; readonly of: Series['total'] }) {
+  return (
+    <tr>
+      <th scope="row" class="long">
+        {name}
+      </th>
+      <td class="number">{formatCount(of.requests)}</td>
+      <td class="number">{of.requests === 0 ? '–' : formatPercent(of.errors / of.requests)}</td>
+      <td class="number">{formatCount(of.prompt_tokens)}</td>
+      <td class="number">{formatCount(of.completion_tokens)}</td>
+      <td class="number">{formatCount(of.prompt_tokens + of.completion_tokens)}</td>
+      <td class="number">{formatDuration(of.first_token_ms)}</td>
+      <td class="number">{formatDuration(of.elapsed_ms)}</td>
+    </tr>
   );
 }
 
