@@ -61,7 +61,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'eventsource-parser': ['lib'],
   'gpt-tokenizer': ['openai'],
   'better-sqlite3': ['request-log'],
-  pg: ['request-log', 'tokens'],
+  pg: ['request-log', 'tokens', 'observability'],
   kysely: ['request-log'],
   'prom-client': ['observability'],
   winston: ['observability'],

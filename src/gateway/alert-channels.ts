@@ -6,6 +6,7 @@ import { AlertChannel, type AlertOutcome } from '../observability/alerts/alert-c
 import { AlertSender } from '../observability/alerts/alert-sender.ts';
 import type { ServiceSettings } from '../observability/alerts/alert-service.ts';
 import { alertText } from '../observability/alerts/alert-text.ts';
+import type { SharedAlerts } from '../observability/alerts/shared-alerts.ts';
 import { Template, TemplateError } from '../tokens/template/template.ts';
 
 /** Takes what became of each alert. */
@@ -15,6 +16,12 @@ export type OnAlertOutcome = (
   outcome: AlertOutcome,
   words: string,
 ) => void;
+
+/** The state of alerts that replicas share, with the key of the settings that it was made from. */
+export interface AlertSharing {
+  readonly key: string;
+  readonly alerts: SharedAlerts;
+}
 
 /** A channel with the key of the settings that it was built from. */
 export interface BuiltChannel {
@@ -26,10 +33,15 @@ export interface BuiltChannel {
 export function buildChannels(
   notify: readonly ChannelConfig[],
   running: readonly BuiltChannel[],
-  { clock, onOutcome }: { readonly clock: Clock; readonly onOutcome: OnAlertOutcome },
+  {
+    clock,
+    sharing,
+    onOutcome,
+  }: { readonly clock: Clock; readonly sharing: AlertSharing | null; readonly onOutcome: OnAlertOutcome },
 ): BuiltChannel[] {
   return notify.map((config, index) => {
-    const key = settingsKey(config);
+    const settingsOfChannel = settingsKey(config);
+    const key = sharing === null ? settingsOfChannel : `${settingsOfChannel} ${sharing.key}`;
     const known = running.find((one) => one.key === key);
     if (known !== undefined) return known;
     const settings = {
@@ -39,7 +51,8 @@ export function buildChannels(
       everyMs: config.every,
     };
     const sender = buildSender(config, `notify[${index}]`, clock);
-    return { key, channel: new AlertChannel(settings, { sender, clock, onOutcome }) };
+    const shared = sharing === null ? null : { alerts: sharing.alerts, key: settingsOfChannel };
+    return { key, channel: new AlertChannel(settings, { sender, clock, sharing: shared, onOutcome }) };
   });
 }
 

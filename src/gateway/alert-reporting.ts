@@ -1,16 +1,23 @@
 import type { Config } from '../config/config.ts';
 import type { Clock, Timer } from '../lib/clock.ts';
 import type { AttemptRecord, RequestRecord } from '../lib/request-record.ts';
+import { settingsKey } from '../lib/settings-key.ts';
 import { counted, times } from '../lib/text/format.ts';
 import { shorten } from '../lib/text/sanitize.ts';
 import { Alerts } from '../observability/alerts/alerts.ts';
+import { PostgresSharedAlerts } from '../observability/alerts/postgres-shared-alerts.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { RequestLogEvent } from '../request-log/record-writer.ts';
 import type { RoutedUpstream } from '../routing/upstream-state/routed-upstream.ts';
 import type { TokenEvent } from '../tokens/manager/token-event.ts';
 import type { TokenManager } from '../tokens/manager/token-manager.ts';
-import { type BuiltChannel, buildChannels, type OnAlertOutcome } from './alert-channels.ts';
+import {
+  type AlertSharing,
+  type BuiltChannel,
+  buildChannels,
+  type OnAlertOutcome,
+} from './alert-channels.ts';
 import { expiringCertificates } from './certificate-expiry.ts';
 import type { ReloadResult } from './reload.ts';
 import type { Runtime } from './runtime.ts';
@@ -31,7 +38,7 @@ interface AlertReportingParts {
 
 /** A token source that fails this often in a row is worth an alert, although its token may still be valid. */
 const TOKEN_FAILURES = 3;
-/** How often a problem is looked at that may have ended without an event, as by a reload. */
+/** How often a problem is looked at that may have ended without an event, as by a reload, and other replicas hear of it. */
 const RECHECK_MS = 15_000;
 const CERTIFICATES_EVERY_MS = 6 * 3_600_000;
 const MAX_REASON_CHARS = 300;
@@ -44,6 +51,9 @@ export class AlertReporting {
   readonly #alerts: Alerts;
   #built: readonly BuiltChannel[] = [];
   #prepared: readonly BuiltChannel[] = [];
+  /** How replicas share the state of alerts; null: this process alone sends its messages. */
+  #sharing: AlertSharing | null = null;
+  #preparedSharing: AlertSharing | null = null;
   /** Ends the look at records; null while no channel wants `all_failed`. */
   #endRecords: (() => void) | null = null;
   /** Runs while there is a problem. */
@@ -60,17 +70,34 @@ export class AlertReporting {
   }
 
   /** Builds the channels of a configuration; throws when one cannot work. Nothing changes until `apply`. */
-  prepare({ notify }: Config): void {
+  prepare(config: Config): void {
     const { clock } = this.#parts;
-    this.#prepared = buildChannels(notify, this.#built, { clock, onOutcome: this.#onOutcome });
+    this.#preparedSharing = this.#sharingOf(config);
+    this.#prepared = buildChannels(config.notify, this.#built, {
+      clock,
+      sharing: this.#preparedSharing,
+      onOutcome: this.#onOutcome,
+    });
+  }
+
+  /** That of `shared`; the running one when it is the same. */
+  #sharingOf({ shared, shared_key: sharedKey, notify }: Config): AlertSharing | null {
+    if (shared === null || sharedKey === null || notify.length === 0) return null;
+    const key = settingsKey({ shared, sharedKey });
+    if (this.#sharing?.key === key) return this.#sharing;
+    return { key, alerts: new PostgresSharedAlerts(shared, sharedKey) };
   }
 
   /** Puts the prepared channels into use. */
   apply(config: Config): void {
     const previous = this.#built;
+    const previousSharing = this.#sharing;
     this.#built = this.#prepared;
+    this.#sharing = this.#preparedSharing;
     this.#alerts.setChannels(this.#built.map(({ channel }) => channel));
-    for (const one of previous) if (!this.#built.includes(one)) void one.channel.close();
+    const ended = previous.filter((one) => !this.#built.includes(one));
+    const closed = Promise.all(ended.map(({ channel }) => channel.close()));
+    if (previousSharing !== this.#sharing) void closed.then(() => previousSharing?.alerts.close());
     this.#followRecords(config.notify.some(({ events }) => events.includes('all_failed')));
     if (config.notify.length > 0) this.#checkCertificates();
     this.#recheckSoon(0);
@@ -164,6 +191,7 @@ export class AlertReporting {
     this.#recheckTimer?.cancel();
     this.#certificateTimer?.cancel();
     await Promise.all(this.#built.map(({ channel }) => channel.close()));
+    await this.#sharing?.alerts.close();
   }
 
   /** Of each request only its outcome is looked at. */
@@ -251,7 +279,7 @@ export class AlertReporting {
           serving: this.#serving(),
         });
     }
-    if (down.length + failing.length > 0) this.#recheckSoon(RECHECK_MS);
+    if (this.#alerts.refresh()) this.#recheckSoon(RECHECK_MS);
   }
 
   #checkCertificates(): void {

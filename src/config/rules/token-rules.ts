@@ -90,16 +90,17 @@ export const refreshRanges: Rule = ({ config }) =>
     return findings;
   });
 
-/** An unused shared database mostly means that `share: shared` is missing from a source. */
+/** An unused shared database mostly means that `share: shared` is missing from a source. Alerts use it too. */
 export const sharedIsUsed: Rule = ({ config, isIncomplete }) =>
   config.shared === null ||
   isIncomplete('tokens') ||
+  config.notify.length > 0 ||
   Object.values(config.tokens).some(({ share }) => share === 'shared')
     ? []
     : [
         caution(
           ['shared'],
-          'is not used by any source: set share: shared at the sources whose token is shared',
+          'is not used by any source, nor by notify: set share: shared at the sources whose token is shared',
         ),
       ];
 

@@ -308,7 +308,7 @@ const storage = {
   ),
   shared: optional(
     secretUrl('postgres', 'postgresql'),
-    'PostgreSQL through which replicas share the tokens of sources with `share: shared`.',
+    'PostgreSQL through which replicas share the tokens of sources with `share: shared`, and the state of alerts.',
   ),
   shared_key: optional(secret, '32 bytes in base64 that encrypt the tokens there; required with `shared`.'),
   dbtype: field(

@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { type Alert, type AlertEvent, PROBLEMS } from './alert.ts';
 import type { AlertSender, PreparedMessage } from './alert-sender.ts';
+import type { SharedAlerts } from './shared-alerts.ts';
 
 /** One item of `notify`. */
 interface ChannelSettings {
@@ -14,9 +15,18 @@ interface ChannelSettings {
 /** What became of one alert: `dropped`: too many were waiting. */
 export type AlertOutcome = 'sent' | 'failed' | 'dropped';
 
+/** How replicas agree on the one that sends a message. */
+export interface ChannelSharing {
+  readonly alerts: SharedAlerts;
+  /** Of this channel: the same in each replica, different for each service. */
+  readonly key: string;
+}
+
 interface ChannelParts {
   readonly sender: AlertSender;
   readonly clock: Clock;
+  /** Null: this process sends all messages itself. */
+  readonly sharing: ChannelSharing | null;
   /** `words`: what came back last. */
   readonly onOutcome: (channel: AlertChannel, alert: Alert, outcome: AlertOutcome, words: string) => void;
 }
@@ -47,6 +57,12 @@ interface PartState {
   changes: number;
   /** Runs while a change waits for its time. */
   hold: Timer | null;
+  /** Other replicas may count on a report of this one. */
+  isShared: boolean;
+  /** The last message was sent while the shared state was not available. */
+  isToldAlone: boolean;
+  /** A report to the other replicas is on its way. */
+  isReporting: boolean;
 }
 
 /**
@@ -61,6 +77,8 @@ export class AlertChannel {
   #groupTimer: Timer | null = null;
   /** The loop that empties `#waiting`; null while there is nothing to send. */
   #sending: Promise<void> | null = null;
+  /** Reports to the other replicas that are on their way. */
+  readonly #reports = new Set<Promise<void>>();
   #isClosed = false;
   /** Ends the pause before a retry at shutdown. */
   #endPause: (() => void) | null = null;
@@ -72,7 +90,7 @@ export class AlertChannel {
 
   /** A problem began or ended. */
   changed(alert: Alert): void {
-    const key = `${alert.kind}\n${alert.subject}`;
+    const key = keyOf(alert);
     let state = this.#states.get(key);
     if (state === undefined) {
       state = {
@@ -84,6 +102,9 @@ export class AlertChannel {
         endToldMonoMs: Number.NEGATIVE_INFINITY,
         changes: 0,
         hold: null,
+        isShared: false,
+        isToldAlone: false,
+        isReporting: false,
       };
       this.#states.set(key, state);
     }
@@ -91,6 +112,14 @@ export class AlertChannel {
     state.isOpen = !alert.isResolved;
     state.changes += 1;
     this.#settle(state);
+  }
+
+  /** A problem still exists: tells the replicas that share it, of which another one may have sent its end. */
+  stillOpen(problem: Pick<Alert, 'kind' | 'subject'>, failedAgoMs: number): void {
+    const { sharing } = this.#parts;
+    const state = this.#states.get(keyOf(problem));
+    if (sharing === null || state === undefined || this.#isClosed || !this.#isWanted(state.latest)) return;
+    if (!state.isReporting && state.hold === null) this.#report(state, sharing, failedAgoMs);
   }
 
   /** Sends what waits, for at most two seconds. */
@@ -101,7 +130,7 @@ export class AlertChannel {
     this.#endPause?.();
     const { promise: expired, resolve } = Promise.withResolvers<void>();
     const timer = this.#parts.clock.schedule(resolve, MAX_CLOSE_MS);
-    await Promise.race([this.#drained(), expired]);
+    await Promise.race([Promise.all(this.#reports).then(() => this.#drained()), expired]);
     timer.cancel();
     await this.#parts.sender.close();
   }
@@ -109,28 +138,87 @@ export class AlertChannel {
   /** Brings what the service was told in line with the state, now or when `every` permits. */
   #settle(state: PartState): void {
     if (this.#isClosed) return;
+    const { sharing } = this.#parts;
+    if (sharing === null) this.#settleAlone(state);
+    else if (!state.isReporting) this.#settleShared(state, sharing);
+  }
+
+  #settleAlone(state: PartState): void {
     if (state.isOpen === state.isToldOpen) {
       state.hold?.cancel();
       state.hold = null;
       return;
     }
     if (!this.#isWanted(state.latest)) {
-      state.isToldOpen = state.isOpen;
-      state.changes = 0;
+      this.#noteTold(state);
       return;
     }
     const nowMs = this.#parts.clock.monoMs();
     const toldMs = state.isOpen ? state.openToldMonoMs : state.endToldMonoMs;
     const dueMs = toldMs + this.settings.everyMs;
-    if (dueMs > nowMs) {
-      this.#holdFor(state, dueMs - nowMs);
+    if (dueMs > nowMs) this.#holdFor(state, dueMs - nowMs);
+    else this.#tell(state);
+  }
+
+  #settleShared(state: PartState, sharing: ChannelSharing): void {
+    state.hold?.cancel();
+    state.hold = null;
+    if (state.isOpen ? this.#isWanted(state.latest) : state.isShared) this.#report(state, sharing, 0);
+    else this.#settleAlone(state);
+  }
+
+  #report(state: PartState, sharing: ChannelSharing, failedAgoMs: number): void {
+    const report = this.#askReplicas(state, sharing, failedAgoMs).finally(() => this.#reports.delete(report));
+    this.#reports.add(report);
+  }
+
+  /** Asks whether this replica is the one that sends the message. Never rejects. */
+  async #askReplicas(state: PartState, { alerts, key }: ChannelSharing, failedAgoMs: number): Promise<void> {
+    const { isOpen, isToldAlone } = state;
+    const isWanted = this.#isWanted(state.latest);
+    state.isReporting = true;
+    const decision = await alerts
+      .report(`${key}\n${state.key}`, {
+        isOpen,
+        failedAgoMs,
+        everyMs: isWanted ? this.settings.everyMs : 0,
+        isToldAlone,
+      })
+      .catch(() => null);
+    state.isReporting = false;
+    if (this.#isClosed) {
+      // No other replica sends it.
+      if (decision?.kind === 'send' && isWanted)
+        this.#waiting.push({ ...state.latest, unsentChanges: state.changes - 1 });
       return;
     }
+    if (decision !== null) {
+      state.isShared = isOpen || decision.kind === 'wait';
+      state.isToldAlone = false;
+    }
+    // It changed meanwhile.
+    if (state.isOpen !== isOpen) this.#settle(state);
+    // Twice is better than never.
+    else if (decision === null) {
+      state.isToldAlone = state.isOpen !== state.isToldOpen;
+      this.#settleAlone(state);
+    } else if (decision.kind === 'wait') this.#holdFor(state, decision.ms);
+    else if (decision.kind === 'send' && isWanted) this.#tell(state);
+    else this.#noteTold(state);
+  }
+
+  #tell(state: PartState): void {
+    const alert = { ...state.latest, unsentChanges: state.changes - 1 };
+    this.#noteTold(state);
+    this.#enqueue(alert);
+  }
+
+  #noteTold(state: PartState): void {
     state.isToldOpen = state.isOpen;
+    state.changes = 0;
+    const nowMs = this.#parts.clock.monoMs();
     if (state.isOpen) state.openToldMonoMs = nowMs;
     else state.endToldMonoMs = nowMs;
-    this.#enqueue({ ...state.latest, unsentChanges: state.changes - 1 });
-    state.changes = 0;
   }
 
   #holdFor(state: PartState, delayMs: number): void {
@@ -208,11 +296,18 @@ export class AlertChannel {
   /** A message that failed was not told: the state is told later, if it still differs then. */
   #finish(alert: Alert, isSent: boolean, words: string): void {
     this.#parts.onOutcome(this, alert, isSent ? 'sent' : 'failed', words);
-    if (isSent || this.#isClosed) return;
-    const state = this.#states.get(`${alert.kind}\n${alert.subject}`);
+    if (isSent) return;
+    const { sharing } = this.#parts;
+    sharing?.alerts.withdraw(`${sharing.key}\n${keyOf(alert)}`).catch(() => {});
+    if (this.#isClosed) return;
+    const state = this.#states.get(keyOf(alert));
     if (state === undefined || state.isToldOpen === alert.isResolved) return;
     state.isToldOpen = alert.isResolved;
     if (state.isOpen !== state.isToldOpen)
       this.#holdFor(state, Math.max(this.settings.everyMs, MIN_RESEND_MS));
   }
+}
+
+function keyOf({ kind, subject }: Pick<Alert, 'kind' | 'subject'>): string {
+  return `${kind}\n${subject}`;
 }

@@ -1,14 +1,20 @@
 /**
  * The changes of state that cause an alert. Each problem has a recovery. `isListed`: the recovery has a name of its own in
- * `notify[].events`; the others come with their problem.
+ * `notify[].events`; the others come with their problem. `isRepeated`: it is reported each time that it is noticed, which
+ * needs requests; the others last until their end is reported.
  */
 export const PROBLEMS = {
-  upstream_down: { recovery: 'upstream_up', isListed: true, severity: 'error' },
-  token_failing: { recovery: 'token_ok', isListed: true, severity: 'error' },
-  all_failed: { recovery: 'all_ok', isListed: false, severity: 'critical' },
-  store_unavailable: { recovery: 'store_available', isListed: false, severity: 'warning' },
-  reload_failed: { recovery: 'reload_ok', isListed: false, severity: 'warning' },
-  certificate_expiring: { recovery: 'certificate_ok', isListed: false, severity: 'warning' },
+  upstream_down: { recovery: 'upstream_up', isListed: true, isRepeated: true, severity: 'error' },
+  token_failing: { recovery: 'token_ok', isListed: true, isRepeated: true, severity: 'error' },
+  all_failed: { recovery: 'all_ok', isListed: false, isRepeated: true, severity: 'critical' },
+  store_unavailable: { recovery: 'store_available', isListed: false, isRepeated: false, severity: 'warning' },
+  reload_failed: { recovery: 'reload_ok', isListed: false, isRepeated: false, severity: 'warning' },
+  certificate_expiring: {
+    recovery: 'certificate_ok',
+    isListed: false,
+    isRepeated: false,
+    severity: 'warning',
+  },
 } as const;
 
 export type ProblemKind = keyof typeof PROBLEMS;

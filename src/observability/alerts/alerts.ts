@@ -7,6 +7,7 @@ interface OpenProblem {
   problem: Problem;
   readonly sinceMs: number;
   reports: number;
+  lastReportMonoMs: number;
 }
 
 /** The problems that exist now. Each change goes to every channel; a problem that is reported again is no change. */
@@ -38,9 +39,15 @@ export class Alerts {
     if (open !== undefined) {
       open.problem = problem;
       open.reports += 1;
+      open.lastReportMonoMs = this.#clock.monoMs();
       return;
     }
-    const begun: OpenProblem = { problem, sinceMs: this.#clock.wallMs(), reports: 1 };
+    const begun: OpenProblem = {
+      problem,
+      sinceMs: this.#clock.wallMs(),
+      reports: 1,
+      lastReportMonoMs: this.#clock.monoMs(),
+    };
     this.#open.set(key, begun);
     this.#publish(this.#alertOf(begun, null));
   }
@@ -48,8 +55,10 @@ export class Alerts {
   /** Counts one more report of a problem; false when there is no such problem. */
   countAgain(kind: ProblemKind, subject: string): boolean {
     const open = this.#open.get(keyOf(kind, subject));
-    if (open !== undefined) open.reports += 1;
-    return open !== undefined;
+    if (open === undefined) return false;
+    open.reports += 1;
+    open.lastReportMonoMs = this.#clock.monoMs();
+    return true;
   }
 
   /** A problem is over; nothing happens when there was none. `end` says what is the case now. */
@@ -59,6 +68,16 @@ export class Alerts {
     if (open === undefined) return;
     this.#open.delete(key);
     this.#publish(this.#alertOf(open, end));
+  }
+
+  /** Tells channels that replicas share of each problem that exists; false when there is none. */
+  refresh(): boolean {
+    const nowMs = this.#clock.monoMs();
+    for (const { problem, lastReportMonoMs } of this.#open.values()) {
+      const failedAgoMs = PROBLEMS[problem.kind].isRepeated ? nowMs - lastReportMonoMs : 0;
+      for (const channel of this.#channels) channel.stillOpen(problem, failedAgoMs);
+    }
+    return this.#open.size > 0;
   }
 
   isOpen(kind: ProblemKind, subject: string): boolean {

@@ -46,6 +46,7 @@ class Scene {
         // Its time limit is real, as the service is.
         sender: new AlertSender(type, settings, systemClock),
         clock: this.clock,
+        sharing: null,
         onOutcome: (_channel, { event, subject }, outcome) =>
           void this.outcomes.push(`${event} ${subject} ${outcome}`),
       },
