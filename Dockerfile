@@ -1,4 +1,5 @@
 # docker build -t tokenferry .
+#   --build-arg REVISION=$(git rev-parse HEAD)     for the label of the image; CREATED too
 #   --build-arg BASE=mirror.example/node:24-slim   another base image; it brings Node 24 and npm
 #   --secret id=npmrc,src=$HOME/.npmrc             npm's settings, when packages come from a mirror; not kept in the image
 #   --secret id=npmca,src=FILE                     certificates for a line "cafile=/etc/ssl/npm-ca.pem" in those settings
@@ -41,3 +42,13 @@ HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
 # The configuration: /config.yaml, /data/config.yaml, or --config FILE.
 ENTRYPOINT ["node", "/app/dist/tokenferry.mjs"]
 CMD ["serve"]
+# Last, so that another revision changes no layer.
+ARG VERSION=0.1.0
+ARG REVISION=
+ARG CREATED=
+LABEL org.opencontainers.image.title=tokenferry \
+      org.opencontainers.image.description="One stable OpenAI-compatible URL in front of LLM gateways whose access tokens live minutes." \
+      org.opencontainers.image.licenses=MIT \
+      org.opencontainers.image.version=${VERSION} \
+      org.opencontainers.image.revision=${REVISION} \
+      org.opencontainers.image.created=${CREATED}

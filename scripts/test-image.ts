@@ -1,6 +1,6 @@
 /**
- * `npm run test:image`: the container image is built and runs read-only without network, and a fresh clone starts in
- * the bare base image, which has Node and npm and neither Python nor a compiler.
+ * `npm run test:image`: the container image is built and runs read-only without network, and a fresh clone and the npm
+ * package start in the bare base image, which has Node and npm and neither Python nor a compiler.
  */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -58,6 +58,28 @@ for await (const bytes of reply.body) {
   if (words.length > 0) console.log('words: ' + words.join('').slice(0, 60));
 }
 if (!text.includes('data: [DONE]')) { console.error(reply.status, text); process.exitCode = 1; }
+`;
+
+/** Runs inside a container, where the package is installed: the demo serves a chat and the page. */
+const INSTALLED_PACKAGE = `
+import { spawn } from 'node:child_process';
+const demo = spawn('npx', ['tokenferry', 'demo', '--port', '18999'], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
+let text = '';
+for await (const bytes of demo.stdout) {
+  text += bytes;
+  if (/API key +\\S+/.test(text)) break;
+}
+const key = /API key +(\\S+)/.exec(text)[1];
+const url = 'http://127.0.0.1:18999';
+const reply = await fetch(url + '/v1/chat/completions', {
+  method: 'POST',
+  headers: { authorization: 'Bearer ' + key, 'content-type': 'application/json' },
+  body: JSON.stringify({ model: 'demo-chat', messages: [{ role: 'user', content: 'Hello' }] }),
+});
+const page = await (await fetch(url + '/ui/')).text();
+const script = await fetch(url + '/ui/' + /assets\\/[^"]+\\.js/.exec(page)[0]);
+console.log('chat', reply.status, 'page', script.status);
+process.kill(-demo.pid);
 `;
 
 /** Runs inside a container: prints status and body of one request. */
@@ -158,6 +180,31 @@ async function testBareBase(engine: ContainerEngine, npm: NpmSettings): Promise<
   await step('npm ci by hand, then SQLite loads', () =>
     engine.must(['exec', id, 'sh', '-c', byHand], { limitMs: TEST_LIMIT_MS }),
   );
+  await testPackage(engine, id);
+}
+
+/** What `npm publish` would publish, installed in an empty folder by npm as it comes. */
+async function testPackage(engine: ContainerEngine, id: string): Promise<void> {
+  const shell = (script: string): Promise<string> =>
+    engine.must(['exec', id, 'sh', '-c', script], { limitMs: TEST_LIMIT_MS });
+  await step('npm pack, then npm install of the package in an empty folder: npx tokenferry', async () => {
+    await shell(
+      'mkdir /tmp/package && cd /tmp/clone && npm pack --ignore-scripts=false --pack-destination /tmp/package',
+    );
+    await shell('mkdir /tmp/empty && cd /tmp/empty && npm install /tmp/package/*.tgz');
+    return expectText(
+      engine,
+      ['exec', '-w', '/tmp/empty', id, 'npx', 'tokenferry', '--version'],
+      /^tokenferry \d/,
+    );
+  });
+  await step('its demo serves a chat and the page', () =>
+    expectText(
+      engine,
+      ['exec', '-w', '/tmp/empty', id, 'node', '--input-type=module', '-e', INSTALLED_PACKAGE],
+      /^chat 200 page 200$/,
+    ),
+  );
 }
 
 function cloneTo(target: string): string {
@@ -216,6 +263,8 @@ async function testBuiltImage(engine: ContainerEngine, npm: NpmSettings): Promis
   console.log(`          it adds ${(added / 1e6).toFixed(0)} MB to its base`);
   if (added > SIZE_LIMIT_BYTES) throw new Error(`That is more than ${SIZE_LIMIT_BYTES / 1e6} MB.`);
   await expectText(engine, ['image', 'inspect', '-f', '{{.Config.User}}', tag], /^1000:1000$/);
+  const label = '{{index .Config.Labels "org.opencontainers.image.version"}}';
+  await expectText(engine, ['image', 'inspect', '-f', label, tag], /^\d+\.\d+\.\d+/);
 
   const data = join(folder, 'data');
   mkdirSync(data);
