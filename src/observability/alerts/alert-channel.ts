@@ -16,7 +16,7 @@ interface ChannelSettings {
 export type AlertOutcome = 'sent' | 'failed' | 'dropped';
 
 /** How replicas agree on the one that sends a message. */
-export interface ChannelSharing {
+interface ChannelSharing {
   readonly alerts: SharedAlerts;
   /** Of this channel: the same in each replica, different for each service. */
   readonly key: string;
