@@ -374,7 +374,16 @@ const NOT_FOUND = [
   [404, '{"statusCode":404,"message":"Resource not found"}'],
   [404, '<html><body>404 page not found</body></html>'],
   [404, ''],
+  [404, '{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}'],
+  [
+    404,
+    '{"code":5,"error":"url.not_found","method":"POST","scode":"0x5","status":false,"url":"/v1/messages"}',
+  ],
   [405, '{"detail":"Method Not Allowed"}'],
+  [501, '{"error":{"message":"unknown request path","type":"api_error","code":null,"param":null}}'],
+  // LM Studio, Amazon API Gateway.
+  [200, '{"error":"Unexpected endpoint or method. (POST /v1/messages)"}'],
+  [403, '{"message":"Missing Authentication Token"}'],
 ] as const;
 
 for (const [status, body] of NOT_FOUND) {

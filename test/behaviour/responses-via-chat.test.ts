@@ -181,6 +181,23 @@ test('S124 what a chat cannot do is a 400 with a clear code, and no upstream is 
   });
 });
 
+test('S124 a request without a body, without a model or with invalid JSON is a 400, and no upstream is called', async () => {
+  await withModel({ intercept: saying() }, async ({ model, gateway }) => {
+    for (const [body, code] of [
+      [undefined, 'invalid_json'],
+      ['', 'invalid_json'],
+      ['{"model"', 'invalid_json'],
+      ['{"input":"Hello"}', 'missing_model'],
+    ] as const) {
+      const sent = body === undefined ? {} : { body };
+      const reply = await fetch(`${gateway.url}/v1/responses`, { method: 'POST', ...sent });
+      assert.equal(reply.status, 400, body);
+      assert.equal(errorIn(await reply.text()).code, code);
+    }
+    assert.equal(model.received.length, 0);
+  });
+});
+
 test('S124 a stored Response cannot be requested: a JSON error, as the upstream sends it', async () => {
   await withModel({}, async ({ gateway }) => {
     for (const method of ['GET', 'DELETE']) {

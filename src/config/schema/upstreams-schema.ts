@@ -58,12 +58,12 @@ const profile = sectionOr(
     responses: field(
       choice('auto', 'native', 'via_chat'),
       'auto',
-      "OpenAI's POST /responses. `via_chat`: it is sent as a chat and its response returned as a Response. `auto`: so where the upstream has no /responses (404 or 405), which is remembered for an hour.",
+      "OpenAI's POST /responses. `via_chat`: it is sent as a chat and its response returned as a Response. `auto`: so where the upstream has no /responses (404, 405, 501), which is remembered for an hour.",
     ),
     messages: field(
       choice('auto', 'native', 'via_chat'),
       'auto',
-      "Anthropic's POST /messages. `via_chat`: it is sent as a chat and its response returned as a message. `auto`: so where the upstream has no /messages (404 or 405), which is remembered for an hour.",
+      "Anthropic's POST /messages. `via_chat`: it is sent as a chat and its response returned as a message. `auto`: so where the upstream has no /messages (404, 405, 501), which is remembered for an hour.",
     ),
   },
   'Adaptations to what the upstream understands and sends.',

@@ -247,9 +247,11 @@ async function pathError(
   { response, request: { path } }: Attempt,
   { scrub }: AttemptPolicy,
 ): Promise<unknown> {
-  const isMissing =
-    failure instanceof FerryError && failure.kind === 'path_not_found' && response?.ok === false;
-  const found = isMissing ? errorIn(await response.text()) : null;
+  const isOpen =
+    failure instanceof FerryError &&
+    failure.kind === 'path_not_found' &&
+    (response?.status === 404 || response?.status === 405);
+  const found = isOpen ? errorIn(await response.text()) : null;
   if (found === null) return failure;
   const facts = {
     message: cleanMessage(found.message, scrub),

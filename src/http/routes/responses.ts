@@ -10,6 +10,7 @@ import type { RefusableRequest } from '../../routing/refusal-lesson.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
 import { refuseLongModelName } from '../../routing/router.ts';
 import type { RoutedUpstream } from '../../routing/upstream-state/routed-upstream.ts';
+import { Upload } from '../body/upload.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { SseWriter } from '../response/sse-writer.ts';
 import { type ChatExchange, type ChatRouteSettings, serveChatAttempt } from './chat.ts';
@@ -26,6 +27,7 @@ import { readPassedBody } from './passed-request.ts';
 import { expectedResponse } from './passed-response.ts';
 import type { ResponseItemStore } from './response-item-store.ts';
 
+const NO_BODY = Buffer.alloc(0);
 const PATH = '/v1/responses';
 const CHAT_PATH = '/v1/chat/completions';
 
@@ -49,7 +51,7 @@ export async function serveResponses(
   const model = fields.get('model');
   const canBeChat = router.upstreams.some(({ profile }) => profile.responses !== 'native');
   // Nobody has /responses: without a model, or as invalid JSON, the request cannot be a chat either.
-  if (Buffer.isBuffer(body) && isChatOnly && !model?.trim()) parseRequest(body, 'chat');
+  if (!(body instanceof Upload) && isChatOnly && !model?.trim()) parseRequest(body ?? NO_BODY, 'chat');
   if (!Buffer.isBuffer(body) || !model || !canBeChat) return servePassed(context, client, settings, read);
 
   refuseLongModelName(model);

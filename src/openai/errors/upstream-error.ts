@@ -148,6 +148,7 @@ function kindOf(failure: Failure): ErrorKind {
   if (status === 401) return 'auth_rejected';
   if (status === 402) return 'quota_exhausted';
   if (status === 429) return isQuota(failure) ? 'quota_exhausted' : 'rate_limited';
+  if (deniesEndpoint(failure)) return 'path_not_found';
   if (found?.kind) return found.kind;
   if (status === 403) return textSays(text, 'quota') ? 'quota_exhausted' : 'forbidden';
   // A proxy before the upstream requires credentials: a fault of our configuration, as a 403 is.
@@ -165,6 +166,28 @@ function kindOf(failure: Failure): ErrorKind {
   // 499 is a proxy's word for "my client left"; the client of that proxy is us.
   if (status >= 400 && status < 500 && status !== 499) return clientFaultOrModel(failure);
   return 'invalid_response';
+}
+
+/** How an unknown path is answered with another status than 404, 405 or 501. */
+const UNKNOWN_ENDPOINTS = [
+  {
+    vendor: 'LM Studio 0.3.14',
+    status: 200,
+    says: /^unexpected endpoint or method\b/i,
+    source: 'lmstudio-bug-tracker#618: {"error":"Unexpected endpoint or method. (POST /chat/completions)"}',
+  },
+  {
+    vendor: 'Amazon API Gateway (2016 to 2026)',
+    status: 403,
+    says: /^missing authentication token\.?$/i,
+    source:
+      'chalice#12, re:Post "403 missing authentication token": {"message":"Missing Authentication Token"}',
+  },
+];
+
+function deniesEndpoint({ upstreamStatus, text }: Failure): boolean {
+  if (upstreamStatus !== 200 && upstreamStatus !== 403) return false;
+  return UNKNOWN_ENDPOINTS.some(({ status, says }) => status === upstreamStatus && says.test(text.trim()));
 }
 
 /** A chat template that raises an exception for the messages of the request. */

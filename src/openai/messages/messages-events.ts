@@ -12,6 +12,8 @@ import { toolUseId } from './tool-names.ts';
 interface MessageWriterOptions extends MessageExpectations {
   /** Called once, at the first event, when the upstream's model is known. */
   readonly head: () => MessageHead;
+  /** The tokens of the prompt as far as they are known at the first event, which is when a stream is asked for them. */
+  readonly promptTokens: () => number;
   /** False: only the message at the end is wanted. */
   readonly wantsEvents: boolean;
   /** The longest text that is kept for later, in UTF-16 units. */
@@ -145,11 +147,13 @@ export class MessageWriter implements StreamWriter {
     if (this.#head !== null) return this.#head;
     const head = this.#options.head();
     this.#head = head;
-    // A chat gives its usage at its end, and so `message_delta` has the counts.
-    this.#emit('message_start', {
-      message: messageObject(head, { content: [], end: NO_END, usage: NO_USAGE }),
-    });
-    if (this.#options.wantsEvents) this.#events += PING;
+    const { wantsEvents, promptTokens } = this.#options;
+    if (!wantsEvents) return head;
+    // `message_delta` has the counts. Clients that take the prompt's from here alone (LobeChat 1.143, Anthropic's SDK for
+    // Node before 0.50) would show none.
+    const usage = usageObject({ ...NO_COUNTS, input: promptTokens() });
+    this.#emit('message_start', { message: messageObject(head, { content: [], end: NO_END, usage }) });
+    this.#events += PING;
     return head;
   }
 
@@ -272,7 +276,8 @@ function messageObject({ id, model }: MessageHead, { content, end, usage }: Mess
   return { id, type: 'message', role: 'assistant', model, content, ...end, container: null, usage };
 }
 
-const NO_USAGE = usageObject({ input: 0, created: 0, read: 0, output: 0 });
+const NO_COUNTS: MessageCounts = { input: 0, created: 0, read: 0, output: 0 };
+const NO_USAGE = usageObject(NO_COUNTS);
 
 /** Usage under Anthropic's names, of which `input_tokens` are those that no cache had. */
 function messageUsage({ promptTokens, completionTokens, extensions }: Usage): JsonObject {

@@ -8,6 +8,7 @@ import type {
   ChatStreamOptions,
   ResponseFormat,
 } from '../chat/response-format.ts';
+import { estimateTokensRoughly } from '../usage/token-count.ts';
 import { MessageWriter } from './messages-events.ts';
 import type { MessageExpectations } from './messages-request.ts';
 
@@ -35,6 +36,9 @@ class MessagesStream extends ChatStream {
     const writer = new MessageWriter({
       ...own,
       head: () => ({ id: `msg_${randomBytes(16).toString('hex')}`, model: identity.fixed.model }),
+      // A chat states its usage at its end, as a rule.
+      promptTokens: () =>
+        this.usage?.promptTokens ?? estimateTokensRoughly(options.promptForEstimate?.() ?? ''),
       wantsEvents: wants === 'events',
     });
     // A message always has its usage.

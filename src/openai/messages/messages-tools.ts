@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
 import { malformed } from '../request/translated-chat.ts';
+import { clientToolOf } from './client-tools.ts';
 import type { Conversation } from './messages-conversation.ts';
 import type { ToolNames } from './tool-names.ts';
 
@@ -11,8 +12,8 @@ interface ChatTools {
 }
 
 /**
- * `tools` and `tool_choice` of a Messages request → those of a chat. Tools that Anthropic's service runs, or whose schema
- * only its models know, are left out and named: the model answers without them.
+ * `tools` and `tool_choice` of a Messages request → those of a chat. Tools that Anthropic's service runs are left out and
+ * named: the model answers without them.
  */
 export function chatToolsOf(json: JsonObject, { tools: changes }: Conversation, names: ToolNames): ChatTools {
   const { tools, tool_choice: choice } = json;
@@ -26,14 +27,17 @@ export function chatToolsOf(json: JsonObject, { tools: changes }: Conversation, 
   for (const [position, tool] of all.entries()) {
     if (!isJsonObject(tool)) throw malformed(`tools.${position}`, `tools.${position} must be an object.`);
     const { type, name } = tool;
-    if (type !== undefined && type !== null && type !== 'custom') {
+    const isOwn = type === undefined || type === null || type === 'custom';
+    const facts = isOwn ? tool : clientToolOf(tool);
+    if (facts === null) {
       dropped.push(String(type).slice(0, 64));
       continue;
     }
     if (typeof name !== 'string')
       throw malformed(`tools.${position}.name`, `tools.${position} needs a "name".`);
     const isWaiting = isLoadedLater && tool.defer_loading === true && !changes.loaded.has(name);
-    if (!isWaiting && !changes.removed.has(name)) functions.push(functionOf(tool, names.sent(name)));
+    if (!isWaiting && !changes.removed.has(name))
+      functions.push(functionOf({ ...tool, ...facts }, names.sent(name)));
   }
   if (functions.length === 0) return { members: {}, dropped };
   const chosen = choiceOf(choice, functions, names);

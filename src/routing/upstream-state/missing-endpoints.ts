@@ -13,7 +13,7 @@ interface EndpointFailure {
   readonly namesStored?: boolean;
 }
 
-/** The endpoints that one upstream has answered with 404 or 405, by their paths; forgotten after an hour. */
+/** The endpoints that one upstream has answered as one that does not have them, by their paths; forgotten after an hour. */
 export class MissingEndpoints {
   /** False: none is missing, so that nobody has to look. */
   isAny = false;
@@ -43,15 +43,15 @@ export class MissingEndpoints {
   }
 
   /**
-   * Notes `path` as missing if the failure says so: 405 and 501, and a 404 that is neither about the model nor about a
-   * stored object. Returns whether it does.
+   * Notes `path` as missing if the failure says so: 405 and 501, a 404 that is neither about the model nor about a stored
+   * object, and what a vendor sends in place of a 404. Returns whether it does.
    */
   learn(path: string, { error, status, namesStored = false }: EndpointFailure): boolean {
     const isAboutPath =
       status === 405 ||
       status === 501 ||
-      (status === 404 &&
-        (error.kind === 'path_not_found' || (error.kind === 'client_fault' && !namesStored)));
+      error.kind === 'path_not_found' ||
+      (status === 404 && error.kind === 'client_fault' && !namesStored);
     if (isAboutPath) this.add(path);
     return isAboutPath;
   }

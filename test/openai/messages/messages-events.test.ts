@@ -82,6 +82,27 @@ test('text is sent as the complete sequence of events, with usage at its end', (
   );
 });
 
+test('message_start has the tokens of the prompt: an estimate, or what the upstream has stated by then', () => {
+  const startOf = (...chunks: Parameters<typeof sse>) => {
+    const { events } = read(sse(...chunks), { promptForEstimate: () => 'word '.repeat(400) });
+    return events[0]?.message.usage;
+  };
+  const { input_tokens: input, output_tokens: output } = startOf(
+    ROLE,
+    text('Hi'),
+    STOP,
+    usageChunk(USAGE),
+    DONE,
+  );
+  assert.deepEqual([input, output], [500, 0]);
+  const stated = startOf(
+    usageChunk({ prompt_tokens: 480, completion_tokens: 1, total_tokens: 481 }),
+    text('Hi'),
+    STOP,
+  );
+  assert.deepEqual([stated.input_tokens, stated.output_tokens], [480, 0]);
+});
+
 test('reasoning, text and calls are blocks in their order', () => {
   const {
     message,

@@ -7,6 +7,9 @@ import { toolUseId } from '../../../src/openai/messages/tool-names.ts';
 import { parseRequest } from '../../../src/openai/request/parsed-request.ts';
 import { randomFrom } from '../../helpers/seeded-random.ts';
 
+// biome-ignore lint/suspicious/noExplicitAny: JSON of a schema, looked at by the test.
+type Json = Record<string, any>;
+
 const HELLO = [{ role: 'user', content: 'Hello' }];
 
 function translate(request: object | string) {
@@ -242,6 +245,48 @@ test('tools that Anthropic runs are left out and named, with a choice of one of 
   assert.equal((chat.json.tools as object[]).length, 1);
   assert.deepEqual(ignored, ['web_search_20250305', 'tool_choice']);
   assert.equal(translate({ tools: [search] }).chat.hasTools, false);
+});
+
+test('tools of Anthropic’s that the client runs become functions with what its models know of them', () => {
+  const functionOf = (tool: object) => {
+    const { chat, ignored } = translate({ tools: [tool], tool_choice: { type: 'any' } });
+    assert.deepEqual([ignored, chat.json.tool_choice], [[], 'required']);
+    const [sent] = chat.json.tools as { function: { name: string; description: string; parameters: Json } }[];
+    return sent?.function as NonNullable<typeof sent>['function'];
+  };
+  const membersOf = (tool: object) => Object.keys(functionOf(tool).parameters.properties);
+  for (const version of ['20241022', '20250124', '20270101']) {
+    const bash = functionOf({ type: `bash_${version}`, name: 'bash', cache_control: { type: 'ephemeral' } });
+    assert.deepEqual([bash.name, Object.keys(bash.parameters.properties)], ['bash', ['command', 'restart']]);
+    assert.ok(bash.description.length > 20);
+  }
+  const editor = (version: string, more: object = {}) =>
+    functionOf({ type: `text_editor_${version}`, name: 'str_replace_based_edit_tool', ...more });
+  const commandsOf = (version: string) => editor(version).parameters.properties.command.enum;
+  assert.deepEqual(commandsOf('20250124'), ['view', 'create', 'str_replace', 'insert', 'undo_edit']);
+  for (const version of ['20250429', '20250728'])
+    assert.deepEqual(commandsOf(version), ['view', 'create', 'str_replace', 'insert']);
+  assert.equal(editor('20250429').parameters.properties.insert_text, undefined);
+  assert.equal(editor('20250728').parameters.properties.insert_text.type, 'string');
+  assert.match(editor('20250728', { max_characters: 5_000 }).description, /at most 5000 characters/);
+  const memory = membersOf({ type: 'memory_20250818', name: 'memory' });
+  assert.ok(memory.includes('old_path') && memory.includes('insert_text'));
+  const screen = { name: 'computer', display_width_px: 1024, display_height_px: 768 };
+  const computer = (version: string, more: object = {}) =>
+    functionOf({ type: `computer_${version}`, ...screen, ...more });
+  assert.match(computer('20250124').description, /1024 pixels wide and 768 high/);
+  assert.equal(computer('20241022').parameters.properties.scroll_direction, undefined);
+  const hasZoom = (more: object) => {
+    const { properties } = computer('20251124', more).parameters;
+    return [properties.action.enum.includes('zoom'), 'region' in properties];
+  };
+  assert.deepEqual(
+    [hasZoom({}), hasZoom({ enable_zoom: true })],
+    [
+      [false, false],
+      [true, true],
+    ],
+  );
 });
 
 test('blocks of server tools in the history are left out and named', () => {
