@@ -3,14 +3,30 @@
  * `test/applications`. What is there already is left alone; what cannot be installed is named, and its tests are skipped.
  */
 import { readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findPython, installPython, once, runQuietly } from './python-environment.ts';
+import { findPython, installPython, once, runQuietly, type Version } from './python-environment.ts';
 
 const folder = fileURLToPath(new URL('../test/applications', import.meta.url));
 
+interface Environment {
+  readonly name: string;
+  /** The first version of Python that its packages do not support. */
+  readonly below?: Version;
+}
+
 /** Each in an environment of its own: their packages conflict. */
-const ENVIRONMENTS = ['aider', 'agents', 'smol', 'llama', 'litellm'];
+const ENVIRONMENTS: readonly Environment[] = [
+  { name: 'aider', below: [3, 13] },
+  { name: 'agents' },
+  { name: 'smol' },
+  { name: 'llama' },
+  { name: 'litellm' },
+  { name: 'webui', below: [3, 13] },
+];
+
+/** Of what a program printed; pip lists every version that it did not choose in one line. */
+const MAX_REASON = 300;
 
 async function attempt(name: string, install: () => Promise<string>): Promise<void> {
   try {
@@ -19,25 +35,29 @@ async function attempt(name: string, install: () => Promise<string>): Promise<vo
     const lines = String((error as Error).message)
       .trim()
       .split('\n');
-    console.log(`${name}: not installed, its tests are skipped: ${lines.slice(-3).join(' ')}`);
+    const reason = lines.slice(-3).map((line) => line.slice(-MAX_REASON));
+    console.log(`${name}: not installed, its tests are skipped: ${reason.join(' ')}`);
   }
 }
 
+/** `npm install`, since `npm ci` refuses a lock file without the binaries of platforms that a registry does not have. */
 async function installNode(): Promise<string> {
   const lock = readFileSync(join(folder, 'package-lock.json'), 'utf8');
   const npm = process.env.npm_execpath;
   const [command, first] = npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []];
   return once(join(folder, 'node_modules', '.installed'), lock, () =>
-    runQuietly(command, [...first, 'ci', '--no-audit', '--no-fund', '--ignore-scripts'], folder),
+    runQuietly(
+      command,
+      [...first, 'install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts'],
+      folder,
+    ),
   );
 }
 
 await attempt('applications for Node', installNode);
-const python = findPython();
-if (python !== null) {
-  for (const name of ENVIRONMENTS) {
-    const requirements = join(folder, 'python', `requirements-${name}.txt`);
-    const home = join(folder, '.venv', name);
-    await attempt(`Python, ${basename(home)}`, () => installPython(python, home, requirements));
-  }
+for (const { name, below } of ENVIRONMENTS) {
+  const python = findPython(below);
+  if (python === null) continue;
+  const requirements = join(folder, 'python', `requirements-${name}.txt`);
+  await attempt(`Python, ${name}`, () => installPython(python, join(folder, '.venv', name), requirements));
 }

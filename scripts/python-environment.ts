@@ -5,7 +5,7 @@ import { existsSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-type Version = readonly [number, number];
+export type Version = readonly [number, number];
 
 const OLDEST_PYTHON: Version = [3, 11];
 /** Dify's newest SDK runs on nothing older. */
@@ -46,19 +46,24 @@ export async function once(stamp: string, inputs: string, work: () => Promise<vo
   return `${((performance.now() - startedMs) / 1000).toFixed(0)} s`;
 }
 
-/** `$PYTHON`, else the first of the wanted version, else the first that is not too old; null and a hint when there is none. */
-export function findPython(): Python | null {
+/**
+ * `$PYTHON`, else the first of the wanted version, else the first that is not too old; null and a hint when there is none.
+ * `below`: the first version that a package does not support yet.
+ */
+export function findPython(below: Version = [4, 0]): Python | null {
   const pyenv = process.env.PYENV_ROOT ?? join(homedir(), '.pyenv');
   const names = ['python3.13', 'python3.12', 'python3'];
   const own = process.env.PYTHON === undefined ? [] : [process.env.PYTHON];
   const commands = own.length > 0 ? own : [...names, ...globSync(`${pyenv}/versions/3.1[23]*/bin/python3`)];
   const found = commands.flatMap((command) => {
     const version = versionOf(command);
-    return version !== null && isAtLeast(version, OLDEST_PYTHON) ? [{ command, version }] : [];
+    const isUsable = version !== null && isAtLeast(version, OLDEST_PYTHON) && !isAtLeast(version, below);
+    return isUsable ? [{ command, version }] : [];
   });
   const python = found.find(({ version }) => isAtLeast(version, WANTED_PYTHON)) ?? found[0] ?? null;
   if (python === null) {
-    console.error(`No Python ${OLDEST_PYTHON.join('.')} or newer with venv and ensurepip was found.`);
+    const newest = below[0] === 4 ? 'newer' : `newer, below ${below.join('.')},`;
+    console.error(`No Python ${OLDEST_PYTHON.join('.')} or ${newest} with venv and ensurepip was found.`);
     console.error(
       'Install one: apt-get install -y python3 python3-venv   (or name one: PYTHON=/path/to/python3)',
     );

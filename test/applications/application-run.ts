@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Answer, Json } from '../clients/answers.ts';
 import { runService } from '../helpers/run-service.ts';
@@ -14,10 +15,13 @@ import { OddChatModel } from './odd-chat-model.ts';
 /** Shorter than a turn of the model and the pause behind it, so that every turn needs another token. Milliseconds. */
 const TOKEN_LIFE_MS = 1_500;
 const TURN_MS = 1_000;
-const MAX_RUN_MS = 180_000;
+const MAX_RUN_MS = 300_000;
+/** From SIGTERM to SIGKILL. */
+const MAX_STOP_MS = 10_000;
 
 /** The model as applications name it. */
 export const MODEL = 'corp-chat';
+export const VECTORS_MODEL = 'corp-vectors';
 export const KEY = 'key-of-the-application';
 /** What every application is made to write. */
 export const TIMETABLE = 'The ferry leaves at noon.';
@@ -34,7 +38,7 @@ interface Program {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** An application in front of a gateway whose only upstream is odd, only chats and has tokens of a second and a half. */
+/** An application in front of a gateway whose only upstream is odd, has chats and embeddings only, and tokens of a second and a half. */
 export interface Scene {
   /** The base URL with `/v1`. */
   readonly url: string;
@@ -43,8 +47,17 @@ export interface Scene {
   readonly model: OddChatModel;
   /** Runs a program to its end and returns what it printed; fails when its exit code is not 0. */
   run(program: Program): Promise<string>;
+  /** Starts a program that serves; resolves when `ready` is a 200. */
+  startServer(program: Program & { readonly ready: string }): Promise<Server>;
   /** Fails unless the upstream has seen at least three tokens. */
   assertRenewals(): void;
+}
+
+/** An application that serves, ended with its scene. */
+export interface Server extends AsyncDisposable {
+  readonly url: string;
+  /** The end of what it printed so far. */
+  output(): string;
 }
 
 /** A test of one application, skipped with the reason where `program` is not installed. */
@@ -63,14 +76,23 @@ export function testApplication(
       answer: (body) => script.answer(body, home),
       delayMs: TURN_MS,
     });
-    const service = await runService({
-      authorization: KEY,
-      tokens: { corp: issuer.source },
-      upstreams: [
-        { name: 'corp', endpoint: model.url, token: 'corp', allow: [MODEL], models: { 'gpt-5.5': MODEL } },
-      ],
-      dbtype: 'none',
-    });
+    const service = await runService(
+      {
+        authorization: KEY,
+        tokens: { corp: issuer.source },
+        upstreams: [
+          {
+            name: 'corp',
+            endpoint: model.url,
+            token: 'corp',
+            allow: [MODEL, VECTORS_MODEL],
+            models: { 'gpt-5.5': MODEL },
+          },
+        ],
+        dbtype: 'none',
+      },
+      { maxStartMs: MAX_RUN_MS },
+    );
     try {
       await script.run(
         sceneOf(context, { url: `${service.url}/v1`, home, model, log: () => service.output }),
@@ -94,19 +116,25 @@ function sceneOf(
       assert.equal(code, 0, `${output.slice(-6000)}\n${forms}\n${log().slice(-4000)}`);
       return output;
     },
+    startServer: (program) => startServer(program, parts.home, parts.url),
     assertRenewals: () => {
-      const tokens = new Set(parts.model.turns.map(({ token }) => token));
+      const { turns, embedded } = parts.model;
+      const tokens = new Set([...turns, ...embedded].map(({ token }) => token));
       assert.ok(tokens.size >= 3, `two renewals at least: ${tokens.size} tokens`);
     },
   };
 }
 
+interface Child {
+  readonly child: ChildProcess;
+  /** What it printed so far. */
+  output(): string;
+  /** Resolves with its exit code, after its last output was read. */
+  readonly closed: Promise<number | null>;
+}
+
 /** An environment without anything else of this machine. */
-async function runProgram(
-  { command, args, env }: Program,
-  home: string,
-  url: string,
-): Promise<{ readonly code: number | null; readonly output: string }> {
+function spawnProgram({ command, args, env }: Program, home: string, url: string): Child {
   const base = {
     PATH: process.env.PATH ?? '',
     HOME: home,
@@ -122,19 +150,66 @@ async function runProgram(
     env: { ...base, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const patience = setTimeout(() => child.kill('SIGKILL'), MAX_RUN_MS);
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
       output += text;
     });
   }
-  const code = await new Promise<number | null>((done, failed) => {
+  const closed = new Promise<number | null>((done, failed) => {
     child.on('error', failed);
     child.on('close', done);
   });
+  return { child, output: () => output, closed };
+}
+
+async function runProgram(
+  program: Program,
+  home: string,
+  url: string,
+): Promise<{ readonly code: number | null; readonly output: string }> {
+  const { child, output, closed } = spawnProgram(program, home, url);
+  const patience = setTimeout(() => child.kill('SIGKILL'), MAX_RUN_MS);
+  const code = await closed;
   clearTimeout(patience);
-  return { code, output };
+  return { code, output: output() };
+}
+
+async function startServer(
+  { ready, ...program }: Program & { readonly ready: string },
+  home: string,
+  url: string,
+): Promise<Server> {
+  const { child, output, closed } = spawnProgram(program, home, url);
+  const stop = async (): Promise<void> => {
+    child.kill();
+    const force = setTimeout(() => child.kill('SIGKILL'), MAX_STOP_MS);
+    await closed;
+    clearTimeout(force);
+  };
+  const deadlineMs = performance.now() + MAX_RUN_MS;
+  while (!(await isReady(ready))) {
+    if (child.exitCode !== null || performance.now() > deadlineMs) {
+      await stop();
+      assert.fail(`${program.command} does not serve:\n${output().slice(-6000)}`);
+    }
+    await sleep(200);
+  }
+  return {
+    url: new URL(ready).origin,
+    output: () => output().slice(-6000),
+    [Symbol.asyncDispose]: stop,
+  };
+}
+
+async function isReady(url: string): Promise<boolean> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(1_000) });
+    await response.body?.cancel();
+    return response.status === 200;
+  } catch {
+    return false;
+  }
 }
 
 /** An answer that calls a tool, its arguments in two pieces. */

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { wordVector } from '../../src/demo/model.ts';
 import { type Answer, chunksOf, type Json, usageChunk, wholeOf } from '../clients/answers.ts';
 import { sse, type Vector } from '../clients/vector.ts';
 import { STREAM_VECTORS } from '../clients/vectors.ts';
@@ -40,9 +41,15 @@ interface Turn {
   readonly form: string;
 }
 
-/** An upstream that only chats, in another odd form each time, as gateways of companies do. */
+/** Of each vector; the texts of one call, as at Alibaba's Bailian. */
+const DIMENSION = 64;
+const MAX_TEXTS = 10;
+
+/** An upstream that chats, in another odd form each time, as gateways of companies do, and embeds ten texts a call. */
 export class OddChatModel extends LoopbackServer {
   readonly turns: Turn[] = [];
+  /** Texts of each call for embeddings, with its token. */
+  readonly embedded: { readonly texts: readonly string[]; readonly token: string }[] = [];
   /** Paths that it does not have and that it was asked for. */
   readonly unknownPaths: string[] = [];
   /** Requests whose token had ended. */
@@ -69,6 +76,10 @@ export class OddChatModel extends LoopbackServer {
       sendJson(response, { detail: 'token has ended' }, 401);
       return;
     }
+    if (request.url === '/v1/embeddings') {
+      await this.#embed(JSON.parse(text) as Json, token, response);
+      return;
+    }
     if (request.url !== '/v1/chat/completions') {
       this.unknownPaths.push(`${request.method} ${request.url}`);
       sendJson(response, { detail: 'Not Found' }, 404);
@@ -84,6 +95,33 @@ export class OddChatModel extends LoopbackServer {
     this.turns.push({ body, token, form: vector.name });
     await sleep(this.#options.delayMs);
     await send(vector, this.#options.answer(body), body, response);
+  }
+
+  /** Takes texts only, ten at most, and neither base64 nor dimensions. */
+  async #embed({ input, model, ...rest }: Json, token: string, response: ServerResponse): Promise<void> {
+    const texts = [input].flat() as unknown[];
+    const unknown = Object.keys(rest).find((name) => name !== 'encoding_format' && name !== 'user');
+    const refusal =
+      unknown !== undefined
+        ? `Unknown parameter: '${unknown}'.`
+        : texts.length > MAX_TEXTS
+          ? `batch size is invalid, it should not be larger than ${MAX_TEXTS}.: input.contents`
+          : texts.some((text) => typeof text !== 'string')
+            ? 'input must be a text or a list of texts'
+            : rest.encoding_format === 'base64'
+              ? "encoding_format 'base64' is not supported"
+              : null;
+    if (refusal !== null) {
+      sendJson(response, { error: { message: refusal, type: 'invalid_request_error' } }, 400);
+      return;
+    }
+    this.embedded.push({ texts: texts as string[], token });
+    await sleep(this.#options.delayMs);
+    const data = (texts as string[]).map((text, index) => ({
+      embedding: wordVector(text, DIMENSION),
+      index,
+    }));
+    sendJson(response, { data: data.reverse(), model, usage: { total_tokens: 7 } });
   }
 }
 

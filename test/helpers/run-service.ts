@@ -20,6 +20,8 @@ export interface RunOptions {
   /** Before the node command: `['taskset', '-c', '0']`. */
   readonly wrapper?: readonly string[];
   readonly nodeFlags?: readonly string[];
+  /** The time in which it must be live; by default that of a wait that hangs. */
+  readonly maxStartMs?: number;
 }
 
 /** The gateway as a process of its own, as users run it. */
@@ -104,7 +106,7 @@ export async function runService(config: object, options: RunOptions = {}): Prom
   });
   const service = new ServiceProcess(child, port, folder);
   try {
-    await untilLive(service);
+    await untilLive(service, options.maxStartMs ?? HANG_MS);
   } catch (error) {
     await service.stop('SIGKILL');
     throw error;
@@ -112,8 +114,8 @@ export async function runService(config: object, options: RunOptions = {}): Prom
   return service;
 }
 
-async function untilLive(service: ServiceProcess): Promise<void> {
-  const deadlineMs = performance.now() + HANG_MS;
+async function untilLive(service: ServiceProcess, maxMs: number): Promise<void> {
+  const deadlineMs = performance.now() + maxMs;
   while (performance.now() < deadlineMs) {
     if (!service.isRunning) {
       await service.exited();
@@ -128,5 +130,5 @@ async function untilLive(service: ServiceProcess): Promise<void> {
     }
     await sleep(20);
   }
-  throw new Error(`the service is not live after ${HANG_MS} ms:\n${service.output}`);
+  throw new Error(`the service is not live after ${maxMs} ms:\n${service.output}`);
 }

@@ -245,6 +245,180 @@ for (const [who, name, value, says] of REFUSALS) {
   });
 }
 
+/** Ways in which parameters are named; all are left out with one more call. */
+const NAMED: Readonly<Record<string, readonly (readonly [object, Says])[]>> = {
+  'in a sentence, without quotes': [
+    [{ user: 'u', seed: 1 }, refusal('user and seed are not supported')],
+    [{ user: 'u', seed: 1 }, refusal('user, seed: not supported by this model')],
+    [{ user: 'u', seed: 1 }, refusal('user/seed not supported')],
+    [
+      { user: 'u', seed: 1, store: true },
+      refusal('The parameters user, seed and store are not allowed here'),
+    ],
+    [{ user: 'u', seed: 1 }, refusal('unsupported parameters user seed')],
+    [{ user: 'u', seed: 1 }, refusal('This model does not support user or seed')],
+    [{ user: 'u', seed: 1 }, refusal('Neither user nor seed is supported')],
+    [{ seed: 1 }, refusal('This deployment does not accept seed in requests')],
+    [{ user: 'u' }, refusal('The user field is prohibited.')],
+    [{ logprobs: true }, { status: 400, body: '<error><message>Unknown element logprobs</message></error>' }],
+  ],
+  'in entries of the same words': [
+    [{ user: 'u', seed: 1 }, refusal('property user should not exist; property seed should not exist')],
+    [
+      { user: 'u', seed: 1 },
+      {
+        status: 400,
+        body: {
+          message: ['property user should not exist', 'property seed should not exist'],
+          statusCode: 400,
+        },
+      },
+    ],
+    [
+      { user: 'u', seed: 1 },
+      {
+        status: 400,
+        body: {
+          message:
+            'Malformed input request: 2 schema violations found: #: extraneous key [seed] is not permitted, #: extraneous key [user] is not permitted',
+        },
+      },
+    ],
+  ],
+  'in another spelling': [
+    [
+      { presence_penalty: 0.5 },
+      {
+        status: 400,
+        body: {
+          code: 'Client specified an invalid argument',
+          error: 'Model grok-4 does not support parameter presencePenalty.',
+        },
+      },
+    ],
+    [{ frequency_penalty: 0.5 }, refusal('Argument not supported on this model: frequencyPenalty')],
+    [{ top_logprobs: 2 }, refusal("Unknown property 'TopLogprobs'")],
+    [{ service_tier: 'flex' }, refusal("unknown field 'service-tier'")],
+    [{ presence_penalty: 0.5 }, refusal('presence penalty is not supported by this model')],
+    [{ temperature: 0.5 }, refusal('Temperature is not supported with this model.')],
+  ],
+  'in Chinese, Japanese and Korean': [
+    [{ user: 'u', seed: 1 }, refusal('不支持参数 user、seed')],
+    [{ user: 'u', seed: 1 }, refusal('当前模型不支持user,seed字段')],
+    [{ user: 'u' }, refusal('userは指定できません')],
+    [{ user: 'u', seed: 1 }, refusal('パラメーター user と seed は使用できません')],
+    [{ user: 'u' }, refusal('user 필드는 허용되지 않습니다')],
+    [{ user: 'u', seed: 1 }, refusal('user 및 seed 매개변수는 지원되지 않습니다')],
+  ],
+  'in other scripts': [
+    [{ user: 'u' }, refusal('Параметр user не поддерживается')],
+    [{ user: 'u', seed: 1 }, refusal('Параметры user и seed не поддерживаются')],
+    [{ user: 'u' }, refusal('Η παράμετρος user δεν υποστηρίζεται')],
+    [{ user: 'u' }, refusal('المعلمة user غير مدعومة')],
+    [{ user: 'u' }, refusal('הפרמטר user אינו נתמך')],
+    [{ user: 'u' }, refusal('ไม่รองรับพารามิเตอร์ user')],
+    [{ user: 'u' }, refusal('पैरामीटर user समर्थित नहीं है')],
+  ],
+  'in other languages of Latin letters': [
+    [{ user: 'u' }, refusal('O parâmetro user não é suportado por este modelo')],
+    [{ user: 'u', seed: 1 }, refusal('Los parámetros user y seed no son compatibles')],
+    [{ user: 'u', seed: 1 }, refusal('Les paramètres user et seed ne sont pas pris en charge')],
+    [{ user: 'u', seed: 1 }, refusal('Die Felder user und seed sind nicht erlaubt')],
+    [{ user: 'u' }, refusal('Parametr user nie jest obsługiwany')],
+    [{ user: 'u' }, refusal('Parametr user není podporován')],
+    [{ user: 'u' }, refusal('user alanı desteklenmiyor')],
+    [{ user: 'u' }, refusal('Parametern user stöds inte')],
+    [{ user: 'u' }, refusal('Tuntematon parametri user')],
+    [{ user: 'u' }, refusal('Tham số user không được hỗ trợ')],
+  ],
+  'as members and lists of an error': [
+    [
+      { seed: 1 },
+      {
+        status: 400,
+        body: {
+          title: 'One or more validation errors occurred.',
+          errors: { '$.seed': ["The JSON property 'seed' could not be mapped to any .NET member."] },
+        },
+      },
+    ],
+    [
+      { user: 'u' },
+      {
+        status: 400,
+        body: { title: 'Validation errors', errors: { User: ['The User field is not allowed.'] } },
+      },
+    ],
+    [{ store: true }, { status: 400, body: { store: ['Unknown field.'] } }],
+    [{ user: 'u' }, { status: 422, body: { code: 422, errors: { json: { user: ['Unknown field.'] } } } }],
+    [
+      { seed: 1 },
+      { status: 422, body: { detail: [{ loc: 'body.seed', msg: 'extra fields not permitted' }] } },
+    ],
+    [{ seed: 1 }, { status: 400, body: { errors: [{ path: 'seed', message: 'unknown' }] } }],
+    [
+      { seed: 1 },
+      { status: 400, body: { title: 'Bad', 'invalid-params': [{ name: 'seed', reason: 'not supported' }] } },
+    ],
+    [
+      { top_logprobs: 2 },
+      {
+        status: 400,
+        body: {
+          error: {
+            code: 400,
+            message: 'Invalid JSON payload received.',
+            details: [
+              { fieldViolations: [{ field: 'generation_config.topLogprobs', description: 'Unknown' }] },
+            ],
+          },
+        },
+      },
+    ],
+    [
+      { seed: 1, user: 'u' },
+      { status: 400, body: { error: 'bad request', unsupported_parameters: ['seed', 'user'] } },
+    ],
+    [
+      { seed: 1, user: 'u' },
+      {
+        status: 400,
+        body: { error: { message: 'Some are not supported', invalid_fields: ['seed', 'user'] } },
+      },
+    ],
+    [{ seed: 1, user: 'u' }, refusal('unknown parameters', { param: 'seed, user' })],
+  ],
+};
+
+for (const [how, refusals] of Object.entries(NAMED)) {
+  test(`parameters that a refusal names ${how} are left out with one more call`, async () => {
+    for (const [body, says] of refusals) {
+      const names = Object.keys(body);
+      await using rig = await startRig([(sent) => (names.some((name) => name in sent) ? says : null)]);
+      const { response } = await rig.client.chat.completions.create(asks(body)).withResponse();
+      assert.equal(rig.bodies().length, 2, JSON.stringify(says));
+      assert.deepEqual(droppedOf(response).toSorted(), names.toSorted());
+    }
+  });
+}
+
+test('words of a sentence that are also parameters of the request are not taken for them', async () => {
+  const body = { user: 'u', store: true, n: 1, seed: 1 };
+  for (const words of [
+    'The user has not accepted the terms of use',
+    'The user may not use this store; access is not permitted',
+    'Your user is not allowed to call this model in region n',
+    'Invalid user input: this content is not allowed',
+    'You must not include user data of a store',
+  ]) {
+    await using rig = await startRig([() => refusal(words)]);
+    await assert.rejects(rig.client.chat.completions.create(asks(body)), (error: Error) =>
+      error.message.includes(words),
+    );
+    assert.equal(rig.bodies().length, 1, words);
+  }
+});
+
 test('all that one refusal lists is left out with one more call', async () => {
   const names = ['user', 'seed', 'prompt_cache_key'];
   for (const says of [
@@ -307,6 +481,13 @@ test('a stated value is set, another name is used, a length limit only under its
   const cases: readonly (readonly [object, string, Says, object, readonly string[]])[] = [
     [{ n: 3 }, 'n', refusal("'n' must be 1"), { n: 1 }, ['n=1']],
     [{ store: true }, 'store', refusal('store must be set to false'), { store: false }, ['store=false']],
+    [
+      { temperature: 0.3 },
+      'temperature',
+      refusal('invalid temperature: only 1 is allowed for this model'),
+      { temperature: 1 },
+      ['temperature=1'],
+    ],
     [
       { service_tier: 'flex' },
       'service_tier',

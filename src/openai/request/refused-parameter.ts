@@ -1,6 +1,6 @@
 import type { FerryError } from '../../lib/errors/ferry-error.ts';
 import type { JsonObject } from '../../lib/json/json-object.ts';
-import { listedNames, markedMention, PLAIN_NAME } from './named-parameter.ts';
+import { listedNames, markedMention, ownSpelling, PLAIN_NAME } from './named-parameter.ts';
 import { readVerdict } from './refusal-verdict.ts';
 import { placesIn, type RefusedPlace } from './refused-place.ts';
 
@@ -49,7 +49,7 @@ export function findRefusedParameters(
   // The gateway may have added stream_options for the usage.
   const sent: JsonObject = { ...request.json, stream_options: request.json.stream_options ?? null };
   const isStream = request.stream ?? request.json.stream === true;
-  const places = placesIn(body, error);
+  const places = placesIn(body, error, Object.keys(sent));
   const changes = new Set<string>();
   for (const place of places) {
     const name = topLevelName(place, sent);
@@ -69,10 +69,10 @@ export function findRefusedParameters(
 
 /** `["body","user"]` and `metadata.a` mean their top-level parameter; null for another place, and for one that is kept. */
 function topLevelName({ path }: RefusedPlace, sent: JsonObject): string | null {
-  const [first, second] = path;
-  const name = first !== undefined && Object.hasOwn(sent, first) ? first : second;
-  if (name === undefined || !PLAIN_NAME.test(name) || !Object.hasOwn(sent, name)) return null;
-  return KEPT.has(name) ? null : name;
+  const names = Object.keys(sent);
+  const [first = '', second = ''] = path;
+  const name = ownSpelling(first, names) ?? ownSpelling(second, names);
+  return name === null || !PLAIN_NAME.test(name) || KEPT.has(name) ? null : name;
 }
 
 /** Whether a place is inside of what is asked for itself: the names in its text are not those of parameters. */

@@ -1,5 +1,6 @@
 import type { FerryError } from '../../lib/errors/ferry-error.ts';
 import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
+import { ownSpelling } from './named-parameter.ts';
 
 /** One place of a request that an error is about. */
 export interface RefusedPlace {
@@ -19,22 +20,38 @@ const ROOTS: ReadonlySet<string> = new Set(['body', 'request', 'parameters', 'pa
 
 /**
  * The places that an error's JSON lists in the form of any validator: pydantic's `loc`, Ajv's `instancePath`, zod's `path` and
- * `keys`, JSON:API's `source.pointer`, OpenAI's `param`; also `loc` in a text, as vLLM prints it. Without a JSON, and where it
- * lists none: the `param` of the error.
+ * `keys`, JSON:API's `source.pointer`, OpenAI's `param`, errors by parameter; also `loc` in a text, as vLLM prints it. Without a
+ * JSON, and where it lists none: the `param` of the error. `names`: parameters of the request.
  */
-export function placesIn(body: unknown, error: FerryError): readonly RefusedPlace[] {
-  const places: RefusedPlace[] = [];
-  collect(body, places, MAX_DEPTH);
+export function placesIn(
+  body: unknown,
+  error: FerryError,
+  names: readonly string[] = [],
+): readonly RefusedPlace[] {
+  const found: Found = { places: [], names };
+  collect(body, found, MAX_DEPTH);
+  const { places } = found;
   if (places.length === 0) places.push(...placesInText(error.message));
-  if (places.length === 0 && error.param !== null)
-    places.push({ path: pathOf(error.param), type: error.code, message: error.message });
+  if (places.length === 0 && error.param !== null) {
+    for (const param of error.param.split(LISTED))
+      places.push({ path: pathOf(param), type: error.code, message: error.message });
+  }
   return places.filter(({ path }) => path.length > 0);
 }
 
-function collect(value: unknown, places: RefusedPlace[], depth: number): void {
+const LISTED = /\s*[,;]\s*/;
+
+interface Found {
+  readonly places: RefusedPlace[];
+  /** Parameters of the request: only of these a member's name is a place. */
+  readonly names: readonly string[];
+}
+
+function collect(value: unknown, found: Found, depth: number): void {
+  const { places } = found;
   if (depth === 0 || places.length >= MAX_PLACES) return;
   if (Array.isArray(value)) {
-    for (const entry of value) collect(entry, places, depth - 1);
+    for (const entry of value) collect(entry, found, depth - 1);
     return;
   }
   if (!isJsonObject(value)) return;
@@ -42,18 +59,39 @@ function collect(value: unknown, places: RefusedPlace[], depth: number): void {
   for (const [name, member] of Object.entries(value)) {
     // What the client sent, repeated.
     if (ECHOES.has(name)) continue;
-    if (typeof member === 'object') collect(member, places, depth - 1);
-    else if (typeof member === 'string' && /^\s*[[{]/.test(member)) collectText(member, places, depth - 1);
+    places.push(...placesUnder(name, member, found.names));
+    if (typeof member === 'object') collect(member, found, depth - 1);
+    else if (typeof member === 'string' && /^\s*[[{]/.test(member)) collectText(member, found, depth - 1);
   }
+}
+
+/** Names of lists that have refused parameters, and of those that have the others. */
+const LIST_OF_REFUSED = /param|field|keys?$|propert|argument|unsupported|unknown|invalid|extra|unrecogni/i;
+const LIST_OF_OTHERS =
+  /(?<!un|in|not_?)(?:supported|allowed|valid(?!ation)|known|expected|accepted)|required|missing/i;
+
+/**
+ * Places by the name of a member: errors by parameter (`{"errors":{"user":["Unknown field."]}}`, Rails, Laravel, Django,
+ * marshmallow, .NET's `$.user`), and lists of parameters (`{"unsupported_parameters":["user","seed"]}`).
+ */
+function placesUnder(name: string, member: unknown, names: readonly string[]): RefusedPlace[] {
+  if (!Array.isArray(member) || !member.every((text) => typeof text === 'string')) return [];
+  const path = pathOf(name);
+  const own = ownSpelling(path[0] ?? '', names);
+  if (own !== null) return [{ path: [own, ...path.slice(1)], type: null, message: member.join('; ') }];
+  if (!LIST_OF_REFUSED.test(name) || LIST_OF_OTHERS.test(name)) return [];
+  return member
+    .filter((text) => names.includes(text))
+    .map((text) => ({ path: [text], type: name, message: null }));
 }
 
 const ECHOES: ReadonlySet<string> = new Set(['input', 'ctx', 'data', 'request', 'body', 'value', 'received']);
 
-function collectText(text: string, places: RefusedPlace[], depth: number): void {
+function collectText(text: string, found: Found, depth: number): void {
   try {
-    collect(JSON.parse(text), places, depth);
+    collect(JSON.parse(text), found, depth);
   } catch {
-    places.push(...placesInText(text));
+    found.places.push(...placesInText(text));
   }
 }
 
@@ -67,13 +105,22 @@ function placesOf(object: JsonObject): RefusedPlace[] {
     return object.keys.filter((key) => typeof key === 'string').map((key) => place([...at, key]));
   }
   if (at !== null && (at.length > 0 || message !== null)) return [place(at)];
-  const pointer = firstText(object, ['instancePath', 'dataPath', 'pointer', 'instance_path']);
+  const pointer = firstText(object, [
+    'instancePath',
+    'dataPath',
+    'pointer',
+    'instance_path',
+    'loc',
+    'location',
+  ]);
   const additional = isJsonObject(object.params) ? object.params.additionalProperty : undefined;
   if (typeof additional === 'string') return [place([...pathOf(pointer ?? ''), additional])];
   if (pointer !== null) return [place(pathOf(pointer))];
-  // `path` of a web server is that of the URL.
   const named = firstText(object, ['param', 'parameter', 'field', 'fieldName', 'property', 'argument']);
-  return named === null ? [] : [place(pathOf(named))];
+  if (named !== null) return named.split(LISTED).map((name) => place(pathOf(name)));
+  // RFC 7807's `invalid-params`; a member `path` is the URL's at web servers.
+  const other = message === null && type === null ? null : firstText(object, ['name', 'path']);
+  return other === null || /^\/|:\/\//.test(other) ? [] : [place(pathOf(other))];
 }
 
 function firstText(object: JsonObject, names: readonly string[]): string | null {
