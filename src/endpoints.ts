@@ -15,6 +15,18 @@ type EndpointRoute =
 /** What a passed-through endpoint responds with, so that its response can be checked before it is forwarded. */
 type PassedContent = 'json_or_events' | 'transcript' | 'speech' | 'images';
 
+/**
+ * `gen_ai.operation.name` of OpenTelemetry's semantic conventions, which have Responses and Messages as `chat` too; `rerank`
+ * and `moderation` are ours.
+ */
+type GenAiOperation =
+  | 'chat'
+  | 'text_completion'
+  | 'embeddings'
+  | 'generate_content'
+  | 'rerank'
+  | 'moderation';
+
 /** `responses`: OpenAI's bodies, and events of the Responses API. */
 export type ErrorFormat = 'openai' | 'responses' | 'anthropic';
 
@@ -29,6 +41,8 @@ interface Endpoint {
   readonly pathKey: PathKey | null;
   /** The configured time limit of one attempt. */
   readonly timeLimit: 'timeoutMs' | 'embeddingsTimeoutMs';
+  /** Null: no model is asked. */
+  readonly operation: GenAiOperation | null;
   /** True: metrics label it by its path; the others are `other`. */
   readonly hasMetricLabel: boolean;
   /** True: every upstream is expected to have it, so that its absence (404) counts against the upstream. */
@@ -51,6 +65,7 @@ const PASSED: Omit<Endpoint, 'path'> = {
   isPassedOtherwise: false,
   pathKey: null,
   timeLimit: 'timeoutMs',
+  operation: null,
   hasMetricLabel: false,
   isExpected: false,
   isGeneration: false,
@@ -83,6 +98,8 @@ function open(path: string, route: EndpointRoute): Endpoint {
 
 const GENERATION: Partial<Endpoint> = { isGeneration: true };
 const LABELLED_GENERATION: Partial<Endpoint> = { isGeneration: true, hasMetricLabel: true };
+/** Images and sound. */
+const CONTENT: Partial<Endpoint> = { operation: 'generate_content' };
 
 const MESSAGES: Partial<Endpoint> = {
   methods: ['POST'],
@@ -93,14 +110,15 @@ const MESSAGES: Partial<Endpoint> = {
 
 /** Every endpoint that differs from plain pass-through, which serves all other paths below `/v1`. */
 export const ENDPOINTS: readonly Endpoint[] = [
-  served('/v1/chat/completions', 'chat', { isExpected: true }),
+  served('/v1/chat/completions', 'chat', { isExpected: true, operation: 'chat' }),
   // What `store: true` has kept.
   passed('/v1/chat/completions/**', { isStateful: true }),
-  served('/v1/completions', 'completions'),
-  served('/v1/embeddings', 'embeddings', { timeLimit: 'embeddingsTimeoutMs' }),
-  served('/v1/rerank', 'rerank', { timeLimit: 'embeddingsTimeoutMs' }),
+  served('/v1/completions', 'completions', { operation: 'text_completion' }),
+  served('/v1/embeddings', 'embeddings', { timeLimit: 'embeddingsTimeoutMs', operation: 'embeddings' }),
+  served('/v1/rerank', 'rerank', { timeLimit: 'embeddingsTimeoutMs', operation: 'rerank' }),
   served('/v1/responses', 'responses', {
     ...GENERATION,
+    operation: 'chat',
     isPassedOtherwise: true,
     content: 'json_or_events',
     errorFormat: 'responses',
@@ -109,17 +127,17 @@ export const ENDPOINTS: readonly Endpoint[] = [
   served('/v1/models', 'models', { methods: ['GET', 'HEAD'] }),
   passed('/v1/models/**', { route: 'models', methods: ['GET', 'HEAD'], isPassedOtherwise: true }),
 
-  passed('/v1/moderations', { ...LABELLED_GENERATION, content: 'json_or_events' }),
-  passed('/v1/images/generations', { ...LABELLED_GENERATION, content: 'images' }),
-  passed('/v1/images/edits', { ...LABELLED_GENERATION, content: 'images' }),
-  passed('/v1/images/variations', { ...GENERATION, content: 'images' }),
-  passed('/v1/images/*', GENERATION),
-  passed('/v1/audio/speech', { ...LABELLED_GENERATION, content: 'speech' }),
-  passed('/v1/audio/transcriptions', { ...LABELLED_GENERATION, content: 'transcript' }),
-  passed('/v1/audio/translations', { ...LABELLED_GENERATION, content: 'transcript' }),
-  passed('/v1/audio/*', GENERATION),
+  passed('/v1/moderations', { ...LABELLED_GENERATION, operation: 'moderation', content: 'json_or_events' }),
+  passed('/v1/images/generations', { ...LABELLED_GENERATION, ...CONTENT, content: 'images' }),
+  passed('/v1/images/edits', { ...LABELLED_GENERATION, ...CONTENT, content: 'images' }),
+  passed('/v1/images/variations', { ...GENERATION, ...CONTENT, content: 'images' }),
+  passed('/v1/images/*', { ...GENERATION, ...CONTENT }),
+  passed('/v1/audio/speech', { ...LABELLED_GENERATION, ...CONTENT, content: 'speech' }),
+  passed('/v1/audio/transcriptions', { ...LABELLED_GENERATION, ...CONTENT, content: 'transcript' }),
+  passed('/v1/audio/translations', { ...LABELLED_GENERATION, ...CONTENT, content: 'transcript' }),
+  passed('/v1/audio/*', { ...GENERATION, ...CONTENT }),
   passed('/v1/realtime/**'),
-  passed('/v1/messages', { ...LABELLED_GENERATION, ...MESSAGES, route: 'messages' }),
+  passed('/v1/messages', { ...LABELLED_GENERATION, ...MESSAGES, operation: 'chat', route: 'messages' }),
   passed('/v1/messages/count_tokens', { ...GENERATION, ...MESSAGES, route: 'count_tokens' }),
   ...stateful('/v1/messages/batches', { errorFormat: 'anthropic' }),
   ...stateful('/v1/files', { hasMetricLabel: true }),

@@ -442,6 +442,8 @@ export interface AdminRequestDetail {
   readonly adaptations: readonly AdminAdaptation[];
   /** The client's own id, where many requests came with it; null: there is none, or it is `id`. */
   readonly client_request_id: string | null;
+  /** Of its OpenTelemetry trace; null: it was not traced. */
+  readonly trace_id: string | null;
   readonly headers: Readonly<Record<string, string>> | null;
   /** Kept as `record.content` says, cut and redacted; null: not kept. */
   readonly body: string | null;

@@ -19,7 +19,7 @@ const USAGE = `usage: tokenferry log [--config FILE] [options]
   --since 1h|TIME    requests since then
   --limit 50         at most this many, the newest ones
   --errors           only failed requests
-  --id ID            one request, with its attempts on a time line
+  --id ID            one request, with its attempts on a time line; also the id of its trace
   --client NAME  --model NAME  --upstream NAME  --status 429
   --json | --csv     one JSON object a line, or CSV, in place of text`;
 
@@ -112,7 +112,7 @@ function failure(error: unknown, dbaddr: string): unknown {
 function matches(request: StoredRequest, filter: RequestFilter): boolean {
   return (
     (filter.onlyFailed !== true || request.outcome !== 'ok') &&
-    (filter.id === undefined || filter.id === request.id || filter.id === request.clientRequestId) &&
+    (filter.id === undefined || [request.id, request.clientRequestId, request.traceId].includes(filter.id)) &&
     (['client', 'model', 'upstream', 'status'] as const).every(
       (key) => filter[key] === undefined || request[key] === filter[key],
     )
@@ -178,6 +178,7 @@ function opened(request: StoredRequest): string {
     ['sent as', request.upstreamModel === request.model ? null : request.upstreamModel],
     ['client', [request.client, request.ip, request.userAgent].filter(Boolean).join('  ')],
     ['its id', request.clientRequestId],
+    ['trace', request.traceId],
     ['tokens', request.totalTokens === null ? null : `${request.promptTokens} + ${request.completionTokens}`],
     ['bytes', `${request.requestBytes} in, ${request.responseBytes} out`],
     ['gateway', request.hostname],

@@ -5,6 +5,7 @@ import { counted } from '../lib/text/format.ts';
 import { logExcerpt } from '../lib/text/log-excerpt.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
+import type { SpanLoss } from '../observability/tracing/tracing.ts';
 import { REPAIRS, type Repair } from '../openai/vendors/repairs.ts';
 import type { RequestLogEvent } from '../request-log/record-writer.ts';
 import type { RequestLog } from '../request-log/request-log.ts';
@@ -117,6 +118,14 @@ export function reportRequestLogEvent(event: RequestLogEvent, logger: Logger): v
       logger.error(`request log: ${event.message}`);
       return;
   }
+}
+
+/** Logs that spans of traces were lost. */
+export function reportLostSpans({ spans, reason }: SpanLoss, logger: Logger): void {
+  logger.warn(
+    `tracing: ${counted(spans, 'span')} lost: ${reason}. Requests are served. Check tracing.otlp and the collector.`,
+    { spans },
+  );
 }
 
 /** The state of the request log for `/readyz`; null when records can be written. */

@@ -8,6 +8,7 @@ import { type BodyLogging, ClientIds, type RecordingSettings } from '../http/mid
 import { RequestPaths } from '../http/middleware/request-path.ts';
 import { UseCount } from '../http/middleware/running-requests.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { RequestTracer } from '../lib/request-trace.ts';
 import type { SecretRegistry } from '../lib/secret.ts';
 import type { Repair } from '../openai/vendors/repairs.ts';
 import type { AttemptPolicy } from '../routing/attempt-call.ts';
@@ -47,6 +48,8 @@ export interface RuntimeParts {
   readonly records: RecordingSettings['records'];
   /** Whether bodies are logged now. */
   readonly bodyLogging: BodyLogging;
+  /** Undefined: requests are not traced. */
+  readonly tracer: RequestTracer | undefined;
   /** The runtime whose unchanged parts are taken over; null for the first one. */
   readonly previous: Runtime | null;
   /** The token managers of the runtime that is current at the time of the call. */
@@ -208,6 +211,7 @@ function recordingSettings(config: Config, parts: RuntimeParts): RecordingSettin
     content: config.record.content,
     maxContent: config.record.max_body,
     bodyLogging: parts.bodyLogging,
+    tracer: parts.tracer,
     onDisconnect: config.on_disconnect,
     records: parts.records,
   };

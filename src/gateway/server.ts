@@ -23,6 +23,7 @@ import { packageVersion } from '../lib/version.ts';
 import { createLogger, type Logger, type LogLevel } from '../observability/logger.ts';
 import { Metrics } from '../observability/metrics.ts';
 import { RecordFanout } from '../observability/record-fanout.ts';
+import type { Tracing } from '../observability/tracing/tracing.ts';
 import { createRequestLog, type RequestLog, type RequestLogSettings } from '../request-log/request-log.ts';
 import type { CircuitState } from '../routing/upstream-state/circuit.ts';
 import type { TokenEvent } from '../tokens/manager/token-event.ts';
@@ -49,6 +50,7 @@ import {
   reportConfig,
   reportInternalError,
   reportLostRecords,
+  reportLostSpans,
   reportMissingEndpoint,
   reportReload,
   reportRequestLogEvent,
@@ -97,10 +99,17 @@ export async function startService(
   loaded: LoadedConfig,
   options: ServiceOptions = {},
 ): Promise<RunningService> {
-  const service = new Service(loaded, options);
+  const service = new Service(loaded, options, await loadTracing(loaded.config));
   await service.listen();
   return service;
 }
+
+/** OpenTelemetry's SDK, loaded only when traces are configured; null: they are not. */
+async function loadTracing({ tracing }: Config): Promise<TracingModule | null> {
+  return tracing.otlp === null ? null : await import('../observability/tracing/tracing.ts');
+}
+
+type TracingModule = typeof import('../observability/tracing/tracing.ts');
 
 class Service implements RunningService {
   readonly #options: ServiceOptions;
@@ -115,6 +124,8 @@ class Service implements RunningService {
   #endBodyLog: (() => void) | null = null;
   readonly #requestLog: RequestLog;
   readonly #fanout: RecordFanout;
+  /** Null: requests are not traced. */
+  readonly #tracing: Tracing | null;
   /** The current one; replaced on reload. */
   #runtime: Runtime;
   /** Previous runtimes that still have running requests, oldest first. */
@@ -140,7 +151,7 @@ class Service implements RunningService {
   url = '';
   adminUrl = '';
 
-  constructor(loaded: LoadedConfig, options: ServiceOptions) {
+  constructor(loaded: LoadedConfig, options: ServiceOptions, tracing: TracingModule | null) {
     const { config } = loaded;
     this.#options = options;
     this.#bodies = new BodyReader(this.#bodyBounds(config));
@@ -152,6 +163,7 @@ class Service implements RunningService {
     });
     this.#bodyLog = new BodyLog(config, this.#logger);
     this.#requestLog = this.#openRequestLog(config);
+    this.#tracing = tracing === null ? null : this.#openTracing(tracing, config);
     this.#metrics = this.#createMetrics();
     this.#fanout = this.#connectSinks();
     this.#runtime = this.#buildRuntime(loaded, config, null);
@@ -263,6 +275,7 @@ class Service implements RunningService {
     for (const runtime of [this.#runtime, ...this.#retired]) await runtime.close();
     this.#fanout.flush();
     await this.#alerting.close();
+    await this.#tracing?.close(Math.min(this.#runtime.config.shutdown_grace, MAX_TRACE_FLUSH_MS));
     const { dropped } = this.#requestLog.stats();
     await this.#requestLog.close();
     reportLostRecords(this.#requestLog, dropped, this.#logger);
@@ -289,6 +302,7 @@ class Service implements RunningService {
       currentTokenManagers: () => this.#runtime.tokenManagers,
       records: this.#fanout,
       bodyLogging: this.#bodyLog.logging,
+      tracer: this.#tracing ?? undefined,
       onTokenEvent: (event) => {
         this.#tokenReporting.report(event);
         this.#alerting.token(event);
@@ -382,6 +396,18 @@ class Service implements RunningService {
     });
   }
 
+  #openTracing({ Tracing: OpenTracing }: TracingModule, { tracing, hostname, tls }: Config): Tracing {
+    return new OpenTracing({
+      endpoint: tracing.otlp === 'env' ? null : tracing.otlp,
+      version: packageVersion(),
+      hostname,
+      scheme: tls === null ? 'http' : 'https',
+      clock: systemClock,
+      scrub: (text) => this.#secrets.scrub(text),
+      onLoss: (loss) => reportLostSpans(loss, this.#logger),
+    });
+  }
+
   #connectSinks(): RecordFanout {
     const { onRecords } = this.#options;
     return new RecordFanout({
@@ -415,6 +441,7 @@ class Service implements RunningService {
       secrets: this.#secrets,
       beforeText: () => this.#fanout.flush(),
       recordCounts: () => this.#requestLog.stats(),
+      spanCounts: () => this.#tracing?.stats() ?? { exported: 0, dropped: 0 },
       droppedLogLines: () => this.#logger.droppedLines,
       tokenGauges: () => tokenGauges(this.#runtime.tokenManagers.values()),
       upstreamGauges: () => upstreamGauges(this.#runtime.upstreams),
@@ -537,6 +564,8 @@ const PLAYGROUND_AUTH = new ClientAuth({
 const HEADERS_TIMEOUT_MS = 50_000;
 /** A body without progress for this long is aborted. */
 const BODY_STALL_MS = 30_000;
+/** For the last spans: a collector that does not respond must not use up the grace of an orchestrator. */
+const MAX_TRACE_FLUSH_MS = 3_000;
 /** Between the error events of a shutdown and the close of the connections. */
 const FINAL_EVENTS_MS = 1_000;
 

@@ -41,6 +41,8 @@ export interface AdaptationRecord {
  */
 export interface RequestRecord {
   readonly id: string;
+  /** As in `traceparent`; null: the request was not traced. */
+  readonly traceId: string | null;
   /** The client's own id of the request where it is not `id`, since it came with earlier requests too. */
   readonly clientRequestId: string | null;
   readonly createdAtMs: number;

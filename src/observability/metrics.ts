@@ -21,12 +21,20 @@ interface RecordCounts {
   readonly queued: number;
 }
 
+/** Spans of traces since the start; read when metrics are. */
+interface SpanTotals {
+  readonly exported: number;
+  readonly dropped: number;
+}
+
 export interface MetricsOptions {
   /** Of tokenferry, for `build_info`. */
   readonly version?: string | undefined;
   readonly upstreamGauges?: (() => readonly UpstreamGauge[]) | undefined;
   readonly tokenGauges?: (() => readonly TokenGauge[]) | undefined;
   readonly recordCounts?: (() => RecordCounts) | undefined;
+  /** Spans of traces since the start; absent: tracing is off. */
+  readonly spanCounts?: (() => SpanTotals) | undefined;
   /** Log lines lost since the start. */
   readonly droppedLogLines?: (() => number) | undefined;
   /** Called before the text is made, so that records of the current batch are counted. */
@@ -108,6 +116,13 @@ export class Metrics {
     this.#value('inflight', 'Requests that are being served.', () => this.#inflight);
     this.#addUpstreams(safely(options.upstreamGauges, []));
     this.#addRecords(safely(options.recordCounts, NO_RECORDS));
+    const spans = safely(options.spanCounts, NO_SPANS);
+    this.#total(
+      'trace_spans_exported_total',
+      'Spans of traces that the collector has accepted.',
+      () => spans().exported,
+    );
+    this.#total('trace_spans_dropped_total', 'Spans of traces that were lost.', () => spans().dropped);
     this.#total(
       'log_lines_dropped_total',
       'Log lines lost because of a full disk or a slow reader.',
@@ -222,6 +237,7 @@ export class Metrics {
   }
 }
 
+const NO_SPANS: SpanTotals = { exported: 0, dropped: 0 };
 const NO_RECORDS: RecordCounts = { written: 0, dropped: 0, queued: 0 };
 
 /** `read`, or `otherwise` when it is missing or throws: a defect in one part costs its own metrics, not the whole text. */

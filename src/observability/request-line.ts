@@ -52,6 +52,7 @@ export function requestLineJson(record: RequestRecord, time: IsoTime): string {
   if (failed !== '') line += `,"failed":${quoted(failed)}`;
   if (record.adaptations.length > 0) line += `,"adaptations":${JSON.stringify(adaptationsOf(record))}`;
   if (record.clientRequestId !== null) line += `,"client_request_id":${quoted(record.clientRequestId)}`;
+  if (record.traceId) line += `,"trace_id":"${record.traceId}"`;
   return `${line}}`;
 }
 
@@ -87,6 +88,7 @@ export function requestLineText(record: RequestRecord, paint: Paint, time: strin
   if (record.adaptations.length > 0)
     parts.push(paint.dim(`adapted ${singleLine(adaptationsOf(record).join(', '))}`));
   parts.push(paint.dim(singleLine(record.id)));
+  if (record.traceId) parts.push(paint.dim(`trace ${record.traceId}`));
   return parts.join(' ');
 }
 

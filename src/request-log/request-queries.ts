@@ -124,7 +124,9 @@ export function pageStatement(
   if (isFailure(filter)) query = query.where(FAILED);
   if (filter.id !== undefined) {
     const { id } = filter;
-    query = query.where((where) => where.or([where('id', '=', id), where('client_request_id', '=', id)]));
+    query = query.where((where) =>
+      where.or([where('id', '=', id), where('client_request_id', '=', id), where('trace_id', '=', id)]),
+    );
   }
   for (const column of ['outcome', 'client', 'model', 'upstream', 'path', 'status'] as const) {
     const wanted = filter[column];

@@ -32,6 +32,7 @@ export const COLUMNS = [
   'response',
   'client_request_id',
   'adaptations',
+  'trace_id',
 ] as const;
 
 export const TABLE = 'tokenferry_requests';
@@ -71,9 +72,10 @@ export interface RequestRow {
   headers: string | null;
   body: string | null;
   response: string | null;
-  /** These two are absent in a database that was last written by an older version. */
+  /** These three are absent in a database that was last written by an older version. */
   client_request_id?: string | null;
   adaptations?: string | null;
+  trace_id?: string | null;
 }
 
 /** Appends the record's values to `values`, one for each of `COLUMNS`. Times become whole milliseconds. */
@@ -108,6 +110,7 @@ export function appendRow(values: ColumnValue[], record: RequestRecord): void {
     record.response,
     record.clientRequestId,
     record.adaptations.length === 0 ? null : JSON.stringify(record.adaptations),
+    record.traceId,
   );
 }
 
@@ -158,6 +161,7 @@ export function requestOf(row: RequestRow): StoredRequest {
     body: row.body,
     response: row.response,
     clientRequestId: row.client_request_id ?? null,
+    traceId: row.trace_id ?? null,
     adaptations: row.adaptations == null ? [] : parsedOr<AdaptationRecord[]>(row.adaptations, []),
   };
 }

@@ -11,7 +11,7 @@ export interface RequestFilter {
   readonly untilMs?: number | undefined;
   /** True: everything but `ok`. */
   readonly onlyFailed?: boolean | undefined;
-  /** Clients may choose the id and may repeat it. */
+  /** Its id, the client's own, or that of its trace. Clients may choose the id and may repeat it. */
   readonly id?: string | undefined;
   readonly outcome?: RequestRecord['outcome'] | undefined;
   readonly client?: string | undefined;

@@ -57,6 +57,7 @@ export function adaptTo(
   const { upstream, model } = attempt;
   const { learnedDrops } = upstream;
   attempt.sent = request;
+  if (attempt.trace !== null) attempt.trace.request = request.json;
   // It may have been passed through before, where other things are refused.
   attempt.learnedKey = model;
   if (!learnedDrops.isEmpty) attempt.learnedDrops = learnedFor(attempt);
@@ -150,6 +151,7 @@ export function callOf(attempt: Attempt, facts: CallFacts): UpstreamCall {
     tokenWaitedMs: attempt.tokenWaitedMs,
     waitedForTokenMs: 0,
     connectMs: 0,
+    trace: attempt.trace,
   };
 }
 

@@ -2,6 +2,7 @@ import { endpointOf } from '../endpoints.ts';
 import type { Clock } from '../lib/clock.ts';
 import { FerryError } from '../lib/errors/ferry-error.ts';
 import type { AttemptRecord } from '../lib/request-record.ts';
+import type { AttemptTrace, TracedAttempt, TracedUsage } from '../lib/request-trace.ts';
 import { inSeconds } from '../lib/text/format.ts';
 import type { ParsedRequest } from '../openai/request/parsed-request.ts';
 import { AttemptTimer } from '../upstream/attempt-timer.ts';
@@ -45,6 +46,8 @@ export class Attempt {
   readonly deadlineMonoMs: number;
   readonly tokenWaitedMs: number;
   readonly timer: AttemptTimer;
+  /** Null: the request is not traced. */
+  readonly trace: AttemptTrace | null;
   /** Aborted when the client disconnects or a limit passes, with the FerryError to report as its reason. */
   readonly signal: AbortSignal;
   /** The path of the upstream request: that of the client, unless it is sent as a chat. */
@@ -114,6 +117,7 @@ export class Attempt {
     log.count += 1;
     log.upstream = upstream.name;
     log.upstreamModel = this.model;
+    this.trace = request.trace ? request.trace.beginAttempt(this.#traced()) : null;
     request.signal.addEventListener('abort', this.#onRequestAborted);
     if (request.signal.aborted) this.#onRequestAborted();
   }
@@ -121,6 +125,12 @@ export class Attempt {
   readonly #onRequestAborted = (): void => {
     this.#controller.abort(this.request.signal.reason);
   };
+
+  #traced(): TracedAttempt {
+    const { upstream, model, path } = this;
+    const endpoint = upstream.client.baseURL;
+    return { upstream: upstream.name, endpoint, model, path, startedMonoMs: this.#startedMonoMs };
+  }
 
   get elapsedMs(): number {
     return this.#clock.monoMs() - this.#startedMonoMs;
@@ -228,7 +238,15 @@ export class Attempt {
     const pacer = pacers.isActive ? pacers.find(this.model) : null;
     if (pacer?.isOpen === true) pacer.take();
     else if (pacer !== null) {
+      const beganMonoMs = this.#clock.monoMs();
       const outcome = await pacer.wait(paced, Math.min(pacers.maxWaitMs, this.tokenWaitMs));
+      this.request.trace?.queueWaited({
+        upstream: this.upstream.name,
+        reason: 'rate',
+        beganMonoMs,
+        waitedMs: this.#clock.monoMs() - beganMonoMs,
+        isServed: outcome === 'turn',
+      });
       if (outcome !== 'turn') return false;
     }
     pacers.sent(this.#clock.monoMs());
@@ -247,7 +265,8 @@ export class Attempt {
   }
 
   /** What the response cost, for a limit of tokens (`pace.tpm`). */
-  spent(usage: { readonly totalTokens: number } | null): void {
+  spent(usage: TracedUsage | null): void {
+    if (this.trace !== null) this.trace.usage = usage;
     const { pacers } = this.upstream;
     if (usage !== null && pacers?.isActive === true) pacers.find(this.model)?.spent(usage.totalTokens);
   }
@@ -282,6 +301,8 @@ export class Attempt {
     if (error !== null) entry.detail = error.detail ?? error.message;
     const { log } = this.request;
     log.attempts.push(entry);
+    if (this.trace !== null)
+      this.trace.finish({ record: entry, path: this.path, isCommitted: this.#isCommitted });
     log.upstreamMs += entry.elapsedMs;
     if (error !== null && this.response === null && isBeforeSending(error)) this.#uncount();
     this.upstream.limiter.release();

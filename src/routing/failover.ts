@@ -174,6 +174,13 @@ export class Failover {
     const waitedMs = this.#settings.clock.monoMs() - startedMonoMs;
     this.#queuedMs += waitedMs;
     this.#settings.onQueueWait?.(upstream.name, waitedMs);
+    request.trace?.queueWaited({
+      upstream: upstream.name,
+      reason: 'slot',
+      beganMonoMs: startedMonoMs,
+      waitedMs,
+      isServed: outcome === 'acquired',
+    });
     if (outcome !== 'acquired') {
       const error = refusal(upstream.name, outcome);
       this.#errors.push(error);
@@ -218,6 +225,13 @@ export class Failover {
     this.#paceWaitedMs += waitedMs;
     this.#queuedMs += waitedMs;
     onQueueWait?.(upstream.name, waitedMs);
+    this.#request.trace?.queueWaited({
+      upstream: upstream.name,
+      reason: 'rate',
+      beganMonoMs,
+      waitedMs,
+      isServed: outcome === 'turn',
+    });
     if (outcome !== 'turn') this.#errors.push(this.#rateLimited(upstream.name, pacer));
     return outcome === 'turn';
   }

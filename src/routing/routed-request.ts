@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { AdaptationRecord, AttemptRecord } from '../lib/request-record.ts';
+import type { RequestTrace } from '../lib/request-trace.ts';
 import type { Matcher } from './glob.ts';
 
 /** Who is calling, as client auth found out. */
@@ -33,6 +34,8 @@ export interface RoutedRequest {
   /** Monotonic time of arrival. */
   readonly startedMonoMs: number;
   readonly log: AttemptLog;
+  /** Null and absent: the request is not traced. */
+  readonly trace?: RequestTrace | null;
 }
 
 /** The attempts of one request, for its record, and how long upstreams worked for it. Written by routing only. */

@@ -4,6 +4,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import OpenAI from 'openai';
 
 import { FerryError } from '../lib/errors/ferry-error.ts';
+import type { AttemptTrace } from '../lib/request-trace.ts';
 import type { Secret } from '../lib/secret.ts';
 import { cleanMessage } from '../lib/text/sanitize.ts';
 import type { Lease, OutgoingRequest } from '../tokens/manager/lease.ts';
@@ -62,6 +63,8 @@ export interface UpstreamCall extends ExchangeControl {
   readonly tokenWaitedMs: number;
   /** How long this call has waited for tokens; written by the client only. */
   waitedForTokenMs: number;
+  /** Null and absent: the request is not traced. */
+  readonly trace?: AttemptTrace | null;
 }
 
 /** A request of our own, such as those of `tokenferry check`. */
@@ -250,7 +253,7 @@ export class UpstreamClient extends OpenAI {
         if (error instanceof TokenUnavailable) return null;
         throw error;
       });
-    call.waitedForTokenMs += performance.now() - beganMonoMs;
+    noteTokenWait(call, beganMonoMs);
     if (renewed === null) return null;
     rejected.body.destroy(new Error('token renewed'));
     const response = await this.#request(call, renewed);
@@ -333,7 +336,7 @@ export class UpstreamClient extends OpenAI {
         cause: error,
       });
     } finally {
-      call.waitedForTokenMs += performance.now() - beganMonoMs;
+      noteTokenWait(call, beganMonoMs);
     }
   }
 
@@ -369,6 +372,7 @@ export class UpstreamClient extends OpenAI {
   override async buildRequest(options: RequestOptions): Promise<BuiltRequest> {
     const { call, lease, exchange } = options.fetchOptions as unknown as Outgoing;
     const headers = this.#headers.build(call.clientHeaders);
+    if (call.trace) this.#headers.replace(headers, TRACE_CONTEXT, call.trace.headers);
     if (typeof call.streamBytes === 'number') headers.push('content-length', String(call.streamBytes));
     const { credentials } = this;
     if (credentials.kind === 'key')
@@ -459,6 +463,15 @@ export class UpstreamClient extends OpenAI {
   async close(): Promise<void> {
     await this.#connections.close();
   }
+}
+
+/** The headers of W3C Trace Context. */
+const TRACE_CONTEXT = ['traceparent', 'tracestate'] as const;
+
+function noteTokenWait(call: UpstreamCall, beganMonoMs: number): void {
+  const endedMonoMs = performance.now();
+  call.waitedForTokenMs += endedMonoMs - beganMonoMs;
+  call.trace?.tokenWaited(beganMonoMs, endedMonoMs);
 }
 
 /** What `buildRequest` makes and `fetch` gets. */

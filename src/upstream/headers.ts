@@ -99,6 +99,15 @@ export class RequestHeaders {
     return flat;
   }
 
+  /** Sets these headers in `flat` in place of what the client sent under their names; fixed ones stay as configured. */
+  replace(flat: string[], names: readonly string[], values: Readonly<Record<string, string>>): void {
+    for (const name of names) {
+      if (this.#fixedNames.has(name)) continue;
+      for (let at = flat.length - 2; at >= 0; at -= 2) if (flat[at] === name) flat.splice(at, 2);
+      add(flat, name, values[name]);
+    }
+  }
+
   #isKept(name: string, client: IncomingHttpHeaders): boolean {
     if (CONNECTION_HEADERS.has(name) || CLIENT_HEADERS.has(name) || this.#fixedNames.has(name)) return false;
     if (name.startsWith(FORWARDED)) return false;

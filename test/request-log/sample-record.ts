@@ -5,6 +5,7 @@ import type { RequestStore, StoredRequest } from '../../src/request-log/request-
 export function sampleRecord(facts: Partial<RequestRecord> = {}): RequestRecord {
   return Object.freeze<RequestRecord>({
     id: 'req_sample',
+    traceId: null,
     clientRequestId: null,
     createdAtMs: Date.UTC(2026, 0, 1),
     hostname: 'node-1',

@@ -45,6 +45,7 @@ export function requestDetail(request: StoredRequest, sameId: number): AdminRequ
     attempts: request.attempts.map(attemptView),
     adaptations: request.adaptations,
     client_request_id: request.clientRequestId,
+    trace_id: request.traceId,
     headers: request.headers,
     body: request.body,
     response: request.response,

@@ -9,7 +9,6 @@ interface NotBuilt {
   readonly what: string;
 }
 
-const isNull = (value: unknown): boolean => value === null;
 const only =
   (accepted: unknown) =>
   (value: unknown): boolean =>
@@ -18,7 +17,6 @@ const only =
 /** Remove a row when its capability is built. */
 export const NOT_BUILT_YET: readonly NotBuilt[] = [
   { path: 'workers', accepts: only(1), what: 'more than one process' },
-  { path: 'tracing.otlp', accepts: isNull, what: 'traces' },
   { path: 'embeddings_cache.size', accepts: only(0), what: 'the embeddings cache' },
 ];
 

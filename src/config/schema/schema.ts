@@ -26,6 +26,7 @@ import {
   sha256,
   text,
   url,
+  urlOrWord,
   word,
 } from '../types/text-types.ts';
 import { serverTls, UPSTREAM_TIMEOUTS, upstreamProxy, upstreamTls } from './shared-schema.ts';
@@ -207,8 +208,13 @@ const notification = section(
 );
 
 const tracing = sectionOr(
-  { otlp: optional(url(), 'OTLP/HTTP endpoint for traces; absent: none.') },
-  'OpenTelemetry traces.',
+  {
+    otlp: optional(
+      urlOrWord('env'),
+      'OTLP/HTTP endpoint that traces are sent to; `/v1/traces` is added unless it ends so. `env`: as `OTEL_EXPORTER_OTLP_ENDPOINT` says. Absent: no traces.',
+    ),
+  },
+  'OpenTelemetry traces (docs/tracing.md).',
 );
 
 const admin = sectionOr(

@@ -98,6 +98,16 @@ export function url(...schemes: readonly string[]): FieldType<string> {
   };
 }
 
+/** An absolute URL, http(s), or this word. */
+export function urlOrWord(literal: string): FieldType<string> {
+  const plain = url();
+  return {
+    name: `URL, or \`${literal}\``,
+    json: plain.json,
+    read: (value) => (value === literal ? literal : plain.read(value)),
+  };
+}
+
 /** A URL that carries a credential: in its user part, its path or its query. */
 export function secretUrl(...schemes: readonly string[]): FieldType<Secret> {
   const plain = url(...schemes);

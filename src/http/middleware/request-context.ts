@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import type { Clock } from '../../lib/clock.ts';
 import { FerryError, type Outcome } from '../../lib/errors/ferry-error.ts';
 import type { RequestRecord } from '../../lib/request-record.ts';
+import type { RequestTrace, RequestTracer } from '../../lib/request-trace.ts';
 import { shorten } from '../../lib/text/sanitize.ts';
 import { AttemptLog, type ClientIdentity, type RoutedRequest } from '../../routing/routed-request.ts';
 import { barePath } from './request-path.ts';
@@ -30,6 +31,8 @@ export interface RecordingSettings {
   readonly clientIds?: ClientIds;
   /** `finish`: the upstream's response is read to its end for the record after the client has disconnected. */
   readonly onDisconnect: 'abort' | 'finish';
+  /** Absent: requests are not traced. */
+  readonly tracer?: RequestTracer | undefined;
   /** Takes the record of each finished request. */
   readonly records: { add(record: RequestRecord): void };
 }
@@ -113,6 +116,8 @@ export class RequestContext {
   /** True: the log has level `debug`, and gets both bodies. */
   readonly logsBodies: boolean;
   readonly outcome = new RequestOutcome();
+  /** Null: the request is not traced. */
+  readonly trace: RequestTrace | null;
   /** Flat `x-ratelimit-*` headers of the client's own limits; set by its quota. */
   limitHeaders: readonly string[] = NO_HEADERS;
   /** Position among the running requests; written by `RunningRequests` only. -1: none. */
@@ -145,6 +150,8 @@ export class RequestContext {
     this.createdAtMs = settings.clock.wallMs();
     this.logsBodies = settings.bodyLogging?.isOn === true;
     this.keepsContent = this.logsBodies || settings.content !== 'none';
+    const { tracer } = settings;
+    this.trace = tracer === undefined ? null : tracer.begin(this);
     const given = givenId(request.headers);
     if (given !== null && settings.clientIds?.isKnown(given) !== true) this.id = given;
     else {
@@ -208,6 +215,7 @@ export class RequestContext {
       signal: this.signal,
       startedMonoMs: this.startedMonoMs,
       log: this.outcome.log,
+      trace: this.trace,
     };
   }
 
@@ -247,8 +255,9 @@ export class RequestContext {
     const elapsedMs = this.elapsedMs;
     const outcome = outcomeOf(this);
     const keepsContent = content === 'all' || (content === 'errors' && outcome !== 'ok');
-    return Object.freeze({
+    const record: RequestRecord = Object.freeze({
       id: this.id,
+      traceId: this.trace === null ? null : this.trace.traceId,
       clientRequestId: this.clientRequestId,
       createdAtMs: this.createdAtMs,
       hostname,
@@ -285,6 +294,8 @@ export class RequestContext {
       response: keepsContent ? (this.logsBodies ? this.#keptResponse() : facts.responseText) : null,
       ...(this.logsBodies ? { bodies: this.#loggedBodies() } : undefined),
     });
+    if (this.trace !== null) this.trace.finish(record);
+    return record;
   }
 }
 

@@ -1,6 +1,7 @@
 import { endpointOf } from '../../endpoints.ts';
 import { asFerryError, FerryError } from '../../lib/errors/ferry-error.ts';
 import { isEventStream } from '../../openai/response-body.ts';
+import { factsInBody } from '../../openai/response-facts.ts';
 import { SseEventBuffer } from '../../openai/responses/sse-event-buffer.ts';
 import type { Usage } from '../../openai/usage/usage.ts';
 import type { Attempt } from '../../routing/attempt.ts';
@@ -67,6 +68,7 @@ export async function relayRaw(
     // The tokens of a broken stream were paid for too.
     if (events !== null) outcome.tokens = events.usage;
     attempt.spent(outcome.tokens);
+    if (attempt.trace !== null && checked !== null) attempt.trace.response = factsInBody(checked.bytes);
   }
 }
 

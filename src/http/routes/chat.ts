@@ -120,6 +120,7 @@ export async function serveChatAttempt(exchange: ChatExchange, attempt: Attempt)
     attempt.finish(null);
     context.outcome.tokens = parsed.usage;
     attempt.spent(parsed.usage);
+    if (attempt.trace !== null) attempt.trace.response = parsed.facts();
     context.outcome.isUsageEstimated = parsed.isUsageEstimated;
     context.outcome.firstTokenMs = context.elapsedMs;
     sendJson(context, 200, parsed.body, extra);
@@ -137,6 +138,7 @@ export async function serveChatAttempt(exchange: ChatExchange, attempt: Attempt)
   const failure = await relayStream(attempt, response, stream, head, writer);
   context.outcome.tokens = stream.usage;
   attempt.spent(stream.usage);
+  if (attempt.trace !== null) attempt.trace.response = stream.facts();
   context.outcome.isUsageEstimated = stream.isUsageEstimated;
   if (failure !== null) context.outcome.failStream(failure);
   writer.end();

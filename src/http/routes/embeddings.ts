@@ -31,6 +31,7 @@ import { isBrokenVector } from '../../openai/embeddings/vectors.ts';
 import type { ParsedRequest } from '../../openai/request/parsed-request.ts';
 import type { AdaptedRequest } from '../../openai/request/request-adaptation.ts';
 import { REWRITE } from '../../openai/request/request-rewrites.ts';
+import { modelFacts } from '../../openai/response-facts.ts';
 import type { Attempt } from '../../routing/attempt.ts';
 import {
   type AttemptPolicy,
@@ -78,6 +79,7 @@ export async function serveEmbeddings(
       attempt.finish(null);
       context.outcome.tokens = embeddings.usage;
       attempt.spent(embeddings.usage);
+      if (attempt.trace !== null) attempt.trace.response = modelFacts(embeddings.upstreamModel);
       context.outcome.isUsageEstimated = embeddings.isUsageEstimated;
       context.outcome.firstTokenMs = context.elapsedMs;
       context.outcome.isKnownModel = router.served(routed);

@@ -141,6 +141,7 @@ function passedCall(
   const isStream = expected?.kind === 'generation' && expected.isStream;
   const timeLimit = isStream && !attempt.isLast ? 'streamTimeoutMs' : 'timeoutMs';
   const { method } = context;
+  if (attempt.trace !== null) attempt.trace.request = fields.json;
   const alias = attempt.model === attempt.request.model ? null : attempt.model;
   if (body instanceof Upload) {
     const { stream, lengthBytes } = body.open(alias);

@@ -1,5 +1,6 @@
 import { endpointOf } from '../../endpoints.ts';
 import { emptyRerankResponse, readRerankRequest, readRerankResponse } from '../../openai/rerank/rerank.ts';
+import { modelFacts } from '../../openai/response-facts.ts';
 import { adaptTo, callOf, callUpstream, readBody, reportRepair } from '../../routing/attempt-call.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
 import { readModelRequest } from '../body/body-reader.ts';
@@ -46,6 +47,7 @@ export async function serveRerank(
       attempt.finish(null);
       context.outcome.tokens = ranking.usage;
       attempt.spent(ranking.usage);
+      if (attempt.trace !== null) attempt.trace.response = modelFacts(ranking.upstreamModel);
       context.outcome.firstTokenMs = context.elapsedMs;
       context.outcome.isKnownModel = router.served(routed);
       sendJson(context, 200, ranking.body, droppedHeaders(dropped));

@@ -1,4 +1,5 @@
 import { isJsonObject, type JsonObject, parseJson } from '../../lib/json/json-object.ts';
+import { factsOfResponse } from '../response-facts.ts';
 import { readUsage } from '../usage/usage.ts';
 import { ResponseIdentity } from './assembly/response-identity.ts';
 import { ChatStream } from './chat-stream.ts';
@@ -30,6 +31,7 @@ export function parseChatResponse(body: Buffer, options: ChatResponseOptions): C
     isUsageEstimated: stream.isUsageEstimated,
     upstreamModel: identity.upstreamModel,
     isRelayed: false,
+    facts: () => stream.facts(),
   };
 }
 
@@ -61,6 +63,7 @@ function relay(body: Buffer, options: ChatResponseOptions): ChatResponse | null 
     isUsageEstimated: false,
     upstreamModel: response.model as string,
     isRelayed,
+    facts: () => factsOfResponse(response),
   };
 }
 

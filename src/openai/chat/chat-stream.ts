@@ -1,5 +1,6 @@
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { isJsonObject, parseJson } from '../../lib/json/json-object.ts';
+import type { ResponseFacts } from '../../lib/request-trace.ts';
 import type { SseItem } from '../../lib/sse/sse-reader.ts';
 import { excerptOf } from '../../lib/text/sanitize.ts';
 import { type ErrorContext, invalidBodyError } from '../errors/upstream-error.ts';
@@ -181,6 +182,13 @@ export class ChatStream implements ResponseStream {
   /** The model as the upstream named it. */
   get upstreamModel(): string | null {
     return this.#identity.upstreamModel;
+  }
+
+  facts(): ResponseFacts {
+    const { upstreamId: id, upstreamModel: model } = this.#identity;
+    // A response without a finish reason is sent with `stop`.
+    const finishReasons = this.#assembler.finishReasons(this.isFinished ? 'stop' : 'error');
+    return { id, model, finishReasons };
   }
 
   /** The usage of a stream that ends before its time (cut off, client gone): as reported, else estimated when wanted. */

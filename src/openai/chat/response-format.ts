@@ -1,4 +1,5 @@
 import type { FerryError } from '../../lib/errors/ferry-error.ts';
+import type { ResponseFacts } from '../../lib/request-trace.ts';
 import type { Profile } from '../request/profile.ts';
 import type { Usage } from '../usage/usage.ts';
 import type { OnRepair } from '../vendors/repairs.ts';
@@ -62,6 +63,8 @@ export interface ResponseStream {
   readonly failure: FerryError | null;
   readonly usage: Usage | null;
   readonly isUsageEstimated: boolean;
+  /** What it says of itself so far. */
+  facts(): ResponseFacts;
 }
 
 /** A whole response as its client gets it. */
@@ -72,6 +75,8 @@ export interface ChatResponse {
   readonly upstreamModel: string | null;
   /** True: `body` is the upstream's own bytes. */
   readonly isRelayed: boolean;
+  /** What it says of itself. */
+  readonly facts: () => ResponseFacts;
 }
 
 /** The form in which the response of a chat upstream is written: as a chat, or as what another API makes of it. */

@@ -65,5 +65,6 @@ function readMessagesBody(body: Buffer, options: ChatResponseOptions, own: Messa
     isUsageEstimated: stream.isUsageEstimated,
     upstreamModel: stream.upstreamModel,
     isRelayed: false,
+    facts: () => stream.facts(),
   };
 }

@@ -72,6 +72,7 @@ function readResponsesBody(body: Buffer, options: ChatResponseOptions, own: Resp
     isUsageEstimated: stream.isUsageEstimated,
     upstreamModel: stream.upstreamModel,
     isRelayed: false,
+    facts: () => stream.facts(),
   };
 }
 

@@ -27,6 +27,7 @@ export function importedRecord(
   const isFailed = outcome !== 'ok';
   return {
     id: importedId(row),
+    traceId: null,
     clientRequestId: null,
     adaptations: [],
     createdAtMs: row.createdAtMs,

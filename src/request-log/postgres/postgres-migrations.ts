@@ -72,6 +72,14 @@ const POSTGRES_MIGRATIONS: readonly Migration[] = [
         WHERE client_request_id IS NOT NULL;
     `,
   },
+  {
+    number: 4,
+    name: 'traces',
+    sql: `
+      ALTER TABLE tokenferry_requests ADD COLUMN trace_id TEXT COLLATE "C";
+      CREATE INDEX tokenferry_requests_trace_id ON tokenferry_requests (trace_id) WHERE trace_id IS NOT NULL;
+    `,
+  },
 ];
 
 /** Makes replicas that start together migrate one after the other; the number is arbitrary. */

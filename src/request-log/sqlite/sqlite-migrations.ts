@@ -73,6 +73,14 @@ export const SQLITE_MIGRATIONS: readonly Migration[] = [
         WHERE client_request_id IS NOT NULL;
     `,
   },
+  {
+    number: 4,
+    name: 'traces',
+    sql: `
+      ALTER TABLE tokenferry_requests ADD COLUMN trace_id TEXT;
+      CREATE INDEX tokenferry_requests_trace_id ON tokenferry_requests (trace_id) WHERE trace_id IS NOT NULL;
+    `,
+  },
 ];
 
 /** Applies the steps that are missing. The file may have tables of other programs, which are not touched. */

@@ -154,6 +154,7 @@ export const en = {
   tokenSplit: '{prompt} in, {completion} out',
   sizes: 'size',
   host: 'gateway',
+  traceId: 'Trace',
   sameId: '{count} requests have this id; this is the newest.',
   attempts: 'Attempts',
   noAttempts: 'No upstream was called.',

@@ -156,6 +156,7 @@ export const zh: Record<keyof typeof en, string> = {
   tokenSplit: '输入 {prompt}，输出 {completion}',
   sizes: '大小',
   host: '网关',
+  traceId: '追踪 ID',
   sameId: '有 {count} 个请求使用此 ID，这是最新的一个。',
   attempts: '尝试',
   noAttempts: '没有调用上游。',

@@ -50,6 +50,7 @@ function Detail({ detail }: { readonly detail: AdminRequestDetail }) {
     [t('columnTokens'), tokens],
     [t('sizes'), `${formatBytes(detail.request_bytes)} → ${formatBytes(detail.response_bytes)}`],
     [t('host'), request.hostname],
+    ...(detail.trace_id === null ? [] : [[t('traceId'), detail.trace_id] as const]),
   ];
   return (
     <>

@@ -61,6 +61,13 @@ export class ResponseAssembler {
     return this.#unfinished === 0 && this.#choices.size > 0;
   }
 
+  /** In the order of the choices; `otherwise` for one without. */
+  finishReasons(otherwise: string): string[] {
+    return [...this.#choices.values()]
+      .sort((one, other) => one.index - other.index)
+      .map(({ finish }) => finish ?? otherwise);
+  }
+
   noteBody(): void {
     this.#hasBodies = true;
     this.lastWasWhole = false;

@@ -32,6 +32,11 @@ export class ResponseIdentity {
     this.#options = options;
   }
 
+  /** As the upstream sent it first. */
+  get upstreamId(): string | null {
+    return this.#id;
+  }
+
   /** Whether chunks of the upstream are sent with another model. */
   get isRenaming(): boolean {
     return this.#options.replyModel === 'requested' && this.upstreamModel !== this.#options.requestedModel;
