@@ -3,9 +3,9 @@ import { isJsonObject } from '../../lib/json/json-object.ts';
 import type { ResponseFacts, TracedUsage } from '../../lib/request-trace.ts';
 
 /**
- * Attributes of the spans, by OpenTelemetry's semantic conventions: HTTP 1.44.0 (docs/http/http-spans.md, stable) and GenAI
- * (open-telemetry/semantic-conventions-genai, docs/gen-ai/client-inference.md and client-embeddings.md, development, of
- * 2026-11). What has content (messages, instructions, tools, stop sequences) has no row, and neither has a URL, which may
+ * Attributes of the spans, by OpenTelemetry's semantic conventions: HTTP 1.44.0 (open-telemetry/semantic-conventions, stable)
+ * and GenAI (open-telemetry/semantic-conventions-genai, the spans gen_ai.client.inference and gen_ai.client.embeddings, in
+ * development, of 2026-11). What has content (messages, instructions, tools, stop sequences) has no row, and neither has a URL, which may
  * contain a token. `tokenferry.*` is what the conventions have no name for.
  */
 type Reader = (request: Readonly<Record<string, unknown>>) => AttributeValue | undefined;
