@@ -341,8 +341,18 @@ const ROWS: readonly Row[] = [
   },
 ];
 
-// biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of Grafana, set at the import.
-const SOURCE = { type: 'prometheus', uid: '${DS_PROMETHEUS}' };
+// biome-ignore lint/suspicious/noTemplateCurlyInString: a variable of Grafana.
+const SOURCE = { type: 'prometheus', uid: '${datasource}' };
+/** Selects a Prometheus of this Grafana, its default one at first: for an import by hand and for provisioning alike. */
+const SOURCE_VARIABLE = {
+  name: 'datasource',
+  label: 'Data source',
+  type: 'datasource',
+  query: 'prometheus',
+  refresh: 1,
+  includeAll: false,
+  multi: false,
+};
 const COLUMNS = 24;
 const PANEL_HEIGHT = 8;
 
@@ -373,15 +383,6 @@ export function dashboard(): object {
     y += PANEL_HEIGHT;
   }
   return {
-    __inputs: [
-      {
-        name: 'DS_PROMETHEUS',
-        label: 'Prometheus',
-        type: 'datasource',
-        pluginId: 'prometheus',
-        pluginName: 'Prometheus',
-      },
-    ],
     __requires: [{ type: 'grafana', id: 'grafana', name: 'Grafana', version: '10.0.0' }],
     title: 'tokenferry',
     uid: 'tokenferry',
@@ -394,6 +395,7 @@ export function dashboard(): object {
     time: { from: 'now-3h', to: 'now' },
     templating: {
       list: [
+        SOURCE_VARIABLE,
         variable('job', 'label_values(tokenferry_build_info, job)'),
         variable('client', 'label_values(tokenferry_requests_total, client)'),
         variable('model', 'label_values(tokenferry_requests_total, model)'),

@@ -19,7 +19,10 @@ interface DashboardPanels {
     readonly title: string;
     readonly targets?: readonly { readonly expr: string }[];
   }[];
-  readonly templating: { readonly list: readonly { readonly name: string; readonly definition: string }[] };
+  readonly templating: {
+    /** Without a definition: it lists data sources. */
+    readonly list: readonly { readonly name: string; readonly definition?: string }[];
+  };
 }
 
 /** The file with this path from the root of the repository. */
@@ -42,7 +45,9 @@ export function panelQueries(): ShippedQuery[] {
 /** The queries of the dashboard's variables. */
 export function variableQueries(): ShippedQuery[] {
   const { templating } = dashboard() as DashboardPanels;
-  return templating.list.map(({ name, definition }) => ({ place: `variable ${name}`, expr: definition }));
+  return templating.list.flatMap(({ name, definition }) =>
+    definition === undefined ? [] : [{ place: `variable ${name}`, expr: definition }],
+  );
 }
 
 /** The query of each metric in docs/metrics.md. */

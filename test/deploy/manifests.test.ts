@@ -242,16 +242,32 @@ test('Prometheus scrapes the port of the gateway under the name of the job that 
   assert.match(fileText('deploy/prometheus/tokenferry.rules.yml'), /up\{job="tokenferry"\}/);
 });
 
-test('Grafana gets the data source under the uid that is put into the dashboard', () => {
-  const { datasources } = yamlOf<{ readonly datasources: readonly { uid: string }[] }>(
+test('Grafana gets a Prometheus as its default data source, which the dashboard selects by a variable', () => {
+  const { datasources } = yamlOf<{ readonly datasources: readonly { type: string; isDefault: boolean }[] }>(
     'deploy/compose/grafana/data-source.yaml',
   );
-  assert.equal(datasources[0]?.uid, 'prometheus');
-  const entrypoint = parse(fileText('deploy/compose/compose.yaml'), {
-    merge: true,
-  }).services.grafana.entrypoint.join(' ');
-  assert.ok(entrypoint.includes('s/$${DS_PROMETHEUS}/prometheus/g'));
-  assert.ok(fileText('deploy/grafana/tokenferry.json').includes('$' + '{DS_PROMETHEUS}'));
+  assert.deepEqual(
+    datasources.map(({ type, isDefault }) => ({ type, isDefault })),
+    [{ type: 'prometheus', isDefault: true }],
+  );
+  const { grafana } = parse(fileText('deploy/compose/compose.yaml'), { merge: true }).services;
+  const { providers } = yamlOf<{ readonly providers: readonly { options: { path: string } }[] }>(
+    'deploy/compose/grafana/dashboards.yaml',
+  );
+  const target = `${providers[0]?.options.path}/tokenferry.json`;
+  assert.ok(grafana.volumes.includes(`../grafana/tokenferry.json:${target}:ro`));
+  assert.equal(grafana.environment.GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH, target);
+
+  const text = fileText('deploy/grafana/tokenferry.json');
+  const dashboard = JSON.parse(text) as {
+    readonly __inputs?: object;
+    readonly templating: { readonly list: readonly { name: string; type: string; query: unknown }[] };
+  };
+  assert.equal(dashboard.__inputs, undefined, 'inputs are filled in by an import by hand only');
+  const [variable] = dashboard.templating.list;
+  assert.deepEqual([variable?.type, variable?.query], ['datasource', 'prometheus']);
+  const sources = new Set([...text.matchAll(/"uid": "(\$[^"]*)"/g)].map((match) => match[1]));
+  assert.deepEqual([...sources], [`\${${variable?.name}}`]);
 });
 
 test('the unit of systemd loads the secrets that its configuration names, and waits longer than shutdown_grace', (t) => {
