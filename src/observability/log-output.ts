@@ -1,10 +1,10 @@
-import { close, fstat, fstatSync, mkdir, open, stat, write } from 'node:fs';
+import { close, fstat, fstatSync, open, stat, write } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Writable } from 'node:stream';
 import { promisify } from 'node:util';
 import { type Clock, systemClock } from '../lib/clock.ts';
+import { makeDirectory } from '../lib/directory.ts';
 
-const makeDirectory = promisify(mkdir);
 const openFile = promisify(open);
 const closeFile = promisify(close);
 const statPath = promisify(stat);
@@ -278,7 +278,7 @@ class FileDestination implements LogDestination {
   }
 
   async #open(): Promise<DescriptorDestination> {
-    await makeDirectory(dirname(this.#path), { recursive: true });
+    await makeDirectory(dirname(this.#path));
     const descriptor = await openFile(this.#path, 'a', 0o640);
     this.#inode = (await statFile(descriptor)).ino;
     this.#checkedAtMs = this.#clock.monoMs();

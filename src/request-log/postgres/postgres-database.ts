@@ -283,6 +283,11 @@ const FAULTS: readonly { readonly state: RegExp; readonly fault: StoreFault; rea
     fault: 'unavailable',
     text: 'lost the table tokenferry_requests, which is created again',
   },
+  {
+    state: /^42703$/,
+    fault: 'unusable',
+    text: 'was last written by an older tokenferry: start the gateway of this version once, which adds what is missing',
+  },
   { state: /^25006$/, fault: 'unavailable', text: 'is read-only, as a standby is' },
   { state: /^53/, fault: 'unavailable', text: 'is out of connections, memory or disk' },
   { state: /^57/, fault: 'unavailable', text: 'is starting or shutting down' },

@@ -1,6 +1,7 @@
-import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { closeSync, openSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Database from 'better-sqlite3';
+import { makeDirectorySync } from '../../lib/directory.ts';
 import { COLUMNS, type ColumnValue, TABLE, valuesOf } from '../request-row.ts';
 import {
   addStatsSql,
@@ -238,6 +239,6 @@ export function checkSqliteFile(path: string): boolean {
 /** Records may contain bodies: a new file is for this user only, and SQLite gives its WAL the same mode. */
 function createPrivate(path: string): void {
   if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
-  mkdirSync(dirname(path), { recursive: true });
+  makeDirectorySync(dirname(path));
   closeSync(openSync(path, 'a', 0o600));
 }

@@ -55,6 +55,13 @@ export function openFaultOf(error: unknown, path: string): StoreError {
   );
 }
 
+/** The fault of a reader that needs a column which the gateway of an older version did not make; null for other errors. */
+export function olderVersionOf(error: unknown, path: string): StoreError | null {
+  if (!(error instanceof SqliteError) || !error.message.startsWith('no such column')) return null;
+  const text = `The database ${path} was last written by an older tokenferry: start the gateway of this version once, which adds what is missing.`;
+  return new StoreError('unusable', 'OLDER_VERSION', text, error);
+}
+
 /** `SQLITE_BUSY_SNAPSHOT` is a `SQLITE_BUSY`: extended codes add words to the primary one. */
 function primaryCode(code: string): string {
   return code.split('_', 2).join('_');

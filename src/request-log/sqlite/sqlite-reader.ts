@@ -15,7 +15,7 @@ import {
   StoreError,
 } from '../request-store.ts';
 import { statsStatement, statsSum } from '../stats-query.ts';
-import { openFaultOf } from './sqlite-errors.ts';
+import { olderVersionOf, openFaultOf } from './sqlite-errors.ts';
 import { hasTable } from './sqlite-migrations.ts';
 
 /** Queries over any open SQLite connection. */
@@ -73,7 +73,11 @@ export class SqliteReader {
   }
 
   #all<Row>(query: CompiledQuery<Row>): Row[] {
-    return this.#connection.prepare(query.sql).all(...query.parameters) as Row[];
+    try {
+      return this.#connection.prepare(query.sql).all(...query.parameters) as Row[];
+    } catch (error) {
+      throw olderVersionOf(error, this.#connection.name) ?? error;
+    }
   }
 }
 

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
-import { chmod, link, mkdir, open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { chmod, link, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Clock } from '../../lib/clock.ts';
+import { makeDirectory } from '../../lib/directory.ts';
 import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import {
   parseStoredToken,
@@ -107,7 +108,7 @@ export class FileTokenStore implements TokenStore {
 
   async #prepare(): Promise<void> {
     if (this.#isReady) return;
-    await mkdir(this.#directory, { recursive: true, mode: OWNER_ONLY_DIRECTORY });
+    await makeDirectory(this.#directory, OWNER_ONLY_DIRECTORY);
     const { uid, mode } = await stat(this.#directory);
     const isOurs = process.getuid === undefined || uid === process.getuid();
     if (!isOurs || (mode & WRITABLE_BY_OTHERS) !== 0) {

@@ -239,6 +239,15 @@ test('the log command reads it, also as a user who may only read', async () => {
     await follower.close();
     await database.close();
   }
+  await postgres.query('ALTER TABLE tokenferry_requests DROP COLUMN client_request_id', url);
+  const older = await followPostgres(url, Date.now);
+  await fails(
+    older.newest({ id: 'first' }, 1),
+    'unusable',
+    /older tokenferry: start the gateway of this version/,
+  );
+  assert.equal((await older.newest({}, 10)).length, 2);
+  await older.close();
   const empty = await followPostgres(await postgres.createDatabase(), Date.now);
   await fails(empty.newest({}, 1), 'unusable', /has no requests of tokenferry/);
   await empty.close();

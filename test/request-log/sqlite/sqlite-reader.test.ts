@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import Database from 'better-sqlite3';
 import { StoreError } from '../../../src/request-log/request-store.ts';
 import { SqliteDatabase } from '../../../src/request-log/sqlite/sqlite-database.ts';
+import { SQLITE_MIGRATIONS } from '../../../src/request-log/sqlite/sqlite-migrations.ts';
 import { openSqliteReader } from '../../../src/request-log/sqlite/sqlite-reader.ts';
 import { temporaryDirectory } from '../../helpers/temporary-directory.ts';
 import { sampleRecord } from '../sample-record.ts';
@@ -47,4 +49,22 @@ test('a file that is missing, not a database or without our table is reported', 
   fails(join(directory, 'text.sqlite'), /no SQLite database/);
   writeFileSync(join(directory, 'empty.sqlite'), '');
   fails(join(directory, 'empty.sqlite'), /has no requests of tokenferry/);
+});
+
+test('the file of an older version is listed, and what it lacks is said with what to do', async (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  const older = new Database(path);
+  for (const { sql } of SQLITE_MIGRATIONS.slice(0, 2)) older.exec(sql);
+  older.close();
+  const reader = openSqliteReader(path);
+  t.after(() => reader.close());
+  assert.deepEqual((await reader.recent({}, { limit: 1 })).requests, []);
+  await assert.rejects(reader.recent({ id: 'one' }, { limit: 1 }), (error) => {
+    assert.ok(error instanceof StoreError);
+    assert.match(
+      error.message,
+      /db\.sqlite was last written by an older tokenferry: start the gateway of this version once/,
+    );
+    return true;
+  });
 });

@@ -95,6 +95,16 @@ test('a path whose directory is a file is a temporary fault', async (t) => {
   assert.deepEqual(await store.insert(batchOf([sampleRecord()])), { written: 1, refused: 0 });
 });
 
+test('a directory that cannot be created is a temporary fault', {
+  skip: process.platform !== 'linux',
+}, (t) => {
+  fails(
+    () => databaseAt(t, '/proc/tokenferry/db.sqlite').insert(batchOf([sampleRecord()])),
+    'unavailable',
+    /\/proc\/tokenferry\/db\.sqlite cannot be opened/,
+  );
+});
+
 test('a read-only directory is a temporary fault', { skip: process.getuid?.() === 0 }, (t) => {
   const directory = temporaryDirectory(t);
   const database = databaseAt(t, join(directory, 'db.sqlite'));
