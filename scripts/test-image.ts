@@ -65,10 +65,10 @@ const INSTALLED_PACKAGE = `
 import { spawn } from 'node:child_process';
 const demo = spawn('npx', ['tokenferry', 'demo', '--port', '18999'], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
 let text = '';
-for await (const bytes of demo.stdout) {
+await new Promise((done) => demo.stdout.on('data', (bytes) => {
   text += bytes;
-  if (/API key +\\S+/.test(text)) break;
-}
+  if (/API key +\\S+/.test(text)) done();
+}));
 const key = /API key +(\\S+)/.exec(text)[1];
 const url = 'http://127.0.0.1:18999';
 const reply = await fetch(url + '/v1/chat/completions', {
