@@ -1,3 +1,4 @@
+import { fixedProxy } from '../../lib/net/proxy.ts';
 import type { AlertType } from '../../observability/alerts/alert-types.ts';
 import type { ChannelConfig } from '../config.ts';
 import { duplicates, fault, type Rule, type RuleFinding } from './rule.ts';
@@ -45,6 +46,7 @@ export const channelsAreComplete: Rule = ({ config, isIncomplete }) =>
       ...findings,
       ...schemeFindings(channel, path),
       ...roomFindings(channel, path),
+      ...mailProxyFindings(channel, path),
       ...headerFindings(channel.headers, [...path, 'headers']),
     ];
   });
@@ -71,4 +73,15 @@ function roomFindings({ room, token }: ChannelConfig, path: readonly (string | n
   return room === null
     ? [fault([...path, 'token'], 'needs room: the room that the messages are sent to')]
     : [fault([...path, 'room'], 'needs token: the access token of the account that sends')];
+}
+
+/** No variable of the environment is for SMTP. */
+function mailProxyFindings(
+  { type, proxy }: ChannelConfig,
+  path: readonly (string | number)[],
+): RuleFinding[] {
+  if (type !== 'email' || proxy === null || fixedProxy(proxy) !== null) return [];
+  return [
+    fault([...path, 'proxy'], 'must be the URL of an HTTP proxy for type email: HTTPS_PROXY is not for mail'),
+  ];
 }

@@ -41,7 +41,11 @@ const clientTokens = sectionOrNull(
       url(),
       'Where the keys of the issuer are. Default: as `<issuer>/.well-known/openid-configuration` says.',
     ),
-    name_claim: field(word, 'sub', 'Claim with the name of the person or program, for records.'),
+    name_claim: field(
+      word,
+      'sub',
+      'Claim with the name of the person or program; in records it stands behind that of the client: `staff (alice)`.',
+    ),
     models_claim: optional(
       word,
       'Claim with the models that it may use: a list, or names separated by spaces; `models` holds as well. Without the claim: none.',

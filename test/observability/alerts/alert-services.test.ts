@@ -5,6 +5,7 @@ import { systemClock } from '../../../src/lib/clock.ts';
 import type { Alert } from '../../../src/observability/alerts/alert.ts';
 import { load, MINIMAL, problemsOf } from '../../config/config-text.ts';
 import { AlertStandIn, MailStandIn } from '../../helpers/alert-stand-in.ts';
+import { ConnectProxy } from '../../helpers/connect-proxy.ts';
 
 /** When every message is sent. */
 const SINCE_MS = Date.UTC(2026, 10, 30, 12, 0, 0);
@@ -427,6 +428,25 @@ test('email: a recipient that does not exist is refused, a server that is not th
   assert.deepEqual(missing?.verdict, { isAccepted: false, isRetryable: true });
 });
 
+test('email: through a proxy, with its user; one that refuses is named and its password is not', async () => {
+  await using mail = await new MailStandIn().listening();
+  await using proxy = await ConnectProxy.start('tunnel:secret-of-proxy');
+  const item = {
+    type: 'email',
+    url: `smtp://mail.corp.example:${mail.port}`,
+    from: 'a@corp.example',
+    to: ['ops@corp.example'],
+  };
+  const [sent] = await send({ ...item, proxy: proxy.urlWith('tunnel', 'secret-of-proxy') }, [DOWN]);
+  assert.equal(sent?.words, '250 2.0.0 OK queued as 4711');
+  assert.deepEqual(proxy.seen, [`CONNECT mail.corp.example:${mail.port}`]);
+  assert.equal(mail.messages.length, 1);
+  const [refused] = await send({ ...item, proxy: proxy.urlWith('tunnel', 'another-secret') }, [DOWN]);
+  assert.equal(refused?.verdict.isAccepted, false);
+  assert.doesNotMatch(refused?.words ?? '', /another-secret/);
+  assert.match(refused?.words ?? '', /proxy/i);
+});
+
 test('a service that cannot be reached is named by its failure, never by its URL', async () => {
   const [result] = await send({ type: 'slack', url: 'http://127.0.0.1:1/services/T0/B0/secret-of-hook' }, [
     DOWN,
@@ -443,6 +463,10 @@ test('what a type needs, and what it would ignore, is an error with its line', (
   assert.deepEqual(problems({ type: 'slack' }), ['5 notify[0].url: is required for type slack']);
   assert.deepEqual(problems({ type: 'slack', url: 'https://h/x', secret: 's' }), [
     '5 notify[0].secret: has no meaning for type slack; remove it',
+  ]);
+  const mail = { type: 'email', url: 'smtp://h', from: 'a@h', to: ['b@h'] };
+  assert.deepEqual(problems({ ...mail, proxy: 'environment' }), [
+    '5 notify[0].proxy: must be the URL of an HTTP proxy for type email: HTTPS_PROXY is not for mail',
   ]);
   assert.deepEqual(problems({ type: 'pagerduty' }), ['5 notify[0].key: is required for type pagerduty']);
   assert.deepEqual(problems({ type: 'matrix', url: 'https://h', room: '!r:h' }), [

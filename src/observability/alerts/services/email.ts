@@ -1,3 +1,4 @@
+import { fixedProxy } from '../../../lib/net/proxy.ts';
 import type { TlsOptions } from '../../../lib/net/tls.ts';
 import type { Alert } from '../alert.ts';
 import { ACCEPTED, type AlertVerdict, LIMITED, REFUSED, type ServiceSettings } from '../alert-service.ts';
@@ -26,6 +27,7 @@ export async function sendMail(
   // Loaded when it is needed: few configurations send mail.
   const { createTransport } = await import('nodemailer');
   const url = new URL(settings.url?.reveal() ?? '');
+  const proxy = fixedProxy(settings.proxy ?? undefined);
   const transport = createTransport({
     host: url.hostname.replace(/^\[|\]$/g, ''),
     ...(url.port === '' ? {} : { port: Number(url.port) }),
@@ -34,6 +36,7 @@ export async function sendMail(
       ? {}
       : { auth: { user: decodeURIComponent(url.username), pass: decodeURIComponent(url.password) } }),
     tls,
+    ...(proxy === null ? {} : { proxy }),
     connectionTimeout: timeoutMs,
     greetingTimeout: timeoutMs,
     socketTimeout: timeoutMs,
