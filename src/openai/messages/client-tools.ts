@@ -31,7 +31,8 @@ const integers = (count: number, description: string): JsonObject => ({
 const object = (properties: JsonObject, required: readonly string[]): JsonObject => ({
   type: 'object',
   properties,
-  required,
+  // An empty list is invalid in JSON Schema's draft 4, by which some upstreams check.
+  ...(required.length > 0 && { required }),
 });
 
 const EDITOR_COMMANDS = ['view', 'create', 'str_replace', 'insert'];

@@ -76,7 +76,8 @@ export class MessageWriter implements StreamWriter {
     this.#begun();
   }
 
-  text(_choice: number, kind: TextKind, text: string): void {
+  text(_choice: number, kind: TextKind, text: string, extras: ChoiceExtras | null): void {
+    this.#noteStop(extras);
     if (this.#block?.type === 'tool_use') {
       if (!this.#block.isComplete) {
         this.#keep(text);
@@ -109,9 +110,18 @@ export class MessageWriter implements StreamWriter {
 
   finish(_choice: number, reason: FinishReason, extras: ChoiceExtras | null): void {
     this.#finish = reason;
-    // vLLM 0.9 and SGLang 0.4 tell the sequence that ended the text: `stop_reason`, `matched_stop`.
-    const told = [extras?.extensions?.stop_reason, extras?.extensions?.matched_stop];
-    this.#stopSequence = this.#options.stopSequences.find((stop) => told.includes(stop)) ?? null;
+    this.#noteStop(extras);
+  }
+
+  /**
+   * vLLM 0.9 and SGLang 0.4 tell the sequence that ended the text: `stop_reason`, `matched_stop`. In a whole response it comes
+   * beside the text.
+   */
+  #noteStop(extras: ChoiceExtras | null): void {
+    if (extras === null || extras.extensions === null) return;
+    const { stop_reason: reason, matched_stop: matched } = extras.extensions;
+    this.#stopSequence ??=
+      this.#options.stopSequences.find((stop) => stop === reason || stop === matched) ?? null;
   }
 
   /** Ends the message: closes the open block and writes the stop reason and the usage. */

@@ -1,5 +1,5 @@
 import { isJsonObject, type JsonObject } from '../../lib/json/json-object.ts';
-import { malformed } from '../request/translated-chat.ts';
+import { malformed, named } from '../request/translated-chat.ts';
 import { clientToolOf } from './client-tools.ts';
 import type { Conversation } from './messages-conversation.ts';
 import type { ToolNames } from './tool-names.ts';
@@ -41,6 +41,7 @@ export function chatToolsOf(json: JsonObject, { tools: changes }: Conversation, 
   }
   if (functions.length === 0) return { members: {}, dropped };
   const chosen = choiceOf(choice, functions, names);
+  if (chosen === null) refuseUnknownTool(choice, all);
   if (chosen === null) dropped.push('tool_choice');
   const isSingle = isJsonObject(choice) && choice.disable_parallel_tool_use === true;
   return {
@@ -51,6 +52,16 @@ export function chatToolsOf(json: JsonObject, { tools: changes }: Conversation, 
     },
     dropped,
   };
+}
+
+/** Throws for a choice of a tool that the request does not have. */
+function refuseUnknownTool(choice: unknown, tools: readonly unknown[]): void {
+  const name = isJsonObject(choice) ? choice.name : undefined;
+  if (tools.some((tool) => isJsonObject(tool) && tool.name === name)) return;
+  throw malformed(
+    'tool_choice.name',
+    `"tool_choice" is the tool ${named(name)}, which is not among the tools.`,
+  );
 }
 
 function functionOf(tool: JsonObject, name: string): JsonObject {

@@ -170,6 +170,12 @@ test('the stop reason is Anthropic’s word for the end of the chat', () => {
   assert.deepEqual(reasonOf(text('a'), stopped({ matched_stop: 'END' })), ['stop_sequence', 'END']);
   assert.deepEqual(reasonOf(text('a'), stopped({ stop_reason: null })), ['end_turn', null]);
   assert.deepEqual(reasonOf(text('a'), stopped({ matched_stop: 151_645 })), ['end_turn', null]);
+  assert.deepEqual(reasonOf(stopped({ delta: { content: 'a' }, stop_reason: 'END' })), [
+    'stop_sequence',
+    'END',
+  ]);
+  const message = whole(JSON.stringify(completion({ content: 'a' }, { stop_reason: 'END' })));
+  assert.deepEqual([message.stop_reason, message.stop_sequence], ['stop_sequence', 'END']);
 });
 
 test('a refusal is a text', () => {

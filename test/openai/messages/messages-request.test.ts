@@ -453,6 +453,7 @@ test('an invalid request, and what a chat cannot do, is a 400 that names its pla
     [{ tools: {} }, 'tools', /list/],
     [{ tools: [{}] }, 'tools.0.name', /"name"/],
     [{ tools: [TOOL], tool_choice: { type: 'both' } }, 'tool_choice', /auto, any/],
+    [{ tools: [TOOL], tool_choice: { type: 'tool', name: 'x' } }, 'tool_choice.name', /"x".* not among/],
   ] as const) {
     const { param: place, message } = refusal(request);
     assert.equal(place, param, JSON.stringify(request));
