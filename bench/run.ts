@@ -9,6 +9,7 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { toolOptions } from '../scripts/tool-options.ts';
 import { Child, canPin } from './child.ts';
+import { OpenPage } from './open-page.ts';
 import { median, percentile, spread, table } from './report.ts';
 import { startBareProxy, startTokenferry, type Target } from './targets.ts';
 import { FRAMES, type WorkloadName } from './workloads.ts';
@@ -50,6 +51,7 @@ const USAGE = `npm run bench -- [options]
   --quick            a third of the requests, fewer rounds: about two minutes
   --bare-only        the bare proxy on both sides: the accuracy of the measurement itself
   --against FOLDER   a third column: the gateway of another checkout, measured in the same rounds
+  --pages N          a third column: this gateway while N pages at /ui/ are open
   --cpu-only         only the CPU time a request`;
 
 const { values: flags } = toolOptions(USAGE, {
@@ -57,6 +59,7 @@ const { values: flags } = toolOptions(USAGE, {
     quick: { type: 'boolean', default: false },
     'bare-only': { type: 'boolean', default: false },
     against: { type: 'string' },
+    pages: { type: 'string' },
     'cpu-only': { type: 'boolean', default: false },
   },
 });
@@ -66,6 +69,7 @@ const scale = flags.quick ? 0.3 : 1;
 const upstream = Child.start('rest', 'bench/upstream.ts', []);
 const load = Child.start('rest', 'bench/load.ts', []);
 const targets: Target[] = [];
+const pages: OpenPage[] = [];
 try {
   const upstreamOrigin = `http://127.0.0.1:${await upstream.port()}`;
   const starts = [
@@ -76,7 +80,14 @@ try {
   const { against } = flags;
   if (against !== undefined)
     starts.push(() => startTokenferry(upstreamOrigin, { folder: resolve(against), name: 'other checkout' }));
+  const pageCount = Number(flags.pages ?? 0);
+  if (pageCount > 0) starts.push(() => startTokenferry(upstreamOrigin, { name: `${pageCount} pages open` }));
   for (const start of starts) targets.push(await start());
+  for (let page = 0; page < pageCount; page += 1) {
+    const opened = new OpenPage(targets.at(-1)?.origin ?? '');
+    pages.push(opened);
+    await opened.open();
+  }
   printHead(targets);
   await reportCpu(targets);
   if (!flags['cpu-only']) {
@@ -86,6 +97,7 @@ try {
     if (!flags['bare-only']) await reportRenewals(upstreamOrigin);
   }
 } finally {
+  for (const page of pages) page.close();
   await Promise.all([...targets, upstream, load].map((one) => one.stop()));
 }
 
@@ -123,14 +135,20 @@ async function reportCpu(all: readonly Target[]): Promise<void> {
       ...measured.map((values) => spread(values)),
       (ours / bare).toFixed(2),
       bestRatio(measured),
-      ...(measured[2] === undefined ? [] : [pairedRatio(measured[1] ?? [], measured[2])]),
+      ...(measured[2] === undefined ? [] : [comparedRatio(measured[1] ?? [], measured[2])]),
       isStream ? ((ours - bare) / FRAMES).toFixed(1) : '',
     ]);
   }
   const names = all.map(({ name }) => `${name}, µs`);
   console.log(`\nCPU time of the gateway process a request\n`);
-  const compared = all.length > 2 ? ['to the other checkout'] : [];
+  const compared =
+    all.length > 2 ? [pages.length > 0 ? 'with pages, to without' : 'to the other checkout'] : [];
   console.log(table(['', ...names, 'ratio', 'ratio of the best', ...compared, 'more a frame, µs'], rows));
+}
+
+/** To the other checkout; or what open pages add. */
+function comparedRatio(ours: readonly number[], third: readonly number[]): string {
+  return pages.length > 0 ? pairedRatio(third, ours) : pairedRatio(ours, third);
 }
 
 /** The median of the ratios round by round: what remains when the speed of the machine changes between rounds. */

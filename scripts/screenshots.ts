@@ -6,6 +6,8 @@ import { PageStage, VIEWS } from '../test/browser/page-stage.ts';
 import { findBrowser } from './browser.ts';
 import { buildPage, isPageStale } from './page-build.ts';
 
+/** Only the views that are named; none: all. */
+const words = process.argv.slice(2);
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = join(root, 'coverage', 'screenshots');
 
@@ -22,7 +24,7 @@ try {
     for (const locale of ['en-US', 'zh-CN']) {
       for (const width of [1280, 390]) {
         const page = await stage.openPage({ colorScheme, locale, width });
-        for (const view of VIEWS) {
+        for (const view of VIEWS.filter((one) => words.length === 0 || words.includes(one || 'now'))) {
           await stage.show(page, view);
           const name = [view.replaceAll('/', '-') || 'now', locale, colorScheme, width].join('_');
           await page.screenshot({ path: join(folder, `${name}.png`) });
@@ -31,7 +33,7 @@ try {
       }
     }
   }
-  console.log(`${folder}: ${VIEWS.length * 8} pictures`);
+  console.log(folder);
 } finally {
   await stage.close();
 }

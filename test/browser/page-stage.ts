@@ -167,7 +167,7 @@ export class PageStage {
     await page.goto(`${this.gateway.url}/ui/${view}`);
     await page.locator('main h1').waitFor({ state: 'attached' });
     await page.locator('.connection-live').waitFor();
-    await page.locator('main .loading').waitFor({ state: 'detached' });
+    await page.locator('main .loading').first().waitFor({ state: 'detached' });
   }
 
   async close(): Promise<void> {

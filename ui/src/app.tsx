@@ -103,6 +103,9 @@ function Header({ status }: { readonly status: Resource<AdminStatus> }) {
     const view =
       VIEWS.find((one) => one.path === here) ??
       VIEWS.find((one) => one.path !== '/ui/' && here.startsWith(one.path));
+    document
+      .querySelector('nav [aria-current=page]')
+      ?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
     document.title = `${view === undefined ? '' : `${t(view.name)} · `}tokenferry`;
   });
   return (

@@ -1,4 +1,4 @@
-import { counted, inSeconds } from '../../lib/text/format.ts';
+import { counted } from '../../lib/text/format.ts';
 import type { RoutedUpstream } from '../../routing/upstream-state/routed-upstream.ts';
 import type { AdminParts, GatewayState } from '../admin-parts.ts';
 import type { AdminUpstream, AdminUpstreamState } from '../api-types.ts';
@@ -116,7 +116,7 @@ function describe(upstream: RoutedUpstream): string {
     case 'cooling':
       return circuit.remainingMs === 0
         ? `failed ${counted(circuit.failuresInRow, 'time')} in a row: the next request tries it again`
-        : `failed ${counted(circuit.failuresInRow, 'time')} in a row: left alone for ${inSeconds(circuit.remainingMs)} more`;
+        : `failed ${counted(circuit.failuresInRow, 'time')} in a row: left alone for ${Math.ceil(circuit.remainingMs / 1_000)} s more`;
     case 'probing':
       return 'one request tries whether it is back';
     default:

@@ -13,14 +13,29 @@ export const connection = signal<'connecting' | 'live' | 'lost'>('connecting');
 export const tick = signal<AdminTick | null>(null);
 /** The newest first. */
 export const latestRequests = signal<readonly AdminRequest[]>([]);
+/** False until the last requests were loaded once, or could not be. */
+export const isLatestLoaded = signal(false);
 /** Counts events that change tokens, upstreams or the configuration: views load again. */
 export const changes = signal(0);
 /** The gateway's clock minus this browser's. */
 export const clockOffsetMs = signal(0);
-/** Past ticks, oldest first, for the small charts of the first view. */
-export const ticks = signal<readonly AdminTick[]>([]);
 
-const MAX_TICKS = 120;
+/** Fifty events a second are drawn a few times a second. */
+const SHOW_EVERY_MS = 250;
+let arrived: AdminRequest[] = [];
+let isChanged = false;
+let showing: ReturnType<typeof setTimeout> | undefined;
+
+function showSoon(): void {
+  if (showing !== undefined) return;
+  showing = setTimeout(() => {
+    showing = undefined;
+    if (arrived.length > 0) latestRequests.value = [...arrived, ...latestRequests.value].slice(0, MAX_KEPT);
+    arrived = [];
+    if (isChanged) changes.value += 1;
+    isChanged = false;
+  }, SHOW_EVERY_MS);
+}
 
 let source: EventSource | null = null;
 let retry: ReturnType<typeof setTimeout> | undefined;
@@ -40,6 +55,7 @@ async function loadLatest(): Promise<void> {
   } catch {
     // The view of requests says what is wrong; events still come.
   }
+  isLatestLoaded.value = true;
 }
 
 /** What tells requests apart: clients may repeat ids. */
@@ -47,17 +63,37 @@ export function keyOf(request: AdminRequest): string {
   return `${request.id} ${request.created_at_ms}`;
 }
 
-/** Follows `/admin/events` until `disconnect`; reconnects by itself. */
+/** A page that nobody has seen for so long follows nothing, and loads everything again when it is seen. */
+const HIDDEN_MS = 60_000;
+let hiding: ReturnType<typeof setTimeout> | undefined;
+
+function followVisibility(): void {
+  clearTimeout(hiding);
+  if (document.visibilityState === 'hidden') hiding = setTimeout(close, HIDDEN_MS);
+  else if (source === null) open();
+}
+
+/** Follows `/admin/events` until `disconnect`, while the page is visible; reconnects by itself. */
 export function connect(): void {
-  disconnect();
-  connection.value = connection.value === 'live' ? 'lost' : connection.value;
+  document.addEventListener('visibilitychange', followVisibility);
+  open();
+}
+
+export function disconnect(): void {
+  document.removeEventListener('visibilitychange', followVisibility);
+  clearTimeout(hiding);
+  close();
+}
+
+function open(): void {
+  close();
   const opened = new EventSource(`${ROOT}/admin/events`);
   source = opened;
   const lose = (): void => {
     opened.close();
     clearTimeout(silence);
     connection.value = 'lost';
-    retry = setTimeout(connect, RETRY_MS);
+    retry = setTimeout(open, RETRY_MS);
   };
   silence = setTimeout(lose, SILENT_MS);
   listen(opened, 'tick', (event) => {
@@ -70,24 +106,27 @@ export function connect(): void {
     connection.value = 'live';
     clockOffsetMs.value = event.now_ms - Date.now();
     tick.value = event;
-    ticks.value = [...ticks.value, event].slice(-MAX_TICKS);
   });
   listen(opened, 'request', (event) => {
-    latestRequests.value = [event, ...latestRequests.value].slice(0, MAX_KEPT);
+    arrived.unshift(event);
+    showSoon();
   });
   for (const name of ['token', 'upstream', 'reload'] as const) {
     listen(opened, name, () => {
-      changes.value += 1;
+      isChanged = true;
+      showSoon();
     });
   }
   opened.onerror = lose;
 }
 
-export function disconnect(): void {
+function close(): void {
   clearTimeout(retry);
   clearTimeout(silence);
   source?.close();
   source = null;
+  // Everything is loaded again with the first tick.
+  if (connection.value === 'live') connection.value = 'connecting';
 }
 
 function listen<Name extends keyof AdminEvents>(

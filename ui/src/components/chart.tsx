@@ -2,12 +2,14 @@ import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { language } from '../i18n/language.ts';
-import { theme } from '../lib/theme.ts';
+import { isSystemDark, theme } from '../lib/theme.ts';
 
 export interface ChartSeries {
   readonly label: string;
   /** One value for each time; null: a gap. */
   readonly values: readonly (number | null)[];
+  /** Drawn in the colour of failures. */
+  readonly isBad?: boolean;
 }
 
 interface ChartProps {
@@ -20,6 +22,11 @@ interface ChartProps {
   readonly height?: number;
 }
 
+/** For the area below a line: `rgb(1, 2, 3)` at an eighth of its strength. */
+function faded(color: string): string {
+  return color.replace(/^rgb\((.*)\)$/, 'rgba($1, 0.13)');
+}
+
 const COUNT_STEPS = Array.from({ length: 13 }, (_, power) =>
   [1, 2, 5].map((step) => step * 10 ** power),
 ).flat();
@@ -30,15 +37,20 @@ const COLORS = ['--chart-1', '--chart-2', '--chart-3', '--chart-4', '--chart-5',
 export function Chart({ label, times, series, format, height = 200 }: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const names = series.map((one) => one.label).join('\n');
-  const shown = `${theme.value} ${language.value}`;
+  const shown = `${theme.value} ${isSystemDark.value} ${language.value}`;
   const plot = useRef<uPlot | null>(null);
   const data = [times.map((at) => at / 1000), ...series.map((one) => one.values)] as uPlot.AlignedData;
 
   useEffect(() => {
     const element = place.current;
     if (element === null) return;
-    const color = (name: string): string =>
-      getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    // The canvas needs the colour itself, not its two values for light and dark.
+    const color = (name: string): string => {
+      element.style.color = `var(${name})`;
+      const resolved = getComputedStyle(element).color;
+      element.style.color = '';
+      return resolved;
+    };
     const axis = {
       stroke: color('--quiet'),
       grid: { stroke: color('--line'), width: 1 },
@@ -72,8 +84,9 @@ export function Chart({ label, times, series, format, height = 200 }: ChartProps
           {},
           ...series.map((one, at) => ({
             label: one.label,
-            stroke: color(COLORS[at % COLORS.length] ?? '--chart-1'),
+            stroke: color(one.isBad === true ? '--fail' : (COLORS[at % COLORS.length] ?? '--chart-1')),
             width: 2,
+            ...(at === 0 && series.length < 3 ? { fill: faded(color('--chart-1')) } : {}),
             points: { show: times.length < 3 },
           })),
         ],

@@ -75,7 +75,7 @@ export function RequestTable({
             </td>
             <td class="long">{request.client ?? '–'}</td>
             <td class="long" title={request.path}>
-              {request.model ?? request.path}
+              <span class="clamped">{request.model ?? request.path}</span>
             </td>
             <td class="long">
               {request.upstream ?? '–'}
@@ -92,7 +92,9 @@ export function RequestTable({
             <td class="number" data-name={t('columnTokens')}>
               {request.total_tokens === null ? '–' : formatCount(request.total_tokens)}
             </td>
-            <td class="long error">{requestErrorText(request)}</td>
+            <td class="long error" title={request.error_message ?? ''}>
+              {request.error_message !== null && <span class="clamped">{requestErrorText(request)}</span>}
+            </td>
           </tr>
         ))}
       </tbody>

@@ -16,16 +16,19 @@ export function formatCount(value: number): string {
 /** A duration in the unit that a person would use; null: an en dash. */
 export function formatDuration(ms: number | null): string {
   if (ms === null) return '–';
+  const [s, min, h] = language.value === 'en' ? ['s', 'min', 'h'] : ['秒', '分', '小时'];
   if (ms < 1000) return `${Math.round(ms)} ms`;
   const seconds = ms / 1000;
-  if (seconds < 60) return `${formatNumber(seconds, seconds < 10 ? 1 : 0)} s`;
+  if (seconds < 60) return `${formatNumber(seconds, seconds < 10 ? 1 : 0)} ${s}`;
   const minutes = Math.floor(seconds / 60);
   if (minutes < 60) {
     const rest = Math.floor(seconds % 60);
-    return rest === 0 ? `${minutes} min` : `${minutes} min ${rest} s`;
+    return rest === 0
+      ? `${minutes} ${language.value === 'en' ? min : '分钟'}`
+      : `${minutes} ${min} ${rest} ${s}`;
   }
   const hours = Math.floor(minutes / 60);
-  if (hours < 48) return `${hours} h ${minutes % 60} min`;
+  if (hours < 48) return minutes % 60 === 0 ? `${hours} ${h}` : `${hours} ${h} ${minutes % 60} ${min}`;
   return t('days', { count: formatNumber(hours / 24, 1) });
 }
 

@@ -7,6 +7,14 @@ const STORED = 'tokenferry.theme';
 /** The colours of the page; `system` follows the browser. */
 export const theme = signal<Theme>(read());
 
+const systemDark = matchMedia('(prefers-color-scheme: dark)');
+
+/** Whether the browser wants dark colours, also when that changes. */
+export const isSystemDark = signal(systemDark.matches);
+systemDark.addEventListener('change', ({ matches }) => {
+  isSystemDark.value = matches;
+});
+
 function read(): Theme {
   try {
     const stored = localStorage.getItem(STORED);

@@ -69,7 +69,7 @@ function Fields({ application, status, models }: FieldsProps) {
     <section aria-labelledby="connect-fields">
       <h2 id="connect-fields">{application.name}</h2>
       <p class="quiet">{application.where}</p>
-      <label>
+      <label class="narrow">
         {t('columnModel')}
         <select value={model} onChange={(event) => setModel(event.currentTarget.value)}>
           {models.map((id) => (
@@ -143,7 +143,7 @@ function Checks({
   return (
     <>
       <p>
-        <button type="button" disabled={isBusy} onClick={() => void run()}>
+        <button type="button" class="primary" disabled={isBusy} onClick={() => void run()}>
           {t('runChecks', { name: application.name })}
         </button>
       </p>

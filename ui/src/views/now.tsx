@@ -1,11 +1,20 @@
-import type { AdminStatus, AdminTokens, AdminUpstreams, Degradation } from '../../../src/admin/api-types.ts';
-import { latestRequests, tick, ticks } from '../api/live.ts';
+import { Fragment } from 'preact';
+import { useRef } from 'preact/hooks';
+import type {
+  AdminStats,
+  AdminStatus,
+  AdminTokens,
+  AdminUpstreams,
+  Degradation,
+} from '../../../src/admin/api-types.ts';
+import { isLatestLoaded, latestRequests, tick } from '../api/live.ts';
 import { useResource } from '../api/resource.ts';
 import { ROOT } from '../api/root.ts';
 import { useStatus } from '../api/status.ts';
 import { Chart } from '../components/chart.tsx';
 import { RequestTable } from '../components/request-table.tsx';
 import { Empty, Loaded } from '../components/states.tsx';
+import { clock } from '../components/time.tsx';
 import { TokenBar, tokenStateText } from '../components/token-bar.tsx';
 import { canServe, UpstreamBadge, unusableTokens } from '../components/upstream-badge.tsx';
 import { t } from '../i18n/language.ts';
@@ -15,7 +24,7 @@ import {
   upstreamErrorText,
   upstreamStateText,
 } from '../i18n/server-messages.ts';
-import { formatCount, formatNumber, formatPercent, formatPercentiles, formatWindow } from '../lib/format.ts';
+import { formatCount, formatDuration, formatNumber, formatPercent, formatWindow } from '../lib/format.ts';
 
 const EVERY_MS = 5_000;
 /** More are on their own views. */
@@ -31,8 +40,14 @@ export function NowView() {
   return (
     <>
       <h1 class="hidden">{t('viewNow')}</h1>
-      <Loaded from={status}>{(data) => <Verdict status={data} />}</Loaded>
-      <Traffic />
+      <Loaded from={status}>
+        {(data) => (
+          <>
+            <Verdict status={data} />
+            <Traffic status={data} />
+          </>
+        )}
+      </Loaded>
       <div class="columns">
         <section aria-labelledby="now-tokens">
           <h2 id="now-tokens">{t('viewTokens')}</h2>
@@ -115,7 +130,11 @@ export function NowView() {
       <section aria-labelledby="now-requests">
         <h2 id="now-requests">{t('lastRequests')}</h2>
         {latestRequests.value.length === 0 ? (
-          <Empty>{t('noRequestsYet')}</Empty>
+          isLatestLoaded.value ? (
+            <Empty>{t('noRequestsYet')}</Empty>
+          ) : (
+            <p class="quiet loading">{t('loading')}</p>
+          )
         ) : (
           <RequestTable requests={latestRequests.value.slice(0, MAX_REQUESTS)} caption={t('lastRequests')} />
         )}
@@ -138,12 +157,12 @@ function Verdict({ status }: { readonly status: AdminStatus }) {
     <div class="verdict verdict-fail" role="alert">
       <p>{t('notWell', { count: degraded.length })}</p>
       {phaseText !== null && <p>{phaseText}</p>}
-      <ul>
+      <ul class="problems">
         {degraded.slice(0, MAX_SHOWN).map((one) => (
           <li key={`${one.part} ${one.name} ${one.code}`}>
-            {degradationText(one)}
+            <strong>{degradationText(one)}</strong>
             <br />
-            <strong>{adviceText(one)}</strong> <PartLink part={one.part} name={one.name} />
+            {adviceText(one)} <PartLink part={one.part} name={one.name} />
           </li>
         ))}
         <MoreDegraded all={degraded} />
@@ -161,10 +180,10 @@ function MoreDegraded({ all }: { readonly all: readonly Degradation[] }) {
     <li>
       {t('more', { count: rest.length })}:{' '}
       {parts.map((part, at) => (
-        <>
+        <Fragment key={part}>
           {at > 0 && ' · '}
-          <PartLink key={part} part={part} name={null} />
-        </>
+          <PartLink part={part} name={null} />
+        </Fragment>
       ))}
     </li>
   );
@@ -179,46 +198,68 @@ function PartLink({ part, name }: Pick<Degradation, 'part' | 'name'>) {
   return <a href={`${ROOT}/ui/upstreams${search}`}>{t('viewUpstreams')}</a>;
 }
 
-function Traffic() {
-  const now = tick.value;
-  if (now === null) return null;
-  const { recent, in_flight } = now;
+function Traffic({ status }: { readonly status: AdminStatus }) {
+  const { recent, in_flight } = tick.value ?? { recent: status.recent, in_flight: status.counts.in_flight };
   const perMinute = 60_000 / Math.max(1, recent.window_ms);
   const tokens = recent.prompt_tokens + recent.completion_tokens;
-  const figures: readonly (readonly [string, string])[] = [
-    [t('requestsAMinute'), formatNumber(recent.requests * perMinute, 1)],
-    [t('errorShare'), recent.requests === 0 ? '–' : formatPercent(recent.errors / recent.requests)],
-    [t('firstToken'), formatPercentiles(recent.first_token_p50_ms, recent.first_token_p95_ms)],
-    [t('columnDuration'), formatPercentiles(recent.elapsed_p50_ms, recent.elapsed_p95_ms)],
-    [t('tokensAMinute'), formatCount(Math.round(tokens * perMinute))],
-    [t('inFlight'), formatNumber(in_flight)],
+  const p95 = (ms: number | null): string => (ms === null ? '' : `p95 ${formatDuration(ms)}`);
+  const figures: readonly (readonly [name: string, value: string, detail: string])[] = [
+    [t('requestsAMinute'), formatNumber(recent.requests * perMinute, recent.requests > 100 ? 0 : 1), ''],
+    [t('errorShare'), recent.requests === 0 ? '–' : formatPercent(recent.errors / recent.requests), ''],
+    [t('firstToken'), formatDuration(recent.first_token_p50_ms), p95(recent.first_token_p95_ms)],
+    [t('columnDuration'), formatDuration(recent.elapsed_p50_ms), p95(recent.elapsed_p95_ms)],
+    [t('tokensAMinute'), formatCount(Math.round(tokens * perMinute)), ''],
+    [t('inFlight'), formatNumber(in_flight), ''],
   ];
-  const past = ticks.value;
   return (
     <section aria-label={t('traffic')}>
       <dl class="figures">
-        {figures.map(([name, value]) => (
+        {figures.map(([name, value, detail]) => (
           <div key={name}>
             <dt>{name}</dt>
-            <dd>{value}</dd>
+            <dd>
+              {value}
+              {detail !== '' && <small>{detail}</small>}
+            </dd>
           </div>
         ))}
       </dl>
-      {past.length > 2 && (
-        <Chart
-          label={t('requestsAMinute')}
-          times={past.map((one) => one.now_ms)}
-          series={[
-            {
-              label: t('requestsAMinute'),
-              values: past.map((one) => (one.recent.requests * 60_000) / Math.max(1, one.recent.window_ms)),
-            },
-          ]}
-          format={(value) => formatCount(value)}
-          height={120}
-        />
-      )}
+      {status.request_log.type !== 'none' && <LastHour />}
     </section>
+  );
+}
+
+const HOUR_MS = 3_600_000;
+const STEP_MS = 60_000;
+const HISTORY_EVERY_MS = 30_000;
+
+/** Requests and errors of each minute of the last hour. */
+function LastHour() {
+  const until = Math.ceil(clock.value / STEP_MS) * STEP_MS;
+  const history = useResource<AdminStats>(
+    `/admin/stats?since=${until - HOUR_MS}&until=${until}&step=${STEP_MS / 1000}`,
+    HISTORY_EVERY_MS,
+  );
+  const known = useRef<AdminStats | null>(null);
+  known.current = history.data ?? known.current;
+  const stats = known.current;
+  if (stats === null) return <div class="chart-place" />;
+  const points = new Map(
+    stats.series.flatMap((series) => series.points).map((point) => [point.at_ms, point]),
+  );
+  const times: number[] = [];
+  for (let at = stats.since_ms; at < stats.until_ms; at += stats.step_ms) times.push(at);
+  return (
+    <Chart
+      label={t('requestsLastHour')}
+      times={times}
+      series={[
+        { label: t('requestsAMinute'), values: times.map((at) => points.get(at)?.requests ?? 0) },
+        { label: t('errorsAMinute'), values: times.map((at) => points.get(at)?.errors ?? 0), isBad: true },
+      ]}
+      format={formatCount}
+      height={130}
+    />
   );
 }
 

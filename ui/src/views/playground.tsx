@@ -25,9 +25,11 @@ export function PlaygroundView() {
           <Loaded from={models}>
             {(list) => (
               <>
+                <div class="columns">
+                  <Chat status={data} models={list.models.map((model) => model.id)} />
+                  <Similarity status={data} models={list.models.map((model) => model.id)} />
+                </div>
                 <ClientKey status={data} />
-                <Chat status={data} models={list.models.map((model) => model.id)} />
-                <Similarity status={data} models={list.models.map((model) => model.id)} />
               </>
             )}
           </Loaded>
@@ -84,7 +86,12 @@ function Chat({ status, models }: PartProps) {
         <textarea rows={3} value={prompt} onInput={(event) => setPrompt(event.currentTarget.value)} />
       </label>
       <p class="row">
-        <button type="button" disabled={state === 'running' || model === ''} onClick={() => void send()}>
+        <button
+          type="button"
+          class="primary"
+          disabled={state === 'running' || model === ''}
+          onClick={() => void send()}
+        >
           {t('send')}
         </button>
         {state === 'running' && (
@@ -200,7 +207,12 @@ function Similarity({ status, models }: PartProps) {
         <input value={right} onInput={(event) => setRight(event.currentTarget.value)} />
       </label>
       <p>
-        <button type="button" disabled={isBusy || model === ''} onClick={() => void compare()}>
+        <button
+          type="button"
+          class="primary"
+          disabled={isBusy || model === ''}
+          onClick={() => void compare()}
+        >
           {t('compare')}
         </button>
       </p>

@@ -24,8 +24,6 @@ const FIELDS: readonly {
   readonly label: TextKey;
   readonly type: 'search' | 'datetime-local';
 }[] = [
-  { name: 'text', label: 'search', type: 'search' },
-  { name: 'id', label: 'requestId', type: 'search' },
   { name: 'model', label: 'columnModel', type: 'search' },
   { name: 'client', label: 'columnClient', type: 'search' },
   { name: 'upstream', label: 'columnUpstream', type: 'search' },
@@ -46,6 +44,9 @@ export function RequestsView() {
     }
     route(`${ROOT}/ui/requests${wanted.size === 0 ? '' : `?${wanted}`}`);
   };
+  const applyNow = (event: { readonly currentTarget: { readonly form: HTMLFormElement | null } }): void => {
+    if (event.currentTarget.form !== null) apply(event.currentTarget.form);
+  };
   return (
     <>
       <h1>{t('viewRequests')}</h1>
@@ -57,25 +58,18 @@ export function RequestsView() {
           apply(event.currentTarget);
         }}
       >
-        {FIELDS.map(({ name, label, type }) => (
-          <label key={name} for={`filter-${name}`}>
-            {t(label)}
-            {type === 'search' ? (
-              <input id={`filter-${name}`} name={name} type="search" defaultValue={filters.get(name) ?? ''} />
-            ) : (
-              <input
-                id={`filter-${name}`}
-                name={name}
-                type="datetime-local"
-                step={1}
-                defaultValue={filters.get(name) ?? ''}
-              />
-            )}
-          </label>
-        ))}
+        <label class="wide">
+          {t('search')}
+          <input
+            name="text"
+            type="search"
+            placeholder={t('searchHint')}
+            defaultValue={filters.get('text') ?? filters.get('id') ?? ''}
+          />
+        </label>
         <label>
           {t('range')}
-          <select name="range">
+          <select name="range" onChange={applyNow}>
             <option value="">{t('all')}</option>
             {Object.entries(RANGES).map(([name, range]) => (
               <option key={name} value={name} selected={filters.get('range') === name}>
@@ -86,7 +80,7 @@ export function RequestsView() {
         </label>
         <label>
           {t('columnOutcome')}
-          <select name="outcome" defaultValue={filters.get('outcome') ?? ''}>
+          <select name="outcome" onChange={applyNow} defaultValue={filters.get('outcome') ?? ''}>
             <option value="">{t('all')}</option>
             {OUTCOMES.map((outcome) => (
               <option key={outcome} value={outcome} selected={filters.get('outcome') === outcome}>
@@ -96,11 +90,47 @@ export function RequestsView() {
           </select>
         </label>
         <label class="check">
-          <input name="errors" type="checkbox" value="1" defaultChecked={filters.get('errors') === '1'} />
+          <input
+            name="errors"
+            type="checkbox"
+            value="1"
+            onChange={applyNow}
+            defaultChecked={filters.get('errors') === '1'}
+          />
           {t('errorsOnly')}
         </label>
         <button type="submit">{t('filter')}</button>
-        {isFiltered && <a href={`${ROOT}/ui/requests`}>{t('clearFilters')}</a>}
+        {isFiltered && (
+          <a class="clear" href={`${ROOT}/ui/requests`}>
+            {t('clearFilters')}
+          </a>
+        )}
+        <details open={FIELDS.some(({ name }) => filters.has(name))}>
+          <summary>{t('moreFilters')}</summary>
+          <div class="filters">
+            {FIELDS.map(({ name, label, type }) => (
+              <label key={name} for={`filter-${name}`}>
+                {t(label)}
+                {type === 'search' ? (
+                  <input
+                    id={`filter-${name}`}
+                    name={name}
+                    type="search"
+                    defaultValue={filters.get(name) ?? ''}
+                  />
+                ) : (
+                  <input
+                    id={`filter-${name}`}
+                    name={name}
+                    type="datetime-local"
+                    step={1}
+                    defaultValue={filters.get(name) ?? ''}
+                  />
+                )}
+              </label>
+            ))}
+          </div>
+        </details>
       </form>
       <Pages key={filters.toString()} filters={filters} isLive={!isFiltered} />
     </>
@@ -129,7 +159,17 @@ function Pages({ filters, isLive }: { readonly filters: URLSearchParams; readonl
     query.set('limit', String(PAGE));
     if (from !== null) query.set('cursor', from);
     try {
-      const page = await get<AdminRequests>(`/admin/requests?${query}`);
+      const [page, named] = await Promise.all([
+        get<AdminRequests>(`/admin/requests?${query}`),
+        from === null ? requestsNamed(query.get('text')) : [],
+      ]);
+      if (named.length > 0) {
+        setRequests(named);
+        setCursor(null);
+        setSearchedUntil(null);
+        setState('ready');
+        return;
+      }
       setRequests((known) => (from === null ? page.requests : [...known, ...page.requests]));
       setCursor(page.next_cursor);
       setSearchedUntil(page.searched_until_ms);
@@ -147,7 +187,11 @@ function Pages({ filters, isLive }: { readonly filters: URLSearchParams; readonl
   return (
     <>
       {problem !== null && <Notice kind="fail">{problem}</Notice>}
-      {shown.length > 0 && <RequestTable requests={shown} caption={t('viewRequests')} />}
+      {shown.length > 0 && (
+        <section aria-label={t('viewRequests')}>
+          <RequestTable requests={shown} caption={t('viewRequests')} />
+        </section>
+      )}
       {shown.length === 0 && state === 'ready' && problem === null && (
         <Empty>{isLive ? t('noRequestsYet') : t('nothingFound')}</Empty>
       )}
@@ -162,6 +206,13 @@ function Pages({ filters, isLive }: { readonly filters: URLSearchParams; readonl
       )}
     </>
   );
+}
+
+/** Requests whose id is the text: found at once, however old they are. */
+async function requestsNamed(text: string | null): Promise<readonly AdminRequest[]> {
+  if (text === null || text.length < 6 || /\s/.test(text)) return [];
+  const { requests } = await get<AdminRequests>(`/admin/requests?id=${encodeURIComponent(text)}`);
+  return requests;
 }
 
 /** New requests before those that were loaded, each once. */

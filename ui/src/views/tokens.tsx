@@ -17,7 +17,11 @@ import { tokenEventText } from '../i18n/server-messages.ts';
 import { formatDuration, formatNumber } from '../lib/format.ts';
 
 const EVERY_MS = 5_000;
+/** The newest, in words. */
+const MAX_EVENTS = 20;
 const DAY_MS = 86_400_000;
+/** So many histories are shown without a click. */
+const FEW = 3;
 /** A token may serve hundreds of upstreams. */
 const MAX_USERS = 12;
 
@@ -55,7 +59,13 @@ export function TokensView() {
             <Empty>{t('noTokens')}</Empty>
           ) : (
             all.map((token) => (
-              <TokenCard key={token.name} token={token} loadedAtMs={now_ms} onChange={tokens.reload} />
+              <TokenCard
+                key={token.name}
+                token={token}
+                loadedAtMs={now_ms}
+                isOpenAtFirst={all.length <= FEW}
+                onChange={tokens.reload}
+              />
             ))
           )
         }
@@ -67,13 +77,15 @@ export function TokensView() {
 function TokenCard({
   token,
   loadedAtMs,
+  isOpenAtFirst,
   onChange,
 }: {
   readonly token: AdminToken;
   readonly loadedAtMs: number;
+  readonly isOpenAtFirst: boolean;
   readonly onChange: () => void;
 }) {
-  const [isOpen, setOpen] = useState(false);
+  const [isOpen, setOpen] = useState(isOpenAtFirst);
   const refresh = async (): Promise<{ isOk: boolean; message: string }> => {
     const result = await post<AdminTokenRefresh>(`/admin/tokens/${encodeURIComponent(token.name)}/refresh`);
     onChange();
@@ -110,6 +122,7 @@ function TokenCard({
           {token.name}
         </h2>
         <Badge kind={badgeKindOf(token)}>{tokenStateText(token)}</Badge>
+        <span class="push" />
         <ActionButton label={t('renewNow')} onAction={refresh} />
       </div>
       <TokenBar token={token} loadedAtMs={loadedAtMs} />
@@ -132,7 +145,7 @@ function TokenCard({
           </div>
         ))}
       </dl>
-      <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <details open={isOpenAtFirst} onToggle={(event) => setOpen(event.currentTarget.open)}>
         <summary>{t('tokenHistory')}</summary>
         {isOpen && <History name={token.name} />}
       </details>
@@ -182,7 +195,7 @@ function History({ name }: { readonly name: string }) {
             </div>
             <ol class="plain events">
               {events
-                .slice(-30)
+                .slice(-MAX_EVENTS)
                 .toReversed()
                 .map((event) => (
                   <li key={`${event.at_ms} ${event.kind} ${event.message}`}>

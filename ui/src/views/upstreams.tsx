@@ -120,7 +120,6 @@ function UpstreamCard({
   const { recent } = upstream;
   const limit = upstream.max_concurrency === 0 ? '' : ` / ${formatNumber(upstream.max_concurrency)}`;
   const facts: readonly (readonly [string, string])[] = [
-    [t('endpoint'), upstream.endpoint ?? '–'],
     [t('inFlight'), `${formatNumber(upstream.in_flight)}${limit}`],
     [t('waitingRequests'), formatNumber(upstream.waiting)],
     [t('requestsIn', { window: formatWindow(recent.window_ms) }), formatCount(recent.requests)],
@@ -146,6 +145,8 @@ function UpstreamCard({
           {upstream.name}
         </h2>
         <UpstreamBadge upstream={upstream} withoutToken={withoutToken} />
+        <span class="quiet name">{upstream.endpoint}</span>
+        <span class="push" />
         <ActionButton
           label={isPaused ? t('resume') : t('pause')}
           onAction={() => change(isPaused ? 'resume' : 'pause')}

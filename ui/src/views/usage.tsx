@@ -114,40 +114,44 @@ function Usage({ stats }: { readonly stats: AdminStats }) {
   ];
   return (
     <>
-      <section aria-labelledby="usage-requests">
-        <h2 id="usage-requests">{t('requests')}</h2>
-        <Chart
-          label={t('requests')}
-          times={times}
-          series={lines((one) => one.requests)}
-          format={formatCount}
-        />
+      <div class="columns">
+        <section aria-labelledby="usage-requests">
+          <h2 id="usage-requests">{t('requests')}</h2>
+          <Chart
+            label={t('requests')}
+            times={times}
+            series={lines((one) => one.requests)}
+            format={formatCount}
+          />
+        </section>
+        <section aria-labelledby="usage-tokens">
+          <h2 id="usage-tokens">{t('columnTokens')}</h2>
+          <Chart
+            label={t('columnTokens')}
+            times={times}
+            series={lines((one) => one.prompt_tokens + one.completion_tokens)}
+            format={formatCount}
+          />
+        </section>
+      </div>
+      <section aria-label={t('viewUsage')}>
+        <Table caption={t('viewUsage')} columns={columns}>
+          <tbody>
+            {stats.series.map((series) => (
+              <Totals key={series.key} name={nameOf(series, stats.by)} of={series.total} />
+            ))}
+          </tbody>
+          {stats.series.length > 1 && (
+            <tfoot>
+              <Totals name={t('total')} of={stats.total} />
+            </tfoot>
+          )}
+        </Table>
+        <button type="button" onClick={() => download(csvOf(stats), 'tokenferry-usage.csv')}>
+          {t('exportCsv')}
+        </button>{' '}
+        <span class="quiet">{t('csvMeaning', { step: formatDuration(stats.step_ms) })}</span>
       </section>
-      <section aria-labelledby="usage-tokens">
-        <h2 id="usage-tokens">{t('columnTokens')}</h2>
-        <Chart
-          label={t('columnTokens')}
-          times={times}
-          series={lines((one) => one.prompt_tokens + one.completion_tokens)}
-          format={formatCount}
-        />
-      </section>
-      <Table caption={t('viewUsage')} columns={columns}>
-        <tbody>
-          {stats.series.map((series) => (
-            <Totals key={series.key} name={nameOf(series, stats.by)} of={series.total} />
-          ))}
-        </tbody>
-        {stats.series.length > 1 && (
-          <tfoot>
-            <Totals name={t('total')} of={stats.total} />
-          </tfoot>
-        )}
-      </Table>
-      <button type="button" onClick={() => download(csvOf(stats), 'tokenferry-usage.csv')}>
-        {t('exportCsv')}
-      </button>{' '}
-      <span class="quiet">{t('csvMeaning', { step: formatDuration(stats.step_ms) })}</span>
     </>
   );
 }
