@@ -112,7 +112,6 @@ test('the bar of a token runs down and is full again after a renewal', async () 
   await page.getByRole('button', { name: 'Renew now' }).click();
   await eventually(async () => (await now()) >= 58, 'the bar is full');
   assert.equal(stage.issuer.calls.length, calls + 1);
-  await page.locator('summary').click();
   await page.locator('.events li').first().waitFor();
   const { tokens } = await stage.admin<AdminTokens>('tokens');
   assert.match(await textOf('.facts'), new RegExp(`renewals${tokens[0]?.counters.acquired}`));
@@ -145,7 +144,6 @@ test('an upstream is paused, probed and resumed', async () => {
 test('requests are found by outcome, by model and by id, and the address keeps the filters', async () => {
   await stage.show(page, 'requests');
   await page.getByLabel('errors only').check();
-  await page.getByRole('button', { name: 'Filter' }).click();
   await page.waitForURL(/errors=1/);
   await page.locator('tbody tr').first().waitFor();
   const { requests } = await stage.admin<AdminRequests>('requests?errors=1');
@@ -161,6 +159,15 @@ test('requests are found by outcome, by model and by id, and the address keeps t
   await page.locator('tbody tr').first().waitFor();
   assert.equal(await page.locator('tbody tr').count(), 1);
   assert.match(await textOf('tbody tr'), /away/);
+
+  const [found] = requests;
+  assert.ok(found);
+  await page.getByRole('link', { name: 'Clear filters' }).click();
+  await page.getByRole('searchbox').first().fill(found.id);
+  await page.getByRole('button', { name: 'Search' }).click();
+  await page.waitForURL(/text=/);
+  await page.locator('tbody tr').first().waitFor();
+  assert.equal(await page.locator('tbody tr').count(), 1);
 
   await stage.show(page, 'requests?range=hour&errors=1');
   await page.locator('tbody tr').first().waitFor();

@@ -75,6 +75,7 @@ function followVisibility(): void {
 
 /** Follows `/admin/events` until `disconnect`, while the page is visible; reconnects by itself. */
 export function connect(): void {
+  void loadLatest();
   document.addEventListener('visibilitychange', followVisibility);
   open();
 }
@@ -99,7 +100,8 @@ function open(): void {
   listen(opened, 'tick', (event) => {
     clearTimeout(silence);
     silence = setTimeout(lose, SILENT_MS);
-    if (connection.value !== 'live') {
+    // After a gap; at first everything is being loaded anyway.
+    if (tick.value !== null && connection.value !== 'live') {
       changes.value += 1;
       void loadLatest();
     }

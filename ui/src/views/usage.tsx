@@ -12,6 +12,7 @@ interface Range {
   readonly name: TextKey;
   /** Back from now; `today` and `yesterday` are whole days of the browser's time zone. */
   readonly ms: number | 'today' | 'yesterday';
+  /** Of whole hours there are sums of their own, which are found sooner. */
   readonly stepSeconds: number;
 }
 
@@ -19,12 +20,12 @@ const HOUR_MS = 3_600_000;
 const RANGES: Readonly<Record<string, Range>> = {
   hour: { name: 'lastHour', ms: HOUR_MS, stepSeconds: 60 },
   today: { name: 'today', ms: 'today', stepSeconds: 900 },
-  yesterday: { name: 'yesterday', ms: 'yesterday', stepSeconds: 900 },
-  day: { name: 'lastDay', ms: 24 * HOUR_MS, stepSeconds: 1800 },
+  yesterday: { name: 'yesterday', ms: 'yesterday', stepSeconds: 3600 },
+  day: { name: 'lastDay', ms: 24 * HOUR_MS, stepSeconds: 3600 },
   week: { name: 'lastWeek', ms: 7 * 24 * HOUR_MS, stepSeconds: 14_400 },
   month: { name: 'lastMonth', ms: 30 * 24 * HOUR_MS, stepSeconds: 86_400 },
 };
-const DAY_RANGE: Range = { name: 'lastDay', ms: 24 * HOUR_MS, stepSeconds: 1800 };
+const DAY_RANGE: Range = { name: 'lastDay', ms: 24 * HOUR_MS, stepSeconds: 3600 };
 
 const GROUPS: Record<StatsGroup, TextKey> = {
   model: 'columnModel',
