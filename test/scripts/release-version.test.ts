@@ -74,8 +74,9 @@ test('the Unreleased section becomes that of the version, above the older ones',
   assert.throws(() => closeUnreleased('# Changelog\n', '0.3.0', '2026-12-02'), /no line "## Unreleased"/);
 });
 
-test('the changelog of this repository can be closed', () => {
-  const { changelog, notes } = closeUnreleased(textOf('CHANGELOG.md'), '98.7.6', '2026-12-01');
-  assert.ok(changelog.includes('\n## Unreleased\n\n## 98.7.6 - 2026-12-01\n'));
-  assert.ok(notes.length > 0);
+test('the changelog of this repository has the section that a release closes', () => {
+  const text = textOf('CHANGELOG.md').replace(/^## Unreleased$/m, '## Unreleased\n\n- A change.');
+  const { changelog, notes } = closeUnreleased(text, '98.7.6', '2026-12-01');
+  assert.ok(changelog.includes('\n## Unreleased\n\n## 98.7.6 - 2026-12-01\n\n- A change.\n'));
+  assert.ok(notes.startsWith('- A change.\n'));
 });

@@ -34,6 +34,9 @@ class ScratchClone {
       copyFileSync(join(root, path), join(this.folder, path));
     }
     symlinkSync(join(root, 'node_modules'), join(this.folder, 'node_modules'));
+    // After a release its own section is empty.
+    const changelog = this.text('CHANGELOG.md').replace(/^## Unreleased$/m, '## Unreleased\n\n- A change.');
+    writeFileSync(join(this.folder, 'CHANGELOG.md'), changelog);
     this.git('init', '--quiet', '--initial-branch=main');
     // The pattern of .gitignore is for a folder, not for a link.
     appendFileSync(join(this.folder, '.git/info/exclude'), 'node_modules\n');
