@@ -30,18 +30,20 @@ interface TokenferryOptions {
   /** Another checkout of the repository; this one unless given. */
   readonly folder?: string;
   readonly name?: string;
+  /** Keys of the configuration in place of the usual ones. */
+  readonly config?: object;
 }
 
 /** As users run it: `node src/main.ts --config`, client key, tokens, record in SQLite, metrics, a log line a request. */
 export async function startTokenferry(
   upstreamOrigin: string,
-  { tokenPath = '/oauth2/token', folder: checkout, name = 'tokenferry' }: TokenferryOptions = {},
+  { tokenPath = '/oauth2/token', folder: checkout, name = 'tokenferry', config }: TokenferryOptions = {},
 ): Promise<Target> {
   const port = await freePort();
   const folder = await mkdtemp(join(tmpdir(), 'tokenferry-bench-'));
   const file = join(folder, 'config.yaml');
   // JSON is YAML.
-  await writeFile(file, JSON.stringify(config(port, upstreamOrigin, tokenPath, folder)));
+  await writeFile(file, JSON.stringify({ ...configOf(port, upstreamOrigin, tokenPath, folder), ...config }));
   const startedMs = performance.now();
   const child = Child.start(
     'gateway',
@@ -70,7 +72,7 @@ export async function startTokenferry(
   };
 }
 
-function config(port: number, upstreamOrigin: string, tokenPath: string, folder: string): object {
+function configOf(port: number, upstreamOrigin: string, tokenPath: string, folder: string): object {
   return {
     address: `127.0.0.1:${port}`,
     authorization: 'bench-client-key',
