@@ -126,6 +126,7 @@ function recordOf(
   return {
     id: idOf(number),
     clientRequestId: null,
+    traceId: null,
     createdAtMs,
     hostname: 'gateway-6c9f7',
     client: pick(CLIENTS),

@@ -1,17 +1,21 @@
 import {
   type CompiledQuery,
   DummyDriver,
+  type Expression,
   Kysely,
   PostgresAdapter,
   PostgresIntrospector,
   PostgresQueryCompiler,
+  type SqlBool,
   SqliteAdapter,
   SqliteIntrospector,
   SqliteQueryCompiler,
   sql,
 } from 'kysely';
 import { COLUMNS, type RequestRow, requestOf } from './request-row.ts';
+import type { NameKind } from './request-stats.ts';
 import type { PageRequest, RequestFilter, RequestPage } from './request-store.ts';
+import { COMMON_STATUS } from './search-indexes.ts';
 
 const MAX_PER_PAGE = 1_000;
 
@@ -19,6 +23,7 @@ const MAX_PER_PAGE = 1_000;
 interface Tables {
   tokenferry_requests: RequestRow;
   tokenferry_stats: StatsRow;
+  tokenferry_name_stats: NameStatsRow;
 }
 
 /** One row of `tokenferry_stats`: see `request-stats.ts`. PostgreSQL gives sums of 64-bit integers as texts. */
@@ -35,6 +40,12 @@ interface StatsRow {
   first_tokens: number;
   first_token_ms: number;
   elapsed_ms: number;
+}
+
+/** One row of `tokenferry_name_stats`. */
+interface NameStatsRow extends Omit<StatsRow, 'client' | 'model' | 'upstream'> {
+  kind: NameKind;
+  name: string;
 }
 
 /** Builds SQL and runs nothing: the connection belongs to the caller. */
@@ -69,16 +80,21 @@ export function pageSize(page: PageRequest): number {
   return Math.max(1, Math.min(page.limit, MAX_PER_PAGE));
 }
 
-/** As the partial index on failed requests is declared: a literal, so that a database sees that the index has them all. */
-export const FAILED = sql<boolean>`outcome <> 'ok'`;
+/** As the partial indexes are declared: literals, so that a database sees that an index has all that is looked for. */
+const FAILED = sql<boolean>`outcome <> 'ok'`;
+const UNCOMMON = sql<boolean>`status <> ${sql.lit(COMMON_STATUS)}`;
 
-/** True: only requests that failed can fit, so that the index on them has them all. */
-export function isFailure({ onlyFailed, outcome, status }: RequestFilter): boolean {
-  return (
-    onlyFailed === true ||
-    (outcome !== undefined && outcome !== 'ok') ||
-    (status !== undefined && status >= 400)
-  );
+/** The partial index that has all requests which can fit; null: none. */
+export function partialIndexOf({ onlyFailed, outcome, status }: RequestFilter): 'status' | 'failed' | null {
+  if (status !== undefined && status !== COMMON_STATUS) return 'status';
+  return onlyFailed === true || (outcome !== undefined && outcome !== 'ok') ? 'failed' : null;
+}
+
+/** The conditions that have a database use it. */
+export function partialConditions(filter: RequestFilter): Expression<SqlBool>[] {
+  const index = partialIndexOf(filter);
+  if (index === null) return [];
+  return index === 'failed' ? [FAILED] : [UNCOMMON, sql<boolean>`status = ${filter.status}`];
 }
 
 /** How a page is selected. */
@@ -121,7 +137,9 @@ export function pageStatement(
     .limit(pageSize(page) + 1);
   if (filter.sinceMs !== undefined) query = query.where('created_at', '>=', filter.sinceMs);
   if (filter.untilMs !== undefined) query = query.where('created_at', '<', filter.untilMs);
-  if (isFailure(filter)) query = query.where(FAILED);
+  for (const condition of partialConditions(filter)) query = query.where(condition);
+  const isByStatus = partialIndexOf(filter) === 'status';
+  if (isByStatus && filter.onlyFailed === true) query = query.where(FAILED);
   if (filter.id !== undefined) {
     const { id } = filter;
     query = query.where((where) =>
@@ -130,7 +148,8 @@ export function pageStatement(
   }
   for (const column of ['outcome', 'client', 'model', 'upstream', 'path', 'status'] as const) {
     const wanted = filter[column];
-    if (wanted !== undefined) query = query.where(column, '=', wanted);
+    if (wanted !== undefined && !(isByStatus && column === 'status'))
+      query = query.where(column, '=', wanted);
   }
   const { text } = filter;
   if (text !== undefined) {

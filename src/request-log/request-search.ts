@@ -1,10 +1,10 @@
 import type { CompiledQuery } from 'kysely';
 import {
-  FAILED,
-  isFailure,
   pageOf,
   pageSize,
   pageStatement,
+  partialConditions,
+  partialIndexOf,
   type RequestBuilder,
 } from './request-queries.ts';
 import type { RequestRow } from './request-row.ts';
@@ -18,13 +18,15 @@ interface SearchedDatabase {
   readonly like: 'like' | 'ilike';
   /** True: clients, models and upstreams have indexes, so that one statement finds them. */
   readonly hasNameIndexes: boolean;
-  /** False: it was written by a version that kept no stats. */
+  /** False: it was written by a version that kept no sums by name. */
   readonly hasStats: boolean;
   run<Row>(query: CompiledQuery<Row>): Promise<readonly Row[]>;
 }
 
-/** Rows that one statement may have to look at: about 5 ms. */
-const ROWS_PER_STEP = 5_000;
+/** Entries of an index that one statement may have to look at: about 5 ms. */
+const ENTRIES_PER_STEP = 20_000;
+/** The same where each entry's row has to be read and its texts compared. */
+const ROWS_PER_STEP = 2_000;
 const DAY_MS = 86_400_000;
 
 /** A span of time, newest spans first; `untilMs` is exclusive. */
@@ -36,9 +38,9 @@ interface Span {
 }
 
 /**
- * One page of requests. The table has no index on client, model or upstream, which each insert would pay for: the stats say
- * in which hours and minutes there are any, and only those are looked through, in steps that are bounded in rows. When
- * `budgetMs` is over, the page has what was found so far, and its cursor continues there.
+ * One page of requests. SQLite's table has no index that begins with client, model or upstream, which each insert would pay
+ * for: the stats say in which hours and minutes there are any, and only those are looked through, in steps that are bounded.
+ * When `budgetMs` is over, the page has what was found so far, and its cursor continues there.
  */
 export async function searchRequests(
   database: SearchedDatabase,
@@ -82,11 +84,11 @@ function isCheap(filter: RequestFilter, hasNameIndexes: boolean): boolean {
   if (conditions.length === 0) return true;
   const isName = client !== undefined || model !== undefined || upstream !== undefined;
   const isStatusOrOutcome = status !== undefined || outcome !== undefined;
-  const isIndexed = isName ? hasNameIndexes : isStatusOrOutcome && isFailure(filter);
-  return conditions.length === 1 && isIndexed;
+  const isIndexed = isName ? hasNameIndexes : isStatusOrOutcome && partialIndexOf(filter) !== null;
+  return conditions.length === 1 && isIndexed && !(isName && filter.onlyFailed === true);
 }
 
-/** Where a step of `ROWS_PER_STEP` rows below `untilMs` begins; null: the span has fewer. */
+/** Where a step of bounded size below `untilMs` begins; null: the span has less. */
 async function stepBegin(
   { builder, run }: SearchedDatabase,
   filter: RequestFilter,
@@ -99,8 +101,8 @@ async function stepBegin(
     .where('created_at', '>=', sinceMs)
     .orderBy('created_at', 'desc')
     .limit(1)
-    .offset(ROWS_PER_STEP);
-  if (isFailure(filter)) query = query.where(FAILED);
+    .offset(filter.text === undefined ? ENTRIES_PER_STEP : ROWS_PER_STEP);
+  for (const condition of partialConditions(filter)) query = query.where(condition);
   const [row] = await run(query.compile());
   // All rows of one millisecond belong to one step.
   return row === undefined ? null : Math.min(row.created_at, untilMs - 1);
@@ -120,9 +122,9 @@ async function* spansOf(
   const untilMs = Math.min(filter.untilMs ?? Number.POSITIVE_INFINITY, afterMs, newest.edge + 1);
   const sinceMs = Math.max(filter.sinceMs ?? 0, oldest.edge);
   if (untilMs <= sinceMs) return;
-  const { client, model, upstream } = filter;
-  const isNamed = client !== undefined || model !== undefined || upstream !== undefined;
-  if (!isNamed || !database.hasStats) {
+  // The stats have neither statuses nor outcomes: where an index has those alone, all of it is looked through.
+  const isExact = filter.onlyFailed === true || partialIndexOf(filter) === null;
+  if (namesOf(filter).length === 0 || !isExact || !database.hasStats) {
     yield { sinceMs, untilMs, isLast: true };
     return;
   }
@@ -141,9 +143,11 @@ async function* spansOf(
       HOUR,
       { sinceMs: blockBegin, untilMs: blockEnd },
     )) {
-      const fine = { sinceMs: Math.max(hours.sinceMs, fineSinceMs), untilMs: hours.untilMs };
-      if (fine.sinceMs < fine.untilMs)
-        yield* runsOf(await bucketsOf(database, filter, MINUTE, fine), MINUTE, fine);
+      const fine = { sinceMs: Math.max(hours.sinceMs, fineSinceMs), untilMs: hours.untilMs, isLast: false };
+      if (fine.sinceMs < fine.untilMs) {
+        if ((await stepBegin(database, filter, fine)) === null) yield fine;
+        else yield* runsOf(await bucketsOf(database, filter, MINUTE, fine), MINUTE, fine);
+      }
       const coarseEnd = Math.min(hours.untilMs, fineSinceMs);
       if (hours.sinceMs < coarseEnd) yield { ...hours, untilMs: coarseEnd };
     }
@@ -171,26 +175,53 @@ function floorTo(ms: number, step: number): number {
   return ms - (ms % (step * 1_000));
 }
 
-/** The begins of hours or minutes that have such requests, newest first. */
+/** The names that `filter` has, each with the names of the stats that can have its requests. */
+function namesOf(filter: RequestFilter): { kind: 'client' | 'model' | 'upstream'; names: string[] }[] {
+  return (['client', 'model', 'upstream'] as const).flatMap((kind) => {
+    const name = filter[kind];
+    if (name === undefined) return [];
+    return [{ kind, names: kind === 'model' ? [name, OTHER_MODELS] : [name] }];
+  });
+}
+
+/**
+ * The begins of hours or minutes that have such requests, newest first. The sums of the first name are looked up in its
+ * index; those of all names together only in the hours that it has.
+ */
 async function bucketsOf(
   { builder, run }: SearchedDatabase,
   filter: RequestFilter,
   step: number,
-  { sinceMs, untilMs }: Omit<Span, 'isLast'>,
+  { sinceMs, untilMs }: Pick<Span, 'sinceMs' | 'untilMs'>,
 ): Promise<number[]> {
-  let query = builder
+  const [first, ...others] = namesOf(filter);
+  if (first === undefined) return [];
+  const isOnlyFailed = filter.onlyFailed === true;
+  let ofFirst = builder
+    .selectFrom('tokenferry_name_stats')
+    .select('at')
+    .distinct()
+    .where('kind', '=', first.kind)
+    .where('step', '=', step)
+    .where('name', 'in', first.names)
+    .where('at', '>=', floorTo(sinceMs, step))
+    .where('at', '<', untilMs);
+  if (isOnlyFailed) ofFirst = ofFirst.where('errors', '>', 0);
+  if (others.length === 0) return timesOf(await run(ofFirst.orderBy('at', 'desc').compile()));
+  let ofAll = builder
     .selectFrom('tokenferry_stats')
     .select('at')
     .distinct()
     .where('step', '=', step)
-    .where('at', '>=', floorTo(sinceMs, step))
-    .where('at', '<', untilMs)
+    .where('at', 'in', ofFirst)
     .orderBy('at', 'desc');
-  if (filter.client !== undefined) query = query.where('client', '=', filter.client);
-  if (filter.upstream !== undefined) query = query.where('upstream', '=', filter.upstream);
-  if (filter.model !== undefined) query = query.where('model', 'in', [filter.model, OTHER_MODELS]);
-  if (isFailure(filter)) query = query.where('errors', '>', 0);
-  return (await run(query.compile())).map(({ at }) => Number(at));
+  for (const { kind, names } of [first, ...others]) ofAll = ofAll.where(kind, 'in', names);
+  if (isOnlyFailed) ofAll = ofAll.where('errors', '>', 0);
+  return timesOf(await run(ofAll.compile()));
+}
+
+function timesOf(rows: readonly { at: number }[]): number[] {
+  return rows.map(({ at }) => Number(at));
 }
 
 function edgeQuery(builder: RequestBuilder, edge: 'min' | 'max') {

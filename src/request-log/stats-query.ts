@@ -1,6 +1,13 @@
 import { type CompiledQuery, sql } from 'kysely';
 import type { RequestBuilder } from './request-queries.ts';
-import { HOUR, MINUTE, MINUTES_KEPT_MS } from './request-stats.ts';
+import {
+  HOUR,
+  MINUTE,
+  MINUTES_KEPT_MS,
+  NAME_STATS_TABLE,
+  type NameKind,
+  STATS_TABLE,
+} from './request-stats.ts';
 import type { StatsQuery, StatsSum } from './request-store.ts';
 
 interface SumRow {
@@ -24,32 +31,29 @@ export function statsStatement(
   query: StatsQuery,
   nowMs: number,
 ): CompiledQuery<SumRow> {
-  const { sinceMs, untilMs, stepMs, by, client, model, upstream } = query;
+  const { sinceMs, untilMs, stepMs, by } = query;
   const isHourly = stepMs % (HOUR * 1_000) === 0 || sinceMs < nowMs - MINUTES_KEPT_MS;
   const bucket = sql<number>`at - (at - ${sql.lit(sinceMs)}) % ${sql.lit(stepMs)}`;
-  const key = by === 'none' ? sql<string>`''` : sql<string>`${sql.ref(by)}`;
-  let select = builder
-    .selectFrom('tokenferry_stats')
-    .select([bucket.as('bucket'), key.as('key')])
-    .select(({ fn }) => [
-      fn.sum<number>('requests').as('requests'),
-      fn.sum<number>('errors').as('errors'),
-      fn.sum<number>('prompt_tokens').as('prompt_tokens'),
-      fn.sum<number>('completion_tokens').as('completion_tokens'),
-      fn.sum<number>('first_tokens').as('first_tokens'),
-      fn.sum<number>('first_token_ms').as('first_token_ms'),
-      fn.sum<number>('elapsed_ms').as('elapsed_ms'),
-    ])
-    .where('step', '=', isHourly ? HOUR : MINUTE)
-    .where('at', '>=', sinceMs)
-    .where('at', '<', untilMs)
-    .groupBy(sql`1, 2`)
-    .orderBy(sql`1, 2`)
-    .limit(MAX_SUMS);
-  if (client !== undefined) select = select.where('client', '=', client);
-  if (model !== undefined) select = select.where('model', '=', model);
-  if (upstream !== undefined) select = select.where('upstream', '=', upstream);
-  return select.compile();
+  const wanted = (['client', 'model', 'upstream'] as const).filter((name) => query[name] !== undefined);
+  const names = new Set<NameKind>([...wanted, ...(by === 'none' ? [] : [by])]);
+  const [kind = 'all'] = names;
+  // Of one name alone there are far fewer sums than of all names together.
+  const isByName = names.size <= 1;
+  const table = isByName ? NAME_STATS_TABLE : STATS_TABLE;
+  const key = by === 'none' ? sql`''` : sql.ref(isByName ? 'name' : by);
+  const conditions = [
+    ...(isByName ? [sql`kind = ${kind}`] : []),
+    sql`step = ${isHourly ? HOUR : MINUTE}`,
+    sql`at >= ${sinceMs}`,
+    sql`at < ${untilMs}`,
+    ...wanted.map((name) => sql`${sql.ref(isByName ? 'name' : name)} = ${query[name]}`),
+  ];
+  return sql<SumRow>`SELECT ${bucket} AS bucket, ${key} AS key,
+      sum(requests) AS requests, sum(errors) AS errors, sum(prompt_tokens) AS prompt_tokens,
+      sum(completion_tokens) AS completion_tokens, sum(first_tokens) AS first_tokens,
+      sum(first_token_ms) AS first_token_ms, sum(elapsed_ms) AS elapsed_ms
+    FROM ${sql.table(table)} WHERE ${sql.join(conditions, sql` AND `)}
+    GROUP BY 1, 2 ORDER BY 1, 2 LIMIT ${sql.lit(MAX_SUMS)}`.compile(builder);
 }
 
 /** A sum of a row. */

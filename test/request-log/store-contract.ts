@@ -187,7 +187,7 @@ export function storeContract(name: string, open: OpenStore): void {
   });
 
   contract('a search without time left gives what it found and a cursor that goes on', async (store) => {
-    const records = Array.from({ length: 5_010 }, (_, index) =>
+    const records = Array.from({ length: 2_010 }, (_, index) =>
       sampleRecord({
         id: `req_${String(index).padStart(5, '0')}`,
         createdAtMs: 1_000 + index,
@@ -198,11 +198,11 @@ export function storeContract(name: string, open: OpenStore): void {
     for (let at = 0; at < records.length; at += 1_000)
       await store.insert(batchOf(records.slice(at, at + 1_000)));
     await store.insert(batchOf([wanted]));
-    const first = await store.recent({ path: '/v1/rerank' }, { limit: 5, budgetMs: 0 });
+    const first = await store.recent({ text: 'rerank' }, { limit: 5, budgetMs: 0 });
     assert.deepEqual(first.requests, []);
     assert.ok(first.next !== null);
     assert.equal(first.searchedUntilMs, first.next.createdAtMs);
-    const second = await store.recent({ path: '/v1/rerank' }, { limit: 5, budgetMs: 0, after: first.next });
+    const second = await store.recent({ text: 'rerank' }, { limit: 5, budgetMs: 0, after: first.next });
     assert.deepEqual(
       second.requests.map(({ id }) => id),
       ['req_wanted'],
@@ -289,6 +289,81 @@ export function storeContract(name: string, open: OpenStore): void {
       assert.deepEqual(await store.series({ sinceMs: 0, untilMs: 60_000, stepMs: 60_000, by: 'none' }), []);
     },
   );
+
+  contract('finds requests by several conditions together, whichever of them is rare', async (store) => {
+    const nowMs = Date.now();
+    const at = (minutes: number, facts: Parameters<typeof sampleRecord>[0] = {}) =>
+      sampleRecord({ createdAtMs: nowMs - minutes * 60_000, ...facts });
+    const failed = { status: 429, outcome: 'rate_limited' as const, errorCode: 'rate_limit_exceeded' };
+    await store.insert(
+      batchOf([
+        ...Array.from({ length: 200 }, (_, index) => at(index * 90, { id: `plain_${index}` })),
+        at(5, { id: 'partial', status: 206 }),
+        at(9_000, { id: 'old_partial', status: 206, client: 'dify' }),
+        at(30, { id: 'limited', ...failed }),
+        at(4_000, { id: 'limited_dify', client: 'dify', model: 'bge', ...failed }),
+        at(5_000, { id: 'broken', outcome: 'stream_broken', client: 'dify' }),
+        at(12_000, { id: 'dify_bge', client: 'dify', model: 'bge' }),
+      ]),
+    );
+    const ids = async (filter: Parameters<RequestStore['recent']>[0]) =>
+      (await store.recent(filter, { limit: 5 })).requests.map(({ id }) => id);
+    assert.deepEqual(await ids({ status: 206 }), ['partial', 'old_partial']);
+    assert.deepEqual(await ids({ status: 206, client: 'dify' }), ['old_partial']);
+    assert.deepEqual(await ids({ status: 204 }), []);
+    assert.deepEqual(await ids({ status: 429 }), ['limited', 'limited_dify']);
+    assert.deepEqual(await ids({ status: 429, model: 'bge', upstream: 'chat' }), ['limited_dify']);
+    assert.deepEqual(await ids({ status: 429, onlyFailed: true, client: 'ragflow' }), ['limited']);
+    assert.deepEqual(await ids({ status: 206, onlyFailed: true }), []);
+    assert.deepEqual(await ids({ status: 200, onlyFailed: true }), ['broken']);
+    assert.deepEqual(await ids({ outcome: 'stream_broken', status: 200, client: 'dify' }), ['broken']);
+    assert.deepEqual(await ids({ outcome: 'rate_limited', client: 'dify' }), ['limited_dify']);
+    assert.deepEqual(await ids({ client: 'dify', model: 'bge' }), ['limited_dify', 'dify_bge']);
+    assert.deepEqual(await ids({ client: 'dify', model: 'bge', onlyFailed: true }), ['limited_dify']);
+    assert.deepEqual(await ids({ client: 'dify', model: 'gpt-4o', outcome: 'ok' }), ['old_partial']);
+    assert.deepEqual(await ids({ client: 'dify', sinceMs: nowMs - 4_500 * 60_000 }), ['limited_dify']);
+  });
+
+  contract('sums by one name are those by all names together', async (store) => {
+    const hourMs = 3_600_000;
+    const beginMs = Math.floor(Date.now() / hourMs) * hourMs - hourMs;
+    const names = ['a', 'b', 'c'];
+    const records = Array.from({ length: 60 }, (_, index) =>
+      sampleRecord({
+        createdAtMs: beginMs + index * 61_000,
+        client: names[index % 3] ?? null,
+        model: names[index % 2] ?? null,
+        upstream: index % 5 === 0 ? null : 'chat',
+        promptTokens: index,
+      }),
+    );
+    await store.insert(batchOf(records.slice(0, 25)));
+    await store.insert(batchOf(records.slice(25)));
+    const times = { sinceMs: beginMs, untilMs: beginMs + 2 * hourMs, stepMs: 2 * hourMs };
+    const sumsOf = async (query: Partial<Parameters<RequestStore['series']>[0]>) =>
+      (await store.series({ ...times, by: 'none', ...query })).map(({ key, requests, promptTokens }) => [
+        key,
+        requests,
+        promptTokens,
+      ]);
+    const expected = (keep: (record: (typeof records)[number]) => boolean) => {
+      const kept = records.filter(keep);
+      return [kept.length, kept.reduce((sum, { promptTokens }) => sum + (promptTokens ?? 0), 0)];
+    };
+    assert.deepEqual(await sumsOf({}), [['', ...expected(() => true)]]);
+    assert.deepEqual(await sumsOf({ client: 'b' }), [['', ...expected(({ client }) => client === 'b')]]);
+    assert.deepEqual(await sumsOf({ by: 'upstream' }), [
+      ['', ...expected(({ upstream }) => upstream === null)],
+      ['chat', ...expected(({ upstream }) => upstream === 'chat')],
+    ]);
+    assert.deepEqual(await sumsOf({ by: 'model', model: 'a' }), [
+      ['a', ...expected(({ model }) => model === 'a')],
+    ]);
+    assert.deepEqual(await sumsOf({ by: 'model', client: 'c' }), [
+      ['a', ...expected(({ client, model }) => client === 'c' && model === 'a')],
+      ['b', ...expected(({ client, model }) => client === 'c' && model === 'b')],
+    ]);
+  });
 
   contract('takes a filter as a value and never as SQL', async (store) => {
     await store.insert(batchOf([sampleRecord({ model: "'; DROP TABLE tokenferry_requests; --" })]));

@@ -5,11 +5,11 @@ import { postgresBuilder } from '../request-queries.ts';
 import { COLUMNS, type ColumnValue, TABLE, valuesOf } from '../request-row.ts';
 import { searchRequests } from '../request-search.ts';
 import {
+  addNameStatsSql,
   addStatsSql,
-  HOUR,
-  HOURS_KEPT_MS,
-  MINUTE,
-  MINUTES_KEPT_MS,
+  cleaningSql,
+  NAME_STATS_COLUMNS,
+  NAME_STATS_TABLE,
   RequestStats,
   STATS_COLUMNS,
   STATS_TABLE,
@@ -56,13 +56,17 @@ const NO_TABLE = '42P01';
 export class PostgresDatabase {
   readonly #options: PostgresDatabaseOptions;
   readonly #place: string;
+  readonly #connection: pg.ClientConfig;
   readonly #pool: pg.Pool;
   readonly #partitions = new PostgresPartitions();
   readonly #builder = postgresBuilder();
   /** `dbaddr` is invalid: every call rejects with that. */
   readonly #isInvalidAddress: boolean;
   #isMigrated = false;
-  #hasStats = false;
+  /** The migration in progress. */
+  #migration: Promise<void> | null = null;
+  /** Which tables of sums there are: a reader may find a database of an older version. */
+  #found: { readonly hasNameIndexes: boolean; readonly hasStats: boolean } | null = null;
   readonly #stats = new RequestStats();
   /** The hour in which old stats were deleted last. */
   #cleanedHour = 0;
@@ -71,15 +75,14 @@ export class PostgresDatabase {
     const address = parsePostgresAddress(options.address);
     this.#options = options;
     this.#place = address?.place ?? 'of dbaddr';
-    this.#pool = new pg.Pool({
+    this.#connection = {
       ...address?.config,
-      max: CONNECTIONS,
       connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      query_timeout: QUERY_TIMEOUT_MS,
       keepAlive: true,
       application_name: 'tokenferry',
       types: { getTypeParser: typeParser },
-    });
+    };
+    this.#pool = new pg.Pool({ ...this.#connection, max: CONNECTIONS, query_timeout: QUERY_TIMEOUT_MS });
     // An idle connection that breaks is replaced by the next call; without a listener the event would end the worker.
     this.#pool.on('error', () => undefined);
     this.#isInvalidAddress = address === null;
@@ -105,17 +108,9 @@ export class PostgresDatabase {
     });
   }
 
-  /** Drops whole days before `createdAtMs`, which do not count, and deletes up to `limit` rows of its day. */
+  /** Drops a whole day before `createdAtMs`, which counts as `limit` rows, or deletes up to `limit` rows of its day. */
   deleteBefore(createdAtMs: number, limit: number): Promise<number> {
-    return this.#use(async (client) => {
-      await this.#partitions.dropBefore(client, createdAtMs);
-      const { rowCount } = await client.query(
-        `DELETE FROM ${TABLE} WHERE (tableoid, ctid) IN
-           (SELECT tableoid, ctid FROM ${TABLE} WHERE created_at < $1 ORDER BY created_at LIMIT $2)`,
-        [createdAtMs, limit],
-      );
-      return rowCount ?? 0;
-    });
+    return this.#use((client) => this.#partitions.deleteBefore(client, createdAtMs, limit));
   }
 
   /** Rejects when records could not be written; changes nothing. */
@@ -125,13 +120,11 @@ export class PostgresDatabase {
 
   recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage> {
     return this.#use(async (client) => {
-      this.#hasStats ||= await hasTable(client, STATS_TABLE);
+      this.#found ??= await tablesOf(client);
       const database = {
         builder: this.#builder,
         like: 'ilike',
-        // Made by the same migration.
-        hasNameIndexes: this.#hasStats,
-        hasStats: this.#hasStats,
+        ...this.#found,
         run: async <Row>({ sql, parameters }: CompiledQuery<Row>) =>
           (await client.query(sql, [...parameters])).rows as Row[],
       } as const;
@@ -178,18 +171,33 @@ export class PostgresDatabase {
   }
 
   async #count(client: pg.PoolClient, values: readonly ColumnValue[]): Promise<void> {
-    const rows = this.#stats.of(values);
-    for (let at = 0; at < rows.length; at += STATS_ROWS_PER_STATEMENT) {
-      const some = rows.slice(at, at + STATS_ROWS_PER_STATEMENT);
-      await client.query(addStatsSql(tuplesOf(some.length, STATS_COLUMNS.length)), some.flat());
-    }
+    const { stats, nameStats } = this.#stats.of(values);
+    await addRows(client, stats, STATS_COLUMNS.length, addStatsSql);
+    await addRows(client, nameStats, NAME_STATS_COLUMNS.length, addNameStatsSql);
     const nowMs = Date.now();
     const hour = Math.floor(nowMs / 3_600_000);
     if (hour === this.#cleanedHour) return;
-    this.#cleanedHour = hour;
-    const text = `DELETE FROM ${STATS_TABLE} WHERE step = $1 AND at < $2`;
-    await client.query(text, [MINUTE, nowMs - MINUTES_KEPT_MS]);
-    await client.query(text, [HOUR, nowMs - HOURS_KEPT_MS]);
+    let deleted = 0;
+    for (const sql of cleaningSql(nowMs)) deleted += (await client.query(sql)).rowCount ?? 0;
+    if (deleted === 0) this.#cleanedHour = hour;
+  }
+
+  /** On a connection of its own without the limit of a query: an index of millions of rows takes minutes. */
+  async #migrate(): Promise<void> {
+    this.#migration ??= (async () => {
+      const client = new pg.Client(this.#connection);
+      // Rejects the query in progress too.
+      client.on('error', () => undefined);
+      try {
+        await client.connect();
+        await migrate(client, this.#place);
+        this.#isMigrated = true;
+      } finally {
+        this.#migration = null;
+        await client.end().catch(() => undefined);
+      }
+    })();
+    await this.#migration;
   }
 
   #forgetTable(): void {
@@ -202,9 +210,8 @@ export class PostgresDatabase {
     if (this.#isInvalidAddress) throw invalidAddress();
     let client: pg.PoolClient | null = null;
     try {
+      if (!this.#isMigrated && this.#options.isReader !== true) await this.#migrate();
       client = await this.#pool.connect();
-      if (!this.#isMigrated && this.#options.isReader !== true) await migrate(client, this.#place);
-      this.#isMigrated = true;
       const result = await run(client);
       client.release();
       return result;
@@ -229,6 +236,19 @@ function storable(text: string): string {
   return text.includes('\u0000') ? text.replaceAll('\u0000', '\ufffd') : text;
 }
 
+/** Adds sums in statements of bounded size. */
+async function addRows(
+  client: pg.PoolClient,
+  rows: readonly (readonly ColumnValue[])[],
+  columns: number,
+  sqlOf: (tuples: string) => string,
+): Promise<void> {
+  for (let at = 0; at < rows.length; at += STATS_ROWS_PER_STATEMENT) {
+    const some = rows.slice(at, at + STATS_ROWS_PER_STATEMENT);
+    await client.query(sqlOf(tuplesOf(some.length, columns)), some.flat());
+  }
+}
+
 async function insertRows(client: pg.PoolClient, values: ColumnValue[]): Promise<void> {
   await client.query(insertText(values.length / COLUMNS.length), values);
 }
@@ -246,9 +266,13 @@ function tuplesOf(rows: number, columns: number): string {
   return tuples.join(',');
 }
 
-async function hasTable(client: pg.PoolClient, table: string): Promise<boolean> {
-  const { rows } = await client.query('SELECT to_regclass($1) IS NOT NULL AS is_there', [table]);
-  return (rows[0] as { readonly is_there: boolean } | undefined)?.is_there === true;
+/** The indexes on names and the sums by steps were made together; the sums by name came later. */
+async function tablesOf(client: pg.PoolClient): Promise<{ hasNameIndexes: boolean; hasStats: boolean }> {
+  const { rows } = await client.query<{ hasNameIndexes: boolean; hasStats: boolean }>(
+    `SELECT to_regclass($1) IS NOT NULL AS "hasNameIndexes", to_regclass($2) IS NOT NULL AS "hasStats"`,
+    [STATS_TABLE, NAME_STATS_TABLE],
+  );
+  return rows[0] ?? { hasNameIndexes: false, hasStats: false };
 }
 
 async function inTransaction<T>(client: pg.PoolClient, run: () => Promise<T>): Promise<T> {

@@ -1,7 +1,8 @@
-import type { PoolClient } from 'pg';
+import type { ClientBase } from 'pg';
 import { COLUMNS, TABLE } from '../request-row.ts';
-import { backfillSql, statsTableSql } from '../request-stats.ts';
+import { backfillSql, nameStatsSql, statsTableSql } from '../request-stats.ts';
 import { StoreError } from '../request-store.ts';
+import { searchIndexesSql } from '../search-indexes.ts';
 import type { Migration } from '../sqlite/sqlite-migrations.ts';
 
 /**
@@ -80,22 +81,30 @@ const POSTGRES_MIGRATIONS: readonly Migration[] = [
       CREATE INDEX tokenferry_requests_trace_id ON tokenferry_requests (trace_id) WHERE trace_id IS NOT NULL;
     `,
   },
+  {
+    number: 5,
+    name: 'searches',
+    sql: `
+      ${searchIndexesSql()}
+      ${nameStatsSql('BIGINT', '')}
+    `,
+  },
 ];
 
 /** Makes replicas that start together migrate one after the other; the number is arbitrary. */
 const LOCK = 7_046_028;
 
 /** Applies the steps that are missing. The database may have tables of other programs, which are not touched. */
-export function migrate(client: PoolClient, place: string): Promise<void> {
+export function migrate(client: ClientBase, place: string): Promise<void> {
   return inMigration(client, place, 'COMMIT');
 }
 
 /** Rejects when `migrate` or an insert would; everything is rolled back. */
-export function checkMigration(client: PoolClient, place: string): Promise<void> {
+export function checkMigration(client: ClientBase, place: string): Promise<void> {
   return inMigration(client, place, 'ROLLBACK');
 }
 
-async function inMigration(client: PoolClient, place: string, end: 'COMMIT' | 'ROLLBACK'): Promise<void> {
+async function inMigration(client: ClientBase, place: string, end: 'COMMIT' | 'ROLLBACK'): Promise<void> {
   await client.query('BEGIN');
   try {
     await client.query(`SELECT pg_advisory_xact_lock(${LOCK})`);
@@ -114,14 +123,14 @@ async function inMigration(client: PoolClient, place: string, end: 'COMMIT' | 'R
 }
 
 /** The newest step that was applied; null: none. */
-async function stepOf(client: PoolClient): Promise<number | null> {
+async function stepOf(client: ClientBase): Promise<number | null> {
   const { rows } = await client.query<{ step: number | null }>(
     'SELECT max(number) AS step FROM tokenferry_migrations',
   );
   return rows[0]?.step ?? null;
 }
 
-async function migrateFrom(client: PoolClient, done: number | null, place: string): Promise<void> {
+async function migrateFrom(client: ClientBase, done: number | null, place: string): Promise<void> {
   const newest = POSTGRES_MIGRATIONS.at(-1)?.number ?? 0;
   if (done !== null && done > newest) throw newerVersion(place);
   const columns = await columnsOf(client);
@@ -141,7 +150,7 @@ async function migrateFrom(client: PoolClient, done: number | null, place: strin
 }
 
 /** Empty: there is no such table in the current schema. */
-async function columnsOf(client: PoolClient): Promise<ReadonlySet<string>> {
+async function columnsOf(client: ClientBase): Promise<ReadonlySet<string>> {
   const { rows } = await client.query<{ name: string }>(
     `SELECT attname AS name FROM pg_attribute
      WHERE attrelid = to_regclass('${TABLE}') AND attnum > 0 AND NOT attisdropped`,

@@ -1,10 +1,14 @@
 import type { PoolClient } from 'pg';
+import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import { COLUMNS, type ColumnValue, TABLE } from '../request-row.ts';
 
 const DAY_MS = 86_400_000;
 const CREATED_AT = COLUMNS.indexOf('created_at');
 /** Makes replicas create a partition one after the other; the number is arbitrary. */
 const LOCK = 7_046_029;
+/** How long inserts may wait behind a drop. */
+const LOCK_WAIT_MS = 250;
+const LOCK_NOT_AVAILABLE = '55P03';
 const NAME = new RegExp(`^${TABLE}_(\\d{8})$`);
 
 /** The partitions of `tokenferry_requests`, one a day in UTC: created before the first row of a day, dropped as a whole. */
@@ -27,17 +31,41 @@ export class PostgresPartitions {
     this.#days.clear();
   }
 
-  /** Drops the days that end before `createdAtMs`. */
-  async dropBefore(client: PoolClient, createdAtMs: number): Promise<void> {
+  /**
+   * Drops the oldest day if it ends before `createdAtMs`, else deletes up to `limit` rows from it. Returns how many, and
+   * `limit` for a day, behind which there may be another one.
+   */
+  async deleteBefore(client: PoolClient, createdAtMs: number, limit: number): Promise<number> {
     const { rows } = await client.query<{ name: string }>(
       `SELECT c.relname AS name FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = '${TABLE}'::regclass`,
     );
-    for (const { name } of rows) {
-      const day = dayOf(name);
-      if (day === null || (day + 1) * DAY_MS > createdAtMs) continue;
-      await client.query(`DROP TABLE IF EXISTS ${name}`);
-      this.#days.delete(day);
+    const days = rows.map(({ name }) => dayOf(name)).filter((day) => day !== null);
+    const day = Math.min(...days);
+    if (day * DAY_MS >= createdAtMs) return 0;
+    if ((day + 1) * DAY_MS <= createdAtMs) return (await this.#drop(client, day)) ? limit : 0;
+    // By the places of the rows: a condition on the whole table reads all of its days.
+    const { rowCount } = await client.query(
+      `DELETE FROM ${nameOf(day)} WHERE ctid = ANY (ARRAY(
+         SELECT ctid FROM ${nameOf(day)} WHERE created_at < $1 ORDER BY created_at LIMIT $2))`,
+      [createdAtMs, limit],
+    );
+    return rowCount ?? 0;
+  }
+
+  /** False: somebody reads the table, and inserts would wait behind a drop that waits for that. */
+  async #drop(client: PoolClient, day: number): Promise<boolean> {
+    await client.query('BEGIN');
+    try {
+      await client.query(`SET LOCAL lock_timeout = ${LOCK_WAIT_MS}`);
+      await client.query(`DROP TABLE IF EXISTS ${nameOf(day)}`);
+      await client.query('COMMIT');
+    } catch (error) {
+      await client.query('ROLLBACK');
+      if (errorCodeOf(error) === LOCK_NOT_AVAILABLE) return false;
+      throw error;
     }
+    this.#days.delete(day);
+    return true;
   }
 
   async #create(client: PoolClient, day: number): Promise<void> {

@@ -4,14 +4,12 @@ import Database from 'better-sqlite3';
 import { makeDirectorySync } from '../../lib/directory.ts';
 import { COLUMNS, type ColumnValue, TABLE, valuesOf } from '../request-row.ts';
 import {
+  addNameStatsSql,
   addStatsSql,
-  HOUR,
-  HOURS_KEPT_MS,
-  MINUTE,
-  MINUTES_KEPT_MS,
+  cleaningSql,
+  NAME_STATS_COLUMNS,
   RequestStats,
   STATS_COLUMNS,
-  STATS_TABLE,
 } from '../request-stats.ts';
 import type { InsertResult, RowBatch } from '../request-store.ts';
 import { openFaultOf, storeFaultOf } from './sqlite-errors.ts';
@@ -120,9 +118,9 @@ class OpenDatabase {
   readonly #insertSome: Database.Statement;
   readonly #delete: Database.Statement;
   readonly #addStats: Database.Statement;
-  readonly #deleteStats: Database.Statement;
+  readonly #addNameStats: Database.Statement;
   readonly #stats = new RequestStats();
-  /** The hour in which old stats were deleted last. */
+  /** The hour in which the last old stats were deleted. */
   #cleanedHour = 0;
 
   constructor(path: string) {
@@ -148,7 +146,9 @@ class OpenDatabase {
            (SELECT rowid FROM ${TABLE} WHERE created_at < ? ORDER BY created_at LIMIT ?)`,
       );
       this.#addStats = this.connection.prepare(addStatsSql(`(${STATS_COLUMNS.map(() => '?').join(',')})`));
-      this.#deleteStats = this.connection.prepare(`DELETE FROM ${STATS_TABLE} WHERE step = ? AND at < ?`);
+      this.#addNameStats = this.connection.prepare(
+        addNameStatsSql(`(${NAME_STATS_COLUMNS.map(() => '?').join(',')})`),
+      );
     } catch (error) {
       this.connection.close();
       throw error;
@@ -189,13 +189,18 @@ class OpenDatabase {
   }
 
   #count(values: readonly ColumnValue[]): void {
-    for (const row of this.#stats.of(values)) this.#addStats.run(...row);
+    const { stats, nameStats } = this.#stats.of(values);
+    for (const row of stats) this.#addStats.run(...row);
+    for (const row of nameStats) this.#addNameStats.run(...row);
     const nowMs = Date.now();
     const hour = Math.floor(nowMs / 3_600_000);
-    if (hour === this.#cleanedHour) return;
-    this.#cleanedHour = hour;
-    this.#deleteStats.run(MINUTE, nowMs - MINUTES_KEPT_MS);
-    this.#deleteStats.run(HOUR, nowMs - HOURS_KEPT_MS);
+    if (hour !== this.#cleanedHour && !this.#clean(nowMs)) this.#cleanedHour = hour;
+  }
+
+  /** False: there was nothing to delete. */
+  #clean(nowMs: number): boolean {
+    const deleted = cleaningSql(nowMs).map((sql) => this.connection.prepare(sql).run().changes);
+    return deleted.some((rows) => rows > 0);
   }
 
   deleteBefore(createdAtMs: number, limit: number): number {

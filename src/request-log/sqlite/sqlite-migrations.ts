@@ -1,7 +1,8 @@
 import type Database from 'better-sqlite3';
 import { COLUMNS, TABLE } from '../request-row.ts';
-import { backfillSql, statsTableSql } from '../request-stats.ts';
+import { backfillSql, nameStatsSql, statsTableSql } from '../request-stats.ts';
 import { StoreError } from '../request-store.ts';
+import { searchIndexesSql } from '../search-indexes.ts';
 
 /** One step of the schema. Steps are only added; one that was released never changes. */
 export interface Migration {
@@ -12,7 +13,9 @@ export interface Migration {
 
 /**
  * The table has no declared primary key: SQLite's rowid has the order of writing, and clients may repeat an id. Failed
- * requests have their own partial indexes, which cost a successful request nothing.
+ * requests have their own partial indexes, which cost a successful request nothing. The index on the time has what requests
+ * are filtered by, so that a search looks at rows that fit only: at the end of an index more columns cost an insert nothing
+ * that could be measured, where an index for each of client, model and upstream costs a third more.
  */
 export const SQLITE_MIGRATIONS: readonly Migration[] = [
   {
@@ -79,6 +82,14 @@ export const SQLITE_MIGRATIONS: readonly Migration[] = [
     sql: `
       ALTER TABLE tokenferry_requests ADD COLUMN trace_id TEXT;
       CREATE INDEX tokenferry_requests_trace_id ON tokenferry_requests (trace_id) WHERE trace_id IS NOT NULL;
+    `,
+  },
+  {
+    number: 5,
+    name: 'searches',
+    sql: `
+      ${searchIndexesSql()}
+      ${nameStatsSql('INTEGER', ' WITHOUT ROWID')}
     `,
   },
 ];

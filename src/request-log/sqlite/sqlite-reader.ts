@@ -4,7 +4,7 @@ import { type CompiledQuery, sql } from 'kysely';
 import { sqliteBuilder } from '../request-queries.ts';
 import { type RequestRow, requestOf } from '../request-row.ts';
 import { searchRequests } from '../request-search.ts';
-import { STATS_TABLE } from '../request-stats.ts';
+import { NAME_STATS_TABLE } from '../request-stats.ts';
 import {
   type PageRequest,
   type RequestFilter,
@@ -30,7 +30,7 @@ export class SqliteReader {
   }
 
   recent(filter: RequestFilter, page: PageRequest): Promise<RequestPage> {
-    this.#hasStats ??= hasTable(this.#connection, STATS_TABLE);
+    this.#hasStats ??= hasTable(this.#connection, NAME_STATS_TABLE);
     const database = {
       builder: this.#builder,
       like: 'like',

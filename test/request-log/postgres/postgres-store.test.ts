@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, type TestContext, test } from 'node:test';
+import pg from 'pg';
 import { SecretRegistry } from '../../../src/lib/secret.ts';
 import { PostgresDatabase } from '../../../src/request-log/postgres/postgres-database.ts';
 import type { RequestLogEvent } from '../../../src/request-log/record-writer.ts';
@@ -96,15 +97,38 @@ test('past days are dropped as partitions, the day of the limit row by row', asy
       at(TODAY_MS + 5_000, 'e'),
     ]),
   );
-  assert.equal(await database.deleteBefore(TODAY_MS + 2_000, 1), 1);
+  // One day at a time, so that each step is short.
+  assert.equal(await database.deleteBefore(TODAY_MS + 2_000, 9), 9);
+  assert.deepEqual(await partitionsOf(url), ['tokenferry_requests_20261120', 'tokenferry_requests_20261121']);
+  assert.equal(await database.deleteBefore(TODAY_MS + 2_000, 9), 9);
   assert.deepEqual(await partitionsOf(url), ['tokenferry_requests_20261121']);
+  assert.equal(await database.deleteBefore(TODAY_MS + 2_000, 1), 1);
   assert.equal(await database.deleteBefore(TODAY_MS + 2_000, 9), 1);
+  assert.equal(await database.deleteBefore(TODAY_MS + 2_000, 9), 0);
   assert.deepEqual(
     (await database.recent({}, { limit: 9 })).requests.map(({ id }) => id),
     ['e'],
   );
   await database.insert(batchOf([at(TODAY_MS - 1, 'again')]));
   assert.equal((await requestById(database, 'again'))?.id, 'again', 'a dropped day can come back');
+});
+
+test('a day that somebody reads is not dropped, and inserts do not wait behind the drop', async (t) => {
+  const url = await postgres.createDatabase();
+  const database = open(t, url);
+  await database.insert(batchOf([sampleRecord({ createdAtMs: TODAY_MS })]));
+  const reader = new pg.Client({ connectionString: url });
+  await reader.connect();
+  t.after(() => reader.end());
+  await reader.query('BEGIN');
+  await reader.query('SELECT count(*) FROM tokenferry_requests');
+  assert.equal(await database.deleteBefore(TODAY_MS + 2 * DAY_MS, 9), 0);
+  const later = sampleRecord({ createdAtMs: TODAY_MS + 1 });
+  assert.deepEqual(await database.insert(batchOf([later])), { written: 1, refused: 0 });
+  assert.deepEqual(await partitionsOf(url), ['tokenferry_requests_20261121']);
+  await reader.query('COMMIT');
+  assert.equal(await database.deleteBefore(TODAY_MS + 2 * DAY_MS, 9), 9);
+  assert.deepEqual(await partitionsOf(url), []);
 });
 
 test("a day that another replica's retention dropped is made again", async (t) => {
