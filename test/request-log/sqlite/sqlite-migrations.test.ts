@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import Database from 'better-sqlite3';
 import { COLUMNS } from '../../../src/request-log/request-row.ts';
 import { SQLITE_MIGRATIONS } from '../../../src/request-log/sqlite/sqlite-migrations.ts';
+import { openSqliteReader } from '../../../src/request-log/sqlite/sqlite-reader.ts';
 import { temporaryDirectory } from '../../helpers/temporary-directory.ts';
 import { sampleRecord } from '../sample-record.ts';
 import { batchOf } from '../store-contract.ts';
@@ -68,4 +69,64 @@ test('a database of a newer version is rejected and not changed', (t) => {
   newer.exec("INSERT INTO tokenferry_migrations VALUES (999, 'future', 0)");
   newer.close();
   fails(() => databaseAt(t, path).insert(batchOf([sampleRecord()])), 'unusable', /newer tokenferry/);
+});
+
+test('a database of an older version gets the sums by name of what it has', async (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  const older = new Database(path);
+  older.exec(
+    'CREATE TABLE tokenferry_migrations (number INTEGER PRIMARY KEY, name TEXT, applied_at INTEGER)',
+  );
+  const steps = SQLITE_MIGRATIONS.filter(({ number }) => number < 5);
+  for (const { number, name, sql } of steps) {
+    older.exec(sql);
+    older.prepare('INSERT INTO tokenferry_migrations VALUES (?, ?, 0)').run(number, name);
+  }
+  const hourMs = 3_600_000;
+  const beginMs = Math.floor(Date.now() / hourMs) * hourMs;
+  const insert = older.prepare(
+    `INSERT INTO tokenferry_stats VALUES (3600, ?, ?, 'gpt-4o', 'chat', ?, 1, 10, 5, 1, 100, 900)`,
+  );
+  insert.run(beginMs, 'ragflow', 3);
+  insert.run(beginMs, 'dify', 4);
+  older.close();
+  databaseAt(t, path).insert(batchOf([sampleRecord({ createdAtMs: beginMs, client: 'dify' })]));
+  const reader = openSqliteReader(path);
+  t.after(() => reader.close());
+  const times = { sinceMs: beginMs, untilMs: beginMs + hourMs, stepMs: hourMs };
+  const requestsOf = (by: 'none' | 'client' | 'model') =>
+    reader.series({ ...times, by }).map(({ key, requests }) => [key, requests]);
+  assert.deepEqual(requestsOf('none'), [['', 8]]);
+  assert.deepEqual(requestsOf('client'), [
+    ['dify', 5],
+    ['ragflow', 3],
+  ]);
+  assert.deepEqual(requestsOf('model'), [['gpt-4o', 8]]);
+});
+
+test('sums that are too old are deleted in bounded spans, and no insert deletes all of them', (t) => {
+  const path = join(temporaryDirectory(t), 'db.sqlite');
+  const database = databaseAt(t, path);
+  const minuteMs = 60_000;
+  const nowMs = Math.floor(Date.now() / minuteMs) * minuteMs;
+  const old = Array.from({ length: 5 * 60 }, (_, minute) =>
+    sampleRecord({ createdAtMs: nowMs - 4 * 86_400_000 + minute * minuteMs }),
+  );
+  database.insert(batchOf([sampleRecord({ createdAtMs: nowMs }), ...old]));
+  database.close();
+  const counter = new Database(path, { readonly: true });
+  t.after(() => counter.close());
+  const minutes = () =>
+    (['tokenferry_stats', 'tokenferry_name_stats'] as const).map((table) =>
+      counter.prepare(`SELECT count(DISTINCT at) FROM ${table} WHERE step = 60`).pluck().get(),
+    );
+  assert.deepEqual(minutes(), [241, 241]);
+  const next = databaseAt(t, path);
+  const left: unknown[] = [];
+  for (let insert = 0; insert < 5; insert++) {
+    next.insert(batchOf([sampleRecord({ createdAtMs: nowMs })]));
+    left.push(minutes()[1]);
+  }
+  assert.deepEqual(left, [181, 121, 61, 1, 1]);
+  assert.deepEqual(minutes(), [1, 1]);
 });
