@@ -328,6 +328,27 @@ const ROWS: readonly Row[] = [
         ],
       },
       {
+        title: 'Embeddings cache',
+        unit: 'short',
+        description: 'Inputs a second that were in the cache, and those that upstreams were asked for.',
+        queries: [
+          [`sum(rate(tokenferry_embeddings_cache_hits_total[${RATE}]))`, 'cached'],
+          [`sum(rate(tokenferry_embeddings_cache_misses_total[${RATE}]))`, 'asked for'],
+          [`sum(rate(tokenferry_embeddings_cache_saved_tokens_total[${RATE}]))`, 'tokens saved'],
+          [`sum(rate(tokenferry_embeddings_cache_evictions_total[${RATE}]))`, 'dropped for newer ones'],
+          ['sum(increase(tokenferry_embeddings_cache_faults_total[1h]))', 'faults in an hour'],
+        ],
+      },
+      {
+        title: 'Size of the embeddings cache',
+        unit: 'bytes',
+        description: 'Bytes of the vectors, and how many there are.',
+        queries: [
+          ['sum(tokenferry_embeddings_cache_bytes)', 'bytes'],
+          ['sum(tokenferry_embeddings_cache_entries)', 'vectors'],
+        ],
+      },
+      {
         title: 'Reloads, alerts and lost lines',
         unit: 'short',
         description: 'In an hour.',

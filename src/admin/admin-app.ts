@@ -14,6 +14,7 @@ import type { AdminParts } from './admin-parts.ts';
 import type {
   AdminAlertTest,
   AdminConfiguration,
+  AdminEmbeddingsCache,
   AdminModels,
   AdminProbe,
   AdminRequests,
@@ -36,7 +37,7 @@ import { parseRequestQuery, parseStatsQuery } from './request-query.ts';
 import { configurationView } from './views/configuration-view.ts';
 import { requestDetail, requestView } from './views/request-view.ts';
 import { statsView } from './views/stats-view.ts';
-import { statusView } from './views/status-view.ts';
+import { embeddingsCacheView, statusView } from './views/status-view.ts';
 import { tokenView } from './views/token-view.ts';
 import { upstreamStateOf, upstreamViews } from './views/upstream-view.ts';
 
@@ -181,6 +182,15 @@ export function createAdminApp(parts: AdminParts, history: TokenHistory): AdminA
       });
     send<ReloadState>(response, result);
   });
+  app.post('/admin/embeddings-cache/clear', async (request, response) => {
+    if (parts.state().config.embeddings_cache.size === 0)
+      throw new FerryError('unsupported_endpoint', {
+        message: 'There is no embeddings cache: embeddings_cache.size is 0.',
+      });
+    audit(parts, request, callerOf(response), 'clear the embeddings cache');
+    await clearEmbeddingsCache(parts);
+    send<AdminEmbeddingsCache>(response, embeddingsCacheView(parts));
+  });
   app.post('/admin/log-level', (request, response) => {
     const { level } = bodyOf(request);
     if (!isLogLevel(level))
@@ -281,6 +291,15 @@ function send<Body extends object>(response: Response, body: Body): void {
 
 function unknown(what: string, name: string): FerryError {
   return new FerryError('unknown_path', { message: `There is no ${what} "${name.slice(0, 200)}".` });
+}
+
+async function clearEmbeddingsCache({ embeddingsCache }: AdminParts): Promise<void> {
+  try {
+    await embeddingsCache.clear();
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new FerryError('overloaded', { message: `The embeddings cache was not cleared: ${reason}.` });
+  }
 }
 
 function audit(parts: AdminParts, request: IncomingMessage, caller: AdminCaller, action: string): void {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Config } from '../config/config.ts';
+import type { EmbeddingsCache } from '../embeddings-cache/embeddings-cache.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { RequestRecord } from '../lib/request-record.ts';
 import type { Secret } from '../lib/secret.ts';
@@ -36,6 +37,7 @@ export interface AdminParts {
   /** Null: only this machine is served, without a key. */
   readonly key: Secret | null;
   readonly requestLog: RequestLog;
+  readonly embeddingsCache: EmbeddingsCache;
   state(): GatewayState;
   phase(): AdminStatus['phase'];
   /** The base URL for applications on this machine, ending in `/v1`. */

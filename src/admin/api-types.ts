@@ -34,7 +34,8 @@ export type DegradationCode =
   | 'upstream_without_endpoint'
   | 'upstream_without_credentials'
   | 'configuration_invalid'
-  | 'request_log_unavailable';
+  | 'request_log_unavailable'
+  | 'embeddings_cache_unusable';
 
 /** What to do about it. */
 export type AdviceCode =
@@ -45,11 +46,12 @@ export type AdviceCode =
   | 'probe'
   | 'complete_configuration'
   | 'correct_configuration'
-  | 'restore_database';
+  | 'restore_database'
+  | 'repair_cache_file';
 
 /** Something that does not work right now. */
 export interface Degradation {
-  readonly part: 'token' | 'upstream' | 'configuration' | 'request_log';
+  readonly part: 'token' | 'upstream' | 'configuration' | 'request_log' | 'embeddings_cache';
   /** Of the token source or upstream; null for the other parts. */
   readonly name: string | null;
   /** What `message` says, for translations. */
@@ -126,8 +128,27 @@ export interface AdminStatus {
     readonly waiting: number;
     readonly problem: string | null;
   };
+  /** Null: off. */
+  readonly embeddings_cache: AdminEmbeddingsCache | null;
   /** Names or types of configured alerts, for `POST /admin/alerts/{name}/test`. */
   readonly alerts: readonly string[];
+}
+
+/** In `GET /admin/status`, and what `POST /admin/embeddings-cache/clear` returns. */
+export interface AdminEmbeddingsCache {
+  /** The SQLite file; null: in memory. */
+  readonly path: string | null;
+  readonly max_bytes: number;
+  readonly bytes: number;
+  /** Inputs whose vectors are kept. */
+  readonly entries: number;
+  /** Inputs since the start that were found, and those that upstreams were asked for. */
+  readonly hits: number;
+  readonly misses: number;
+  /** Vectors dropped since the start for the sake of newer ones. */
+  readonly evictions: number;
+  /** Why the file cannot be used; null: it can. */
+  readonly problem: string | null;
 }
 
 /** What is known of the configuration in use. */

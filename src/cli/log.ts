@@ -158,6 +158,7 @@ function describeChange(change: string): string {
   if (to !== undefined) return `${from} sent as ${to}`;
   if (/^[\w.-]+=/.test(change))
     return `${change.slice(0, change.indexOf('='))} set to ${change.slice(change.indexOf('=') + 1)}`;
+  if (change === 'input:cached') return 'inputs not asked for (input:cached)';
   if (change === 'messages:system')
     return 'system messages merged into one at the beginning (messages:system)';
   return change.includes(':') ? `rewritten (${change})` : `${change} left out`;
@@ -186,10 +187,10 @@ function opened(request: StoredRequest): string {
   const shown = facts.filter(([, value]) => value !== null && value !== '');
   const lines = [`request ${request.id}`, ...shown.map(([name, value]) => `  ${name.padEnd(9)}${value}`)];
   if (request.adaptations.length > 0) lines.push('  adapted');
-  for (const { upstream, change, reason } of request.adaptations)
-    lines.push(
-      `    ${upstream}: ${describeChange(change)}${reason === null ? '' : ` (upstream: ${reason})`}`,
-    );
+  for (const { upstream, change, reason } of request.adaptations) {
+    const who = change === 'input:cached' ? '' : 'upstream: ';
+    lines.push(`    ${upstream}: ${describeChange(change)}${reason === null ? '' : ` (${who}${reason})`}`);
+  }
   if (attempts.length > 0) lines.push('  attempts');
   const attemptsMs = attempts.reduce((sum, attempt) => sum + attempt.elapsedMs, 0);
   const totalMs = Math.max(elapsedMs, attemptsMs, 1);

@@ -10,6 +10,7 @@ import { tokenTrouble } from './token-reporting.ts';
 export interface PartProblems {
   readonly configuration: string | null;
   readonly requestLog: string | null;
+  readonly embeddingsCache: string | null;
 }
 
 /** The content of `/readyz`. */
@@ -54,7 +55,7 @@ export function degradedParts(
     upstreams,
     skipped,
   }: Pick<Runtime, 'config' | 'tokenManagers' | 'upstreams' | 'skipped'>,
-  { configuration, requestLog }: PartProblems,
+  { configuration, requestLog, embeddingsCache }: PartProblems,
 ): Degradation[] {
   const degraded: Degradation[] = [];
   const add = (part: Degradation['part'], name: string | null, facts: DegradationFacts): void => {
@@ -109,6 +110,13 @@ export function degradedParts(
       message: configuration,
       advice: 'correct_configuration',
     });
+  if (embeddingsCache !== null)
+    add('embeddings_cache', null, {
+      code: 'embeddings_cache_unusable',
+      facts: { error: embeddingsCache },
+      message: `embeddings cache: ${embeddingsCache}`,
+      advice: 'repair_cache_file',
+    });
   if (requestLog !== null)
     add('request_log', null, {
       code: 'request_log_unavailable',
@@ -133,6 +141,8 @@ const ADVICE: Readonly<Record<AdviceCode, string>> = {
   complete_configuration: 'Complete it in the configuration; the file is loaded again when it changes.',
   correct_configuration:
     'Correct the file: `tokenferry check` lists every problem. The previous configuration stays in use.',
+  repair_cache_file:
+    'Requests are served without it. Repair or move away the file of embeddings_cache.path; it is tried again each minute.',
   restore_database: 'Requests are served meanwhile. Make the database of dbaddr available again.',
 };
 

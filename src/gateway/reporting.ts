@@ -128,6 +128,15 @@ export function reportLostSpans({ spans, reason }: SpanLoss, logger: Logger): vo
   );
 }
 
+/** Logs that the file of the embeddings cache cannot be used; null: that it can again. */
+export function reportCacheFault(fault: string | null, logger: Logger): void {
+  if (fault === null) logger.info('embeddings cache: the file can be used again');
+  else
+    logger.error(
+      `embeddings cache: ${fault} Requests are served without it. Repair the file of embeddings_cache.path or move it away; it is tried again each minute.`,
+    );
+}
+
 /** The state of the request log for `/readyz`; null when records can be written. */
 export function requestLogProblem(requestLog: RequestLog): string | null {
   if (requestLog.problem === null) return null;

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Config } from '../config/config.ts';
+import type { EmbeddingsCache } from '../embeddings-cache/embeddings-cache.ts';
 import type { RuntimeRoutes } from '../http/app.ts';
 import type { BodyReader } from '../http/body/body-reader.ts';
 import { ClientAuth } from '../http/middleware/client-auth.ts';
@@ -33,6 +34,7 @@ export interface RuntimeParts {
   readonly baseDir: string;
   readonly quotas: ClientQuotas;
   readonly bodies: BodyReader;
+  readonly embeddingsCache: EmbeddingsCache;
   /** By token source: the keys that hold its credentials, for messages. */
   readonly credentialKeys: ReadonlyMap<string, readonly string[]>;
   /** By token source: equal when only its credentials were replaced. */
@@ -184,7 +186,13 @@ function buildRoutes(config: Config, built: BuiltUpstreams, parts: RuntimeParts)
       keepAliveMs: config.keep_alive_comments,
       keepAliveChunkMs: config.keep_alive_chunks,
     },
-    embeddings: { router, policy, bodies, bodyLimitBytes: limits.body },
+    embeddings: {
+      router,
+      policy,
+      bodies,
+      bodyLimitBytes: limits.body,
+      cache: config.embeddings_cache.size > 0 ? parts.embeddingsCache : null,
+    },
     passThrough: {
       router,
       policy,

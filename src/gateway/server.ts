@@ -8,6 +8,7 @@ import type { TryConfiguration } from '../admin/admin-parts.ts';
 import type { AdminAlertTest } from '../admin/api-types.ts';
 import type { Config } from '../config/config.ts';
 import type { LoadedConfig } from '../config/load/load-config.ts';
+import { EmbeddingsCache } from '../embeddings-cache/embeddings-cache.ts';
 import { type AppParts, createAdminListener, createApp } from '../http/app.ts';
 import { BodyReader, type BodyReaderSettings } from '../http/body/body-reader.ts';
 import { ClientAuth } from '../http/middleware/client-auth.ts';
@@ -46,6 +47,7 @@ import { degradedParts, type PartProblems, readinessOf } from './readiness.ts';
 import { ConfigReloads } from './reload.ts';
 import {
   RepairReports,
+  reportCacheFault,
   reportCircuit,
   reportConfig,
   reportInternalError,
@@ -135,6 +137,7 @@ class Service implements RunningService {
   readonly #requests = new RunningRequests();
   readonly #quotas = new ClientQuotas();
   readonly #bodies: BodyReader;
+  readonly #embeddingsCache: EmbeddingsCache;
   readonly #server: Server;
   /** The certificate in use; null: HTTP. */
   #tls: ServerTls | null;
@@ -164,6 +167,11 @@ class Service implements RunningService {
     this.#bodyLog = new BodyLog(config, this.#logger);
     this.#requestLog = this.#openRequestLog(config);
     this.#tracing = tracing === null ? null : this.#openTracing(tracing, config);
+    this.#embeddingsCache = new EmbeddingsCache({
+      clock: systemClock,
+      onFault: (fault) => reportCacheFault(fault, this.#logger),
+    });
+    this.#embeddingsCache.update(config.embeddings_cache);
     this.#metrics = this.#createMetrics();
     this.#fanout = this.#connectSinks();
     this.#runtime = this.#buildRuntime(loaded, config, null);
@@ -276,6 +284,7 @@ class Service implements RunningService {
     this.#fanout.flush();
     await this.#alerting.close();
     await this.#tracing?.close(Math.min(this.#runtime.config.shutdown_grace, MAX_TRACE_FLUSH_MS));
+    await this.#embeddingsCache.close();
     const { dropped } = this.#requestLog.stats();
     await this.#requestLog.close();
     reportLostRecords(this.#requestLog, dropped, this.#logger);
@@ -298,6 +307,7 @@ class Service implements RunningService {
       sourceIdentities,
       quotas: this.#quotas,
       bodies: this.#bodies,
+      embeddingsCache: this.#embeddingsCache,
       previous: inUse,
       currentTokenManagers: () => this.#runtime.tokenManagers,
       records: this.#fanout,
@@ -355,6 +365,7 @@ class Service implements RunningService {
     if (next.config.log.level !== previous.config.log.level) this.#setLogLevel(next.config.log.level);
     else this.#followBodies(next.config);
     this.#quotas.update(clientQuotaSettings(next.config));
+    this.#embeddingsCache.update(next.config.embeddings_cache);
     this.#alerting.apply(next.config);
     this.#server.keepAliveTimeout = next.config.keep_alive_timeout;
     this.#renewCertificate();
@@ -445,13 +456,21 @@ class Service implements RunningService {
       droppedLogLines: () => this.#logger.droppedLines,
       tokenGauges: () => tokenGauges(this.#runtime.tokenManagers.values()),
       upstreamGauges: () => upstreamGauges(this.#runtime.upstreams),
+      embeddingsCache: () => this.#cacheGauge(),
     });
+  }
+
+  #cacheGauge() {
+    const { stats, faults, counts } = this.#embeddingsCache;
+    const upstreams = Array.from(counts, ([upstream, found]) => ({ upstream, ...found }));
+    return { ...stats, faults, upstreams };
   }
 
   #problems(): PartProblems {
     return {
       configuration: this.#reloads?.problem ?? null,
       requestLog: requestLogProblem(this.#requestLog),
+      embeddingsCache: this.#embeddingsCache.problem,
     };
   }
 
@@ -465,6 +484,7 @@ class Service implements RunningService {
       configPath: loaded.files[0] ?? null,
       key: admin.key,
       requestLog: this.#requestLog,
+      embeddingsCache: this.#embeddingsCache,
       state: () => this.#runtime,
       phase: () => this.#currentPhase(),
       baseUrl: () => `${this.url}/v1`,

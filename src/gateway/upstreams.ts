@@ -142,6 +142,7 @@ function buildUpstream(
       profile: profileOf(upstream),
       maxConcurrency: upstream.max_concurrency,
       recipe: recipeOf(config, upstream),
+      vectorSource: vectorSourceOf(upstream),
     },
     {
       client,
@@ -152,6 +153,27 @@ function buildUpstream(
       missingEndpoints: new MissingEndpoints((path) => parts.onMissingEndpoint?.(upstream.name, path)),
     },
   );
+}
+
+/**
+ * Null: under `sk: asis` the upstream decides for each client's own key what it may have, and with `keep_header` it may look at
+ * any header of the client.
+ */
+function vectorSourceOf({
+  endpoint,
+  type,
+  paths,
+  query,
+  headers,
+  forward_headers,
+  sk,
+  keep_header,
+}: UpstreamConfig) {
+  if (sk === 'asis' || keep_header) return null;
+  return {
+    digest: settingsKey({ endpoint, type, path: paths?.embeddings ?? null, query, headers }),
+    forwardedHeaders: forward_headers.map((name) => name.toLowerCase()).sort(),
+  };
 }
 
 function paceOf({ rpm, tpm, max_wait: maxWaitMs }: NonNullable<UpstreamConfig['pace']>): PaceSettings {

@@ -13,8 +13,8 @@ import { type RecordingSettings, RequestContext } from './middleware/request-con
 import { barePath, type RequestPath, type RequestPaths } from './middleware/request-path.ts';
 import type { RunningRequests, UseCount } from './middleware/running-requests.ts';
 import { sendError, unknownPath } from './response/errors.ts';
-import { type ChatRouteSettings, type ModelRouteSettings, serveChat } from './routes/chat.ts';
-import { serveEmbeddings } from './routes/embeddings.ts';
+import { type ChatRouteSettings, serveChat } from './routes/chat.ts';
+import { type EmbeddingsRouteSettings, serveEmbeddings } from './routes/embeddings.ts';
 import { type Readiness, sendLive, sendReady } from './routes/health.ts';
 import { countMessageTokens, serveMessages } from './routes/messages.ts';
 import { askForModel, listModels, showListedModel } from './routes/models.ts';
@@ -33,7 +33,7 @@ export interface RuntimeRoutes {
   readonly bodies: BodyReader;
   readonly models: ModelList;
   readonly chat: ChatRouteSettings;
-  readonly embeddings: ModelRouteSettings;
+  readonly embeddings: EmbeddingsRouteSettings;
   readonly passThrough: PassThroughSettings;
   readonly recording: RecordingSettings;
   readonly metricsNeedKey: boolean;

@@ -27,11 +27,26 @@ interface SpanTotals {
   readonly dropped: number;
 }
 
+/** The embeddings cache since the start; read when metrics are. */
+interface CacheGauge {
+  readonly entries: number;
+  readonly bytes: number;
+  readonly evictions: number;
+  readonly faults: number;
+  readonly upstreams: readonly {
+    readonly upstream: string;
+    readonly hits: number;
+    readonly misses: number;
+    readonly savedTokens: number;
+  }[];
+}
+
 export interface MetricsOptions {
   /** Of tokenferry, for `build_info`. */
   readonly version?: string | undefined;
   readonly upstreamGauges?: (() => readonly UpstreamGauge[]) | undefined;
   readonly tokenGauges?: (() => readonly TokenGauge[]) | undefined;
+  readonly embeddingsCache?: (() => CacheGauge) | undefined;
   readonly recordCounts?: (() => RecordCounts) | undefined;
   /** Spans of traces since the start; absent: tracing is off. */
   readonly spanCounts?: (() => SpanTotals) | undefined;
@@ -123,6 +138,7 @@ export class Metrics {
       () => spans().exported,
     );
     this.#total('trace_spans_dropped_total', 'Spans of traces that were lost.', () => spans().dropped);
+    this.#addEmbeddingsCache(safely(options.embeddingsCache, NO_CACHE));
     this.#total(
       'log_lines_dropped_total',
       'Log lines lost because of a full disk or a slow reader.',
@@ -212,6 +228,39 @@ export class Metrics {
     this.#value('record_queue', 'Request records that wait for the store.', () => read().queued);
   }
 
+  #addEmbeddingsCache(read: () => CacheGauge): void {
+    const total = (name: string, help: string, kind: 'hits' | 'misses' | 'savedTokens') =>
+      new Counter({
+        name: `${PREFIX}embeddings_cache_${name}`,
+        help,
+        labelNames: ['upstream'],
+        registers: [this.#registry],
+        collect() {
+          this.reset();
+          for (const counts of read().upstreams) this.inc({ upstream: counts.upstream }, counts[kind]);
+        },
+      });
+    total('hits_total', 'Inputs of embeddings requests whose vectors were in the cache.', 'hits');
+    total('misses_total', 'Inputs that an upstream was asked for, while the cache is on.', 'misses');
+    total(
+      'saved_tokens_total',
+      'Tokens of the hits, as the upstream had counted them before.',
+      'savedTokens',
+    );
+    this.#value('embeddings_cache_entries', 'Vectors in the cache.', () => read().entries);
+    this.#value('embeddings_cache_bytes', 'Bytes that they take.', () => read().bytes);
+    this.#total(
+      'embeddings_cache_evictions_total',
+      'Vectors dropped for the sake of newer ones.',
+      () => read().evictions,
+    );
+    this.#total(
+      'embeddings_cache_faults_total',
+      'Times at which the file of the cache became unusable.',
+      () => read().faults,
+    );
+  }
+
   #value(name: string, help: string, read: () => number): void {
     new Gauge({
       name: PREFIX + name,
@@ -238,6 +287,7 @@ export class Metrics {
 }
 
 const NO_SPANS: SpanTotals = { exported: 0, dropped: 0 };
+const NO_CACHE: CacheGauge = { entries: 0, bytes: 0, evictions: 0, faults: 0, upstreams: [] };
 const NO_RECORDS: RecordCounts = { written: 0, dropped: 0, queued: 0 };
 
 /** `read`, or `otherwise` when it is missing or throws: a defect in one part costs its own metrics, not the whole text. */

@@ -16,7 +16,7 @@ import type { AttemptTimer } from '../upstream/attempt-timer.ts';
 import type { UpstreamCall } from '../upstream/client.ts';
 import { type UpstreamResponse, UpstreamStatusError } from '../upstream/response.ts';
 import type { Attempt } from './attempt.ts';
-import { LIMIT_KEYS, type UpstreamLimits } from './upstream-state/routed-upstream.ts';
+import { LIMIT_KEYS, type RoutedUpstream, type UpstreamLimits } from './upstream-state/routed-upstream.ts';
 
 /** The settings of every attempt, for all endpoints. */
 export interface AttemptPolicy {
@@ -73,6 +73,25 @@ export function adaptTo(
   attempt.isStreamSent = adapted.stream;
   if (adapted.dropped.length + adapted.renamed.length > 0) noteAdaptations(attempt, adapted);
   return adapted;
+}
+
+/** The client's request as an upstream would get it now, without an attempt at it. */
+export function previewFor(
+  upstream: RoutedUpstream,
+  request: ParsedRequest,
+  tokenText: TokenText | null,
+): AdaptedRequest {
+  const { profile, learnedDrops, sendsRefusal } = upstream;
+  const upstreamModel = upstream.upstreamModel(request.model);
+  return adaptRequest(request, {
+    upstreamModel,
+    profile,
+    wantUsage: false,
+    learnedDrops: learnedDrops.get(upstreamModel),
+    forceStream: false,
+    tokenText,
+    sendsRefusal,
+  });
 }
 
 /** What the upstream's refusals have taught, and what is changed in this request alone. */

@@ -62,6 +62,13 @@ test('docs/metrics.md names the labels of each metric', async () => {
     upstreamGauges: () => [
       { upstream: 'chat', isUp: true, isCooling: false, waiting: 0, rates: [{ model: 'm', perSecond: 3 }] },
     ],
+    embeddingsCache: () => ({
+      entries: 1,
+      bytes: 1,
+      evictions: 1,
+      faults: 1,
+      upstreams: [{ upstream: 'chat', hits: 1, misses: 1, savedTokens: 1 }],
+    }),
     tokenGauges: () => [{ source: 'corp', remainingSeconds: 1, state: 'fresh' }],
   });
   metrics.requests.acceptRecords([sampleRecord(), failedRecord()]);

@@ -31,9 +31,12 @@ async function serve(request, response) {
   if (route === 'POST /oauth2/token') return issue(request, response, new URLSearchParams(body));
   const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1];
   if ((tokens.get(token) ?? 0) <= Date.now()) {
-    return json(response, 401, { error: { message: 'The token is unknown or expired.', code: 'invalid_token' } });
+    return json(response, 401, {
+      error: { message: 'The token is unknown or expired.', code: 'invalid_token' },
+    });
   }
-  if (route === 'GET /v1/models') return json(response, 200, { object: 'list', data: [{ id: MODEL, object: 'model' }] });
+  if (route === 'GET /v1/models')
+    return json(response, 200, { object: 'list', data: [{ id: MODEL, object: 'model' }] });
   if (route === 'POST /v1/chat/completions') return chat(response, JSON.parse(body));
   return json(response, 404, { error: { message: 'There is no such path.' } });
 }
@@ -66,7 +69,9 @@ async function chat(response, { stream, messages }) {
   response.writeHead(200, { 'content-type': 'text/event-stream' });
   const send = (delta, finish_reason = null, more = {}) => {
     const choices = [{ index: 0, delta, finish_reason }];
-    response.write(`data: ${JSON.stringify({ ...reply, object: 'chat.completion.chunk', choices, ...more })}\n\n`);
+    response.write(
+      `data: ${JSON.stringify({ ...reply, object: 'chat.completion.chunk', choices, ...more })}\n\n`,
+    );
   };
   send({ role: 'assistant', content: '' });
   for (const [index, word] of words.entries()) {

@@ -1,5 +1,5 @@
 import type { AdminParts } from '../admin-parts.ts';
-import type { AdminStatus } from '../api-types.ts';
+import type { AdminEmbeddingsCache, AdminStatus } from '../api-types.ts';
 import type { LiveFeed } from '../live/live-feed.ts';
 
 const RECENT_SECONDS = 60;
@@ -46,6 +46,24 @@ export function statusView(parts: AdminParts, feed: LiveFeed): AdminStatus {
       waiting: queued,
       problem: parts.requestLog.problem,
     },
+    embeddings_cache: config.embeddings_cache.size === 0 ? null : embeddingsCacheView(parts),
     alerts: config.notify.map(({ name }) => name),
+  };
+}
+
+/** The embeddings cache as it is now. */
+export function embeddingsCacheView({ embeddingsCache, state }: AdminParts): AdminEmbeddingsCache {
+  const { size, path } = state().config.embeddings_cache;
+  const { bytes, entries, evictions } = embeddingsCache.stats;
+  const counts = [...embeddingsCache.counts.values()];
+  return {
+    path,
+    max_bytes: size,
+    bytes,
+    entries,
+    hits: counts.reduce((sum, { hits }) => sum + hits, 0),
+    misses: counts.reduce((sum, { misses }) => sum + misses, 0),
+    evictions,
+    problem: embeddingsCache.problem,
   };
 }

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { NAMED_NETWORKS, NetworkSet } from '../../lib/net/network-set.ts';
 import { sha256Hex } from '../../lib/secret.ts';
 import { hasAnyKey } from '../config.ts';
@@ -81,6 +82,13 @@ const URL_START = /^postgres(?:ql)?:\/\//i;
 const KEYWORDS = /^\s*[a-z_]\w*\s*=/i;
 
 /** `dbaddr` matches `dbtype`. */
+/** Both would make tables in it, and empty it for another version. */
+export const cacheHasItsOwnFile: Rule = ({ config: { dbtype, dbaddr, embeddings_cache } }) => {
+  const { path } = embeddings_cache;
+  if (path === null || dbtype !== 'sqlite' || resolve(path) !== resolve(dbaddr)) return [];
+  return [fault(['embeddings_cache', 'path'], 'is the file of dbaddr: name another one')];
+};
+
 export const databaseAddressIsValid: Rule = ({ config: { dbtype, dbaddr }, isIncomplete }) => {
   if (isIncomplete('dbtype') || isIncomplete('dbaddr')) return [];
   const isAddress = URL_START.test(dbaddr) || KEYWORDS.test(dbaddr);

@@ -17,7 +17,6 @@ const only =
 /** Remove a row when its capability is built. */
 export const NOT_BUILT_YET: readonly NotBuilt[] = [
   { path: 'workers', accepts: only(1), what: 'more than one process' },
-  { path: 'embeddings_cache.size', accepts: only(0), what: 'the embeddings cache' },
 ];
 
 interface NotBuiltFinding {

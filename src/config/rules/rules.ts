@@ -1,6 +1,7 @@
 import {
   addressIsSafe,
   adminAddressIsValid,
+  cacheHasItsOwnFile,
   clientsHaveKeys,
   coolDownRange,
   databaseAddressIsValid,
@@ -68,4 +69,5 @@ export const RULES: readonly Rule[] = [
   serverHasCertificate,
   tlsIsUsable,
   databaseAddressIsValid,
+  cacheHasItsOwnFile,
 ];

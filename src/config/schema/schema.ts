@@ -313,8 +313,18 @@ const choosing = {
 
 const storage = {
   embeddings_cache: sectionOr(
-    { size: field(size(), 0, 'Maximum memory for vectors; 0: off.') },
-    'Embeddings kept per input, keyed by upstream, its model, dimensions and text.',
+    {
+      size: field(
+        size(),
+        0,
+        'Maximum bytes of kept vectors; 0: off. The least recently used are dropped. A vector of 1024 numbers takes 4 KiB when clients ask for base64, 5 to 9 KiB for floats.',
+      ),
+      path: optional(
+        text,
+        'SQLite file in which they outlive a restart, of its own and on a local disk. Default: they are kept in memory.',
+      ),
+    },
+    'Vectors kept per input, by upstream, its model, dimensions and every other parameter, and text: what is known is not asked again. Never with `sk: asis` or `keep_header: true`.',
   ),
   shared: optional(
     secretUrl('postgres', 'postgresql'),

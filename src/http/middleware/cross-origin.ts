@@ -3,7 +3,7 @@ import { FerryError } from '../../lib/errors/ferry-error.ts';
 import type { RequestContext } from './request-context.ts';
 
 const EXPOSED =
-  'x-request-id, retry-after, retry-after-ms, x-should-retry, x-tokenferry-upstream, x-tokenferry-attempts, x-tokenferry-dropped, ' +
+  'x-request-id, retry-after, retry-after-ms, x-should-retry, x-tokenferry-upstream, x-tokenferry-attempts, x-tokenferry-dropped, x-tokenferry-cached, ' +
   'x-ratelimit-limit-requests, x-ratelimit-limit-tokens, x-ratelimit-remaining-requests, x-ratelimit-remaining-tokens, ' +
   'x-ratelimit-reset-requests, x-ratelimit-reset-tokens';
 

@@ -1,5 +1,7 @@
+import type { EmbeddingsCache } from '../../embeddings-cache/embeddings-cache.ts';
 import { endpointOf } from '../../endpoints.ts';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
+import { counted } from '../../lib/text/format.ts';
 import {
   blankPositions,
   namingBlanks,
@@ -38,44 +40,63 @@ import {
   adaptTo,
   callOf,
   callUpstream,
+  previewFor,
   readBodyPieces,
   reportRepair,
 } from '../../routing/attempt-call.ts';
 import type { ClientIdentity } from '../../routing/routed-request.ts';
+import type { RoutedUpstream } from '../../routing/upstream-state/routed-upstream.ts';
 import type { AttemptTimer } from '../../upstream/attempt-timer.ts';
 import { readModelRequest } from '../body/body-reader.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { droppedHeaders, sendJsonPieces } from '../response/json.ts';
+import { CachedEmbeddings, type KnownInputs } from './cached-embeddings.ts';
 import type { ModelRouteSettings } from './chat.ts';
 
 /** Parts of one split request that are under way at once: enough to hide latency, few enough not to be a burst. */
 const MAX_PARTS_AT_ONCE = 4;
+
+export interface EmbeddingsRouteSettings extends ModelRouteSettings {
+  /** Null: off. */
+  readonly cache: EmbeddingsCache | null;
+}
 
 /** An embeddings request: what all its attempts have in common. */
 interface EmbeddingsExchange {
   readonly request: ParsedRequest;
   readonly wanted: EmbeddingsRequest;
   readonly policy: AttemptPolicy;
+  /** What the cache has of it at the upstream of the current attempt; null: it is not cached. */
+  known: KnownInputs | null;
 }
 
 /** Serves `POST /v1/embeddings`. */
 export async function serveEmbeddings(
   context: RequestContext,
   client: ClientIdentity,
-  settings: ModelRouteSettings,
+  settings: EmbeddingsRouteSettings,
 ): Promise<void> {
-  const { router, policy } = settings;
+  const { router, policy, cache } = settings;
   const request = await readModelRequest(context, 'embeddings', settings);
-  const exchange: EmbeddingsExchange = { request, wanted: readEmbeddingsRequest(request.json), policy };
+  const wanted = readEmbeddingsRequest(request.json);
   const routed = context.routed(request.model, client);
-  const failover = router.begin(routed);
+  const cached = cache === null ? null : new CachedEmbeddings(cache, routed);
+  const exchange: EmbeddingsExchange = { request, wanted, policy, known: null };
+  const candidates = router.candidates(routed);
+  if (cached !== null && (await serveFromCache(context, exchange, cached, candidates))) {
+    context.outcome.isKnownModel = router.served(routed);
+    return;
+  }
+  const failover = router.begin(routed, candidates);
   for (;;) {
     const attempt = await failover.next();
     try {
-      const tokenText = exchange.wanted.hasTokenIds ? await tokenTextFor(attempt) : null;
+      const tokenText = wanted.hasTokenIds ? await tokenTextFor(attempt.upstream, attempt.model) : null;
       const adapted = adaptTo(attempt, request, { tokenText });
+      exchange.known = cached === null ? null : await cached.find(attempt.upstream, adapted.body);
       const embeddings = await embed(exchange, attempt, adapted);
-      attempt.commit(attempt.response);
+      // Null: the cache had every input.
+      if (attempt.response !== null) attempt.commit(attempt.response);
       attempt.finish(null);
       context.outcome.tokens = embeddings.usage;
       attempt.spent(embeddings.usage);
@@ -83,12 +104,63 @@ export async function serveEmbeddings(
       context.outcome.isUsageEstimated = embeddings.isUsageEstimated;
       context.outcome.firstTokenMs = context.elapsedMs;
       context.outcome.isKnownModel = router.served(routed);
-      sendJsonPieces(context, 200, embeddings.body, droppedHeaders(adapted.dropped));
+      const headers = droppedHeaders(adapted.dropped);
+      if (exchange.known !== null) noteHits(context, exchange.known, headers);
+      sendJsonPieces(context, 200, embeddings.body, headers);
       return;
     } catch (error) {
       await failover.failed(attempt, error, request);
     }
   }
+}
+
+/**
+ * Serves a request whose inputs the cache has all, from the first candidate or another one with the same model: no slot,
+ * turn or token is needed for it. False: something is unknown.
+ */
+async function serveFromCache(
+  context: RequestContext,
+  { request, wanted, policy }: EmbeddingsExchange,
+  cached: CachedEmbeddings,
+  candidates: readonly RoutedUpstream[],
+): Promise<boolean> {
+  const model = candidates[0]?.upstreamModel(request.model);
+  for (const upstream of candidates) {
+    if (upstream.vectorSource === null || upstream.upstreamModel(request.model) !== model) continue;
+    if (wanted.hasTokenIds && tokenIdsFor(upstream.profile.tokenIds, model) === 'refuse') continue;
+    const tokenText = wanted.hasTokenIds ? await tokenTextFor(upstream, model) : null;
+    const adapted = previewFor(upstream, request, tokenText);
+    const known = await cached.find(upstream, adapted.body);
+    if (known === null || known.missing.length > 0) continue;
+    const form = { encoding: wanted.encoding, replyModel: policy.replyModel, requestedModel: request.model };
+    const embeddings = known.complete([], form);
+    if (embeddings === null) continue;
+    const { outcome } = context;
+    outcome.log.upstream = upstream.name;
+    outcome.log.upstreamModel = model;
+    outcome.tokens = embeddings.usage;
+    outcome.firstTokenMs = context.elapsedMs;
+    const headers = droppedHeaders(adapted.dropped);
+    noteHits(context, known, headers);
+    sendJsonPieces(context, 200, embeddings.body, headers);
+    return true;
+  }
+  return false;
+}
+
+/** Notes for the record and the client how many inputs were not asked for. */
+function noteHits(
+  context: RequestContext,
+  { upstream, hits, missing }: KnownInputs,
+  headers: string[],
+): void {
+  if (hits === 0) return;
+  headers.push('x-tokenferry-cached', `${hits}`);
+  context.outcome.log.noteAdaptation({
+    upstream: upstream.name,
+    change: 'input:cached',
+    reason: `${hits} of ${counted(hits + missing.length, 'input')} were in the embeddings cache`,
+  });
 }
 
 /** Throws the failure of the attempt; one that comes from blank inputs or from base64 is an error that can be learned from. */
@@ -115,11 +187,17 @@ async function embedWithinLimit(
   adapted: AdaptedRequest,
 ): Promise<EmbeddingsResponse> {
   const { batchLimits } = attempt.upstream;
-  const { inputs } = exchange.wanted;
+  const { known } = exchange;
   for (;;) {
+    const inputs = known === null ? exchange.wanted.inputs : known.missing.length;
     const limit = batchLimits.isEmpty ? batchLimits.unlearned : batchLimits.get(attempt.model);
     const sent = limit > 0 ? Math.min(limit, inputs) : inputs;
     try {
+      if (known !== null) {
+        const embeddings = await embedUnknown(exchange, attempt, known, limit);
+        if (embeddings !== null) return embeddings;
+        continue;
+      }
       if (sent < inputs) return await embedInParts(exchange, attempt, adapted.body, limit);
       const body = await sendInputs(exchange, attempt, adapted.body, attempt.timer);
       return readEmbeddingsResponse(body, responseOptions(exchange, attempt, inputs, adapted.body));
@@ -142,7 +220,34 @@ async function embedInParts(
 ): Promise<EmbeddingsResponse> {
   const count = exchange.wanted.inputs;
   const inputs = new EmbeddingInputs(body.toString('utf8'));
-  const batches = batchesOf(count, limit);
+  const responses = await embedBatches(exchange, attempt, inputs, batchesOf(count, limit));
+  return joinVectorResponses(responses, responseOptions(exchange, attempt, count, body));
+}
+
+/** Asks for what the cache does not have; null: the upstream has another model now, and all must be asked for. */
+async function embedUnknown(
+  exchange: EmbeddingsExchange,
+  attempt: Attempt,
+  known: KnownInputs,
+  limit: number,
+): Promise<EmbeddingsResponse | null> {
+  const { missing } = known;
+  const batches = batchesOf(missing.length, limit).map((batch) =>
+    batch.map((index) => missing[index] as number),
+  );
+  const responses = await embedBatches(exchange, attempt, known.inputs, batches);
+  const parts = responses.map((response, index) => ({ positions: batches[index] as number[], response }));
+  const options = responseOptions(exchange, attempt, missing.length, known.body);
+  return known.complete(parts, options);
+}
+
+/** Sends each batch of positions as one call, some at once. */
+async function embedBatches(
+  exchange: EmbeddingsExchange,
+  attempt: Attempt,
+  inputs: EmbeddingInputs,
+  batches: readonly (readonly number[])[],
+): Promise<readonly VectorResponse[]> {
   const responses: VectorResponse[] = [];
   const work = batches.entries();
   let isFailing = false;
@@ -151,13 +256,10 @@ async function embedInParts(
       // What would be sent on would be sent again, in smaller parts or to another upstream.
       if (isFailing) return;
       try {
-        responses[index] = await embedPart(
-          exchange,
-          attempt,
-          inputs.bodyOf(positions),
-          positions.length,
-          index,
-        );
+        const body = inputs.bodyOf(positions);
+        const response = await embedPart(exchange, attempt, body, positions.length, index);
+        exchange.known?.keep({ positions, response });
+        responses[index] = response;
       } catch (error) {
         isFailing = true;
         throw error;
@@ -170,7 +272,7 @@ async function embedInParts(
   while (workers.length < Math.min(MAX_PARTS_AT_ONCE, batches.length) && limiter.tryAcquire())
     workers.push(worker().finally(() => limiter.release()));
   await Promise.all(workers);
-  return joinVectorResponses(responses, responseOptions(exchange, attempt, count, body));
+  return responses;
 }
 
 async function embedPart(
@@ -287,7 +389,7 @@ function responseOptions(
 }
 
 /** Null: the upstream gets the token ids as they are. Throws FerryError `invalid_request` where it takes none. */
-async function tokenTextFor({ upstream, model }: Attempt): Promise<TokenText | null> {
+async function tokenTextFor(upstream: RoutedUpstream, model: string): Promise<TokenText | null> {
   const way = tokenIdsFor(upstream.profile.tokenIds, model);
   if (way === 'refuse') throw refusedTokenIds();
   return way === 'pass' ? null : loadTokenText(way);

@@ -64,13 +64,15 @@ function invalidInput(message: string): FerryError {
  */
 export class EmbeddingInputs {
   readonly #text: string;
+  readonly #members: readonly Member[];
   readonly #input: Member | undefined;
   readonly #elements: readonly Element[];
 
   /** `text` is a body that was read and adapted. */
   constructor(text: string) {
     this.#text = text;
-    this.#input = readMembers(text).findLast((member) => member.key === 'input');
+    this.#members = readMembers(text);
+    this.#input = this.#members.findLast((member) => member.key === 'input');
     this.#elements = this.#input === undefined ? [] : elementsOf(text, this.#input);
   }
 
@@ -84,10 +86,18 @@ export class EmbeddingInputs {
     return element === undefined ? '' : this.#text.slice(element.start, element.end);
   }
 
-  /** The body that asks for the inputs at these positions only, in this order. */
+  /** Every other member of the body, its value as JSON text; in the order of their names, as no other order has a meaning. */
+  parameters(): { readonly name: string; readonly value: string }[] {
+    return this.#members
+      .filter(({ key }) => key !== 'input')
+      .map(({ key, valueStart, valueEnd }) => ({ name: key, value: this.#text.slice(valueStart, valueEnd) }))
+      .sort((left, right) => (left.name < right.name ? -1 : left.name > right.name ? 1 : 0));
+  }
+
+  /** The body that asks for the inputs at these positions only, in this order; byte for byte the same for all of them. */
   bodyOf(positions: readonly number[]): Buffer {
     const input = this.#input;
-    if (input === undefined || this.#elements.length <= 1) return Buffer.from(this.#text);
+    if (input === undefined || positions.length === this.#elements.length) return Buffer.from(this.#text);
     const list = positions.map((position) => this.textOf(position)).join(',');
     return Buffer.from(
       `${this.#text.slice(0, input.valueStart)}[${list}]${this.#text.slice(input.valueEnd)}`,

@@ -100,24 +100,39 @@ export function joinVectorResponses(
   responses: readonly VectorResponse[],
   options: EmbeddingsResponseOptions,
 ): EmbeddingsResponse {
+  const joined = joinedUsage(responses);
+  const vectors = responses.flatMap((response) => response.vectors);
+  if (vectors.length !== options.inputs) throw wrongCount(vectors.length, options);
+  const body = [writeVectors(vectors, joined.upstreamModel, joined.usage, options)];
+  return { ...joined, body, isRelayed: false };
+}
+
+/** What several calls for parts of the inputs have cost together, and their one model; throws as `joinVectorResponses` does. */
+export function joinedUsage(
+  responses: readonly VectorResponse[],
+): Pick<EmbeddingsResponse, 'usage' | 'isUsageEstimated' | 'upstreamModel'> {
   const models = new Set(responses.map((response) => response.upstreamModel));
   if (models.size > 1) {
     throw new FerryError('mismatch', {
       message: 'The upstream used different models for parts of one request.',
     });
   }
-  const vectors = responses.flatMap((response) => response.vectors);
-  if (vectors.length !== options.inputs) throw wrongCount(vectors.length, options);
-  const upstreamModel = responses[0]?.upstreamModel ?? null;
-  const usage = sumOf(responses.map((response) => response.usage));
-  const model = responseModelOf(upstreamModel, options);
   return {
-    body: [writeEmbeddingsResponse(vectors, { encoding: options.encoding, model, usage })],
-    usage,
+    usage: sumOf(responses.map((response) => response.usage)),
     isUsageEstimated: responses.some((response) => response.isUsageEstimated),
-    upstreamModel,
-    isRelayed: false,
+    upstreamModel: responses[0]?.upstreamModel ?? null,
   };
+}
+
+/** The body of the canonical response with these vectors of one upstream model; null: it has no name. */
+export function writeVectors(
+  vectors: readonly Vector[],
+  upstreamModel: string | null,
+  usage: Usage,
+  form: Pick<EmbeddingsResponseOptions, 'encoding' | 'replyModel' | 'requestedModel'>,
+): Buffer {
+  const model = responseModelOf(upstreamModel, form);
+  return writeEmbeddingsResponse(vectors, { encoding: form.encoding, model, usage });
 }
 
 /** Reads the vectors of one upstream call, to be joined with others; throws as `readEmbeddingsResponse` does. */
@@ -173,10 +188,11 @@ function writeEmbeddingsResponse(vectors: readonly Vector[], facts: ResponseFact
   return Buffer.concat(parts);
 }
 
-function responseModelOf(upstreamModel: string | null, options: EmbeddingsResponseOptions): string {
-  return options.replyModel === 'requested'
-    ? options.requestedModel
-    : (upstreamModel ?? options.requestedModel);
+function responseModelOf(
+  upstreamModel: string | null,
+  { replyModel, requestedModel }: Pick<EmbeddingsResponseOptions, 'replyModel' | 'requestedModel'>,
+): string {
+  return replyModel === 'requested' ? requestedModel : (upstreamModel ?? requestedModel);
 }
 
 function sumOf(usages: readonly Usage[]): Usage {

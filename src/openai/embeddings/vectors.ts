@@ -38,10 +38,21 @@ export function vectorToJson(vector: Vector): Buffer {
  */
 export function vectorToBase64Json(vector: Vector): Buffer {
   if (Buffer.isBuffer(vector) && isBase64Text(vector)) return vector;
-  const floats = Buffer.isBuffer(vector) ? parseFloats(vector) : Float32Array.from(vector);
+  const floats = Buffer.isBuffer(vector) ? parseFloats(vector) : new Float32Array(vector);
   const bytes = Buffer.from(floats.buffer, floats.byteOffset, floats.byteLength);
   if (isBigEndian) bytes.swap32();
   return Buffer.from(`"${bytes.toString('base64')}"`, 'latin1');
+}
+
+/** The little-endian float32 of a vector that came as base64; null for one that came as text or numbers. */
+export function float32Bytes(vector: Vector): Buffer | null {
+  if (vector instanceof Float32Array) {
+    const floats = new Float32Array(vector);
+    const bytes = Buffer.from(floats.buffer, floats.byteOffset, floats.byteLength);
+    return isBigEndian ? bytes.swap32() : bytes;
+  }
+  if (!Buffer.isBuffer(vector) || !isBase64Text(vector)) return null;
+  return Buffer.from(vector.toString('latin1', 1, vector.length - 1), 'base64');
 }
 
 /** How much of each vector but the first is decoded to check it: 12 numbers. A multiple of four characters. */
@@ -61,7 +72,9 @@ export function areFloat32(texts: readonly Buffer[]): boolean {
   return texts.every((text) => {
     // Node decodes base64url as well, which clients do not.
     if (text.length !== first.length || text.includes(0x2d) || text.includes(0x5f)) return false;
-    return isPlausible(decodeFloats(text.toString('latin1', 1, 1 + CHECKED_CHARACTERS)));
+    return isPlausible(
+      decodeFloats(Buffer.from(text.toString('latin1', 1, 1 + CHECKED_CHARACTERS), 'base64')),
+    );
   });
 }
 
@@ -77,21 +90,20 @@ function base64Bytes(text: Buffer): number {
 }
 
 function floatsOf(text: Buffer): Float32Array {
-  return decodeFloats(text.toString('latin1', 1, text.length - 1));
+  return decodeFloats(Buffer.from(text.toString('latin1', 1, text.length - 1), 'base64'));
 }
 
 /** The numbers of a base64 vector; null when it is none. */
 function vectorFromBase64(base64: string): Float32Array | null {
   if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(base64)) return null;
-  const floats = decodeFloats(base64);
+  const floats = decodeFloats(Buffer.from(base64, 'base64'));
   return floats.length > 0 && isPlausible(floats) ? floats : null;
 }
 
-/** Empty for base64 of no whole number of float32. */
-function decodeFloats(base64: string): Float32Array {
-  const bytes = Buffer.from(base64, 'base64');
-  if (bytes.length % 4 !== 0) return new Float32Array();
-  if (isBigEndian) bytes.swap32();
+/** The numbers of little-endian float32, as a view on `bytes` where that is possible; empty for no whole number of them. */
+export function decodeFloats(littleEndian: Buffer): Float32Array {
+  if (littleEndian.length % 4 !== 0) return new Float32Array();
+  const bytes = isBigEndian ? Buffer.from(littleEndian).swap32() : littleEndian;
   // A small buffer lies anywhere in Node's pool: its offset need not be a multiple of four.
   if (bytes.byteOffset % 4 === 0) return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
   return new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length));

@@ -38,6 +38,16 @@ export interface RoutedUpstreamSettings extends AccessSettings {
   readonly maxConcurrency: number;
   /** Equal for upstreams that were built from equal settings. */
   readonly recipe: string;
+  /** Absent: its vectors are never cached. */
+  readonly vectorSource?: VectorSource | null;
+}
+
+/** Where vectors come from, for the embeddings cache. */
+interface VectorSource {
+  /** Of the address and of what is sent there with every request. */
+  readonly digest: string;
+  /** Lower-case names of headers of clients that it gets. */
+  readonly forwardedHeaders: readonly string[];
 }
 
 /** The state of one upstream that is built before it. */
@@ -62,6 +72,8 @@ interface UpstreamError {
 /** One upstream for routing: its access rules, its health, its slots, and the client that calls it. */
 export class RoutedUpstream extends UpstreamAccess {
   readonly recipe: string;
+  /** Null: its vectors are never cached. */
+  readonly vectorSource: VectorSource | null;
   readonly client: UpstreamClient;
   readonly circuit: Circuit;
   readonly pauses: ModelPauses;
@@ -90,6 +102,7 @@ export class RoutedUpstream extends UpstreamAccess {
   constructor(settings: RoutedUpstreamSettings, parts: UpstreamState) {
     super(settings);
     this.recipe = settings.recipe;
+    this.vectorSource = settings.vectorSource ?? null;
     this.client = parts.client;
     this.circuit = parts.circuit;
     this.pauses = parts.pauses;

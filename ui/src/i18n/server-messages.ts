@@ -51,6 +51,7 @@ const DEGRADATIONS: Readonly<Record<DegradationCode, Sentence>> = {
   upstream_without_credentials: () => '已跳过：没有凭证。请设置 token 或 sk；不需要凭证时写 token: none',
   configuration_invalid: () => '修改后的配置文件有错误，没有启用',
   request_log_unavailable: (facts) => `请求日志无法写入${because(facts)}`,
+  embeddings_cache_unusable: (facts) => `嵌入缓存不可用${because(facts)}`,
 };
 
 const ADVICE: Readonly<Record<AdviceCode, string>> = {
@@ -61,6 +62,8 @@ const ADVICE: Readonly<Record<AdviceCode, string>> = {
   probe: '会自动重试。最近的错误说明了原因；“探测”可以马上看到它是否恢复。',
   complete_configuration: '请在配置中补全；文件改变后会自动重新加载。',
   correct_configuration: '请更正文件：tokenferry check 会列出所有问题。之前的配置继续使用。',
+  repair_cache_file:
+    '请求照常处理，但不使用缓存。请修复或移走 embeddings_cache.path 指向的文件；每分钟会重新尝试。',
   restore_database: '请求照常处理。请恢复 dbaddr 指向的数据库。',
 };
 
@@ -69,6 +72,7 @@ const PARTS: Readonly<Record<Degradation['part'], string>> = {
   upstream: '上游',
   configuration: '配置',
   request_log: '请求日志',
+  embeddings_cache: '嵌入缓存',
 };
 
 /** What does not work, in the language of the page. */
