@@ -1,5 +1,6 @@
 import { asFerryError, FerryError } from '../lib/errors/ferry-error.ts';
 import { isJsonObject, parseJson } from '../lib/json/json-object.ts';
+import { charsetOf, decodeText } from '../lib/text/decode-text.ts';
 import { cleanMessage, excerptOf } from '../lib/text/sanitize.ts';
 import type { TokenText } from '../openai/embeddings/token-ids.ts';
 import {
@@ -234,7 +235,9 @@ export function checkToken(attempt: Attempt, response: UpstreamResponse, text: B
   const { client, name } = attempt.upstream;
   if (!client.hasBodyMatchers) return;
   // What is longer is known to be long by one more byte.
-  const start = typeof text === 'string' ? text : text.toString('utf8', 0, MAX_SEARCHED_BODY + 1);
+  const charset = charsetOf(response.headers.get('content-type'));
+  const start =
+    typeof text === 'string' ? text : decodeText(text.subarray(0, MAX_SEARCHED_BODY + 1), charset);
   if (!client.rejectsTokenIn(response, start)) return;
   throw new FerryError('auth_rejected', {
     message: `Upstream "${name}" rejected its token in the body of a 200 response (tokens.*.reject).`,

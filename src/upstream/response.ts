@@ -1,3 +1,4 @@
+import { charsetOf, decodeText } from '../lib/text/decode-text.ts';
 import type { Lease } from '../tokens/manager/lease.ts';
 import type { ResponseBody } from './transport/body.ts';
 
@@ -107,7 +108,8 @@ export class UpstreamResponse {
     } finally {
       clearTimeout(limit);
     }
-    return Buffer.concat(chunks, size).toString('utf8').slice(0, MAX_ERROR_BODY_BYTES);
+    const charset = charsetOf(this.headers.get('content-type'));
+    return decodeText(Buffer.concat(chunks, size), charset).slice(0, MAX_ERROR_BODY_BYTES);
   }
 }
 

@@ -158,6 +158,26 @@ test('S126 a Responses stream that ends without its final event is broken too', 
   await checkRow(gateway, reply, 'upstream_disconnected');
 });
 
+test('S126 a [DONE] does not complete a Responses stream, with an error of the upstream before it or without', async () => {
+  const error = 'data: {"error":{"message":"out of memory","type":"server_error","code":null}}\n\n';
+  for (const rest of ['', error]) {
+    await using upstream = await RawUpstream.start(async (connection) => {
+      await connection.request();
+      await connection.write(
+        chunkedHead() + httpChunk(BEGUN) + httpChunk(`${rest}data: [DONE]\n\n`) + httpChunk(''),
+      );
+    });
+    await using gateway = await gatewayBefore(upstream.url, false);
+    const reply = await gateway.post('/v1/responses', { model: 'm', input: 'x', stream: true });
+    const events = read(await reply.text());
+    assert.deepEqual(
+      events.slice(-2).map(({ data }) => JSON.parse(data).type),
+      ['response.failed', 'error'],
+    );
+    await checkRow(gateway, reply, 'upstream_disconnected');
+  }
+});
+
 test('S126 the openai client raises the error of a stream that is cut within an event', async () => {
   await using upstream = await RawUpstream.start(
     breaking(BEGUN, { rest: NEXT.slice(0, -20), ending: 'reset' }),

@@ -12,7 +12,7 @@ interface EndedSession {
   readonly reject: object;
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  readonly body: string | Buffer;
 }
 
 const LOGIN_PAGE =
@@ -20,6 +20,9 @@ const LOGIN_PAGE =
 
 const HTML = { 'content-type': 'text/html; charset=utf-8' };
 const JSON_TYPE = { 'content-type': 'application/json' };
+
+/** 登录 */
+const GBK_LOGIN = Buffer.from([0xb5, 0xc7, 0xc2, 0xbc]);
 
 const ENDED: readonly EndedSession[] = [
   {
@@ -93,6 +96,27 @@ const ENDED: readonly EndedSession[] = [
     body: '{"choices":[{"index":0,"message":{"role":"assistant","content":"please log in"},"finish_reason":"stop"}]}',
   },
   { what: 'a 407', reject: { statuses: [401, 407] }, status: 407, headers: JSON_TYPE, body: '{}' },
+  {
+    what: 'a page in GBK',
+    reject: { html: '登录' },
+    status: 200,
+    headers: { 'content-type': 'text/html; charset=gbk' },
+    body: Buffer.concat([Buffer.from('<html><title>'), GBK_LOGIN, Buffer.from('</title></html>')]),
+  },
+  {
+    what: 'a text in GBK',
+    reject: { text: '登录' },
+    status: 500,
+    headers: { 'content-type': 'text/plain; charset=GBK' },
+    body: GBK_LOGIN,
+  },
+  {
+    what: 'a page that is a script only',
+    reject: { html: true },
+    status: 200,
+    headers: HTML,
+    body: '<script>window.location = "/login"</script>',
+  },
   {
     what: 'an event of a stream',
     reject: { text: 'ticket .* invalid' },

@@ -21,12 +21,12 @@ export async function readUntilContent(
 ): Promise<string> {
   const { hasBodyMatchers } = attempt.upstream.client;
   attempt.limitFirstContent();
-  let searched = '';
+  let searched: Buffer = Buffer.alloc(0);
   let head = '';
   while (!stream.hasContent && !stream.isFinished) {
     const bytes = await response.body.next();
     if (hasBodyMatchers && bytes !== null && searched.length < MAX_SEARCHED_LENGTH) {
-      searched += bytes.toString('utf8');
+      searched = Buffer.concat([searched, bytes]);
       checkToken(attempt, response, searched);
     }
     head += bytes === null ? stream.end() : stream.push(bytes);

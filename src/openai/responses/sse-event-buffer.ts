@@ -158,10 +158,12 @@ export class SseEventBuffer {
   #look(whole: Buffer): void {
     this.#isClosed = endsWithBlankLine(whole);
     if (whole.includes('"usage"')) this.#usage = usageIn(whole, this.#usage);
-    this.#isComplete ||= hasLastEvent(whole);
-    if (!this.#typed.marks.some((mark) => whole.includes(mark))) return;
-    this.#lastEvents = whole;
-    if (this.#typed === RESPONSES) this.#response ??= responseIn(whole);
+    if (this.#typed.marks.some((mark) => whole.includes(mark))) {
+      this.#lastEvents = whole;
+      if (this.#typed === RESPONSES) this.#response ??= responseIn(whole);
+    }
+    // Of events with types a mark alone ends nothing.
+    this.#isComplete ||= hasLastType(whole) || (hasDoneMark(whole) && !this.isUnfinished);
   }
 
   #lastMatch(pattern: RegExp): string | undefined {
@@ -174,8 +176,11 @@ const LAST_TYPES = ['response.completed', 'response.incomplete', 'response.faile
   (type) => `"${type}"`,
 );
 
-function hasLastEvent(events: Buffer): boolean {
-  if (events.includes('[DONE]') && /^data: ?\[DONE\]/m.test(events.toString('latin1'))) return true;
+function hasDoneMark(events: Buffer): boolean {
+  return events.includes('[DONE]') && /^data: ?\[DONE\]/m.test(events.toString('latin1'));
+}
+
+function hasLastType(events: Buffer): boolean {
   return LAST_TYPES.some(
     (type) => events.includes(type) && new RegExp(`"type"\\s*:\\s*${type}`).test(events.toString('latin1')),
   );

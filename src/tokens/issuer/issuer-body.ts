@@ -1,5 +1,5 @@
 import { decoderOf } from '../../lib/net/content-coding.ts';
-import { decodeText } from '../../lib/text/decode-text.ts';
+import { charsetOf, decodeText } from '../../lib/text/decode-text.ts';
 
 /** A token response is a few KiB; a larger body does not come from an issuer. */
 export const MAX_BODY_BYTES = 256 * 1024;
@@ -25,7 +25,7 @@ export async function readBody(
   const makeDecoder = decoderOf(contentEncoding?.trim().toLowerCase() ?? '');
   const isEncoded = makeDecoder !== undefined && received.length > 0;
   const content = isEncoded ? await readAll(makeDecoder(received[0] ?? 0, 'strict').end(received)) : received;
-  return decodeText(content, /\bcharset\s*=\s*"?([\w.:-]+)/i.exec(contentType ?? '')?.[1]);
+  return decodeText(content, charsetOf(contentType));
 }
 
 /** Leaving the loop early destroys the connection or the decoder, which stops the transfer. */

@@ -1,6 +1,7 @@
 import { isJsonObject, parseJson } from '../../lib/json/json-object.ts';
 import { resolvePointer } from '../../lib/json/json-pointer.ts';
 import { SseReader } from '../../lib/sse/sse-reader.ts';
+import { isHtml } from '../../lib/text/sanitize.ts';
 
 /** A place in a JSON body and the values there that mean a rejected token. */
 interface BodyMatcher {
@@ -99,7 +100,9 @@ function matchesPointer(json: unknown, { path, equals }: BodyMatcher): boolean {
 
 /** An HTML document, also behind comments and declarations. */
 function isPage(text: string): boolean {
-  return /^\s*</.test(text) && /<(?:!doctype\s+html|html|head|body|title|form)\b/i.test(text);
+  return (
+    isHtml(text) || (/^\s*</.test(text) && /<(?:!doctype\s+html|html|head|body|title|form)\b/i.test(text))
+  );
 }
 
 const RESULT_LISTS = ['choices', 'data', 'output', 'results', 'embeddings', 'content'];
