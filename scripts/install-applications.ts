@@ -2,7 +2,7 @@
  * `npm run install:applications`: other people's applications at exact versions, into git-ignored folders of
  * `test/applications`. What is there already is left alone; what cannot be installed is named, and its tests are skipped.
  */
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { findPython, installPython, once, runQuietly, type Version } from './python-environment.ts';
@@ -22,8 +22,12 @@ const ENVIRONMENTS: readonly Environment[] = [
   { name: 'smol' },
   { name: 'llama' },
   { name: 'litellm' },
+  { name: 'lightrag' },
   { name: 'webui', below: [3, 13] },
 ];
+
+/** Of two gigabytes: only installed when they are named on the command line. */
+const LARGE: Readonly<Record<string, string>> = { promptfoo: '0.123.1' };
 
 /** Of what a program printed; pip lists every version that it did not choose in one line. */
 const MAX_REASON = 300;
@@ -41,23 +45,28 @@ async function attempt(name: string, install: () => Promise<string>): Promise<vo
 }
 
 /** `npm install`, since `npm ci` refuses a lock file without the binaries of platforms that a registry does not have. */
-async function installNode(): Promise<string> {
-  const lock = readFileSync(join(folder, 'package-lock.json'), 'utf8');
+async function installNode(home: string, packages: readonly string[], inputs: string): Promise<string> {
   const npm = process.env.npm_execpath;
   const [command, first] = npm?.endsWith('.js') ? [process.execPath, [npm]] : ['npm', []];
-  return once(join(folder, 'node_modules', '.installed'), lock, () =>
-    runQuietly(
-      command,
-      [...first, 'install', '--no-save', '--no-audit', '--no-fund', '--ignore-scripts'],
-      folder,
-    ),
+  const options = ['--no-save', '--no-audit', '--no-fund', '--ignore-scripts'];
+  mkdirSync(home, { recursive: true });
+  return once(join(home, 'node_modules', '.installed'), inputs, () =>
+    runQuietly(command, [...first, 'install', '--prefix', home, ...options, ...packages], home),
   );
 }
 
-await attempt('applications for Node', installNode);
+const lock = readFileSync(join(folder, 'package-lock.json'), 'utf8');
+await attempt('applications for Node', () => installNode(folder, [], lock));
 for (const { name, below } of ENVIRONMENTS) {
   const python = findPython(below);
   if (python === null) continue;
   const requirements = join(folder, 'python', `requirements-${name}.txt`);
   await attempt(`Python, ${name}`, () => installPython(python, join(folder, '.venv', name), requirements));
+}
+
+for (const [name, version] of Object.entries(LARGE)) {
+  const wanted = `${name}@${version}`;
+  if (process.argv.includes(name))
+    await attempt(name, () => installNode(join(folder, '.large', name), [wanted], wanted));
+  else console.log(`${name}: only installed when it is named: npm run install:applications -- ${name}`);
 }

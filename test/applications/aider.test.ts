@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MODEL, pythonProgram, say, TIMETABLE, testApplication } from './application-run.ts';
@@ -6,10 +7,11 @@ import { MODEL, pythonProgram, say, TIMETABLE, testApplication } from './applica
 const PROGRAM = pythonProgram('aider', 'aider');
 const FILES = ['one.txt', 'two.txt', 'three.txt'];
 
-testApplication('aider writes files with edits in texts', PROGRAM, {
-  answer: (body) => {
-    const asked = JSON.stringify((body.messages as unknown[]).at(-1));
-    const file = FILES.find((name) => asked.includes(name)) ?? 'one.txt';
+const isWritten = (file: string): boolean => existsSync(file) && readFileSync(file, 'utf8') !== '';
+
+testApplication('aider writes files with edits in texts, told by a test what is still missing', PROGRAM, {
+  answer: (_body, home) => {
+    const file = FILES.find((name) => !isWritten(join(home, name))) ?? 'one.txt';
     return say(`${file}\n\`\`\`\n${TIMETABLE}\n\`\`\`\n`);
   },
   run: async ({ home, run, assertRenewals }) => {
@@ -18,17 +20,17 @@ testApplication('aider writes files with edits in texts', PROGRAM, {
       '--no-git',
       '--no-check-update',
       '--no-show-model-warnings',
-      '--edit-format',
-      'whole',
+      '--no-show-release-notes',
+      ...['--edit-format', 'whole'],
+      // One process with three turns: its start takes longer than they do.
+      ...['--auto-test', '--test-cmd', 'test -s one.txt && test -s two.txt && test -s three.txt'],
     ];
-    for (const file of FILES) {
-      await run({
-        command: PROGRAM,
-        args: ['--model', `openai/${MODEL}`, ...options, '--message', `Write ${file}.`, file],
-        env: { AIDER_ANALYTICS: 'false', LITELLM_LOCAL_MODEL_COST_MAP: 'True' },
-      });
-      assert.equal(await readFile(join(home, file), 'utf8'), `${TIMETABLE}\n`);
-    }
+    await run({
+      command: PROGRAM,
+      args: ['--model', `openai/${MODEL}`, ...options, '--message', 'Write them.', ...FILES],
+      env: { AIDER_ANALYTICS: 'false' },
+    });
+    for (const file of FILES) assert.equal(await readFile(join(home, file), 'utf8'), `${TIMETABLE}\n`);
     assertRenewals();
   },
 });

@@ -32,6 +32,10 @@ export const nodeProgram = (name: string): string =>
 export const pythonProgram = (environment: string, name = 'python'): string =>
   fileURLToPath(new URL(`.venv/${environment}/bin/${name}`, import.meta.url));
 
+/** A program of npm that is only installed when it is named: `npm run install:applications -- promptfoo`. */
+export const largeProgram = (name: string): string =>
+  fileURLToPath(new URL(`.large/${name}/node_modules/.bin/${name}`, import.meta.url));
+
 interface Program {
   readonly command: string;
   readonly args: readonly string[];
@@ -144,6 +148,8 @@ function spawnProgram({ command, args, env }: Program, home: string, url: string
     NO_PROXY: '127.0.0.1,localhost',
     NO_COLOR: '1',
     DO_NOT_TRACK: '1',
+    // litellm fetches a list of prices when it is imported.
+    LITELLM_LOCAL_MODEL_COST_MAP: 'True',
   };
   const child = spawn(command, args, {
     cwd: home,
