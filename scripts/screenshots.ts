@@ -1,9 +1,13 @@
-/** `npm run screenshots`: each view of the page with live traffic, light and dark, in both languages, wide and narrow. */
-import { mkdirSync } from 'node:fs';
+/**
+ * `npm run screenshots`: each view of the page with live traffic, light and dark, in both languages, wide and narrow.
+ * `-- now tokens`: only these views. `-- --animation`: the animation of README.md instead.
+ */
+import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { PageStage, VIEWS } from '../test/browser/page-stage.ts';
 import { findBrowser } from './browser.ts';
+import { animatePage } from './page-animation.ts';
 import { buildPage, isPageStale } from './page-build.ts';
 
 /** Only the views that are named; none: all. */
@@ -17,6 +21,12 @@ if (findBrowser() === null) {
 }
 if (isPageStale(root) && !buildPage(root)) process.exit(1);
 mkdirSync(folder, { recursive: true });
+if (words.includes('--animation')) {
+  const file = join(root, 'docs', 'images', 'page-stream.png');
+  await animatePage(file);
+  console.log(`${file}: ${Math.round(statSync(file).size / 1024)} KiB`);
+  process.exit();
+}
 const stage = await PageStage.start();
 try {
   await stage.makeTraffic();

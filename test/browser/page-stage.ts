@@ -43,6 +43,13 @@ interface Look {
   readonly width?: number;
 }
 
+interface Pace {
+  readonly tokenLifeMs?: number;
+  /** Between the words of the model's streams. */
+  readonly wordDelayMs?: number;
+  readonly reply?: string;
+}
+
 /** A gateway with a live issuer, a model that answers, one that fails and one that is away, and a browser that looks. */
 export class PageStage {
   readonly gateway: Gateway;
@@ -67,11 +74,15 @@ export class PageStage {
     this.#browser = parts.browser;
   }
 
-  static async start(config: object = {}): Promise<PageStage> {
+  static async start(config: object = {}, pace: Pace = {}): Promise<PageStage> {
     const executablePath = findBrowser();
     assert.ok(executablePath !== null, 'There is no Chromium: npm run install:browser');
-    const issuer = await ScriptedIssuer.start({ lifetimeMs: 60_000 });
-    const model = await StandInModel.start({ models: ['corp-chat', 'bge-m3'], wordDelayMs: 5 });
+    const issuer = await ScriptedIssuer.start({ lifetimeMs: pace.tokenLifeMs ?? 60_000 });
+    const model = await StandInModel.start({
+      models: ['corp-chat', 'bge-m3'],
+      wordDelayMs: pace.wordDelayMs ?? 5,
+      ...(pace.reply === undefined ? {} : { reply: pace.reply }),
+    });
     const failing = await StandInModel.start({
       intercept: (_request, response) => {
         response.writeHead(503, { 'content-type': 'application/json' });
