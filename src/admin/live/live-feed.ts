@@ -28,7 +28,9 @@ const MAX_UPSTREAMS = 2_000;
 export class LiveFeed {
   readonly #options: LiveFeedOptions;
   readonly #readers = new Set<EventReader>();
-  #totals: RecentTotals;
+  /** Of requests that no upstream was called for. */
+  #elsewhere: RecentTotals;
+  /** A request is counted once; the sums of all are added up when somebody asks. */
   readonly #byUpstream = new Map<string, RecentTotals>();
   #unfollow: (() => void) | null = null;
   #lastUseMonoMs = 0;
@@ -40,7 +42,7 @@ export class LiveFeed {
 
   constructor(options: LiveFeedOptions) {
     this.#options = options;
-    this.#totals = new RecentTotals(options.clock);
+    this.#elsewhere = new RecentTotals(options.clock);
   }
 
   /** Somebody looks. */
@@ -48,25 +50,27 @@ export class LiveFeed {
     const { clock, follow } = this.#options;
     this.#lastUseMonoMs = clock.monoMs();
     if (this.#unfollow !== null) return;
-    this.#totals = new RecentTotals(clock);
+    this.#elsewhere = new RecentTotals(clock);
     this.#byUpstream.clear();
     this.#unfollow = follow(this);
     this.#watchIdle();
   }
 
   acceptRecords(records: readonly RequestRecord[]): void {
+    let events = '';
     for (const record of records) {
       // Probes and metrics are no requests of applications.
       if (!record.path.startsWith('/v1/')) continue;
-      this.#totals.add(record);
-      if (record.upstream !== null) this.#totalsOf(record.upstream)?.add(record);
-      if (this.#readers.size > 0 && this.#mayShow()) this.send('request', requestOfRecord(record));
+      this.#totalsOf(record.upstream ?? NO_UPSTREAM).add(record);
+      if (this.#readers.size > 0 && this.#mayShow()) events += eventText('request', requestOfRecord(record));
     }
+    // One text and one write a reader for a whole batch: most of the cost of an event is the write.
+    if (events !== '') for (const reader of this.#readers) reader.write(events);
   }
 
   /** Totals of all requests of the last `seconds`. */
   recent(seconds: number): RecentRequests {
-    return this.#totals.over(seconds);
+    return this.#elsewhere.over(seconds, this.#byUpstream.values());
   }
 
   /** Totals of the requests whose last attempt was at `upstream`. */
@@ -74,7 +78,7 @@ export class LiveFeed {
     return (
       this.#byUpstream.get(upstream)?.over(seconds) ?? {
         ...NOTHING,
-        window_ms: this.#totals.over(seconds).window_ms,
+        window_ms: this.#elsewhere.over(seconds).window_ms,
       }
     );
   }
@@ -97,7 +101,7 @@ export class LiveFeed {
 
   send<Name extends keyof AdminEvents>(name: Name, data: AdminEvents[Name]): void {
     if (this.#readers.size === 0) return;
-    const event = `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+    const event = eventText(name, data);
     for (const reader of this.#readers) reader.write(event);
   }
 
@@ -110,12 +114,12 @@ export class LiveFeed {
     this.#unfollow = null;
   }
 
-  #totalsOf(upstream: string): RecentTotals | undefined {
-    let totals = this.#byUpstream.get(upstream);
-    if (totals === undefined && this.#byUpstream.size < MAX_UPSTREAMS) {
-      totals = new RecentTotals(this.#options.clock);
-      this.#byUpstream.set(upstream, totals);
-    }
+  #totalsOf(upstream: string): RecentTotals {
+    const known = this.#byUpstream.get(upstream);
+    if (known !== undefined) return known;
+    if (upstream === NO_UPSTREAM || this.#byUpstream.size >= MAX_UPSTREAMS) return this.#elsewhere;
+    const totals = new RecentTotals(this.#options.clock);
+    this.#byUpstream.set(upstream, totals);
     return totals;
   }
 
@@ -163,6 +167,13 @@ export class LiveFeed {
       this.#unfollow = null;
     }, IDLE_MS);
   }
+}
+
+/** Not the name of an upstream. */
+const NO_UPSTREAM = '';
+
+function eventText<Name extends keyof AdminEvents>(name: Name, data: AdminEvents[Name]): string {
+  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
 }
 
 const NOTHING: Omit<RecentRequests, 'window_ms'> = {

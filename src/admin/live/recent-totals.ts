@@ -64,7 +64,7 @@ export class RecentTotals {
   readonly #clock: Clock;
   readonly #startedMonoMs: number;
   /** By step modulo its length; `step` says which one a place is for. */
-  readonly #ring: { step: number; sums: Sums }[] = [];
+  readonly ring: { step: number; sums: Sums }[] = [];
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -74,21 +74,24 @@ export class RecentTotals {
   add(record: RequestRecord): void {
     const step = this.#step();
     const at = step % STEPS;
-    let place = this.#ring[at];
+    let place = this.ring[at];
     if (place?.step !== step) {
       place = { step, sums: new Sums() };
-      this.#ring[at] = place;
+      this.ring[at] = place;
     }
     place.sums.add(record);
   }
 
-  /** The last `seconds`, or less when it has not existed for so long. The step that has begun counts in addition. */
-  over(seconds: number): RecentRequests {
+  /**
+   * The last `seconds`, or less when it has not existed for so long, together with those of `others`. The step that has begun
+   * counts in addition.
+   */
+  over(seconds: number, others: Iterable<RecentTotals> = []): RecentRequests {
     const now = this.#step();
     const sums = new Sums();
     const steps = seconds / STEP_SECONDS;
-    for (const place of this.#ring)
-      if (place !== undefined && now - place.step <= steps) sums.merge(place.sums);
+    for (const { ring } of [this, ...others])
+      for (const place of ring) if (place !== undefined && now - place.step <= steps) sums.merge(place.sums);
     const monoMs = this.#clock.monoMs();
     const beganMonoMs = Math.max(this.#startedMonoMs, (now - steps) * STEP_SECONDS * 1_000);
     return { ...sums.totals(), window_ms: Math.round(Math.max(1, monoMs - beganMonoMs)) };
