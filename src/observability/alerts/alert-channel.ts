@@ -55,12 +55,14 @@ interface PartState {
   endToldMonoMs: number;
   /** Changes since the last message. */
   changes: number;
+  /** The last evidence of the problem. */
+  failedMonoMs: number;
   /** Runs while a change waits for its time. */
   hold: Timer | null;
   /** Other replicas may count on a report of this one. */
   isShared: boolean;
-  /** The last message was sent while the shared state was not available. */
-  isToldAlone: boolean;
+  /** When it was certain that the service knows of the problem. */
+  confirmedMonoMs: number;
   /** A report to the other replicas is on its way. */
   isReporting: boolean;
 }
@@ -101,25 +103,28 @@ export class AlertChannel {
         openToldMonoMs: Number.NEGATIVE_INFINITY,
         endToldMonoMs: Number.NEGATIVE_INFINITY,
         changes: 0,
+        failedMonoMs: 0,
         hold: null,
         isShared: false,
-        isToldAlone: false,
+        confirmedMonoMs: 0,
         isReporting: false,
       };
       this.#states.set(key, state);
     }
     state.latest = alert;
     state.isOpen = !alert.isResolved;
+    if (state.isOpen) state.failedMonoMs = this.#parts.clock.monoMs();
     state.changes += 1;
     this.#settle(state);
   }
 
   /** A problem still exists: tells the replicas that share it, of which another one may have sent its end. */
   stillOpen(problem: Pick<Alert, 'kind' | 'subject'>, failedAgoMs: number): void {
-    const { sharing } = this.#parts;
+    const { sharing, clock } = this.#parts;
     const state = this.#states.get(keyOf(problem));
     if (sharing === null || state === undefined || this.#isClosed || !this.#isWanted(state.latest)) return;
-    if (!state.isReporting && state.hold === null) this.#report(state, sharing, failedAgoMs);
+    state.failedMonoMs = clock.monoMs() - failedAgoMs;
+    if (!state.isReporting && state.hold === null) this.#report(state, sharing);
   }
 
   /** Sends what waits, for at most two seconds. */
@@ -150,79 +155,74 @@ export class AlertChannel {
       return;
     }
     if (!this.#isWanted(state.latest)) {
-      this.#noteTold(state);
+      this.#noteTold(state, state.isOpen);
       return;
     }
     const nowMs = this.#parts.clock.monoMs();
     const toldMs = state.isOpen ? state.openToldMonoMs : state.endToldMonoMs;
     const dueMs = toldMs + this.settings.everyMs;
     if (dueMs > nowMs) this.#holdFor(state, dueMs - nowMs);
-    else this.#tell(state);
+    else this.#tell(state, state.latest);
   }
 
   #settleShared(state: PartState, sharing: ChannelSharing): void {
     state.hold?.cancel();
     state.hold = null;
-    if (state.isOpen ? this.#isWanted(state.latest) : state.isShared) this.#report(state, sharing, 0);
+    if (state.isOpen ? this.#isWanted(state.latest) : state.isShared || state.isToldOpen)
+      this.#report(state, sharing);
     else this.#settleAlone(state);
   }
 
-  #report(state: PartState, sharing: ChannelSharing, failedAgoMs: number): void {
-    const report = this.#askReplicas(state, sharing, failedAgoMs).finally(() => this.#reports.delete(report));
+  #report(state: PartState, sharing: ChannelSharing): void {
+    const report = this.#askReplicas(state, sharing).finally(() => this.#reports.delete(report));
     this.#reports.add(report);
   }
 
   /** Asks whether this replica is the one that sends the message. Never rejects. */
-  async #askReplicas(state: PartState, { alerts, key }: ChannelSharing, failedAgoMs: number): Promise<void> {
-    const { isOpen, isToldAlone } = state;
-    const isWanted = this.#isWanted(state.latest);
+  async #askReplicas(state: PartState, { alerts, key }: ChannelSharing): Promise<void> {
+    const { isOpen, latest: alert } = state;
+    const isWanted = this.#isWanted(alert);
+    const nowMs = this.#parts.clock.monoMs();
     state.isReporting = true;
     const decision = await alerts
       .report(`${key}\n${state.key}`, {
         isOpen,
-        failedAgoMs,
+        failedAgoMs: nowMs - state.failedMonoMs,
+        toldAgoMs: state.isToldOpen ? nowMs - state.confirmedMonoMs : null,
         everyMs: isWanted ? this.settings.everyMs : 0,
-        isToldAlone,
       })
       .catch(() => null);
     state.isReporting = false;
-    if (this.#isClosed) {
-      // No other replica sends it.
-      if (decision?.kind === 'send' && isWanted)
-        this.#waiting.push({ ...state.latest, unsentChanges: state.changes - 1 });
-      return;
-    }
-    if (decision !== null) {
-      state.isShared = isOpen || decision.kind === 'wait';
-      state.isToldAlone = false;
-    }
+    if (decision !== null) state.isShared = isOpen || decision.kind === 'wait';
+    if (decision?.kind === 'send' && isWanted) this.#tell(state, alert);
+    else if (decision !== null && decision.kind !== 'wait')
+      this.#noteTold(state, isOpen && decision.kind !== 'ended');
     // It changed meanwhile.
     if (state.isOpen !== isOpen) this.#settle(state);
+    else if (decision?.kind === 'wait') this.#holdFor(state, decision.ms);
     // Twice is better than never.
-    else if (decision === null) {
-      state.isToldAlone = state.isOpen !== state.isToldOpen;
-      this.#settleAlone(state);
-    } else if (decision.kind === 'wait') this.#holdFor(state, decision.ms);
-    else if (decision.kind === 'send' && isWanted) this.#tell(state);
-    else this.#noteTold(state);
+    else if (decision === null && !this.#isClosed) this.#settleAlone(state);
   }
 
-  #tell(state: PartState): void {
-    const alert = { ...state.latest, unsentChanges: state.changes - 1 };
-    this.#noteTold(state);
-    this.#enqueue(alert);
+  #tell(state: PartState, alert: Alert): void {
+    const unsentChanges = Math.max(0, state.changes - 1);
+    this.#noteTold(state, !alert.isResolved);
+    this.#enqueue({ ...alert, unsentChanges });
   }
 
-  #noteTold(state: PartState): void {
-    state.isToldOpen = state.isOpen;
-    state.changes = 0;
+  #noteTold(state: PartState, isOpen: boolean): void {
     const nowMs = this.#parts.clock.monoMs();
-    if (state.isOpen) state.openToldMonoMs = nowMs;
-    else state.endToldMonoMs = nowMs;
+    state.confirmedMonoMs = nowMs;
+    state.changes = 0;
+    if (isOpen && !state.isToldOpen) state.openToldMonoMs = nowMs;
+    if (!isOpen && state.isToldOpen) state.endToldMonoMs = nowMs;
+    state.isToldOpen = isOpen;
   }
 
   #holdFor(state: PartState, delayMs: number): void {
     state.hold?.cancel();
+    state.hold = null;
+    if (this.#isClosed) return;
     state.hold = this.#parts.clock.schedule(() => {
       state.hold = null;
       this.#settle(state);
@@ -245,6 +245,8 @@ export class AlertChannel {
       const oldest = this.#waiting.shift();
       if (oldest !== undefined) this.#parts.onOutcome(this, oldest, 'dropped', 'too many alerts wait');
     }
+    // `close` sends what waits.
+    if (this.#isClosed) return;
     this.#groupTimer ??= this.#parts.clock.schedule(() => {
       this.#groupTimer = null;
       void this.#drained();

@@ -72,7 +72,7 @@ export class PostgresSharedAlerts implements SharedAlerts {
   }
 
   async withdraw(problem: string): Promise<void> {
-    await this.#change(problem, (known) => withdrawn(known, this.#replica));
+    await this.#change(problem, (known, nowMs) => withdrawn(known, this.#replica, nowMs));
   }
 
   async close(): Promise<void> {

@@ -8,6 +8,8 @@ export interface SharedProblem {
   /** When a message of each kind was sent last, by the clock of the store. */
   readonly openedMs: number | null;
   readonly endedMs: number | null;
+  /** When a message was found to be undeliverable. */
+  readonly withdrawnMs: number | null;
   /** The replica that sent the last message. */
   readonly sender: string | null;
   /** The replicas that have the problem. */
@@ -29,14 +31,18 @@ export interface ReplicaReport {
   readonly failedAgoMs: number;
   /** Minimum time between two messages of the same kind. */
   readonly everyMs: number;
-  /** It has sent the message already, while the store was not available. */
-  readonly isToldAlone: boolean;
+  /** Since it was certain that the service knows of the problem; null: it does not, as far as this replica knows. */
+  readonly toldAgoMs: number | null;
 }
 
-/** `send`: this replica sends the message. `told`: none is needed. `wait`: to be asked again after `ms`. */
+/**
+ * `send`: this replica sends the message. `told`: none is needed. `ended`: none is needed, as another replica saw the end of the
+ * problem after the evidence of this one. `wait`: to be asked again after `ms`.
+ */
 export type SharedDecision =
   | { readonly kind: 'send' }
   | { readonly kind: 'told' }
+  | { readonly kind: 'ended' }
   | { readonly kind: 'wait'; readonly ms: number };
 
 /** The store of all problems that replicas share. Calls reject when it is not available. */
@@ -52,6 +58,7 @@ export const UNKNOWN_PROBLEM: SharedProblem = {
   isOpen: false,
   openedMs: null,
   endedMs: null,
+  withdrawnMs: null,
   sender: null,
   reporters: {},
 };
@@ -72,31 +79,38 @@ export function decide(
 
 function decideOpen(
   known: SharedProblem,
-  { replica, failedAgoMs, everyMs, isToldAlone }: ReplicaReport,
+  report: ReplicaReport,
   nowMs: number,
 ): { next: SharedProblem; decision: SharedDecision } {
+  const { replica, failedAgoMs, everyMs } = report;
   const failedMs = nowMs - failedAgoMs;
-  // Another replica saw it work since: this one had no request meanwhile.
-  if (known.endedMs !== null && failedMs < known.endedMs) return { next: known, decision: { kind: 'told' } };
+  // This replica had no request since.
+  if (known.endedMs !== null && failedMs < known.endedMs) return { next: known, decision: { kind: 'ended' } };
   const alive = aliveReporters(known, nowMs);
   const reporters = { ...alive, [replica]: { seenMs: nowMs, failedMs } };
-  if (known.isOpen && Object.keys(alive).length > 0)
-    return { next: { ...known, reporters }, decision: { kind: 'told' } };
-  const opened = { ...known, isOpen: true, openedMs: nowMs, sender: replica, reporters };
-  if (isToldAlone) return { next: opened, decision: { kind: 'told' } };
+  const isKnown = (known.isOpen && Object.keys(alive).length > 0) || isTold(known, report, nowMs);
+  if (isKnown) {
+    const openedMs = known.openedMs ?? nowMs;
+    return { next: { ...known, isOpen: true, openedMs, reporters }, decision: { kind: 'told' } };
+  }
   const waitMs = known.openedMs === null ? 0 : known.openedMs + everyMs - nowMs;
   if (waitMs > 0)
     return { next: { ...known, isOpen: false, reporters }, decision: { kind: 'wait', ms: waitMs } };
-  return { next: opened, decision: { kind: 'send' } };
+  return {
+    next: { ...known, isOpen: true, openedMs: nowMs, sender: replica, reporters },
+    decision: { kind: 'send' },
+  };
 }
 
 function decideEnd(
   known: SharedProblem,
-  { replica, everyMs }: ReplicaReport,
+  report: ReplicaReport,
   nowMs: number,
 ): { next: SharedProblem; decision: SharedDecision } {
+  const { replica, everyMs } = report;
   const { [replica]: _left, ...reporters } = aliveReporters(known, nowMs);
-  if (!known.isOpen) return { next: { ...known, reporters }, decision: { kind: 'told' } };
+  if (!known.isOpen && !isTold(known, report, nowMs))
+    return { next: { ...known, reporters }, decision: { kind: 'told' } };
   const lastFailedMs = Math.max(...Object.values(reporters).map(({ failedMs }) => failedMs));
   const heldMs = lastFailedMs + FRESH_MS - nowMs;
   const waitMs = Math.max(heldMs, known.endedMs === null ? 0 : known.endedMs + everyMs - nowMs);
@@ -107,6 +121,15 @@ function decideEnd(
   };
 }
 
+/** Whether the service was told by this replica, or with its knowledge, and of no end since: also while the store was away. */
+function isTold(
+  { endedMs, withdrawnMs }: SharedProblem,
+  { toldAgoMs }: ReplicaReport,
+  nowMs: number,
+): boolean {
+  return toldAgoMs !== null && nowMs - toldAgoMs > Math.max(endedMs ?? 0, withdrawnMs ?? 0);
+}
+
 function aliveReporters({ reporters }: SharedProblem, nowMs: number): Record<string, Reporter> {
   return Object.fromEntries(
     Object.entries(reporters).filter(([, { seenMs }]) => seenMs + REPORTER_LIFE_MS > nowMs),
@@ -114,6 +137,7 @@ function aliveReporters({ reporters }: SharedProblem, nowMs: number): Record<str
 }
 
 /** What is known after the message of `replica` could not be delivered; unchanged when another one was sent since. */
-export function withdrawn(known: SharedProblem, replica: string): SharedProblem {
-  return known.sender === replica ? { ...known, isOpen: !known.isOpen, sender: null } : known;
+export function withdrawn(known: SharedProblem, replica: string, nowMs: number): SharedProblem {
+  if (known.sender !== replica) return known;
+  return { ...known, isOpen: !known.isOpen, withdrawnMs: nowMs, sender: null };
 }

@@ -7,6 +7,14 @@ import { ALERT_EVENTS, type AlertEvent, type Problem } from '../../../src/observ
 import { AlertChannel } from '../../../src/observability/alerts/alert-channel.ts';
 import { AlertSender } from '../../../src/observability/alerts/alert-sender.ts';
 import { Alerts } from '../../../src/observability/alerts/alerts.ts';
+import {
+  decide,
+  type SharedAlerts,
+  type SharedDecision,
+  type SharedProblem,
+  UNKNOWN_PROBLEM,
+  withdrawn,
+} from '../../../src/observability/alerts/shared-alerts.ts';
 import { AlertStandIn } from '../../helpers/alert-stand-in.ts';
 import { until } from '../../helpers/until.ts';
 import { VirtualClock } from '../../helpers/virtual-clock.ts';
@@ -17,21 +25,50 @@ interface ChannelOptions {
   readonly type?: 'webhook' | 'slack' | 'pagerduty';
   readonly events?: readonly AlertEvent[];
   readonly everyMs?: number;
+  /** Of a replica; alone unless given. */
+  readonly replica?: { readonly name: string; readonly store: MemoryStore };
+}
+
+/** What replicas share, in memory and by the clock of the test. */
+class MemoryStore {
+  readonly clock = new VirtualClock();
+  readonly #states = new Map<string, SharedProblem>();
+
+  /** The view of one replica. */
+  viewOf(replica: string): SharedAlerts {
+    const change = (problem: string, next: (known: SharedProblem) => SharedProblem): void =>
+      void this.#states.set(problem, next(this.#states.get(problem) ?? UNKNOWN_PROBLEM));
+    return {
+      report: async (problem, report) => {
+        let made: SharedDecision = { kind: 'told' };
+        change(problem, (known) => {
+          const { next, decision } = decide(known, { ...report, replica }, this.clock.wallMs());
+          made = decision;
+          return next;
+        });
+        return made;
+      },
+      withdraw: async (problem) => change(problem, (known) => withdrawn(known, replica, this.clock.wallMs())),
+      close: async () => {},
+    };
+  }
 }
 
 /** Alerts of a virtual clock with one channel to a real server. */
 class Scene {
-  readonly clock = new VirtualClock();
+  readonly clock: VirtualClock;
   readonly outcomes: string[] = [];
-  readonly alerts = new Alerts('node-1', this.clock);
+  readonly alerts: Alerts;
   readonly channel: AlertChannel;
   readonly #service: AlertStandIn;
 
   constructor(
     service: AlertStandIn,
-    { type = 'webhook', events = ALERT_EVENTS, everyMs = 300_000 }: ChannelOptions = {},
+    { type = 'webhook', events = ALERT_EVENTS, everyMs = 300_000, replica }: ChannelOptions = {},
   ) {
     this.#service = service;
+    this.clock = replica?.store.clock ?? new VirtualClock();
+    this.alerts = new Alerts(replica?.name ?? 'node-1', this.clock);
     const nothing = { secret: null, room: null, token: null, key: null, from: null, to: [], headers: {} };
     const settings = {
       ...nothing,
@@ -46,7 +83,7 @@ class Scene {
         // Its time limit is real, as the service is.
         sender: new AlertSender(type, settings, systemClock),
         clock: this.clock,
-        sharing: null,
+        sharing: replica === undefined ? null : { alerts: replica.store.viewOf(replica.name), key: 'one' },
         onOutcome: (_channel, { event, subject }, outcome) =>
           void this.outcomes.push(`${event} ${subject} ${outcome}`),
       },
@@ -248,4 +285,58 @@ test('a channel that a reload adds is told of the problems that exist', async ()
   scene.alerts.setChannels([scene.channel]);
   await scene.run(GROUP_MS, 1);
   assert.deepEqual(scene.texts, ['[tokenferry] upstream chat is down']);
+});
+
+/** Two replicas with one alert service. */
+function replicas(service: AlertStandIn): [MemoryStore, Scene, Scene] {
+  const store = new MemoryStore();
+  const sceneOf = (name: string) => new Scene(service, { replica: { name, store } });
+  return [store, sceneOf('a'), sceneOf('b')];
+}
+
+test('of two replicas one sends the alert, and the recovery does not wait longer than a minute for the other', async () => {
+  await using service = await AlertStandIn.start();
+  const [{ clock }, a, b] = replicas(service);
+  for (const scene of [a, b, a, b]) scene.down('chat');
+  await a.run(GROUP_MS, 1);
+  assert.deepEqual(b.outcomes, []);
+  b.up('chat');
+  await clock.advance(40_000);
+  assert.equal(service.received.length, 1, 'a saw a failure 41 s ago');
+  // Without a request a has no news, and says that it exists.
+  for (let seconds = 0; seconds < 30; seconds += 15) {
+    a.alerts.refresh();
+    await clock.advance(15_000);
+  }
+  await until(() => b.outcomes.length === 1, 'the recovery');
+  assert.deepEqual([...a.outcomes, ...b.outcomes], ['upstream_down chat sent', 'upstream_up chat sent']);
+  a.alerts.refresh();
+  a.up('chat');
+  await clock.advance(600_000);
+  assert.equal(service.received.length, 2, 'a knows that it was told');
+  await Promise.all([a.channel.close(), b.channel.close()]);
+  assert.equal(clock.pending, 0, 'no timer is left');
+});
+
+test('a replica that fails again after the recovery of another is a new alert', async () => {
+  await using service = await AlertStandIn.start();
+  const [{ clock }, a, b] = replicas(service);
+  for (const scene of [a, b]) scene.down('chat');
+  await a.run(GROUP_MS, 1);
+  await clock.advance(61_000);
+  b.up('chat');
+  await b.run(GROUP_MS, 1);
+  a.down('chat');
+  a.alerts.refresh();
+  await a.run(300_000, 2);
+  assert.deepEqual(a.outcomes, ['upstream_down chat sent', 'upstream_down chat sent']);
+});
+
+test('a change while replicas are asked is sent as well', async () => {
+  await using service = await AlertStandIn.start();
+  const [, a] = replicas(service);
+  a.down('chat');
+  a.up('chat');
+  await a.run(GROUP_MS, 2);
+  assert.deepEqual(a.outcomes, ['upstream_down chat sent', 'upstream_up chat sent']);
 });

@@ -16,7 +16,7 @@ class Shared {
   nowMs = 1_000_000;
 
   report(replica: string, isOpen: boolean, more: Partial<ReplicaReport> = {}): string {
-    const report = { replica, isOpen, failedAgoMs: 0, everyMs: EVERY_MS, isToldAlone: false, ...more };
+    const report = { replica, isOpen, failedAgoMs: 0, everyMs: EVERY_MS, toldAgoMs: null, ...more };
     const { next, decision } = decide(this.state, report, this.nowMs);
     this.state = next;
     return decision.kind === 'wait' ? `wait ${decision.ms / 1_000}` : decision.kind;
@@ -53,7 +53,7 @@ test('a replica without requests does not keep the end back for longer than a mi
   shared.pass(15);
   assert.equal(
     shared.report('b', true, { failedAgoMs: 76_000 }),
-    'told',
+    'ended',
     'its evidence is older than the end',
   );
   assert.equal(shared.state.isOpen, false);
@@ -99,9 +99,9 @@ test('a replica that died does not keep the end back', () => {
   assert.equal(shared.report('b', false), 'send');
 });
 
-test('what was sent while the store was away is not sent again', () => {
+test('what was sent while the store was away is not sent again, and its end is', () => {
   const shared = new Shared();
-  assert.equal(shared.report('a', true, { isToldAlone: true }), 'told');
+  assert.equal(shared.report('a', true, { toldAgoMs: 5_000 }), 'told');
   shared.pass(1);
   assert.equal(shared.report('b', true), 'told');
   shared.pass(70);
@@ -112,15 +112,30 @@ test('a message that could not be delivered is sent by the replica that reports 
   const shared = new Shared();
   shared.report('a', true);
   shared.report('b', true);
-  shared.state = withdrawn(shared.state, 'b');
+  shared.state = withdrawn(shared.state, 'b', shared.nowMs);
   assert.equal(shared.state.isOpen, true, 'it was not the message of b');
-  shared.state = withdrawn(shared.state, 'a');
+  shared.state = withdrawn(shared.state, 'a', shared.nowMs);
   shared.pass(15);
-  assert.equal(shared.report('b', true), 'wait 285');
+  assert.equal(shared.report('b', true, { toldAgoMs: 20_000 }), 'wait 285', 'b was told of it before');
   shared.pass(285);
   assert.equal(shared.report('b', true), 'send');
   shared.report('b', false);
-  shared.state = withdrawn(shared.state, 'b');
+  shared.state = withdrawn(shared.state, 'b', shared.nowMs);
   shared.pass(EVERY_MS / 1_000);
   assert.equal(shared.report('b', false), 'send');
+});
+
+test('an end whose begin a replica sent alone is sent once, whoever else did so too', () => {
+  const shared = new Shared();
+  assert.equal(shared.report('a', false, { toldAgoMs: 5_000 }), 'send');
+  shared.pass(1);
+  assert.equal(shared.report('b', false, { toldAgoMs: 6_000 }), 'told');
+});
+
+test('an outage of the store that is longer than the life of a report repeats no alert', () => {
+  const shared = new Shared();
+  shared.report('a', true);
+  shared.pass(3_600);
+  assert.equal(shared.report('a', true, { toldAgoMs: 3_500_000 }), 'told');
+  assert.equal(shared.report('a', false, { toldAgoMs: 1 }), 'send');
 });
