@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -231,6 +231,36 @@ export function call(name: string, input: Json, turn: number): Answer {
 
 export function say(text: string): Answer {
   return { reasoning: [], text: [text], calls: [], finish: 'stop' };
+}
+
+/** The tools by which an application writes and reads a file, and the member of their input with its path. */
+interface FileTools {
+  readonly write: string;
+  readonly read: string;
+  readonly path: string;
+}
+
+/** A model that writes the timetable into `timetable.txt` of the home folder, reads it and says what it has read. */
+export function writesAndReads({ write, read, path }: FileTools): (body: Json, home: string) => Answer {
+  return (body, home) => {
+    const file = { [path]: join(home, 'timetable.txt') };
+    const results = resultsOf(body);
+    if (!offers(body, write)) return say('A title');
+    if (results.length === 0) return call(write, { ...file, content: `${TIMETABLE}\n` }, 0);
+    if (results.length === 1) return call(read, file, 1);
+    return say(`READ: ${results[1]}`);
+  };
+}
+
+/** Fails unless the application has written the timetable, has shown what was read, and the token was renewed twice. */
+export async function assertWritten(
+  { home, assertRenewals }: Scene,
+  output: string,
+  name = 'timetable.txt',
+): Promise<void> {
+  assert.match(output, /READ: .*The ferry leaves at noon\./s);
+  assert.equal(await readFile(join(home, name), 'utf8'), `${TIMETABLE}\n`);
+  assertRenewals();
 }
 
 /** The results of tools that a request carries, oldest first. */

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  assertWritten,
   call,
   KEY,
   MODEL,
   nodeProgram,
   offers,
   resultsOf,
+  type Scene,
   say,
   TIMETABLE,
   testApplication,
@@ -26,6 +28,15 @@ env_key = "TOKENFERRY_KEY"
 wire_api = "responses"
 `;
 
+/** Runs Codex with a model of this name, and returns what it printed. */
+async function runCodex({ url, home, run }: Scene, model: string): Promise<string> {
+  const folder = join(home, '.codex');
+  await mkdir(folder);
+  await writeFile(join(folder, 'config.toml'), config(url, model));
+  const args = ['exec', '--skip-git-repo-check', '--dangerously-bypass-approvals-and-sandbox', 'Write it.'];
+  return run({ command: PROGRAM, args, env: { CODEX_HOME: folder, TOKENFERRY_KEY: KEY } });
+}
+
 testApplication('Codex writes and reads a file by commands', PROGRAM, {
   answer: (body) => {
     const results = resultsOf(body);
@@ -34,16 +45,9 @@ testApplication('Codex writes and reads a file by commands', PROGRAM, {
     if (results.length === 1) return call('exec_command', { cmd: 'cat timetable.txt' }, 1);
     return say(`READ: ${results[1]}`);
   },
-  run: async ({ url, home, run, model, assertRenewals }) => {
-    const folder = join(home, '.codex');
-    await mkdir(folder);
-    await writeFile(join(folder, 'config.toml'), config(url, MODEL));
-    const args = ['exec', '--skip-git-repo-check', '--dangerously-bypass-approvals-and-sandbox', 'Write it.'];
-    const output = await run({ command: PROGRAM, args, env: { CODEX_HOME: folder, TOKENFERRY_KEY: KEY } });
-    assert.match(output, /READ: .*The ferry leaves at noon\./s);
-    assert.equal(await readFile(join(home, 'timetable.txt'), 'utf8'), `${TIMETABLE}\n`);
-    assert.deepEqual(model.unknownPaths, ['POST /v1/responses'], 'learned at the first request');
-    assertRenewals();
+  run: async (scene) => {
+    await assertWritten(scene, await runCodex(scene, MODEL));
+    assert.deepEqual(scene.model.unknownPaths, ['POST /v1/responses'], 'learned at the first request');
   },
 });
 
@@ -57,15 +61,6 @@ testApplication('Codex writes a file by its custom tool apply_patch', PROGRAM, {
     if (results.length === 1) return call('exec_command', { cmd: 'cat patched.txt' }, 1);
     return say(`READ: ${results[1]}`);
   },
-  run: async ({ url, home, run, assertRenewals }) => {
-    const folder = join(home, '.codex');
-    await mkdir(folder);
-    // It offers the tool to models whose name it knows.
-    await writeFile(join(folder, 'config.toml'), config(url, 'gpt-5.5'));
-    const args = ['exec', '--skip-git-repo-check', '--dangerously-bypass-approvals-and-sandbox', 'Write it.'];
-    const output = await run({ command: PROGRAM, args, env: { CODEX_HOME: folder, TOKENFERRY_KEY: KEY } });
-    assert.match(output, /READ: .*The ferry leaves at noon\./s);
-    assert.equal(await readFile(join(home, 'patched.txt'), 'utf8'), `${TIMETABLE}\n`);
-    assertRenewals();
-  },
+  // It offers the tool to models whose name it knows.
+  run: async (scene) => assertWritten(scene, await runCodex(scene, 'gpt-5.5'), 'patched.txt'),
 });

@@ -1,31 +1,21 @@
-import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
-  call,
+  assertWritten,
   KEY,
   MODEL,
   nodeProgram,
-  offers,
-  resultsOf,
-  say,
-  TIMETABLE,
   testApplication,
+  writesAndReads,
 } from './application-run.ts';
 
 /** The program itself: its script for npm needs an install script. */
 const PROGRAM = nodeProgram(`../opencode-${process.platform}-${process.arch}/bin/opencode`);
 
 testApplication('OpenCode writes and reads a file', PROGRAM, {
-  answer: (body, home) => {
-    const filePath = join(home, 'timetable.txt');
-    const results = resultsOf(body);
-    if (!offers(body, 'write')) return say('A title');
-    if (results.length === 0) return call('write', { filePath, content: `${TIMETABLE}\n` }, 0);
-    if (results.length === 1) return call('read', { filePath }, 1);
-    return say(`READ: ${results[1]}`);
-  },
-  run: async ({ url, home, run, assertRenewals }) => {
+  answer: writesAndReads({ write: 'write', read: 'read', path: 'filePath' }),
+  run: async (scene) => {
+    const { url, home } = scene;
     // The settings of docs/applications.md.
     const config = {
       $schema: 'https://opencode.ai/config.json',
@@ -42,7 +32,7 @@ testApplication('OpenCode writes and reads a file', PROGRAM, {
       share: 'disabled',
     };
     await writeFile(join(home, 'opencode.json'), JSON.stringify(config));
-    const output = await run({
+    const output = await scene.run({
       command: PROGRAM,
       args: ['run', '--model', `tokenferry/${MODEL}`, 'Write it.'],
       env: {
@@ -51,8 +41,6 @@ testApplication('OpenCode writes and reads a file', PROGRAM, {
         OPENCODE_DISABLE_LSP_DOWNLOAD: '1',
       },
     });
-    assert.match(output, /READ: .*The ferry leaves at noon\./s);
-    assert.equal(await readFile(join(home, 'timetable.txt'), 'utf8'), `${TIMETABLE}\n`);
-    assertRenewals();
+    await assertWritten(scene, output);
   },
 });

@@ -5,32 +5,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Gateway } from '../helpers/gateway.ts';
 import { sendJson } from '../helpers/json-answer.ts';
 import { checkErrorBody, checkMessage, checkMessagesStream } from '../helpers/messages-checker.ts';
-import {
-  chunkedHead,
-  cutAfter,
-  httpAnswer,
-  httpChunk,
-  RawUpstream,
-  silent,
-} from '../helpers/raw-upstream.ts';
+import { cutAfter, httpAnswer, httpChunk, RawUpstream } from '../helpers/raw-upstream.ts';
 import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
-import { type ReceivedRequest, StandInModel, type StandInOptions } from '../helpers/stand-in-model.ts';
+import { type ReceivedRequest, StandInModel } from '../helpers/stand-in-model.ts';
+import { BEGUN, ChatOnlyUpstreams, chunk, events, SAID } from './chat-only-upstreams.ts';
 
 const KEY = 'client-key';
 const ANTHROPIC = { 'x-api-key': KEY, 'anthropic-version': '2023-06-01' };
 const ASK = { model: 'm', max_tokens: 50, messages: [{ role: 'user', content: 'Hello' }] };
 const STREAM = { ...ASK, stream: true };
-const VIA_CHAT = { messages: 'via_chat' };
-const SAID = 'The ferry crosses the river every five minutes.';
-
-const chatOnly = (endpoint: string, name = 'chat', more: object = {}) => ({
-  name,
-  endpoint,
-  sk: `key-of-${name}`,
-  allow: ['m'],
-  profile: VIA_CHAT,
-  ...more,
-});
+const CHAT_ONLY = new ChatOnlyUpstreams({ messages: 'via_chat' }, { authorization: KEY });
 
 const native = (endpoint: string) => ({
   name: 'native',
@@ -43,40 +27,11 @@ const native = (endpoint: string) => ({
 const post = (gateway: Gateway, body: object, path = '/v1/messages', headers: object = ANTHROPIC) =>
   gateway.post(path, body, { headers: headers as Record<string, string> });
 
-/** A gateway in front of one model that only chats. */
-async function withModel(
-  options: StandInOptions,
-  use: (parts: { model: StandInModel; gateway: Gateway }) => Promise<void>,
-  config: object = {},
-): Promise<void> {
-  await using model = await StandInModel.start(options);
-  await using gateway = await Gateway.start({
-    authorization: KEY,
-    upstreams: [chatOnly(model.url)],
-    ...config,
-  });
-  await use({ model, gateway });
-}
-
-const events = (...chunks: readonly unknown[]): string =>
-  chunks.map((one) => `data: ${typeof one === 'string' ? one : JSON.stringify(one)}\n\n`).join('');
-
-const chunk = (delta: object, finish: string | null = null) => ({
-  id: 'c',
-  object: 'chat.completion.chunk',
-  created: 1_763_000_000,
-  model: 'up',
-  choices: [{ index: 0, delta, logprobs: null, finish_reason: finish }],
-});
-
-const begun =
-  chunkedHead() + httpChunk(events(chunk({ role: 'assistant', content: '' }), chunk({ content: 'Hel' })));
-
 // biome-ignore lint/suspicious/noExplicitAny: JSON of a response, looked at by the test.
 const jsonOf = async (response: Response): Promise<any> => response.json();
 
 test('a Messages request reaches a chat-only upstream as a chat and comes back as a message', async () => {
-  await withModel({}, async ({ model, gateway }) => {
+  await CHAT_ONLY.withModel({}, async ({ model, gateway }) => {
     const ask = {
       ...ASK,
       system: 'Be brief.',
@@ -109,7 +64,7 @@ test('a Messages request reaches a chat-only upstream as a chat and comes back a
 });
 
 test('its stream is the whole chain of events, recorded and counted with its tokens', async () => {
-  await withModel({}, async ({ gateway }) => {
+  await CHAT_ONLY.withModel({}, async ({ gateway }) => {
     const reply = await post(gateway, STREAM);
     assert.match(reply.headers.get('content-type') ?? '', /^text\/event-stream/);
     assert.equal(reply.headers.get('request-id'), reply.headers.get('x-request-id'));
@@ -125,7 +80,7 @@ test('its stream is the whole chain of events, recorded and counted with its tok
 });
 
 test('/messages works below /anthropic and with every spelling of its path, with either header of the key', async () => {
-  await withModel({}, async ({ gateway }) => {
+  await CHAT_ONLY.withModel({}, async ({ gateway }) => {
     for (const path of [
       '/messages',
       '/anthropic/v1/messages',
@@ -147,7 +102,7 @@ test('/messages works below /anthropic and with every spelling of its path, with
 });
 
 test('count_tokens of a chat-only upstream is an estimate that says so, without a call', async () => {
-  await withModel({}, async ({ model, gateway }) => {
+  await CHAT_ONLY.withModel({}, async ({ model, gateway }) => {
     const count = async (body: object): Promise<number> => {
       const reply = await post(gateway, { model: 'm', ...body }, '/v1/messages/count_tokens?beta=true');
       assert.equal(reply.status, 200);
@@ -184,7 +139,7 @@ test('count_tokens of an upstream that has it is passed through', async () => {
 });
 
 test('what a chat cannot do is a 400 in the shape of Anthropic, and no upstream is called', async () => {
-  await withModel({}, async ({ model, gateway }) => {
+  await CHAT_ONLY.withModel({}, async ({ model, gateway }) => {
     const video = [{ role: 'user', content: [{ type: 'video' }] }];
     const reply = await post(gateway, { ...STREAM, messages: video });
     assert.equal(reply.headers.get('x-should-retry'), 'false');
@@ -195,13 +150,26 @@ test('what a chat cannot do is a 400 in the shape of Anthropic, and no upstream 
   });
 });
 
+test('a thread is refused with the code by which Anthropic’s SDKs send the whole conversation', async () => {
+  await CHAT_ONLY.withModel({}, async ({ model, gateway }) => {
+    for (const thread of [{ type: 'create' }, { type: 'continue', previous_message_id: 'msg_1' }]) {
+      const reply = await post(gateway, { ...STREAM, thread });
+      const { details } = checkErrorBody(await jsonOf(reply), reply.status);
+      assert.equal(reply.status, 400);
+      assert.deepEqual(details, { error_code: 'thread_unsupported_request', unsupported: ['thread'] });
+    }
+    assert.equal(model.received.length, 0);
+    assert.equal((await post(gateway, { ...STREAM, thread: null })).status, 200);
+  });
+});
+
 test('an overflow of the context says so in the words that Claude Code knows', async () => {
   const intercept = (_request: ReceivedRequest, response: ServerResponse): boolean => {
     const message = "This model's maximum context length is 8192 tokens, you requested 9000.";
     sendJson(response, { error: { message, code: 'context_length_exceeded' } }, 400);
     return true;
   };
-  await withModel({ intercept }, async ({ gateway }) => {
+  await CHAT_ONLY.withModel({ intercept }, async ({ gateway }) => {
     const reply = await post(gateway, STREAM);
     const { message } = checkErrorBody(await jsonOf(reply), 400);
     assert.match(message, /^prompt is too long: .*maximum context length/);
@@ -209,26 +177,10 @@ test('an overflow of the context says so in the words that Claude Code knows', a
 });
 
 test('before content the next upstream takes over, whether it fails by status, by silence or in its stream', async () => {
-  const cut = chunkedHead() + httpChunk(events(chunk({ role: 'assistant', content: '' })));
-  for (const script of [
-    cutAfter(httpAnswer('{}', { status: 503 }), 1_000),
-    cutAfter(cut, cut.length, true),
-    cutAfter(httpAnswer(events({ error: { message: 'out of memory', code: 'oom' } })), 1_000),
-    silent,
-  ]) {
-    await using bad = await RawUpstream.start(script);
-    await using good = await StandInModel.start();
-    await using gateway = await Gateway.start({
-      authorization: KEY,
-      stream_timeout: '300ms',
-      first_content_timeout: '300ms',
-      upstreams: [chatOnly(bad.url, 'bad'), chatOnly(good.url, 'good')],
-    });
-    const reply = await post(gateway, STREAM);
-    assert.equal(checkMessagesStream(await reply.text()).text, SAID);
-    assert.equal(reply.headers.get('x-tokenferry-upstream'), 'good');
-    assert.equal(reply.headers.get('x-tokenferry-attempts'), '2');
-  }
+  await CHAT_ONLY.checkTakeOver(
+    (gateway) => post(gateway, STREAM),
+    (stream) => checkMessagesStream(stream).text,
+  );
 });
 
 test('upstreams with and without /messages take over from each other', async () => {
@@ -236,7 +188,7 @@ test('upstreams with and without /messages take over from each other', async () 
   await using chat = await StandInModel.start();
   await using forward = await Gateway.start({
     authorization: KEY,
-    upstreams: [native(down.url), chatOnly(chat.url)],
+    upstreams: [native(down.url), CHAT_ONLY.upstream(chat.url)],
   });
   assert.equal(checkMessagesStream(await (await post(forward, STREAM)).text()).text, SAID);
   const whole = JSON.stringify({ id: 'msg_1', type: 'message', role: 'assistant', content: [] });
@@ -248,7 +200,7 @@ test('upstreams with and without /messages take over from each other', async () 
   });
   await using back = await Gateway.start({
     authorization: KEY,
-    upstreams: [chatOnly(down.url), native(anthropic.url)],
+    upstreams: [CHAT_ONLY.upstream(down.url), native(anthropic.url)],
   });
   assert.equal(await (await post(back, ASK)).text(), whole);
   assert.deepEqual(anthropic.received.at(-1)?.body, ASK);
@@ -269,8 +221,8 @@ test('upstreams with and without /messages take over from each other', async () 
 });
 
 test('after content a stream that breaks ends with an error event, and is recorded as broken', async () => {
-  await using bad = await RawUpstream.start(cutAfter(begun, begun.length, true));
-  await using gateway = await Gateway.start({ authorization: KEY, upstreams: [chatOnly(bad.url)] });
+  await using bad = await RawUpstream.start(cutAfter(BEGUN, BEGUN.length, true));
+  await using gateway = await Gateway.start({ authorization: KEY, upstreams: [CHAT_ONLY.upstream(bad.url)] });
   const reply = await post(gateway, STREAM);
   assert.equal(reply.status, 200);
   const { text, error } = checkMessagesStream(await reply.text());
@@ -283,7 +235,7 @@ test('while the client waits it gets comments before the message has begun, and 
   await using slow = await RawUpstream.start(async (connection) => {
     await connection.request();
     await sleep(200);
-    await connection.write(begun);
+    await connection.write(BEGUN);
     await sleep(200);
     await connection.write(
       httpChunk(events(chunk({ content: 'lo' }), chunk({}, 'stop'), '[DONE]')) + httpChunk(''),
@@ -293,7 +245,7 @@ test('while the client waits it gets comments before the message has begun, and 
     authorization: KEY,
     early_headers: '30ms',
     keep_alive_comments: '30ms',
-    upstreams: [chatOnly(slow.url)],
+    upstreams: [CHAT_ONLY.upstream(slow.url)],
   });
   const body = await (await post(gateway, STREAM)).text();
   assert.match(body, /^: keep-alive\n\n/);
@@ -312,7 +264,7 @@ test('early headers are followed by the error event when every upstream fails', 
     authorization: KEY,
     early_headers: '30ms',
     retry: { same_upstream: 0 },
-    upstreams: [chatOnly(bad.url)],
+    upstreams: [CHAT_ONLY.upstream(bad.url)],
   });
   const reply = await post(gateway, STREAM);
   assert.equal(reply.status, 200);
@@ -344,7 +296,7 @@ test('a conversation with tools goes on over renewals of the token', async () =>
   await using gateway = await Gateway.start({
     authorization: KEY,
     tokens: { corp: issuer.source },
-    upstreams: [{ ...chatOnly(model.url), sk: null, token: 'corp' }],
+    upstreams: [{ ...CHAT_ONLY.upstream(model.url), sk: null, token: 'corp' }],
   });
   const tools = [{ name: 'read', input_schema: { type: 'object' } }];
   const first = checkMessagesStream(await (await post(gateway, { ...STREAM, tools })).text());
@@ -497,7 +449,7 @@ test('an effort that the upstream refuses is left out of later requests, and rea
     if (message !== null) sendJson(response, { error: { message } }, 400);
     return message !== null;
   };
-  await withModel({ intercept }, async ({ model, gateway }) => {
+  await CHAT_ONLY.withModel({ intercept }, async ({ model, gateway }) => {
     const turn = { type: 'thinking', thinking: 'Hm.', signature: 'tokenferry.' };
     const messages = [
       ...ASK.messages,
@@ -542,7 +494,7 @@ test('a prompt without usage is estimated with its tools and without the bytes o
     response.writeHead(200, { 'content-type': 'text/event-stream' }).end(events(...chunks, '[DONE]'));
     return true;
   };
-  await withModel({ intercept }, async ({ gateway }) => {
+  await CHAT_ONLY.withModel({ intercept }, async ({ gateway }) => {
     const inputOf = async (more: object): Promise<number> => {
       const { message } = checkMessagesStream(await (await post(gateway, { ...STREAM, ...more })).text());
       return message?.usage.input_tokens;

@@ -4,74 +4,23 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorIn, Gateway, until } from '../helpers/gateway.ts';
 import { RawClient, rawPost } from '../helpers/raw-client.ts';
-import {
-  answering,
-  chunkedHead,
-  cutAfter,
-  httpAnswer,
-  httpChunk,
-  RawUpstream,
-  silent,
-} from '../helpers/raw-upstream.ts';
+import { answering, cutAfter, httpAnswer, RawUpstream } from '../helpers/raw-upstream.ts';
 import { checkResponseObject, checkResponsesStream } from '../helpers/responses-checker.ts';
 import { ScriptedIssuer } from '../helpers/scripted-issuer.ts';
-import { type ReceivedRequest, StandInModel, type StandInOptions } from '../helpers/stand-in-model.ts';
+import { type ReceivedRequest, StandInModel } from '../helpers/stand-in-model.ts';
+import { BEGUN, ChatOnlyUpstreams, chunk, SAID, saying } from './chat-only-upstreams.ts';
 
 const ASK = { model: 'm', input: 'Hello' };
 const STREAM = { ...ASK, stream: true };
-const VIA_CHAT = { responses: 'via_chat' };
-const SAID = 'The ferry crosses the river every five minutes.';
-
-const chatOnly = (endpoint: string, name = 'chat', more: object = {}) => ({
-  name,
-  endpoint,
-  sk: `key-of-${name}`,
-  allow: ['m'],
-  profile: VIA_CHAT,
-  ...more,
-});
+const CHAT_ONLY = new ChatOnlyUpstreams({ responses: 'via_chat' }, { noauth: true });
 
 const native = (endpoint: string) => ({ name: 'native', endpoint, sk: 'key-of-native', allow: ['m'] });
-
-/** A gateway in front of one model that only chats. */
-async function withModel(
-  options: StandInOptions,
-  use: (parts: { model: StandInModel; gateway: Gateway }) => Promise<void>,
-  config: object = {},
-): Promise<void> {
-  await using model = await StandInModel.start(options);
-  await using gateway = await Gateway.start({ noauth: true, upstreams: [chatOnly(model.url)], ...config });
-  await use({ model, gateway });
-}
-
-/** Chunks of a chat as a server sends them; objects or texts. */
-const events = (...chunks: readonly unknown[]): string =>
-  chunks.map((one) => `data: ${typeof one === 'string' ? one : JSON.stringify(one)}\n\n`).join('');
-
-const chunk = (delta: object, finish: string | null = null) => ({
-  id: 'c',
-  object: 'chat.completion.chunk',
-  created: 1_763_000_000,
-  model: 'up',
-  choices: [{ index: 0, delta, logprobs: null, finish_reason: finish }],
-});
-
-const begun =
-  chunkedHead() + httpChunk(events(chunk({ role: 'assistant', content: '' }), chunk({ content: 'Hel' })));
-
-/** Answers every request with these events. */
-const saying =
-  (...chunks: readonly unknown[]) =>
-  (_request: ReceivedRequest, response: ServerResponse): boolean => {
-    response.writeHead(200, { 'content-type': 'text/event-stream' }).end(events(...chunks, '[DONE]'));
-    return true;
-  };
 
 // biome-ignore lint/suspicious/noExplicitAny: JSON of an answer, looked at by the test.
 const jsonOf = async (response: Response): Promise<any> => response.json();
 
 test('S124 a Responses request reaches a chat-only upstream as a chat and comes back as a Response', async () => {
-  await withModel({}, async ({ model, gateway }) => {
+  await CHAT_ONLY.withModel({}, async ({ model, gateway }) => {
     const ask = { ...ASK, instructions: 'Be brief.', max_output_tokens: 50, metadata: { trip: '7' } };
     const reply = await gateway.post('/v1/responses', ask);
     assert.equal(reply.status, 200);
@@ -99,7 +48,7 @@ test('S124 a Responses request reaches a chat-only upstream as a chat and comes 
 });
 
 test('S125 its stream is the whole chain of events, recorded with its tokens', async () => {
-  await withModel({}, async ({ gateway }) => {
+  await CHAT_ONLY.withModel({}, async ({ gateway }) => {
     const reply = await gateway.post('/v1/responses', STREAM);
     assert.match(reply.headers.get('content-type') ?? '', /^text\/event-stream/);
     const { text, response } = checkResponsesStream(await reply.text());
@@ -114,7 +63,7 @@ test('S125 its stream is the whole chain of events, recorded with its tokens', a
 });
 
 test('S2 S3 /responses works as every spelling of its path', async () => {
-  await withModel({}, async ({ gateway }) => {
+  await CHAT_ONLY.withModel({}, async ({ gateway }) => {
     for (const path of ['/responses', '/v1/v1/responses', '//v1/responses/', '/v1/responses/responses'])
       assert.equal((await gateway.post(path, ASK)).status, 200, path);
   });
@@ -131,7 +80,7 @@ test('S125 reasoning, text and tool calls of one response are items in their ord
     chunk({ tool_calls: [{ index: 0, function: { arguments: 'rich"}' } }] }),
     chunk({}, 'tool_calls'),
   );
-  await withModel({ intercept }, async ({ gateway }) => {
+  await CHAT_ONLY.withModel({ intercept }, async ({ gateway }) => {
     const tools = [{ type: 'function', name: 'weather', parameters: { type: 'object' } }];
     const reply = await gateway.post('/v1/responses', { ...STREAM, tools });
     const { reasoning, text, calls, response } = checkResponsesStream(await reply.text());
@@ -154,7 +103,7 @@ test('S125 a response that ends at the limit is an incomplete Response', async (
     chunk({ content: 'Hel' }),
     chunk({}, 'length'),
   );
-  await withModel({ intercept }, async ({ gateway }) => {
+  await CHAT_ONLY.withModel({ intercept }, async ({ gateway }) => {
     const { response } = checkResponsesStream(await (await gateway.post('/v1/responses', STREAM)).text());
     assert.deepEqual(
       [response?.status, response?.incomplete_details],
@@ -164,7 +113,7 @@ test('S125 a response that ends at the limit is an incomplete Response', async (
 });
 
 test('S124 what a chat cannot do is a 400 with a clear code, and no upstream is called', async () => {
-  await withModel({}, async ({ model, gateway }) => {
+  await CHAT_ONLY.withModel({}, async ({ model, gateway }) => {
     for (const [more, param] of [
       [{ previous_response_id: 'resp_1' }, 'previous_response_id'],
       [{ conversation: 'conv_1' }, 'conversation'],
@@ -182,7 +131,7 @@ test('S124 what a chat cannot do is a 400 with a clear code, and no upstream is 
 });
 
 test('S124 a request without a body, without a model or with invalid JSON is a 400, and no upstream is called', async () => {
-  await withModel({ intercept: saying() }, async ({ model, gateway }) => {
+  await CHAT_ONLY.withModel({ intercept: saying() }, async ({ model, gateway }) => {
     for (const [body, code] of [
       [undefined, 'invalid_json'],
       ['', 'invalid_json'],
@@ -199,7 +148,7 @@ test('S124 a request without a body, without a model or with invalid JSON is a 4
 });
 
 test('S124 a stored Response cannot be requested: a JSON error, as the upstream sends it', async () => {
-  await withModel({}, async ({ gateway }) => {
+  await CHAT_ONLY.withModel({}, async ({ gateway }) => {
     for (const method of ['GET', 'DELETE']) {
       const reply = await fetch(`${gateway.url}/v1/responses/resp_1`, { method });
       assert.equal(reply.status, 404);
@@ -209,26 +158,10 @@ test('S124 a stored Response cannot be requested: a JSON error, as the upstream 
 });
 
 test('S125 before content the next upstream takes over, whether it fails by status, by silence or in its stream', async () => {
-  const cut = chunkedHead() + httpChunk(events(chunk({ role: 'assistant', content: '' })));
-  for (const script of [
-    cutAfter(httpAnswer('{}', { status: 503 }), 1_000),
-    cutAfter(cut, cut.length, true),
-    cutAfter(httpAnswer(events({ error: { message: 'out of memory', code: 'oom' } })), 1_000),
-    silent,
-  ]) {
-    await using bad = await RawUpstream.start(script);
-    await using good = await StandInModel.start();
-    await using gateway = await Gateway.start({
-      noauth: true,
-      stream_timeout: '300ms',
-      first_content_timeout: '300ms',
-      upstreams: [chatOnly(bad.url, 'bad'), chatOnly(good.url, 'good')],
-    });
-    const reply = await gateway.post('/v1/responses', STREAM);
-    assert.equal(checkResponsesStream(await reply.text()).text, SAID);
-    assert.equal(reply.headers.get('x-tokenferry-upstream'), 'good');
-    assert.equal(reply.headers.get('x-tokenferry-attempts'), '2');
-  }
+  await CHAT_ONLY.checkTakeOver(
+    (gateway) => gateway.post('/v1/responses', STREAM),
+    (stream) => checkResponsesStream(stream).text,
+  );
 });
 
 test('S124 an upstream without /chat/completions is an error with that path, and cools down', async () => {
@@ -240,7 +173,7 @@ test('S124 an upstream without /chat/completions is an error with that path, and
   await using gateway = await Gateway.start({
     noauth: true,
     cool_down: { failures: 1 },
-    upstreams: [chatOnly(bad.url)],
+    upstreams: [CHAT_ONLY.upstream(bad.url)],
   });
   const reply = await gateway.post('/v1/responses', ASK);
   assert.equal(reply.status, 502);
@@ -259,7 +192,7 @@ test('an alias is sent to the upstream, and reply_model selects the name in the 
     await using gateway = await Gateway.start({
       noauth: true,
       reply_model: replyModel,
-      upstreams: [chatOnly(model.url, 'chat', { models: { m: 'real' } })],
+      upstreams: [CHAT_ONLY.upstream(model.url, 'chat', { models: { m: 'real' } })],
     });
     const { response } = checkResponsesStream(await (await gateway.post('/v1/responses', STREAM)).text());
     assert.equal(model.received.at(-1)?.body.model, 'real');
@@ -268,8 +201,8 @@ test('an alias is sent to the upstream, and reply_model selects the name in the 
 });
 
 test('S126 after content an error event with flat and nested members is the last one', async () => {
-  await using bad = await RawUpstream.start(cutAfter(begun, begun.length, true));
-  await using gateway = await Gateway.start({ noauth: true, upstreams: [chatOnly(bad.url)] });
+  await using bad = await RawUpstream.start(cutAfter(BEGUN, BEGUN.length, true));
+  await using gateway = await Gateway.start({ noauth: true, upstreams: [CHAT_ONLY.upstream(bad.url)] });
   const reply = await gateway.post('/v1/responses', STREAM);
   assert.equal(reply.status, 200);
   const { text, error } = checkResponsesStream(await reply.text());
@@ -286,10 +219,14 @@ test('S126 after content an error event with flat and nested members is the last
 test('S126 silence within the stream ends it with the same event', async () => {
   await using bad = await RawUpstream.start(async (connection) => {
     await connection.request();
-    await connection.write(begun);
+    await connection.write(BEGUN);
   });
   const limits = { idle_timeout: '200ms' };
-  await using gateway = await Gateway.start({ noauth: true, ...limits, upstreams: [chatOnly(bad.url)] });
+  await using gateway = await Gateway.start({
+    noauth: true,
+    ...limits,
+    upstreams: [CHAT_ONLY.upstream(bad.url)],
+  });
   const { error } = checkResponsesStream(await (await gateway.post('/v1/responses', STREAM)).text());
   assert.equal(error?.code, 'upstream_timeout');
 });
@@ -305,7 +242,7 @@ test('S126 early headers are followed by comments, and by the error event when e
     early_headers: '30ms',
     keep_alive_comments: '30ms',
     retry: { same_upstream: 0 },
-    upstreams: [chatOnly(bad.url)],
+    upstreams: [CHAT_ONLY.upstream(bad.url)],
   });
   const reply = await gateway.post('/v1/responses', STREAM);
   assert.equal(reply.status, 200);
@@ -317,7 +254,7 @@ test('S126 early headers are followed by comments, and by the error event when e
 });
 
 test('S126 a stream that is running at shutdown ends with shutting_down', async () => {
-  await withModel(
+  await CHAT_ONLY.withModel(
     { reply: 'word '.repeat(500), wordDelayMs: 20 },
     async ({ gateway }) => {
       const reply = await gateway.post('/v1/responses', STREAM);
@@ -331,7 +268,7 @@ test('S126 a stream that is running at shutdown ends with shutting_down', async 
 });
 
 test('S65 a client that disconnects in mid-stream frees the upstream within a second', async () => {
-  await withModel({ reply: 'word '.repeat(1_000), wordDelayMs: 20 }, async ({ model, gateway }) => {
+  await CHAT_ONLY.withModel({ reply: 'word '.repeat(1_000), wordDelayMs: 20 }, async ({ model, gateway }) => {
     const client = await RawClient.connect(gateway.port);
     client.send(rawPost('/v1/responses', JSON.stringify(STREAM)));
     await until(() => client.received.includes('output_text.delta'), 'content');
@@ -355,7 +292,7 @@ test('S124 a parameter that the upstream refuses is dropped or renamed, as for c
     response.writeHead(400, { 'content-type': 'application/json' }).end(JSON.stringify({ error }));
     return true;
   };
-  await withModel({ intercept }, async ({ model, gateway }) => {
+  await CHAT_ONLY.withModel({ intercept }, async ({ model, gateway }) => {
     const more = { max_output_tokens: 5, user: 'u', truncation: 'auto' };
     const reply = await gateway.post('/v1/responses', { ...ASK, ...more });
     assert.equal(reply.status, 200);
@@ -373,7 +310,7 @@ test('a refused token is renewed and the request sent once more', async () => {
   await using gateway = await Gateway.start({
     noauth: true,
     tokens: { corp: issuer.source },
-    upstreams: [{ name: 'chat', endpoint: model.url, token: 'corp', profile: VIA_CHAT }],
+    upstreams: [CHAT_ONLY.upstream(model.url, 'chat', { sk: null, token: 'corp' })],
   });
   assert.equal((await gateway.post('/v1/responses', ASK)).status, 200);
   issuer.revokeAll();
@@ -384,7 +321,7 @@ test('a refused token is renewed and the request sent once more', async () => {
 });
 
 test('tokens count for the limit of the client', async () => {
-  await withModel(
+  await CHAT_ONLY.withModel(
     {},
     async ({ gateway }) => {
       const headers = { authorization: 'Bearer key-of-ragflow' };
@@ -399,7 +336,7 @@ test('tokens count for the limit of the client', async () => {
 });
 
 test('pass_through.deny refuses it here as well', async () => {
-  await withModel(
+  await CHAT_ONLY.withModel(
     {},
     async ({ gateway, model }) => {
       assert.equal((await gateway.post('/v1/responses', ASK)).status, 403);
@@ -421,7 +358,7 @@ test('S124 for an upstream with /responses request and response are passed throu
   const text =
     '{ "model":"m", "previous_response_id":"resp_1", "tools":[{"type":"web_search"}], "top_p":1.0 }';
   // With and without one beside it that only chats: what a chat cannot do goes to the other alone.
-  for (const upstreams of [[native(upstream.url)], [chatOnly(chat.url), native(upstream.url)]]) {
+  for (const upstreams of [[native(upstream.url)], [CHAT_ONLY.upstream(chat.url), native(upstream.url)]]) {
     await using gateway = await Gateway.start({ noauth: true, upstreams });
     const reply = await gateway.post('/v1/responses', text);
     assert.equal(await reply.text(), own);
@@ -442,7 +379,10 @@ test('S124 S125 upstreams with and without /responses take over from each other'
   });
   await using chat = await StandInModel.start();
   await using bad = await RawUpstream.start(cutAfter(httpAnswer('{}', { status: 503 }), 1_000));
-  await using first = await Gateway.start({ noauth: true, upstreams: [native(bad.url), chatOnly(chat.url)] });
+  await using first = await Gateway.start({
+    noauth: true,
+    upstreams: [native(bad.url), CHAT_ONLY.upstream(chat.url)],
+  });
   const translated = await first.post('/v1/responses', STREAM);
   assert.equal(translated.headers.get('x-tokenferry-attempts'), '2');
   assert.equal(checkResponsesStream(await translated.text()).text, SAID);
@@ -450,7 +390,7 @@ test('S124 S125 upstreams with and without /responses take over from each other'
     noauth: true,
     // They wait for an upstream that may have headers of its own.
     early_headers: '1ms',
-    upstreams: [chatOnly(bad.url, 'bad'), native(upstream.url)],
+    upstreams: [CHAT_ONLY.upstream(bad.url, 'bad'), native(upstream.url)],
   });
   const handed = await second.post('/v1/responses', STREAM);
   assert.equal(handed.headers.get('x-tokenferry-upstream'), 'native');
@@ -458,7 +398,7 @@ test('S124 S125 upstreams with and without /responses take over from each other'
 });
 
 test('S124 a response is found by its id in the next turn, unless the client sent store: false', async () => {
-  await withModel({}, async ({ model, gateway }) => {
+  await CHAT_ONLY.withModel({}, async ({ model, gateway }) => {
     const referring = (id: string) => ({
       model: 'm',
       input: [

@@ -1,13 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { ANSWERS, type Json, USAGE } from './answers.ts';
+import { type ApiClient, ApiSuite } from './api-suite.ts';
 import { clientCalled, withProgram } from './clients.ts';
-import { CLIENT_KEY, type Ferry, startFerry } from './ferry.ts';
-import { judgeAnswer, judgeFault } from './judge.ts';
-import type { Reading, Report, Task } from './protocol.ts';
-import { runClient } from './run-client.ts';
-import type { Vector } from './vector.ts';
-import { FAULT_VECTORS, STREAM_VECTORS, WHOLE_VECTORS } from './vectors.ts';
 
 /** A client that speaks the Responses API, in the environment of one that the matrix has. */
 interface ResponsesClient {
@@ -16,8 +10,8 @@ interface ResponsesClient {
   /** In whose place it runs: with that one's installation and arguments. */
   readonly like: string;
   readonly streams: readonly string[];
-  /** Its own word for an end by the limit, and for an end with calls; 'completed' otherwise. */
-  readonly finish?: Readonly<Record<string, string>>;
+  /** Its own words for the ends, if they are not those of the API. */
+  readonly finish?: ApiClient['finish'];
 }
 
 const AI_SDK_FINISH = { stop: 'stop', tool_calls: 'tool-calls', length: 'length' };
@@ -57,76 +51,25 @@ const CLIENTS: readonly ResponsesClient[] = [
   },
 ];
 
-let ferry: Ferry;
-
-before(async () => {
-  ferry = await startFerry({ responses: 'via_chat' });
+const SUITE = new ApiSuite({
+  profile: { responses: 'via_chat' },
+  // Five megabytes in one event, as the last ones have them, take openai for Node before 7 half a minute to read.
+  isReadable: ({ answer }) => answer !== 'long',
 });
 
-after(() => ferry.close());
+before(() => SUITE.start());
 
-function taskFor(way: string, model: string, more: Partial<Task> = {}): Task {
-  const base = { url: `${ferry.gatewayUrl}/v1`, key: CLIENT_KEY, includeUsage: true, tools: false };
-  return { id: `${way} ${model}`, way, model, ...base, ...more };
-}
+after(() => SUITE.close());
 
-/** What every client has to read, in its own words for the end. */
-function expectedOf({ answer }: Vector, { finish: words }: ResponsesClient): Reading {
-  const { text, reasoning, calls, finish } = ANSWERS[answer];
-  const own = { stop: 'completed', tool_calls: 'completed', length: 'max_output_tokens', ...words };
-  return {
-    text: text.join(''),
-    reasoning: reasoning.join(''),
-    calls: calls.map(({ id, name, arguments: pieces }) => ({ id, name, arguments: pieces.join('') })),
-    finish: own[finish],
-    usage: [{ prompt: USAGE.prompt_tokens, completion: USAGE.completion_tokens, total: USAGE.total_tokens }],
-    value: null,
-    error: null,
-  };
-}
+const COMPLETED = { stop: 'completed', tool_calls: 'completed', length: 'max_output_tokens' };
 
-/** Five megabytes in one event, as the last ones have them, take openai for Node before 7 half a minute to read. */
-const isReadable = ({ answer }: Vector): boolean => answer !== 'long';
-
-function run({ like, program }: ResponsesClient, tasks: readonly Task[]): Promise<Map<string, Report>> {
-  return runClient(withProgram(clientCalled(like), program), tasks);
-}
-
-/** The vectors that one way reads, and what is wrong with each reading. */
-async function wrongReadings(client: ResponsesClient): Promise<string[]> {
-  const chats = [
-    ...client.streams.flatMap((way) => STREAM_VECTORS.filter(isReadable).map((vector) => ({ way, vector }))),
-    ...WHOLE_VECTORS.filter(isReadable).map((vector) => ({ way: 'whole', vector })),
-  ];
-  const faults = [...client.streams, 'whole'].flatMap((way) =>
-    FAULT_VECTORS.filter(({ only = way }) => (only === 'whole') === (way === 'whole')).map((fault) => ({
-      way,
-      fault,
-    })),
-  );
-  const tasks = [
-    ...chats.map(({ way, vector }) =>
-      taskFor(way, vector.name, { tools: ANSWERS[vector.answer].calls.length > 0 }),
-    ),
-    ...faults.map(({ way, fault }) => taskFor(way, fault.name)),
-  ];
-  const reports = await run(client, tasks);
-  const of = (way: string, model: string) => reports.get(`${way} ${model}`) as Report;
-  const verdicts = [
-    ...chats.map(({ way, vector }) => {
-      const reading = of(way, vector.name);
-      return [way, vector.name, judgeAnswer(vector, reading, expectedOf(vector, client))] as const;
-    }),
-    ...faults.map(
-      ({ way, fault }) => [way, fault.name, judgeFault(fault.expect, of(way, fault.name))] as const,
-    ),
-  ];
-  return verdicts.flatMap(([way, name, wrong]) => (wrong === null ? [] : [`${way} ${name}: ${wrong}`]));
+function apiClientOf({ like, program, streams, finish = COMPLETED }: ResponsesClient): ApiClient {
+  return { client: withProgram(clientCalled(like), program), streams, finish };
 }
 
 for (const client of CLIENTS) {
   test(`S124 S125 S126 ${client.name} parses every response and every error with its Responses API`, async () => {
-    assert.deepEqual(await wrongReadings(client), []);
+    assert.deepEqual(await SUITE.wrongReadings(apiClientOf(client)), []);
   });
 }
 
@@ -134,33 +77,6 @@ for (const client of CLIENTS) {
 for (const client of CLIENTS) {
   test(`S124 ${client.name} continues a conversation with its own history`, async () => {
     const ways = client.name === 'AI SDK, openai' ? ['turns', 'turns-unstored'] : ['turns'];
-    for (const way of ways) await goOn(client, way);
+    for (const way of ways) await SUITE.checkTurns(apiClientOf(client).client, way);
   });
-}
-
-async function goOn(client: ResponsesClient, way: string): Promise<void> {
-  const answers = ['text', 'reasoning', 'textAndCall', 'calls'] as const;
-  const tasks = answers.map((answer) => taskFor(way, `canonical-${answer}`));
-  const reports = await run(client, tasks);
-  for (const answer of answers) {
-    const model = `canonical-${answer}`;
-    assert.equal(reports.get(`${way} ${model}`)?.error, null, model);
-    const { text, calls } = ANSWERS[answer];
-    const { messages } = ferry.upstream.seen.findLast(({ body }) => body.model === model)?.body ?? {};
-    const [question, told, ...rest] = messages as Json[];
-    assert.equal(question?.role, 'user');
-    assert.equal(told?.role, 'assistant', model);
-    assert.equal(told.content ?? '', text.join(''), `${model}: what was said before is told again`);
-    const ids = calls.map(({ id }) => id);
-    assert.deepEqual(
-      ((told.tool_calls ?? []) as Json[]).map(({ id }) => id),
-      ids,
-      model,
-    );
-    assert.deepEqual(
-      rest.map(({ role, tool_call_id: id }) => [role, id ?? null]),
-      [...ids.map((id) => ['tool', id]), ['user', null]],
-      model,
-    );
-  }
 }

@@ -89,7 +89,9 @@ export function checkErrorBody(body: Json, status?: number): Json {
   assert.equal(body.type, 'error');
   assert.ok(typeof body.request_id === 'string' && body.request_id !== '');
   const { error } = body;
-  assert.deepEqual(Object.keys(error).sort(), ['message', 'type']);
+  const { details, ...rest } = error;
+  assert.deepEqual(Object.keys(rest).sort(), ['message', 'type']);
+  if (details !== undefined) assert.equal(typeof details.error_code, 'string');
   const statuses = ERROR_TYPES[error.type];
   assert.ok(statuses !== undefined, `a type of Anthropic's: ${error.type}`);
   if (status !== undefined) assert.ok(statuses.includes(status), `${error.type} with status ${status}`);

@@ -23,6 +23,9 @@ export function anthropicStatus({ kind, status }: FerryError): number {
   return status === 503 && OVERLOADED.has(kind) ? OVERLOADED_STATUS : status;
 }
 
+/** The code by which Anthropic's SDKs see that a conversation cannot be stored as a thread. */
+export const UNSUPPORTED_THREAD = 'thread_unsupported_request';
+
 /** The words by which Claude Code and LangChain see that they must shorten the conversation. */
 const TOO_LONG = 'prompt is too long';
 
@@ -32,7 +35,9 @@ export function anthropicErrorBody(error: FerryError, requestId: string): object
   const { clientMessage } = error;
   const isUnsaid = error.kind === 'context_overflow' && !clientMessage.toLowerCase().includes(TOO_LONG);
   const message = isUnsaid ? `${TOO_LONG}: ${clientMessage}` : clientMessage;
-  return { type: 'error', error: { type, message }, request_id: requestId };
+  const isThread = error.code === UNSUPPORTED_THREAD;
+  const details = isThread && { details: { error_code: error.code, unsupported: [error.param] } };
+  return { type: 'error', error: { type, message, ...details }, request_id: requestId };
 }
 
 /** The last event of a stream of Anthropic's that broke. Its clients know no `[DONE]`. */

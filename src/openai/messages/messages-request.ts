@@ -1,6 +1,8 @@
 import { hash } from 'node:crypto';
+import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { parseExactly } from '../../lib/json/exact-numbers.ts';
 import { isJsonObject, type JsonObject, numberFrom } from '../../lib/json/json-object.ts';
+import { UNSUPPORTED_THREAD } from '../errors/anthropic-error.ts';
 import type { ParsedRequest } from '../request/parsed-request.ts';
 import { translatedChat } from '../request/translated-chat.ts';
 import { conversationOf } from './messages-conversation.ts';
@@ -32,7 +34,6 @@ const IGNORED = [
   'inference_geo',
   'mcp_servers',
   'speed',
-  'thread',
 ];
 
 /** The parameters of the Messages API: translated, or without a meaning in a chat. All others are the upstream's own and are passed on. */
@@ -56,6 +57,7 @@ const KNOWN: ReadonlySet<string> = new Set([
   'diagnostics',
   'fallback_credit_token',
   'service_tier',
+  'thread',
   'user_profile_id',
   'workspace_id',
   // A chat's: several choices cannot be one message.
@@ -69,6 +71,7 @@ const KNOWN: ReadonlySet<string> = new Set([
  */
 export function messagesAsChat(read: ParsedRequest): MessagesAsChat {
   const json = parseExactly(read.text) as JsonObject;
+  refuseThread(json.thread);
   const names = new ToolNames();
   const conversation = conversationOf(json.system, json.messages, names);
   const tools = chatToolsOf(json, conversation, names);
@@ -93,6 +96,20 @@ export function messagesAsChat(read: ParsedRequest): MessagesAsChat {
     },
     ignored: [...IGNORED.filter((name) => !isNothing(json[name])), ...tools.dropped, ...conversation.dropped],
   };
+}
+
+/**
+ * The messages of a thread that goes on are only the new ones. Anthropic's SDKs (Node 1.15, Python 2.15) begin one for each run
+ * of tools, and send the whole conversation instead when this error has its code.
+ */
+function refuseThread(thread: unknown): void {
+  if (thread === undefined || thread === null) return;
+  throw new FerryError('invalid_request', {
+    message:
+      'The request has a "thread", which is not possible with this model: no conversation is stored. Send all messages, and no thread.',
+    param: 'thread',
+    code: UNSUPPORTED_THREAD,
+  });
 }
 
 function isNothing(value: unknown): boolean {

@@ -8,7 +8,7 @@ export const sdk = await import(packages.sdk);
 export const { createOpenAI } = await import(packages.openai);
 
 /** What `generateText` and `streamText` are given. */
-export function callOf(task: Task, model: unknown) {
+function callOf(task: Task, model: unknown) {
   const tools = TOOLS.map(({ function: { name, parameters } }) => [
     name,
     sdk.tool({ description: name, inputSchema: sdk.jsonSchema(parameters) }),
@@ -33,7 +33,7 @@ function readUsage(usage: Usage, reading: Reading): void {
     reading.usage.push({ prompt, completion, total });
 }
 
-export interface ToolCall {
+interface ToolCall {
   readonly toolCallId: string;
   readonly toolName: string;
   readonly input: unknown;
@@ -66,5 +66,26 @@ export function textWays(modelOf: (task: Task) => unknown): { readonly stream: W
       for (const call of result.toolCalls) readCall(call, reading);
       readUsage(result.usage, reading);
     },
+  };
+}
+
+/** A second turn with the response to the first as the SDK itself keeps it, and the result of each tool. */
+export function turnsWay(modelOf: (task: Task) => unknown, providerOptions: object = {}): Way {
+  return async (task, reading) => {
+    const { prompt, ...call } = { ...callOf({ ...task, tools: true }, modelOf(task)), providerOptions };
+    const first = await sdk.generateText({ ...call, prompt });
+    const results = first.toolCalls.map(({ toolCallId, toolName }: ToolCall) => ({
+      type: 'tool-result',
+      toolCallId,
+      toolName,
+      output: { type: 'text', value: 'sunny' },
+    }));
+    const messages = [
+      { role: 'user', content: prompt },
+      ...first.response.messages,
+      ...(results.length > 0 ? [{ role: 'tool', content: results }] : []),
+      { role: 'user', content: 'And then?' },
+    ];
+    reading.text = (await sdk.generateText({ ...call, messages })).text;
   };
 }

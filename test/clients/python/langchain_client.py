@@ -2,7 +2,8 @@
 
 from langchain_openai import OpenAIEmbeddings
 
-from langchain_ways import chat_model_of, chat_ways, connection_of, read_message
+from langchain_openai_model import chat_model_of, connection_of
+from langchain_ways import chat_ways, read_message
 from program import run_program
 
 

@@ -1,9 +1,8 @@
 """langchain-openai: ChatOpenAI with `use_responses_api`."""
 
-from langchain_core.messages import HumanMessage, ToolMessage
-
-from langchain_ways import chat_model_of, chat_ways, read_message
-from program import QUESTION, run_program
+from langchain_openai_model import chat_model_of
+from langchain_ways import chat_ways, read_message, turns_way
+from program import run_program
 
 
 def model_of(task):
@@ -23,13 +22,4 @@ def read(message, reading):
     read_message(message, reading)
 
 
-def turns(task, reading):
-    """A second turn: the message goes back as it is, with what the tools gave."""
-    model = model_of({**task, "tools": True})
-    question = HumanMessage(QUESTION)
-    first = model.invoke([question])
-    results = [ToolMessage("sunny", tool_call_id=call["id"]) for call in first.tool_calls]
-    read(model.invoke([question, first, *results, HumanMessage("And then?")]), reading)
-
-
-run_program({**chat_ways(model_of, read), "turns": turns})
+run_program({**chat_ways(model_of, read), "turns": turns_way(model_of, read)})

@@ -1,23 +1,13 @@
-"""What ChatOpenAI of langchain-openai is asked in the same way, whichever API it speaks."""
+"""What every chat model of LangChain is asked in the same way, whichever API it speaks."""
 
 import json
 
-from langchain_openai import ChatOpenAI
+from langchain_core.messages import HumanMessage, ToolMessage
 
 from program import QUESTION, TOOLS, counts
 
 
-def connection_of(task):
-    return {
-        "model": task["model"],
-        "base_url": task["url"],
-        "api_key": task["key"],
-        "max_retries": 0,
-    }
-
-
-def chat_model_of(task, **options):
-    model = ChatOpenAI(**connection_of(task), **options)
+def with_tools(model, task):
     return model.bind_tools(TOOLS) if task["tools"] else model
 
 
@@ -54,3 +44,16 @@ def chat_ways(model_of, read):
         read(model_of(task).invoke(QUESTION), reading)
 
     return {"stream": stream, "whole": whole}
+
+
+def turns_way(model_of, read):
+    """A second turn: the message goes back as it is, with what the tools gave."""
+
+    def turns(task, reading):
+        model = model_of({**task, "tools": True})
+        question = HumanMessage(QUESTION)
+        first = model.invoke([question])
+        results = [ToolMessage("sunny", tool_call_id=call["id"]) for call in first.tool_calls]
+        read(model.invoke([question, first, *results, HumanMessage("And then?")]), reading)
+
+    return turns
