@@ -281,6 +281,25 @@ test('nothing is kept of clients that send their own key, nor where every header
   }
 });
 
+test('a client that may not use the upstream gets nothing of what others have asked it for', async (context) => {
+  const { gateway, asked: askedFor } = await scene(context, {
+    noauth: false,
+    clients: [
+      { name: 'indexer', key: 'key-of-the-indexer' },
+      { name: 'chat', key: 'key-of-the-chat', models: ['gpt-*'] },
+    ],
+  });
+  const statusFor = async (key: string): Promise<number> => {
+    const headers = { authorization: `Bearer ${key}` };
+    return (await gateway.post('/v1/embeddings', { model: 'bge', input: ['a'] }, { headers })).status;
+  };
+  assert.equal(await statusFor('key-of-the-indexer'), 200);
+  assert.equal(await statusFor('key-of-the-indexer'), 200);
+  assert.equal(await statusFor('key-of-the-chat'), 403);
+  assert.equal(await statusFor('unknown-key'), 401);
+  assert.equal(askedFor().length, 1);
+});
+
 test('a header that is passed on keeps its values apart', async (context) => {
   const { embed, asked: askedFor } = await scene(context, { upstream: { forward_headers: ['X-Tenant'] } });
   await embed(['a'], {}, { 'x-tenant': 'one' });
