@@ -393,6 +393,31 @@ test('waiting for a free slot is a span before the attempt', async (t) => {
   assert.equal(wait?.attributes['tokenferry.queue.reason'], 'slot');
 });
 
+test('a turn at a limited rate that comes too late is an error of its wait', async (t) => {
+  await using model = await StandInModel.start();
+  const { ask, gateway, collector } = await traced(t, {
+    upstreams: [{ name: 'chat', endpoint: model.url, sk: UPSTREAM_KEY, pace: { rpm: 1, max_wait: '10ms' } }],
+  });
+  const statuses: number[] = [];
+  for (const _ of [1, 2]) {
+    const response = await ask('/v1/chat/completions', { model: 'm', messages: MESSAGES });
+    await response.text();
+    statuses.push(response.status);
+  }
+  assert.deepEqual(statuses, [200, 429]);
+  await gateway.end();
+  const wait = collector.spans.find(({ name }) => name === 'queue wait');
+  assert.ok(wait !== undefined);
+  assert.deepEqual(outline(collector.tree(wait.traceId)), [
+    'POST /v1/chat/completions SERVER',
+    '  queue wait INTERNAL',
+  ]);
+  assert.deepEqual(
+    [wait.attributes['tokenferry.queue.reason'], wait.attributes['error.type'], wait.status],
+    ['rate', 'rate_limited', 'ERROR'],
+  );
+});
+
 test('a request without a usable upstream is an error with its code', async (t) => {
   const { ask, tree } = await traced(t, {
     upstreams: [{ name: 'gone', endpoint: 'http://127.0.0.1:9/v1', sk: UPSTREAM_KEY }],

@@ -19,12 +19,20 @@ async function database(t: TestContext): Promise<string> {
   const nowMs = Date.now();
   const rows = [
     sampleRecord({ id: 'old', createdAtMs: nowMs - 3_600_000, path: '/v1/old', outcome: 'ok' }),
-    sampleRecord({ id: 'new', createdAtMs: nowMs - 10_000, path: '/v1/new', outcome: 'ok' }),
+    sampleRecord({
+      id: 'new',
+      createdAtMs: nowMs - 10_000,
+      path: '/v1/new',
+      outcome: 'ok',
+      traceId: TRACE_ID,
+    }),
   ];
   store.insert(batchOf(rows));
   store.close();
   return path;
 }
+
+const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';
 
 function log(config: object, ...args: string[]): Promise<EndedCommand> {
   return runCommand('log', { upstreams: UPSTREAMS, ...config }, { args });
@@ -92,6 +100,9 @@ test('--id opens one request: its facts and its attempts on a time line', async 
   assert.equal(code, 0);
   assert.match(stdout, /^request new\n {2}time {5}20\d\d/);
   assert.match(stdout, /^ {2}attempts\n {4}\|[ █]{40}\| \d+ ms {2}\S+: \w+/m);
+  const traced = await log({ dbaddr }, '--id', TRACE_ID);
+  assert.match(traced.stdout, /^request new\n/);
+  assert.match(traced.stdout, new RegExp(`^ {2}trace {4}${TRACE_ID}$`, 'm'));
   const none = await log({ dbaddr }, '--id', 'unknown');
   assert.match(none.stderr, /^No request with id unknown is recorded\.\n$/);
 });

@@ -142,6 +142,18 @@ test('the outcome sets the level of each line of a batch', async (t) => {
   assert.deepEqual(await levels('error'), ['error', 'error']);
 });
 
+test('a traced request has the id of its trace in its line', async (t) => {
+  const traceId = '4bf92f3577b34da6a3ce929d0e0e4736';
+  const records = [sampleRecord({ traceId }), sampleRecord()];
+  const lines = jsonLines(await logged(t, {}, (logger) => logger.acceptRecords(records)));
+  assert.deepEqual(
+    lines.map((line) => line.trace_id),
+    [traceId, undefined],
+  );
+  const text = await logged(t, { format: 'text' }, (logger) => logger.acceptRecords(records));
+  assert.equal(text.split('\n').filter((line) => line.includes(`trace ${traceId}`)).length, 1);
+});
+
 test('what a client puts into a name cannot break its line', async (t) => {
   const nasty = 'a"b\\c\nd\u0000e\u2028f\u001b[31m\u202eg\ud800';
   const record = sampleRecord({

@@ -136,3 +136,28 @@ test('requests do not share their headers', () => {
   headers.build(PUBLIC).push('authorization', 'Bearer of-another');
   assert.equal(asRecord(headers.build({})).authorization, undefined);
 });
+
+test('the context of a trace replaces that of the client, but not a configured header', () => {
+  const client = { traceparent: 'of-the-client', tracestate: 'of-the-client', 'x-other': 'kept' };
+  const replaced = (settings: Partial<HeaderSettings>, values: Record<string, string>) => {
+    const headers = new RequestHeaders({
+      headers: {},
+      forwardHeaders: [],
+      isKeepingHeaders: true,
+      ...settings,
+    });
+    const flat = headers.build(client);
+    headers.replace(flat, ['traceparent', 'tracestate'], values);
+    return asRecord(flat);
+  };
+  assert.deepEqual(replaced({}, { traceparent: 'ours', tracestate: 'ours' }), {
+    'x-other': 'kept',
+    traceparent: 'ours',
+    tracestate: 'ours',
+  });
+  assert.deepEqual(replaced({}, { traceparent: 'ours' }), { 'x-other': 'kept', traceparent: 'ours' });
+  assert.deepEqual(replaced({ headers: { TraceParent: 'fixed' } }, { traceparent: 'ours' }), {
+    'x-other': 'kept',
+    traceparent: 'fixed',
+  });
+});
