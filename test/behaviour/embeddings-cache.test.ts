@@ -61,7 +61,7 @@ async function scene(
     model: options = answering,
     upstream = {},
     ...config
-  }: Record<string, object> & { model?: StandInOptions } = {},
+  }: Record<string, unknown> & { model?: StandInOptions; upstream?: object } = {},
 ): Promise<Scene> {
   const model = await StandInModel.start(options);
   context.after(() => model.close());
