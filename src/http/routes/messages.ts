@@ -37,10 +37,7 @@ export async function serveMessages(
 ): Promise<void> {
   const { router, policy } = settings;
   refuseDenied(context, passSettings);
-  const request = await readModelRequest(context, 'chat', settings);
-  context.outcome.isStream = request.stream;
-  const routed = context.routed(request.model, client);
-  const admitted = router.candidates(routed);
+  const { request, routed, admitted } = await routedMessages(context, client, settings);
   const { candidates, asChat } = capableOf(request, admitted);
   const failover = router.begin(routed, candidates);
   const writer = request.stream
@@ -67,6 +64,14 @@ export async function serveMessages(
     writer?.dispose();
   }
   context.outcome.isKnownModel = router.served(routed);
+}
+
+/** Reads the request and finds the upstreams that may serve it. */
+async function routedMessages(context: RequestContext, client: ClientIdentity, settings: ChatRouteSettings) {
+  const request = await readModelRequest(context, 'chat', settings);
+  context.outcome.isStream = request.stream;
+  const routed = context.routed(request.model, client);
+  return { request, routed, admitted: settings.router.candidates(routed) };
 }
 
 /** Names the upstreams that do not have the path /messages, as on other paths. */
@@ -121,9 +126,7 @@ export async function countMessageTokens(
 ): Promise<void> {
   const { router, policy } = settings;
   refuseDenied(context, passSettings);
-  const request = await readModelRequest(context, 'chat', settings);
-  const routed = context.routed(request.model, client);
-  const admitted = router.candidates(routed);
+  const { request, routed, admitted } = await routedMessages(context, client, settings);
   const candidates = admitted.filter(
     (candidate) => !isViaChat(candidate) && !candidate.missingEndpoints.has(context.path),
   );

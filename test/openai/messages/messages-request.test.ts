@@ -6,6 +6,7 @@ import { thinkingSignature } from '../../../src/openai/messages/thinking-signatu
 import { toolUseId } from '../../../src/openai/messages/tool-names.ts';
 import { parseRequest } from '../../../src/openai/request/parsed-request.ts';
 import { randomFrom } from '../../helpers/seeded-random.ts';
+import { refusalOf } from '../refused-request.ts';
 
 // biome-ignore lint/suspicious/noExplicitAny: JSON of a schema, looked at by the test.
 type Json = Record<string, any>;
@@ -46,16 +47,7 @@ const TOOL = {
   input_schema: { type: 'object', properties: { path: { type: 'string' } }, required: ['path'] },
 };
 
-function refusal(request: object): FerryError {
-  try {
-    translate(request);
-  } catch (error) {
-    assert.ok(error instanceof FerryError);
-    assert.equal(error.status, 400);
-    return error;
-  }
-  throw new assert.AssertionError({ message: `taken: ${JSON.stringify(request)}` });
-}
+const refusal = (request: object) => refusalOf(() => translate(request));
 
 test('a text and a list of text blocks are one text of the user, without cache_control', () => {
   assert.deepEqual(messagesOf(HELLO), [{ role: 'user', content: 'Hello' }]);

@@ -5,6 +5,7 @@ import { parseRequest } from '../../../src/openai/request/parsed-request.ts';
 import type { Recall } from '../../../src/openai/responses/responses-input.ts';
 import { responsesAsChat } from '../../../src/openai/responses/responses-request.ts';
 import { cpuMsSince } from '../../helpers/cpu-time.ts';
+import { refusalOf } from '../refused-request.ts';
 
 function translate(request: object | string, recall?: Recall) {
   const text = typeof request === 'string' ? request : JSON.stringify({ model: 'm', ...request });
@@ -22,16 +23,7 @@ function chatOf(request: object, recall?: Recall) {
 const messagesOf = (input: unknown, more: object = {}, recall?: Recall) =>
   chatOf({ input, ...more }, recall).messages;
 
-function refusal(request: object): FerryError {
-  try {
-    translate(request);
-  } catch (error) {
-    assert.ok(error instanceof FerryError);
-    assert.equal(error.status, 400);
-    return error;
-  }
-  throw new assert.AssertionError({ message: `taken: ${JSON.stringify(request)}` });
-}
+const refusal = (request: object) => refusalOf(() => translate(request));
 
 test('S124 a string is one message of the user', () => {
   assert.deepEqual(chatOf({ input: 'Hello' }), { messages: [{ role: 'user', content: 'Hello' }] });
