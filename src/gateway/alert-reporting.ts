@@ -6,6 +6,7 @@ import { counted, times } from '../lib/text/format.ts';
 import { shorten } from '../lib/text/sanitize.ts';
 import { Alerts } from '../observability/alerts/alerts.ts';
 import { PostgresSharedAlerts } from '../observability/alerts/postgres-shared-alerts.ts';
+import type { SharedAlerts } from '../observability/alerts/shared-alerts.ts';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { RequestLogEvent } from '../request-log/record-writer.ts';
@@ -80,12 +81,34 @@ export class AlertReporting {
     });
   }
 
+  /** Logs that the shared database is not available, and that it is again. */
+  #logged(alerts: SharedAlerts): SharedAlerts {
+    const { logger } = this.#parts;
+    let isAvailable = true;
+    const report: SharedAlerts['report'] = async (problem, view) => {
+      try {
+        const decision = await alerts.report(problem, view);
+        if (!isAvailable) logger.info('alerts: the shared database is available again');
+        isAvailable = true;
+        return decision;
+      } catch (error) {
+        if (isAvailable)
+          logger.warn(
+            `alerts: the shared database is not available: ${this.#reason((error as Error).message)}. Each replica sends its own messages.`,
+          );
+        isAvailable = false;
+        throw error;
+      }
+    };
+    return { report, withdraw: (problem) => alerts.withdraw(problem), close: () => alerts.close() };
+  }
+
   /** That of `shared`; the running one when it is the same. */
   #sharingOf({ shared, shared_key: sharedKey, notify }: Config): AlertSharing | null {
     if (shared === null || sharedKey === null || notify.length === 0) return null;
     const key = settingsKey({ shared, sharedKey });
     if (this.#sharing?.key === key) return this.#sharing;
-    return { key, alerts: new PostgresSharedAlerts(shared, sharedKey) };
+    return { key, alerts: this.#logged(new PostgresSharedAlerts(shared, sharedKey)) };
   }
 
   /** Puts the prepared channels into use. */

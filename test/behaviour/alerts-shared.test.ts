@@ -92,4 +92,9 @@ test('while the shared database is away each replica sends its own alerts, and r
   for (const gateway of [one, two]) assert.ok((await chat(gateway)) >= 500);
   await until(() => robot.received.length === 2, 'an alert of each');
   assert.deepEqual(robot.bodies.map(({ hostname }) => hostname).sort(), ['node-1', 'node-2']);
+  for (const { log } of [one, two])
+    assert.match(
+      log,
+      /alerts: the shared database is not available: .*no_such_database.* does not exist\. Each replica sends its own messages\./,
+    );
 });
