@@ -1,3 +1,5 @@
+import { getCompileCacheDir } from 'node:module';
+import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import {
   type InsertResult,
@@ -108,6 +110,9 @@ export class WorkerStore implements RequestStore {
       workerData: this.#settings,
       // Flags of the main thread may apply to its own input only (--input-type).
       execArgv: [],
+      // The cache of compiled code that main.ts enables counts for its own thread only; without it a worker loads the
+      // compiler of types again, for 130 ms and 30 MB.
+      env: { ...process.env, ...compileCacheEnvironment() },
     });
     worker.on('message', (response: WorkerResponse) => this.#settle(response));
     worker.on('error', (error) => this.#fail(worker, error));
@@ -137,4 +142,10 @@ export class WorkerStore implements RequestStore {
 function workerFault(error: unknown): StoreError {
   const text = error instanceof Error ? error.message : String(error);
   return new StoreError('unavailable', 'WORKER', `The worker of the request log failed: ${text}.`, error);
+}
+
+/** The folder that Node was given: what it names has a folder for this version of Node in addition. */
+function compileCacheEnvironment(): { NODE_COMPILE_CACHE?: string } {
+  const folder = getCompileCacheDir();
+  return folder === undefined ? {} : { NODE_COMPILE_CACHE: dirname(folder) };
 }

@@ -98,6 +98,9 @@ interface Outgoing {
   readonly exchange: Exchange;
 }
 
+/** The SDK reads headers for its log, which is off, and for the fields of an error, which is not used. */
+const NO_HEADERS = new Headers();
+
 /** The SDK's own limit ends at the headers; `AttemptTimer` also covers the body. The maximum of a timer. */
 const NO_TIMEOUT_MS = 2 ** 31 - 1;
 
@@ -131,13 +134,6 @@ export class UpstreamClient extends OpenAI {
       timeout: NO_TIMEOUT_MS,
       maxRetries: 0,
       logLevel: 'off',
-      // The SDK's own signal is left alone: nothing aborts it, and one that it would compose of the attempt's and its own
-      // costs 5 µs a request.
-      fetch: (url, init) => {
-        const request = init as unknown as Init;
-        const path = String(url).slice(connections.origin.length);
-        return request.exchange.send(path, request) as unknown as Promise<Response>;
-      },
     });
     this.name = settings.name;
     const { credentials } = settings;
@@ -350,14 +346,12 @@ export class UpstreamClient extends OpenAI {
       body: call.body,
       fetchOptions: outgoing as unknown as NonNullable<RequestOptions['fetchOptions']>,
     };
-    let response: UpstreamResponse;
     try {
-      response = (await this.request(options).asResponse()) as unknown as UpstreamResponse;
+      await this.request(options).asResponse();
     } catch (error) {
       // The SDK's error for a status has parsed what we need as it came.
       if (!(error instanceof OpenAI.APIError)) throw error;
       if (exchange.response === null) throw error.cause ?? error;
-      response = exchange.response;
     } finally {
       // The SDK's promises live in WeakMaps, whose entries survive every young collection, so that all that they reach is
       // copied again and again: they must reach nothing of a request. (Of a chat of 1 KB 7 KB survived, which cost a fifth
@@ -365,8 +359,7 @@ export class UpstreamClient extends OpenAI {
       options.body = null;
       options.fetchOptions = {};
     }
-    response.lease = lease;
-    return response;
+    return exchange.takeResponse(lease);
   }
 
   override async buildRequest(options: RequestOptions): Promise<BuiltRequest> {
@@ -402,6 +395,17 @@ export class UpstreamClient extends OpenAI {
     };
     const url = `${this.#connections.origin}${request.path}`;
     return { req: init as unknown as BuiltRequest['req'], url, timeout: NO_TIMEOUT_MS };
+  }
+
+  /**
+   * The SDK's seam for a whole request: sends it by our transport. Its own timer and signal are not made: `AttemptTimer`
+   * and the attempt's signal cover the body as well (8 µs a request).
+   */
+  override async fetchWithTimeout(url: string | URL | Request, init?: RequestInit): Promise<Response> {
+    const request = init as unknown as Init;
+    const path = String(url).slice(this.#connections.origin.length);
+    await request.exchange.send(path, request);
+    return new SdkResponse(request.exchange) as unknown as Response;
   }
 
   #place(lease: Lease, request: OutgoingRequest): void {
@@ -477,6 +481,28 @@ function noteTokenWait(call: UpstreamCall, beganMonoMs: number): void {
 /** What `buildRequest` makes and `fetch` gets. */
 interface Init extends WireRequest {
   readonly exchange: Exchange;
+}
+
+/** What the SDK reads of a `Response`. It keeps it for longer than the request lasts, so this holds nothing of one. */
+class SdkResponse {
+  readonly status: number;
+  readonly ok: boolean;
+  readonly headers = NO_HEADERS;
+  /** Empty, as of every `Response` that was not fetched from a URL: hosts belong into no log line of the SDK. */
+  readonly url = '';
+  readonly #exchange: Exchange;
+
+  constructor(exchange: Exchange) {
+    const { status, ok } = exchange.response as UpstreamResponse;
+    this.status = status;
+    this.ok = ok;
+    this.#exchange = exchange;
+  }
+
+  /** Asked for the error text of a response that is not `ok`. */
+  async text(): Promise<string> {
+    return (await this.#exchange.response?.text()) ?? '';
+  }
 }
 
 function onlyOk(response: UpstreamResponse): UpstreamResponse {

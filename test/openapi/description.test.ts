@@ -6,7 +6,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { createAdminApp } from '../../src/admin/admin-app.ts';
 import type { AdminParts } from '../../src/admin/admin-parts.ts';
 import { TokenHistory } from '../../src/admin/live/token-history.ts';
-import { type AppParts, createApp } from '../../src/http/app.ts';
+import { type AppParts, createRouter } from '../../src/http/app.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { ERROR_TABLE } from '../../src/lib/errors/ferry-error.ts';
 import type { TokenStateName } from '../../src/tokens/manager/token-status.ts';
@@ -91,7 +91,7 @@ function routesOf(app: unknown): string[] {
 }
 
 test('every route of the app is described, and every described operation is a route', () => {
-  const app = createApp({} as AppParts);
+  const app = createRouter({} as AppParts);
   const described = description.operations
     .filter(({ path }) => !path.startsWith('/admin/'))
     .map(({ method, path }) => `${method} ${path}`);

@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { inSeconds } from '../../lib/text/format.ts';
+import type { Lease } from '../../tokens/manager/lease.ts';
 import type { AttemptTimer } from '../attempt-timer.ts';
 import { ResponseHeaders, UpstreamResponse } from '../response.ts';
 import { type BodySource, ResponseBody } from './body.ts';
@@ -80,6 +81,14 @@ export class Exchange implements ConnectionHandler, BodySource {
       this.#reject = reject;
       this.#dispatch(this.#request as Dispatcher.DispatchOptions);
     });
+  }
+
+  /** Hands the response over: from here on the exchange does not refer to it. */
+  takeResponse(lease: Lease | null): UpstreamResponse {
+    const response = this.response as UpstreamResponse;
+    this.response = null;
+    response.lease = lease;
+    return response;
   }
 
   #dispatch(request: Dispatcher.DispatchOptions): void {
