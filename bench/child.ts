@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LoadResult, Order } from './load.ts';
-import type { Reading } from './meter.ts';
+import type { Allocation, Reading } from './meter.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -19,7 +19,8 @@ export type Core = 'gateway' | 'rest';
 export const canPin =
   process.platform === 'linux' && availableParallelism() > 1 && existsSync('/usr/bin/taskset');
 
-const CORE_NUMBER: Readonly<Record<Core, string>> = { rest: '0', gateway: '1' };
+export const GATEWAY_CORE = '1';
+const CORE_NUMBER: Readonly<Record<Core, string>> = { rest: '0', gateway: GATEWAY_CORE };
 
 /** A process of the benchmark, spoken to over its IPC channel, one question at a time. */
 export class Child {
@@ -58,6 +59,17 @@ export class Child {
     const answer = this.#next<{ reading: Reading }>('reading');
     this.#process.send(isClean ? 'meter after collection' : 'meter');
     return (await answer).reading;
+  }
+
+  /** What `work` has the process allocate. */
+  async allocation(work: () => Promise<unknown>): Promise<Allocation> {
+    const watching = this.#next<{ watching: true }>('watching');
+    this.#process.send('watch allocation');
+    await watching;
+    await work();
+    const answer = this.#next<{ allocation: Allocation }>('allocation');
+    this.#process.send('allocation');
+    return (await answer).allocation;
   }
 
   /** Has the load generator do its work. Throws when a request failed. */

@@ -4,7 +4,14 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, type Dispatcher } from 'undici';
-import { FIRST_CONTENT, PACED_LENGTH_MS, WORKLOADS, type WorkloadName } from './workloads.ts';
+import {
+  CROWD_FRAMES,
+  CROWD_GAP_MS,
+  FIRST_CONTENT,
+  PACED_LENGTH_MS,
+  WORKLOADS,
+  type WorkloadName,
+} from './workloads.ts';
 
 export type Order =
   | {
@@ -26,6 +33,8 @@ export interface LoadResult {
   readonly elapsedMs: number;
   /** From the request to the first content (of a whole response: its first bytes), of each request. */
   readonly firstContentMs: readonly number[];
+  /** From the request to the end of its response, of each request. */
+  readonly wholeMs: readonly number[];
   readonly bytes: number;
   /** When each request was sent, by the wall clock; only of steady load. */
   readonly sentAtMs?: readonly number[];
@@ -33,12 +42,21 @@ export interface LoadResult {
   readonly failure?: string;
 }
 
+const NO_TIMES = { firstContentMs: [], wholeMs: [], bytes: 0 };
 const AUTHORIZATION = 'Bearer bench-client-key';
 const agent = new Agent({ connections: null, bodyTimeout: 0, headersTimeout: 60_000, pipelining: 1 });
 const held: Dispatcher.DispatchController[] = [];
 
+/** Streams are spread over the length of one, in milliseconds, so that they do not stay in step. */
+const SPREAD_MS: Partial<Record<WorkloadName, number>> = {
+  paced: PACED_LENGTH_MS,
+  crowd: CROWD_FRAMES * CROWD_GAP_MS,
+};
+const STREAMS: ReadonlySet<WorkloadName> = new Set(['burst', 'tools', 'paced', 'crowd', 'held']);
+
 interface Answer {
   readonly firstContentMs: number;
+  readonly wholeMs: number;
   readonly bytes: number;
 }
 
@@ -49,7 +67,7 @@ function ask(
   onFirst?: (controller: Dispatcher.DispatchController) => void,
 ): Promise<Answer> {
   const { path, request } = WORKLOADS[name];
-  const isStream = name === 'burst' || name === 'paced';
+  const isStream = STREAMS.has(name);
   const startedMs = performance.now();
   return new Promise((done, fail) => {
     let status = 0;
@@ -79,7 +97,8 @@ function ask(
           tail = chunk;
         },
         onResponseEnd() {
-          if (status === 200 && isComplete(name, tail)) done({ firstContentMs, bytes });
+          if (status === 200 && isComplete(name, tail))
+            done({ firstContentMs, wholeMs: performance.now() - startedMs, bytes });
           else
             fail(new Error(`status ${status}, ${bytes} bytes, ends in ${tail.toString('utf8').slice(-200)}`));
         },
@@ -93,8 +112,7 @@ function ask(
 
 function isComplete(name: WorkloadName, tail: Buffer): boolean {
   const end = tail.toString('latin1', Math.max(0, tail.length - 8)).trimEnd();
-  const isWhole = name === 'chat' || name === 'embeddings' || name === 'base64';
-  return isWhole ? end.endsWith('}') : end.endsWith('[DONE]');
+  return STREAMS.has(name) ? end.endsWith('[DONE]') : end.endsWith('}');
 }
 
 async function run(
@@ -103,17 +121,18 @@ async function run(
   requests: number,
   concurrency: number,
 ): Promise<LoadResult> {
-  const firstContentMs: number[] = [];
+  const [firstContentMs, wholeMs]: [number[], number[]] = [[], []];
   let [started, failed, bytes, failure] = [0, 0, 0, ''];
   const startedMs = performance.now();
   const worker = async (position: number): Promise<void> => {
-    // Streams of the same length would stay in step and arrive all at once, which no crowd of users does.
-    if (name === 'paced') await sleep((PACED_LENGTH_MS * position) / concurrency);
+    const spreadMs = SPREAD_MS[name];
+    if (spreadMs !== undefined) await sleep((spreadMs * position) / concurrency);
     while (started < requests && failed === 0) {
       started += 1;
       try {
         const answer = await ask(origin, name);
         firstContentMs.push(answer.firstContentMs);
+        wholeMs.push(answer.wholeMs);
         bytes += answer.bytes;
       } catch (error) {
         failed += 1;
@@ -128,6 +147,7 @@ async function run(
     failed,
     elapsedMs,
     firstContentMs,
+    wholeMs,
     bytes,
     ...(failure === '' ? {} : { failure }),
   };
@@ -161,7 +181,16 @@ async function steady(origin: string, perSecond: number, seconds: number): Promi
   await Promise.all(running);
   const failed = total - sentAtMs.length;
   const elapsedMs = performance.now() - startedMs;
-  return { done: sentAtMs.length, failed, elapsedMs, firstContentMs, bytes: 0, sentAtMs, failure };
+  return {
+    done: sentAtMs.length,
+    failed,
+    elapsedMs,
+    firstContentMs,
+    wholeMs: [],
+    bytes: 0,
+    sentAtMs,
+    failure,
+  };
 }
 
 /** Resolves when every stream has brought its first bytes. */
@@ -178,13 +207,13 @@ async function hold(origin: string, streams: number): Promise<LoadResult> {
       }),
   );
   await Promise.all(opening);
-  return { done: streams, failed: 0, elapsedMs: performance.now() - startedMs, firstContentMs: [], bytes: 0 };
+  return { ...NO_TIMES, done: streams, failed: 0, elapsedMs: performance.now() - startedMs };
 }
 
 function release(): LoadResult {
   const released = held.splice(0);
   for (const controller of released) controller.abort(new Error('released'));
-  return { done: released.length, failed: 0, elapsedMs: 0, firstContentMs: [], bytes: 0 };
+  return { ...NO_TIMES, done: released.length, failed: 0, elapsedMs: 0 };
 }
 
 async function obey(order: Order): Promise<LoadResult> {
@@ -199,7 +228,7 @@ process.on('message', (order: Order | string) => {
     (result) => process.send?.({ result }),
     (error) =>
       process.send?.({
-        result: { done: 0, failed: 1, elapsedMs: 0, firstContentMs: [], bytes: 0, failure: String(error) },
+        result: { ...NO_TIMES, done: 0, failed: 1, elapsedMs: 0, failure: String(error) },
       }),
   );
 });

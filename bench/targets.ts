@@ -4,15 +4,19 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePort } from '../test/helpers/free-port.ts';
 import { Child } from './child.ts';
+import type { Reading } from './meter.ts';
 import { MODELS } from './workloads.ts';
 
 /** A program between the load and the upstream. */
 export interface Target {
   readonly name: string;
   readonly origin: string;
-  readonly child: Child;
+  /** Null: it is no Node process. */
+  readonly child: Child | null;
   /** From its start to its first response. Milliseconds. */
   readonly startMs: number;
+  /** What its process has used so far; `isClean` collects garbage first. */
+  meter(isClean?: boolean): Promise<Reading>;
   stop(): Promise<void>;
 }
 
@@ -22,7 +26,14 @@ export async function startBareProxy(upstreamOrigin: string, name = 'bare proxy'
   const startedMs = performance.now();
   const child = Child.start('gateway', 'bench/bare-proxy.ts', [upstreamOrigin]);
   const origin = `http://127.0.0.1:${await child.port()}`;
-  return { name, origin, child, startMs: performance.now() - startedMs, stop: () => child.stop() };
+  return {
+    name,
+    origin,
+    child,
+    startMs: performance.now() - startedMs,
+    meter: (isClean) => child.meter(isClean),
+    stop: () => child.stop(),
+  };
 }
 
 interface TokenferryOptions {
@@ -65,6 +76,7 @@ export async function startTokenferry(
     origin,
     child,
     startMs,
+    meter: (isClean) => child.meter(isClean),
     async stop() {
       await child.stop();
       await rm(folder, { recursive: true, force: true });

@@ -170,7 +170,11 @@ function accept(parts: AppParts): (request: IncomingMessage, response: ServerRes
       { request, response, path, query, model, ip: runtime.clientIp(request) },
       runtime.recording,
     );
-    (response as Response).locals = { runtime, context, isApi } satisfies Locals as unknown as Response['locals'];
+    (response as Response).locals = {
+      runtime,
+      context,
+      isApi,
+    } satisfies Locals as unknown as Response['locals'];
     track(context, parts);
     if (refusal !== null) throw refusal;
     // 3. Overload, draining and CORS; probes and metrics are served under any load.
