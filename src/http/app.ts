@@ -64,6 +64,9 @@ interface Locals {
   readonly isApi: boolean;
 }
 
+/** `url` is rewritten on the way to a route. */
+type Routed = IncomingMessage & { originalUrl?: string };
+
 type ServedRoute = Exclude<(typeof ENDPOINTS)[number]['route'], 'admin'>;
 
 type ClientRoute = (context: RequestContext, client: ClientIdentity, runtime: RuntimeRoutes) => Promise<void>;
@@ -144,6 +147,8 @@ function accept(parts: AppParts): (request: IncomingMessage, response: ServerRes
   const form = new RequestForm();
   return (request, response) => {
     const runtime = parts.runtime();
+    // As Express does: errors name what the client typed.
+    (request as Routed).originalUrl ??= request.url ?? '';
     // 1. Valid HTTP, and a path that means one thing only.
     let target: RequestPath | null = null;
     let refusal: FerryError | null = null;
@@ -207,7 +212,7 @@ export function createAdminListener(paths: () => RequestPaths, admin: RequestLis
     try {
       form.check(request);
       const target = paths().parse(request.url ?? '/');
-      const { originalUrl = request.url } = request as IncomingMessage & { originalUrl?: string };
+      const { originalUrl = request.url } = request as Routed;
       Object.assign(request, { originalUrl, url: targetOf(target) });
       admin(request, response);
     } catch (thrown) {

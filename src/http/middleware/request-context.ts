@@ -162,7 +162,7 @@ export class RequestContext {
 
   /** The path as the client wrote it, for texts that it is to find again. */
   get typedPath(): string {
-    // Set by Express before a route rewrites `url`.
+    // Set before the way to a route rewrites `url`.
     const { originalUrl, url = '' } = this.request as IncomingMessage & { readonly originalUrl?: string };
     return shorten(barePath(originalUrl ?? url), 200);
   }
