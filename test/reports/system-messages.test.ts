@@ -91,6 +91,10 @@ for (const [who, says] of [
   ],
   ['a server in German', refusal('Die Systemnachricht muss am Anfang stehen.')],
   ['a server in French', refusal('Le message système doit être le premier.')],
+  ['a server in Italian', refusal('Il messaggio di sistema deve essere il primo.')],
+  ['a server in Japanese', refusal('システムメッセージは先頭に置く必要があります')],
+  ['a server in Korean', refusal('시스템 메시지는 맨 앞에 있어야 합니다')],
+  ['a server in Russian', refusal('Системное сообщение должно быть первым')],
 ] as const satisfies readonly (readonly [string, Says])[]) {
   test(`${who}: system messages are merged into one leading message, and remembered`, async () => {
     await using rig = await startRig([picky(says)]);

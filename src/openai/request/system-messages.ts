@@ -36,9 +36,10 @@ export function joinContents(contents: readonly unknown[]): unknown {
   );
 }
 
-const NAMES_SYSTEM = /\bsystem\b|系统|systemnachricht|système|sistema/i;
+const NAMES_SYSTEM =
+  /\bsystem\b|系统|系統|システム|시스템|систем|\bsyst[eéè]m|\bsysteem|\bsistem|النظام|ระบบ|hệ thống/i;
 const SAYS_PLACE =
-  /begin|\bstart|\bfirst|leading|\btop of|only (?:one|a single|support)|\bsingle\b|multiple|more than one|several|at most (?:one|1)|\bone system|position|\border|index|duplicate|consecutive|in the middle|\blater|\bafter\b|prece|\bgot ['"`]?system|unexpected role|not (?:allowed|expected|permitted|supported) (?:here|at)|开头|起始|首|第一|一条|一个|最前|只能|多条|多个|位置|顺序|之后|anfang|erste|beginn|einzige|nur eine|mehrere|début|premi|seul|primer|inicio|unic/i;
+  /begin|\bstart|\bfirst|leading|\btop of|only (?:one|a single|support)|\bsingle\b|multiple|more than one|several|at most (?:one|1)|\bone system|position|\border|index|duplicate|consecutive|in the middle|\blater|\bafter\b|prece|\bgot ['"`]?system|unexpected role|not (?:allowed|expected|permitted|supported) (?:here|at)|开头|起始|首|第一|一条|一个|最前|只能|多条|多个|位置|顺序|之后|anfang|erste|beginn|einzige|nur eine|mehrere|début|premi|seul|prim[eoi]|in[ií]ci|inizi|[uú]nic|pierwsz|eerst|först|først|první|ensimmäi|\bilk\b|đầu|先頭|最初|冒頭|一つ|맨 앞|처음|첫|하나|перв|начал|перш|одно|الأول|บรรทัดแรก|แรก/i;
 const SAYS_ALTERNATE = /roles? must alternate|alternat\w* (?:between )?(?:the )?(?:roles?|user)|必须交替/i;
 
 /** Whether the words are about the place or the number of system messages; they count where such are in the request. */
