@@ -84,6 +84,7 @@ export class Attempt {
   /** The upstream that the log named before this attempt, and its model. */
   readonly #calledBefore: string | null;
   readonly #modelBefore: string | null;
+  #callsInFlight = 1;
   #isTokenRenewed = false;
   /** The response after which a replay was tried already. */
   #rejectedResponse: UpstreamResponse | null = null;
@@ -109,8 +110,10 @@ export class Attempt {
     this.timer = new AttemptTimer((error) => this.#controller.abort(error));
     this.#isProbe = !upstream.circuit.isFaultless && upstream.circuit.begin();
     const { pacers } = upstream;
-    if (pacers !== null)
+    if (pacers !== null) {
       pacers.startsMonoMs[pacers.starts++ % pacers.startsMonoMs.length] = this.#startedMonoMs;
+      pacers.inFlight += 1;
+    }
     const { log } = request;
     this.#calledBefore = log.upstream;
     this.#modelBefore = log.upstreamModel;
@@ -250,7 +253,18 @@ export class Attempt {
       if (outcome !== 'turn') return false;
     }
     pacers.sent(this.#clock.monoMs());
+    pacers.inFlight += 1;
+    this.#callsInFlight += 1;
     return true;
+  }
+
+  /** One of several calls of this attempt has its response. */
+  callEnded(): void {
+    const { pacers } = this.upstream;
+    if (pacers === null) return;
+    pacers.inFlight -= 1;
+    this.#callsInFlight -= 1;
+    if (pacers.isActive) pacers.ended();
   }
 
   /** True: one of several calls, sent at `sentMonoMs`, was refused for the upstream's rate, and should take another turn. */
@@ -305,7 +319,12 @@ export class Attempt {
       this.trace.finish({ record: entry, path: this.path, isCommitted: this.#isCommitted });
     log.upstreamMs += entry.elapsedMs;
     if (error !== null && this.response === null && isBeforeSending(error)) this.#uncount();
-    this.upstream.limiter.release();
+    const { limiter, pacers } = this.upstream;
+    if (pacers !== null) {
+      pacers.inFlight -= this.#callsInFlight;
+      if (pacers.isActive) pacers.ended();
+    }
+    limiter.release();
   }
 
   /** Nothing was sent. The record names this upstream all the same if none was called. */

@@ -299,6 +299,7 @@ async function embedPart(
       refusal = error;
     } finally {
       timer.clear();
+      attempt.callEnded();
     }
   }
 }

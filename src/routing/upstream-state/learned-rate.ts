@@ -1,48 +1,29 @@
-/** An upstream's request limit in the headers of a response. */
-export interface StatedLimit {
-  /** Requests of a whole window; null: not stated. */
-  readonly limit: number | null;
-  readonly remaining: number;
-  readonly resetMs: number;
-}
-
-/** A decrease, as far as it can still be corrected. */
-interface Decrease {
-  readonly endMonoMs: number;
-  /** The last refused call of those that left together: some between were accepted. */
-  toMonoMs: number;
-  readonly windowMs: number;
-  /** The rate that was refused; null: there was none. */
-  readonly before: number | null;
-  /** A rate that was not refused. */
-  readonly good: number;
-  /** True: it is little below the refused one, and closer to the limit than a count of calls. */
-  readonly isGoodKnown: boolean;
-}
-
 /** Below the rate that the upstream was seen to take: calls that arrive a little closer together than they left must fit. */
-const MARGIN = 0.99;
-/** At an estimate that was not confirmed the rate rests this long before it grows, and at a confirmed one that long. */
-const UNCONFIRMED_HOLD_MS = 5_000;
-const CONFIRMED_HOLD_MS = 60_000;
-/** The first estimate rests longer when it is from so many calls. */
-const COUNTED_CALLS = 3;
-const STEP_CALLS = 8;
-const COUNTED_HOLD_MS = 30_000;
-const MAX_HOLD_MS = 300_000;
+const MARGIN = 0.985;
+/** By so much a window is taken to be longer than it is, for the same reason. */
+const WINDOW_SLACK = 1.01;
+/** While searching, the first steps double the rate, as TCP's slow start does; each lasts this long or a call. */
+const DOUBLING_STEP_MS = 250;
+/** Each other step lasts so many calls and so much time, in which a limit by the second shows whether it was too far. */
+const STEP_MS = 1_000;
+const STEP_CALLS = 4;
+/** So close to the refused rate the search is over. */
+const CLOSE_SHARE = 0.97;
 /** Two refusals show the same rate when they differ by no more than this. */
-const SAME_RATE = 0.03;
-/** From this share of a rate on it was sustained for a window. */
-const SUSTAINED_SHARE = 0.9;
-/** A refusal soon after a pause lowers the rate at most by this: other users of the same limit come and go. */
-const CONFIRMED_DECREASE = 0.85;
-const GUESS_DECREASE = 0.5;
-/** Growth a step after the hold: doubles with each step up to the maximum. */
+const SAME_RATE = 0.04;
+/** A rate that was found rests this long; twice as long each time that it is found again, up to the maximum. */
+const FIRST_HOLD_MS = 30_000;
+const MAX_HOLD_MS = 300_000;
+/** Then it grows in steps that double up to the maximum, so that a limit that was raised is found. */
 const FIRST_GROWTH = 0.02;
 const MAX_GROWTH = 0.25;
-/** A refusal after no more steps shows the rate closely. */
-const FINE_STEPS = 4;
-/** Successes are counted over this time; over a minute when the upstream's wait indicates a window of a minute. */
+/** A refusal of a rate that rests lowers it a little, and more when far less was accepted: other users of the same limit come and go. */
+const RESTING_DECREASE = 0.97;
+const FAR_SHARE = 0.75;
+const FAR_DECREASE = 0.85;
+/** A limit without bursts refuses calls that arrive early by chance; so it is tried again after so many calls. */
+const EVEN_HOLD_CALLS = 100;
+/** Calls are counted over this time; over a minute when the upstream had to be waited for so long. */
 const SHORT_WINDOW_MS = 1_000;
 const LONG_WINDOW_MS = 60_000;
 const LONG_WAIT_MS = 10_000;
@@ -52,64 +33,56 @@ const MIN_PER_MS = 1 / 60_000;
 const MAX_DELAY_MS = 250;
 /** Calls whose times are kept: more than a minute of 50 a second. */
 export const MAX_HISTORY = 4_096;
-/** What calls may arrive closer together than they left, as a share of the window; doubled by refusals up to the maximum. */
-const FIRST_SLACK = 0.01;
-const MAX_SLACK = 0.03;
-/** What late timers of a busy process and a pause have held back may leave at once up to so much time. */
-const MAX_BURST_MS = 250;
-/** Calls that leave closer together than this share of the interval are a burst. */
-const BURST_SHARE = 0.5;
 
 /**
- * The rate of calls that one upstream accepts for one model, in calls per millisecond, learned from its refusals: the calls
- * accepted in the window before a refusal, less a margin. It rests there, then grows in steps until the next refusal; the
- * closer that is to the one before, the longer the next rest. Refusals of calls that were sent before the last decrease
- * correct the estimate and are no decrease of their own. Pure: all times are monotonic milliseconds of the caller.
+ * The rate of calls that one upstream accepts for one model, in calls per millisecond. A refusal shows it twice: the calls
+ * that were accepted in the window before it were not too many, and the rate at which they were sent was. The rate
+ * becomes what was accepted, less a margin, and the refused one an upper bound: from there it doubles while there is no
+ * bound, halves the distance to a bound, rests where both meet or two refusals show the same, and after the rest grows
+ * in small steps to see whether the limit was raised. Pure: all times are monotonic milliseconds of the caller.
  */
 export class LearnedRate {
   readonly #maxPerMs: number;
   /** Null: nothing was refused yet, and no limit is configured. */
   #perMs: number | null;
-  /** The rate that the last refusal showed. */
-  #ceilingPerMs: number;
-  #firstHoldMs = UNCONFIRMED_HOLD_MS;
-  #holdMs = UNCONFIRMED_HOLD_MS;
-  /** Probes refused in a row: one that came a little early says nothing of the rate. */
-  #refusedProbes = 0;
-  /** Time since the last decrease in which calls waited for their turn: without demand a rate proves nothing. */
+  /** `doubling` and `approaching` search; `resting` includes the growth after the rest. */
+  #phase: 'doubling' | 'approaching' | 'resting' = 'doubling';
+  /** The lowest rate that was refused since the last rest. */
+  #refusedPerMs = Number.POSITIVE_INFINITY;
+  /** What the last refusal showed to be accepted. */
+  #acceptedPerMs = 0;
+  #holdMs = FIRST_HOLD_MS;
+  /** Time since the last step or decrease in which calls waited for their turn: without demand a rate proves nothing. */
   #busyMs = 0;
-  #growthSteps = 0;
-  /** The rate before the growth, or two steps back when it went far, and one step back. */
-  #goodPerMs = 0;
+  #busyCalls = 0;
+  /** Steps since the phase began, and the rate before the last one, which was not refused. */
+  #steps = 0;
   #previousPerMs = 0;
-  /** The length of a growth step: a tenth of a long window, so that the window can show the effect. */
-  #stepMs = SHORT_WINDOW_MS;
+  #windowMs = SHORT_WINDOW_MS;
   /** Times of calls that were not refused, oldest first. */
   #history: number[] = [];
   #lastSentMonoMs = Number.NEGATIVE_INFINITY;
   #decreasedMonoMs = Number.NEGATIVE_INFINITY;
-  /** The facts of the last decrease, with which late refusals of the same burst correct it. */
-  #decrease: Decrease | null = null;
-  #statedPerMs = Number.POSITIVE_INFINITY;
-  #statedUntilMonoMs = 0;
-  #isConfirmed = false;
-  /** The window in which calls are counted. */
-  #windowMs = SHORT_WINDOW_MS;
-  #slack = FIRST_SLACK;
-  /** False: the upstream refused calls that came at once although there were few of them in the window. */
-  #allowsBursts = true;
+  /** The window of the first estimate, until it is final: late refusals of the same burst correct it. */
+  #first: { readonly fromMonoMs: number; readonly toMonoMs: number } | null = null;
+
+  /** True: the upstream accepts no calls at once. Written by the pacer. */
+  isEven = false;
 
   /** `maxPerMs` is the configured rate; `Infinity`: none, and the rate is unlimited until the first refusal. */
   constructor(maxPerMs: number) {
     this.#maxPerMs = maxPerMs;
-    this.#ceilingPerMs = maxPerMs;
-    this.#perMs = Number.isFinite(maxPerMs) ? maxPerMs * (MARGIN - FIRST_SLACK) : null;
+    this.#perMs = Number.isFinite(maxPerMs) ? maxPerMs * MARGIN : null;
+    if (Number.isFinite(maxPerMs)) this.#rest(maxPerMs * MARGIN);
   }
 
   /** `Infinity`: not limited. */
-  at(nowMonoMs: number): number {
-    const perMs = this.#perMs ?? Number.POSITIVE_INFINITY;
-    return nowMonoMs < this.#statedUntilMonoMs ? Math.min(perMs, this.#statedPerMs) : perMs;
+  get perMs(): number {
+    return this.#perMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  get isLimited(): boolean {
+    return this.#perMs !== null;
   }
 
   /**
@@ -118,18 +91,14 @@ export class LearnedRate {
    */
   get windowOpenMonoMs(): number {
     if (this.#perMs === null || Number.isFinite(this.#maxPerMs)) return 0;
-    const first = this.#history.at(-this.#callsInWindow(this.#perMs));
-    return first === undefined ? 0 : first + this.#windowMs * (1 + this.#slack);
+    const windowMs = this.#windowFor(this.#perMs);
+    const first = this.#history.at(-Math.max(1, Math.ceil(this.#perMs * windowMs)));
+    return first === undefined ? 0 : first + windowMs * WINDOW_SLACK;
   }
 
-  /** Calls of so much time may leave at once when none left for so long. */
-  get burstMs(): number {
-    return this.#allowsBursts ? MAX_BURST_MS : 0;
-  }
-
-  /** False: the rate is a first guess, more likely too low than too high. */
-  get isConfirmed(): boolean {
-    return this.#isConfirmed || Number.isFinite(this.#maxPerMs);
+  /** False: the rate is a guess, more likely too low than too high. */
+  get isFound(): boolean {
+    return this.#phase === 'resting';
   }
 
   /** When calls left before anything was learned, oldest first. */
@@ -141,126 +110,146 @@ export class LearnedRate {
   sent(nowMonoMs: number, isBusy: boolean): void {
     if (this.#history.length >= MAX_HISTORY) this.#history.shift();
     this.#history.push(nowMonoMs);
-    const perMs = this.#perMs;
-    if (isBusy && perMs !== null) {
-      this.#busyMs += Math.min(nowMonoMs - this.#lastSentMonoMs, 2 / perMs);
-      this.#grow(perMs);
+    if (isBusy && this.#perMs !== null) {
+      this.#busyMs += Math.min(nowMonoMs - this.#lastSentMonoMs, 2 / this.#perMs);
+      this.#busyCalls += 1;
+      this.#grow(this.#perMs);
     }
     this.#lastSentMonoMs = nowMonoMs;
   }
 
-  /** A call that left at `sentMonoMs` was refused. `isProbe`: it was the first one after a pause. */
-  refused(sentMonoMs: number, nowMonoMs: number, retryAfterMs: number | undefined, isProbe: boolean): void {
-    this.#forget(sentMonoMs);
-    if (sentMonoMs <= this.#decreasedMonoMs) {
-      if (this.#decrease !== null) this.#decrease.toMonoMs = Math.max(this.#decrease.toMonoMs, sentMonoMs);
-      this.#settle();
-      return;
-    }
-    this.#decreasedMonoMs = nowMonoMs;
+  /** A call that left at `sentMonoMs` was refused for its rate. */
+  refused(sentMonoMs: number, nowMonoMs: number, statedMs: number | null): void {
+    this.#first = null;
+    this.discount(sentMonoMs);
     const before = this.#perMs;
-    if (before !== null && !isProbe && this.#isShapeRefused(sentMonoMs, before)) {
-      this.#decrease = null;
+    const previousMonoMs = this.#decreasedMonoMs;
+    this.#decreasedMonoMs = sentMonoMs;
+    if (before !== null) {
+      this.#decrease(before, previousMonoMs, sentMonoMs);
       return;
     }
-    const isLong = (retryAfterMs ?? 0) >= LONG_WAIT_MS;
-    this.#firstHoldMs = isLong ? CONFIRMED_HOLD_MS : UNCONFIRMED_HOLD_MS;
-    this.#stepMs = isLong ? LONG_WINDOW_MS / 10 : shortStepFor(before);
-    if (before === null) {
-      // The first calls arrived that much later than they left, on new connections above all: too low a count would last.
-      const delayMs = Math.min(nowMonoMs - sentMonoMs, MAX_DELAY_MS);
-      this.#decrease = {
-        endMonoMs: sentMonoMs - delayMs,
-        toMonoMs: nowMonoMs,
-        windowMs: isLong ? LONG_WINDOW_MS : SHORT_WINDOW_MS,
-        before,
-        good: 0,
-        isGoodKnown: false,
-      };
-      this.#settle();
-    } else if (isProbe) {
-      // The pause was too short: weak evidence about the rate, and none when the upstream stated no pause.
-      this.#decrease = null;
-      this.#refusedProbes += 1;
-      if (retryAfterMs !== undefined && this.#refusedProbes > 1) this.#set(this.#ceilingPerMs * 0.9);
-    } else {
-      this.#refusedProbes = 0;
-      const ceilingBefore = this.#ceilingPerMs;
-      const isGrown = this.#growthSteps > 0;
-      const good = isGrown ? this.#goodPerMs : before * (MARGIN - this.#slack);
-      const windowMs = isLong ? LONG_WINDOW_MS : windowFor(before);
-      this.#decrease = {
-        endMonoMs: sentMonoMs,
-        toMonoMs: sentMonoMs,
-        windowMs,
-        before,
-        good,
-        isGoodKnown: isGrown,
-      };
-      this.#settle();
-      if (this.#busyMs >= SHORT_WINDOW_MS) this.#confirm(ceilingBefore);
+    if ((statedMs ?? 0) >= LONG_WAIT_MS) this.#windowMs = LONG_WINDOW_MS;
+    // The first calls arrived that much later than they left, on new connections above all: too low a count would last.
+    const delayMs = Math.min(nowMonoMs - sentMonoMs, MAX_DELAY_MS);
+    this.#first = { fromMonoMs: sentMonoMs - delayMs - this.#windowMs, toMonoMs: nowMonoMs };
+    this.#guess();
+  }
+
+  /** The refused call is no accepted one. */
+  discount(sentMonoMs: number): void {
+    const at = this.#history.findLastIndex((one) => one <= sentMonoMs);
+    if (this.#history.length > 0) this.#history.splice(Math.max(0, at), 1);
+    if (this.#first !== null && sentMonoMs <= this.#first.toMonoMs) this.#guess();
+  }
+
+  /** So long the upstream refused everything: its window is no shorter. */
+  paused(pausedMs: number): void {
+    if (pausedMs < LONG_WAIT_MS || this.#windowMs === LONG_WINDOW_MS) return;
+    this.#windowMs = LONG_WINDOW_MS;
+    if (this.#perMs === null) return;
+    this.#acceptedPerMs = this.#acceptedIn(this.#decreasedMonoMs, LONG_WINDOW_MS);
+    this.#rest(this.#acceptedPerMs * MARGIN);
+  }
+
+  #decrease(before: number, previousMonoMs: number, sentMonoMs: number): void {
+    const windowMs = this.#windowFor(before);
+    const inWindow = this.#acceptedIn(sentMonoMs, windowMs);
+    this.#refusedPerMs = before;
+    if (this.#phase === 'doubling') {
+      const isSame =
+        Math.abs(Math.floor(inWindow * windowMs + 0.2) / windowMs / this.#acceptedPerMs - 1) <= SAME_RATE;
+      if (isSame) this.#rest(this.#acceptedPerMs * MARGIN);
+      else this.#approach(Math.max(Math.min(before, inWindow) * MARGIN, this.#previousPerMs));
+      return;
     }
+    const isStepped = this.#steps > 0;
+    if (this.#phase === 'resting' && isStepped) {
+      this.#holdMs = Math.min(this.#holdMs * 2, MAX_HOLD_MS);
+      this.#rest(this.#previousPerMs);
+    } else if (isStepped) this.#approach(this.#previousPerMs);
+    else {
+      const measured = this.#measured(Math.min(before, inWindow), previousMonoMs, sentMonoMs) * MARGIN;
+      if (this.#phase !== 'resting') this.#approach(measured);
+      else this.#rest(before * (measured < before * FAR_SHARE ? FAR_DECREASE : RESTING_DECREASE));
+    }
+  }
+
+  /**
+   * Between what was accepted in the window before a refusal, which is too much where windows begin at fixed times or calls
+   * had been saved up, and what was accepted since the refusal before, which is too little when there was a pause.
+   */
+  #measured(inWindow: number, previousMonoMs: number, sentMonoMs: number): number {
+    const betweenMs = sentMonoMs - previousMonoMs;
+    if (betweenMs < 2 * this.#windowMs || betweenMs > LONG_WINDOW_MS) return inWindow;
+    return (inWindow + Math.min(inWindow, this.#acceptedIn(sentMonoMs, betweenMs))) / 2;
+  }
+
+  /** The first estimate: what was accepted in the window before the refusal. */
+  #guess(): void {
+    if (this.#first === null) return;
+    const calls = Math.max(1, this.#callsBetween(this.#first.fromMonoMs, this.#first.toMonoMs));
+    this.#acceptedPerMs = Math.floor(calls + 0.2) / this.#windowMs;
+    if (this.#windowMs === LONG_WINDOW_MS) this.#rest(this.#acceptedPerMs * MARGIN);
+    else this.#begin('doubling', this.#acceptedPerMs * MARGIN);
+  }
+
+  #begin(phase: 'doubling' | 'approaching' | 'resting', perMs: number): void {
+    this.#phase = phase;
+    this.#steps = 0;
+    this.#set(perMs);
+    this.#previousPerMs = this.#perMs ?? 0;
+  }
+
+  #approach(perMs: number): void {
+    if (perMs >= this.#refusedPerMs * CLOSE_SHARE * MARGIN) this.#rest(perMs);
+    else this.#begin('approaching', perMs);
+  }
+
+  #rest(perMs: number): void {
+    this.#begin('resting', perMs);
+  }
+
+  #grow(perMs: number): void {
+    if (this.#busyMs < this.#stepMs) return;
+    if (this.#phase === 'doubling') this.#step(perMs * 2);
+    else if (this.#busyCalls < STEP_CALLS) return;
+    else if (this.#phase === 'resting')
+      this.#step(perMs * (1 + Math.min(MAX_GROWTH, FIRST_GROWTH * 2 ** this.#steps)));
+    else if (perMs >= this.#refusedPerMs * CLOSE_SHARE * MARGIN) this.#rest(perMs);
+    else this.#step((2 * perMs + this.#refusedPerMs) / 3);
+  }
+
+  /** How long calls have to wait for their turns before the next step. */
+  get #stepMs(): number {
+    if (this.#phase === 'doubling') return DOUBLING_STEP_MS;
+    if (this.#phase === 'resting' && this.#steps === 0)
+      return this.isEven ? Math.min(FIRST_HOLD_MS, EVEN_HOLD_CALLS / this.perMs) : this.#holdMs;
+    return Math.max(STEP_MS, this.#windowMs / 10);
+  }
+
+  #step(perMs: number): void {
+    const before = this.perMs;
+    this.#set(perMs);
+    this.#previousPerMs = before;
+    this.#steps += 1;
+  }
+
+  #set(perMs: number): void {
     this.#busyMs = 0;
-    this.#growthSteps = 0;
+    this.#busyCalls = 0;
+    this.#perMs = Math.min(this.#maxPerMs * MARGIN, Math.max(MIN_PER_MS, perMs));
   }
 
-  /** The limits in a response's headers bound the rate for the duration of their window. */
-  stated({ limit, remaining, resetMs }: StatedLimit, nowMonoMs: number): void {
-    if (!(resetMs > 0)) return;
-    // What is left of a fixed window, or what a bucket has refilled when its reset is over: the larger is never too low.
-    const calls = Math.max(remaining, limit === null ? 0 : limit - remaining);
-    if (calls <= 0) return;
-    this.#statedPerMs = calls / resetMs;
-    this.#statedUntilMonoMs = nowMonoMs + Math.min(resetMs, LONG_WINDOW_MS);
+  /** Whole seconds in which the rate shows: one, or as many as four calls take. */
+  #windowFor(perMs: number): number {
+    if (this.#windowMs === LONG_WINDOW_MS || perMs >= 1 / SHORT_WINDOW_MS) return this.#windowMs;
+    return Math.min(LONG_WINDOW_MS, Math.ceil(4 / perMs / SHORT_WINDOW_MS) * SHORT_WINDOW_MS);
   }
 
-  /** True: not the rate was refused, but that calls came at once or closer together than they left; the next ones will not. */
-  #isShapeRefused(sentMonoMs: number, perMs: number): boolean {
-    if (Number.isFinite(this.#maxPerMs)) return false;
-    const previous = this.#history.at(-1) ?? Number.NEGATIVE_INFINITY;
-    if (this.#allowsBursts && sentMonoMs - previous < BURST_SHARE / perMs) {
-      this.#allowsBursts = false;
-      return true;
-    }
-    const calls = this.#callsBetween(sentMonoMs - this.#windowMs, sentMonoMs);
-    const isTight = Math.abs(calls - this.#callsInWindow(perMs)) <= 1.2;
-    if (!isTight || this.#slack >= MAX_SLACK || this.#growthSteps > 0) return false;
-    this.#slack += FIRST_SLACK;
-    this.#set(this.#ceilingPerMs);
-    return true;
-  }
-
-  #callsInWindow(perMs: number): number {
-    return Math.max(1, Math.ceil(perMs * this.#windowMs));
-  }
-
-  /** How long the rate rests: the longer the closer the last refusals were to each other. */
-  #confirm(ceilingBefore: number): void {
-    const isSame = Math.abs(this.#ceilingPerMs / ceilingBefore - 1) <= SAME_RATE;
-    const isFine = this.#growthSteps <= FINE_STEPS;
-    if (isSame && this.#isConfirmed) this.#holdMs = Math.min(this.#holdMs * 2, MAX_HOLD_MS);
-    else this.#holdMs = isSame || isFine ? CONFIRMED_HOLD_MS : this.#firstHoldMs;
-    this.#isConfirmed = isSame || isFine;
-  }
-
-  /** The estimate from the calls that were accepted in the window before the refusal. */
-  #settle(): void {
-    if (this.#decrease === null) return;
-    const { endMonoMs, toMonoMs, windowMs, before, good, isGoodKnown } = this.#decrease;
-    const calls = Math.max(1, this.#callsBetween(endMonoMs - windowMs, toMonoMs));
-    // Limits are whole numbers of calls in a window, most of them.
-    const whole = Math.floor(calls + 0.2) / windowMs;
-    if (before === null) {
-      this.#set(whole);
-      // Of calls that came at once a limit by the window lets several through, one by the interval or of parallel calls few.
-      if (windowMs === SHORT_WINDOW_MS) this.#stepMs = shortStepFor(whole);
-      this.#holdMs = Math.max(this.#firstHoldMs, calls >= COUNTED_CALLS ? COUNTED_HOLD_MS : 0);
-    } else if (isGoodKnown) this.#set(good / (MARGIN - this.#slack));
-    else if (calls / windowMs < before * SUSTAINED_SHARE) {
-      // It was tried too shortly to know.
-      const least = before * (this.#isConfirmed ? CONFIRMED_DECREASE : GUESS_DECREASE);
-      this.#set(Math.min(before, Math.max(whole, least)));
-    } else this.#set(whole >= good * SUSTAINED_SHARE ? Math.min(whole, before) : good);
+  /** Calls per millisecond that were not refused in the window before. */
+  #acceptedIn(endMonoMs: number, windowMs: number): number {
+    return this.#callsBetween(endMonoMs - windowMs, endMonoMs) / windowMs;
   }
 
   /** Calls that were not refused; the one before the window counts by the part of its interval that is in it. */
@@ -278,38 +267,17 @@ export class LearnedRate {
     return calls;
   }
 
-  #set(ceilingPerMs: number): void {
-    this.#ceilingPerMs = Math.max(MIN_PER_MS, ceilingPerMs);
-    this.#perMs = Math.min(this.#maxPerMs, this.#ceilingPerMs) * (MARGIN - this.#slack);
+  /** How long before the call at `sentMonoMs` the one before it left. */
+  gapBefore(sentMonoMs: number): number {
+    const at = this.#history.lastIndexOf(sentMonoMs);
+    return sentMonoMs - (this.#history[at - 1] ?? Number.NEGATIVE_INFINITY);
   }
 
-  #grow(perMs: number): void {
-    const steps = Math.floor((this.#busyMs - this.#holdMs) / this.#stepMs);
-    if (steps <= this.#growthSteps) return;
-    if (this.#growthSteps === 0) this.#previousPerMs = perMs;
-    const growth = Math.min(MAX_GROWTH, FIRST_GROWTH * 2 ** this.#growthSteps);
-    this.#growthSteps += 1;
-    // A step shows its effect up to a window later.
-    if (this.#growthSteps === 1 || this.#growthSteps > FINE_STEPS) this.#goodPerMs = this.#previousPerMs;
-    this.#previousPerMs = perMs;
-    this.#perMs = Math.min(this.#maxPerMs * (MARGIN - this.#slack), perMs * (1 + growth));
+  isAnyBetween(fromMonoMs: number, toMonoMs: number): boolean {
+    return this.#history.some((one) => one > fromMonoMs && one < toMonoMs);
   }
 
-  /** The refused call is no accepted one. */
-  #forget(sentMonoMs: number): void {
-    const at = this.#history.findLastIndex((one) => one <= sentMonoMs);
-    if (this.#history.length > 0) this.#history.splice(Math.max(0, at), 1);
+  acceptedWithin(windowMs: number, nowMonoMs: number): number {
+    return Math.floor(this.#callsBetween(nowMonoMs - windowMs, nowMonoMs));
   }
-}
-
-/** The length of a growth step in which some calls show its effect; a rate that is a guess grows faster. */
-function shortStepFor(perMs: number | null): number {
-  if (perMs === null) return SHORT_WINDOW_MS;
-  return Math.max(SHORT_WINDOW_MS, (perMs * SHORT_WINDOW_MS < COUNTED_CALLS - 1 ? 1 : STEP_CALLS) / perMs);
-}
-
-/** Whole seconds in which the rate shows: one, or as many as four calls take. */
-function windowFor(perMs: number): number {
-  if (perMs >= 1 / SHORT_WINDOW_MS) return SHORT_WINDOW_MS;
-  return Math.min(LONG_WINDOW_MS, Math.ceil(4 / perMs / SHORT_WINDOW_MS) * SHORT_WINDOW_MS);
 }

@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '../../lib/clock.ts';
 import type { FerryError } from '../../lib/errors/ferry-error.ts';
 import { FairQueue } from './fair-queue.ts';
-import { LearnedRate, type StatedLimit } from './learned-rate.ts';
+import { LearnedConcurrency } from './learned-concurrency.ts';
+import { LearnedRate } from './learned-rate.ts';
 
 /** How a wait ended: with a turn, refused because it would have been too long or the queue is full, or out of time. */
 type PaceOutcome = 'turn' | 'too_long' | 'queue_full' | 'timed_out';
@@ -23,6 +24,13 @@ interface PacerSettings {
   /** Calls and tokens a minute; 0 = unknown. */
   readonly rpm: number;
   readonly tpm: number;
+  /** The upstream's calls. */
+  readonly calls: CallsInFlight;
+}
+
+/** How many calls of one upstream have no response yet. */
+interface CallsInFlight {
+  readonly inFlight: number;
 }
 
 interface Waiter {
@@ -32,13 +40,25 @@ interface Waiter {
 
 /** Longer queues would only turn a refusal, which a client can act on, into a timeout. */
 const MAX_WAITING = 1_000;
-/** How far a turn may be late without the next ones being later for it: what timers of a busy process are late. */
-const LATENESS_MS = 10;
 /** Calls of a configured limit may come at once when none came for so long. */
 const CONFIGURED_BURST_MS = 1_000;
+/** What a pause or late timers have held back may leave at once, calls of so much time at most. */
+const MAX_CREDIT_MS = 1_000;
+/** Calls that leave closer together than this share of the interval are a burst. */
+const BURST_SHARE = 0.5;
 /** After a 429 without `retry-after`: doubles with each refusal in a row. */
 const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 30_000;
+/** A stated wait up to this is a shorter one rounded up to whole seconds, perhaps. */
+const ROUNDED_UP_MS = 1_000;
+/** From so many calls after a pause on a refused one was early, rather than one of a limit that is used up. */
+const STEADY_CALLS = 3;
+/** The calls of so much time before the first refusal are what the upstream accepts at once. */
+const BURST_MS = 1_000;
+/** After a call ended it may count at the upstream for this time. */
+const SLOT_PAUSE_MS = 20;
+/** One so long may be the same for every refusal (3600): an early probe tests it once. */
+const LONG_STATED_MS = 60_000;
 /** A probe that was not refused after twice the time that refusals take counts as accepted. */
 const MIN_PROBE_MS = 50;
 const MAX_PROBE_MS = 2_000;
@@ -59,14 +79,19 @@ const TOKENS_WINDOW_MS = 60_000;
 const TOKENS_BURST_MS = 10_000;
 
 /**
- * Lets requests through to one upstream and model at the rate that the upstream shows or the configuration states. After
- * a refusal nothing is sent until the pause is over, then one call as a probe, then one call an interval. Requests wait
- * in fair queues; one that had its turn and was refused is served before them, in the order of first turns.
+ * Lets requests through to one upstream and model at the rate that the upstream shows (`learned-rate.ts`), with no more at
+ * once than it accepts (`learned-concurrency.ts`), or as the configuration states. After a refusal that shows a used-up
+ * limit nothing is sent until the pause is over, then one call as a probe, then one call an interval; what the pause has
+ * held back leaves in bursts that the upstream is known to accept. A refusal of calls that went one an interval shows only
+ * that one came a little early: it is sent again after an interval. Requests wait in fair queues; one that had its turn
+ * and was refused is served before them, in the order of first turns.
  */
 export class Pacer {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #rate: LearnedRate;
+  readonly #concurrency = new LearnedConcurrency();
+  readonly #calls: CallsInFlight;
   /** See CONFIGURED_BURST_MS. */
   readonly #burstMs: number;
   readonly #isConfigured: boolean;
@@ -93,6 +118,18 @@ export class Pacer {
   #probeMs = MIN_PROBE_MS;
   /** The end of the waits that refused requests were given. */
   #bookedUntilMonoMs = 0;
+  /** Calls that the upstream has accepted at once: what was held back leaves in bursts of no more. 1: evenly spaced. */
+  #burstCalls = 1;
+  /** True: late refusals still lower that count. */
+  #isBurstCounted = false;
+  /** The next call is the one after an early refusal, and when it left; -1: none did. */
+  #isRetryDue = false;
+  #retrySentMonoMs = -1;
+  #sentSincePause = 0;
+  /** Whether stated waits of a minute and more are true. */
+  #longWaits: 'untested' | 'in_test' | 'true' | 'false' = 'untested';
+  /** The pause of the first refusal in a row, which doubles with each further one. */
+  #firstPauseMs = FIRST_PAUSE_MS;
   #usedMonoMs: number;
   #timer: Timer | null = null;
   /** Tokens per millisecond; `Infinity`: no limit. */
@@ -104,7 +141,8 @@ export class Pacer {
   /** The upstream's last refusal. */
   lastRefusal: FerryError | null = null;
 
-  constructor({ clock, random, rpm, tpm }: PacerSettings) {
+  constructor({ clock, random, rpm, tpm, calls }: PacerSettings) {
+    this.#calls = calls;
     this.#clock = clock;
     this.#random = random;
     this.#rate = new LearnedRate(rpm > 0 ? rpm / 60_000 : Number.POSITIVE_INFINITY);
@@ -122,8 +160,14 @@ export class Pacer {
 
   /** Calls a second; null: nothing limits them yet. */
   get perSecond(): number | null {
-    const perMs = this.#rate.at(this.#clock.monoMs());
+    if (this.#concurrency.isLimited) return null;
+    const { perMs } = this.#rate;
     return Number.isFinite(perMs) ? perMs * 1_000 : null;
+  }
+
+  /** Calls at once; null: nothing limits them. */
+  get concurrency(): number | null {
+    return this.#concurrency.isLimited ? this.#concurrency.max : null;
   }
 
   /** Since when there was no wait, call or refusal, as a monotonic time. */
@@ -133,7 +177,7 @@ export class Pacer {
 
   /** True: a request that takes its turn now is neither early nor ahead of others. */
   get isOpen(): boolean {
-    return this.waiting === 0 && this.#openMonoMs() <= this.#clock.monoMs();
+    return this.waiting === 0 && !this.#isFull && this.#openMonoMs() <= this.#clock.monoMs();
   }
 
   /** Takes a turn for a call that is sent now, whether it is open or not. */
@@ -198,45 +242,109 @@ export class Pacer {
     this.#acceptedMonoMs = sentMonoMs.findLast((one) => one < beforeMonoMs) ?? Number.NEGATIVE_INFINITY;
   }
 
-  /** The upstream refused a call that left at `sentMonoMs`. */
-  refused(sentMonoMs: number, error: FerryError): void {
+  /** The upstream refused a call that left at `sentMonoMs`, with so many `others` in flight. */
+  refused(sentMonoMs: number, error: FerryError, others: number): void {
     const now = this.#clock.monoMs();
     const { retryAfterMs } = error;
     this.lastRefusal = error;
     this.#usedMonoMs = now;
     // A refused call uses no tokens.
     if (this.#tokensPerMs !== Number.POSITIVE_INFINITY) this.#tokens += this.#tokensPerCall;
-    const isProbe = this.#probeSentMonoMs >= 0 && sentMonoMs >= this.#probeSentMonoMs;
-    this.#rate.refused(sentMonoMs, now, retryAfterMs, isProbe);
-    if (sentMonoMs > this.#refusedMonoMs) {
-      if (this.#refusalsInRow === 0) this.#rowBeganMonoMs = now;
-      this.#refusalsInRow += 1;
-      this.#refusedMonoMs = now;
-    }
-    const unstatedMs = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.#refusalsInRow - 1));
-    this.#pausedUntilMonoMs = Math.max(this.#pausedUntilMonoMs, now + (retryAfterMs ?? unstatedMs));
     this.#probeMs = Math.min(MAX_PROBE_MS, Math.max(MIN_PROBE_MS, this.#probeMs, 2 * (now - sentMonoMs)));
-    this.#isProbeDue = true;
-    this.#probeUntilMonoMs = 0;
-    this.#probeSentMonoMs = -1;
+    if (sentMonoMs <= this.#refusedMonoMs) this.#refusedLate(sentMonoMs, now, retryAfterMs, others);
+    else this.#refusedNew(sentMonoMs, now, retryAfterMs, others);
     if (this.#isHopeless()) this.#refuseAll();
     else this.#serve();
+  }
+
+  /** It left before an earlier refusal was known, which it only makes more exact. */
+  #refusedLate(sentMonoMs: number, now: number, retryAfterMs: number | undefined, others: number): void {
+    this.#rate.discount(sentMonoMs);
+    this.#concurrency.corrected(others, this.#rate.acceptedWithin(BURST_MS, now) / BURST_MS);
+    if (this.#isBurstCounted) this.#countBurst(now);
+    this.#rate.isEven = this.#burstCalls === 1;
+    if (retryAfterMs !== undefined && retryAfterMs < LONG_STATED_MS && this.#isProbeDue)
+      this.#pausedUntilMonoMs = Math.max(this.#pausedUntilMonoMs, now + retryAfterMs);
+  }
+
+  #refusedNew(sentMonoMs: number, now: number, retryAfterMs: number | undefined, others: number): void {
+    const isFirst = !this.#rate.isLimited;
+    const isProbe = this.#probeSentMonoMs >= 0 && sentMonoMs >= this.#probeSentMonoMs;
+    const statedMs = this.#believedWait(retryAfterMs);
+    const isRetry = sentMonoMs === this.#retrySentMonoMs;
+    if (this.#rate.isAnyBetween(this.#refusedMonoMs, now - this.#probeMs)) this.#refusalsInRow = 0;
+    if (this.#refusalsInRow === 0) this.#rowBeganMonoMs = now;
+    this.#refusalsInRow += 1;
+    this.#refusedMonoMs = now;
+    this.#isBurstCounted = isFirst;
+    this.#probeUntilMonoMs = 0;
+    this.#probeSentMonoMs = -1;
+    this.#retrySentMonoMs = -1;
+    const perMs = this.#rate.acceptedWithin(BURST_MS, now) / BURST_MS;
+    if (this.#concurrency.refused({ others, perMs, isProbe }, now)) {
+      this.#rate.discount(sentMonoMs);
+      this.#pause(now, statedMs, false);
+      return;
+    }
+    const intervalMs = this.#intervalMs;
+    if (isProbe || isRetry) this.#rate.discount(sentMonoMs);
+    else if (this.#burstCalls > 1 && this.#rate.gapBefore(sentMonoMs) < BURST_SHARE * intervalMs) {
+      this.#burstCalls = Math.floor(this.#burstCalls / 2);
+      this.#rate.discount(sentMonoMs);
+    } else this.#rate.refused(sentMonoMs, now, statedMs);
+    if (isFirst) this.#countBurst(now);
+    this.#rate.isEven = this.#burstCalls === 1;
+    this.#pause(now, statedMs, isFirst || isProbe);
+  }
+
+  /** Null: the upstream states no time to wait, or none that can be believed. */
+  #believedWait(retryAfterMs: number | undefined): number | null {
+    if (retryAfterMs === undefined) return null;
+    if (retryAfterMs < LONG_STATED_MS) return retryAfterMs;
+    if (this.#longWaits === 'untested') this.#longWaits = 'in_test';
+    else if (this.#longWaits === 'in_test') this.#longWaits = 'true';
+    return this.#longWaits === 'true' ? retryAfterMs : null;
+  }
+
+  #countBurst(now: number): void {
+    this.#burstCalls = Math.max(1, this.#rate.acceptedWithin(BURST_MS, now));
+  }
+
+  /** `isEmpty`: the limit was used up; else a call came a little too early, and the next one is accepted after its interval. */
+  #pause(now: number, statedMs: number | null, isEmpty: boolean): void {
+    const isEarly = !isEmpty && this.#refusalsInRow === 1 && this.#sentSincePause > STEADY_CALLS;
+    if (isEarly && (statedMs ?? 0) <= ROUNDED_UP_MS) {
+      const intervalMs = this.#intervalMs;
+      this.#pausedUntilMonoMs = Math.max(
+        this.#pausedUntilMonoMs,
+        now + Math.min(intervalMs, statedMs ?? intervalMs),
+      );
+      this.#firstPauseMs = Math.min(FIRST_PAUSE_MS, intervalMs);
+      this.#isRetryDue = true;
+      return;
+    }
+    // A stated wait that was far too short doubles as well.
+    if (this.#refusalsInRow === 1) this.#firstPauseMs = Math.min(FIRST_PAUSE_MS, statedMs ?? FIRST_PAUSE_MS);
+    const unstatedMs = this.#firstPauseMs * 2 ** (this.#refusalsInRow - 1);
+    this.#pausedUntilMonoMs = Math.max(
+      this.#pausedUntilMonoMs,
+      now + ((statedMs ?? 0) >= FIRST_PAUSE_MS ? (statedMs as number) : Math.min(MAX_PAUSE_MS, unstatedMs)),
+    );
+    this.#isProbeDue = true;
+    this.#sentSincePause = 0;
   }
 
   /** The upstream accepted a call that was sent at `sentMonoMs`, with any result. */
   accepted(sentMonoMs: number): void {
     this.#acceptedMonoMs = this.#clock.monoMs();
     if (sentMonoMs <= this.#refusedMonoMs) return;
+    if (this.#probeSentMonoMs >= 0) this.#rate.paused(this.#probeSentMonoMs - this.#rowBeganMonoMs);
+    if (this.#longWaits === 'in_test') this.#longWaits = 'false';
     this.#refusalsInRow = 0;
     if (this.#probeSentMonoMs < 0) return;
     this.#probeSentMonoMs = -1;
     this.#probeUntilMonoMs = 0;
     this.#serve();
-  }
-
-  /** What the headers of a response state of the limit. */
-  stated(limit: StatedLimit): void {
-    this.#rate.stated(limit, this.#clock.monoMs());
   }
 
   /** A call that took a turn has used so many tokens. */
@@ -254,61 +362,76 @@ export class Pacer {
   retryAfterMs(client: string): number {
     const now = this.#clock.monoMs();
     const turnMs = Math.max(1, this.waitMs(client));
-    const intervalMs = this.#intervalMs(now);
+    const intervalMs = this.#intervalMs;
     this.#bookedUntilMonoMs = Math.max(this.#bookedUntilMonoMs, now + turnMs) + intervalMs;
     const spreadMs = Math.max(this.#bookedUntilMonoMs - now - turnMs, this.waiting * intervalMs);
     return Math.min(MAX_RETRY_AFTER_MS, Math.ceil(turnMs + this.#random() * spreadMs));
+  }
+
+  /** A call has its response. */
+  ended(): void {
+    if (this.waiting > 0) this.#serve();
+  }
+
+  get #isFull(): boolean {
+    return this.#calls.inFlight >= this.#concurrency.max;
   }
 
   /** When the next call may leave. */
   #openMonoMs(): number {
     return Math.max(
       // The refused call counts nowhere: the probe leaves when the pause is over.
-      this.#isProbeDue ? 0 : Math.max(this.#nextMonoMs, this.#rate.windowOpenMonoMs),
+      this.#isProbeDue || this.#concurrency.isLimited
+        ? 0
+        : Math.max(this.#nextMonoMs, this.#rate.windowOpenMonoMs),
       this.#pausedUntilMonoMs,
       this.#probeUntilMonoMs,
       this.#tokensPerMs === Number.POSITIVE_INFINITY ? 0 : this.#tokensOpenMonoMs(),
     );
   }
 
-  #intervalMs(now: number): number {
-    return 1 / this.#rate.at(now);
+  /** 0: the rate is not limited. */
+  get #intervalMs(): number {
+    if (this.#concurrency.isLimited) return SLOT_PAUSE_MS;
+    return 1 / this.#rate.perMs;
   }
 
   #waitMsBehind(ahead: number): number {
     const now = this.#clock.monoMs();
     const untilOpenMs = Math.max(0, this.#openMonoMs() - now);
     // A first guess is often too low, and a refusal cannot be taken back.
-    const share = this.#rate.isConfirmed ? 1 : 0.5;
-    return untilOpenMs + ahead * this.#intervalMs(now) * share;
+    const share = this.#rate.isFound ? 1 : 0.5;
+    return untilOpenMs + ahead * this.#intervalMs * share;
   }
 
   #send(now: number, isBusy: boolean): void {
     this.#usedMonoMs = now;
-    const windowOpenMonoMs = this.#rate.windowOpenMonoMs;
-    this.#rate.sent(now, isBusy);
-    this.#nextMonoMs =
-      (this.#isProbeDue ? now : this.#dueMonoMs(now, windowOpenMonoMs)) + this.#intervalMs(now);
+    this.#sentSincePause += 1;
+    // While its window is full the upstream would take no call.
+    const dueMonoMs = Math.max(this.#nextMonoMs, this.#rate.windowOpenMonoMs);
+    const isSlotted = this.#concurrency.isLimited;
+    if (isSlotted && isBusy) this.#concurrency.sent(now);
+    this.#rate.sent(now, isBusy && !isSlotted);
+    this.#nextMonoMs = Math.max(dueMonoMs, now - this.#creditMs(isBusy)) + this.#intervalMs;
     if (this.#tokensPerMs !== Number.POSITIVE_INFINITY) {
       this.#refillTokens(now);
       this.#tokens -= this.#tokensPerCall;
     }
     this.#probeSentMonoMs = -1;
+    if (this.#isRetryDue && !this.#isProbeDue) {
+      this.#isRetryDue = false;
+      this.#retrySentMonoMs = now;
+    }
     if (!this.#isProbeDue || now < this.#pausedUntilMonoMs) return;
     this.#isProbeDue = false;
     this.#probeSentMonoMs = now;
     this.#probeUntilMonoMs = now + this.#probeMs;
   }
 
-  /** From when on the next interval counts: what timers are late is made up for, and what a pause has held back in part. */
-  #dueMonoMs(now: number, windowOpenMonoMs: number): number {
-    // While its window is full the upstream would take no call.
-    const dueMonoMs = Math.max(this.#nextMonoMs, windowOpenMonoMs);
-    if (now - dueMonoMs <= LATENESS_MS) return dueMonoMs;
-    const burstMs = this.#isConfigured
-      ? this.#burstMs
-      : Math.max(0, this.#rate.burstMs - this.#intervalMs(now));
-    return Math.max(dueMonoMs, now - burstMs);
+  /** How far the calls may be behind their times and still be made up for. */
+  #creditMs(isBusy: boolean): number {
+    if (this.#isConfigured) return this.#burstMs;
+    return isBusy ? Math.min(MAX_CREDIT_MS, (this.#burstCalls - 1) * this.#intervalMs) : 0;
   }
 
   /** Gives turns to all whose time has come, and sets the timer for the next one. */
@@ -317,6 +440,7 @@ export class Pacer {
     this.#timer = null;
     while (this.waiting > 0) {
       const now = this.#clock.monoMs();
+      if (this.#isFull) return;
       const untilOpenMs = this.#openMonoMs() - now;
       if (untilOpenMs > 0) {
         this.#timer = this.#clock.schedule(() => this.#serve(), Math.ceil(untilOpenMs));
@@ -327,6 +451,11 @@ export class Pacer {
       waiter.request.place ??= this.#places++;
       this.#send(now, true);
       waiter.settle('turn');
+      if (this.#concurrency.isLimited) {
+        // The call is counted when its request goes on.
+        this.#timer = this.#clock.schedule(() => this.#serve(), 0);
+        return;
+      }
     }
   }
 

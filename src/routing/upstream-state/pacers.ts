@@ -1,7 +1,6 @@
 import type { Clock } from '../../lib/clock.ts';
 import type { FerryError } from '../../lib/errors/ferry-error.ts';
-import { parseRetryAfter } from '../../lib/net/retry-after.ts';
-import { MAX_HISTORY, type StatedLimit } from './learned-rate.ts';
+import { MAX_HISTORY } from './learned-rate.ts';
 import { Pacer } from './pacer.ts';
 
 /** `pace` of one upstream. */
@@ -41,6 +40,8 @@ export class Pacers {
    */
   readonly startsMonoMs = new Float64Array(MAX_HISTORY);
   starts = 0;
+  /** Calls for any model that have no response yet. Attempts count them. */
+  inFlight = 0;
 
   constructor(settings: PaceSettings, clock: Clock, random: () => number) {
     this.#settings = settings;
@@ -92,23 +93,26 @@ export class Pacers {
       pacer = this.#add(model);
       pacer?.seed(this.#lastStarts(), sentMonoMs);
     }
-    pacer?.refused(sentMonoMs, error);
+    pacer?.refused(sentMonoMs, error, Math.max(0, this.inFlight - 1));
     return pacer !== null;
   }
 
   /** The headers of a response are here. */
-  responded(model: string, sentMonoMs: number, { status, headers }: PacedResponse): void {
+  responded(model: string, sentMonoMs: number, { status }: PacedResponse): void {
     const pacer = this.find(model);
     if (pacer === null) return;
     if (status !== 429) pacer.accepted(sentMonoMs);
-    const limit = statedLimit(headers, this.#clock.wallMs());
-    if (limit !== null) pacer.stated(limit);
+  }
+
+  /** A call for any model has its response, and is not counted any more. */
+  ended(): void {
+    for (const pacer of this.#byModel.values()) if (pacer.concurrency !== null) pacer.ended();
   }
 
   #add(model: string): Pacer | null {
     if (this.#byModel.size >= MAX_PACERS) this.#dropUnused();
     if (this.#byModel.size >= MAX_PACERS) return null;
-    const pacer = new Pacer({ ...this.#settings, clock: this.#clock, random: this.#random });
+    const pacer = new Pacer({ ...this.#settings, clock: this.#clock, random: this.#random, calls: this });
     this.#byModel.set(model, pacer);
     this.isActive = true;
     return pacer;
@@ -128,31 +132,4 @@ export class Pacers {
       .filter((startMonoMs) => startMonoMs > earliestMonoMs)
       .sort((left, right) => left - right);
   }
-}
-
-/** OpenAI's names of the headers, and those without what is counted. */
-const LIMIT_HEADERS = [
-  ['x-ratelimit-', '-requests'],
-  ['x-ratelimit-', ''],
-  ['ratelimit-', ''],
-] as const;
-/** A time to the reset in whole seconds is rounded up, perhaps. */
-const WHOLE_SECONDS = /^\s*(?:\d+[smhd]?)+\s*$/;
-
-/** Null: the headers state no limit of requests. */
-function statedLimit(headers: PacedResponse['headers'], nowWallMs: number): StatedLimit | null {
-  for (const [prefix, suffix] of LIMIT_HEADERS) {
-    const remaining = parseCount(headers.get(`${prefix}remaining${suffix}`));
-    if (remaining === null) continue;
-    const reset = headers.get(`${prefix}reset${suffix}`) ?? '';
-    const roundedMs = WHOLE_SECONDS.test(reset) ? 1_000 : 0;
-    const resetMs = (parseRetryAfter(reset, nowWallMs) ?? 0) - roundedMs;
-    return { limit: parseCount(headers.get(`${prefix}limit${suffix}`)), remaining, resetMs };
-  }
-  return null;
-}
-
-function parseCount(value: string | null): number | null {
-  const number = value === null || value.trim() === '' ? Number.NaN : Number(value);
-  return Number.isFinite(number) && number >= 0 ? number : null;
 }
