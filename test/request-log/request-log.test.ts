@@ -207,3 +207,40 @@ test('an open request log does not keep the process alive, and close writes befo
   t.after(() => log.close());
   assert.ok((await log.recent({}, { limit: 10 })).requests.length >= 1);
 });
+
+test('while pages search and sum, thousands of rows are written and none is lost', async (t) => {
+  const { log, clock } = openLog(t);
+  const models = ['gpt-4o', 'bge-m3', 'qwen3'];
+  const accepted = 6_000;
+  const asks: Promise<unknown>[] = [];
+  const sinceMs = clock.wallMs() - (clock.wallMs() % 3_600_000);
+  for (let batch = 0; batch < accepted / 100; batch++) {
+    const records = Array.from({ length: 100 }, (_, index) =>
+      sampleRecord({
+        id: `req_${batch}_${index}`,
+        createdAtMs: clock.wallMs() + batch,
+        model: models[index % 3] ?? null,
+      }),
+    );
+    log.acceptRecords(records);
+    // Three pages; what they ask for is answered by another thread than the one that inserts.
+    if (batch % 20 === 0)
+      asks.push(
+        log.recent({ model: 'bge-m3' }, { limit: 50, isBrief: true, budgetMs: 150 }),
+        log.recent({ text: 'zebra' }, { limit: 50, isBrief: true, budgetMs: 150 }),
+        log.series({ sinceMs, untilMs: sinceMs + 3_600_000, stepMs: 60_000, by: 'model' }),
+      );
+  }
+  await Promise.all(asks);
+  const sums = await log.series({ sinceMs, untilMs: sinceMs + 3_600_000, stepMs: 3_600_000, by: 'model' });
+  assert.deepEqual(
+    sums.map(({ key, requests }) => [key, requests]),
+    [
+      ['bge-m3', 1_980],
+      ['gpt-4o', 2_040],
+      ['qwen3', 1_980],
+    ],
+  );
+  await log.close();
+  assert.deepEqual(log.stats(), { written: accepted, dropped: 0, queued: 0 });
+});

@@ -42,6 +42,27 @@ test('requests older than the retention are deleted in steps, younger ones stay'
   assert.equal(await count(), 0);
 });
 
+test('a step deletes at most 500 rows, and the next one begins a pause after its end', async (t) => {
+  const clock = new VirtualClock(Date.UTC(2026, 0, 1));
+  const limits: number[] = [];
+  const running: (() => void)[] = [];
+  const deleteBefore = (_createdAtMs: number, limit: number): Promise<number> => {
+    limits.push(limit);
+    return new Promise((resolve) => running.push(() => resolve(limit)));
+  };
+  const retention = new Retention({ store: { deleteBefore }, clock, retentionMs: 24 * HOUR_MS });
+  t.after(() => retention.stop());
+  retention.start();
+  for (let step = 1; step <= 3; step++) {
+    await clock.advance(50);
+    await clock.advance(10_000);
+    assert.equal(limits.length, step, 'none begins while one runs');
+    running.pop()?.();
+    await until(() => clock.pending > 0, 'the next step is planned');
+  }
+  assert.ok(limits.every((limit) => limit === 500));
+});
+
 test('an unavailable store is tried again in the next round', async (t) => {
   const clock = new VirtualClock();
   let asked = 0;
