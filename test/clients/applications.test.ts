@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { clientCalled } from './clients.ts';
-import { CLIENT_KEY, type Ferry, startFerry } from './ferry.ts';
+import { CLIENT_KEY, closeFerry, type Ferry, startFerry } from './ferry.ts';
 import type { Report, Task } from './protocol.ts';
 import { runClient } from './run-client.ts';
 import { RERANK_VECTORS } from './vectors/rerank.ts';
@@ -12,7 +12,7 @@ before(async () => {
   ferry = await startFerry();
 });
 
-after(() => ferry.close());
+after(() => closeFerry(ferry));
 
 type Wish = Pick<Task, 'way' | 'model'> & Partial<Task>;
 

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, type TestContext, test } from 'node:test';
 import { CLIENTS, type Client, type Platform, platformOf, versionOf } from './clients.ts';
-import { type Ferry, startFerry } from './ferry.ts';
+import { closeFerry, type Ferry, startFerry } from './ferry.ts';
 import { readMatrix } from './matrix.ts';
 import { type ClientResult, RESULTS } from './results.ts';
 import { readUnaided } from './unaided.ts';
@@ -14,7 +14,7 @@ export function testClients(platform: Platform): void {
   before(async () => {
     ferry = await startFerry();
   });
-  after(() => ferry.close());
+  after(() => closeFerry(ferry));
   for (const client of CLIENTS.filter((one) => platformOf(one) === platform)) {
     test(`S7 S8 S13 S89 S132 ${client.name} parses every response and every error as from a conforming upstream`, (context) =>
       testClient(client, ferry, context));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { errorIn } from '../helpers/gateway.ts';
-import { CLIENT_KEY, type Ferry, startFerry } from './ferry.ts';
+import { CLIENT_KEY, closeFerry, type Ferry, startFerry } from './ferry.ts';
 
 let ferry: Ferry;
 
@@ -9,7 +9,7 @@ before(async () => {
   ferry = await startFerry();
 });
 
-after(() => ferry.close());
+after(() => closeFerry(ferry));
 
 const KEYED = { authorization: `Bearer ${CLIENT_KEY}` };
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { runService, type ServiceProcess } from '../helpers/run-service.ts';
-import { CLIENT_KEY, type Ferry, startFerry } from './ferry.ts';
+import { CLIENT_KEY, closeFerry, type Ferry, startFerry } from './ferry.ts';
 import type { Vector } from './vector.ts';
 import { STREAM_VECTORS, WHOLE_VECTORS } from './vectors.ts';
 
@@ -18,8 +18,8 @@ before(async () => {
 });
 
 after(async () => {
-  await second.stop();
-  await ferry.close();
+  if (second !== undefined) await second.stop();
+  await closeFerry(ferry);
 });
 
 /** The reply without what differs in every answer: ids that are made here, and the time. */

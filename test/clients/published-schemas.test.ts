@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { z } from 'zod/v4';
 import { checkCanonicalReply, checkCanonicalStream } from '../helpers/canonical-checker.ts';
-import { CLIENT_KEY, type Ferry, startFerry } from './ferry.ts';
+import { CLIENT_KEY, closeFerry, type Ferry, startFerry } from './ferry.ts';
 import {
   chatCompletion,
   chatCompletionChunk,
@@ -20,7 +20,7 @@ before(async () => {
   ferry = await startFerry();
 });
 
-after(() => ferry.close());
+after(() => closeFerry(ferry));
 
 interface Answer {
   readonly status: number;
