@@ -219,6 +219,14 @@ test('usage equals the API, and is exported as CSV', async () => {
   const second = stats.series.find(({ key }) => key === 'second');
   assert.ok(second);
   assert.equal(await row.locator('td').first().textContent(), String(second.total.requests));
+  assert.equal(await page.locator('th[aria-sort] button').textContent(), 'tokens ↓');
+  await page.getByRole('button', { name: 'errors', exact: true }).click();
+  const worst = stats.series.toSorted(
+    (left, right) => right.total.errors / right.total.requests - left.total.errors / left.total.requests,
+  );
+  assert.equal(await page.locator('.table tbody th').first().textContent(), worst[0]?.key ?? 'none named');
+  const sum = stats.series.reduce((all, { total }) => all + total.requests, 0);
+  assert.equal(await page.locator('.table tfoot td').first().textContent(), String(sum));
   assert.ok((await page.locator('canvas').count()) >= 2);
   const waiting = page.waitForEvent('download');
   await page.getByRole('button', { name: 'Export as CSV' }).click();

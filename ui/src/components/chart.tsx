@@ -72,6 +72,7 @@ export function Chart({ label, times, series, format, height = 200 }: ChartProps
         axes: [
           {
             ...axis,
+            size: 30,
             values: (_plot, splits) => {
               const isLong = (splits.at(-1) ?? 0) - (splits[0] ?? 0) > 36 * 3600;
               return splits.map((at) => (isLong ? day : time).format(at * 1000));

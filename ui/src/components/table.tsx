@@ -4,6 +4,9 @@ export interface Column {
   readonly label: string;
   /** Aligned to the right. */
   readonly isNumber?: boolean;
+  /** Sorts the rows by it; absent: they cannot be. */
+  readonly onSort?: () => void;
+  readonly isSorted?: boolean;
 }
 
 /** A table that scrolls sideways in its own place, by the keyboard too. `children`: its sections of rows. */
@@ -25,9 +28,21 @@ export function Table({
         <caption class="hidden">{caption}</caption>
         <thead>
           <tr>
-            {columns.map(({ label, isNumber }) => (
-              <th key={label} scope="col" class={isNumber === true ? 'number' : undefined}>
-                {label}
+            {columns.map(({ label, isNumber, onSort, isSorted }) => (
+              <th
+                key={label}
+                scope="col"
+                class={isNumber === true ? 'number' : undefined}
+                aria-sort={isSorted === true ? 'descending' : undefined}
+              >
+                {onSort === undefined ? (
+                  label
+                ) : (
+                  <button type="button" class="sort" onClick={onSort}>
+                    {label}
+                    {isSorted === true && ' ↓'}
+                  </button>
+                )}
               </th>
             ))}
           </tr>

@@ -39,6 +39,7 @@ export function TokenBar({ token, loadedAtMs }: { readonly token: AdminToken; re
       ? t('tokenExpired')
       : t('tokenLeft', { left: formatDuration(left), life: formatDuration(life) });
   const renewalIn = token.next_renewal_in_ms;
+  const renewsInMs = renewalIn === null ? null : loadedAtMs + renewalIn - nowMs();
   const mark = renewalIn === null ? null : (expiresAt - (loadedAtMs + renewalIn)) / life;
   return (
     <div>
@@ -56,7 +57,10 @@ export function TokenBar({ token, loadedAtMs }: { readonly token: AdminToken; re
           <div class="bar-mark" style={{ left: `${mark * 100}%` }} title={t('tokenRenewalMark')} />
         )}
       </div>
-      <div class="bar-text">{text}</div>
+      <div class="bar-text">
+        {text}
+        {renewsInMs !== null && renewsInMs > 0 && ` · ${t('renewsIn', { time: formatDuration(renewsInMs) })}`}
+      </div>
     </div>
   );
 }

@@ -81,14 +81,16 @@ function Detail({ detail }: { readonly detail: AdminRequestDetail }) {
           </ul>
         </section>
       )}
-      <dl class="facts">
-        {facts.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <section aria-label={t('call')}>
+        <dl class="facts">
+          {facts.map(([name, value]) => (
+            <div key={name}>
+              <dt>{name}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+        </dl>
+      </section>
       <section aria-labelledby="bodies">
         <h2 id="bodies">{t('bodies')}</h2>
         {detail.body === null && detail.response === null ? (

@@ -92,10 +92,8 @@ function TokenCard({
     return { isOk: result.is_ok, message: result.message };
   };
   const latency = token.issuer_latency;
-  const renewal = token.next_renewal_in_ms;
   const facts: readonly (readonly [string, string])[] = [
     [t('tokenKind'), token.kind],
-    [t('tokenRenewal'), renewal === null ? '–' : t('inTime', { time: formatDuration(renewal) })],
     [t('tokenRenewals'), formatNumber(token.counters.acquired)],
     [t('tokenFailures'), formatNumber(token.counters.failed)],
     [t('tokenRejected'), formatNumber(token.counters.rejected)],

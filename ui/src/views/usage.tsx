@@ -1,3 +1,4 @@
+import { useState } from 'preact/hooks';
 import { useLocation } from 'preact-iso';
 import type { AdminStats, StatsGroup } from '../../../src/admin/api-types.ts';
 import { useResource } from '../api/resource.ts';
@@ -103,16 +104,18 @@ function Usage({ stats }: { readonly stats: AdminStats }) {
       const byTime = new Map(series.points.map((point) => [point.at_ms, value(point)]));
       return { label: nameOf(series, stats.by), values: times.map((at) => byTime.get(at) ?? 0) };
     });
+  const [sortedBy, sortBy] = useState<TextKey>('allTokens');
   const columns: readonly Column[] = [
     { label: t(GROUPS[stats.by]) },
-    { label: t('requests'), isNumber: true },
-    { label: t('errorShare'), isNumber: true },
-    { label: t('promptTokens'), isNumber: true },
-    { label: t('completionTokens'), isNumber: true },
-    { label: t('allTokens'), isNumber: true },
-    { label: t('meanFirstToken'), isNumber: true },
-    { label: t('meanDuration'), isNumber: true },
+    ...Object.keys(SORTS).map((name) => ({
+      label: t(name as TextKey),
+      isNumber: true,
+      isSorted: sortedBy === name,
+      onSort: () => sortBy(name as TextKey),
+    })),
   ];
+  const worth = SORTS[sortedBy] ?? allTokens;
+  const sorted = stats.series.toSorted((left, right) => worth(right.total) - worth(left.total));
   return (
     <>
       <div class="columns">
@@ -138,7 +141,7 @@ function Usage({ stats }: { readonly stats: AdminStats }) {
       <section aria-label={t('viewUsage')}>
         <Table caption={t('viewUsage')} columns={columns}>
           <tbody>
-            {stats.series.map((series) => (
+            {sorted.map((series) => (
               <Totals key={series.key} name={nameOf(series, stats.by)} of={series.total} />
             ))}
           </tbody>
@@ -156,6 +159,19 @@ function Usage({ stats }: { readonly stats: AdminStats }) {
     </>
   );
 }
+
+const allTokens = (of: Series['total']): number => of.prompt_tokens + of.completion_tokens;
+
+/** The columns of numbers, in their order, each with what its rows are sorted by. */
+const SORTS: Partial<Record<TextKey, (of: Series['total']) => number>> = {
+  requests: (of) => of.requests,
+  errorShare: (of) => of.errors / Math.max(1, of.requests),
+  promptTokens: (of) => of.prompt_tokens,
+  completionTokens: (of) => of.completion_tokens,
+  allTokens,
+  meanFirstToken: (of) => of.first_token_ms ?? -1,
+  meanDuration: (of) => of.elapsed_ms ?? -1,
+};
 
 function Totals({ name, of }: { readonly name: string; readonly of: Series['total'] }) {
   return (
