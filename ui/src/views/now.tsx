@@ -235,7 +235,8 @@ const HISTORY_EVERY_MS = 30_000;
 
 /** Requests and errors of each minute of the last hour. */
 function LastHour() {
-  const until = Math.ceil(clock.value / STEP_MS) * STEP_MS;
+  // The minute that has begun would look like a fall.
+  const until = Math.floor(clock.value / STEP_MS) * STEP_MS;
   const history = useResource<AdminStats>(
     `/admin/stats?since=${until - HOUR_MS}&until=${until}&step=${STEP_MS / 1000}`,
     HISTORY_EVERY_MS,
