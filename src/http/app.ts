@@ -88,32 +88,16 @@ export function createApp(parts: AppParts): RequestListener {
     ),
   );
   const accepts = accept(parts);
-  return (request, response) => {
-    let isAccepted: boolean;
+  return async (request, response) => {
     try {
-      isAccepted = accepts(request, response);
+      if (!accepts(request, response)) return;
+      const route = request.method === 'POST' ? posted.get(request.url as string) : undefined;
+      if (route === undefined) router(request, response);
+      else await route(request, response);
     } catch (error) {
       sendFailure(parts, response, error);
-      return;
     }
-    if (!isAccepted) return;
-    const route = request.method === 'POST' ? posted.get(request.url as string) : undefined;
-    if (route === undefined) router(request, response);
-    else void serve(parts, route, request, response);
   };
-}
-
-async function serve(
-  parts: AppParts,
-  route: Handler,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  try {
-    await route(request, response);
-  } catch (error) {
-    sendFailure(parts, response, error);
-  }
 }
 
 /** The routes of all endpoints, for requests that were accepted. */

@@ -359,7 +359,10 @@ export class UpstreamClient extends OpenAI {
       options.body = null;
       options.fetchOptions = {};
     }
-    return exchange.takeResponse(lease);
+    const response = exchange.response as UpstreamResponse;
+    exchange.response = null;
+    response.lease = lease;
+    return response;
   }
 
   override async buildRequest(options: RequestOptions): Promise<BuiltRequest> {

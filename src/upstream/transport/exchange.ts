@@ -2,7 +2,6 @@ import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
 import { inSeconds } from '../../lib/text/format.ts';
-import type { Lease } from '../../tokens/manager/lease.ts';
 import type { AttemptTimer } from '../attempt-timer.ts';
 import { ResponseHeaders, UpstreamResponse } from '../response.ts';
 import { type BodySource, ResponseBody } from './body.ts';
@@ -38,7 +37,7 @@ export interface ExchangeControl {
  */
 export class Exchange implements ConnectionHandler, BodySource {
   connection: Connection | null = null;
-  /** Set at the headers. */
+  /** Set at the headers; taken by who reads it, so that the exchange does not refer to it any more. */
   response: UpstreamResponse | null = null;
   readonly #upstream: string;
   readonly #connections: Connections;
@@ -81,14 +80,6 @@ export class Exchange implements ConnectionHandler, BodySource {
       this.#reject = reject;
       this.#dispatch(this.#request as Dispatcher.DispatchOptions);
     });
-  }
-
-  /** Hands the response over: from here on the exchange does not refer to it. */
-  takeResponse(lease: Lease | null): UpstreamResponse {
-    const response = this.response as UpstreamResponse;
-    this.response = null;
-    response.lease = lease;
-    return response;
   }
 
   #dispatch(request: Dispatcher.DispatchOptions): void {
