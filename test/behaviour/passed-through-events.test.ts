@@ -158,24 +158,150 @@ test('S126 a Responses stream that ends without its final event is broken too', 
   await checkRow(gateway, reply, 'upstream_disconnected');
 });
 
-test('S126 a [DONE] does not complete a Responses stream, with an error of the upstream before it or without', async () => {
-  const error = 'data: {"error":{"message":"out of memory","type":"server_error","code":null}}\n\n';
-  for (const rest of ['', error]) {
+/** What upstreams send in the place of the final event: the code of the record and of `error`, that of the Response, the words. */
+const OWN_ERRORS: Readonly<
+  Record<string, { readonly rest: string; codes: readonly [string, string]; says: RegExp }>
+> = {
+  'no error': {
+    rest: '',
+    codes: ['upstream_disconnected', 'server_error'],
+    says: /ended its stream before the response was complete/,
+  },
+  'an error without a code': {
+    rest: 'data: {"error":{"message":"out of memory","type":"server_error","code":null}}\n\n',
+    codes: ['upstream_error', 'server_error'],
+    says: /out of memory/,
+  },
+  'an error with a number for a code': {
+    rest: 'data: {"error":{"message":"out of memory","type":"InternalServerError","code":500}}\n\n',
+    codes: ['upstream_error', 'server_error'],
+    says: /out of memory/,
+  },
+  'the flat event of the specification': {
+    rest: event({
+      type: 'error',
+      sequence_number: 2,
+      code: 'server_is_overloaded',
+      message: 'too many',
+      param: null,
+    }),
+    codes: ['upstream_error', 'server_is_overloaded'],
+    says: /too many/,
+  },
+  'an event whose name alone says it': {
+    rest: 'event: error\ndata: {"code":"server_is_overloaded","message":"too many"}\n\n',
+    codes: ['upstream_error', 'server_is_overloaded'],
+    says: /too many/,
+  },
+  'an error about the length': {
+    rest: event({
+      type: 'error',
+      sequence_number: 2,
+      error: {
+        message: 'Your input exceeds the context window of this model.',
+        type: 'invalid_request_error',
+        code: 'context_length_exceeded',
+      },
+    }),
+    codes: ['context_length_exceeded', 'context_length_exceeded'],
+    says: /exceeds the context window/,
+  },
+  'an error about the rate': {
+    rest: 'data: {"error":{"message":"Slow down, please.","type":"tokens","code":"rate_limit_exceeded"}}\n\n',
+    codes: ['rate_limit_exceeded', 'rate_limit_exceeded'],
+    says: /Slow down, please/,
+  },
+};
+
+/** How the body ends behind it. */
+const OWN_ENDS: Readonly<Record<string, readonly string[]>> = {
+  ends: [httpChunk('')],
+  'ends behind [DONE]': [httpChunk('data: [DONE]\n\n'), httpChunk('')],
+  'ends behind [DONE] without a blank line': [httpChunk('data:[DONE]'), httpChunk('')],
+  'has a named [DONE] and stays open': [httpChunk('event: done\ndata: [DONE]\n\n: more\n\n')],
+};
+
+for (const [what, { rest, codes, says }] of Object.entries(OWN_ERRORS)) {
+  for (const [how, ending] of Object.entries(OWN_ENDS)) {
+    test(`S126 a Responses stream with ${what} that ${how} fails in the upstream's words, with no [DONE] before them`, async () => {
+      for (const isOnePiece of [false, true]) {
+        await using upstream = await RawUpstream.start(async (connection) => {
+          await connection.request();
+          await connection.write(chunkedHead() + httpChunk(isOnePiece ? BEGUN + rest : BEGUN));
+          await sleep(10);
+          if (rest !== '' && !isOnePiece) await connection.write(httpChunk(rest));
+          await connection.write(ending.join(''));
+        });
+        await using gateway = await gatewayBefore(upstream.url, false);
+        const reply = await gateway.post('/v1/responses', { model: 'm', input: 'x', stream: true });
+        const text = await reply.text();
+        assert.ok(text.startsWith(BEGUN + rest), text);
+        assert.doesNotMatch(text, /DONE/);
+        const events = read(text);
+        const [failed, error] = events.slice(-2).map(({ data }) => JSON.parse(data));
+        assert.deepEqual([failed.type, error.type], ['response.failed', 'error']);
+        assert.deepEqual([error.code, failed.response.error.code], codes);
+        assert.match(failed.response.error.message, says);
+        assert.equal(error.message, failed.response.error.message);
+        const numbers = events.map(({ data }) => JSON.parse(data).sequence_number ?? null);
+        const counted = numbers.filter((number) => number !== null);
+        assert.deepEqual(counted, [...counted.keys()], 'S125 no gap');
+        await checkRow(gateway, reply, codes[0]);
+      }
+    });
+  }
+}
+
+test('S126 an upstream that is cut or silent behind its own error fails with that error', async () => {
+  const { rest, codes, says } = OWN_ERRORS['an error about the length'] ?? assert.fail();
+  for (const ending of ['reset', 'silence'] as const) {
+    await using upstream = await RawUpstream.start(breaking(BEGUN, { rest, ending }));
+    await using gateway = await gatewayBefore(upstream.url, false);
+    const reply = await gateway.post('/v1/responses', { model: 'm', input: 'x', stream: true });
+    const { data } = read(await reply.text()).at(-2) ?? assert.fail('no event');
+    const { error } = JSON.parse(data).response;
+    assert.equal(error.code, codes[1]);
+    assert.match(error.message, says);
+    await checkRow(gateway, reply, codes[0]);
+  }
+});
+
+test('a [DONE] behind the final event is passed on as it came', async () => {
+  for (const pieces of [
+    [BEGUN, `${NEXT}${COMPLETED}data: [DONE]\n\n`],
+    [BEGUN + NEXT, COMPLETED, 'data: [DONE]\n\n'],
+  ]) {
     await using upstream = await RawUpstream.start(async (connection) => {
       await connection.request();
-      await connection.write(
-        chunkedHead() + httpChunk(BEGUN) + httpChunk(`${rest}data: [DONE]\n\n`) + httpChunk(''),
-      );
+      await connection.write(chunkedHead());
+      for (const piece of pieces) {
+        await connection.write(httpChunk(piece));
+        await sleep(5);
+      }
+      await connection.write(httpChunk(''));
     });
     await using gateway = await gatewayBefore(upstream.url, false);
     const reply = await gateway.post('/v1/responses', { model: 'm', input: 'x', stream: true });
-    const events = read(await reply.text());
-    assert.deepEqual(
-      events.slice(-2).map(({ data }) => JSON.parse(data).type),
-      ['response.failed', 'error'],
-    );
-    await checkRow(gateway, reply, 'upstream_disconnected');
+    assert.equal(await reply.text(), pieces.join(''));
+    const row = await gateway.rowOf(reply.headers.get('x-request-id'));
+    assert.equal(row.outcome, 'ok');
   }
+});
+
+test('S126 the openai client raises what is behind a stream that ends with [DONE] alone', async () => {
+  await using upstream = await RawUpstream.start(async (connection) => {
+    await connection.request();
+    await connection.write(chunkedHead() + httpChunk(`${BEGUN}data: [DONE]\n\n`) + httpChunk(''));
+  });
+  await using gateway = await gatewayBefore(upstream.url, false);
+  const client = new OpenAI({ apiKey: 'any', baseURL: `${gateway.url}/v1`, maxRetries: 0 });
+  await assert.rejects(
+    async () => {
+      const stream = await client.responses.create({ model: 'm', input: 'x', stream: true });
+      for await (const { type } of stream) assert.match(type, /^response\./);
+    },
+    (thrown) => thrown instanceof APIError && (thrown.error as ErrorBody).code === 'upstream_disconnected',
+  );
 });
 
 test('S126 the openai client raises the error of a stream that is cut within an event', async () => {

@@ -60,12 +60,16 @@ function errorFormatOf({ path, headers }: RequestContext): ErrorFormat {
 export function lastEvents(
   context: RequestContext,
   error: FerryError,
-  broken: { readonly sequenceNumber: number; readonly response: JsonObject | null },
+  broken: {
+    readonly sequenceNumber: number;
+    readonly response: JsonObject | null;
+    readonly upstreamCode?: string | null;
+  },
 ): string {
   switch (errorFormatOf(context)) {
     case 'responses':
       return responsesErrorEvents(error, {
-        sequenceNumber: broken.sequenceNumber,
+        ...broken,
         response: broken.response ?? unsentResponse(context),
       });
     case 'anthropic':

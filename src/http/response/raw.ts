@@ -1,10 +1,13 @@
 import { endpointOf } from '../../endpoints.ts';
 import { asFerryError, FerryError } from '../../lib/errors/ferry-error.ts';
+import { fromVendorError } from '../../openai/errors/upstream-error.ts';
+import type { VendorError } from '../../openai/errors/vendor-error.ts';
 import { isEventStream } from '../../openai/response-body.ts';
 import { factsInBody } from '../../openai/response-facts.ts';
 import { SseEventBuffer } from '../../openai/responses/sse-event-buffer.ts';
 import type { Usage } from '../../openai/usage/usage.ts';
 import type { Attempt } from '../../routing/attempt.ts';
+import { type AttemptPolicy, errorContext } from '../../routing/attempt-call.ts';
 import type { UpstreamResponse } from '../../upstream/response.ts';
 import type { RequestContext } from '../middleware/request-context.ts';
 import { drained } from '../node-internals.ts';
@@ -35,6 +38,7 @@ export async function relayRaw(
   attempt: Attempt,
   upstreamResponse: UpstreamResponse,
   checked: CheckedBody | null,
+  policy: AttemptPolicy,
 ): Promise<void> {
   const { response, outcome } = context;
   const contentType = checked?.contentType ?? upstreamResponse.headers.get('content-type');
@@ -53,23 +57,42 @@ export async function relayRaw(
     attempt.finish(null);
     response.end();
   } catch (error) {
+    const told = events === null || events.isComplete ? null : events.upstreamError;
     // Behind the last event nothing breaks any more.
-    const failure = events?.isComplete ? null : asFerryError(error);
+    const failure = events?.isComplete ? null : failureOf(error, told, attempt, upstreamResponse, policy);
     attempt.finish(failure);
+    if (failure === null || events?.isEnded) upstreamResponse.body.destroy(new Error('the stream has ended'));
     if (failure === null) {
-      upstreamResponse.body.destroy(new Error('the stream was complete'));
       response.end();
       return;
     }
     if (!response.headersSent) throw failure;
     outcome.failStream(failure);
-    breakOff(context, events, failure);
+    breakOff(context, events, failure, codeIn(told));
   } finally {
     // The tokens of a broken stream were paid for too.
     if (events !== null) outcome.tokens = events.usage;
     attempt.spent(outcome.tokens);
     if (attempt.trace !== null && checked !== null) attempt.trace.response = factsInBody(checked.bytes);
   }
+}
+
+/** Why a stream broke: what the upstream itself has sent as the reason comes before how its connection ended. */
+function failureOf(
+  error: unknown,
+  told: VendorError | null,
+  attempt: Attempt,
+  response: UpstreamResponse,
+  policy: AttemptPolicy,
+): FerryError {
+  const failure = asFerryError(error);
+  const isOurs = failure.kind === 'client_gone' || failure.kind === 'internal';
+  return told === null || isOurs ? failure : fromVendorError(told, errorContext(attempt, response, policy));
+}
+
+/** A name such as `context_length_exceeded`, by which clients decide; no number and no text. */
+function codeIn(told: VendorError | null): string | null {
+  return /^[a-z][\w.-]{0,63}$/i.test(told?.code ?? '') ? (told?.code ?? null) : null;
 }
 
 /** How long an upstream may hold its connection behind the last event. */
@@ -89,7 +112,9 @@ async function relayBody(
   if (checked !== null) await forward(checked.bytes);
   if (checked?.isWhole === true) return;
   let isEnding = false;
-  for (let bytes = await body.next(); bytes !== null; bytes = await body.next()) {
+  while (events?.isEnded !== true) {
+    const bytes = await body.next();
+    if (bytes === null) break;
     await forward(bytes);
     if (isEnding || events?.isComplete !== true) continue;
     isEnding = true;
@@ -106,7 +131,12 @@ async function relayBody(
 }
 
 /** The status was sent: a stream of events ends with an error event, any other response with a cut connection. */
-function breakOff(context: RequestContext, events: SseEventBuffer | null, failure: FerryError): void {
+function breakOff(
+  context: RequestContext,
+  events: SseEventBuffer | null,
+  failure: FerryError,
+  upstreamCode: string | null,
+): void {
   const { response } = context;
   if (response.destroyed || failure.kind === 'client_gone' || events === null || !events.canAppendError) {
     response.destroy();
@@ -115,6 +145,7 @@ function breakOff(context: RequestContext, events: SseEventBuffer | null, failur
   const event = lastEvents(context, failure, {
     sequenceNumber: events.nextSequenceNumber,
     response: events.response,
+    upstreamCode,
   });
   const text = events.separator + event;
   context.outcome.responseBytes += Buffer.byteLength(text);

@@ -103,14 +103,14 @@ export async function passAttempt(request: PassedRequest, attempt: Attempt): Pro
     const head = await response.body.peek(searchedBytes(attempt, response));
     if (head !== null) checkToken(attempt, response, head);
     attempt.commit(null);
-    await relayRaw(context, attempt, response, null);
+    await relayRaw(context, attempt, response, null, policy);
     return;
   }
   const checked = await checkResponse(attempt, response, expected, policy);
   attempt.commit(response);
   if (checked.isWhole) attempt.finish(null);
   else attempt.limitIdleTime(response.body);
-  await relayRaw(context, attempt, response, checked);
+  await relayRaw(context, attempt, response, checked, policy);
 }
 
 /** How much of a response is waited for before it is forwarded: the first piece, or what `reject` searches in texts. */

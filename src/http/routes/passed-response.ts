@@ -8,7 +8,7 @@ import {
   invalidBodyError,
   throwVendorError,
 } from '../../openai/errors/upstream-error.ts';
-import { findVendorError, parseVendorError } from '../../openai/errors/vendor-error.ts';
+import { findEventError } from '../../openai/errors/vendor-error.ts';
 import { type MediaRequest, mediaRequestOf } from '../../openai/media/media-request.ts';
 import { readMediaResponse } from '../../openai/media/media-response.ts';
 import { isSound, soundTypeFor } from '../../openai/media/speech.ts';
@@ -206,11 +206,7 @@ function isContent(data: string, name: string | undefined, { context, isBackgrou
   const json = parseJson(data);
   // Broken JSON proves nothing; what never was JSON may be anything.
   if (!isJsonObject(json)) return json !== undefined || !/^\s*[{[]/.test(data);
-  // A Response that failed carries its error inside.
-  const found =
-    findVendorError(json) ??
-    findVendorError(json.response) ??
-    (name === 'error' ? parseVendorError(json) : null);
+  const found = findEventError(json, name);
   if (found !== null) throw fromVendorError(found, context);
   return isBackground || typeof json.type !== 'string' || !ACCEPTED.test(json.type);
 }

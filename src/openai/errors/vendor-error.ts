@@ -67,6 +67,13 @@ export function findVendorError(json: unknown): VendorError | null {
 
 const SAYS_SUCCESS = /^\W*(?:ok|success\w*)\W*$/i;
 
+/** The error that the data of a stream's event carries, `name` being its `event:`; null when it carries none. */
+export function findEventError(json: unknown, name: string | undefined): VendorError | null {
+  // A Response that failed carries its error inside.
+  const inside = isJsonObject(json) ? findVendorError(json.response) : null;
+  return findVendorError(json) ?? inside ?? (name === 'error' ? parseVendorError(json) : null);
+}
+
 /** The error of a body that is known to be one, in any shape; null for anything but an object. */
 export function parseVendorError(json: unknown): VendorError | null {
   return read(json, MAX_DEPTH);

@@ -192,6 +192,8 @@ interface BrokenStream {
   readonly sequenceNumber: number;
   /** The Response as far as it got. */
   readonly response: JsonObject;
+  /** The code of the upstream's own error, which clients know; null or absent: it has none. */
+  readonly upstreamCode?: string | null;
 }
 
 /**
@@ -199,16 +201,17 @@ interface BrokenStream {
  * know, and then `error`, without which openai for Python and Node raise nothing. Of the flat members that the
  * specification has openai for Python raises nothing either, and of the nested ones others read no text: so both.
  */
-export function responsesErrorEvents(error: FerryError, { sequenceNumber, response }: BrokenStream): string {
+export function responsesErrorEvents(error: FerryError, broken: BrokenStream): string {
+  const { sequenceNumber } = broken;
   const { error: body } = error.toBody();
   const { code, message, param } = body;
-  const failed = eventText('response.failed', sequenceNumber, { response: failedResponse(error, response) });
+  const failed = eventText('response.failed', sequenceNumber, { response: failedResponse(error, broken) });
   return failed + eventText('error', sequenceNumber + 1, { code, message, param, error: body });
 }
 
-/** The two matching codes of the specification: clients have no others. */
-function failedResponse(error: FerryError, response: JsonObject): JsonObject {
-  const code = error.status === 429 ? 'rate_limit_exceeded' : 'server_error';
+/** Without a code of the upstream, such as Codex acts on, one of the two matching codes of the specification. */
+function failedResponse(error: FerryError, { response, upstreamCode }: BrokenStream): JsonObject {
+  const code = upstreamCode ?? (error.status === 429 ? 'rate_limit_exceeded' : 'server_error');
   return {
     ...response,
     status: 'failed',

@@ -1,12 +1,16 @@
 import type { ErrorFormat } from '../../endpoints.ts';
 import { isJsonObject, type JsonObject, parseJson } from '../../lib/json/json-object.ts';
 import { beginsJsonValue, JsonValueScanner } from '../../lib/json/json-scanner.ts';
+import { SseReader } from '../../lib/sse/sse-reader.ts';
+import { findEventError, type VendorError } from '../errors/vendor-error.ts';
 import { readUsage, type Usage } from '../usage/usage.ts';
 
 /** A longer event is passed on in pieces; the longest known ones hold one image in base64. */
 const MAX_EVENT_BYTES = 16 * 1024 * 1024;
 /** Of a usage object with all its details. UTF-16 units. */
 const MAX_USAGE_LENGTH = 8 * 1024;
+/** So much of what follows the last typed event is searched for an error. */
+const MAX_TAIL_BYTES = 64 * 1024;
 /** The events of an API whose last event has a type. */
 interface TypedEvents {
   /** Stands in every piece with such an event. */
@@ -46,8 +50,9 @@ export class SseEventBuffer {
   #isClosed = true;
   #usage: Usage | null = null;
   #isComplete = false;
+  #isEnded = false;
   #response: JsonObject | null = null;
-  /** The last piece with a typed event. */
+  /** The last piece with a typed event, and the events without one behind it. */
   #lastEvents: Buffer = NOTHING;
   readonly #typed: TypedEvents;
 
@@ -59,16 +64,13 @@ export class SseEventBuffer {
   take(bytes: Buffer): Buffer | null {
     if (this.#isSplit) return bytes;
     const whole = endsWithBlankLine(bytes) ? this.#release(bytes) : this.#sift(bytes);
-    if (whole !== null) this.#look(whole);
-    return whole;
+    return whole === null ? null : this.#upToEnd(whole);
   }
 
   /** The stream ended normally: the unfinished rest, passed on as it is; null: none. */
   end(): Buffer | null {
     if (this.#heldBytes === 0) return null;
-    const rest = this.#release(NOTHING);
-    this.#look(rest);
-    return rest;
+    return this.#upToEnd(this.#release(NOTHING));
   }
 
   /** False: a part of an event was passed on because it was too long to buffer. */
@@ -85,6 +87,23 @@ export class SseEventBuffer {
   get isUnfinished(): boolean {
     const { type, unfinished } = this.#typed;
     return !this.#isSplit && unfinished.test(this.#lastMatch(type) ?? '');
+  }
+
+  /** True: a `[DONE]` came before the last event and was not passed on, since clients read nothing behind it. */
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** The error that the upstream sent behind the last typed event; null: none. */
+  get upstreamError(): VendorError | null {
+    const reader = new SseReader({ maxEventLength: MAX_EVENT_BYTES });
+    let found: VendorError | null = null;
+    for (const item of [...reader.push(this.#lastEvents.toString('utf8')), ...reader.end()]) {
+      const json = item.kind === 'event' ? parseJson(item.data) : undefined;
+      const isTyped = isJsonObject(json) && /^response\./.test(String(json.type));
+      if (item.kind === 'event' && !isTyped) found = findEventError(json, item.name) ?? found;
+    }
+    return found;
   }
 
   /** The sequence number of an event appended to a Responses stream. */
@@ -155,15 +174,30 @@ export class SseEventBuffer {
     return end;
   }
 
+  /** Whole events, without a `[DONE]` that completes nothing. */
+  #upToEnd(whole: Buffer): Buffer | null {
+    if (this.#isEnded) return null;
+    const mark = this.#isComplete ? -1 : doneMarkIn(whole);
+    const before = mark === -1 ? whole : whole.subarray(0, mark);
+    if (before.length > 0) this.#look(before);
+    if (mark === -1) return whole;
+    this.#isEnded = this.isUnfinished;
+    if (this.#isEnded) return before.length === 0 ? null : before;
+    this.#isComplete = true;
+    this.#look(whole.subarray(mark));
+    return whole;
+  }
+
   #look(whole: Buffer): void {
     this.#isClosed = endsWithBlankLine(whole);
     if (whole.includes('"usage"')) this.#usage = usageIn(whole, this.#usage);
     if (this.#typed.marks.some((mark) => whole.includes(mark))) {
       this.#lastEvents = whole;
       if (this.#typed === RESPONSES) this.#response ??= responseIn(whole);
+    } else if (this.#lastEvents.length > 0 && whole.includes('data:') && whole.length <= MAX_TAIL_BYTES) {
+      this.#lastEvents = Buffer.concat([this.#lastEvents, whole]);
     }
-    // Of events with types a mark alone ends nothing.
-    this.#isComplete ||= hasLastType(whole) || (hasDoneMark(whole) && !this.isUnfinished);
+    this.#isComplete ||= hasLastType(whole);
   }
 
   #lastMatch(pattern: RegExp): string | undefined {
@@ -176,8 +210,10 @@ const LAST_TYPES = ['response.completed', 'response.incomplete', 'response.faile
   (type) => `"${type}"`,
 );
 
-function hasDoneMark(events: Buffer): boolean {
-  return events.includes('[DONE]') && /^data: ?\[DONE\]/m.test(events.toString('latin1'));
+/** Where the event `[DONE]` begins, with the fields before its data; -1: there is none. */
+function doneMarkIn(events: Buffer): number {
+  if (!events.includes('[DONE]')) return -1;
+  return events.toString('latin1').search(/^(?:(?:event|id|retry):[^\r\n]*(?:\r\n|\n|\r))*data: ?\[DONE\]/m);
 }
 
 function hasLastType(events: Buffer): boolean {
