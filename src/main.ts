@@ -67,6 +67,9 @@ function isListFlag(arg: string): boolean {
 }
 
 async function run(name: string, args: readonly string[]): Promise<number> {
+  // Output that nobody reads any more (`| head`) is dropped, and the command ends with its own code. The log of the
+  // service has a stream of its own.
+  if (name !== 'serve') process.stdout.on('error', () => undefined);
   const command = await COMMANDS[name]?.();
   return command === undefined ? 2 : command(args);
 }

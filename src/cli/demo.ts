@@ -18,7 +18,7 @@ interface DemoArguments {
   readonly tokenLifetimeMs: number;
 }
 
-/** `tokenferry demo`: runs until SIGINT or SIGTERM. Resolves with the exit code. */
+/** `tokenferry demo`: runs until SIGINT or SIGTERM, or until nobody reads its output. Resolves with the exit code. */
 export async function demo(args: readonly string[]): Promise<number> {
   return withUsage(USAGE, () => run(demoArguments(args)));
 }
@@ -60,9 +60,11 @@ function demoArguments(args: readonly string[]): DemoArguments {
 }
 
 async function untilStopped(): Promise<void> {
+  // The listener stays: what is printed at the end fails too. The console alone hears no error of a socket.
+  const unread = new Promise<void>((resolve) => process.stdout.on('error', () => resolve()));
   const heard = new AbortController();
   const signals = ['SIGINT', 'SIGTERM'].map((name) => once(process, name, { signal: heard.signal }));
-  await Promise.race(signals);
+  await Promise.race([...signals, unread]);
   heard.abort();
   await Promise.allSettled(signals);
 }

@@ -15,7 +15,7 @@ import {
 
 const USAGE = `usage: tokenferry log [--config FILE] [options]
 
-  --follow           go on with new requests until interrupted
+  --follow           go on with new requests until interrupted, or until nobody reads the output
   --since 1h|TIME    requests since then
   --limit 50         at most this many, the newest ones
   --errors           only failed requests
@@ -30,7 +30,7 @@ type Format = 'text' | 'json' | 'csv';
 /** Of the configuration only the address of the database has to be resolved. */
 const isUsed: IsNeeded = ([key]) => key === 'dbtype' || key === 'dbaddr';
 
-/** `tokenferry log`: recorded requests, oldest first; with `--follow` until interrupted. */
+/** `tokenferry log`: recorded requests, oldest first; with `--follow` until interrupted, or until nobody reads them. */
 export async function log(args: readonly string[]): Promise<number> {
   return withUsage(USAGE, async () => {
     const text = { type: 'string' } as const;
@@ -65,12 +65,16 @@ export async function log(args: readonly string[]): Promise<number> {
     const format: Format = values.json === true ? 'json' : values.csv === true ? 'csv' : 'text';
     const { config } = loadOrThrow(values.config, isUsed);
     const requests = await open(config);
+    let isRead = true;
+    process.stdout.once('error', () => {
+      isRead = false;
+    });
     try {
       const found = await requests.newest(filter, limit);
       if (format === 'csv') console.log(CSV_COLUMNS.join(','));
       for (const request of found.toReversed()) print(request, format, values.id !== undefined);
       if (found.length === 0) console.error(nothingFound(filter));
-      while (values.follow === true) {
+      while (values.follow === true && isRead) {
         await new Promise((resolved) => setTimeout(resolved, FOLLOW_INTERVAL_MS));
         for (const request of await requests.news())
           if (matches(request, filter)) print(request, format, false);

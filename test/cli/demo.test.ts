@@ -47,6 +47,30 @@ test('the demo prints examples that work as printed, reports its token and leaks
   assert.deepEqual(left, []);
 });
 
+test('the demo ends quietly when the other end of its output is closed', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'tokenferry-demo-test-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const child = spawn(process.execPath, [main, 'demo', '--port', '0', '--token-life', '10'], {
+    cwd: folder,
+    env: { ...process.env, TMPDIR: folder },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  let complaints = '';
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    complaints += text;
+  });
+  const exited = once(child, 'exit');
+  // Leaving the loop closes the socket: the next line, at the renewal of the token, has no reader.
+  for await (const text of child.stdout.setEncoding('utf8')) if (/expires in/.test(text)) break;
+  assert.deepEqual(await exited, [0, null]);
+  assert.equal(complaints, '');
+  assert.deepEqual(
+    readdirSync(folder).filter((name) => name.startsWith('tokenferry')),
+    [],
+  );
+});
+
 test('a wrong flag is a clear error, exit code 2', () => {
   for (const args of [['--nope'], ['--port', 'x'], ['--token-life', '3']]) {
     const result = spawnSync(process.execPath, [main, 'demo', ...args], { encoding: 'utf8' });
