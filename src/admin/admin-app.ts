@@ -6,6 +6,7 @@ import { asFerryError, FerryError } from '../lib/errors/ferry-error.ts';
 import { StoreError } from '../request-log/request-store.ts';
 import type { RoutedUpstream } from '../routing/upstream-state/routed-upstream.ts';
 import { AdminAccess, type AdminCaller } from './access/admin-access.ts';
+import { ALLOWED_METHODS, only } from './access/allowed-methods.ts';
 import { addPlayground } from './actions/playground.ts';
 import { probeUpstream } from './actions/probe-upstream.ts';
 import { refreshToken } from './actions/refresh-token.ts';
@@ -221,6 +222,7 @@ export function createAdminApp(parts: AdminParts, history: TokenHistory): AdminA
     if (!feed.add(new EventReader(response, parts.clock))) response.destroy();
   });
 
+  for (const [methods, paths] of ALLOWED_METHODS) app.all([...paths], only(methods));
   app.use((request) => {
     throw new FerryError('unknown_path', {
       message: `Unknown path of the admin API: ${request.method} ${request.path}.`,

@@ -5,8 +5,9 @@ import { AdminSessions } from '../../src/admin/access/admin-sessions.ts';
 import type { AdminSession } from '../../src/admin/api-types.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { freePort } from '../helpers/free-port.ts';
-import { Gateway } from '../helpers/gateway.ts';
+import { errorIn, Gateway } from '../helpers/gateway.ts';
 import { RawClient } from '../helpers/raw-client.ts';
+import { ApiDescription } from '../openapi/api-description.ts';
 import { AdminClient, cookieOf } from './admin-client.ts';
 
 const KEY = 'admin-key-of-the-tests';
@@ -35,6 +36,44 @@ test('with a key nothing is served without it, and everything with it', async ()
   assert.equal(await statusOf(status, { 'x-api-key': KEY }), 401, 'it is no client key');
   assert.equal(await statusOf(status, { authorization: `Bearer ${KEY}` }), 200);
   assert.equal(await statusOf(`${gateway.url}/admin/unknown`), 401, 'also what does not exist');
+});
+
+test('another method than openapi.yaml has for a path is a 405 that names those', async () => {
+  await using gateway = await Gateway.start({ admin: { key: KEY }, upstreams });
+  const { paths } = new ApiDescription().document;
+  const described = Object.entries(paths).filter(([path]) => path.startsWith('/admin/'));
+  assert.ok(described.length > 20);
+  for (const [template, operations] of [
+    ...described,
+    ['/ui/', { get: {} }],
+    ['/ui/tokens', { get: {} }],
+  ] as const) {
+    const path = template.replace('{name}', 'chat').replace('{id}', 'req_1');
+    const methods = Object.keys(operations).map((method) => method.toUpperCase());
+    for (const method of ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'].filter(
+      // The router of the page answers OPTIONS itself.
+      (one) => !methods.includes(one) && !(one === 'OPTIONS' && path.startsWith('/ui')),
+    )) {
+      const response = await fetch(gateway.url + path, {
+        method,
+        headers: { authorization: `Bearer ${KEY}` },
+      });
+      const text = await response.text();
+      assert.equal(response.status, 405, `${method} ${path}: ${text}`);
+      assert.equal(errorIn(text).code, 'method_not_allowed');
+      const allowed = (response.headers.get('allow') ?? '').split(', ');
+      assert.deepEqual(
+        allowed.toSorted(),
+        methods.flatMap((one) => (one === 'GET' ? ['GET', 'HEAD'] : [one])).toSorted(),
+      );
+    }
+  }
+  const unknown = { method: 'PUT', headers: { authorization: `Bearer ${KEY}` } };
+  for (const path of ['/admin/unknown', '/admin/tokens/corp/renew', '/admin/playground/files', '/ui.html'])
+    assert.equal((await fetch(gateway.url + path, unknown)).status, 404, path);
+  assert.equal(await statusOf(`${gateway.url}/ui/assets/missing.js`), 404);
+  const refused = await fetch(`${gateway.url}/admin/status`, { method: 'PUT' });
+  assert.equal(refused.status, 401, 'first the key');
 });
 
 test('after ten wrong keys an address has to wait, also with the right one', async () => {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { Express } from 'express';
 import { FerryError } from '../../lib/errors/ferry-error.ts';
+import { only } from '../access/allowed-methods.ts';
 
 /** What the page calls, by the path below `/admin/playground`; a path of the API that is not listed needs a client key. */
 const ENDPOINTS: readonly (readonly ['get' | 'post', string])[] = [
@@ -32,6 +33,7 @@ export function addPlayground(
       withoutCors(response);
       serve(request, response);
     });
+    app.all(`/admin/playground${path}`, only([method.toUpperCase()]));
   }
   app.all('/admin/playground/*path', (request) => {
     throw new FerryError('unknown_path', {
