@@ -26,8 +26,7 @@ const USAGE = `npm run bench -- [options]
   --pages N          one more column: this gateway while N pages at /ui/ are open
   --cpu-only         only the CPU time a request
   --json FILE        the tables as JSON, too
-
-nginx is measured as well when it is installed.`;
+                     nginx is measured as well when it is installed`;
 
 const { values: flags } = toolOptions(USAGE, {
   options: {

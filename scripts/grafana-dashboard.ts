@@ -349,6 +349,16 @@ const ROWS: readonly Row[] = [
         ],
       },
       {
+        title: 'Spans of traces',
+        unit: 'short',
+        description:
+          'Spans a second that the collector took, and those that were lost: the collector is away or too slow.',
+        queries: [
+          [`sum(rate(tokenferry_trace_spans_exported_total[${RATE}]))`, 'exported'],
+          [`sum(rate(tokenferry_trace_spans_dropped_total[${RATE}]))`, 'lost'],
+        ],
+      },
+      {
         title: 'Reloads, alerts and lost lines',
         unit: 'short',
         description: 'In an hour.',
