@@ -16,6 +16,7 @@ before(async () => {
   odd = await StandInModel.start({ models: ['odd-chat'], quirks: ODD_QUIRKS });
   alerts = await AlertStandIn.start();
   stage = await PageStage.start({
+    embeddings_cache: { size: '1MiB' },
     notify: [{ name: 'ops', type: 'webhook', url: alerts.url }],
     upstreams: [
       { name: 'odd', endpoint: odd.url, token: 'corp', allow: ['odd-chat'] },
@@ -153,6 +154,19 @@ test('raising the log level, and testing an alert', async () => {
   await steps.click(page.getByRole('button', { name: 'Send a test' }));
   await page.locator('.toasts .notice-ok').nth(1).waitFor();
   steps.atMost(3);
+});
+
+test('what the embeddings cache has saved, and clearing it', async () => {
+  for (const input of [['a', 'b'], ['b']])
+    await (await stage.call('/v1/embeddings', { model: 'odd-chat', input })).text();
+  const steps = await Steps.begin();
+  await steps.view('Configuration');
+  const line = page.locator('main p', { hasText: 'inputs found' });
+  await line.filter({ hasText: /^2 vectors, .* of 1 MiB\. .* 1 of 3 inputs found \(33 %\)/ }).waitFor();
+  await steps.click(line.getByRole('button', { name: 'Clear the cache' }));
+  await page.locator('.toasts', { hasText: 'The embeddings cache is empty.' }).waitFor();
+  await line.filter({ hasText: /^0 vectors, / }).waitFor();
+  steps.atMost(2);
 });
 
 test('a request by the id in a client’s error message', async () => {

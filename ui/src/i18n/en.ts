@@ -261,6 +261,11 @@ export const en = {
   logLevelSet: 'The log level is {level}, until the next reload or restart.',
   startedAgo: 'started',
   needsRestart: 'After a restart only: {keys}.',
+  embeddingsCache: 'Embeddings cache',
+  embeddingsCacheFigures:
+    '{entries} vectors, {bytes} of {max}. Since the start: {hits} of {asked} inputs found ({percent} %), {evictions} vectors dropped for newer ones.',
+  clearEmbeddingsCache: 'Clear the cache',
+  embeddingsCacheCleared: 'The embeddings cache is empty.',
   alerts: 'Alerts',
   testAlert: 'Send a test',
 };

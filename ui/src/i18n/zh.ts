@@ -261,6 +261,11 @@ export const zh: Record<keyof typeof en, string> = {
   logLevelSet: '日志级别为 {level}，到下次重新加载或重启为止。',
   startedAgo: '启动于',
   needsRestart: '重启后才生效：{keys}。',
+  embeddingsCache: '嵌入缓存',
+  embeddingsCacheFigures:
+    '{entries} 个向量，{bytes} / {max}。启动以来：{asked} 个输入中命中 {hits} 个（{percent}%），为新向量淘汰 {evictions} 个。',
+  clearEmbeddingsCache: '清空缓存',
+  embeddingsCacheCleared: '嵌入缓存已清空。',
   alerts: '告警',
   testAlert: '发送测试',
 };

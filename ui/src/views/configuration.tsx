@@ -1,6 +1,7 @@
 import type {
   AdminAlertTest,
   AdminConfiguration,
+  AdminEmbeddingsCache,
   AdminStatus,
   LogLevel,
   ReloadState,
@@ -15,7 +16,7 @@ import { Ago } from '../components/time.tsx';
 import { say } from '../components/toast.tsx';
 import { t } from '../i18n/language.ts';
 import { reloadText } from '../i18n/server-messages.ts';
-import { formatDuration, formatNumber } from '../lib/format.ts';
+import { formatBytes, formatDuration, formatNumber } from '../lib/format.ts';
 
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
@@ -112,6 +113,9 @@ function State({ status, onChange }: { readonly status: AdminStatus; readonly on
           </div>
         ))}
       </dl>
+      {status.embeddings_cache !== null && (
+        <EmbeddingsCache cache={status.embeddings_cache} onChange={onChange} />
+      )}
       {status.alerts.length > 0 && (
         <>
           <h2>{t('alerts')}</h2>
@@ -134,5 +138,40 @@ function State({ status, onChange }: { readonly status: AdminStatus; readonly on
         </>
       )}
     </section>
+  );
+}
+
+function EmbeddingsCache({
+  cache,
+  onChange,
+}: {
+  readonly cache: AdminEmbeddingsCache;
+  readonly onChange: () => void;
+}) {
+  const clear = async () => {
+    await post<AdminEmbeddingsCache>('/admin/embeddings-cache/clear');
+    onChange();
+    return { isOk: true, message: t('embeddingsCacheCleared') };
+  };
+  const asked = cache.hits + cache.misses;
+  const figures = {
+    entries: formatNumber(cache.entries),
+    bytes: formatBytes(cache.bytes),
+    max: formatBytes(cache.max_bytes),
+    hits: formatNumber(cache.hits),
+    asked: formatNumber(asked),
+    percent: asked === 0 ? '0' : formatNumber((100 * cache.hits) / asked),
+    evictions: formatNumber(cache.evictions),
+  };
+  return (
+    <>
+      <h2>{t('embeddingsCache')}</h2>
+      {cache.problem !== null && <Notice kind="fail">{cache.problem}</Notice>}
+      <p class="row">
+        <span>{t('embeddingsCacheFigures', figures)}</span>
+        {cache.path !== null && <span class="name">{cache.path}</span>}
+        <ActionButton label={t('clearEmbeddingsCache')} onAction={clear} />
+      </p>
+    </>
   );
 }
