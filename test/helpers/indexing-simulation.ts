@@ -1,3 +1,4 @@
+import type { Timer } from '../../src/lib/clock.ts';
 import { FerryError } from '../../src/lib/errors/ferry-error.ts';
 import { retryAfterMs } from '../../src/lib/net/retry-after.ts';
 import { Failover } from '../../src/routing/failover.ts';
@@ -19,6 +20,8 @@ export interface SimulatedRun {
   readonly travelMs: number;
   readonly durationMs: number;
   readonly seed: number;
+  /** Timers are late by up to this: those of the gateway, of the upstream and of the network between them. */
+  readonly lateMs?: number;
   /** The tokens of a call vary up to twice and down to none of this. */
   readonly tokens?: number;
 }
@@ -36,13 +39,51 @@ export interface SimulatedResult {
 
 const DEADLINE_MS = 300_000;
 const START_MS = 313;
+/** More timers and calls than this at one moment are an endless loop. */
+const MAX_AT_ONE_MOMENT = 10_000;
+/** How much later a reading of the clock is than the one before, at least. */
+const READING_MS = 0.001;
+
+/** A clock as machines have it, with timers that are late; throws where time does not go on, instead of running for ever. */
+class GuardedClock extends VirtualClock {
+  readonly #lateMs: () => number;
+  #readMonoMs = 0;
+  #momentMonoMs = 0;
+  #atMoment = 0;
+
+  constructor(lateMs: () => number) {
+    super();
+    this.#lateMs = lateMs;
+  }
+
+  override schedule(run: () => void, delayMs: number): Timer {
+    return super.schedule(() => {
+      this.count();
+      run();
+    }, delayMs + this.#lateMs());
+  }
+
+  override monoMs(): number {
+    this.#readMonoMs = Math.max(super.monoMs(), this.#readMonoMs + READING_MS);
+    return this.#readMonoMs;
+  }
+
+  /** Something happens at this moment. */
+  count(): void {
+    const now = super.monoMs();
+    this.#atMoment = now > this.#momentMonoMs ? 1 : this.#atMoment + 1;
+    this.#momentMonoMs = now;
+    if (this.#atMoment > MAX_AT_ONE_MOMENT) throw new Error(`The time stands still at ${now}.`);
+  }
+}
 
 /** Routing, as requests use it, in front of a simulated upstream at virtual time. */
 export async function simulate(run: SimulatedRun): Promise<SimulatedResult> {
   const { hint, workers, latencyMs, travelMs, durationMs } = run;
-  const clock = new VirtualClock();
-  await clock.advance(START_MS);
   const random = randomFrom(run.seed);
+  const lateness = randomFrom(run.seed + 1);
+  const clock = new GuardedClock(() => (run.lateMs ?? 0) * lateness());
+  await clock.advance(START_MS);
   const limiter = run.limiter();
   const pace = { rpm: 0, tpm: 0, maxWaitMs: DEADLINE_MS };
   const upstream = newUpstream('limited', { clock, pace });
@@ -90,9 +131,11 @@ export async function simulate(run: SimulatedRun): Promise<SimulatedResult> {
   };
   const worker = async (): Promise<void> => {
     while (clock.monoMs() < endMs) {
-      await call().catch((error: unknown) => {
+      clock.count();
+      await call().catch(async (error: unknown) => {
         if (!(error instanceof FerryError)) throw error;
         failed += 1;
+        await pause(error.retryAfterMs ?? 1_000);
       });
     }
   };

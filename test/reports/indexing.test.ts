@@ -146,6 +146,7 @@ test('statements that are wrong or rare cost little: none fails, and the limit i
     'always 0',
     'always 3600',
     'too small',
+    'decimal',
     'retry-after-ms',
     'http-date',
     'anthropic',
@@ -153,9 +154,14 @@ test('statements that are wrong or rare cost little: none fails, and the limit i
     'x-ratelimit epoch',
     'x-ratelimit in words',
   ] as const) {
-    for (const perSecond of [3, 50]) {
-      const limiter = (): RateLimiter => slidingWindow(perSecond, 1_000);
-      const { share, failed } = await simulate({
+    for (const [what, limiter, minShare] of [
+      ['3 calls in any second', () => slidingWindow(3, 1_000), 0.93],
+      ['50 calls in any second', () => slidingWindow(50, 1_000), 0.93],
+      ['a bucket of 10, 10 a second', () => tokenBucket(10, 10), 0.95],
+      ['3 calls a second, none at once', () => tokenBucket(3, 1), 0.87],
+      ['50 calls a second, none at once', () => tokenBucket(50, 1), 0.75],
+    ] as const) {
+      const run = {
         limiter,
         hint,
         workers: WORKERS,
@@ -163,12 +169,46 @@ test('statements that are wrong or rare cost little: none fails, and the limit i
         travelMs: 2,
         durationMs: 60_000,
         seed: 3,
-      });
-      const text = `${hint}, ${perSecond} a second: ${(share * 100).toFixed(1)} %`;
+      };
+      const { share, failed } = await simulate(run);
+      const text = `${hint}, ${what}: ${(share * 100).toFixed(1)} %`;
       context.diagnostic(text);
       assert.equal(failed, 0, text);
-      assert.ok(share >= 0.93, text);
+      assert.ok(share >= minShare, text);
     }
+  }
+});
+
+test('timers that are late by up to 5 ms cost little', async (context) => {
+  for (const perSecond of [3, 10, 50]) {
+    const limiter = (): RateLimiter => slidingWindow(perSecond, 1_000);
+    for (const seed of [1, 2, 3]) {
+      const run = {
+        limiter,
+        workers: WORKERS,
+        latencyMs: 40,
+        travelMs: 2,
+        durationMs: 60_000,
+        seed,
+        lateMs: 5,
+      };
+      const { share, failed } = await simulate({ ...run, hint: 'retry-after' });
+      const text = `${perSecond} a second: ${(share * 100).toFixed(1)} %`;
+      context.diagnostic(text);
+      assert.equal(failed, 0, text);
+      assert.ok(share >= 0.95, text);
+    }
+  }
+});
+
+test('an upstream that accepts nothing gets few calls, whatever it states', async (context) => {
+  for (const hint of ['nothing', 'always 0', 'too small', 'retry-after'] as const) {
+    const limiter = (): RateLimiter => fixedWindow(0, 1_000);
+    const run = { limiter, hint, workers: WORKERS, latencyMs: 20, travelMs: 2, durationMs: 60_000, seed: 1 };
+    const { refused, failed } = await simulate(run);
+    context.diagnostic(`${hint}: ${refused} × 429, ${failed} failed`);
+    assert.ok(failed > 0, hint);
+    assert.ok(refused <= 100, `${hint}: ${refused} × 429 in a minute`);
   }
 });
 

@@ -77,6 +77,12 @@ export class LearnedConcurrency {
     this.#isGrown = true;
   }
 
+  /** A call was accepted although the limit was used up by far: it is none. */
+  exceeded(): void {
+    this.max = Number.POSITIVE_INFINITY;
+    this.#seen = null;
+  }
+
   #hold(nowMonoMs: number): void {
     this.#calls = 0;
     this.#refusals = 0;

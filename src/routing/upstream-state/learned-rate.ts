@@ -267,10 +267,15 @@ export class LearnedRate {
     return calls;
   }
 
-  /** How long before the call at `sentMonoMs` the one before it left. */
+  /** How long before the call that left at `sentMonoMs`, a moment after its turn, the one before it had its turn. */
   gapBefore(sentMonoMs: number): number {
-    const at = this.#history.lastIndexOf(sentMonoMs);
-    return sentMonoMs - (this.#history[at - 1] ?? Number.NEGATIVE_INFINITY);
+    const at = this.#history.findLastIndex((one) => one <= sentMonoMs);
+    return (this.#history[at] ?? sentMonoMs) - (this.#history[at - 1] ?? Number.NEGATIVE_INFINITY);
+  }
+
+  /** True: the call that left at `sentMonoMs` is the one that had its turn at `turnMonoMs`. */
+  isTurnOf(sentMonoMs: number, turnMonoMs: number): boolean {
+    return this.#history.findLast((one) => one <= sentMonoMs) === turnMonoMs;
   }
 
   isAnyBetween(fromMonoMs: number, toMonoMs: number): boolean {

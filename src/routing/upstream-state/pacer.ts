@@ -49,6 +49,8 @@ const BURST_SHARE = 0.5;
 /** After a 429 without `retry-after`: doubles with each refusal in a row. */
 const FIRST_PAUSE_MS = 1_000;
 const MAX_PAUSE_MS = 30_000;
+/** A stated wait below it is seldom true, and five refusals within a moment would end all waits. */
+const MIN_PAUSE_MS = 250;
 /** A stated wait up to this is a shorter one rounded up to whole seconds, perhaps. */
 const ROUNDED_UP_MS = 1_000;
 /** From so many calls after a pause on a refused one was early, rather than one of a limit that is used up. */
@@ -57,8 +59,15 @@ const STEADY_CALLS = 3;
 const BURST_MS = 1_000;
 /** After a call ended it may count at the upstream for this time. */
 const SLOT_PAUSE_MS = 20;
-/** One so long may be the same for every refusal (3600): an early probe tests it once. */
+/** Calls for other models may take all slots: after so much time without a call one goes all the same. */
+const MAX_FULL_MS = 30_000;
+/** So that time goes on before the next look, whatever a wait is rounded to. */
+const MIN_TIMER_MS = 1;
+/** Node runs a timer of 2^31 ms and more after 1 ms. */
+const MAX_TIMER_MS = 60_000;
+/** One so long may be the same for every refusal (3600): so many early probes test it. */
 const LONG_STATED_MS = 60_000;
+const LONG_WAIT_TESTS = 2;
 /** A probe that was not refused after twice the time that refusals take counts as accepted. */
 const MIN_PROBE_MS = 50;
 const MAX_PROBE_MS = 2_000;
@@ -125,9 +134,14 @@ export class Pacer {
   /** The next call is the one after an early refusal, and when it left; -1: none did. */
   #isRetryDue = false;
   #retrySentMonoMs = -1;
+  /** The last call that left although the calls at once were used up. */
+  #surplusSentMonoMs = -1;
   #sentSincePause = 0;
   /** Whether stated waits of a minute and more are true. */
-  #longWaits: 'untested' | 'in_test' | 'true' | 'false' = 'untested';
+  #longWaits: 'untested' | 'true' | 'false' = 'untested';
+  #refusedLongTests = 0;
+  /** The first refusal that stated one. */
+  #longStatedMonoMs = Number.POSITIVE_INFINITY;
   /** The pause of the first refusal in a row, which doubles with each further one. */
   #firstPauseMs = FIRST_PAUSE_MS;
   #usedMonoMs: number;
@@ -270,8 +284,13 @@ export class Pacer {
   #refusedNew(sentMonoMs: number, now: number, retryAfterMs: number | undefined, others: number): void {
     const isFirst = !this.#rate.isLimited;
     const isProbe = this.#probeSentMonoMs >= 0 && sentMonoMs >= this.#probeSentMonoMs;
-    const statedMs = this.#believedWait(retryAfterMs);
-    const isRetry = sentMonoMs === this.#retrySentMonoMs;
+    const statedMs = this.#believedWait(retryAfterMs, isProbe);
+    if (!isProbe && others >= this.#concurrency.max) {
+      // More than it accepts at once: that this call is refused shows nothing.
+      this.#rate.discount(sentMonoMs);
+      return;
+    }
+    const isRetry = this.#retrySentMonoMs >= 0 && this.#rate.isTurnOf(sentMonoMs, this.#retrySentMonoMs);
     if (this.#rate.isAnyBetween(this.#refusedMonoMs, now - this.#probeMs)) this.#refusalsInRow = 0;
     if (this.#refusalsInRow === 0) this.#rowBeganMonoMs = now;
     this.#refusalsInRow += 1;
@@ -281,7 +300,9 @@ export class Pacer {
     this.#probeSentMonoMs = -1;
     this.#retrySentMonoMs = -1;
     const perMs = this.#rate.acceptedWithin(BURST_MS, now) / BURST_MS;
-    if (this.#concurrency.refused({ others, perMs, isProbe }, now)) {
+    // After a shorter pause the calls before it may be in flight still, whatever the limit is.
+    const isRested = isProbe && sentMonoMs - this.#rowBeganMonoMs >= BURST_MS;
+    if (this.#concurrency.refused({ others, perMs, isProbe: isRested }, now)) {
       this.#rate.discount(sentMonoMs);
       this.#pause(now, statedMs, false);
       return;
@@ -298,11 +319,12 @@ export class Pacer {
   }
 
   /** Null: the upstream states no time to wait, or none that can be believed. */
-  #believedWait(retryAfterMs: number | undefined): number | null {
+  #believedWait(retryAfterMs: number | undefined, isProbe: boolean): number | null {
     if (retryAfterMs === undefined) return null;
     if (retryAfterMs < LONG_STATED_MS) return retryAfterMs;
-    if (this.#longWaits === 'untested') this.#longWaits = 'in_test';
-    else if (this.#longWaits === 'in_test') this.#longWaits = 'true';
+    this.#longStatedMonoMs = Math.min(this.#longStatedMonoMs, this.#clock.monoMs());
+    if (isProbe) this.#refusedLongTests += 1;
+    if (this.#longWaits === 'untested' && this.#refusedLongTests >= LONG_WAIT_TESTS) this.#longWaits = 'true';
     return this.#longWaits === 'true' ? retryAfterMs : null;
   }
 
@@ -324,7 +346,8 @@ export class Pacer {
       return;
     }
     // A stated wait that was far too short doubles as well.
-    if (this.#refusalsInRow === 1) this.#firstPauseMs = Math.min(FIRST_PAUSE_MS, statedMs ?? FIRST_PAUSE_MS);
+    if (this.#refusalsInRow === 1)
+      this.#firstPauseMs = Math.min(FIRST_PAUSE_MS, Math.max(MIN_PAUSE_MS, statedMs ?? FIRST_PAUSE_MS));
     const unstatedMs = this.#firstPauseMs * 2 ** (this.#refusalsInRow - 1);
     this.#pausedUntilMonoMs = Math.max(
       this.#pausedUntilMonoMs,
@@ -337,9 +360,14 @@ export class Pacer {
   /** The upstream accepted a call that was sent at `sentMonoMs`, with any result. */
   accepted(sentMonoMs: number): void {
     this.#acceptedMonoMs = this.#clock.monoMs();
+    if (this.#longWaits === 'untested' && sentMonoMs > this.#longStatedMonoMs) this.#longWaits = 'false';
     if (sentMonoMs <= this.#refusedMonoMs) return;
+    if (this.#surplusSentMonoMs >= 0 && this.#rate.isTurnOf(sentMonoMs, this.#surplusSentMonoMs)) {
+      this.#surplusSentMonoMs = -1;
+      this.#concurrency.exceeded();
+      this.#serve();
+    }
     if (this.#probeSentMonoMs >= 0) this.#rate.paused(this.#probeSentMonoMs - this.#rowBeganMonoMs);
-    if (this.#longWaits === 'in_test') this.#longWaits = 'false';
     this.#refusalsInRow = 0;
     if (this.#probeSentMonoMs < 0) return;
     this.#probeSentMonoMs = -1;
@@ -440,20 +468,24 @@ export class Pacer {
     this.#timer = null;
     while (this.waiting > 0) {
       const now = this.#clock.monoMs();
-      if (this.#isFull) return;
-      const untilOpenMs = this.#openMonoMs() - now;
-      if (untilOpenMs > 0) {
-        this.#timer = this.#clock.schedule(() => this.#serve(), Math.ceil(untilOpenMs));
+      const isFull = this.#isFull;
+      const openMonoMs = isFull
+        ? Math.max(this.#usedMonoMs + MAX_FULL_MS, this.#openMonoMs())
+        : this.#openMonoMs();
+      if (openMonoMs > now) {
+        const waitMs = Math.min(MAX_TIMER_MS, Math.max(MIN_TIMER_MS, Math.ceil(openMonoMs - now)));
+        this.#timer = this.#clock.schedule(() => this.#serve(), waitMs);
         return;
       }
       const waiter = this.#returned.shift() ?? this.#queue.shift();
       if (waiter === undefined) return;
       waiter.request.place ??= this.#places++;
       this.#send(now, true);
+      if (isFull) this.#surplusSentMonoMs = now;
       waiter.settle('turn');
       if (this.#concurrency.isLimited) {
         // The call is counted when its request goes on.
-        this.#timer = this.#clock.schedule(() => this.#serve(), 0);
+        this.#timer = this.#clock.schedule(() => this.#serve(), MIN_TIMER_MS);
         return;
       }
     }

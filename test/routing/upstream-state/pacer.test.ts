@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Timer } from '../../../src/lib/clock.ts';
 import { FerryError } from '../../../src/lib/errors/ferry-error.ts';
 import { type PacedRequest, Pacer } from '../../../src/routing/upstream-state/pacer.ts';
 import { Pacers } from '../../../src/routing/upstream-state/pacers.ts';
@@ -292,4 +293,157 @@ test('a refused call gives back the tokens that were reserved for it', () => {
   pacer.take();
   pacer.spent(1_000);
   assert.equal(pacer.isOpen, false);
+});
+
+/** Notes the delay of each timer. */
+class NotingClock extends VirtualClock {
+  readonly delaysMs: number[] = [];
+
+  override schedule(run: () => void, delayMs: number): Timer {
+    this.delaysMs.push(delayMs);
+    return super.schedule(run, delayMs);
+  }
+}
+
+test('timers wait a millisecond or more, and no more of them run than calls leave', async () => {
+  for (const retryAfterMs of [undefined, 1e-10, 0.1, 1, 10]) {
+    const clock = new NotingClock();
+    const pacer = new Pacer({ clock, random: () => 0.5, rpm: 0, tpm: 0, calls: { inFlight: 0 } });
+    clock.stall(1 / 3);
+    pacer.seed(Array<number>(7).fill(clock.monoMs()), clock.monoMs());
+    const log: string[] = [];
+    for (let refused = 0; refused < 3; refused++) {
+      pacer.refused(clock.monoMs(), refusal(retryAfterMs), 0);
+      for (let call = 0; call < 20; call++) wait(pacer, clock, log, requestOf(), Number.POSITIVE_INFINITY);
+      // Fractions that do not add up: the time of a turn is missed by less than can be waited for.
+      for (let step = 0; step < 1_000; step++) await clock.advance(0.7 * (step % 3) + 1e-10);
+    }
+    await clock.advance(60_000);
+    assert.equal(log.length, 60);
+    assert.deepEqual(
+      clock.delaysMs.filter((ms) => !(ms >= 1 && Number.isInteger(ms))),
+      [],
+    );
+    // Each new wait sets the timer anew, each turn needs one, and a timer that is a little early one more.
+    assert.ok(clock.delaysMs.length <= 60 * 3 + 10, `${clock.delaysMs.length} timers`);
+  }
+});
+
+test('a wait that is longer than timers can be is waited for in parts', async () => {
+  const clock = new NotingClock();
+  const pacer = new Pacer({ clock, random: () => 0.5, rpm: 0, tpm: 1, calls: { inFlight: 0 } });
+  pacer.take();
+  const log: string[] = [];
+  pacer.spent(100_000);
+  wait(pacer, clock, log, requestOf(), Number.POSITIVE_INFINITY);
+  await clock.advance(600_000);
+  assert.deepEqual(log, []);
+  assert.ok(
+    clock.delaysMs.every((ms) => ms < 2 ** 31),
+    String(clock.delaysMs),
+  );
+  assert.ok(clock.delaysMs.length <= 12, String(clock.delaysMs));
+});
+
+test('a retry-after that is far too small ends no wait: five refusals take seconds', async () => {
+  const { clock, pacer } = newPacer();
+  pacer.seed([clock.monoMs()], clock.monoMs());
+  const log: string[] = [];
+  for (let refused = 1; refused <= 4; refused++) {
+    pacer.refused(clock.monoMs(), refusal(10), 0);
+    wait(pacer, clock, log, requestOf());
+    const beganMonoMs = clock.monoMs();
+    while (log.length < refused) await clock.advance(1);
+    assert.ok(clock.monoMs() - beganMonoMs >= 125 * 2 ** refused, log.join());
+  }
+  assert.ok(
+    log.every((line) => line.includes('turn')),
+    log.join(),
+  );
+});
+
+/** `pacer` that has learned that the upstream accepts two calls at once. */
+function limitedAtOnce() {
+  const { clock, pacer, calls } = newPacer();
+  pacer.seed(Array<number>(3).fill(clock.monoMs()), clock.monoMs());
+  calls.inFlight = 3;
+  pacer.refused(clock.monoMs(), refusal(), 2);
+  calls.inFlight = 2;
+  clock.stall(1_000);
+  pacer.take();
+  clock.stall(10);
+  pacer.refused(clock.monoMs(), refusal(), 2);
+  assert.equal(pacer.concurrency, 2);
+  clock.stall(2_000);
+  return { clock, pacer, calls };
+}
+
+test('calls for other models that take all slots keep none waiting for ever: one call goes after half a minute', async () => {
+  const { clock, pacer, calls } = limitedAtOnce();
+  const log: string[] = [];
+  calls.inFlight = 2;
+  for (let call = 0; call < 2; call++) wait(pacer, clock, log, requestOf(), 300_000);
+  await clock.advance(27_000);
+  assert.deepEqual(log, []);
+  await clock.advance(3_000);
+  assert.equal(log.length, 1);
+  const sentMonoMs = clock.monoMs();
+  await clock.advance(20_000);
+  assert.equal(log.length, 1, 'one only');
+  pacer.refused(sentMonoMs, refusal(), 2);
+  assert.equal(pacer.concurrency, 2, 'its refusal shows nothing');
+  await clock.advance(29_000);
+  assert.equal(log.length, 1);
+  await clock.advance(2_000);
+  assert.equal(log.length, 2);
+  pacer.accepted(clock.monoMs());
+  assert.equal(pacer.concurrency, null, 'more were accepted at once');
+});
+
+test('a call that leaves a moment after its turn is known again: the one after an early refusal does not lower the rate', async () => {
+  const { clock, pacer } = refusedPacer(1_000);
+  const log: string[] = [];
+  const turn = async (): Promise<number> => {
+    const before = log.length;
+    wait(pacer, clock, log, requestOf());
+    while (log.length === before) await clock.advance(1);
+    clock.stall(0.01);
+    return clock.monoMs();
+  };
+  for (let call = 0; call < 5; call++) {
+    const sentMonoMs = await turn();
+    clock.stall(1);
+    pacer.accepted(sentMonoMs);
+  }
+  pacer.refused(await turn(), refusal(), 0);
+  const lowered = pacer.perSecond;
+  pacer.refused(await turn(), refusal(), 0);
+  assert.equal(pacer.perSecond, lowered);
+});
+
+test('a retry-after of an hour is believed after two probes were refused, and not when a later call was accepted', async () => {
+  const { clock, pacer } = refusedPacer(60_000);
+  const log: string[] = [];
+  for (const waitMs of [1_000, 2_000, 60_000]) {
+    wait(pacer, clock, log, requestOf(), 300_000);
+    await clock.advance(waitMs - 1);
+    assert.deepEqual(log.splice(0), []);
+    await clock.advance(1);
+    assert.equal(log.splice(0).length, 1);
+    pacer.refused(clock.monoMs(), refusal(60_000), 0);
+  }
+  const other = refusedPacer(60_000);
+  wait(other.pacer, other.clock, log, requestOf());
+  await other.clock.advance(1_000);
+  const probeMonoMs = other.clock.monoMs();
+  await other.clock.advance(10);
+  // Its response comes after the refusal of a call that left later.
+  other.pacer.refused(other.clock.monoMs(), refusal(60_000), 0);
+  other.pacer.accepted(probeMonoMs);
+  for (let call = 0; call < 3; call++) {
+    wait(other.pacer, other.clock, log, requestOf(), 300_000);
+    await other.clock.advance(30_000);
+    other.pacer.refused(other.clock.monoMs(), refusal(60_000), 0);
+  }
+  assert.equal(log.filter((line) => line.includes('turn')).length, 4, log.join());
 });
