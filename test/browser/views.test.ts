@@ -250,8 +250,11 @@ test('the playground streams a chat and compares two texts, with a client key an
   await vectors.getByLabel('Model').fill('bge-m3');
   await vectors.getByRole('button', { name: 'Compare' }).click();
   await vectors.getByText(/Cosine similarity/).waitFor();
-  const { requests } = await stage.admin<AdminRequests>('requests?client=playground');
-  assert.ok(requests.length > 0);
+  // The record follows the response, in batches.
+  await eventually(
+    async () => (await stage.admin<AdminRequests>('requests?client=playground')).requests.length > 0,
+    'no record of the playground',
+  );
   await page.getByLabel('Client key').fill(CLIENT_KEY);
   await vectors.getByRole('button', { name: 'Compare' }).click();
   await vectors.getByText(/Cosine similarity/).waitFor();
