@@ -91,8 +91,8 @@ export async function measureFailover(run: BenchRun): Promise<void> {
   const target = await startTokenferry(upstreamOrigin, {
     config: {
       upstreams: [
-        { name: 'failing', endpoint: `${upstreamOrigin}/failing/v1`, token: 'bench', order: 1 },
-        { name: 'bench', endpoint: `${upstreamOrigin}/v1`, token: 'bench', order: 2 },
+        { name: 'failing', endpoint: `${upstreamOrigin}/failing/v1`, token: 'bench' },
+        { name: 'bench', endpoint: `${upstreamOrigin}/v1`, token: 'bench' },
       ],
     },
   });

@@ -131,7 +131,7 @@ export class Attempt {
 
   #traced(): TracedAttempt {
     const { upstream, model, path } = this;
-    const endpoint = upstream.client.baseURL;
+    const endpoint = upstream.client.endpoint.href;
     return { upstream: upstream.name, endpoint, model, path, startedMonoMs: this.#startedMonoMs };
   }
 

@@ -1,8 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Readable } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import OpenAI from 'openai';
-
 import { FerryError } from '../lib/errors/ferry-error.ts';
 import type { AttemptTrace } from '../lib/request-trace.ts';
 import type { Secret } from '../lib/secret.ts';
@@ -23,7 +21,7 @@ import { type UpstreamResponse, UpstreamStatusError } from './response.ts';
 import type { RequestSigner } from './signing/request-signer.ts';
 import { RequestSigning } from './signing/request-signing.ts';
 import { type ConnectionSettings, Connections } from './transport/connections.ts';
-import { Exchange, type ExchangeControl, type WireRequest } from './transport/exchange.ts';
+import { Exchange, type ExchangeControl } from './transport/exchange.ts';
 import { type PathSettings, UpstreamPaths } from './url.ts';
 
 /** Where an upstream's credentials come from. */
@@ -88,53 +86,26 @@ export interface UpstreamClientSettings {
   readonly signer?: RequestSigner | null;
 }
 
-type RequestOptions = Parameters<OpenAI['buildRequest']>[0];
-type BuiltRequest = Awaited<ReturnType<OpenAI['buildRequest']>>;
-
-/** What belongs to one request, in the SDK's `fetchOptions` and in what `fetch` gets of them. */
-interface Outgoing {
-  readonly call: UpstreamCall;
-  readonly lease: Lease | null;
-  readonly exchange: Exchange;
-}
-
-/** The SDK reads headers for its log, which is off, and for the fields of an error, which is not used. */
-const NO_HEADERS = new Headers();
-
-/** The SDK's own limit ends at the headers; `AttemptTimer` also covers the body. The maximum of a timer. */
-const NO_TIMEOUT_MS = 2 ** 31 - 1;
-
 /**
- * The `openai` SDK for one upstream, with its three seams in use: `buildRequest` takes headers and paths that are
- * prepared once per upstream, the client's own bytes and the token in its place; the `fetch` option is our transport, as
- * undici's `dispatch` costs a fifth of its `fetch`; `fetchOptions` carries what belongs to one request. All that the
- * SDK would take from the environment (keys, organisation, custom headers, base URL) is set and never sent.
+ * One upstream: headers and paths that are prepared once, the client's own bytes, the token in its place, undici's
+ * `dispatch`. The `openai` SDK, which an earlier version of this class extended, is left to `tokenferry verify`: the methods
+ * that its `request` puts on each promise carry 10 KB a chat through V8's young collections, which costs 50 of 170 µs of
+ * CPU (openai 7, Node 24; docs/performance.md).
  */
-export class UpstreamClient extends OpenAI {
+export class UpstreamClient {
   readonly name: string;
+  readonly endpoint: URL;
   readonly credentials: UpstreamCredentials;
   /** True: `reject` has rules for bodies, so these have to be looked at before anything of them is forwarded. */
   readonly hasBodyMatchers: boolean;
   readonly #hasHeaderMatchers: boolean;
   readonly #signing: RequestSigning | null;
-  readonly #host: string;
   readonly #connections: Connections;
   readonly #paths: UpstreamPaths;
   readonly #headers: RequestHeaders;
 
   constructor(settings: UpstreamClientSettings) {
     const connections = new Connections(settings.connection);
-    super({
-      apiKey: 'unused: buildRequest places the credentials',
-      adminAPIKey: null,
-      organization: null,
-      project: null,
-      webhookSecret: null,
-      baseURL: settings.paths.endpoint.href,
-      timeout: NO_TIMEOUT_MS,
-      maxRetries: 0,
-      logLevel: 'off',
-    });
     this.name = settings.name;
     const { credentials } = settings;
     this.credentials = credentials;
@@ -143,7 +114,7 @@ export class UpstreamClient extends OpenAI {
       (credentials.kind === 'token' && hasBodyRules(credentials.reject)) ||
       this.#signing?.readsBodies === true;
     this.#hasHeaderMatchers = credentials.kind === 'token' && hasHeaderRules(credentials.reject);
-    this.#host = settings.paths.endpoint.host;
+    this.endpoint = settings.paths.endpoint;
     this.#connections = connections;
     this.#paths = new UpstreamPaths(settings.paths);
     this.#headers = new RequestHeaders(settings.headers);
@@ -336,37 +307,27 @@ export class UpstreamClient extends OpenAI {
     }
   }
 
-  /** One request through the SDK. Resolves with any status; the text of one that is not 2xx has been read. */
+  /** One request. Resolves with any status; the text of one that is not 2xx has been read. */
   async #request(call: UpstreamCall, lease: Lease | null): Promise<UpstreamResponse> {
     const exchange = new Exchange(this.name, this.#connections, call);
-    const outgoing: Outgoing = { call, lease, exchange };
-    const options: RequestOptions = {
-      method: call.method as RequestOptions['method'],
-      path: call.path,
-      body: call.body,
-      fetchOptions: outgoing as unknown as NonNullable<RequestOptions['fetchOptions']>,
-    };
-    try {
-      await this.request(options).asResponse();
-    } catch (error) {
-      // The SDK's error for a status has parsed what we need as it came.
-      if (!(error instanceof OpenAI.APIError)) throw error;
-      if (exchange.response === null) throw error.cause ?? error;
-    } finally {
-      // The SDK's promises live in WeakMaps, whose entries survive every young collection, so that all that they reach is
-      // copied again and again: they must reach nothing of a request. (Of a chat of 1 KB 7 KB survived, which cost a fifth
-      // of its CPU.)
-      options.body = null;
-      options.fetchOptions = {};
+    const request = this.#build(call, lease);
+    const isStream = call.body !== null && !Buffer.isBuffer(call.body);
+    const signing = this.#signing;
+    if (signing !== null) {
+      if (isStream) signing.checkStreamed();
+      await this.#sign(signing, call, request, lease);
     }
-    const response = exchange.response as UpstreamResponse;
-    exchange.response = null;
+    const response = await exchange.send(request.path, {
+      method: call.method,
+      headers: request.headers,
+      body: isStream ? call.body : request.body,
+    });
     response.lease = lease;
+    if (!response.ok) await response.text();
     return response;
   }
 
-  override async buildRequest(options: RequestOptions): Promise<BuiltRequest> {
-    const { call, lease, exchange } = options.fetchOptions as unknown as Outgoing;
+  #build(call: UpstreamCall, lease: Lease | null): OutgoingRequest {
     const headers = this.#headers.build(call.clientHeaders);
     if (call.trace) this.#headers.replace(headers, TRACE_CONTEXT, call.trace.headers);
     if (typeof call.streamBytes === 'number') headers.push('content-length', String(call.streamBytes));
@@ -381,34 +342,20 @@ export class UpstreamClient extends OpenAI {
       body: isStream ? null : (call.body as Buffer | null),
       isJson: call.isJson && !isStream,
     };
-    const signing = this.#signing;
-    if (lease !== null && signing?.signer.usesTokenAsCredential !== true) this.#place(lease, request);
-    if (signing !== null) {
-      if (isStream) signing.checkStreamed();
-      const { path, headers, body, isJson } = request;
-      const signable = { path, headers, body, isJson, method: call.method, host: this.#host };
-      await signing.sign(signable, lease);
-      request.path = signable.path;
-    }
-    const init: Init = {
-      method: call.method,
-      headers: request.headers,
-      body: isStream ? call.body : request.body,
-      exchange,
-    };
-    const url = `${this.#connections.origin}${request.path}`;
-    return { req: init as unknown as BuiltRequest['req'], url, timeout: NO_TIMEOUT_MS };
+    if (lease !== null && this.#signing?.signer.usesTokenAsCredential !== true) this.#place(lease, request);
+    return request;
   }
 
-  /**
-   * The SDK's seam for a whole request: sends it by our transport. Its own timer and signal are not made: `AttemptTimer`
-   * and the attempt's signal cover the body as well (8 µs a request).
-   */
-  override async fetchWithTimeout(url: string | URL | Request, init?: RequestInit): Promise<Response> {
-    const request = init as unknown as Init;
-    const path = String(url).slice(this.#connections.origin.length);
-    await request.exchange.send(path, request);
-    return new SdkResponse(request.exchange) as unknown as Response;
+  async #sign(
+    signing: RequestSigning,
+    { method }: UpstreamCall,
+    request: OutgoingRequest,
+    lease: Lease | null,
+  ): Promise<void> {
+    const { path, headers, body, isJson } = request;
+    const signable = { path, headers, body, isJson, method, host: this.endpoint.host };
+    await signing.sign(signable, lease);
+    request.path = signable.path;
   }
 
   #place(lease: Lease, request: OutgoingRequest): void {
@@ -479,33 +426,6 @@ function noteTokenWait(call: UpstreamCall, beganMonoMs: number): void {
   const endedMonoMs = performance.now();
   call.waitedForTokenMs += endedMonoMs - beganMonoMs;
   call.trace?.tokenWaited(beganMonoMs, endedMonoMs);
-}
-
-/** What `buildRequest` makes and `fetch` gets. */
-interface Init extends WireRequest {
-  readonly exchange: Exchange;
-}
-
-/** What the SDK reads of a `Response`. It keeps it for longer than the request lasts, so this holds nothing of one. */
-class SdkResponse {
-  readonly status: number;
-  readonly ok: boolean;
-  readonly headers = NO_HEADERS;
-  /** Empty, as of every `Response` that was not fetched from a URL: hosts belong into no log line of the SDK. */
-  readonly url = '';
-  readonly #exchange: Exchange;
-
-  constructor(exchange: Exchange) {
-    const { status, ok } = exchange.response as UpstreamResponse;
-    this.status = status;
-    this.ok = ok;
-    this.#exchange = exchange;
-  }
-
-  /** Asked for the error text of a response that is not `ok`. */
-  async text(): Promise<string> {
-    return (await this.#exchange.response?.text()) ?? '';
-  }
 }
 
 function onlyOk(response: UpstreamResponse): UpstreamResponse {

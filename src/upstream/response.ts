@@ -4,9 +4,7 @@ import type { ResponseBody } from './transport/body.ts';
 
 type HeaderValue = string | string[] | undefined;
 
-const NO_ENTRIES: readonly [name: string, value: string][] = [];
-
-/** Response headers by lower-case name. Of the interface of `Headers` what is used of it, by the SDK as well. */
+/** Response headers by lower-case name. Of the interface of `Headers` what is used of it. */
 export class ResponseHeaders {
   readonly #values: Readonly<Record<string, HeaderValue>>;
 
@@ -19,11 +17,6 @@ export class ResponseHeaders {
     const value = this.#values[name];
     if (value === undefined) return null;
     return typeof value === 'string' ? value : value.join(', ');
-  }
-
-  /** What the SDK would name of them in its log, which is off. */
-  entries(): readonly [name: string, value: string][] {
-    return NO_ENTRIES;
   }
 
   /**
@@ -55,18 +48,13 @@ const MAX_ERROR_BODY_BYTES = 256 * 1024;
 /** The status is what counts: the next candidate does not wait for an error text that takes longer. */
 const MAX_ERROR_BODY_WAIT_MS = 500;
 
-/**
- * An upstream's response from its headers on; the body is read by the caller. Has what the SDK reads of a
- * `Response`.
- */
+/** An upstream's response from its headers on; the body is read by the caller. */
 export class UpstreamResponse {
   readonly status: number;
   /** True: 2xx. */
   readonly ok: boolean;
   readonly headers: ResponseHeaders;
   readonly body: ResponseBody;
-  /** Empty, as of every `Response` that was not fetched from a URL: hosts belong into no log line of the SDK. */
-  readonly url = '';
   /** The token that the request was sent with; null when the upstream needs none. */
   lease: Lease | null = null;
   /** True: the upstream rejected a token before, and this is the response to the replay. */

@@ -10,7 +10,7 @@ import { decodeContent } from './decoding.ts';
 import { fromBrokenBody, fromTransport } from './transport-error.ts';
 
 /** One HTTP request as it is sent, without its path. */
-export interface WireRequest {
+interface WireRequest {
   readonly method: string;
   /** Flat name, value, … */
   readonly headers: string[];
