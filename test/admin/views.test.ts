@@ -62,6 +62,8 @@ test('the views say what the gateway, its tokens, its upstreams and its records 
     ],
   );
 
+  // Records wait for others; reading the metrics passes them on.
+  await gateway.metrics();
   const { upstreams } = await admin.get<AdminUpstreams>('/admin/upstreams');
   assert.deepEqual(
     upstreams.map(({ name, state }) => [name, state]),
