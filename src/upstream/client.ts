@@ -88,9 +88,8 @@ export interface UpstreamClientSettings {
 
 /**
  * One upstream: headers and paths that are prepared once, the client's own bytes, the token in its place, undici's
- * `dispatch`. The `openai` SDK, which an earlier version of this class extended, is left to `tokenferry verify`: the methods
- * that its `request` puts on each promise carry 10 KB a chat through V8's young collections, which costs 50 of 170 µs of
- * CPU (openai 7, Node 24; docs/performance.md).
+ * `dispatch`. Not by the `openai` SDK: the methods that its `request` puts on each promise carry 10 KB of a chat through
+ * V8's young collections, a third of the CPU of the whole request (openai 7.57, Node 24; docs/performance.md).
  */
 export class UpstreamClient {
   readonly name: string;

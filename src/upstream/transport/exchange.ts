@@ -37,8 +37,6 @@ export interface ExchangeControl {
  */
 export class Exchange implements ConnectionHandler, BodySource {
   connection: Connection | null = null;
-  /** Set at the headers; taken by who reads it, so that the exchange does not refer to it any more. */
-  response: UpstreamResponse | null = null;
   readonly #upstream: string;
   readonly #connections: Connections;
   #control: ExchangeControl | null;
@@ -124,8 +122,7 @@ export class Exchange implements ConnectionHandler, BodySource {
     const headers = new ResponseHeaders(values);
     const coding = headers.get('content-encoding');
     const decoded = coding === null ? body : decodeContent(body, coding, this.#upstream);
-    this.response = new UpstreamResponse(status, headers, decoded);
-    this.#resolve?.(this.response);
+    this.#resolve?.(new UpstreamResponse(status, headers, decoded));
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
