@@ -2,6 +2,7 @@ import { createHmac, hkdfSync, randomUUID } from 'node:crypto';
 import type pg from 'pg';
 import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import type { Secret } from '../../lib/secret.ts';
+import { SERIALIZATION_FAILURE, SharedTable } from '../../lib/shared-table.ts';
 import {
   decide,
   type ReplicaReport,
@@ -12,17 +13,7 @@ import {
   withdrawn,
 } from './shared-alerts.ts';
 
-/** A slower database counts as not available: an alert that is sent twice is better than a late one. */
-const TIMEOUT_MS = 3_000;
-const CONNECTIONS = 1;
-const IDLE_MS = 60_000;
 const KEY_BYTES = 32;
-
-const UNDEFINED_TABLE = '42P01';
-/** Two replicas created the table at the same time. */
-const CREATED_MEANWHILE = new Set(['23505', '42P07', '42710']);
-/** Engines that are always serializable (CockroachDB) send it to the loser of a race. */
-const SERIALIZATION_FAILURE = '40001';
 const MAX_TRIES = 5;
 
 /** `problem` is a keyed hash: the address of an alert service is a secret, and models are named by clients. */
@@ -37,28 +28,17 @@ const LOCK = 'SELECT state FROM tokenferry_alerts WHERE problem = $1 FOR UPDATE'
 const NOW = 'SELECT extract(epoch FROM clock_timestamp())::float8 * 1000 AS now_ms';
 const CHANGE = 'UPDATE tokenferry_alerts SET state = $2, changed_at = now() WHERE problem = $1';
 
-/** Shares the state of alerts through a table of PostgreSQL, which is created at first use, if the role may. */
+/** Shares the state of alerts through a table of PostgreSQL. An alert that is sent twice is better than a late one, so nothing waits for a slow database. */
 export class PostgresSharedAlerts implements SharedAlerts {
-  readonly #connection: pg.PoolConfig;
+  readonly #table: SharedTable;
   readonly #rowKey: Buffer;
   readonly #replica = randomUUID();
-  /** Null until the first call. */
-  #opening: Promise<pg.Pool> | null = null;
 
   /** `url` and `sharedKey` are the settings `shared` and `shared_key`. Connects at the first call. */
   constructor(url: Secret, sharedKey: Secret) {
     const key = Buffer.from(sharedKey.reveal(), 'base64');
     this.#rowKey = Buffer.from(hkdfSync('sha256', key, '', 'tokenferry alert', KEY_BYTES));
-    this.#connection = {
-      connectionString: url.reveal(),
-      connectionTimeoutMillis: TIMEOUT_MS,
-      query_timeout: TIMEOUT_MS,
-      keepAlive: true,
-      application_name: 'tokenferry',
-      max: CONNECTIONS,
-      idleTimeoutMillis: IDLE_MS,
-      allowExitOnIdle: true,
-    };
+    this.#table = new SharedTable({ url, maxConnections: 1, create: CREATE });
   }
 
   async report(problem: string, report: Omit<ReplicaReport, 'replica'>): Promise<SharedDecision> {
@@ -75,9 +55,8 @@ export class PostgresSharedAlerts implements SharedAlerts {
     await this.#change(problem, (known, nowMs) => withdrawn(known, this.#replica, nowMs));
   }
 
-  async close(): Promise<void> {
-    const pool = await this.#opening?.catch(() => null);
-    await pool?.end().catch(() => {});
+  close(): Promise<void> {
+    return this.#table.close();
   }
 
   async #change(
@@ -87,21 +66,20 @@ export class PostgresSharedAlerts implements SharedAlerts {
     const row = createHmac('sha256', this.#rowKey).update(problem).digest('hex');
     for (let tries = 1; ; tries++) {
       try {
-        await this.#changeOnce(row, next);
+        await this.#table.use((pool) => this.#changeOnce(pool, row, next));
         return;
       } catch (error) {
-        const code = errorCodeOf(error);
-        if (tries === MAX_TRIES || (code !== UNDEFINED_TABLE && code !== SERIALIZATION_FAILURE)) throw error;
-        if (code === UNDEFINED_TABLE) await this.#createTable();
+        if (tries === MAX_TRIES || errorCodeOf(error) !== SERIALIZATION_FAILURE) throw error;
       }
     }
   }
 
   async #changeOnce(
+    pool: pg.Pool,
     row: string,
     next: (known: SharedProblem, nowMs: number) => SharedProblem,
   ): Promise<void> {
-    const client = await (await this.#pool()).connect();
+    const client = await pool.connect();
     let isBroken = false;
     try {
       await client.query('BEGIN');
@@ -120,25 +98,4 @@ export class PostgresSharedAlerts implements SharedAlerts {
       client.release(isBroken);
     }
   }
-
-  async #createTable(): Promise<void> {
-    const pool = await this.#pool();
-    await pool.query(CREATE).catch((error: unknown) => {
-      if (!CREATED_MEANWHILE.has(errorCodeOf(error) ?? '')) throw error;
-    });
-  }
-
-  #pool(): Promise<pg.Pool> {
-    this.#opening ??= openPool(this.#connection);
-    return this.#opening;
-  }
-}
-
-/** The driver is loaded at the first alert and not at the start. */
-async function openPool(connection: pg.PoolConfig): Promise<pg.Pool> {
-  const { default: driver } = await import('pg');
-  const pool = new driver.Pool(connection);
-  // An idle connection that breaks is replaced by the next call; an unhandled event would end the process.
-  pool.on('error', () => {});
-  return pool;
 }

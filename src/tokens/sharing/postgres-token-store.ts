@@ -3,6 +3,7 @@ import type pg from 'pg';
 import type { Clock, Timer } from '../../lib/clock.ts';
 import { errorCodeOf } from '../../lib/errors/ferry-error.ts';
 import type { Secret } from '../../lib/secret.ts';
+import { SERIALIZATION_FAILURE, SharedTable } from '../../lib/shared-table.ts';
 import { TokenCipher } from './token-cipher.ts';
 import {
   parseStoredToken,
@@ -12,17 +13,8 @@ import {
   TokenStoreError,
 } from './token-store.ts';
 
-/** A store that is slower than this counts as unavailable: the issuer itself would have responded. */
-const TIMEOUT_MS = 3_000;
 /** Calls are rare (a few a minute per source) and short. */
-const CONNECTIONS = 2;
-const IDLE_MS = 60_000;
-
-const UNDEFINED_TABLE = '42P01';
-/** Two replicas created the table at the same time. */
-const CREATED_MEANWHILE = new Set(['23505', '42P07', '42710']);
-/** Engines that are always serializable (CockroachDB) send it to the loser of a race. */
-const SERIALIZATION_FAILURE = '40001';
+const MAX_CONNECTIONS = 2;
 
 /**
  * One row a source. The generation beside the token is the fence of every write; `issued_at` is when it was
@@ -58,30 +50,19 @@ WHERE t.lease_until IS NULL OR t.lease_until <= now()`;
 const RELEASE = `UPDATE tokenferry_tokens SET lease_owner = NULL, lease_until = NULL
 WHERE source = $1 AND lease_owner = $2`;
 
-/**
- * Shares tokens between replicas through PostgreSQL or an engine with its protocol. Every call rejects within
- * `TIMEOUT_MS` when the database is unavailable. The table is created at first use, if the role may.
- */
+/** Shares tokens between replicas through PostgreSQL or an engine with its protocol. */
 export class PostgresTokenStore implements TokenStore {
-  readonly #connection: pg.ClientConfig;
+  readonly #table: SharedTable;
   readonly #clock: Clock;
   readonly #cipher: TokenCipher;
   readonly #hints: PostgresHints;
-  /** Null until the first call. */
-  #opening: Promise<pg.Pool> | null = null;
 
   /** `url` and `sharedKey` are the settings `shared` and `shared_key`. Connects at the first call. */
   constructor(url: Secret, sharedKey: Secret, clock: Clock) {
     this.#cipher = new TokenCipher(sharedKey);
     this.#clock = clock;
-    this.#connection = {
-      connectionString: url.reveal(),
-      connectionTimeoutMillis: TIMEOUT_MS,
-      query_timeout: TIMEOUT_MS,
-      keepAlive: true,
-      application_name: 'tokenferry',
-    };
-    this.#hints = new PostgresHints(this.#connection, clock);
+    this.#table = new SharedTable({ url, maxConnections: MAX_CONNECTIONS, create: CREATE });
+    this.#hints = new PostgresHints(this.#table.connection, clock);
   }
 
   async get(key: string): Promise<StoredToken | null> {
@@ -107,7 +88,7 @@ export class PostgresTokenStore implements TokenStore {
     const leftMs = lifeMs === null ? null : withinCalendar(lifeMs - ageMs);
     const { rowCount } = await this.#query(PUT, [row, generation, encrypted, withinCalendar(ageMs), leftMs]);
     if (rowCount !== 1) return false;
-    this.#hints.notify(await this.#pool(), row);
+    this.#hints.notify(await this.#table.pool(), row);
     return true;
   }
 
@@ -134,44 +115,15 @@ export class PostgresTokenStore implements TokenStore {
   }
 
   async close(): Promise<void> {
-    const pool = await this.#opening;
-    await Promise.all([this.#hints.close(), pool?.end().catch(() => {})]);
+    await Promise.all([this.#hints.close(), this.#table.close()]);
   }
 
-  async #query<Row extends pg.QueryResultRow>(
+  #query<Row extends pg.QueryResultRow>(
     text: string,
     values: readonly unknown[],
   ): Promise<pg.QueryResult<Row>> {
-    const pool = await this.#pool();
-    try {
-      return await pool.query<Row>(text, [...values]);
-    } catch (error) {
-      if (errorCodeOf(error) !== UNDEFINED_TABLE) throw error;
-    }
-    await pool.query(CREATE).catch((error: unknown) => {
-      if (!CREATED_MEANWHILE.has(errorCodeOf(error) ?? '')) throw error;
-    });
-    return pool.query<Row>(text, [...values]);
+    return this.#table.use((pool) => pool.query<Row>(text, [...values]));
   }
-
-  #pool(): Promise<pg.Pool> {
-    this.#opening ??= openPool(this.#connection);
-    return this.#opening;
-  }
-}
-
-/** The driver is loaded here and not with this file, which saves its time at a start without sharing. */
-async function openPool(connection: pg.ClientConfig): Promise<pg.Pool> {
-  const { default: driver } = await import('pg');
-  const pool = new driver.Pool({
-    ...connection,
-    max: CONNECTIONS,
-    idleTimeoutMillis: IDLE_MS,
-    allowExitOnIdle: true,
-  });
-  // An idle connection that breaks is replaced by the next call; an unhandled event would end the process.
-  pool.on('error', () => {});
-  return pool;
 }
 
 interface Row {
