@@ -1,5 +1,6 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { Clock } from '../lib/clock.ts';
+import { startWorker } from '../lib/worker-thread.ts';
 import { packedInputs, unpackedInputs } from './packed-inputs.ts';
 import type { CacheCall, CacheRequest, CacheResponse, CacheWorkerSettings } from './sqlite-worker.ts';
 import {
@@ -156,14 +157,10 @@ export class SqliteStore implements VectorStore {
   }
 
   #start(): Worker {
-    // The source runs as .ts and built as .js; the compiler rewrites imports but not URLs.
-    const extension = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
     const { path } = this.#options;
-    const worker = new Worker(new URL(`./sqlite-worker${extension}`, import.meta.url), {
+    const worker = startWorker('sqlite-worker', import.meta.url, {
       name: 'embeddings-cache',
       workerData: { path, maxBytes: this.#maxBytes } satisfies CacheWorkerSettings,
-      // Flags of the main thread may apply to its own input only (--input-type).
-      execArgv: [],
     });
     worker.on('message', (response: CacheResponse) => this.#settle(response));
     worker.on('error', (error) => this.#fail(worker, error.message));
