@@ -11,6 +11,7 @@ import { useResource } from '../api/resource.ts';
 import { useStatus } from '../api/status.ts';
 import { ActionButton } from '../components/action-button.tsx';
 import { CodeBlock } from '../components/copy.tsx';
+import { Facts } from '../components/facts.tsx';
 import { Loaded, Notice } from '../components/states.tsx';
 import { Ago } from '../components/time.tsx';
 import { say } from '../components/toast.tsx';
@@ -105,14 +106,7 @@ function State({ status, onChange }: { readonly status: AdminStatus; readonly on
         </Notice>
       )}
       {log.problem !== null && <Notice kind="fail">{log.problem}</Notice>}
-      <dl class="facts">
-        {facts.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <Facts facts={facts} />
       {status.embeddings_cache !== null && (
         <EmbeddingsCache cache={status.embeddings_cache} onChange={onChange} />
       )}

@@ -3,6 +3,7 @@ import type { AdminAttempt, AdminRequestDetail } from '../../../src/admin/api-ty
 import { useResource } from '../api/resource.ts';
 import { ROOT } from '../api/root.ts';
 import { CodeBlock, CopyButton } from '../components/copy.tsx';
+import { Facts } from '../components/facts.tsx';
 import { OutcomeBadge } from '../components/request-table.tsx';
 import { Badge, Loaded } from '../components/states.tsx';
 import { Time } from '../components/time.tsx';
@@ -82,14 +83,7 @@ function Detail({ detail }: { readonly detail: AdminRequestDetail }) {
         </section>
       )}
       <section aria-label={t('call')}>
-        <dl class="facts">
-          {facts.map(([name, value]) => (
-            <div key={name}>
-              <dt>{name}</dt>
-              <dd>{value}</dd>
-            </div>
-          ))}
-        </dl>
+        <Facts facts={facts} />
       </section>
       <section aria-labelledby="bodies">
         <h2 id="bodies">{t('bodies')}</h2>

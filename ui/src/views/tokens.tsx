@@ -9,6 +9,7 @@ import type {
 import { post } from '../api/client.ts';
 import { useResource } from '../api/resource.ts';
 import { ActionButton } from '../components/action-button.tsx';
+import { Facts } from '../components/facts.tsx';
 import { Badge, Empty, Loaded } from '../components/states.tsx';
 import { Ago, Time } from '../components/time.tsx';
 import { TokenBar, tokenStateText } from '../components/token-bar.tsx';
@@ -135,14 +136,7 @@ function TokenCard({
         </p>
       )}
       {token.is_breaker_open && <p class="problem">{t('breakerOpen')}</p>}
-      <dl class="facts">
-        {facts.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <Facts facts={facts} />
       <details open={isOpenAtFirst} onToggle={(event) => setOpen(event.currentTarget.open)}>
         <summary>{t('tokenHistory')}</summary>
         {isOpen && <History name={token.name} />}

@@ -5,6 +5,7 @@ import { post } from '../api/client.ts';
 import { useResource } from '../api/resource.ts';
 import { ROOT } from '../api/root.ts';
 import { ActionButton } from '../components/action-button.tsx';
+import { Facts } from '../components/facts.tsx';
 import { Empty, Loaded } from '../components/states.tsx';
 import { Ago } from '../components/time.tsx';
 import { canServe, lacksToken, UpstreamBadge, unusableTokens } from '../components/upstream-badge.tsx';
@@ -169,14 +170,7 @@ function UpstreamCard({
           ): {upstreamErrorText(upstream.last_error)}
         </p>
       )}
-      <dl class="facts">
-        {facts.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <Facts facts={facts} />
       {upstream.paused_models.length > 0 && (
         <ul>
           {upstream.paused_models.map((model) => (
