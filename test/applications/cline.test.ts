@@ -1,7 +1,6 @@
-import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  assertWritten,
   call,
   KEY,
   MODEL,
@@ -24,7 +23,8 @@ testApplication('Cline writes a file and reads it', PROGRAM, {
     if (results.length === 1) return call('read_files', { files: [{ path }] }, 1);
     return say(`READ: ${results[1]}`);
   },
-  run: async ({ url, home, run, assertRenewals }) => {
+  run: async (scene) => {
+    const { url, run } = scene;
     // The settings of docs/applications.md.
     const auth = [
       'auth',
@@ -39,8 +39,6 @@ testApplication('Cline writes a file and reads it', PROGRAM, {
     ];
     await run({ command: PROGRAM, args: auth });
     const output = await run({ command: PROGRAM, args: ['--auto-approve', 'true', 'Write it.'] });
-    assert.match(output, /READ: .*The ferry leaves at noon\./s);
-    assert.equal(await readFile(join(home, 'timetable.txt'), 'utf8'), `${TIMETABLE}\n`);
-    assertRenewals();
+    await assertWritten(scene, output);
   },
 });
