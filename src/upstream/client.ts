@@ -21,7 +21,7 @@ import { type UpstreamResponse, UpstreamStatusError } from './response.ts';
 import type { RequestSigner } from './signing/request-signer.ts';
 import { RequestSigning } from './signing/request-signing.ts';
 import { type ConnectionSettings, Connections } from './transport/connections.ts';
-import { Exchange, type ExchangeControl } from './transport/exchange.ts';
+import { Exchange, type ExchangeControl, isStreamed } from './transport/exchange.ts';
 import { type PathSettings, UpstreamPaths } from './url.ts';
 
 /** Where an upstream's credentials come from. */
@@ -189,7 +189,7 @@ export class UpstreamClient {
     refused: UpstreamResponse,
     text: string | null,
   ): Promise<UpstreamResponse | null> {
-    if (call.body !== null && !Buffer.isBuffer(call.body)) return null;
+    if (isStreamed(call.body)) return null;
     const offsetBefore = signing.learnClock(refused, text);
     if (offsetBefore === null) return null;
     call.timer.clear();
@@ -203,7 +203,7 @@ export class UpstreamClient {
   async #replay(call: UpstreamCall, rejected: UpstreamResponse): Promise<UpstreamResponse | null> {
     const { credentials } = this;
     if (credentials.kind !== 'token' || rejected.lease === null) return null;
-    if (call.body !== null && !Buffer.isBuffer(call.body)) {
+    if (isStreamed(call.body)) {
       if (await this.#startRenewal(credentials, rejected)) throw this.#cannotReplay(rejected);
       return null;
     }
@@ -310,7 +310,7 @@ export class UpstreamClient {
   async #request(call: UpstreamCall, lease: Lease | null): Promise<UpstreamResponse> {
     const exchange = new Exchange(this.name, this.#connections, call);
     const request = this.#build(call, lease);
-    const isStream = call.body !== null && !Buffer.isBuffer(call.body);
+    const isStream = isStreamed(call.body);
     const signing = this.#signing;
     if (signing !== null) {
       if (isStream) signing.checkStreamed();
@@ -334,7 +334,7 @@ export class UpstreamClient {
     if (credentials.kind === 'key')
       headers.push('authorization', `${credentials.scheme} ${credentials.key.reveal()}`);
     else if (credentials.kind === 'as_is') headers.push(...ownCredentials(call));
-    const isStream = call.body !== null && !Buffer.isBuffer(call.body);
+    const isStream = isStreamed(call.body);
     const request: OutgoingRequest = {
       path: this.#paths.build(call.path, call.query, call.model),
       headers,

@@ -144,7 +144,7 @@ export class Exchange implements ConnectionHandler, BodySource {
     }
     const isStale = this.#controller !== null && this.connection?.isStale === true;
     const request = this.#request;
-    if (isStale && !this.#isRetry && request !== null && !isStream(request.body)) {
+    if (isStale && !this.#isRetry && request !== null && !isStreamed(request.body)) {
       this.#isRetry = true;
       this.#controller = null;
       this.#dispatch(request);
@@ -190,7 +190,8 @@ export class Exchange implements ConnectionHandler, BodySource {
   }
 }
 
-function isStream(body: unknown): boolean {
+/** Whether a body can be sent once only. */
+export function isStreamed(body: unknown): body is Readable {
   return typeof body === 'object' && body !== null && !Buffer.isBuffer(body);
 }
 
