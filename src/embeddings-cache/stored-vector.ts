@@ -23,7 +23,7 @@ export function vectorOf({ form, bytes }: StoredVector): Vector {
   return form === 'json' ? buffer : decodeFloats(buffer);
 }
 
-/** Digits have 3.3 bits in characters of 8: level 1 finds that in 0.1 ms for 1024 numbers, higher levels find no more. */
+/** Level 1 of zstd takes 0.1 ms for 1024 numbers; higher levels make the text of digits no smaller. */
 const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 
 /**

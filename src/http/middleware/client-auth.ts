@@ -37,8 +37,8 @@ export class ClientAuth {
   readonly hasKeysOnly: boolean;
   readonly #settings: ClientAuthSettings;
   /**
-   * Keys that were found valid. A string is compared only after its whole hash was found, so that this look-up tells as
-   * little of a guess as the digest does, which costs 3 µs a request.
+   * Keys that were valid before, to save their SHA-256 (3 µs a request). A `Map` compares strings only when their hashes
+   * are equal, so the time of a look-up does not depend on how much of a guess is right either.
    */
   readonly #known = new Map<string, ClientIdentity>();
 

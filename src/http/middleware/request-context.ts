@@ -162,7 +162,7 @@ export class RequestContext {
 
   /** The path as the client wrote it, for texts that it is to find again. */
   get typedPath(): string {
-    // Set before the way to a route rewrites `url`.
+    // Set by the app, which rewrites `url` to the normalised path.
     const { originalUrl, url = '' } = this.request as IncomingMessage & { readonly originalUrl?: string };
     return shorten(barePath(originalUrl ?? url), 200);
   }

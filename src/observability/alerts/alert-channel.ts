@@ -200,7 +200,7 @@ export class AlertChannel {
     // It changed meanwhile.
     if (state.isOpen !== isOpen) this.#settle(state);
     else if (decision?.kind === 'wait') this.#holdFor(state, decision.ms);
-    // Twice is better than never.
+    // A message that is sent twice is better than one that is never sent.
     else if (decision === null && !this.#isClosed) this.#settleAlone(state);
   }
 
